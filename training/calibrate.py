@@ -1,0 +1,17 @@
+"""Calibration scores from the images that a run held out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.guard import Run
+from training.data import ImageSet
+
+
+def calibration_scores(
+    run: Run, held_out: ImageSet, scores: Sequence[str]
+) -> dict[str, NDArray[np.float32]]:
+    """Return each score's values `(n,)` on the held-out images, sorted ascending."""
+    _, values = run(held_out.images.numpy())
+    return {name: np.sort(values[:, column]) for column, name in enumerate(scores)}

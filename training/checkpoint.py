@@ -1,0 +1,126 @@
+"""A run's folder on disk: recipe, progress and the tensors to go on from.
+
+`progress.json` is the commit point: it names the tensor file it belongs to and is replaced in one
+step, so a kill at any moment leaves the previous checkpoint whole.
+"""
+
+import os
+from pathlib import Path
+from typing import Self
+
+import safetensors.torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from torch import Tensor
+
+from models.errors import RecipeError
+from training.recipe import Recipe, parse_recipe
+
+RECIPE = "recipe.toml"
+PROGRESS = "progress.json"
+
+
+class Epoch(BaseModel):
+    """What one epoch did; accuracies are shares, `attacked` ones under attack."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epoch: int
+    loss: float
+    training_accuracy: float
+    accuracy: float
+    attacked_accuracy: float
+    duration_s: float
+
+
+class Progress(BaseModel):
+    """How far a run has come, and where and by which command it was made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tensors: str
+    epochs: tuple[Epoch, ...]
+    hardware: str
+    command: str
+    libraries: dict[str, str]
+    training_images: int
+    outlier_images: int
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of training over all sessions of the run."""
+        return sum(epoch.duration_s for epoch in self.epochs)
+
+
+class RunFolder:
+    """One run's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def create(cls, folder: Path, recipe_text: str) -> Self:
+        """Make a new run folder that holds the recipe as it was given.
+
+        Raises:
+            RecipeError: there is a run in this folder already.
+        """
+        if (folder / RECIPE).exists():
+            raise RecipeError(f"{folder} holds a run already: give --resume, or another --out")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / RECIPE).write_text(recipe_text, encoding="utf-8")
+        return cls(folder)
+
+    @property
+    def recipe_text(self) -> str:
+        """The recipe as it was given."""
+        try:
+            return (self.folder / RECIPE).read_text(encoding="utf-8")
+        except OSError as error:
+            raise RecipeError(f"{self.folder} is no run: {RECIPE}: {error.strerror}") from error
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe, parsed."""
+        return parse_recipe(self.recipe_text, origin=str(self.folder / RECIPE))
+
+    def progress(self) -> Progress:
+        """Return how far the run has come.
+
+        Raises:
+            RecipeError: no epoch has been finished, or the file was damaged.
+        """
+        path = self.folder / PROGRESS
+        try:
+            return Progress.model_validate_json(path.read_bytes())
+        except FileNotFoundError as error:
+            raise RecipeError(f"{self.folder} has no checkpoint yet: run fit first") from error
+        except ValidationError as error:
+            raise RecipeError(f"{path} is damaged: {error}") from error
+
+    def tensors(self, progress: Progress) -> dict[str, Tensor]:
+        """Load the tensors that `progress` names."""
+        path = self.folder / progress.tensors
+        try:
+            return safetensors.torch.load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise RecipeError(f"{path} is damaged or missing: {error}") from error
+
+    def save(self, progress: Progress, tensors: dict[str, Tensor]) -> None:
+        """Write a checkpoint: tensors, then progress in one step, then drop the older tensors."""
+        whole = {key: tensor.contiguous().clone() for key, tensor in tensors.items()}
+        _write(self.folder / progress.tensors, safetensors.torch.save(whole))
+        text = progress.model_dump_json(indent=2) + "\n"
+        _write(self.folder / PROGRESS, text.encode())
+        for old in self.folder.glob("epoch-*.safetensors"):
+            if old.name != progress.tensors:
+                old.unlink()
+
+
+def _write(path: Path, content: bytes) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

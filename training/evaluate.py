@@ -1,0 +1,140 @@
+"""The honest table: clean and with both sides attacked, at the threshold that is served."""
+
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from models.decision import Policy, threshold
+from models.scores import SCORES
+from training.attacks.aims import TO_REJECTED, to_accepted
+from training.attacks.gradient import Aim
+from training.attacks.pgd import WorstCasePgd
+from training.calibrate import calibration_scores
+from training.checkpoint import RunFolder
+from training.data import ImageSet, load, split, to_pixels
+from training.fit import hardware
+from training.graph import ScoredClassifier, torch_run
+from training.metrics import auroc, false_rejection_rate, missed_ood_rate
+from training.precision import Runner
+from training.report import Condition, Protocol, Report, SetResult
+from training.trained import trained_network
+
+BATCH = 250
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Bench:
+    """A network under examination by one score and one protocol."""
+
+    network: nn.Module
+    score: str
+    protocol: Protocol
+
+    def scores(self, images: ImageSet, epsilon_255: float, aim: Aim) -> NDArray[np.float32]:
+        """Score every image `(n,)` after an attack of this budget has done its worst."""
+        generator = torch.Generator().manual_seed(self.protocol.seed)
+        parts = []
+        for part in images.images.split(BATCH):
+            pixels = to_pixels(part)
+            if epsilon_255 > 0:
+                pixels = self._attack(epsilon_255)(self.network, pixels, aim, generator)
+            with torch.no_grad():
+                parts.append(SCORES[self.score](self.network(pixels)))
+        return torch.cat(parts).numpy()
+
+    def _attack(self, epsilon_255: float) -> WorstCasePgd:
+        epsilon = epsilon_255 / 255
+        return WorstCasePgd(
+            epsilon=epsilon,
+            steps=self.protocol.steps,
+            step_size=self.protocol.step_size * epsilon,
+            restarts=self.protocol.restarts,
+        )
+
+
+def evaluate(
+    run: RunFolder,
+    *,
+    policy: Policy,
+    protocol: Protocol,
+    epsilons_255: tuple[float, ...],
+    tell: Tell,
+) -> Report:
+    """Measure a run on its recipe's evaluation sets; `tell` hears what is being measured.
+
+    In-distribution images are attacked towards rejection and outliers towards acceptance, each
+    within the same L-infinity budget in [0, 1] pixel space, in float32 and evaluation mode.
+
+    Raises:
+        RecipeError: a data set cannot be read, or the run has no checkpoint.
+        CalibrationError: too few calibration images for the policy.
+    """
+    began = time.perf_counter()
+    recipe = run.recipe
+    inliers = load(recipe.inliers, recipe.input)
+    network = trained_network(run, classes=len(inliers.classes))
+    held_out = split(inliers, recipe.inliers, seed=recipe.seed).calibration
+    classifier = ScoredClassifier(network, (policy.score,))
+    calibration = calibration_scores(torch_run(classifier), held_out, (policy.score,))
+    limit = threshold(calibration[policy.score], policy)
+    test = load(recipe.evaluation.test, recipe.input)
+    outliers = {name: load(s, recipe.input) for name, s in recipe.evaluation.outliers.items()}
+    first = slice(protocol.images)
+    bench = _Bench(network=Runner(network, "float32"), score=policy.score, protocol=protocol)
+    sets = {name: images.subset(first) for name, images in outliers.items()}
+    return Report(
+        score=policy.score,
+        alpha=policy.alpha,
+        delta=policy.delta,
+        threshold=limit,
+        calibration_images=len(held_out),
+        accuracy=_accuracy(classifier, test),
+        accuracy_images=len(test),
+        protocol=protocol,
+        conditions=tuple(_conditions(bench, test.subset(first), sets, limit, epsilons_255, tell)),
+        duration_s=time.perf_counter() - began,
+        hardware=hardware(),
+        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    )
+
+
+def _conditions(  # noqa: PLR0913  (one call, all of them results of the lines above it)
+    bench: _Bench,
+    test: ImageSet,
+    outliers: dict[str, ImageSet],
+    limit: float,
+    epsilons_255: tuple[float, ...],
+    tell: Tell,
+) -> Iterator[Condition]:
+    for epsilon in (0.0, *epsilons_255):
+        tell(f"epsilon {epsilon:g}/255: {test.name}")
+        inside = bench.scores(test, epsilon, TO_REJECTED[bench.score])
+        sets = {}
+        for name, images in outliers.items():
+            tell(f"epsilon {epsilon:g}/255: {name}")
+            outside = bench.scores(images, epsilon, to_accepted(bench.score))
+            sets[name] = SetResult(
+                images=len(images),
+                auroc=auroc(inside, outside),
+                missed_ood_rate=missed_ood_rate(outside, limit),
+            )
+        yield Condition(
+            epsilon_255=epsilon,
+            false_rejection_rate=false_rejection_rate(inside, limit),
+            sets=sets,
+        )
+
+
+def _accuracy(classifier: ScoredClassifier, test: ImageSet) -> float:
+    logits, _ = torch_run(classifier)(test.images.numpy())
+    return float((logits.argmax(axis=1) == test.labels.numpy()).mean())

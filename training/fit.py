@@ -1,0 +1,121 @@
+"""A whole training run: data in, a checkpoint after every epoch, exact resume."""
+
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from models.errors import RecipeError
+from training.checkpoint import Epoch, Progress, RunFolder
+from training.data import ImageSet, load, split
+from training.loop import Data, Tick, Trainer
+from training.recipe import Recipe
+
+LIBRARIES = ("torch", "numpy", "datasets", "pillow")
+
+
+class Watcher(Protocol):
+    """What a run tells while it goes on."""
+
+    def start(self, *, epochs: int, steps_per_epoch: int, done: int) -> None:
+        """Training begins; `done` epochs were finished before."""
+
+    def tick(self, epoch: int, tick: Tick) -> None:
+        """One step was made."""
+
+    def finish_epoch(self, epoch: Epoch) -> None:
+        """One epoch was made and its checkpoint written."""
+
+
+def fit(run: RunFolder, watcher: Watcher, *, resume: bool) -> Progress:
+    """Train what the run's recipe says, from its last checkpoint if `resume`.
+
+    Raises:
+        RecipeError: the data do not fit the recipe, or there is nothing to resume.
+    """
+    recipe = run.recipe
+    data = read_data(recipe)
+    trainer = Trainer(recipe, data)
+    done: tuple[Epoch, ...] = ()
+    if resume:
+        before = run.progress()
+        trainer.restore(run.tensors(before))
+        done = before.epochs
+    watcher.start(
+        epochs=recipe.schedule.epochs, steps_per_epoch=trainer.steps_per_epoch, done=len(done)
+    )
+    for number in range(len(done), recipe.schedule.epochs):
+        epoch = _one_epoch(trainer, number, watcher)
+        done = (*done, epoch)
+        run.save(_progress(data, done), trainer.state())
+        watcher.finish_epoch(epoch)
+    return run.progress()
+
+
+def read_data(recipe: Recipe) -> Data:
+    """Load what training reads: the inliers' training and validation parts, and the outliers.
+
+    Raises:
+        RecipeError: a source cannot be read, or is too small for the recipe.
+    """
+    inliers = split(load(recipe.inliers, recipe.input), recipe.inliers, seed=recipe.seed)
+    if len(inliers.training) < recipe.schedule.batch_size:
+        raise RecipeError(
+            f"schedule.batch_size: {recipe.schedule.batch_size} is more than the"
+            f" {len(inliers.training)} images left for training; a smaller one was wanted"
+        )
+    outliers: ImageSet | None = None
+    if recipe.outliers is not None:
+        outliers = load(recipe.outliers, recipe.input)
+    return Data(training=inliers.training, validation=inliers.validation, outliers=outliers)
+
+
+def _one_epoch(trainer: Trainer, number: int, watcher: Watcher) -> Epoch:
+    began = time.perf_counter()
+    ticks: list[Tick] = []
+    for tick in trainer.train_epoch(number):
+        ticks.append(tick)
+        watcher.tick(number, tick)
+    accuracy, attacked_accuracy = trainer.validate()
+    return Epoch(
+        epoch=number,
+        loss=_mean(tick.loss for tick in ticks),
+        training_accuracy=_mean(tick.accuracy for tick in ticks),
+        accuracy=accuracy,
+        attacked_accuracy=attacked_accuracy,
+        duration_s=time.perf_counter() - began,
+    )
+
+
+def _progress(data: Data, done: tuple[Epoch, ...]) -> Progress:
+    return Progress(
+        tensors=f"epoch-{len(done):03d}.safetensors",
+        epochs=done,
+        hardware=hardware(),
+        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        libraries={name: version(name) for name in LIBRARIES},
+        training_images=len(data.training),
+        outlier_images=len(data.outliers) if data.outliers else 0,
+    )
+
+
+def hardware() -> str:
+    """Name the processor and the threads that torch uses on it."""
+    cpu = platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        lines = info.read_text(encoding="utf-8").splitlines()
+        cpu = next((ln.partition(":")[2].strip() for ln in lines if ln.startswith("model name")), cpu)
+    threads = torch.get_num_threads()
+    return f"{cpu}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def _mean(values: Iterable[float]) -> float:
+    held = list(values)
+    return sum(held) / len(held)

@@ -1,0 +1,173 @@
+"""The training loop: epochs of steps over one network, one objective and one schedule."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.networks import NETWORKS
+from training.attacks.pgd import Pgd
+from training.augment import augment_inliers, augment_outliers
+from training.averaging import start_average, update_average
+from training.checkpoint import Epoch
+from training.data import ImageSet, to_pixels
+from training.objectives import OBJECTIVES
+from training.objectives.base import Batch
+from training.objectives.losses import cross_entropy
+from training.precision import Runner
+from training.recipe import Recipe
+from training.schedule import rate
+
+WATCHED_UNDER_ATTACK = 500  # validation images; PGD-10 on all of them would cost as much as training
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Data:
+    """What an epoch reads; `outliers` is empty for methods that use none."""
+
+    training: ImageSet
+    validation: ImageSet
+    outliers: ImageSet | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tick:
+    """One finished step, for the progress bar: its loss and its share of right answers."""
+
+    step: int
+    loss: float
+    accuracy: float
+
+
+class Trainer:
+    """A network in training. All randomness comes from the recipe's seed and the epoch's number,
+    so a checkpoint needs no generator state and a resumed run repeats the uninterrupted one.
+    """  # noqa: D205
+
+    def __init__(self, recipe: Recipe, data: Data) -> None:
+        torch.manual_seed(recipe.seed)  # initial weights; torch's layers take no generator
+        self.recipe = recipe
+        self.data = data
+        factory = NETWORKS[recipe.network.name]
+        self.network = factory(len(data.training.classes), recipe.network.width)
+        self.runner = Runner(self.network, recipe.schedule.precision)
+        self.average = start_average(self.network)
+        self.objective = OBJECTIVES[recipe.method](recipe)
+        self.optimizer = _optimizer(self.network, recipe)
+        self.steps_per_epoch = len(data.training) // recipe.schedule.batch_size
+
+    def train_epoch(self, epoch: int) -> Iterator[Tick]:
+        """Train epoch number `epoch`, counted from 0, yielding after every step."""
+        schedule = self.recipe.schedule
+        generator = _generator(self.recipe.seed, epoch)
+        steps = schedule.epochs * self.steps_per_epoch
+        self.runner.train()
+        for index, batch in enumerate(self._batches(generator)):
+            step = epoch * self.steps_per_epoch + index
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate(
+                    step, steps=steps, peak=schedule.peak_rate, warm_up=schedule.warm_up
+                )
+            result = self.objective(self.runner, batch, generator)
+            self.optimizer.zero_grad(set_to_none=True)
+            result.loss.backward()
+            self.optimizer.step()
+            update_average(self.average, self.network, decay=schedule.average_decay, step=step)
+            right = (result.inlier_logits.argmax(1) == batch.labels).float().mean()
+            yield Tick(step=index, loss=result.loss.item(), accuracy=right.item())
+
+    def validate(self) -> tuple[float, float]:
+        """Return the averaged network's accuracy on the validation images, clean and attacked."""
+        runner = Runner(self.average, self.recipe.schedule.precision).eval()
+        pixels = to_pixels(self.data.validation.images)
+        labels = self.data.validation.labels
+        epsilon = (self.recipe.attack.epsilon_255 if self.recipe.attack else 1.0) / 255
+        attack = Pgd(epsilon=epsilon, steps=10, step_size=epsilon / 4)
+        few = slice(WATCHED_UNDER_ATTACK)
+        attacked = attack(
+            runner,
+            pixels[few],
+            lambda logits: cross_entropy(logits, labels[few]),
+            _generator(self.recipe.seed, -1),
+        )
+        return _accuracy(runner, pixels, labels), _accuracy(runner, attacked, labels[few])
+
+    def state(self) -> dict[str, Tensor]:
+        """Return every tensor that training goes on from."""
+        momenta = {
+            name: self.optimizer.state[parameter]["momentum_buffer"]
+            for name, parameter in self.network.named_parameters()
+        }
+        parts = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "momentum": momenta,
+        }
+        return {f"{part}.{key}": t for part, tensors in parts.items() for key, t in tensors.items()}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from what `state` returned."""
+        self.network.load_state_dict(part(tensors, "network"))
+        self.average.load_state_dict(part(tensors, "average"))
+        momenta = part(tensors, "momentum")
+        for name, parameter in self.network.named_parameters():
+            self.optimizer.state[parameter]["momentum_buffer"] = momenta[name]
+
+    def _batches(self, generator: torch.Generator) -> Iterator[Batch]:
+        size = self.recipe.schedule.batch_size
+        training = self.data.training
+        order = torch.randperm(len(training), generator=generator)
+        outliers = self._outlier_batches(generator)
+        for index in range(self.steps_per_epoch):
+            chosen = order[index * size : (index + 1) * size]
+            yield Batch(
+                inliers=augment_inliers(training.images[chosen], generator),
+                labels=training.labels[chosen],
+                outliers=next(outliers),
+            )
+
+    def _outlier_batches(self, generator: torch.Generator) -> Iterator[Tensor]:
+        settings, pool = self.recipe.outliers, self.data.outliers
+        if settings is None or pool is None:
+            while True:
+                yield torch.empty(0, *self.data.training.images.shape[1:]).permute(0, 3, 1, 2)
+        size = round(self.recipe.schedule.batch_size * settings.per_inlier)
+        while True:
+            order = torch.randperm(len(pool), generator=generator)
+            for chosen in order.split(size):
+                yield augment_outliers(
+                    pool.images[chosen], generator, largest_blur=settings.blur
+                )
+
+
+def part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """Return the tensors of one part of a checkpoint: network, average or momentum."""
+    prefix = f"{name}."
+    return {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
+
+
+def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    schedule = recipe.schedule
+    weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+    return torch.optim.SGD(
+        [
+            {"params": weights, "weight_decay": schedule.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ],
+        lr=schedule.peak_rate,
+        momentum=schedule.momentum,
+        nesterov=True,
+    )
+
+
+def _generator(seed: int, epoch: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed * 100_003 + epoch + 1)
+
+
+@torch.no_grad()
+def _accuracy(runner: nn.Module, pixels: Tensor, labels: Tensor) -> float:
+    predicted = torch.cat([runner(chunk).argmax(1) for chunk in pixels.split(250)])
+    return (predicted == labels).float().mean().item()

@@ -1,0 +1,26 @@
+"""Plain training: cross-entropy on the inliers as they are."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import nn
+
+from training.objectives.base import Batch, Step
+from training.objectives.losses import cross_entropy
+from training.recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standard:
+    """CE(x). No outliers, no attack: the undefended twin."""
+
+    @classmethod
+    def from_recipe(cls, recipe: Recipe) -> Self:  # noqa: ARG003  (the shape all methods share)
+        """Build the objective; nothing in the recipe changes it."""
+        return cls()
+
+    def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Step:  # noqa: ARG002
+        """Return the mean cross-entropy of the inliers."""
+        logits = network(batch.inliers)
+        return Step(loss=cross_entropy(logits, batch.labels).mean(), inlier_logits=logits)

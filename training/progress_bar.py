@@ -1,0 +1,67 @@
+"""A run on the terminal: one bar for the epoch, one line for each that is done."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from training.checkpoint import Epoch
+from training.loop import Tick
+
+
+class ProgressBar:
+    """Shows a run through rich; on a plain pipe only the lines are printed."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]:.3f}, accuracy {task.fields[accuracy]:.1%}"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._task = self._bar.add_task("fit", epoch=1, loss=0.0, accuracy=0.0)
+        self._steps_per_epoch = 0
+        self._epochs = 0
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def start(self, *, epochs: int, steps_per_epoch: int, done: int) -> None:
+        """Begin at epoch `done` of `epochs`."""
+        self._epochs = epochs
+        self._steps_per_epoch = steps_per_epoch
+        total = epochs * steps_per_epoch
+        self._bar.update(self._task, total=total, completed=done * steps_per_epoch)
+
+    def tick(self, epoch: int, tick: Tick) -> None:
+        """Advance by one step."""
+        self._bar.update(
+            self._task,
+            completed=epoch * self._steps_per_epoch + tick.step + 1,
+            epoch=epoch + 1,
+            loss=tick.loss,
+            accuracy=tick.accuracy,
+        )
+
+    def finish_epoch(self, epoch: Epoch) -> None:
+        """Print one line of figures."""
+        self._console.print(
+            f"epoch {epoch.epoch + 1}/{self._epochs}: loss {epoch.loss:.3f},"
+            f" training accuracy {epoch.training_accuracy:.1%},"
+            f" validation accuracy {epoch.accuracy:.1%},"
+            f" attacked {epoch.attacked_accuracy:.1%}, {epoch.duration_s:.0f} s",
+            highlight=False,
+        )

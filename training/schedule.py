@@ -1,0 +1,15 @@
+"""The learning rate over a run."""
+
+import math
+
+
+def rate(step: int, *, steps: int, peak: float, warm_up: float) -> float:
+    """Rate at `step` of `steps`: linear from near zero over the `warm_up` share, cosine to zero.
+
+    After Smith and Topin 2018, arXiv:1708.07120 (one cycle), without its momentum cycle.
+    """
+    rising = warm_up * steps
+    if step < rising:
+        return peak * (step + 1) / (rising + 1)
+    progress = (step - rising) / max(steps - rising, 1)
+    return peak * (1 + math.cos(math.pi * progress)) / 2
