@@ -1,0 +1,70 @@
+# Everything a developer does here. Each target does its own set-up; the second time that is instant.
+
+PYTHON ?= python3
+PORT ?= 8000
+# `make demo DEMO=--once` checks the two verdicts and stops instead of going on serving.
+DEMO ?=
+
+VENV := .venv
+DEMO_VENV := .venv-demo
+READY := $(VENV)/.ready
+DEMO_READY := $(DEMO_VENV)/.ready
+PINS := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow check format hooks constraints clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make .venv with everything a developer needs
+
+demo: $(DEMO_READY) ## serve the shipped bundle, show two verdicts, go on serving (PORT=8000; no torch)
+	@exec $(DEMO_VENV)/bin/python examples/demo.py --port $(PORT) $(DEMO)
+
+test: $(READY) ## run the fast tests
+	$(VENV)/bin/python -m pytest -m "not slow"
+
+test-slow: $(READY) ## run the tests marked slow
+	$(VENV)/bin/python -m pytest -m slow
+
+check: $(READY) ## formatting, lint, types and import rules
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(READY) ## format the code and apply the safe lint fixes
+	$(VENV)/bin/ruff format
+	$(VENV)/bin/ruff check --fix
+
+hooks: $(READY) ## check every commit with the tools in .venv
+	$(VENV)/bin/pre-commit install
+
+constraints: ## resolve the newest versions afresh and pin them in constraints.txt
+	$(PYTHON) -m venv --clear .venv-pins
+	.venv-pins/bin/pip install --quiet -e '.[dev]'
+	@{ echo "# The development environment, pinned by \`make constraints\`."; \
+	  .venv-pins/bin/pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//'; } > .venv-pins/constraints.txt
+	mv .venv-pins/constraints.txt constraints.txt
+	rm -rf .venv-pins
+
+clean: ## remove the environments and every cache
+	rm -rf $(VENV) .venv-* dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+$(READY): $(PINS)
+	$(call environment,$(VENV),dev)
+
+$(DEMO_READY): $(PINS)
+	$(call environment,$(DEMO_VENV),cpu)
+
+# An editable install of one extra at the pinned versions. The stamp is written last, so that a
+# set-up that was interrupted is taken up again.
+define environment
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.11" >&2; exit 1; }
+	@echo "Setting up $(1) with the [$(2)] extra ..."
+	@$(PYTHON) -m venv $(1)
+	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(2)]'
+	@touch $(1)/.ready
+endef
