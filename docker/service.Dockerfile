@@ -1,0 +1,47 @@
+# `oodguard serve` without torch. RUNTIME=cpu or gpu chooses the extra and so the ONNX Runtime;
+# the gpu image carries its CUDA libraries as wheels and needs the NVIDIA container toolkit.
+#
+#   docker build -f docker/service.Dockerfile --build-arg RUNTIME=cpu -t ood-guard:cpu .
+FROM python:3.11-slim-bookworm AS build
+ARG RUNTIME=cpu
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+RUN python -m venv /opt/oodguard
+ENV PATH=/opt/oodguard/bin:$PATH
+WORKDIR /src
+# First the dependencies alone, around empty packages, so that a change of code keeps this layer.
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+RUN mkdir models service training \
+    && pip install --constraint constraints.txt ".[${RUNTIME}]" \
+    && pip uninstall --yes ood-guard
+COPY models models
+COPY service service
+COPY training training
+RUN pip install --no-deps . \
+    && pip uninstall --yes pip setuptools
+
+FROM python:3.11-slim-bookworm
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="ood-guard" \
+      org.opencontainers.image.description="Image classification with a calibrated accept or reject decision behind POST /predict" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin oodguard
+COPY --from=build /opt/oodguard /opt/oodguard
+# Byte code is compiled already and nothing else is written, so that the root may be read-only.
+ENV PATH=/opt/oodguard/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    OODGUARD_HOST=0.0.0.0 \
+    OODGUARD_PORT=8000
+USER 10001:10001
+WORKDIR /
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['OODGUARD_PORT'] + '/readyz', timeout=2)"]
+# Exec form: SIGTERM reaches the server itself, which finishes what it has begun.
+ENTRYPOINT ["oodguard"]
+CMD ["serve"]
