@@ -71,6 +71,21 @@ class RunFolder:
         (folder / RECIPE).write_text(recipe_text, encoding="utf-8")
         return cls(folder)
 
+    @classmethod
+    def resume(cls, folder: Path, recipe_text: str) -> Self:
+        """Return a run to go on with.
+
+        Raises:
+            RecipeError: there is no run here, or it was made by another recipe.
+        """
+        run = cls(folder)
+        if run.recipe_text != recipe_text:
+            raise RecipeError(
+                f"{folder / RECIPE} differs from the given recipe: a run goes on as it began;"
+                " give the recipe unchanged, or another --out"
+            )
+        return run
+
     @property
     def recipe_text(self) -> str:
         """The recipe as it was given."""

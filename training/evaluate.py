@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models.decision import Policy, threshold
+from models.errors import RecipeError
 from models.scores import SCORES
 from training.attacks.aims import TO_REJECTED, to_accepted
 from training.attacks.gradient import Aim
@@ -88,6 +89,11 @@ def evaluate(
     calibration = calibration_scores(torch_run(classifier), held_out, (policy.score,))
     limit = threshold(calibration[policy.score], policy)
     test = load(recipe.evaluation.test, recipe.input)
+    if test.classes != inliers.classes:
+        raise RecipeError(
+            f"evaluation.test: came classes {list(test.classes)}, wanted those of the inliers,"
+            f" {list(inliers.classes)}"
+        )
     outliers = {name: load(s, recipe.input) for name, s in recipe.evaluation.outliers.items()}
     first = slice(protocol.images)
     bench = _Bench(network=Runner(network, "float32"), score=policy.score, protocol=protocol)

@@ -1,0 +1,87 @@
+"""The model card: what a bundle's README.md says, written from its figures alone."""
+
+from models.manifest import Description
+from training.report import Condition, Report
+from training.table import percent, table
+
+PURPOSE = {
+    "standard": (
+        "Trained plainly, with no defence: the undefended twin that shows what hardening is for."
+        " **Do not put it in front of anything.**"
+    ),
+    "aloe": (
+        "Hardened with ALOE (Chen et al., arXiv:2003.09711): trained on inliers attacked towards"
+        " a wrong class and on auxiliary outliers attacked towards confidence."
+    ),
+}
+
+
+def write_card(description: Description, report: Report, recipe_text: str) -> str:
+    """Return the card in Markdown."""
+    training = description.training
+    outliers = training.outliers
+    facts = {
+        "classes": ", ".join(description.classes),
+        "input": f"uint8 RGB, {description.input.height}x{description.input.width};"
+        f" other sizes: {description.input.fit}, {description.input.resample}",
+        "network": f"{training.network}, {training.parameters:,} parameters",
+        "training images": f"{training.inliers.images:,} of {training.inliers.name}",
+        "outlier images": f"{outliers.images:,} of {outliers.name}" if outliers else "none",
+        "hardened at": f"{training.epsilon * 255:g}/255 (L-infinity)"
+        if training.epsilon
+        else "not hardened",
+        "seed": str(training.seed),
+        "hardware": training.hardware,
+        "duration": f"{training.duration_s / 60:.0f} minutes, {training.epochs} epochs",
+        "command": f"`{training.command}`",
+        "libraries": ", ".join(f"{name} {v}" for name, v in training.libraries.items()),
+    }
+    return "\n\n".join(
+        (
+            f"# {description.name}, version {description.version}",
+            PURPOSE[training.method],
+            "\n".join(("| fact | |", "| --- | --- |", *(f"| {k} | {v} |" for k, v in facts.items()))),
+            "## Figures",
+            figures(report),
+            "## What the decision promises",
+            _promise(report),
+            "## Recipe",
+            f"```toml\n{recipe_text.strip()}\n```\n",
+        )
+    )
+
+
+def figures(report: Report) -> str:
+    """Return the honest table with the conditions that it was measured under."""
+    protocol = report.protocol
+    return "\n\n".join(
+        (
+            f"Clean accuracy {percent(report.accuracy)} ({report.accuracy_images:,} test images)."
+            f" Score `{report.score}`, threshold {report.threshold:.6g}: alpha"
+            f" {percent(report.alpha)}"
+            + (f" with confidence {percent(1 - report.delta)}" if report.delta else "")
+            + f" from {report.calibration_images:,} calibration images.",
+            table(report),
+            f"Attacked on both sides: in-distribution images towards rejection, outliers towards"
+            f" acceptance, by {protocol.attack} on the score itself, {protocol.steps} steps of"
+            f" {protocol.step_size:g} epsilon, {protocol.restarts} random starts, best iterate of"
+            f" all; up to {protocol.images:,} images a set. Each cell: AUROC / missed OOD at the"
+            f" served threshold. Measured with `{report.command}` on {report.hardware}.",
+        )
+    )
+
+
+def _promise(report: Report) -> str:
+    clean = next(c for c in report.conditions if c.epsilon_255 == 0)
+    return (
+        f"Of clean images like the calibration images, at most {percent(report.alpha)} are"
+        f" rejected; {percent(clean.false_rejection_rate)} of the test images were. Nothing is"
+        " promised about how many out-of-distribution images are missed: that depends on what"
+        f" comes, and in the sets above it was {_range(clean)} unattacked. An attacker within the"
+        " budgets above does what the table says; a larger budget does more."
+    )
+
+
+def _range(condition: Condition) -> str:
+    missed = [result.missed_ood_rate for result in condition.sets.values()]
+    return f"{percent(min(missed))} to {percent(max(missed))}"

@@ -1,0 +1,108 @@
+"""From a finished run to a bundle: graph, calibration, parity gate, card."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.bundle import Bundle, write_bundle
+from models.decision import threshold
+from models.errors import RecipeError
+from models.manifest import DataRecord, Description, TrainingRecord
+from models.scores import SCORES
+from training.calibrate import calibration_scores
+from training.card import write_card
+from training.checkpoint import RunFolder
+from training.data import Split, load, split
+from training.evaluation_file import read_report
+from training.graph import ScoredClassifier, torch_run
+from training.onnx_model import to_onnx
+from training.parity import Parity, check_parity, onnx_run
+from training.report import Report
+from training.trained import trained_network
+
+PARITY_IMAGES = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exported:
+    """A bundle that was written, and what the parity gate saw."""
+
+    bundle: Bundle
+    parity: Parity
+
+
+def export(run: RunFolder, out: Path) -> Exported:
+    """Write the run's bundle to `out`.
+
+    Calibration scores are those of ONNX Runtime, which is what serves.
+
+    Raises:
+        RecipeError: the run was not evaluated.
+        ParityError: torch and ONNX Runtime disagree; nothing is written.
+        BundleError: `out` cannot be replaced.
+    """
+    report = read_report(run)
+    recipe = run.recipe
+    data = split(load(recipe.inliers, recipe.input), recipe.inliers, seed=recipe.seed)
+    network = trained_network(run, classes=len(data.training.classes))
+    classifier = ScoredClassifier(network, tuple(SCORES))
+    model = to_onnx(classifier, recipe.input)
+    serve = onnx_run(model)
+    calibration = calibration_scores(serve, data.calibration, tuple(SCORES))
+    limits = np.array([threshold(calibration[name], report.policy) for name in SCORES])
+    parity = check_parity(torch_run(classifier), serve, _parity_images(data), limits)
+    description = _describe(run, data, parameters=sum(p.numel() for p in network.parameters()))
+    bundle = write_bundle(
+        out,
+        description=description,
+        model=model,
+        calibration=calibration,
+        evaluation=report.model_dump(mode="json"),
+        card=write_card(description, report, run.recipe_text),
+    )
+    return Exported(bundle=bundle, parity=parity)
+
+
+def _parity_images(data: Split) -> NDArray[np.uint8]:
+    """Real images that set no threshold: at a threshold, rounding alone decides.
+
+    Training images join where the validation part is small.
+    """
+    both = torch.cat([data.validation.images, data.training.images[:PARITY_IMAGES]])
+    return both[:PARITY_IMAGES].numpy()
+
+
+def _describe(run: RunFolder, data: Split, *, parameters: int) -> Description:
+    recipe, progress = run.recipe, run.progress()
+    attack, outliers = recipe.attack, recipe.outliers
+    return Description(
+        name=recipe.name,
+        version=recipe.version,
+        created=datetime.now(UTC),
+        classes=data.training.classes,
+        input=recipe.input,
+        scores=tuple(SCORES),
+        default_score=recipe.default_score,
+        training=TrainingRecord(
+            method=recipe.method,
+            network=f"{recipe.network.name}, width {recipe.network.width}",
+            parameters=parameters,
+            epsilon=attack.epsilon_255 / 255 if attack else 0.0,
+            attack_steps=attack.steps if attack else 0,
+            inliers=DataRecord(name=recipe.inliers.name, images=progress.training_images),
+            outliers=DataRecord(name=outliers.name, images=progress.outlier_images)
+            if outliers
+            else None,
+            seed=recipe.seed,
+            epochs=len(progress.epochs),
+            duration_s=progress.duration_s,
+            hardware=progress.hardware,
+            command=progress.command,
+            libraries=progress.libraries | {"onnx": version("onnx")},
+        ),
+    )

@@ -1,0 +1,43 @@
+"""A torch classifier as one ONNX model with a dynamic batch."""
+
+import logging
+from itertools import chain
+
+import onnx
+import torch
+
+from models.manifest import InputSpec
+from training.graph import ScoredClassifier
+
+
+def to_onnx(classifier: ScoredClassifier, spec: InputSpec) -> bytes:
+    """Serialise: input `images` uint8 `(n, H, W, 3)`, outputs `logits` and `scores` float32."""
+    example = torch.zeros(2, spec.height, spec.width, 3, dtype=torch.uint8)
+    # The exporter warns of every torchvision operator that it could have known about.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    program = torch.onnx.export(
+        classifier.eval(),
+        (example,),
+        dynamo=True,
+        input_names=["images"],
+        output_names=["logits", "scores"],
+        dynamic_shapes={"images": {0: torch.export.Dim("n")}},
+        verbose=False,
+    )
+    if program is None:
+        raise RuntimeError("torch.onnx.export returned no program")
+    model = program.model_proto
+    _forget_the_machine(model)
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString()
+
+
+def _forget_the_machine(model: onnx.ModelProto) -> None:
+    """Drop the exporter's notes: stack traces with paths of the machine that it ran on."""
+    graph = model.graph
+    parts = chain(
+        (model, graph), graph.node, graph.input, graph.output, graph.value_info, graph.initializer
+    )
+    for part in parts:
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")

@@ -1,0 +1,83 @@
+"""The gate between torch and ONNX Runtime: a bundle that answers differently is not written."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from models.decision import rejects
+from models.errors import ParityError
+from models.guard import Run
+
+Images = NDArray[np.uint8]
+
+TOLERANCE = 1e-4
+BATCH_SIZES = (1, 7, 64, 1000)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parity:
+    """What the gate saw: images compared, and the largest difference of any score."""
+
+    images: int
+    largest_difference: float
+
+
+def onnx_run(model: bytes) -> Run:
+    """Return a serialised model as the `run` that a guard takes, on the CPU."""
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+
+    def run(images: Images) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        logits, scores = session.run(["logits", "scores"], {"images": images})
+        return logits, scores
+
+    return run
+
+
+def check_parity(torch_run: Run, onnx_run: Run, images: Images, limits: NDArray[np.float64]) -> Parity:
+    """Compare both on real images `(n, H, W, 3)`, one by one and in batches.
+
+    `limits` `(S,)` are the rejection thresholds of the score columns.
+
+    Raises:
+        ParityError: a score differs by more than 1e-4, or a class or decision differs.
+    """
+    logits, scores = torch_run(images)
+    classes, decisions = logits.argmax(axis=1), _decisions(scores, limits)
+    largest = 0.0
+    for size in BATCH_SIZES:
+        onnx_logits, onnx_scores = _in_batches(onnx_run, images, size)
+        difference = float(np.abs(onnx_scores - scores).max())
+        if not difference <= TOLERANCE:
+            raise ParityError(
+                f"scores differ by {difference:.2g} in batches of {size};"
+                f" at most {TOLERANCE:g} is wanted"
+            )
+        _same("class", classes, onnx_logits.argmax(axis=1), size)
+        _same("decision", decisions, _decisions(onnx_scores, limits), size)
+        largest = max(largest, difference)
+    return Parity(images=len(images), largest_difference=largest)
+
+
+def _in_batches(run: Run, images: Images, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    parts = [run(images[start : start + size]) for start in range(0, len(images), size)]
+    logits, scores = zip(*parts, strict=True)
+    return np.concatenate(logits), np.concatenate(scores)
+
+
+def _decisions(scores: NDArray[np.float32], limits: NDArray[np.float64]) -> NDArray[np.bool_]:
+    columns: Iterable[NDArray[np.bool_]] = (
+        rejects(scores[:, column], float(limit)) for column, limit in enumerate(limits)
+    )
+    return np.stack(list(columns), axis=1)
+
+
+def _same(what: str, torch: NDArray[np.generic], onnx: NDArray[np.generic], size: int) -> None:
+    differing = np.unique(np.nonzero(torch != onnx)[0])
+    if len(differing):
+        raise ParityError(
+            f"the {what} differs between torch and ONNX Runtime for {len(differing)} images in"
+            f" batches of {size}, first number {differing[0]}; none is wanted"
+        )
