@@ -1,0 +1,50 @@
+"""Everything that OOD Guard raises on purpose.
+
+GuardError
+|- ImageError            a picture that cannot be judged
+|  |- UndecodableImage     not an image, truncated or empty
+|  |- ImageTooLarge        more pixels than the limit, known from the header
+|  `- UnsupportedImage     a format or kind that is not taken
+|- BundleError           a bundle that cannot be trusted
+|- CalibrationError      too few calibration scores for the asked alpha and delta
+|- RecipeError           a recipe that cannot be followed
+`- ParityError           torch and ONNX Runtime disagree
+
+Every message says what came, what was wanted and, where there is one, the way out.
+"""
+
+
+class GuardError(Exception):
+    """The root: catching it catches everything below and nothing else."""
+
+
+class ImageError(GuardError):
+    """A picture that cannot be judged."""
+
+
+class UndecodableImage(ImageError):  # noqa: N818
+    """Bytes that are not an image, or stop in the middle of one."""
+
+
+class ImageTooLarge(ImageError):  # noqa: N818
+    """An image whose header promises more pixels than the limit."""
+
+
+class UnsupportedImage(ImageError):  # noqa: N818
+    """An image of a format or kind that is not taken, such as an animation."""
+
+
+class BundleError(GuardError):
+    """A bundle that cannot be trusted; the message names the file and what to do."""
+
+
+class CalibrationError(GuardError):
+    """Calibration that cannot carry the asked guarantee; the message says what would."""
+
+
+class RecipeError(GuardError):
+    """A recipe that cannot be followed; the message names the key and what was wanted."""
+
+
+class ParityError(GuardError):
+    """A graph that answers differently in torch and in ONNX Runtime."""

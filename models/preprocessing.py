@@ -1,0 +1,81 @@
+"""Any decoded image to the pixels that a model takes; training and service share this function."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from models.errors import UnsupportedImage
+from models.manifest import InputSpec
+
+Box = tuple[float, float, float, float]  # left, upper, right, lower in pixels of the source
+
+SIXTEEN_BIT = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
+EIGHT_BIT = frozenset(
+    {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
+)
+RESAMPLE: Mapping[str, Image.Resampling] = MappingProxyType(
+    {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+)
+
+
+def prepare(image: Image.Image, spec: InputSpec) -> NDArray[np.uint8]:
+    """Bring an image to `(H, W, 3)` uint8 RGB by the rule of `spec`.
+
+    Turned as its EXIF says, transparency laid over white, then resized; an image that has the
+    wanted size keeps its pixels exactly.
+
+    Raises:
+        UnsupportedImage: an animation, or pixels of a kind that has no one meaning as a colour.
+    """
+    # A phone's photograph may carry a depth map or preview behind it (MPO); it is no animation.
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+        raise UnsupportedImage("the image is animated or has several pages; one picture is wanted")
+    rgb = _over_white(_eight_bit(ImageOps.exif_transpose(image)))
+    box = FITS[spec.fit](rgb.size, spec)
+    # Crop and resize in one step: scaling a 1 x 60000 strip first would take gigabytes.
+    resized = rgb.resize((spec.width, spec.height), RESAMPLE[spec.resample], box=box)
+    return np.array(resized, dtype=np.uint8)
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    if image.mode in EIGHT_BIT:
+        return image
+    if image.mode not in SIXTEEN_BIT:
+        raise UnsupportedImage(f"pixels of mode {image.mode} came; 8-bit or 16-bit ones are wanted")
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:  # noqa: PLR2004
+        raise UnsupportedImage(
+            f"integer pixels from {values.min()} to {values.max()} came; 0 to 65535 is wanted"
+        )
+    # Pillow's own conversion clips at 255, which turns nearly every 16-bit picture white.
+    grey = np.rint(values / 257).astype(np.uint8)
+    key = image.info.get("transparency")
+    return Image.fromarray(np.where(values == key, 255, grey).astype(np.uint8))
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    colours = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), colours).convert("RGB")
+
+
+def _crop(size: tuple[int, int], spec: InputSpec) -> Box:
+    """Return the largest centred box of the wanted aspect."""
+    width, height = size
+    wide = min(width, height * spec.width / spec.height)
+    high = min(height, width * spec.height / spec.width)
+    left, upper = (width - wide) / 2, (height - high) / 2
+    return left, upper, left + wide, upper + high
+
+
+def _stretch(size: tuple[int, int], spec: InputSpec) -> Box:  # noqa: ARG001
+    return 0, 0, *size
+
+
+FITS: Mapping[str, Callable[[tuple[int, int], InputSpec], Box]] = MappingProxyType(
+    {"crop": _crop, "stretch": _stretch}
+)
