@@ -1,0 +1,73 @@
+"""What every test may use: tiny bundles, and property tests that are steady on a busy machine."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from models.bundle import Bundle, write_bundle
+from models.manifest import DataRecord, Description, InputSpec, TrainingRecord
+
+settings.register_profile("steady", deadline=None, derandomize=True, database=None)
+settings.load_profile("steady")
+
+
+def describe(
+    *, scores: Sequence[str], classes: Sequence[str], height: int, width: int
+) -> Description:
+    return Description(
+        name="tiny",
+        version="1",
+        created=datetime(2026, 1, 1, tzinfo=UTC),
+        classes=tuple(classes),
+        input=InputSpec(height=height, width=width),
+        scores=tuple(scores),
+        default_score=scores[0],
+        training=TrainingRecord(
+            method="aloe",
+            network="resnet8",
+            parameters=7,
+            epsilon=2 / 255,
+            attack_steps=1,
+            inliers=DataRecord(name="inliers", images=10),
+            outliers=None,
+            seed=0,
+            epochs=1,
+            duration_s=1.5,
+            hardware="2 cores",
+            command="oodguard-train fit tiny.toml",
+            libraries={"torch": "2.13.0"},
+        ),
+    )
+
+
+def build_bundle(  # noqa: PLR0913 - each has a default, and a test names what it is about
+    folder: Path,
+    *,
+    n_calibration: int = 400,
+    scores: Sequence[str] = ("msp", "max_logit", "energy"),
+    classes: Sequence[str] = ("cat", "dog", "ship"),
+    height: int = 32,
+    width: int = 32,
+    model: bytes = b"not a graph, but bytes all the same",
+) -> Bundle:
+    """Write a bundle to `folder`; every score's calibration is 1, 2, ... n, from a shuffled file."""
+    ranks = np.arange(1, n_calibration + 1, dtype=np.float32)
+    shuffled = np.random.default_rng(0).permutation(ranks)
+    return write_bundle(
+        folder,
+        description=describe(scores=scores, classes=classes, height=height, width=width),
+        model=model,
+        calibration=dict.fromkeys(scores, shuffled),
+        evaluation={"accuracy": 0.5},
+        card="# tiny\n",
+    )
+
+
+@pytest.fixture
+def make_bundle() -> Callable[..., Bundle]:
+    """The builder of tiny bundles; see `build_bundle` for its arguments."""
+    return build_bundle
