@@ -1,0 +1,40 @@
+"""The architecture is checked by counts made by hand."""
+
+import pytest
+import torch
+
+from models.networks import NETWORKS
+
+
+def _parameters(blocks: int, width: int, classes: int) -> int:
+    """Weights and two batch-norm vectors of every convolution, then the head with its bias."""
+    stem = 3 * width * 16 + 2 * width
+    total, inputs = stem, width
+    for stage in range(3):
+        outputs = width * 2**stage
+        for _ in range(blocks):
+            total += 9 * inputs * outputs + 9 * outputs * outputs + 4 * outputs
+            if inputs != outputs:
+                total += inputs * outputs + 2 * outputs
+            inputs = outputs
+    return total + inputs * classes + classes
+
+
+@pytest.mark.parametrize(("name", "blocks"), [("resnet8", 1), ("resnet14", 2), ("resnet20", 3)])
+def test_a_network_has_the_parameters_that_its_shape_asks_for(name: str, blocks: int) -> None:
+    network = NETWORKS[name](7, 16)
+    assert sum(p.numel() for p in network.parameters()) == _parameters(blocks, 16, 7)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (64, 64), (33, 47)])
+def test_any_image_size_gives_one_row_of_logits_an_image(size: tuple[int, int]) -> None:
+    network = NETWORKS["resnet8"](5, 4).eval()
+    assert network(torch.rand(3, 3, *size)).shape == (3, 5)
+
+
+def test_the_head_reads_the_features() -> None:
+    network = NETWORKS["resnet8"](5, 4).eval()
+    images = torch.rand(2, 3, 32, 32)
+    features = network.features(images)
+    assert features.shape == (2, 16)
+    torch.testing.assert_close(network.head(features), network(images))

@@ -1,0 +1,57 @@
+"""A small real data set and the recipe of a run on it."""
+
+from pathlib import Path
+
+import pytest
+
+DATA = Path(__file__).parents[1] / "data"
+
+RECIPE = f"""
+name = "tiny"
+method = "aloe"
+seed = 3
+default_score = "msp"
+
+[network]
+name = "resnet8"
+width = 4
+
+[input]
+height = 32
+width = 32
+
+[inliers]
+folder = "{DATA / "cifar10"}"
+validation = 20
+calibration = 60
+
+[outliers]
+folder = "{DATA / "outliers"}"
+blur = 0.5
+
+[attack]
+epsilon_255 = 2
+
+[schedule]
+epochs = 2
+batch_size = 30
+precision = "float32"
+
+[evaluation.test]
+folder = "{DATA / "cifar10"}"
+
+[evaluation.outliers]
+textures = {{ folder = "{DATA / "textures"}" }}
+"""
+
+
+@pytest.fixture
+def recipe_text() -> str:
+    return RECIPE
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what `datasets` caches out of the user's home."""
+    cache = tmp_path_factory.getbasetemp() / "datasets"
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", cache)
