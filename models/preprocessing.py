@@ -1,21 +1,39 @@
 """Any decoded image to the pixels that a model takes; training and service share this function."""
 
+import struct
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
-from models.errors import UnsupportedImage
+from models.errors import UndecodableImage, UnsupportedImage
 from models.manifest import InputSpec
 
 Box = tuple[float, float, float, float]  # left, upper, right, lower in pixels of the source
 
+WHITE_16 = 65535
 SIXTEEN_BIT = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 EIGHT_BIT = frozenset(
     {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
 )
+UPRIGHT: Mapping[int, Image.Transpose] = MappingProxyType(
+    {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }
+)
+"""What sets an image upright, by its EXIF orientation; 1 and unknown ones stand already."""
+
+DAMAGED = (EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error)
+"""What Pillow's parsers raise on damaged bytes, found by feeding them some."""
+
 RESAMPLE: Mapping[str, Image.Resampling] = MappingProxyType(
     {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 )
@@ -29,15 +47,38 @@ def prepare(image: Image.Image, spec: InputSpec) -> NDArray[np.uint8]:
 
     Raises:
         UnsupportedImage: an animation, or pixels of a kind that has no one meaning as a colour.
+        UndecodableImage: the bytes behind the first frame are damaged.
+        OSError: the image was opened lazily, and Pillow cannot decode it.
     """
-    # A phone's photograph may carry a depth map or preview behind it (MPO); it is no animation.
-    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+    if _is_animated(image):
         raise UnsupportedImage("the image is animated or has several pages; one picture is wanted")
-    rgb = _over_white(_eight_bit(ImageOps.exif_transpose(image)))
+    rgb = _over_white(_eight_bit(_upright(image)))
     box = FITS[spec.fit](rgb.size, spec)
     # Crop and resize in one step: scaling a 1 x 60000 strip first would take gigabytes.
     resized = rgb.resize((spec.width, spec.height), RESAMPLE[spec.resample], box=box)
     return np.array(resized, dtype=np.uint8)
+
+
+def _is_animated(image: Image.Image) -> bool:
+    # A phone's photograph may carry a depth map or preview behind it (MPO); it is no animation.
+    if image.format == "MPO":
+        return False
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except DAMAGED as error:
+        raise UndecodableImage(
+            f"the image is damaged behind its first frame ({error}); a whole file is wanted"
+        ) from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    # A picture with damaged metadata is still a picture: viewers show it as it lies.
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except DAMAGED:
+        return image
+    turn = UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
@@ -45,15 +86,15 @@ def _eight_bit(image: Image.Image) -> Image.Image:
         return image
     if image.mode not in SIXTEEN_BIT:
         raise UnsupportedImage(f"pixels of mode {image.mode} came; 8-bit or 16-bit ones are wanted")
-    values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:  # noqa: PLR2004
+    values = np.asarray(image)
+    if values.min() < 0 or values.max() > WHITE_16:
         raise UnsupportedImage(
-            f"integer pixels from {values.min()} to {values.max()} came; 0 to 65535 is wanted"
+            f"integer pixels from {values.min()} to {values.max()} came; 0 to {WHITE_16} is wanted"
         )
     # Pillow's own conversion clips at 255, which turns nearly every 16-bit picture white.
-    grey = np.rint(values / 257).astype(np.uint8)
-    key = image.info.get("transparency")
-    return Image.fromarray(np.where(values == key, 255, grey).astype(np.uint8))
+    grey = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    grey[values == image.info.get("transparency")] = 255
+    return Image.fromarray(grey)
 
 
 def _over_white(image: Image.Image) -> Image.Image:

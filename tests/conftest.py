@@ -54,7 +54,7 @@ def build_bundle(  # noqa: PLR0913 - each has a default, and a test names what i
     width: int = 32,
     model: bytes = b"not a graph, but bytes all the same",
 ) -> Bundle:
-    """Write a bundle to `folder`; every score's calibration is 1, 2, ... n, from a shuffled file."""
+    """Write a bundle to `folder`; every score's calibration is 1, 2, ... n, in a shuffled file."""
     ranks = np.arange(1, n_calibration + 1, dtype=np.float32)
     shuffled = np.random.default_rng(0).permutation(ranks)
     return write_bundle(
