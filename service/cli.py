@@ -1,0 +1,119 @@
+"""The command `oodguard`: serve a bundle, judge images with it, or check it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from pydantic import ValidationError
+
+from models.errors import GuardError
+from service.settings import Settings, describe, unknown_variables, variable
+
+REFUSED = 1
+USAGE = 2
+
+
+def _variables() -> str:
+    """Every setting for the help, in a paragraph that click leaves as it is."""
+    rows = describe()
+    wide = max(len(name) for name, _, _ in rows)
+    lines = [f"  {name:<{wide}}  {meaning} [{default}]" for name, default, meaning in rows]
+    return "\b\nSettings are environment variables, with [defaults]:\n" + "\n".join(lines)
+
+
+app = typer.Typer(
+    help="Image classification that says when not to trust it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"max_content_width": 120},
+)
+
+BundleOption = Annotated[
+    Path | None, typer.Option("--bundle", help="Folder of the bundle.", show_default=False)
+]
+
+
+@app.command(epilog=_variables())
+def serve(
+    bundle: BundleOption = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks one.")] = None,
+) -> None:
+    """Serve a bundle over HTTP until SIGTERM."""
+    settings = _settings(bundle=bundle, host=host, port=port)
+    with _refusals():
+        # Each command imports what it needs: help and a refused setting do not wait for it.
+        from service import logs  # noqa: PLC0415
+        from service.server import serve_app  # noqa: PLC0415
+
+        logs.configure(settings.log_level)
+        started = serve_app(settings)
+    raise typer.Exit(0 if started else REFUSED)
+
+
+@app.command()
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="JPEG, PNG or WebP files.")],
+    bundle: BundleOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
+) -> None:
+    """Judge images without a server; exit 1 when one could not be judged."""
+    settings = _settings(bundle=bundle)
+    with _refusals():
+        from service.offline import judge_files  # noqa: PLC0415
+        from service.reports import as_json_text, print_table  # noqa: PLC0415
+        from service.served import load  # noqa: PLC0415
+
+        model = load(settings)
+        judged, refused = judge_files(model, images, settings)
+    if as_json:
+        typer.echo(as_json_text(model, judged))
+    elif judged:
+        print_table(model, judged)
+    for path, reason in refused:
+        typer.echo(f"oodguard: {path}: {reason}", err=True)
+    raise typer.Exit(REFUSED if refused else 0)
+
+
+@app.command()
+def verify(bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")]) -> None:
+    """Check a bundle: its files, its graph and its calibration under the settings' policy."""
+    settings = _settings(bundle=bundle)
+    with _refusals():
+        from service.reports import print_summary  # noqa: PLC0415
+        from service.served import load  # noqa: PLC0415
+
+        model = load(settings)
+        model.engine.warm_up()
+    print_summary(model)
+
+
+def _settings(**given: Path | str | int | None) -> Settings:
+    for name in unknown_variables():
+        typer.echo(f"oodguard: {name} sets nothing; see oodguard serve --help", err=True)
+    chosen = {name: value for name, value in given.items() if value is not None}
+    try:
+        return Settings.model_validate(chosen)
+    except ValidationError as error:
+        for fault in error.errors():
+            name = variable(str(fault["loc"][0])) if fault["loc"] else "settings"
+            typer.echo(f"oodguard: {name}: {fault['input']!r} came; {fault['msg']}", err=True)
+        raise typer.Exit(USAGE) from None
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn an error of the tree into one line and an exit code."""
+    try:
+        yield
+    except GuardError as error:
+        _refuse(error)
+
+
+def _refuse(error: GuardError) -> NoReturn:
+    typer.echo(f"oodguard: {error}", err=True)
+    raise typer.Exit(REFUSED)

@@ -1,0 +1,110 @@
+"""Every error as an RFC 9457 problem: the one place where the error tree meets HTTP."""
+
+import http
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from models.errors import GuardError, ImageTooLarge, UndecodableImage, UnsupportedImage
+from service import errors
+from service.request_ids import request_id
+
+MEDIA_TYPE = "application/problem+json"
+CLIENT_CLOSED_REQUEST = 499
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A stable kind of problem; `slug` is the end of its `type` and its anchor in the docs."""
+
+    slug: str
+    status: int
+    title: str
+
+
+KINDS: Mapping[type[GuardError], Kind] = {
+    UndecodableImage: Kind("undecodable-image", 400, "The image cannot be decoded"),
+    errors.MalformedBody: Kind("malformed-body", 400, "The body is broken"),
+    ImageTooLarge: Kind("image-too-large", 413, "The image has too many pixels"),
+    errors.BodyTooLarge: Kind("body-too-large", 413, "The body has too many bytes"),
+    errors.TooManyImages: Kind("too-many-images", 413, "The request has too many images"),
+    UnsupportedImage: Kind("unsupported-image", 415, "This kind of image is not taken"),
+    errors.UnsupportedContent: Kind("unsupported-content", 415, "This content is not taken"),
+    errors.WrongFields: Kind("wrong-fields", 422, "The fields are not the wanted ones"),
+    errors.Overloaded: Kind("overloaded", 429, "Too many requests are in flight"),
+    errors.NotReady: Kind("not-ready", 503, "The service is not ready"),
+    errors.DeadlineExceeded: Kind("deadline-exceeded", 504, "The answer took too long"),
+}
+
+FRAMEWORK: Mapping[int, Kind] = {
+    404: Kind("not-found", 404, "There is nothing at this path"),
+    405: Kind("method-not-allowed", 405, "The path does not take this method"),
+}
+
+INTERNAL = Kind("internal-error", 500, "The service failed")
+
+RETRY_AFTER_S: Mapping[int, str] = {429: "1", 503: "1"}
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of an app as a problem."""
+    app.add_exception_handler(GuardError, _on_guard_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
+    app.add_exception_handler(Exception, _on_unforeseen)
+
+
+async def _on_guard_error(request: Request, error: Exception) -> Response:
+    cause = error.cause if isinstance(error, errors.ImageRefused) else error
+    kind = next((KINDS[base] for base in type(cause).__mro__ if base in KINDS), None)
+    if kind is None:
+        raise error
+    extension: dict[str, Any] = {}
+    if isinstance(error, errors.ImageRefused):
+        extension["image"] = {"index": error.index, "name": error.name}
+    return _problem(request, kind, str(error), extension)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    phrase = http.HTTPStatus(error.status_code).phrase
+    slug = phrase.lower().replace(" ", "-")
+    kind = FRAMEWORK.get(error.status_code, Kind(slug, error.status_code, phrase))
+    answer = _problem(request, kind, f"{request.method} {request.url.path[:256]} came; see /docs")
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _on_disconnect(_request: Request, _error: Exception) -> Response:
+    """Nobody reads it; the status is for metrics and logs."""
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+async def _on_unforeseen(request: Request, _error: Exception) -> Response:
+    """The traceback goes to the log, by the server that called us; the client gets the id to it."""
+    return _problem(request, INTERNAL, "the failure is in the service's log under this request_id")
+
+
+def _problem(
+    request: Request, kind: Kind, detail: str, extension: Mapping[str, Any] | None = None
+) -> Response:
+    identifier = request_id(request.scope)
+    body = {
+        "type": f"/problems/{kind.slug}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail,
+        "request_id": identifier,
+        **(extension or {}),
+    }
+    headers = {"x-request-id": identifier}
+    if kind.status in RETRY_AFTER_S:
+        headers["retry-after"] = RETRY_AFTER_S[kind.status]
+    return Response(orjson.dumps(body), kind.status, headers, MEDIA_TYPE)

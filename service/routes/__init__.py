@@ -1,0 +1,1 @@
+"""The HTTP routes, one router a file; `service.app` hands each what it needs."""

@@ -1,0 +1,27 @@
+"""GET /healthz and /readyz: is the process alive, and does it want traffic?"""
+
+from fastapi import APIRouter
+
+from service.readiness import Readiness
+from service.schemas import Health, Problem
+
+
+def router(readiness: Readiness) -> APIRouter:
+    """Make the two routes."""
+    routes = APIRouter()
+
+    @routes.api_route("/healthz", methods=["GET", "HEAD"], summary="Is the process alive?")
+    async def healthz() -> Health:
+        return Health(status="alive")
+
+    @routes.api_route(
+        "/readyz",
+        methods=["GET", "HEAD"],
+        summary="Does it want traffic? Not before it is warm, nor while it drains.",
+        responses={503: {"model": Problem}},
+    )
+    async def readyz() -> Health:
+        readiness.require()
+        return Health(status=readiness.phase)
+
+    return routes

@@ -1,0 +1,118 @@
+"""What an operator can set: the OODGUARD_* variables, validated."""
+
+import os
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "OODGUARD_"
+
+# Above this count Pillow itself begins to warn of decompression bombs.
+MOST_PIXELS = 89_478_485
+
+
+def default_bundle() -> Path:
+    """The bundle that ships, next to the installed `models` package."""
+    return Path(str(files("models"))) / "pretrained" / "cifar10-aloe"
+
+
+class Settings(BaseSettings):
+    """The settings of one process. Arguments win over OODGUARD_* variables, those over defaults."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_parse_none_str="none",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="forbid",
+    )
+
+    bundle: Path = Field(
+        default_factory=default_bundle,
+        description="folder of the bundle to serve (default: the packaged cifar10-aloe)",
+    )
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8000, ge=0, le=65535, description="port to listen on; 0 picks one")
+    score: str | None = Field(
+        default=None, description="score that decides; none: the bundle's default score"
+    )
+    alpha: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="share of in-distribution images that may be rejected",
+    )
+    delta: float | None = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="chance that the calibration draw breaks alpha; none: hold alpha on average",
+    )
+    max_body_bytes: int = Field(
+        default=16 * 2**20, ge=1, description="largest request body, in bytes"
+    )
+    max_images: int = Field(default=256, ge=1, description="most images in one request")
+    max_pixels: int = Field(
+        default=50_000_000,
+        ge=1,
+        le=MOST_PIXELS,
+        description="most pixels in one image, known from its header before it is decoded",
+    )
+    max_batch: int = Field(
+        default=64, ge=1, le=4096, description="most images in one run of the model"
+    )
+    max_pending: int = Field(
+        default=64, ge=1, description="most requests in flight; more get 429 with Retry-After"
+    )
+    timeout_s: float = Field(
+        default=30.0, gt=0, le=3600, description="seconds until a request is given up with 504"
+    )
+    threads: int = Field(
+        default=0,
+        ge=0,
+        le=1024,
+        description="threads of one model run; 0: the processors this process may use",
+    )
+    decode_threads: int = Field(
+        default=0,
+        ge=0,
+        le=1024,
+        description="threads that decode images; 0: the processors this process may use",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="least severe log line that is written"
+    )
+
+
+def variable(field: str) -> str:
+    """The environment variable that sets a field."""
+    return PREFIX + field.upper()
+
+
+def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Name the OODGUARD_* variables that set nothing, most likely misspelt."""
+    known = {variable(field) for field in Settings.model_fields}
+    return sorted(
+        name
+        for name in environment
+        if name.upper().startswith(PREFIX) and name.upper() not in known
+    )
+
+
+def describe() -> list[tuple[str, str, str]]:
+    """Every setting as (variable, default, meaning), in the order of the model."""
+    return [
+        (variable(name), _default(name), field.description or "")
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def _default(name: str) -> str:
+    value = Settings.model_fields[name].default
+    if name == "bundle":
+        return "packaged"
+    return "none" if value is None else str(value)
