@@ -107,7 +107,7 @@ def write_bundle(  # noqa: PLR0913 - a bundle's five parts, by keyword
     files = {
         name: FileRecord(sha256=_sha256(each), bytes=len(each)) for name, each in content.items()
     }
-    manifest = Manifest(**description.model_dump(), files=files)
+    manifest = Manifest.model_validate({**description.model_dump(), "files": files})
     content[MANIFEST] = manifest.model_dump_json(indent=2).encode() + b"\n"
     put_in_place(folder, content, check=open_bundle)
     return open_bundle(folder)

@@ -1,0 +1,31 @@
+import inspect
+import re
+
+from models import errors
+
+
+def tree_in_the_docstring() -> dict[str, str]:
+    """Return child -> parent, read from the drawing."""
+    found: dict[str, str] = {}
+    above = ["GuardError"]
+    for line in inspect.getdoc(errors).splitlines():  # type: ignore[union-attr]
+        match = re.match(r"^((?:\|  )*)[|`]- (\w+)", line)
+        if match:
+            depth = len(match[1]) // 3 + 1
+            above[depth:] = [match[2]]
+            found[match[2]] = above[depth - 1]
+    return found
+
+
+def test_the_tree_drawn_in_the_docstring_is_the_tree_of_classes() -> None:
+    classes = {
+        name: each.__mro__[1].__name__
+        for name, each in inspect.getmembers(errors, inspect.isclass)
+        if each is not errors.GuardError
+    }
+    assert tree_in_the_docstring() == classes
+
+
+def test_every_error_says_what_it_means() -> None:
+    for name, each in inspect.getmembers(errors, inspect.isclass):
+        assert each.__doc__, name
