@@ -1,0 +1,142 @@
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models.bundle import Bundle
+from models.decision import Policy
+from models.errors import BundleError, CalibrationError, UnsupportedImage
+from models.guard import Guard, Run
+
+MakeBundle = Callable[..., Bundle]
+Rows = list[list[float]]
+
+# Calibration is 1 to 400, so that k = floor(401 / 20) = 20 and the threshold is 381.
+POLICY = Policy(score="energy", alpha=0.05, delta=None)
+
+
+@pytest.fixture
+def bundle(make_bundle: MakeBundle, tmp_path: Path) -> Bundle:
+    return make_bundle(tmp_path / "tiny", height=2, width=3)
+
+
+def answering(logits: Rows, scores: Rows) -> Run:
+    def run(_images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return np.array(logits, np.float32), np.array(scores, np.float32)
+
+    return run
+
+
+def refuse_to_run(_images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    raise NotImplementedError
+
+
+def blank(n: int) -> NDArray[np.uint8]:
+    return np.zeros((n, 2, 3, 3), np.uint8)
+
+
+def test_a_verdict_tells_class_confidence_scores_p_value_and_decision(bundle: Bundle) -> None:
+    logits = [[0.0, math.log(3), 0.0], [math.log(8), 0.0, 0.0]]
+    scores = [[0.25, -1.5, 381.0], [0.5, -2.5, 381.5]]
+    accepted, rejected = Guard(bundle, POLICY, answering(logits, scores)).judge(blank(2))
+    assert (accepted.label, accepted.class_id, accepted.decision) == ("dog", 1, "accept")
+    assert accepted.confidence == pytest.approx(3 / 5)
+    assert accepted.scores == {"msp": 0.25, "max_logit": -1.5, "energy": 381.0}
+    assert accepted.p_value == 21 / 401
+    assert (rejected.label, rejected.class_id, rejected.decision) == ("cat", 0, "reject")
+    assert rejected.confidence == pytest.approx(8 / 10)
+    assert rejected.p_value == 20 / 401
+
+
+def test_the_policys_score_decides_wherever_its_column_stands(bundle: Bundle) -> None:
+    run = answering([[0, 0, 1]], [[1000, 1, 1]])
+    by_msp = Guard(bundle, Policy(score="msp"), run).judge(blank(1))
+    by_energy = Guard(bundle, Policy(score="energy"), run).judge(blank(1))
+    assert [by_msp[0].decision, by_energy[0].decision] == ["reject", "accept"]
+
+
+def test_the_threshold_and_the_policy_can_be_read_but_not_set(bundle: Bundle) -> None:
+    guard = Guard(bundle, POLICY, refuse_to_run)
+    assert guard.threshold == 381.0
+    assert guard.policy == POLICY
+    assert guard.manifest == bundle.manifest
+    with pytest.raises(AttributeError):
+        guard.threshold = 0.0  # type: ignore[misc]
+
+
+def test_the_images_reach_the_graph_as_they_came(bundle: Bundle) -> None:
+    seen = []
+
+    def run(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        seen.append(images)
+        return np.zeros((1, 3), np.float32), np.zeros((1, 3), np.float32)
+
+    images = np.arange(18, dtype=np.uint8).reshape(1, 2, 3, 3)
+    Guard(bundle, POLICY, run).judge(images)
+    np.testing.assert_array_equal(seen, [images])
+
+
+def test_large_logits_do_not_overflow(bundle: Bundle) -> None:
+    run = answering([[1e38, 0, 0]], [[0, 0, 0]])
+    assert Guard(bundle, POLICY, run).judge(blank(1))[0].confidence == 1.0
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_an_image_that_breaks_the_graph_is_rejected(bundle: Bundle, value: float) -> None:
+    run = answering([[value, 0, 0]], [[value, value, value]])
+    (verdict,) = Guard(bundle, POLICY, run).judge(blank(1))
+    assert verdict.decision == "reject"
+    assert verdict.p_value == 1 / 401
+    assert math.isnan(verdict.confidence)
+
+
+def test_no_images_get_no_verdicts_and_run_nothing(bundle: Bundle) -> None:
+    assert Guard(bundle, POLICY, refuse_to_run).judge(blank(0)) == []
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((1, 3, 2, 3), np.uint8),
+        np.zeros((1, 3, 2, 3), np.float32),
+        np.zeros((1, 2, 3, 3), np.float32),
+        np.zeros((2, 3, 3), np.uint8),
+    ],
+)
+def test_pixels_of_another_shape_or_type_are_refused(
+    bundle: Bundle, images: NDArray[np.uint8]
+) -> None:
+    with pytest.raises(UnsupportedImage, match=r"wanted uint8 \(n, 2, 3, 3\)"):
+        Guard(bundle, POLICY, refuse_to_run).judge(images)
+
+
+@pytest.mark.parametrize(
+    ("logits", "scores"),
+    [
+        ([[0, 0, 0, 0]], [[0, 0, 0]]),  # a class too many
+        ([[0, 0, 0]], [[0, 0]]),  # a score too few
+        ([[0, 0, 0]] * 2, [[0, 0, 0]] * 2),  # an image too many
+    ],
+)
+def test_a_graph_that_contradicts_its_manifest_is_refused(
+    bundle: Bundle, logits: Rows, scores: Rows
+) -> None:
+    with pytest.raises(BundleError, match=r"the manifest says \(\(1, 3\), \(1, 3\)\)"):
+        Guard(bundle, POLICY, answering(logits, scores)).judge(blank(1))
+
+
+def test_a_score_that_the_bundle_lacks_is_refused_with_those_it_has(bundle: Bundle) -> None:
+    with pytest.raises(BundleError, match="no score 'knn'; choose one of msp, max_logit, energy"):
+        Guard(bundle, Policy(score="knn"), refuse_to_run)
+
+
+def test_calibration_too_small_for_the_policy_is_refused(
+    make_bundle: MakeBundle, tmp_path: Path
+) -> None:
+    small = make_bundle(tmp_path / "small", n_calibration=58)
+    with pytest.raises(CalibrationError, match="58 calibration images are too few") as refusal:
+        Guard(small, Policy(score="energy"), refuse_to_run)
+    assert "at least 59 are needed" in str(refusal.value)

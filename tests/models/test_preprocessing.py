@@ -1,0 +1,289 @@
+import io
+import struct
+import warnings
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from models.errors import UndecodableImage, UnsupportedImage
+from models.manifest import InputSpec
+from models.preprocessing import prepare
+
+RED, GREEN, BLUE, WHITE, BLACK = (
+    [255, 0, 0],
+    [0, 255, 0],
+    [0, 0, 255],
+    [255, 255, 255],
+    [0, 0, 0],
+)
+
+
+def through(image: Image.Image, file_format: str, **options: Any) -> Image.Image:
+    """Save and open again, for what only a file carries."""
+    buffer = io.BytesIO()
+    image.save(buffer, file_format, **options)
+    return Image.open(buffer)
+
+
+def as_it_is(image: Image.Image) -> NDArray[np.uint8]:
+    """Prepare for a model of the image's own size, so that no pixel is resampled."""
+    return prepare(image, InputSpec(height=image.height, width=image.width))
+
+
+def columns(*greys: int, height: int) -> Image.Image:
+    return Image.fromarray(np.tile(np.array(greys, dtype=np.uint8), (height, 1)))
+
+
+def sized(
+    height: int,
+    width: int,
+    fit: Literal["crop", "stretch"] = "crop",
+    resample: Literal["bicubic", "bilinear"] = "bilinear",
+) -> InputSpec:
+    return InputSpec(height=height, width=width, fit=fit, resample=resample)
+
+
+def test_an_image_of_the_right_size_keeps_its_pixels_exactly() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    prepared = as_it_is(Image.fromarray(pixels))
+    assert prepared.dtype == np.uint8
+    np.testing.assert_array_equal(prepared, pixels)
+
+
+def test_the_pixels_may_be_changed_without_changing_the_image() -> None:
+    image = Image.new("RGB", (2, 2), "red")
+    as_it_is(image)[:] = 0
+    assert image.getpixel((0, 0)) == (255, 0, 0)
+
+
+@pytest.mark.parametrize("fit", ["crop", "stretch"])
+@pytest.mark.parametrize("resample", ["bicubic", "bilinear"])
+def test_one_pixel_grows_into_an_even_field(
+    fit: Literal["crop", "stretch"], resample: Literal["bicubic", "bilinear"]
+) -> None:
+    image = Image.new("RGB", (1, 1), (10, 20, 30))
+    prepared = prepare(image, sized(3, 5, fit, resample))
+    assert prepared.tolist() == [[[10, 20, 30]] * 5] * 3
+
+
+def test_crop_takes_the_centre_of_a_wide_image() -> None:
+    assert prepare(columns(9, 0, 70, 9, height=2), sized(2, 2))[0, :, 0].tolist() == [0, 70]
+
+
+def test_crop_takes_the_centre_of_a_tall_image() -> None:
+    tall = columns(9, 0, 70, 9, height=2).transpose(Image.Transpose.TRANSPOSE)
+    assert prepare(tall, sized(2, 2))[:, 0, 0].tolist() == [0, 70]
+
+
+def test_crop_keeps_the_aspect_of_a_model_that_is_not_square() -> None:
+    prepared = prepare(columns(1, 2, 3, 4, 5, 6, height=2), sized(2, 4))
+    assert prepared[0, :, 0].tolist() == [2, 3, 4, 5]
+
+
+def test_an_odd_margin_is_cropped_by_half_a_pixel_on_either_side() -> None:
+    # 3 columns to 2: each new centre lies on the border of two old pixels.
+    assert prepare(columns(0, 100, 200, height=2), sized(2, 2))[0, :, 0].tolist() == [50, 150]
+
+
+def test_stretch_uses_the_whole_width_and_antialiases() -> None:
+    # Halving widens the triangle to two pixels: weights 3/7, 3/7 and, one further, 1/7.
+    prepared = prepare(columns(0, 0, 70, 70, height=2), sized(2, 2, "stretch"))
+    assert prepared[0, :, 0].tolist() == [10, 60]
+
+
+def test_bicubic_has_weights_that_bilinear_has_not() -> None:
+    # Half a pixel off centre, Keys' kernel (a = -1/2) weighs -1/16, 9/16, 9/16, -1/16.
+    prepared = prepare(columns(0, 0, 160, 160, 0, height=4), sized(4, 4, resample="bicubic"))
+    assert prepared[0, 1:3, 0].tolist() == [80, 180]
+
+
+def test_a_long_thin_strip_is_cropped_before_it_is_scaled() -> None:
+    # Scaled as a whole, it would have 4096 x 245 million pixels.
+    strip = Image.new("L", (60_000, 1), 7)
+    prepared = prepare(strip, sized(4096, 4096))
+    assert prepared.shape == (4096, 4096, 3)
+    assert prepared.min() == prepared.max() == 7
+
+
+def test_a_rectangular_model_gets_height_times_width() -> None:
+    assert prepare(Image.new("RGB", (50, 40)), sized(3, 9)).shape == (3, 9, 3)
+
+
+# a is the pixel at the upper left as stored, then b; below them c and d.
+@pytest.mark.parametrize(
+    ("orientation", "upright"),
+    [
+        (1, "ab cd"),
+        (2, "ba dc"),
+        (3, "dc ba"),
+        (4, "cd ab"),
+        (5, "ac bd"),
+        (6, "ca db"),
+        (7, "db ca"),
+        (8, "bd ac"),
+        (0, "ab cd"),
+        (9, "ab cd"),
+    ],
+)
+@pytest.mark.parametrize("file_format", ["PNG", "WEBP"])
+def test_an_image_is_turned_as_its_exif_says(
+    file_format: str, orientation: int, upright: str
+) -> None:
+    stored = Image.fromarray(np.array([[ord("a"), ord("b")], [ord("c"), ord("d")]], np.uint8))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    opened = through(stored.convert("RGB"), file_format, exif=exif, lossless=True)
+    prepared = as_it_is(opened)
+    assert " ".join("".join(map(chr, row)) for row in prepared[:, :, 0]) == upright
+
+
+def test_a_photograph_taken_upright_is_cropped_after_it_was_turned() -> None:
+    # Stored 4 wide and 2 high, shown 2 wide and 4 high: the crop is of the shown one.
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    opened = through(columns(9, 0, 70, 9, height=2), "PNG", exif=exif)
+    assert prepare(opened, sized(2, 2))[:, 0, 0].tolist() == [0, 70]
+
+
+@pytest.mark.parametrize("damage", [b"Exif\0\0nonsense", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b""])
+def test_an_image_with_damaged_exif_is_taken_as_it_lies(damage: bytes) -> None:
+    opened = through(Image.new("RGB", (1, 1), "red"), "PNG", exif=damage)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow tells of the damage, which is right.
+        assert as_it_is(opened).tolist() == [[RED]]
+
+
+def test_an_orientation_that_is_no_number_is_ignored() -> None:
+    image = Image.new("RGB", (1, 1), "red")
+    image.getexif()[ExifTags.Base.Orientation] = "sideways"
+    assert as_it_is(image).tolist() == [[RED]]
+
+
+@pytest.mark.parametrize(
+    ("inks", "colour"),
+    [
+        ((0, 0, 0, 0), WHITE),
+        ((255, 0, 0, 0), [0, 255, 255]),
+        ((0, 255, 255, 0), RED),
+        ((0, 0, 0, 255), BLACK),
+        ((0, 255, 0, 51), [204, 0, 204]),
+    ],
+)
+def test_cmyk_inks_become_the_light_that_they_leave(
+    inks: tuple[int, int, int, int], colour: list[int]
+) -> None:
+    assert as_it_is(Image.new("CMYK", (1, 1), inks)).tolist() == [[colour]]
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B"])
+def test_sixteen_bit_grey_is_scaled_and_not_clipped(mode: str) -> None:
+    # 257 sixteen-bit steps are one eight-bit step; 128 is nearer to 0, 129 to 1.
+    values, greys = [0, 128, 129, 257, 32896, 65535], [0, 0, 1, 1, 128, 255]
+    order = ">" if mode == "I;16B" else "<"
+    image = Image.frombytes(mode, (6, 1), struct.pack(f"{order}6H", *values))
+    assert as_it_is(image).tolist() == [[[grey] * 3 for grey in greys]]
+
+
+def test_sixteen_bit_grey_from_a_png_is_scaled() -> None:
+    image = Image.fromarray(np.array([[0, 25700, 65535]], dtype=np.uint16))
+    assert as_it_is(through(image, "PNG"))[0, :, 0].tolist() == [0, 100, 255]
+
+
+def test_sixteen_bit_grey_with_a_transparent_value_is_laid_over_white() -> None:
+    image = Image.fromarray(np.array([[0, 257, 514]], dtype=np.uint16))
+    opened = through(image, "PNG", transparency=257)
+    assert as_it_is(opened)[0, :, 0].tolist() == [0, 255, 2]
+
+
+@pytest.mark.parametrize("value", [-1, 65536])
+def test_integer_pixels_beyond_sixteen_bits_are_refused(value: int) -> None:
+    with pytest.raises(UnsupportedImage, match=f"from {value} to {value} came; 0 to 65535"):
+        as_it_is(Image.new("I", (1, 1), value))
+
+
+def test_floating_point_pixels_are_refused() -> None:
+    with pytest.raises(UnsupportedImage, match="pixels of mode F came"):
+        as_it_is(Image.new("F", (1, 1), 0.5))
+
+
+def test_one_bit_and_grey_become_equal_channels() -> None:
+    assert as_it_is(Image.new("1", (1, 1), 1)).tolist() == [[WHITE]]
+    assert as_it_is(Image.new("L", (1, 1), 99)).tolist() == [[[99, 99, 99]]]
+
+
+def test_a_palette_is_looked_up() -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([*RED, *BLUE])
+    image.putpixel((1, 0), 1)
+    assert as_it_is(image).tolist() == [[RED, BLUE]]
+
+
+def test_a_palette_with_transparency_is_laid_over_white() -> None:
+    image = Image.new("P", (3, 1))
+    image.putpalette([*RED, *BLUE, *BLACK])
+    for x in range(3):
+        image.putpixel((x, 0), x)
+    # Red is opaque, blue gone, and black covers a fifth: 255 x 4/5.
+    opened = through(image, "PNG", transparency=bytes([255, 0, 51]))
+    assert opened.mode == "P"
+    assert as_it_is(opened).tolist() == [[RED, WHITE, [204, 204, 204]]]
+
+
+def test_grey_with_alpha_is_laid_over_white() -> None:
+    image = Image.fromarray(np.array([[[0, 255], [0, 0], [0, 51]]], dtype=np.uint8), "LA")
+    assert as_it_is(image)[0, :, 0].tolist() == [0, 255, 204]
+
+
+def test_colour_with_alpha_is_laid_over_white() -> None:
+    image = Image.new("RGBA", (1, 1), (100, 0, 255, 51))
+    assert as_it_is(image).tolist() == [[[224, 204, 255]]]  # colour / 5 + 255 x 4/5
+
+
+def test_a_transparent_colour_is_laid_over_white() -> None:
+    image = Image.fromarray(np.array([[RED, GREEN]], dtype=np.uint8))
+    assert as_it_is(through(image, "PNG", transparency=(255, 0, 0))).tolist() == [[WHITE, GREEN]]
+
+
+def test_what_is_hidden_by_transparency_does_not_bleed_in_when_resized() -> None:
+    image = Image.fromarray(np.array([[[0, 0, 0, 0]] * 4] * 4, dtype=np.uint8), "RGBA")
+    assert prepare(image, sized(2, 2, "stretch")).tolist() == [[WHITE] * 2] * 2
+
+
+@pytest.mark.parametrize("file_format", ["GIF", "PNG", "WEBP"])
+def test_an_animation_is_refused(file_format: str) -> None:
+    first, second = Image.new("RGB", (4, 4), "red"), Image.new("RGB", (4, 4), "blue")
+    animation = through(first, file_format, save_all=True, append_images=[second])
+    with pytest.raises(UnsupportedImage, match="one picture is wanted"):
+        as_it_is(animation)
+
+
+@pytest.mark.parametrize("file_format", ["GIF", "PNG", "WEBP"])
+def test_a_single_frame_of_a_format_that_could_move_is_taken(file_format: str) -> None:
+    still = through(Image.new("RGB", (1, 1), "red"), file_format, lossless=True)
+    assert as_it_is(still).tolist() == [[RED]]
+
+
+def test_a_photograph_with_a_preview_behind_it_is_taken() -> None:
+    photograph = through(
+        Image.new("RGB", (8, 8), "white"),
+        "MPO",
+        save_all=True,
+        append_images=[Image.new("RGB", (8, 8), "black")],
+    )
+    assert photograph.n_frames == 2  # type: ignore[attr-defined]
+    assert as_it_is(photograph).tolist() == [[WHITE] * 8] * 8
+
+
+def test_a_picture_that_is_damaged_behind_its_first_frame_is_refused() -> None:
+    buffer = io.BytesIO()
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
+    content = bytearray(buffer.getvalue())
+    second_block = content.rindex(b"\x21\xf9\x04")  # a graphic control of 4 bytes, now of 1
+    opened = Image.open(io.BytesIO(bytes(content[: second_block + 2]) + b"\x01\x00"))
+    opened.load()
+    with pytest.raises(UndecodableImage, match="damaged behind its first frame"):
+        as_it_is(opened)
