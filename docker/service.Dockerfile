@@ -41,7 +41,7 @@ USER 10001:10001
 WORKDIR /
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['OODGUARD_PORT'] + '/readyz', timeout=2)"]
+    CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['OODGUARD_PORT']), timeout=2); c.request('GET', '/readyz'); sys.exit(c.getresponse().status != 200)"]
 # Exec form: SIGTERM reaches the server itself, which finishes what it has begun.
 ENTRYPOINT ["oodguard"]
 CMD ["serve"]

@@ -16,8 +16,9 @@ import subprocess
 import sys
 import sysconfig
 import time
-import urllib.error
-import urllib.request
+from contextlib import closing
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -35,27 +36,36 @@ def port_is_taken(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wait_until_ready(server: subprocess.Popen[bytes], url: str) -> None:
+def ask(port: int, method: str, path: str, picture: bytes | None = None) -> tuple[int, bytes]:
+    """Send one request, past any proxy, and return the answer's status and body."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    with closing(connection):
+        connection.request(method, path, picture, {"Content-Type": "image/png"} if picture else {})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+
+def wait_until_ready(server: subprocess.Popen[bytes], port: int) -> None:
     """Return once `/readyz` answers 200; exit if the server ends or takes too long."""
     give_up = time.monotonic() + READY_WITHIN_S
     while time.monotonic() < give_up:
         if server.poll() is not None:
             sys.exit(f"oodguard serve ended with exit status {server.returncode}")
         try:
-            with urllib.request.urlopen(f"{url}/readyz", timeout=2):
+            if ask(port, "GET", "/readyz")[0] == HTTPStatus.OK:
                 return
-        except (urllib.error.URLError, TimeoutError, ConnectionError):
-            time.sleep(0.05)
-    sys.exit(f"{url}/readyz did not answer 200 within {READY_WITHIN_S:.0f} s")
+        except (ConnectionError, TimeoutError):
+            pass  # it does not listen yet
+        time.sleep(0.05)
+    sys.exit(f"/readyz did not answer 200 within {READY_WITHIN_S:.0f} s")
 
 
-def judge(url: str, picture: Path) -> dict[str, Any]:
-    """Post one PNG file and return the service's answer."""
-    request = urllib.request.Request(
-        f"{url}/predict", data=picture.read_bytes(), headers={"Content-Type": "image/png"}
-    )
-    with urllib.request.urlopen(request, timeout=30) as response:
-        answer: dict[str, Any] = json.load(response)
+def judge(port: int, picture: Path) -> dict[str, Any]:
+    """Post one PNG file and return the service's answer; exit if it is a problem."""
+    status, body = ask(port, "POST", "/predict", picture.read_bytes())
+    if status != HTTPStatus.OK:
+        sys.exit(f"{picture}: the service answered {status}: {body.decode()}")
+    answer: dict[str, Any] = json.loads(body)
     return answer
 
 
@@ -71,11 +81,11 @@ def describe(picture: Path, answer: dict[str, Any]) -> str:
     )
 
 
-def show(url: str) -> bool:
+def show(port: int) -> bool:
     """Print a verdict for each picture; say whether every decision is the expected one."""
     as_expected = True
     for picture, decision in EXPECTED.items():
-        answer = judge(url, picture)
+        answer = judge(port, picture)
         print(describe(picture, answer))
         as_expected &= answer["predictions"][0]["decision"] == decision
     return as_expected
@@ -83,19 +93,19 @@ def show(url: str) -> bool:
 
 def run(port: int, *, once: bool) -> int:
     """Serve, show the two verdicts and, unless `once`, go on; returns the exit status."""
-    url = f"http://127.0.0.1:{port}"
     command = [sysconfig.get_path("scripts") + "/oodguard", "serve", "--port", str(port)]
     # One log line a request would bury the verdicts; whoever wants them sets the level.
     quiet = {"OODGUARD_LOG_LEVEL": "warning", **os.environ}
     started = time.monotonic()
     with subprocess.Popen(command, env=quiet) as server:
         try:
-            wait_until_ready(server, url)
-            print(f"\nServing at {url}, ready after {time.monotonic() - started:.1f} s.\n")
-            as_expected = show(url)
+            wait_until_ready(server, port)
+            print(f"\nServing on port {port}, ready after {time.monotonic() - started:.1f} s.\n")
+            as_expected = show(port)
             if once:
                 return 0 if as_expected else 1
-            print(f"\nTry your own:  curl -F files=@photo.png {url}/predict\nCtrl-C stops.\n")
+            print(f"\nTry your own:  curl -F files=@photo.png localhost:{port}/predict")
+            print("Ctrl-C stops.\n", flush=True)
             return server.wait()
         except KeyboardInterrupt:
             return 0
