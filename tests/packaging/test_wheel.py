@@ -31,12 +31,14 @@ def dist_info(wheel: zipfile.ZipFile, name: str) -> str:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_every_source_file_of_a_package_is_in_the_wheel(
-    wheel: zipfile.ZipFile, package: str
-) -> None:
-    sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / package).rglob("*.py")}
-    assert f"{package}/__init__.py" in sources
-    assert sources <= set(wheel.namelist())
+def test_every_file_of_a_package_is_in_the_wheel(wheel: zipfile.ZipFile, package: str) -> None:
+    files = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    assert f"{package}/__init__.py" in files
+    assert files <= set(wheel.namelist())
 
 
 @pytest.mark.parametrize("package", PACKAGES)
