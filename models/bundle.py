@@ -96,6 +96,7 @@ def write_bundle(  # noqa: PLR0913 - a bundle's five parts, by keyword
 
     Raises:
         BundleError: `folder` is something else than a bundle, or what was given makes no bundle.
+        OSError: the disk refuses; the old bundle is as it was.
     """
     _check_replaceable(folder)
     content = {
@@ -126,7 +127,10 @@ def _check_replaceable(folder: Path) -> None:
 def _check_names(folder: Path) -> None:
     if not folder.is_dir():
         raise BundleError(f"{folder} is not a folder; a bundle folder is wanted")
-    found = {path.name for path in folder.iterdir()}
+    try:
+        found = {path.name for path in folder.iterdir()}
+    except OSError as error:
+        raise BundleError(f"{folder} cannot be listed: {error.strerror}") from error
     missing, extra = sorted(set(MAX_BYTES) - found), sorted(found - set(MAX_BYTES))
     if missing:
         raise BundleError(f"{folder}: {', '.join(missing)} is missing; {RENEW}")

@@ -161,6 +161,20 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     assert "is not a folder; a bundle folder is wanted" in refusal(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [("open", "manifest.json cannot be read"), ("iterdir", "tiny cannot be listed")],
+)
+def test_a_bundle_that_may_not_be_read_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, method: str, message: str
+) -> None:
+    def deny(*_arguments: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, method, deny)
+    assert f"{message}: Permission denied" in refusal(folder)
+
+
 def test_calibration_that_lacks_a_score_of_the_manifest_is_refused(folder: Path) -> None:
     scores = ["msp", "max_logit", "energy", "knn"]
     rewrite_manifest(folder, scores=scores)

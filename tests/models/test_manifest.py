@@ -94,6 +94,12 @@ def test_an_epsilon_that_is_no_pixel_distance_is_refused(document: Document) -> 
         parse(document)
 
 
+def test_a_duration_without_end_is_refused(document: Document) -> None:
+    document["training"]["duration_s"] = float("inf")
+    with pytest.raises(BundleError, match=r"training\.duration_s"):
+        parse(document)
+
+
 def test_a_manifest_cannot_be_changed() -> None:
     spec = InputSpec(height=32, width=32)
     with pytest.raises(ValidationError):
