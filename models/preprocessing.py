@@ -52,6 +52,7 @@ def prepare(image: Image.Image, spec: InputSpec) -> NDArray[np.uint8]:
     """
     if _is_animated(image):
         raise UnsupportedImage("the image is animated or has several pages; one picture is wanted")
+    image.load()  # Here, so that broken pixels are not taken for broken metadata further on.
     rgb = _over_white(_eight_bit(_upright(image)))
     box = FITS[spec.fit](rgb.size, spec)
     # Crop and resize in one step: scaling a 1 x 60000 strip first would take gigabytes.
@@ -74,7 +75,7 @@ def _is_animated(image: Image.Image) -> bool:
 def _upright(image: Image.Image) -> Image.Image:
     # A picture with damaged metadata is still a picture: viewers show it as it lies.
     try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except DAMAGED:
         return image
     turn = UPRIGHT.get(orientation)

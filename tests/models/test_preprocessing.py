@@ -156,6 +156,19 @@ def test_an_image_with_damaged_exif_is_taken_as_it_lies(damage: bytes) -> None:
         assert as_it_is(opened).tolist() == [[RED]]
 
 
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("kept", [0.5, 0.75, 0.95])
+def test_an_image_whose_pixels_break_off_is_an_error_of_decoding(
+    file_format: str, kept: float
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, file_format)
+    content = buffer.getvalue()
+    with pytest.raises(OSError, match=r"truncated|broken|cannot|could not|decod"):
+        as_it_is(Image.open(io.BytesIO(content[: int(kept * len(content))])))
+
+
 def test_an_orientation_that_is_no_number_is_ignored() -> None:
     image = Image.new("RGB", (1, 1), "red")
     image.getexif()[ExifTags.Base.Orientation] = "sideways"
