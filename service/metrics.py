@@ -5,7 +5,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 from models.guard import Verdict
 from service.served import ServedModel
@@ -25,6 +32,8 @@ class Metrics:
     """
 
     def __init__(self, model: ServedModel) -> None:
+        # A `_created` series beside every counter doubles what is stored and tells nothing.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "oodguard_requests_total",

@@ -77,8 +77,11 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     phrase = http.HTTPStatus(error.status_code).phrase
     slug = phrase.lower().replace(" ", "-")
     kind = FRAMEWORK.get(error.status_code, Kind(slug, error.status_code, phrase))
-    answer = _problem(request, kind, f"{request.method} {request.url.path[:256]} came; see /docs")
-    answer.headers.update(error.headers or {})
+    headers = error.headers or {}
+    wanted = f"{headers['Allow']} is wanted" if "Allow" in headers else "see /docs"
+    came = f"{request.method} {request.url.path[:256]} came"
+    answer = _problem(request, kind, f"{came}; {wanted}")
+    answer.headers.update(headers)
     return answer
 
 

@@ -33,7 +33,7 @@ class Settings(BaseSettings):
 
     bundle: Path = Field(
         default_factory=default_bundle,
-        description="folder of the bundle to serve (default: the packaged cifar10-aloe)",
+        description="folder of the bundle to serve",
     )
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="port to listen on; 0 picks one")
@@ -114,5 +114,5 @@ def describe() -> list[tuple[str, str, str]]:
 def _default(name: str) -> str:
     value = Settings.model_fields[name].default
     if name == "bundle":
-        return "packaged"
+        return "the packaged cifar10-aloe"
     return "none" if value is None else str(value)

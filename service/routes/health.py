@@ -10,13 +10,14 @@ def router(readiness: Readiness) -> APIRouter:
     """Make the two routes."""
     routes = APIRouter()
 
-    @routes.api_route("/healthz", methods=["GET", "HEAD"], summary="Is the process alive?")
+    @routes.head("/healthz", include_in_schema=False)
+    @routes.get("/healthz", summary="Is the process alive?")
     async def healthz() -> Health:
         return Health(status="alive")
 
-    @routes.api_route(
+    @routes.head("/readyz", include_in_schema=False)
+    @routes.get(
         "/readyz",
-        methods=["GET", "HEAD"],
         summary="Does it want traffic? Not before it is warm, nor while it drains.",
         responses={503: {"model": Problem}},
     )

@@ -1,0 +1,83 @@
+"""A real server in a process of its own."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from models.bundle import Bundle
+from tests.service.graphs import CLASSES, SCORES, SIZE, graph
+
+GIVE_UP_S = 60
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunningServer:
+    """A process that serves, where, and the bundle that it serves."""
+
+    process: subprocess.Popen[str]
+    url: str
+    bundle: Path
+
+
+def environment() -> dict[str, str]:
+    return {name: text for name, text in os.environ.items() if not name.startswith("OODGUARD_")}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def wait_until_ready(process: subprocess.Popen[str], url: str) -> None:
+    give_up = time.monotonic() + GIVE_UP_S
+    while time.monotonic() < give_up:
+        assert process.poll() is None, process.communicate()
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(f"{url}/readyz").status_code == 200:
+                return
+        time.sleep(0.05)
+    pytest.fail(f"{url} was not ready within {GIVE_UP_S} s")
+
+
+@pytest.fixture
+def tiny_bundle(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> Path:
+    folder = tmp_path / "tiny"
+    make_bundle(
+        folder,
+        n_calibration=250,
+        scores=SCORES,
+        classes=CLASSES,
+        height=SIZE,
+        width=SIZE,
+        model=graph(),
+    )
+    return folder
+
+
+@pytest.fixture
+def server(tiny_bundle: Path) -> Iterator[RunningServer]:
+    port = free_port()
+    command = [sys.executable, "-m", "service", "serve", "--port", str(port)]
+    with subprocess.Popen(
+        [*command, "--bundle", str(tiny_bundle)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    ) as process:
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait_until_ready(process, url)
+            yield RunningServer(process=process, url=url, bundle=tiny_bundle)
+        finally:
+            process.kill()

@@ -1,0 +1,63 @@
+"""A real app over a tiny real graph."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from models.bundle import Bundle
+from service.app import create_app
+from service.served import ServedModel, load
+from service.settings import Settings
+from tests.service.graphs import CLASSES, SCORES, SIZE, graph
+
+CALIBRATION_IMAGES = 250
+
+MakeClient = Callable[..., TestClient]
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("OODGUARD_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def bundle_folder(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> Path:
+    """A bundle over the tiny graph; its calibration scores are 1, 2, ... 250."""
+    folder = tmp_path / "tiny"
+    make_bundle(
+        folder,
+        n_calibration=CALIBRATION_IMAGES,
+        scores=SCORES,
+        classes=CLASSES,
+        height=SIZE,
+        width=SIZE,
+        model=graph(),
+    )
+    return folder
+
+
+@pytest.fixture
+def model(bundle_folder: Path) -> ServedModel:
+    return load(Settings(bundle=bundle_folder))
+
+
+@pytest.fixture
+def make_client(bundle_folder: Path) -> Iterator[MakeClient]:
+    """Make a client of a started app with the given settings."""
+    with ExitStack() as stack:
+
+        def make(**settings: object) -> TestClient:
+            app = create_app(Settings.model_validate({"bundle": bundle_folder, **settings}))
+            return stack.enter_context(TestClient(app, raise_server_exceptions=False))
+
+        yield make
+
+
+@pytest.fixture
+def client(make_client: MakeClient) -> TestClient:
+    return make_client()

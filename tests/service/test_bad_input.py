@@ -1,0 +1,402 @@
+"""Bad input gets the documented problem, and the next good request its answer."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from httpx2 import Response
+from PIL import ExifTags, Image
+from starlette.testclient import TestClient
+
+from models.bundle import Bundle
+from service import images
+from service.schemas import ImagePlace
+from tests.service.checks import predictions, problem, still_serves
+from tests.service.conftest import MakeClient
+from tests.service.graphs import CLASSES, SCORES, graph
+from tests.service.pictures import (
+    BLUE,
+    RED,
+    animated,
+    claiming_jpeg,
+    claiming_png,
+    claiming_webp,
+    encode,
+    noisy,
+    plain,
+)
+
+TEXT = b"this is no image, but text"
+LIMIT = 20_000
+
+
+def post(
+    client: TestClient, body: bytes, content_type: str = "image/png", **headers: str
+) -> Response:
+    return client.post("/predict", content=body, headers={"content-type": content_type, **headers})
+
+
+def post_pixels(client: TestClient, body: bytes, shape: str) -> Response:
+    return post(client, body, "application/octet-stream", **{"x-shape": shape})
+
+
+def cut(data: bytes) -> bytes:
+    return data[: len(data) * 2 // 3]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(TEXT, id="text"),
+        pytest.param(b"", id="0 bytes"),
+        pytest.param(cut(encode(noisy(), "PNG")), id="truncated PNG"),
+        pytest.param(cut(encode(noisy(), "JPEG")), id="truncated JPEG"),
+        pytest.param(cut(encode(noisy(), "WEBP")), id="truncated WebP"),
+        pytest.param(cut(encode(noisy(), "WEBP", lossless=True)), id="truncated lossless WebP"),
+        pytest.param(encode(plain(), "PNG")[:20], id="PNG cut within its header"),
+        pytest.param(encode(plain(), "JPEG")[:20], id="JPEG cut within its headers"),
+        pytest.param(encode(plain(), "WEBP")[:20], id="WebP cut within its header"),
+        pytest.param(claiming_png(64, 64), id="PNG with fewer pixels than it claims"),
+        pytest.param(claiming_png(0, 8), id="PNG of width 0"),
+        pytest.param(b"\xff\xd8\xff" + b"\xff" * 500, id="JPEG of fill bytes"),
+    ],
+)
+def test_what_cannot_be_decoded_is_undecodable(client: TestClient, body: bytes) -> None:
+    answer = problem(post(client, body), 400, "undecodable-image")
+    assert answer.image == ImagePlace(index=0, name=None)
+    still_serves(client)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(claiming_png(20_000, 20_000), id="PNG"),
+        pytest.param(claiming_webp(16_383, 16_383), id="WebP"),
+        pytest.param(claiming_jpeg(60_000, 60_000), id="JPEG"),
+    ],
+)
+def test_a_huge_image_is_refused_from_its_header(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    def opened(*_: object, **__: object) -> None:
+        pytest.fail("the decoder saw the image")
+
+    monkeypatch.setattr(images, "DECODERS", dict.fromkeys(images.DECODERS, opened))
+    answer = problem(post(client, body), 413, "image-too-large")
+    assert "at most 50000000" in answer.detail
+    monkeypatch.undo()
+    still_serves(client)
+
+
+def test_the_pixel_limit_is_exact(make_client: MakeClient) -> None:
+    client = make_client(max_pixels=64)
+    predictions(post(client, encode(plain(RED, (8, 8)))))
+    problem(post(client, encode(plain(RED, (13, 5)))), 413, "image-too-large")
+    problem(post_pixels(client, bytes(13 * 5 * 3), "1,13,5,3"), 413, "image-too-large")
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+def test_an_animation_is_unsupported(client: TestClient, kind: str) -> None:
+    problem(post(client, animated(kind)), 415, "unsupported-image")
+    still_serves(client)
+
+
+@pytest.mark.parametrize(
+    ("kind", "came"), [("GIF", "a GIF"), ("TIFF", "a TIFF"), ("BMP", "a BMP"), ("AVIF", "an AVIF")]
+)
+def test_a_known_format_that_is_not_taken_is_named(
+    client: TestClient, kind: str, came: str
+) -> None:
+    answer = problem(post(client, encode(plain(), kind)), 415, "unsupported-image")
+    assert f"{came}" in answer.detail
+    assert "send a JPEG, PNG or WebP" in answer.detail
+
+
+def sixteen_bit() -> Image.Image:
+    return Image.new("I;16", (8, 8), 0)
+
+
+def transparent_palette() -> Image.Image:
+    """Every pixel is the one transparent entry of the palette: white once laid over white."""
+    image = plain(RED).convert("P", palette=Image.Palette.ADAPTIVE)
+    image.info["transparency"] = image.getpixel((0, 0))
+    return image
+
+
+@pytest.mark.parametrize(
+    ("body", "brightness"),
+    [
+        pytest.param(encode(plain(RED, (1, 1))), 85.0, id="1 x 1"),
+        pytest.param(encode(sixteen_bit()), 0.0, id="16 bit"),
+        pytest.param(encode(transparent_palette()), 255.0, id="palette with transparency"),
+        pytest.param(encode(Image.new("L", (8, 8), 90)), 90.0, id="grey"),
+        pytest.param(encode(Image.new("LA", (8, 8), (9, 0))), 255.0, id="transparent grey"),
+        pytest.param(encode(Image.new("1", (8, 8), 1)), 255.0, id="1 bit"),
+        # No ink but black at half strength: 255 - 128 in every channel.
+        pytest.param(
+            encode(Image.new("CMYK", (8, 8), (0, 0, 0, 128)), "JPEG", quality=100),
+            127.0,
+            id="CMYK JPEG",
+        ),
+    ],
+)
+def test_an_unusual_image_is_judged_by_what_it_shows(
+    client: TestClient, body: bytes, brightness: float
+) -> None:
+    (verdict,) = predictions(post(client, body))
+    assert verdict.scores["brightness"] == pytest.approx(brightness, abs=1.0)
+
+
+def test_a_phone_s_jpeg_with_a_second_picture_behind_it_is_judged_by_the_first(
+    client: TestClient,
+) -> None:
+    body = encode(plain(RED), "MPO", save_all=True, append_images=[plain(BLUE)])
+    assert predictions(post(client, body, "image/jpeg"))[0].label == "red"
+
+
+def test_a_rotated_photograph_gets_the_verdict_of_the_upright_one(
+    tmp_path: Path, make_bundle: Callable[..., Bundle], make_client: MakeClient
+) -> None:
+    # A model of 16 x 8 crops the middle rows, which are red; of the lying picture, were it left
+    # lying, it would crop a red and two blue parts.
+    make_bundle(
+        tmp_path / "wide",
+        scores=SCORES,
+        classes=CLASSES,
+        height=8,
+        width=16,
+        model=graph(images=("n", 8, 16, 3)),
+    )
+    client = make_client(bundle=tmp_path / "wide")
+    upright = plain(BLUE, (16, 16))
+    upright.paste(RED, (0, 4, 16, 12))
+    lying = upright.transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    expected = predictions(post(client, encode(upright)))
+    assert expected[0].label == "red"
+    assert predictions(post(client, encode(lying))) != expected
+    assert predictions(post(client, encode(lying, exif=exif))) == expected
+
+
+def test_a_batch_with_one_bad_image_names_which_one(client: TestClient) -> None:
+    files = [
+        ("files", ("good.png", encode(plain()))),
+        ("files", ("bad.png", TEXT)),
+        ("files", ("also bad.png", TEXT)),
+    ]
+    answer = problem(client.post("/predict", files=files), 400, "undecodable-image")
+    assert answer.image == ImagePlace(index=1, name="bad.png")
+    assert answer.detail.startswith("image 1 (bad.png): ")
+    still_serves(client)
+
+
+@pytest.mark.parametrize("text", ["not base64!", "AAA", "AAAA=AAA", "A\nAAA", "é"])
+def test_wrong_base64_names_its_image(client: TestClient, text: str) -> None:
+    good = base64.b64encode(encode(plain())).decode()
+    answer = problem(
+        client.post("/predict", json={"images": [good, text]}), 400, "undecodable-image"
+    )
+    assert answer.image == ImagePlace(index=1, name=None)
+    assert "base64" in answer.detail
+    still_serves(client)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b'{"images": [', id="cut off"),
+        pytest.param(b"{'images': []}", id="single quotes"),
+        pytest.param(b'{"images": "\xff\xfe"}', id="not UTF-8"),
+        pytest.param(b"[" * 100_000 + b"]" * 100_000, id="deeply nested"),
+        pytest.param(b'{"images":' * 50_000, id="deeply nested objects"),
+    ],
+)
+def test_wrong_json_is_a_malformed_body(client: TestClient, body: bytes) -> None:
+    problem(post(client, body, "application/json"), 400, "malformed-body")
+    still_serves(client)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param([], id="a list"),
+        pytest.param(None, id="null"),
+        pytest.param({}, id="no fields"),
+        pytest.param({"image": "AAAA"}, id="another field"),
+        pytest.param({"images": ["AAAA"], "threshold": 1}, id="one field too many"),
+        pytest.param({"images": "AAAA"}, id="a string"),
+        pytest.param({"images": []}, id="an empty list"),
+        pytest.param({"images": [1]}, id="a number"),
+        pytest.param({"images": [[["AAAA"]]]}, id="nested lists"),
+        pytest.param({"images": [None]}, id="null in the list"),
+    ],
+)
+def test_json_with_wrong_fields_says_what_is_wanted(client: TestClient, value: object) -> None:
+    response = post(client, json.dumps(value).encode(), "application/json")
+    answer = problem(response, 422, "wrong-fields")
+    assert "base64" in answer.detail
+    still_serves(client)
+
+
+def thousand_files(client: TestClient) -> Response:
+    return client.post("/predict", files=[("files", ("a.png", b"x"))] * 1000)
+
+
+def thousand_strings(client: TestClient) -> Response:
+    return client.post("/predict", json={"images": ["AAAA"] * 1000})
+
+
+def thousand_raw(client: TestClient) -> Response:
+    return post_pixels(client, bytes(1000 * 3), "1000,1,1,3")
+
+
+@pytest.mark.parametrize("send", [thousand_files, thousand_strings, thousand_raw])
+def test_a_thousand_images_are_too_many(
+    client: TestClient, send: Callable[[TestClient], Response]
+) -> None:
+    answer = problem(send(client), 413, "too-many-images")
+    assert "at most 256" in answer.detail
+    still_serves(client)
+
+
+def test_a_body_over_the_limit_is_refused_by_its_announced_length(make_client: MakeClient) -> None:
+    client = make_client(max_body_bytes=LIMIT)
+    answer = problem(post(client, bytes(LIMIT + 1)), 413, "body-too-large")
+    assert f"{LIMIT + 1} bytes were announced; at most {LIMIT}" in answer.detail
+    still_serves(client)
+
+
+def test_a_body_over_the_limit_is_refused_where_no_length_was_announced(
+    make_client: MakeClient,
+) -> None:
+    client = make_client(max_body_bytes=LIMIT)
+
+    def chunks() -> Iterator[bytes]:
+        for _ in range(5):
+            yield bytes(LIMIT // 4)
+
+    response = client.post("/predict", content=chunks(), headers={"content-type": "image/png"})
+    assert "content-length" not in response.request.headers
+    assert f"at most {LIMIT}" in problem(response, 413, "body-too-large").detail
+    still_serves(client)
+
+
+def test_a_body_of_exactly_the_limit_is_taken(make_client: MakeClient) -> None:
+    image = encode(plain())
+    client = make_client(max_body_bytes=len(image))
+    predictions(post(client, image))
+
+
+@pytest.mark.parametrize("length", ["9" * 17, "9" * 5000])
+def test_an_absurd_content_length_is_too_large(client: TestClient, length: str) -> None:
+    response = post(client, encode(plain()), **{"content-length": length})
+    problem(response, 413, "body-too-large")
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "image/gif", "application/x-www-form-urlencoded", "nonsense", ""]
+)
+def test_a_wrong_content_type_is_told_the_right_ones(client: TestClient, content_type: str) -> None:
+    answer = problem(post(client, encode(plain()), content_type), 415, "unsupported-content")
+    assert "multipart/form-data, application/json, image/jpeg, image/png" in answer.detail
+    still_serves(client)
+
+
+def test_no_content_type_at_all_is_told_the_right_ones(client: TestClient) -> None:
+    answer = problem(client.post("/predict", content=b"x"), 415, "unsupported-content")
+    assert "no content type came" in answer.detail
+
+
+def test_a_compressed_body_is_refused(client: TestClient) -> None:
+    response = post(client, encode(plain()), **{"content-encoding": "gzip"})
+    assert "gzip" in problem(response, 415, "unsupported-content").detail
+
+
+def test_pixels_without_a_shape_are_told_about_the_header(client: TestClient) -> None:
+    response = post(client, bytes(192), "application/octet-stream")
+    assert "X-Shape: n,H,W,3" in problem(response, 422, "wrong-fields").detail
+    still_serves(client)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "1,8,8,4",
+        "1,8,8",
+        "8,8,3",
+        "1,8,8,3,1",
+        "-1,8,8,3",
+        "1,8.0,8,3",
+        "0,8,8,3",
+        "1,0,8,3",
+        "1,8,7,3",
+        "2,8,8,3",
+        "",
+        "a,b,c,d",
+        "1e3,8,8,3",
+        "99999999999999999999,8,8,3",
+        "256,1,999999999999999999999999,3",
+        "٣,8,8,3".encode().decode("latin-1"),
+    ],
+)
+def test_a_shape_that_does_not_fit_is_refused(client: TestClient, shape: str) -> None:
+    headers = {b"content-type": b"application/octet-stream", b"x-shape": shape.encode("latin-1")}
+    response = client.post("/predict", content=bytes(192), headers=headers)
+    problem(response, 422, "wrong-fields")
+    still_serves(client)
+
+
+def test_a_shape_that_would_overflow_is_refused_by_the_pixel_limit(client: TestClient) -> None:
+    # 256 * 999999999 ** 2 * 3 is beyond 64 bits.
+    response = post_pixels(client, bytes(192), "256,999999999,999999999,3")
+    problem(response, 413, "image-too-large")
+    still_serves(client)
+
+
+def test_multipart_without_a_boundary_is_malformed(client: TestClient) -> None:
+    response = post(client, b"--x\r\n\r\n--x--\r\n", "multipart/form-data")
+    assert "boundary" in problem(response, 400, "malformed-body").detail
+    still_serves(client)
+
+
+BEGIN = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"hello", id="no boundary in it"),
+        pytest.param(b"--y\r\n\r\n--y--\r\n", id="another boundary"),
+        pytest.param(BEGIN + b"abc", id="cut off within a file"),
+        pytest.param(BEGIN[:30], id="cut off within a header"),
+        pytest.param(b"--x\r\nbad header\r\n\r\nabc\r\n--x--\r\n", id="a broken header"),
+    ],
+)
+def test_broken_multipart_is_malformed(client: TestClient, body: bytes) -> None:
+    response = post(client, body, "multipart/form-data; boundary=x")
+    problem(response, 400, "malformed-body")
+    still_serves(client)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"--x--\r\n", id="no field"),
+        pytest.param(BEGIN.replace(b"files", b"image") + b"a\r\n--x--\r\n", id="another name"),
+        pytest.param(b"--x\r\n\r\nabc\r\n--x--\r\n", id="no name"),
+    ],
+)
+def test_multipart_without_the_field_says_its_name(client: TestClient, body: bytes) -> None:
+    response = post(client, body, "multipart/form-data; boundary=x")
+    assert "'files'" in problem(response, 422, "wrong-fields").detail
+    still_serves(client)
+
+
+def test_a_very_long_boundary_is_malformed(client: TestClient) -> None:
+    response = post(client, b"x", f"multipart/form-data; boundary={'b' * 10_000}")
+    problem(response, 400, "malformed-body")

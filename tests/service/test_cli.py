@@ -1,0 +1,152 @@
+"""The command line judges files, and refuses what it cannot trust in one line."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from service.cli import app
+from service.schemas import Prediction
+from tests.service.pictures import RED, WHITE, encode, plain
+
+
+def oodguard(*arguments: object, **environment: str) -> Result:
+    return CliRunner().invoke(
+        app, [str(argument) for argument in arguments], env={"COLUMNS": "200", **environment}
+    )
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / "red.png", tmp_path / "white.jpg"]
+    paths[0].write_bytes(encode(plain(RED)))
+    paths[1].write_bytes(encode(plain(WHITE), "JPEG"))
+    return paths
+
+
+def test_predict_prints_a_row_for_each_file(bundle_folder: Path, pictures: list[Path]) -> None:
+    result = oodguard("predict", *pictures, "--bundle", bundle_folder)
+    assert result.exit_code == 0, result.output
+    rows = [line for line in result.stdout.splitlines() if "tmp" in line or ".png" in line]
+    assert "red.png" in result.stdout
+    assert any("accept" in row and "0.6653" in row for row in rows)
+    assert "reject" in result.stdout
+
+
+def test_predict_as_json_has_the_predictions_of_the_http_answer(
+    bundle_folder: Path, pictures: list[Path]
+) -> None:
+    result = oodguard("predict", "--json", *pictures, "--bundle", bundle_folder)
+    answer = json.loads(result.stdout)
+    assert [entry.pop("file") for entry in answer["predictions"]] == [str(p) for p in pictures]
+    verdicts = [Prediction.model_validate(entry) for entry in answer["predictions"]]
+    assert [verdict.decision for verdict in verdicts] == ["accept", "reject"]
+    assert answer["model"]["name"] == "tiny"
+
+
+def test_predict_names_bad_files_and_still_judges_the_good_ones(
+    bundle_folder: Path, pictures: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "text.png").write_text("no image")
+    missing = tmp_path / "missing.png"
+    result = oodguard(
+        "predict", "--json", missing, *pictures, tmp_path / "text.png", "--bundle", bundle_folder
+    )
+    assert result.exit_code == 1
+    assert len(json.loads(result.stdout)["predictions"]) == 2
+    first, second = result.stderr.splitlines()
+    assert f"{missing}: No such file" in first
+    assert f"{tmp_path / 'text.png'}: 8 bytes that are no image came" in second
+
+
+def test_verify_says_what_a_good_bundle_is(bundle_folder: Path) -> None:
+    result = oodguard("verify", bundle_folder)
+    assert result.exit_code == 0
+    assert "tiny 1" in result.stdout
+    assert "250 images" in result.stdout
+
+
+def damage(folder: Path, kind: str) -> None:
+    onnx, manifest = folder / "model.onnx", folder / "manifest.json"
+    content = onnx.read_bytes()
+    if kind == "missing":
+        onnx.unlink()
+    elif kind == "extra":
+        (folder / "weights.pkl").write_bytes(b"x")
+    elif kind == "truncated":
+        onnx.write_bytes(content[:-1])
+    elif kind == "altered":
+        onnx.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    elif kind == "unknown schema":
+        said = json.loads(manifest.read_text())
+        manifest.write_text(json.dumps({**said, "schema_version": 2}))
+    else:
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("command", ["serve", "verify", "predict"])
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        ("missing", "model.onnx"),
+        ("extra", "weights.pkl"),
+        ("truncated", "model.onnx"),
+        ("altered", "model.onnx"),
+        ("unknown schema", "schema_version"),
+        ("no folder", "tiny"),
+    ],
+)
+def test_a_bundle_that_cannot_be_trusted_is_refused_in_one_line_that_names_the_file(
+    bundle_folder: Path, command: str, kind: str, named: str, pictures: list[Path]
+) -> None:
+    damage(bundle_folder, kind)
+    arguments: dict[str, list[object]] = {
+        "serve": ["--bundle", bundle_folder],
+        "verify": [bundle_folder],
+        "predict": [pictures[0], "--bundle", bundle_folder],
+    }
+    result = oodguard(command, *arguments[command])
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("oodguard: ")
+    assert named in line
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("command", ["serve", "verify"])
+def test_calibration_too_small_for_the_policy_is_refused_with_the_number_needed(
+    bundle_folder: Path, command: str
+) -> None:
+    arguments: dict[str, list[object]] = {
+        "serve": ["--bundle", bundle_folder],
+        "verify": [bundle_folder],
+    }
+    result = oodguard(command, *arguments[command], OODGUARD_ALPHA="0.01")
+    assert result.exit_code == 1
+    # 1 - 0.99 ** n >= 0.95 holds from n = 299 on.
+    assert "299" in result.stderr
+
+
+def test_a_score_that_the_bundle_lacks_is_refused(bundle_folder: Path) -> None:
+    result = oodguard("verify", bundle_folder, OODGUARD_SCORE="energy")
+    assert result.exit_code == 1
+    assert "'energy'" in result.stderr
+    assert "brightness" in result.stderr
+
+
+def test_a_setting_that_does_not_fit_is_a_usage_error_naming_its_variable() -> None:
+    result = oodguard("serve", OODGUARD_ALPHA="7")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("oodguard: OODGUARD_ALPHA: '7' came; ")
+
+
+def test_a_misspelt_variable_is_pointed_out(bundle_folder: Path) -> None:
+    result = oodguard("verify", bundle_folder, OODGUARD_ALHPA="0.1")
+    assert result.exit_code == 0
+    assert "OODGUARD_ALHPA sets nothing" in result.stderr
+
+
+def test_predict_without_images_is_a_usage_error() -> None:
+    assert oodguard("predict").exit_code == 2

@@ -1,0 +1,52 @@
+"""Encoded bytes to pixels: exact where nothing needs to change, an image error where it breaks."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.errors import ImageError, ImageTooLarge
+from models.manifest import InputSpec
+from service.images import read_image
+from tests.service.pictures import claiming_webp, encode, noisy
+
+SPEC = InputSpec(height=64, width=64)
+SAMPLES = {
+    "PNG": encode(noisy(), "PNG"),
+    "JPEG": encode(noisy(), "JPEG"),
+    "WEBP": encode(noisy(), "WEBP"),
+    "lossless WEBP": encode(noisy(), "WEBP", lossless=True),
+}
+
+
+@pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("WEBP", {"lossless": True})])
+def test_an_image_of_the_model_s_size_keeps_its_pixels_exactly(
+    kind: str, options: dict[str, bool]
+) -> None:
+    picture = noisy()
+    pixels = read_image(encode(picture, kind, **options), SPEC, max_pixels=64 * 64)
+    np.testing.assert_array_equal(pixels, np.asarray(picture))
+
+
+@given(
+    kind=st.sampled_from(sorted(SAMPLES)),
+    position=st.floats(0, 1, exclude_max=True),
+    value=st.integers(0, 255),
+    length=st.floats(0, 1),
+)
+def test_damaged_files_give_pixels_or_an_image_error_and_nothing_else(
+    kind: str, position: float, value: int, length: float
+) -> None:
+    data = bytearray(SAMPLES[kind])
+    data[int(position * len(data))] = value
+    damaged = bytes(data[: max(40, int(length * len(data)))])
+    try:
+        pixels = read_image(damaged, SPEC, max_pixels=10_000)
+    except ImageError:
+        return
+    assert pixels.shape == (64, 64, 3)
+
+
+def test_a_canvas_beyond_the_limit_is_refused_though_the_picture_in_it_is_small() -> None:
+    with pytest.raises(ImageTooLarge, match="1000 x 1000 = 1000000 pixels came; at most 999999"):
+        read_image(claiming_webp(1000, 1000), SPEC, max_pixels=999_999)

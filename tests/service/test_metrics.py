@@ -1,0 +1,125 @@
+"""Metrics count what clients saw, and each is documented."""
+
+import itertools
+import math
+import re
+
+import numpy as np
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import TestClient
+
+from models.guard import Verdict
+from service.metrics import Metrics, score_buckets
+from service.served import ServedModel
+from tests.service.checks import DOCS
+from tests.service.conftest import MakeClient
+from tests.service.pictures import BLACK, RED, WHITE, encode, plain
+
+PNG = {"content-type": "image/png"}
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def samples(client: TestClient) -> Samples:
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(client.get("/metrics").text)
+        for sample in family.samples
+    }
+
+
+def value(found: Samples, name: str, **labels: str) -> float:
+    return found[name, frozenset(labels.items())]
+
+
+def test_requests_are_counted_by_route_and_code_and_unknown_paths_share_a_label(
+    client: TestClient,
+) -> None:
+    for _ in range(3):
+        client.post("/predict", content=encode(plain()), headers=PNG)
+    client.post("/predict", content=b"no image", headers=PNG)
+    client.get("/wp-login.php")
+    client.get("/.env")
+    found = samples(client)
+    assert value(found, "oodguard_requests_total", route="/predict", code="200") == 3
+    assert value(found, "oodguard_requests_total", route="/predict", code="400") == 1
+    assert value(found, "oodguard_requests_total", route="other", code="404") == 2
+    assert value(found, "oodguard_request_duration_seconds_count", route="/predict") == 4
+
+
+def test_images_are_counted_by_decision_and_scores_fall_into_their_buckets(
+    client: TestClient,
+) -> None:
+    files = [("files", encode(plain(colour))) for colour in (BLACK, RED, WHITE, WHITE)]
+    client.post("/predict", files=files)
+    found = samples(client)
+    model = {"model": "tiny", "version": "1"}
+    assert value(found, "oodguard_decisions_total", decision="accept", **model) == 2
+    assert value(found, "oodguard_decisions_total", decision="reject", **model) == 2
+    # Brightness 0, 85, 255 and 255.
+    score = {**model, "score": "brightness"}
+    assert value(found, "oodguard_score_count", **score) == 4
+    assert value(found, "oodguard_score_sum", **score) == 595
+    threshold = value(found, "oodguard_threshold", **score)
+    assert value(found, "oodguard_score_bucket", le=str(threshold), **score) == 2
+
+
+def test_the_bundle_and_its_policy_are_told(make_client: MakeClient) -> None:
+    client = make_client(alpha=0.2)
+    sha256 = client.get("/models").json()["models"][0]["sha256"]
+    found = samples(client)
+    model = {"model": "tiny", "version": "1"}
+    assert value(found, "oodguard_alpha", **model) == 0.2
+    info = {**model, "sha256": sha256, "provider": "CPUExecutionProvider"}
+    assert value(found, "oodguard_bundle_info", **info) == 1
+
+
+def test_duration_buckets_double_from_half_a_millisecond(client: TestClient) -> None:
+    client.get("/healthz")
+    bounds = sorted(
+        float(dict(labels)["le"])
+        for name, labels in samples(client)
+        if name == "oodguard_request_duration_seconds_bucket" and ("route", "/healthz") in labels
+    )
+    assert bounds[0] == 0.0005
+    assert bounds[-2:] == [4.096, math.inf]
+    assert all(b == pytest.approx(2 * a) for a, b in itertools.pairwise(bounds[:-1]))
+
+
+def test_score_buckets_are_calibration_quantiles_and_the_threshold() -> None:
+    calibration = np.arange(1001, dtype=np.float32)
+    assert score_buckets(calibration, 961.0) == pytest.approx(
+        [10, 50, 100, 250, 500, 750, 900, 950, 961, 990, 999]
+    )
+
+
+def test_a_score_that_is_not_a_number_does_not_spoil_the_histogram(model: ServedModel) -> None:
+    metrics = Metrics(model)
+    verdict = Verdict(
+        label="red",
+        class_id=0,
+        confidence=0.5,
+        scores={"brightness": math.nan, "darkness": math.nan},
+        p_value=1 / 251,
+        decision="reject",
+    )
+    assert metrics.count_verdicts([verdict]) == 1
+    labels = {"model": "tiny", "version": "1", "score": "brightness"}
+    assert metrics.registry.get_sample_value("oodguard_score_sum", labels) == 0
+
+
+def test_openmetrics_is_spoken_to_who_asks_for_it(client: TestClient) -> None:
+    response = client.get("/metrics", headers={"accept": "application/openmetrics-text"})
+    assert response.headers["content-type"].startswith("application/openmetrics-text")
+    assert response.text.endswith("# EOF\n")
+
+
+def test_every_metric_is_documented_and_every_documented_metric_exists(
+    client: TestClient,
+) -> None:
+    client.post("/predict", content=encode(plain()), headers=PNG)
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    exposed = {family.name + ("_total" if family.type == "counter" else "") for family in families}
+    text = (DOCS / "metrics.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
+    assert documented == exposed

@@ -1,0 +1,93 @@
+"""Requests in flight are bounded, in number and in time."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from httpx2 import Response
+from numpy.typing import NDArray
+from starlette.testclient import TestClient
+
+from models.guard import Guard, Verdict
+from models.manifest import InputSpec
+from service.decoding import to_pixels
+from service.errors import DeadlineExceeded
+from service.payloads import Encoded, Limits
+from tests.service.checks import predictions, problem, still_serves
+from tests.service.conftest import MakeClient
+from tests.service.pictures import encode, plain
+
+
+class Gate:
+    """Holds every run of the model until it is opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.entered = threading.Event()
+        self.opened = threading.Event()
+        self.threads: set[str] = set()
+        judge = Guard.judge
+
+        def held(guard: Guard, images: NDArray[np.uint8]) -> list[Verdict]:
+            self.threads.add(threading.current_thread().name)
+            self.entered.set()
+            assert self.opened.wait(20)
+            return judge(guard, images)
+
+        monkeypatch.setattr(Guard, "judge", held)
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    gate = Gate(monkeypatch)
+    yield gate
+    gate.opened.set()
+
+
+def send(client: TestClient) -> Response:
+    return client.post("/predict", content=encode(plain()), headers={"content-type": "image/png"})
+
+
+def test_beyond_the_limit_in_flight_a_request_is_told_to_come_back(
+    make_client: MakeClient, gate: Gate
+) -> None:
+    client = make_client(max_pending=1)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(send, client)
+        assert gate.entered.wait(20)
+        refused = send(client)
+        assert client.get("/healthz").status_code == 200
+        gate.opened.set()
+        assert predictions(first.result())[0].label == "red"
+    assert "at most 1" in problem(refused, 429, "overloaded").detail
+    assert refused.headers["retry-after"] == "1"
+    # The place in flight is free again, after an answer as after a refusal.
+    still_serves(client)
+    still_serves(client)
+
+
+@pytest.mark.usefixtures("gate")
+def test_a_request_that_takes_too_long_is_given_up_and_its_place_is_free_again(
+    make_client: MakeClient,
+) -> None:
+    client = make_client(timeout_s=0.05, max_pending=1)
+    assert "0.05 s" in problem(send(client), 504, "deadline-exceeded").detail
+    # The place is free: what is given up again is late, and not refused.
+    problem(send(client), 504, "deadline-exceeded")
+
+
+def test_runs_happen_in_one_thread_of_their_own(client: TestClient, gate: Gate) -> None:
+    gate.opened.set()
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(send, client) for _ in range(8)]:
+            predictions(future.result())
+    assert gate.threads == {"engine_0"}
+
+
+def test_images_past_the_deadline_are_not_decoded() -> None:
+    limits = Limits(max_body_bytes=1, max_images=2, max_pixels=64)
+    payload = [Encoded(data=encode(plain()))] * 2
+    with pytest.raises(DeadlineExceeded, match="0 of 2 images"):
+        to_pixels(payload, InputSpec(height=8, width=8), limits, deadline=time.monotonic() - 1)

@@ -1,0 +1,95 @@
+"""Health, models, docs and the API's description."""
+
+import re
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from service.app import create_app
+from service.readiness import Readiness
+from service.schemas import ModelsAnswer
+from service.settings import Settings
+from tests.service.checks import problem
+from tests.service.pictures import encode, plain
+
+
+def test_ready_only_between_warm_and_draining(bundle_folder: Path) -> None:
+    readiness = Readiness()
+    app = create_app(Settings(bundle=bundle_folder), readiness)
+    # A client that is not entered does not start the app's lifespan.
+    cold = TestClient(app)
+    assert cold.get("/healthz").status_code == 200
+    response = cold.get("/readyz")
+    assert "starting" in problem(response, 503, "not-ready").detail
+    assert response.headers["retry-after"] == "1"
+    with TestClient(app) as client:
+        assert client.get("/readyz").json() == {"status": "ready"}
+        readiness.drain()
+        assert "draining" in problem(client.get("/readyz"), 503, "not-ready").detail
+        assert client.get("/healthz").json() == {"status": "alive"}
+
+
+def test_a_request_before_the_service_is_warm_is_told_so(bundle_folder: Path) -> None:
+    client = TestClient(create_app(Settings(bundle=bundle_folder)))
+    response = client.post(
+        "/predict", content=encode(plain()), headers={"content-type": "image/png"}
+    )
+    problem(response, 503, "not-ready")
+
+
+def test_a_process_that_drains_does_not_become_ready_again() -> None:
+    readiness = Readiness()
+    readiness.drain()
+    readiness.warm()
+    assert readiness.phase == "draining"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_health_may_be_asked_with_head(client: TestClient, path: str) -> None:
+    response = client.head(path)
+    assert response.status_code == 200
+    assert response.content == b""
+
+
+def test_models_tells_all_facts_of_the_bundle(client: TestClient) -> None:
+    answer = ModelsAnswer.model_validate_json(client.get("/models").content)
+    (model,) = answer.models
+    assert answer.default == model.name == "tiny"
+    assert model.classes == ["red", "green", "blue"]
+    assert model.scores == ["brightness", "darkness"]
+    assert model.calibration_images == 250
+    assert model.providers == ["CPUExecutionProvider"]
+    assert model.training.method == "aloe"
+    assert model.training.epsilon == 2 / 255
+
+
+def test_the_docs_page_and_all_it_loads_come_from_the_service_itself(client: TestClient) -> None:
+    page = client.get("/docs")
+    assert "'self'" in page.headers["content-security-policy"]
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(loaded) == 4
+    for path in loaded:
+        assert path.startswith("docs/")
+        assert client.get(f"/{path}").status_code == 200
+    assert "openapi.json" in client.get("/docs/start.js").text
+
+
+def test_the_description_names_all_four_ways_and_every_problem_of_predict(
+    client: TestClient,
+) -> None:
+    description = client.get("/openapi.json").json()
+    predict = description["paths"]["/predict"]["post"]
+    assert set(predict["requestBody"]["content"]) == {
+        "multipart/form-data",
+        "application/json",
+        "image/jpeg",
+        "image/png",
+        "image/webp",
+        "application/octet-stream",
+    }
+    assert set(predict["responses"]) == {"200", "400", "413", "415", "422", "429", "503", "504"}
+    # Every reference within the description leads somewhere.
+    schemas = description["components"]["schemas"]
+    for name in re.findall(r"#/components/schemas/(\w+)", client.get("/openapi.json").text):
+        assert name in schemas

@@ -1,0 +1,79 @@
+"""Settings come from the environment, are validated, and are documented."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from typer.testing import CliRunner
+
+from service.cli import app
+from service.settings import Settings, default_bundle, describe, unknown_variables
+from tests.service.checks import DOCS
+
+
+def test_a_variable_sets_its_field_and_an_argument_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OODGUARD_ALPHA", "0.01")
+    monkeypatch.setenv("OODGUARD_PORT", "9")
+    settings = Settings(port=10)
+    assert settings.alpha == 0.01
+    assert settings.port == 10
+
+
+def test_none_is_no_delta_and_empty_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OODGUARD_DELTA", "none")
+    monkeypatch.setenv("OODGUARD_SCORE", "")
+    settings = Settings()
+    assert settings.delta is None
+    assert settings.score is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ALPHA", "0"),
+        ("ALPHA", "1"),
+        ("ALPHA", "nan"),
+        ("DELTA", "2"),
+        ("PORT", "tcp://10.0.0.1:8000"),
+        ("MAX_PIXELS", "89478486"),
+        ("TIMEOUT_S", "inf"),
+        ("LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"OODGUARD_{name}", value)
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().alpha = 0.5  # type: ignore[misc]
+
+
+def test_a_misspelt_variable_is_named() -> None:
+    environment = {"OODGUARD_ALHPA": "0.01", "OODGUARD_ALPHA": "0.01", "HOME": "/"}
+    assert unknown_variables(environment) == ["OODGUARD_ALHPA"]
+
+
+def test_the_default_bundle_lies_beside_the_installed_package() -> None:
+    import models  # noqa: PLC0415
+
+    assert models.__file__ is not None
+    assert default_bundle() == Path(models.__file__).parent / "pretrained" / "cifar10-aloe"
+
+
+def test_every_setting_is_documented_with_its_default_and_no_other_is() -> None:
+    text = (DOCS / "settings.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(OODGUARD_\w+)` \| (.+) \| (.+) \|$", text, re.MULTILINE)
+    assert rows == describe()
+
+
+def test_the_help_lists_every_setting_with_its_default_and_meaning() -> None:
+    result = CliRunner().invoke(app, ["serve", "--help"], env={"COLUMNS": "200"})
+    text = " ".join(result.output.split())
+    for name, default, meaning in describe():
+        assert f"{name} {meaning} [{default}]" in text
