@@ -2,9 +2,10 @@
 
     python tests/data/make.py data
 
-Reads `cifar10_test`, `aux_tinyimagenet`, `ood_textures`, `cifar100_test` and `ood_hands`
-(each `<folder>/<name>.parquet` with an `image` and a `label` column) and replaces the image
-folders beside this file. The seed alone decides which images are taken. Tests never run it.
+Reads `cifar10_test`, `gtsrb_train`, `gtsrb_test`, `aux_tinyimagenet`, `ood_textures`,
+`cifar100_test` and `ood_hands` (each `<folder>/<name>.parquet` with an `image` and a `label`
+column) and replaces the image folders beside this file. The seed alone decides which images
+are taken. Tests never run it.
 """
 
 import argparse
@@ -21,6 +22,8 @@ from PIL import Image
 HERE = Path(__file__).resolve().parent
 SEED = 20260
 PER_CLASS = 20
+SIGNS = {"priority_road": 12, "yield": 13, "stop": 14, "no_entry": 17}  # official GTSRB classes
+PER_SIGN = {"train": 60, "test": 15}
 UNLABELLED = {
     "outliers": ("aux_tinyimagenet", 120),
     "textures": ("ood_textures", 24),
@@ -63,7 +66,7 @@ def main() -> None:
     parser.add_argument("tables", type=Path, help="folder that holds the Parquet tables")
     tables = parser.parse_args().tables
     generator = np.random.default_rng(SEED)
-    for name in ("cifar10", *UNLABELLED):
+    for name in ("cifar10", "signs", *UNLABELLED):
         shutil.rmtree(HERE / name, ignore_errors=True)
     rows, classes = read(tables, "cifar10_test")
     for label, name in enumerate(classes):
@@ -71,6 +74,12 @@ def main() -> None:
         save(draw(of_class, PER_CLASS, generator), HERE / "cifar10" / name)
     for name, (table, count) in UNLABELLED.items():
         save(draw(read(tables, table)[0], count, generator), HERE / name)
+    # Last, so that the draws above stay what they were before there were signs.
+    for split, count in PER_SIGN.items():
+        rows, _ = read(tables, f"gtsrb_{split}")
+        for name, label in SIGNS.items():
+            of_class = [row for row in rows if row["label"] == label]
+            save(draw(of_class, count, generator), HERE / "signs" / split / name)
 
 
 if __name__ == "__main__":
