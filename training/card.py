@@ -32,7 +32,7 @@ def write_card(description: Description, report: Report, recipe_text: str) -> st
         else "not hardened",
         "seed": str(training.seed),
         "hardware": training.hardware,
-        "duration": f"{training.duration_s / 60:.0f} minutes, {training.epochs} epochs",
+        "duration": f"{training.duration_s / 60:.1f} minutes, {training.epochs} epochs",
         "command": f"`{training.command}`",
         "libraries": ", ".join(f"{name} {v}" for name, v in training.libraries.items()),
     }
@@ -40,7 +40,9 @@ def write_card(description: Description, report: Report, recipe_text: str) -> st
         (
             f"# {description.name}, version {description.version}",
             PURPOSE[training.method],
-            "\n".join(("| fact | |", "| --- | --- |", *(f"| {k} | {v} |" for k, v in facts.items()))),
+            "\n".join(
+                ("| fact | |", "| --- | --- |", *(f"| {k} | {v} |" for k, v in facts.items()))
+            ),
             "## Figures",
             figures(report),
             "## What the decision promises",
@@ -64,7 +66,7 @@ def figures(report: Report) -> str:
             table(report),
             f"Attacked on both sides: in-distribution images towards rejection, outliers towards"
             f" acceptance, by {protocol.attack} on the score itself, {protocol.steps} steps of"
-            f" {protocol.step_size:g} epsilon, {protocol.restarts} random starts, best iterate of"
+            f" {protocol.step_size:g} epsilon, random starts: {protocol.restarts}, best iterate of"
             f" all; up to {protocol.images:,} images a set. Each cell: AUROC / missed OOD at the"
             f" served threshold. Measured with `{report.command}` on {report.hardware}.",
         )
@@ -73,12 +75,14 @@ def figures(report: Report) -> str:
 
 def _promise(report: Report) -> str:
     clean = next(c for c in report.conditions if c.epsilon_255 == 0)
+    confidence = f"with {percent(1 - report.delta)} confidence, " if report.delta else ""
     return (
-        f"Of clean images like the calibration images, at most {percent(report.alpha)} are"
-        f" rejected; {percent(clean.false_rejection_rate)} of the test images were. Nothing is"
-        " promised about how many out-of-distribution images are missed: that depends on what"
-        f" comes, and in the sets above it was {_range(clean)} unattacked. An attacker within the"
-        " budgets above does what the table says; a larger budget does more."
+        f"Of clean images drawn like the calibration images, {confidence}at most"
+        f" {percent(report.alpha)} are rejected; of the test images"
+        f" {percent(clean.false_rejection_rate)} were. Nothing is promised about how many"
+        " out-of-distribution images are missed: that depends on what comes, and in the sets above"
+        f" it was {_range(clean)} unattacked. An attacker within the budgets above does what the"
+        " table says; a larger budget does more."
     )
 
 

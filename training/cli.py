@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
+import datasets
 import torch
 import typer
 from rich.console import Console
@@ -48,7 +49,9 @@ def fit(
         run = RunFolder.resume(folder, text) if resume else RunFolder.create(folder, text)
         with ProgressBar(console) as bar:
             run_fit(run, bar, resume=resume)
-        console.print(f"{folder} is trained; next: oodguard-train evaluate {folder}")
+        console.print(
+            f"{folder} is trained; next: oodguard-train evaluate {folder}", soft_wrap=True
+        )
 
 
 @app.command()
@@ -97,16 +100,18 @@ def export(
             f"{out} written; torch and ONNX Runtime agree on {exported.parity.images} images,"
             f" largest difference of a score {exported.parity.largest_difference:.1g}",
             highlight=False,
+            soft_wrap=True,
         )
 
 
 @contextmanager
 def _settings(threads: int | None) -> Iterator[None]:
     """Set torch's threads, and print an error of ours as one clear message."""
+    datasets.disable_progress_bars()  # it draws one for every file that it opens
     if threads is not None:
         torch.set_num_threads(threads)
     try:
         yield
     except GuardError as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False)
+        Console(stderr=True).print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from error

@@ -111,7 +111,9 @@ def hardware() -> str:
     info = Path("/proc/cpuinfo")
     if info.exists():
         lines = info.read_text(encoding="utf-8").splitlines()
-        cpu = next((ln.partition(":")[2].strip() for ln in lines if ln.startswith("model name")), cpu)
+        cpu = next(
+            (ln.partition(":")[2].strip() for ln in lines if ln.startswith("model name")), cpu
+        )
     threads = torch.get_num_threads()
     return f"{cpu}, {threads} thread{'s' if threads > 1 else ''}"
 

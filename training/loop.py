@@ -20,7 +20,9 @@ from training.precision import Runner
 from training.recipe import Recipe
 from training.schedule import rate
 
-WATCHED_UNDER_ATTACK = 500  # validation images; PGD-10 on all of them would cost as much as training
+WATCHED_UNDER_ATTACK = (
+    500  # validation images; PGD-10 on all of them would cost as much as training
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,9 +139,7 @@ class Trainer:
         while True:
             order = torch.randperm(len(pool), generator=generator)
             for chosen in order.split(size):
-                yield augment_outliers(
-                    pool.images[chosen], generator, largest_blur=settings.blur
-                )
+                yield augment_outliers(pool.images[chosen], generator, largest_blur=settings.blur)
 
 
 def part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:

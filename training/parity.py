@@ -36,7 +36,9 @@ def onnx_run(model: bytes) -> Run:
     return run
 
 
-def check_parity(torch_run: Run, onnx_run: Run, images: Images, limits: NDArray[np.float64]) -> Parity:
+def check_parity(
+    torch_run: Run, onnx_run: Run, images: Images, limits: NDArray[np.float64]
+) -> Parity:
     """Compare both on real images `(n, H, W, 3)`, one by one and in batches.
 
     `limits` `(S,)` are the rejection thresholds of the score columns.
@@ -61,7 +63,9 @@ def check_parity(torch_run: Run, onnx_run: Run, images: Images, limits: NDArray[
     return Parity(images=len(images), largest_difference=largest)
 
 
-def _in_batches(run: Run, images: Images, size: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _in_batches(
+    run: Run, images: Images, size: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     parts = [run(images[start : start + size]) for start in range(0, len(images), size)]
     logits, scores = zip(*parts, strict=True)
     return np.concatenate(logits), np.concatenate(scores)

@@ -64,4 +64,5 @@ class ProgressBar:
             f" validation accuracy {epoch.accuracy:.1%},"
             f" attacked {epoch.attacked_accuracy:.1%}, {epoch.duration_s:.0f} s",
             highlight=False,
+            soft_wrap=True,
         )

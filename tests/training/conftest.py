@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -43,6 +44,12 @@ folder = "{DATA / "cifar10"}"
 [evaluation.outliers]
 textures = {{ folder = "{DATA / "textures"}" }}
 """
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """Tiny networks gain nothing from more threads and lose much where the cores are shared."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -6,7 +6,9 @@ from torch import Tensor
 
 def project(images: Tensor, centre: Tensor, epsilon: float) -> Tensor:
     """Return the point nearest to `images` that is within `epsilon` of `centre` and in [0, 1]."""
-    return torch.clamp(torch.minimum(torch.maximum(images, centre - epsilon), centre + epsilon), 0, 1)
+    return torch.clamp(
+        torch.minimum(torch.maximum(images, centre - epsilon), centre + epsilon), 0, 1
+    )
 
 
 def random_start(centre: Tensor, epsilon: float, generator: torch.Generator) -> Tensor:
