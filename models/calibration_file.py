@@ -61,7 +61,7 @@ REMEDY = "export the bundle anew"
 def _fits(table: NDArray[np.generic], columns: int) -> bool:
     return bool(
         table.dtype == np.float32
-        and table.ndim == 2  # noqa: PLR2004
+        and table.ndim == 2
         and table.shape[0] >= 1
         and table.shape[1] == columns
     )

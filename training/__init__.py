@@ -1,1 +1,1 @@
-"""Training, attacks, evaluation and export: everything that needs torch and happens before serving."""
+"""Training, attacks, evaluation and export: what needs torch and happens before serving."""

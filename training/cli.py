@@ -44,7 +44,8 @@ def fit(
 ) -> None:
     """Train a classifier as a recipe says; a checkpoint is written after every epoch."""
     with _settings(threads):
-        folder = out or Path("runs") / read_recipe(recipe).name
+        name = read_recipe(recipe).name  # before anything is written
+        folder = out or Path("runs") / name
         text = recipe.read_text(encoding="utf-8")
         run = RunFolder.resume(folder, text) if resume else RunFolder.create(folder, text)
         with ProgressBar(console) as bar:

@@ -99,7 +99,7 @@ def split(inliers: ImageSet, held_out: Inliers, *, seed: int) -> Split:
 
 
 def to_pixels(images: Tensor) -> Tensor:
-    """Bring uint8 `(n, H, W, 3)` to float32 `(n, 3, H, W)` in [0, 1], as the exported graph does."""
+    """Bring uint8 `(n, H, W, 3)` to float32 `(n, 3, H, W)` in [0, 1], as the graph does."""
     return images.permute(0, 3, 1, 2).float() / 255
 
 

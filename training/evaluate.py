@@ -3,7 +3,7 @@
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,15 +33,37 @@ BATCH = 250
 Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class _Bench:
-    """A network under examination by one score and one protocol."""
+    """A network under examination: by one score, at one threshold, under one protocol."""
 
     network: nn.Module
     score: str
+    limit: float
     protocol: Protocol
 
-    def scores(self, images: ImageSet, epsilon_255: float, aim: Aim) -> NDArray[np.float32]:
+    def condition(
+        self, test: ImageSet, outliers: dict[str, ImageSet], epsilon_255: float, tell: Tell
+    ) -> Condition:
+        """Measure the test set against every outlier set under one budget on both sides."""
+        tell(f"epsilon {epsilon_255:g}/255: {test.name}")
+        inside = self._scores(test, epsilon_255, TO_REJECTED[self.score])
+        sets = {}
+        for name, images in outliers.items():
+            tell(f"epsilon {epsilon_255:g}/255: {name}")
+            outside = self._scores(images, epsilon_255, to_accepted(self.score))
+            sets[name] = SetResult(
+                images=len(images),
+                auroc=auroc(inside, outside),
+                missed_ood_rate=missed_ood_rate(outside, self.limit),
+            )
+        return Condition(
+            epsilon_255=epsilon_255,
+            false_rejection_rate=false_rejection_rate(inside, self.limit),
+            sets=sets,
+        )
+
+    def _scores(self, images: ImageSet, epsilon_255: float, aim: Aim) -> NDArray[np.float32]:
         """Score every image `(n,)` after an attack of this budget has done its worst."""
         generator = torch.Generator().manual_seed(self.protocol.seed)
         parts = []
@@ -95,9 +117,9 @@ def evaluate(
             f" {list(inliers.classes)}"
         )
     outliers = {name: load(s, recipe.input) for name, s in recipe.evaluation.outliers.items()}
-    first = slice(protocol.images)
-    bench = _Bench(network=Runner(network, "float32"), score=policy.score, protocol=protocol)
-    sets = {name: images.subset(first) for name, images in outliers.items()}
+    inside = test.subset(slice(protocol.images))
+    outside = {name: images.subset(slice(protocol.images)) for name, images in outliers.items()}
+    bench = _Bench(Runner(network, "float32").eval(), policy.score, limit, protocol)
     return Report(
         score=policy.score,
         alpha=policy.alpha,
@@ -107,38 +129,13 @@ def evaluate(
         accuracy=_accuracy(classifier, test),
         accuracy_images=len(test),
         protocol=protocol,
-        conditions=tuple(_conditions(bench, test.subset(first), sets, limit, epsilons_255, tell)),
+        conditions=tuple(
+            bench.condition(inside, outside, epsilon, tell) for epsilon in (0.0, *epsilons_255)
+        ),
         duration_s=time.perf_counter() - began,
         hardware=hardware(),
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     )
-
-
-def _conditions(  # noqa: PLR0913  (one call, all of them results of the lines above it)
-    bench: _Bench,
-    test: ImageSet,
-    outliers: dict[str, ImageSet],
-    limit: float,
-    epsilons_255: tuple[float, ...],
-    tell: Tell,
-) -> Iterator[Condition]:
-    for epsilon in (0.0, *epsilons_255):
-        tell(f"epsilon {epsilon:g}/255: {test.name}")
-        inside = bench.scores(test, epsilon, TO_REJECTED[bench.score])
-        sets = {}
-        for name, images in outliers.items():
-            tell(f"epsilon {epsilon:g}/255: {name}")
-            outside = bench.scores(images, epsilon, to_accepted(bench.score))
-            sets[name] = SetResult(
-                images=len(images),
-                auroc=auroc(inside, outside),
-                missed_ood_rate=missed_ood_rate(outside, limit),
-            )
-        yield Condition(
-            epsilon_255=epsilon,
-            false_rejection_rate=false_rejection_rate(inside, limit),
-            sets=sets,
-        )
 
 
 def _accuracy(classifier: ScoredClassifier, test: ImageSet) -> float:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from models.bundle import Bundle, write_bundle
 from models.decision import threshold
-from models.errors import RecipeError
 from models.manifest import DataRecord, Description, TrainingRecord
 from models.scores import SCORES
 from training.calibrate import calibration_scores
@@ -22,7 +21,6 @@ from training.evaluation_file import read_report
 from training.graph import ScoredClassifier, torch_run
 from training.onnx_model import to_onnx
 from training.parity import Parity, check_parity, onnx_run
-from training.report import Report
 from training.trained import trained_network
 
 PARITY_IMAGES = 1000

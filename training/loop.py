@@ -1,6 +1,5 @@
 """The training loop: epochs of steps over one network, one objective and one schedule."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,7 +10,6 @@ from models.networks import NETWORKS
 from training.attacks.pgd import Pgd
 from training.augment import augment_inliers, augment_outliers
 from training.averaging import start_average, update_average
-from training.checkpoint import Epoch
 from training.data import ImageSet, to_pixels
 from training.objectives import OBJECTIVES
 from training.objectives.base import Batch

@@ -31,7 +31,8 @@ def to_onnx(classifier: ScoredClassifier, spec: InputSpec) -> bytes:
     model = program.model_proto
     _forget_the_machine(model)
     onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString()
+    serialised: bytes = model.SerializeToString()
+    return serialised
 
 
 @contextmanager

@@ -94,7 +94,10 @@ class Attack(_Frozen):
 
 
 class Schedule(_Frozen):
-    """SGD-Nesterov with a linear warm-up over `warm_up` of the steps and a cosine anneal to zero."""
+    """SGD-Nesterov: linear warm-up over the `warm_up` share of the steps, cosine anneal to zero.
+
+    `average_decay` is that of the weights' moving average, which is what is kept in the end.
+    """
 
     epochs: int = Field(ge=1)
     batch_size: int = Field(default=128, ge=2)

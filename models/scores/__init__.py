@@ -1,6 +1,6 @@
-"""The out-of-distribution scores by name; each becomes one column of the graph output ``scores``.
+"""The out-of-distribution scores by name; each becomes a column of the graph output `scores`.
 
-A score maps logits ``(n, K)`` to ``(n,)``; higher always means more out-of-distribution. This is the
+A score maps logits `(n, K)` to `(n,)`; higher always means more out-of-distribution. This is the
 only definition of each: export writes it into the graph and the service never computes one.
 """
 

@@ -44,14 +44,14 @@ def test_a_class_that_differs_is_refused() -> None:
 
 
 def test_a_decision_that_a_tiny_difference_turns_is_refused() -> None:
-    limits = np.array([24 / 255, 2.0])
+    limits = np.array([np.float32(24 / 255), 2.0], dtype=np.float64)
 
     def nudged(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         logits, scores = _run(images)
         return logits, scores + np.float32(1e-6)
 
     with pytest.raises(ParityError, match=r"the decision differs .* for \d+ images"):
-        check_parity(_run, nudged, IMAGES, np.float32(limits).astype(np.float64))
+        check_parity(_run, nudged, IMAGES, limits)
 
 
 def test_what_shows_only_in_large_batches_is_seen() -> None:

@@ -95,15 +95,15 @@ def test_the_reports_figures_are_those_of_the_bundle(run: Path, bundle: Bundle) 
         assert clean.sets[name].auroc == pytest.approx(roc_auc_score(truth, scores), abs=1e-3)
 
 
-def test_a_larger_budget_never_helps_the_defender(run: Path) -> None:
-    report = read_report(RunFolder(run))
-    assert [condition.epsilon_255 for condition in report.conditions] == [0, 2, 8]
-    for weaker, stronger in zip(report.conditions, report.conditions[1:], strict=False):
-        assert stronger.false_rejection_rate >= weaker.false_rejection_rate
-        for name, result in stronger.sets.items():
-            assert result.auroc <= weaker.sets[name].auroc
-            assert result.missed_ood_rate >= weaker.sets[name].missed_ood_rate
-    assert report.conditions[2].mean_auroc < report.conditions[0].mean_auroc - 0.1
+def test_an_attack_never_helps_the_defender(run: Path) -> None:
+    clean, *attacked = read_report(RunFolder(run)).conditions
+    assert [condition.epsilon_255 for condition in (clean, *attacked)] == [0, 2, 8]
+    for condition in attacked:
+        assert condition.false_rejection_rate >= clean.false_rejection_rate
+        for name, result in condition.sets.items():
+            assert result.auroc <= clean.sets[name].auroc
+            assert result.missed_ood_rate >= clean.sets[name].missed_ood_rate
+    assert clean.mean_auroc > attacked[0].mean_auroc + 0.1 > attacked[1].mean_auroc + 0.2
 
 
 def test_the_card_shows_the_table_and_the_recipe(run: Path, bundle: Bundle) -> None:

@@ -26,7 +26,7 @@ def frozen(network: nn.Module) -> Iterator[None]:
     Batch-norm must not see an attack's half-made images: in training mode each of its passes would
     move the running statistics towards pictures that the network is never asked about.
     """
-    training = network.training
+    modes = [(module, module.training) for module in network.modules()]
     trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
     network.eval()
     for parameter in trainable:
@@ -36,4 +36,5 @@ def frozen(network: nn.Module) -> Iterator[None]:
     finally:
         for parameter in trainable:
             parameter.requires_grad_(True)
-        network.train(training)
+        for module, mode in modes:  # each its own: a part may be held in evaluation mode
+            module.training = mode

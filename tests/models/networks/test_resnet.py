@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from models.networks import NETWORKS
+from models.networks.resnet import ResNet
 
 
 def _parameters(blocks: int, width: int, classes: int) -> int:
@@ -33,7 +34,7 @@ def test_any_image_size_gives_one_row_of_logits_an_image(size: tuple[int, int]) 
 
 
 def test_the_head_reads_the_features() -> None:
-    network = NETWORKS["resnet8"](5, 4).eval()
+    network = ResNet(1, 5, 4).eval()
     images = torch.rand(2, 3, 32, 32)
     features = network.features(images)
     assert features.shape == (2, 16)

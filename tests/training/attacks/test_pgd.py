@@ -1,4 +1,4 @@
-"""On a linear network the strongest L-infinity attack is known: epsilon times the weights' signs."""
+"""On a linear network the strongest attack is known: epsilon times the signs of the weights."""
 
 import pytest
 import torch
@@ -17,7 +17,8 @@ class Linear(nn.Module):
         self.weight = nn.Parameter(torch.randn(2, 48, generator=torch.Generator().manual_seed(0)))
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.norm(images).flatten(1) @ self.weight.T
+        normal: Tensor = self.norm(images)
+        return normal.flatten(1) @ self.weight.T
 
 
 IMAGES = torch.full((5, 3, 4, 4), 0.5)
@@ -99,9 +100,19 @@ def test_an_attack_stays_in_the_ball_and_leaves_the_network_alone(
         torch.testing.assert_close(value, before[key], rtol=0, atol=0)
 
 
+def test_a_part_held_in_evaluation_mode_stays_there() -> None:
+    # Put into training mode by its wrapper, batch-norm would score by the batch it is in.
+    wrapper = nn.Sequential(Linear().eval())
+    assert wrapper.training
+    with frozen(wrapper):
+        assert not any(module.training for module in wrapper.modules())
+    assert wrapper.training
+    assert not any(module.training for module in wrapper[0].modules())
+
+
 def test_a_parameter_that_was_not_trained_before_is_not_afterwards() -> None:
     network = Linear()
-    network.weight.requires_grad_(requires_grad=False)
+    network.weight.requires_grad_(False)
     with frozen(network):
         pass
     assert not network.weight.requires_grad
