@@ -3,7 +3,8 @@
 from starlette.requests import Request
 
 from service.errors import BodyTooLarge, UnsupportedContent
-from service.payloads import Body, content_type
+from service.payloads.parsers import content_type
+from service.payloads.types import Body
 
 
 async def read_body(request: Request, max_bytes: int) -> Body:
@@ -20,7 +21,7 @@ async def read_body(request: Request, max_bytes: int) -> Body:
         raise UnsupportedContent(f"content encoding {encoding[:64]!r} came; send the body as it is")
     declared = headers.get("content-length", "")
     # More than 18 digits is more bytes than there are; int() of thousands of digits is slow.
-    if declared.isdecimal() and (len(declared) > 18 or int(declared) > max_bytes):  # noqa: PLR2004
+    if declared.isdecimal() and (len(declared) > 18 or int(declared) > max_bytes):
         raise BodyTooLarge(f"{declared[:32]} bytes were announced; at most {max_bytes} are taken")
     return Body(
         data=await _read(request, max_bytes),

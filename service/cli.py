@@ -51,8 +51,8 @@ def serve(
         from service.server import serve_app  # noqa: PLC0415
 
         logs.configure(settings.log_level)
-        started = serve_app(settings)
-    raise typer.Exit(0 if started else REFUSED)
+        logs.silence_decoders()
+        serve_app(settings)
 
 
 @app.command()
@@ -64,10 +64,12 @@ def predict(
     """Judge images without a server; exit 1 when one could not be judged."""
     settings = _settings(bundle=bundle)
     with _refusals():
+        from service.logs import silence_decoders  # noqa: PLC0415
         from service.offline import judge_files  # noqa: PLC0415
         from service.reports import as_json_text, print_table  # noqa: PLC0415
         from service.served import load  # noqa: PLC0415
 
+        silence_decoders()
         model = load(settings)
         judged, refused = judge_files(model, images, settings)
     if as_json:

@@ -1,6 +1,7 @@
 """A payload to the pixels that the model reads."""
 
 import time
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,12 @@ from models.manifest import InputSpec
 from models.preprocessing import prepare
 from service.errors import DeadlineExceeded, ImageRefused
 from service.images import read_image
-from service.payloads import Encoded, Limits, Payload
+from service.payloads.types import Encoded, Limits, Payload
+
+
+def fits(payload: Payload, spec: InputSpec) -> TypeGuard[NDArray[np.uint8]]:
+    """Whether a payload already is what the model reads."""
+    return isinstance(payload, np.ndarray) and payload.shape[1:3] == (spec.height, spec.width)
 
 
 def to_pixels(
@@ -32,7 +38,7 @@ def to_pixels(
         ImageRefused: The first image that cannot be judged, by its place.
         DeadlineExceeded: Too late between two images.
     """
-    if isinstance(payload, np.ndarray) and payload.shape[1:3] == (spec.height, spec.width):
+    if fits(payload, spec):
         return payload
     pixels = np.empty((len(payload), spec.height, spec.width, 3), np.uint8)
     for index, image in enumerate(payload):

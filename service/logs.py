@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import warnings
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,3 +35,9 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    logging.captureWarnings(capture=True)
+
+
+def silence_decoders() -> None:
+    """Drop Pillow's warnings of odd metadata: hostile images would write the log full of them."""
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")

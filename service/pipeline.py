@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from models.guard import Verdict
 from service.cpus import available_cpus
-from service.decoding import to_pixels
+from service.decoding import fits, to_pixels
 from service.errors import DeadlineExceeded, Overloaded
-from service.payloads import Body, Limits, parse
+from service.payloads.parsers import RAW_PIXELS, parse
+from service.payloads.types import Body, Limits
 from service.served import ServedModel
 from service.settings import Settings
 
@@ -89,13 +90,23 @@ class Pipeline:
             RequestError: What is wrong with the body or one of its images.
         """
         loop = asyncio.get_running_loop()
-        pixels = await loop.run_in_executor(self._decoders, self._decode, body, deadline)
+        pixels = self._as_they_came(body)
+        if pixels is None:
+            pixels = await loop.run_in_executor(self._decoders, self._decode, body, deadline)
         return await loop.run_in_executor(self._engine, self._model.guard.judge, pixels)
 
     def close(self) -> None:
         """Stop the threads; what waits in them is dropped."""
         self._decoders.shutdown(cancel_futures=True)
         self._engine.shutdown(cancel_futures=True)
+
+    def _as_they_came(self, body: Body) -> NDArray[np.uint8] | None:
+        """Raw pixels of the model's size need no decoding, and so no change of thread."""
+        if body.content_type != RAW_PIXELS:
+            return None
+        payload = parse(body, self.limits)
+        spec = self._model.bundle.manifest.input
+        return payload if fits(payload, spec) else None
 
     def _decode(self, body: Body, deadline: float) -> NDArray[np.uint8]:
         payload = parse(body, self.limits)

@@ -1,10 +1,12 @@
 """The HTTP server around the application, and how it ends."""
 
 import math
+import socket
 from types import FrameType
 
 import uvicorn
 
+from models.errors import GuardError
 from service.app import create_app
 from service.readiness import Readiness
 from service.settings import Settings
@@ -27,27 +29,38 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def serve_app(settings: Settings) -> bool:
+class CannotListen(GuardError):  # noqa: N818
+    """The address cannot be listened on."""
+
+
+def serve_app(settings: Settings) -> None:
     """Serve until a signal comes.
 
-    Returns:
-        Whether the service ever listened.
-
     Raises:
-        GuardError: The bundle is refused; no port was bound.
+        BundleError: The bundle is refused; no port was bound.
+        CalibrationError: Its calibration is too small for the policy; no port was bound.
+        CannotListen: The port is taken, or the address is not one of this machine.
     """
     readiness = Readiness()
     config = uvicorn.Config(
         create_app(settings, readiness),
-        host=settings.host,
-        port=settings.port,
         loop="uvloop",
         http="httptools",
+        ws="none",
         access_log=False,
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=math.ceil(settings.timeout_s),
     )
-    server = Server(config, readiness)
-    server.run()
-    return server.started
+    Server(config, readiness).run(sockets=[_listen(settings)])
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family)
+    except OSError as error:
+        raise CannotListen(
+            f"{settings.host} port {settings.port} cannot be listened on: {error.strerror}; "
+            f"choose another with --host and --port"
+        ) from error

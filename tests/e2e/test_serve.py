@@ -138,3 +138,17 @@ def test_a_refused_bundle_ends_the_command_before_a_port_is_bound(tiny_bundle: P
     assert result.stderr.startswith("oodguard: ")
     assert "model.onnx" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(tiny_bundle: Path, server: RunningServer) -> None:
+    port = server.url.rpartition(":")[2]
+    result = subprocess.run(
+        [sys.executable, "-m", "service", "serve", "--port", port, "--bundle", tiny_bundle],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+    )
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"oodguard: 127.0.0.1 port {port} cannot be listened on")

@@ -2,9 +2,11 @@
 
 import json
 import shutil
+import struct
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from service.cli import app
@@ -150,3 +152,18 @@ def test_a_misspelt_variable_is_pointed_out(bundle_folder: Path) -> None:
 
 def test_predict_without_images_is_a_usage_error() -> None:
     assert oodguard("predict").exit_code == 2
+
+
+def test_damaged_metadata_neither_stops_a_verdict_nor_writes_warnings(
+    bundle_folder: Path, tmp_path: Path
+) -> None:
+    # A TIFF directory of one entry, whose 1000 characters would lie beyond the end of the file.
+    entry = struct.pack("<HHII", 0x010E, 2, 1000, 0x7FFFFF)
+    exif = b"Exif\x00\x00II*\x00" + struct.pack("<IH", 8, 1) + entry + bytes(4)
+    picture = tmp_path / "odd.jpg"
+    picture.write_bytes(encode(plain(RED), "JPEG", exif=exif))
+    with pytest.warns(UserWarning, match="larger than file"), Image.open(picture) as image:
+        image.getexif().get(0x010E)
+    result = oodguard("predict", picture, "--bundle", bundle_folder)
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""

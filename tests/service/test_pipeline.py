@@ -15,7 +15,7 @@ from models.guard import Guard, Verdict
 from models.manifest import InputSpec
 from service.decoding import to_pixels
 from service.errors import DeadlineExceeded
-from service.payloads import Encoded, Limits
+from service.payloads.types import Encoded, Limits
 from tests.service.checks import predictions, problem, still_serves
 from tests.service.conftest import MakeClient
 from tests.service.pictures import encode, plain
@@ -68,14 +68,14 @@ def test_beyond_the_limit_in_flight_a_request_is_told_to_come_back(
     still_serves(client)
 
 
-@pytest.mark.usefixtures("gate")
 def test_a_request_that_takes_too_long_is_given_up_and_its_place_is_free_again(
-    make_client: MakeClient,
+    make_client: MakeClient, gate: Gate
 ) -> None:
     client = make_client(timeout_s=0.05, max_pending=1)
     assert "0.05 s" in problem(send(client), 504, "deadline-exceeded").detail
     # The place is free: what is given up again is late, and not refused.
     problem(send(client), 504, "deadline-exceeded")
+    gate.opened.set()
 
 
 def test_runs_happen_in_one_thread_of_their_own(client: TestClient, gate: Gate) -> None:

@@ -7,6 +7,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from service.errors import MalformedBody, TooManyImages, WrongFields
+from service.payloads.types import Body, Encoded, Limits, Payload
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -23,23 +24,21 @@ class Part:
     data: bytearray = field(default_factory=bytearray)
 
 
-def read_files(body: bytes, boundary: bytes, *, max_files: int) -> list[Part]:
+def read_files(body: Body, limits: Limits) -> Payload:
     """Read every file of the field `files`.
-
-    Args:
-        body: The whole body.
-        boundary: The boundary parameter of its content type.
-        max_files: Most files, checked as each begins.
 
     Raises:
         MalformedBody: Not multipart, or cut off before its closing boundary.
         WrongFields: A field that is not `files`, or none at all.
-        TooManyImages: More than `max_files`.
+        TooManyImages: More than the limit, noticed as the file begins.
     """
-    collector = _Collector(max_files)
+    boundary = body.options.get(b"boundary")
+    if not boundary:
+        raise MalformedBody("the content type multipart/form-data came without its boundary")
+    collector = _Collector(limits.max_images)
     try:
         parser = MultipartParser(boundary, collector.callbacks())
-        parser.write(body)
+        parser.write(body.data)
         parser.finalize()
     except FormParserError as error:
         raise MalformedBody(f"the multipart body is broken: {error}") from error
@@ -47,7 +46,7 @@ def read_files(body: bytes, boundary: bytes, *, max_files: int) -> list[Part]:
         raise MalformedBody("the multipart body ends before its closing boundary")
     if not collector.parts:
         raise WrongFields(f"no field came; send one or more files in the field {FIELD!r}")
-    return collector.parts
+    return [Encoded(data=part.data, name=part.name) for part in collector.parts]
 
 
 class _Collector:

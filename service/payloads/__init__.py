@@ -1,0 +1,1 @@
+"""Request bodies to images: one file for each way in which they arrive."""

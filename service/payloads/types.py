@@ -1,0 +1,41 @@
+"""What a parser is given, and what it makes of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What one request may ask for."""
+
+    max_body_bytes: int
+    max_images: int
+    max_pixels: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Encoded:
+    """One image as a file's bytes, and the name it came with."""
+
+    data: bytes | bytearray
+    name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Body:
+    """A request body with the headers that say how to read it."""
+
+    data: bytes
+    content_type: str
+    options: Mapping[bytes, bytes]
+    shape: str | None
+
+
+Payload: TypeAlias = Sequence[Encoded] | NDArray[np.uint8]
+"""Encoded images, or raw pixels `(n, H, W, 3)` RGB."""
+
+Parser: TypeAlias = Callable[[Body, Limits], Payload]
