@@ -28,8 +28,17 @@ class Readiness:
         """No new traffic is wanted; what was accepted is finished."""
         self.phase = Phase.DRAINING
 
-    def require(self) -> None:
-        """Refuse unless ready.
+    def require_warm(self) -> None:
+        """Refuse until the model has run; while draining, what still comes is answered.
+
+        Raises:
+            NotReady: While starting.
+        """
+        if self.phase is Phase.STARTING:
+            raise NotReady("the service is starting; ask again")
+
+    def require_ready(self) -> None:
+        """Refuse unless traffic is wanted.
 
         Raises:
             NotReady: While starting or draining.

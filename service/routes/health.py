@@ -22,7 +22,7 @@ def router(readiness: Readiness) -> APIRouter:
         responses={503: {"model": Problem}},
     )
     async def readyz() -> Health:
-        readiness.require()
+        readiness.require_ready()
         return Health(status=readiness.phase)
 
     return routes

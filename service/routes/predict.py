@@ -69,7 +69,7 @@ def router(
 
     async def predict(request: Request) -> Response:
         """Judge every image: its class, its scores, and whether to accept or reject it."""
-        readiness.require()
+        readiness.require_warm()
         with pipeline.admitted():
             async with pipeline.deadline() as deadline:
                 body = await read_body(request, pipeline.limits.max_body_bytes)

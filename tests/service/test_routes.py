@@ -10,7 +10,7 @@ from service.app import create_app
 from service.readiness import Readiness
 from service.schemas import ModelsAnswer
 from service.settings import Settings
-from tests.service.checks import problem
+from tests.service.checks import problem, still_serves
 from tests.service.pictures import encode, plain
 
 
@@ -28,6 +28,8 @@ def test_ready_only_between_warm_and_draining(bundle_folder: Path) -> None:
         readiness.drain()
         assert "draining" in problem(client.get("/readyz"), 503, "not-ready").detail
         assert client.get("/healthz").json() == {"status": "alive"}
+        # What was sent before the load balancer took notice is still judged.
+        still_serves(client)
 
 
 def test_a_request_before_the_service_is_warm_is_told_so(bundle_folder: Path) -> None:
