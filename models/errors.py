@@ -22,15 +22,15 @@ class ImageError(GuardError):
     """A picture that cannot be judged."""
 
 
-class UndecodableImage(ImageError):  # noqa: N818
+class UndecodableImage(ImageError):
     """Bytes that are not an image, or stop in the middle of one."""
 
 
-class ImageTooLarge(ImageError):  # noqa: N818
+class ImageTooLarge(ImageError):
     """An image whose header promises more pixels than the limit."""
 
 
-class UnsupportedImage(ImageError):  # noqa: N818
+class UnsupportedImage(ImageError):
     """An image of a format or kind that is not taken, such as an animation."""
 
 

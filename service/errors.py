@@ -22,27 +22,27 @@ class RequestError(GuardError):
     """A request that cannot be answered."""
 
 
-class UnsupportedContent(RequestError):  # noqa: N818
+class UnsupportedContent(RequestError):
     """A content type or encoding that is not taken."""
 
 
-class BodyTooLarge(RequestError):  # noqa: N818
+class BodyTooLarge(RequestError):
     """A body of more bytes than the limit."""
 
 
-class TooManyImages(RequestError):  # noqa: N818
+class TooManyImages(RequestError):
     """More images in one request than the limit."""
 
 
-class MalformedBody(RequestError):  # noqa: N818
+class MalformedBody(RequestError):
     """A body that breaks the rules of its own format."""
 
 
-class WrongFields(RequestError):  # noqa: N818
+class WrongFields(RequestError):
     """A well-formed body or header that does not say what was asked for."""
 
 
-class ImageRefused(RequestError):  # noqa: N818
+class ImageRefused(RequestError):
     """One image of a request that cannot be judged.
 
     Attributes:
@@ -59,13 +59,13 @@ class ImageRefused(RequestError):  # noqa: N818
         self.name = name
 
 
-class Overloaded(RequestError):  # noqa: N818
+class Overloaded(RequestError):
     """As many requests in flight as allowed."""
 
 
-class NotReady(RequestError):  # noqa: N818
+class NotReady(RequestError):
     """The service is starting or draining."""
 
 
-class DeadlineExceeded(RequestError):  # noqa: N818
+class DeadlineExceeded(RequestError):
     """The request was not answered in time."""

@@ -29,7 +29,7 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-class CannotListen(GuardError):  # noqa: N818
+class CannotListen(GuardError):
     """The address cannot be listened on."""
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from models.bundle import Bundle
@@ -43,8 +43,8 @@ def wait_until_ready(process: subprocess.Popen[str], url: str) -> None:
     give_up = time.monotonic() + GIVE_UP_S
     while time.monotonic() < give_up:
         assert process.poll() is None, process.communicate()
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{url}/readyz").status_code == 200:
+        with contextlib.suppress(httpx2.TransportError):
+            if httpx2.get(f"{url}/readyz").status_code == 200:
                 return
         time.sleep(0.05)
     pytest.fail(f"{url} was not ready within {GIVE_UP_S} s")

@@ -9,7 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 from PIL import Image
@@ -20,7 +20,7 @@ from tests.e2e.conftest import RunningServer, environment
 PICTURE = next(iter(sorted((Path(__file__).parents[1] / "data" / "hands").glob("*.png"))))
 
 
-def four_ways(client: httpx.Client) -> list[httpx.Response]:
+def four_ways(client: httpx2.Client) -> list[httpx2.Response]:
     encoded = PICTURE.read_bytes()
     pixels = np.asarray(Image.open(PICTURE).convert("RGB"))
     shape = ",".join(str(side) for side in (1, *pixels.shape))
@@ -52,7 +52,7 @@ def offline_prediction(bundle: Path) -> dict[str, object]:
 def test_all_four_ways_answer_what_the_command_line_answers_and_are_counted(
     server: RunningServer,
 ) -> None:
-    with httpx.Client(base_url=server.url) as client:
+    with httpx2.Client(base_url=server.url) as client:
         answers = four_ways(client)
         bad = client.post("/predict", files={"files": b"no image"})
         text = client.get("/metrics").text
@@ -76,7 +76,7 @@ def test_all_four_ways_answer_what_the_command_line_answers_and_are_counted(
 def test_a_signal_ends_the_server_cleanly_with_nothing_but_json_in_its_log(
     server: RunningServer, sent: signal.Signals
 ) -> None:
-    httpx.get(f"{server.url}/healthz")
+    httpx2.get(f"{server.url}/healthz")
     server.process.send_signal(sent)
     _, log = server.process.communicate(timeout=30)
     assert server.process.returncode == 0
@@ -95,7 +95,7 @@ def test_a_request_in_flight_at_sigterm_is_answered(server: RunningServer) -> No
     with socket.create_connection((host, int(port)), timeout=30) as connection:
         connection.sendall(head.encode() + body[:100])
         # The server has begun to read this request once it has answered a later one.
-        httpx.get(f"{server.url}/healthz")
+        httpx2.get(f"{server.url}/healthz")
         server.process.send_signal(signal.SIGTERM)
         wait_until_refused(host, int(port))
         connection.sendall(body[100:])
