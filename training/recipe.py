@@ -125,7 +125,7 @@ class Recipe(_Frozen):
     version: str = "1"
     method: Literal["standard", "aloe"]
     seed: int = Field(ge=0, lt=2**31)
-    default_score: str = "msp"
+    default_score: str = "energy"
     network: Network
     input: InputSpec
     inliers: Inliers
