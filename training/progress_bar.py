@@ -20,10 +20,11 @@ class ProgressBar:
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("loss {task.fields[loss]:.3f}, accuracy {task.fields[accuracy]:.1%}"),
+            TextColumn("{task.fields[validated]}"),
             TimeRemainingColumn(),
             console=console,
         )
-        self._task = self._bar.add_task("fit", epoch=1, loss=0.0, accuracy=0.0)
+        self._task = self._bar.add_task("fit", epoch=1, loss=0.0, accuracy=0.0, validated="")
         self._steps_per_epoch = 0
         self._epochs = 0
 
@@ -57,7 +58,9 @@ class ProgressBar:
         )
 
     def finish_epoch(self, epoch: Epoch) -> None:
-        """Print one line of figures."""
+        """Print one line of figures, and keep the latest validation beside the bar."""
+        latest = f"validated {epoch.accuracy:.1%}, attacked {epoch.attacked_accuracy:.1%}"
+        self._bar.update(self._task, validated=latest)
         self._console.print(
             f"epoch {epoch.epoch + 1}/{self._epochs}: loss {epoch.loss:.3f},"
             f" training accuracy {epoch.training_accuracy:.1%},"

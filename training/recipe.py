@@ -12,6 +12,7 @@ from models.networks import NETWORKS
 from models.scores import SCORES
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+SetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
 
 class _Frozen(BaseModel):
@@ -113,9 +114,7 @@ class Evaluation(_Frozen):
     """The data of the honest table: the test set and the out-of-distribution sets by name."""
 
     test: Source
-    outliers: dict[Name | Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], Source] = Field(
-        min_length=1
-    )
+    outliers: dict[SetName, Source] = Field(min_length=1)
 
 
 class Recipe(_Frozen):

@@ -1,0 +1,13 @@
+from pathlib import Path
+
+import pytest
+
+from models.bundle import MAX_BYTES
+from models.scores import SCORES
+
+TEXT = (Path(__file__).parents[2] / "docs" / "bundle.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", [*MAX_BYTES, *SCORES])
+def test_every_file_and_every_score_is_documented(name: str) -> None:
+    assert f"| `{name}` |" in TEXT
