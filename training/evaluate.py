@@ -1,11 +1,8 @@
 """The honest table: clean and with both sides attacked, at the threshold that is served."""
 
-import shlex
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,10 +18,10 @@ from training.attacks.pgd import WorstCasePgd
 from training.calibrate import calibration_scores
 from training.checkpoint import RunFolder
 from training.data import ImageSet, load, split, to_pixels
-from training.fit import hardware
 from training.graph import ScoredClassifier, torch_run
 from training.metrics import auroc, false_rejection_rate, missed_ood_rate
 from training.precision import Runner
+from training.provenance import command, hardware
 from training.report import Condition, Protocol, Report, SetResult
 from training.trained import trained_network
 
@@ -134,7 +131,7 @@ def evaluate(
         ),
         duration_s=time.perf_counter() - began,
         hardware=hardware(),
-        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        command=command(),
     )
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +100,6 @@ def _describe(run: RunFolder, data: Split, *, parameters: int) -> Description:
             duration_s=progress.duration_s,
             hardware=progress.hardware,
             command=progress.command,
-            libraries=progress.libraries | {"onnx": version("onnx")},
+            libraries=progress.libraries,
         ),
     )

@@ -1,23 +1,15 @@
 """A whole training run: data in, a checkpoint after every epoch, exact resume."""
 
-import platform
-import shlex
-import sys
 import time
 from collections.abc import Iterable
-from importlib.metadata import version
-from pathlib import Path
 from typing import Protocol
-
-import torch
 
 from models.errors import RecipeError
 from training.checkpoint import Epoch, Progress, RunFolder
 from training.data import ImageSet, load, split
 from training.loop import Data, Tick, Trainer
+from training.provenance import command, hardware, libraries
 from training.recipe import Recipe
-
-LIBRARIES = ("torch", "numpy", "datasets", "pillow")
 
 
 class Watcher(Protocol):
@@ -98,24 +90,11 @@ def _progress(data: Data, done: tuple[Epoch, ...]) -> Progress:
         tensors=f"epoch-{len(done):03d}.safetensors",
         epochs=done,
         hardware=hardware(),
-        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        libraries={name: version(name) for name in LIBRARIES},
+        command=command(),
+        libraries=libraries(),
         training_images=len(data.training),
         outlier_images=len(data.outliers) if data.outliers else 0,
     )
-
-
-def hardware() -> str:
-    """Name the processor and the threads that torch uses on it."""
-    cpu = platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = info.read_text(encoding="utf-8").splitlines()
-        cpu = next(
-            (ln.partition(":")[2].strip() for ln in lines if ln.startswith("model name")), cpu
-        )
-    threads = torch.get_num_threads()
-    return f"{cpu}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def _mean(values: Iterable[float]) -> float:

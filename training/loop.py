@@ -42,9 +42,11 @@ class Tick:
 
 
 class Trainer:
-    """A network in training. All randomness comes from the recipe's seed and the epoch's number,
-    so a checkpoint needs no generator state and a resumed run repeats the uninterrupted one.
-    """  # noqa: D205
+    """A network in training.
+
+    All randomness comes from the recipe's seed and the epoch's number, so a checkpoint needs no
+    generator state and a resumed run repeats the uninterrupted one.
+    """
 
     def __init__(self, recipe: Recipe, data: Data) -> None:
         torch.manual_seed(recipe.seed)  # initial weights; torch's layers take no generator
