@@ -1,0 +1,43 @@
+import torch
+from torch import Tensor, nn
+
+from training.precision import Runner
+
+
+class Witness(nn.Module):
+    """Answers the sum of the pixels and remembers how they came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 1, 1, bias=False)
+        self.came: Tensor | None = None
+        self.made: Tensor | None = None
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.came = images
+        self.made = self.convolution(images)
+        return self.made.mean(dim=(2, 3))
+
+
+IMAGES = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def test_bfloat16_runs_in_bfloat16_and_answers_in_float32() -> None:
+    network = Witness()
+    logits = Runner(network, "bfloat16")(IMAGES)
+    assert network.made is not None
+    assert network.made.dtype == torch.bfloat16
+    assert logits.dtype == torch.float32
+
+
+def test_float32_is_the_network_itself() -> None:
+    network = Witness()
+    logits = Runner(network, "float32")(IMAGES)
+    torch.testing.assert_close(logits, network(IMAGES))
+
+
+def test_images_come_channels_last() -> None:
+    network = Witness()
+    Runner(network, "float32")(IMAGES)
+    assert network.came is not None
+    assert network.came.is_contiguous(memory_format=torch.channels_last)
