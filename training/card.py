@@ -32,7 +32,7 @@ def write_card(description: Description, report: Report, recipe_text: str) -> st
         else "not hardened",
         "seed": str(training.seed),
         "hardware": training.hardware,
-        "duration": f"{training.duration_s / 60:.1f} minutes on the clock, {training.epochs} epochs",
+        "wall time": f"{training.duration_s / 60:.1f} minutes, {training.epochs} epochs",
         "command": f"`{training.command}`",
         "libraries": ", ".join(f"{name} {v}" for name, v in training.libraries.items()),
     }

@@ -48,7 +48,10 @@ class Split:
 
 
 def load(source: Source, spec: InputSpec) -> ImageSet:
-    """Read a source whole, every image brought to `spec` by the rule that serving uses.
+    """Read a source, every image brought to `spec` by the rule that serving uses.
+
+    A Parquet file keeps its order. Folders and hub data sets, which as a rule are sorted by class,
+    come in one fixed random order, so that the first images of any source are a fair sample.
 
     Raises:
         RecipeError: the source cannot be read, is empty or has no image column.
@@ -106,11 +109,11 @@ def to_pixels(images: Tensor) -> Tensor:
 def _open(source: Source) -> Any:  # noqa: ANN401  (datasets ships no types)
     try:
         if source.hub is not None:
-            return datasets.load_dataset(source.hub, split=source.split)
+            return datasets.load_dataset(source.hub, split=source.split).shuffle(seed=0)
         if source.folder is not None:
-            return datasets.load_dataset(
-                "imagefolder", data_dir=str(source.folder), split=source.split
-            )
+            folder = str(source.folder)
+            table = datasets.load_dataset("imagefolder", data_dir=folder, split=source.split)
+            return table.shuffle(seed=0)
         return datasets.load_dataset("parquet", data_files=str(source.parquet), split="train")
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise RecipeError(f"{source.name}: cannot be read: {error}") from error

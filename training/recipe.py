@@ -22,7 +22,7 @@ class _Frozen(BaseModel):
 class Source(_Frozen):
     """Where images come from: exactly one of a hub name, an image folder or a Parquet file.
 
-    `images` caps how many are read (from the start); `split` is the hub's or folder's split name.
+    `images` caps how many are read; `split` is the hub's or folder's split name.
     """
 
     hub: str | None = None

@@ -8,8 +8,10 @@ from PIL import Image
 
 from models.errors import RecipeError
 from models.manifest import InputSpec
-from training.data import load, split, to_pixels
+from training.data import ImageSet, load, split, to_pixels
 from training.recipe import Inliers, Source
+
+Row = tuple[torch.Tensor, int]
 
 SPEC = InputSpec(height=32, width=32)
 CIFAR10 = Path(__file__).parents[1] / "data" / "cifar10"
@@ -19,18 +21,37 @@ def test_a_folder_gives_its_images_in_the_classes_of_its_subfolders() -> None:
     images = load(Source(folder=CIFAR10), SPEC)
     assert images.classes[0] == "airplane"
     assert torch.bincount(images.labels).tolist() == [20] * 10
-    first = sorted((CIFAR10 / "airplane").glob("*.png"))[0]
-    assert np.array_equal(images.images[0].numpy(), np.asarray(Image.open(first)))
+    pairs = {(_bytes(image), images.classes[label]) for image, label in _rows(images)}
+    files = {
+        (np.asarray(Image.open(path)).tobytes(), path.parent.name)
+        for path in CIFAR10.rglob("*.png")
+    }
+    assert pairs == files
 
 
-def test_parquet_gives_what_the_folder_gives(tmp_path: Path) -> None:
+def test_the_first_images_of_a_folder_are_a_fair_sample_and_always_the_same() -> None:
+    one, two = (load(Source(folder=CIFAR10, images=100), SPEC) for _ in range(2))
+    assert torch.equal(one.images, two.images)
+    # Sorted by class they would be five classes of 20; at random a class has 10 give or take 2.2.
+    assert torch.bincount(one.labels, minlength=10).min() >= 2
+
+
+def test_parquet_gives_its_images_in_its_own_order(tmp_path: Path) -> None:
     table = datasets.load_dataset("imagefolder", data_dir=str(CIFAR10), split="train")
     table.to_parquet(tmp_path / "cifar.parquet")
-    wanted = load(Source(folder=CIFAR10), SPEC)
-    found = load(Source(parquet=tmp_path / "cifar.parquet"), SPEC)
-    assert found.classes == wanted.classes
-    assert torch.equal(found.images, wanted.images)
-    assert torch.equal(found.labels, wanted.labels)
+    images = load(Source(parquet=tmp_path / "cifar.parquet"), SPEC)
+    assert images.classes == tuple(sorted(path.name for path in CIFAR10.iterdir()))
+    assert images.labels.tolist() == sorted(images.labels.tolist())
+    for index in (0, 57, 199):
+        assert _bytes(images.images[index]) == np.asarray(table[index]["image"]).tobytes()
+
+
+def _rows(images: ImageSet) -> list[Row]:
+    return list(zip(images.images, images.labels.tolist(), strict=True))
+
+
+def _bytes(image: torch.Tensor) -> bytes:
+    return image.numpy().tobytes()
 
 
 def test_images_of_any_size_are_brought_to_the_recipes(tmp_path: Path) -> None:
@@ -39,7 +60,7 @@ def test_images_of_any_size_are_brought_to_the_recipes(tmp_path: Path) -> None:
         Image.new("RGB", size, (10, 20, 30)).save(tmp_path / name / "1.png")
     images = load(Source(folder=tmp_path), SPEC).images
     assert images.shape == (2, 32, 32, 3)
-    assert images[0, 5, 5].tolist() == [10, 20, 30]
+    assert images[1, 5, 5].tolist() == [10, 20, 30]
 
 
 def test_the_parts_are_disjoint_whole_and_the_same_for_the_same_seed() -> None:

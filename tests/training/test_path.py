@@ -38,7 +38,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = folder / "run"
     _oodguard_train("fit", folder / "smoke.toml", "--out", run)
     attack = ("--steps", 3, "--restarts", 1, "--epsilon", 2, "--epsilon", 8)
-    _oodguard_train("evaluate", run, "--images", 40, *attack)
+    _oodguard_train("evaluate", run, "--images", 60, *attack)
     return run
 
 
@@ -81,13 +81,13 @@ def test_the_reports_figures_are_those_of_the_bundle(run: Path, bundle: Bundle) 
     guard = Guard(bundle, Policy(score=report.score), onnx_run(bundle.model))
     assert guard.threshold == pytest.approx(report.threshold, abs=1e-5)
     folders = {"cifar100": "cifar100", "textures": "textures", "hands": "hands"}
-    inside = _images(bundle, "signs/test")[:40]
+    inside = _images(bundle, "signs/test")
     accepted = guard.judge(inside)
     clean = report.conditions[0]
     rejected = np.mean([verdict.decision == "reject" for verdict in accepted])
     assert clean.false_rejection_rate == pytest.approx(float(rejected))
     for name, folder in folders.items():
-        verdicts = guard.judge(_images(bundle, folder)[:40])
+        verdicts = guard.judge(_images(bundle, folder))
         missed = np.mean([verdict.decision == "accept" for verdict in verdicts])
         assert clean.sets[name].missed_ood_rate == pytest.approx(float(missed))
         scores = [verdict.scores[report.score] for verdict in (*accepted, *verdicts)]
