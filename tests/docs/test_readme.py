@@ -20,6 +20,11 @@ def test_the_readmes_table_is_the_bundles(name: str) -> None:
     assert f"{percent(report.accuracy)} clean accuracy" in README
 
 
+def test_the_readmes_answer_is_the_default_bundles() -> None:
+    bundle = open_bundle(ROOT / "models" / "pretrained" / "cifar10-aloe")
+    assert f'"sha256": "{bundle.sha256[:12]}..."' in README
+
+
 def test_every_local_link_leads_somewhere() -> None:
     targets = [part.partition(")")[0] for part in README.split("](")[1:]]
     local = [target for target in targets if not target.startswith(("http", "#"))]
