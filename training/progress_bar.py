@@ -4,7 +4,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from training.checkpoint import Epoch
 from training.loop import Tick
@@ -18,8 +18,7 @@ class ProgressBar:
         self._bar = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]:.3f}, accuracy {task.fields[accuracy]:.1%}"),
+            TextColumn("loss {task.fields[loss]:.2f} accuracy {task.fields[accuracy]:.0%}"),
             TextColumn("{task.fields[validated]}"),
             TimeRemainingColumn(),
             console=console,
@@ -59,7 +58,7 @@ class ProgressBar:
 
     def finish_epoch(self, epoch: Epoch) -> None:
         """Print one line of figures, and keep the latest validation beside the bar."""
-        latest = f"validated {epoch.accuracy:.1%}, attacked {epoch.attacked_accuracy:.1%}"
+        latest = f"validated {epoch.accuracy:.0%} attacked {epoch.attacked_accuracy:.0%}"
         self._bar.update(self._task, validated=latest)
         self._console.print(
             f"epoch {epoch.epoch + 1}/{self._epochs}: loss {epoch.loss:.3f},"
