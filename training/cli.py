@@ -65,7 +65,7 @@ def evaluate(  # noqa: PLR0913  (each is an option of the command)
     steps: Annotated[int, typer.Option(min=1, help="Steps of PGD.")] = 20,
     restarts: Annotated[int, typer.Option(min=1, help="Random starts of PGD.")] = 3,
     epsilon: Annotated[
-        list[float] | None, typer.Option(help="Budgets in 255ths; default: 1 and 2.")
+        list[float] | None, typer.Option(min=0, help="Budgets in 255ths; default: 1 and 2.")
     ] = None,
     threads: Threads = None,
 ) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 import datasets
 import numpy as np
 import torch
-from PIL import Image
+from numpy.typing import NDArray
 from torch import Tensor
 
-from models.errors import RecipeError
+from models.errors import ImageError, RecipeError
 from models.manifest import InputSpec
 from models.preprocessing import prepare
 from training.recipe import Inliers, Source
@@ -54,7 +54,8 @@ def load(source: Source, spec: InputSpec) -> ImageSet:
     come in one fixed random order, so that the first images of any source are a fair sample.
 
     Raises:
-        RecipeError: the source cannot be read, is empty or has no image column.
+        RecipeError: the source or one of its images cannot be read, it is empty, or it has no
+            image column.
     """
     table = _open(source)
     if source.images is not None:
@@ -65,7 +66,7 @@ def load(source: Source, spec: InputSpec) -> ImageSet:
     if image is None:
         raise RecipeError(f"{source.name}: wanted an image column; came {table.column_names}")
     label = _column(table, datasets.ClassLabel)
-    images = np.stack([prepare(picture, spec) for picture in _pictures(table, image)])
+    images = np.stack(list(_prepared(table.select_columns([image]), source.name, spec)))
     labels = np.asarray(table[label]) if label else np.zeros(len(table), np.int64)
     classes = tuple(table.features[label].names) if label else ()
     return ImageSet(
@@ -123,5 +124,12 @@ def _column(table: Any, kind: type) -> str | None:  # noqa: ANN401
     return next((key for key, value in table.features.items() if isinstance(value, kind)), None)
 
 
-def _pictures(table: Any, column: str) -> Iterator[Image.Image]:  # noqa: ANN401
-    return (row[column] for row in table.select_columns([column]))
+def _prepared(table: Any, name: str, spec: InputSpec) -> Iterator[NDArray[np.uint8]]:  # noqa: ANN401
+    """Yield the pictures of a table of one column, prepared; they are decoded as they are read."""
+    rows = iter(table)
+    for number in range(len(table)):
+        try:
+            (picture,) = next(rows).values()
+            yield prepare(picture, spec)
+        except (OSError, ImageError) as error:
+            raise RecipeError(f"{name}: image number {number} cannot be read: {error}") from error

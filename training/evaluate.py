@@ -96,9 +96,12 @@ def evaluate(
     within the same L-infinity budget in [0, 1] pixel space, in float32 and evaluation mode.
 
     Raises:
-        RecipeError: a data set cannot be read, or the run has no checkpoint.
+        RecipeError: there is no such score, a data set cannot be read, or the run has no
+            checkpoint.
         CalibrationError: too few calibration images for the policy.
     """
+    if policy.score not in SCORES:
+        raise RecipeError(f"score: came {policy.score!r}, wanted one of {sorted(SCORES)}")
     began = time.perf_counter()
     recipe = run.recipe
     inliers = load(recipe.inliers, recipe.input)

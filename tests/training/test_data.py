@@ -99,6 +99,13 @@ def test_a_source_that_is_not_there_is_named(source: Source) -> None:
         load(source, SPEC)
 
 
+def test_a_broken_image_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "broken.png").write_bytes(b"no image")
+    with pytest.raises(RecipeError, match=r"image number 0 cannot be read: .*broken\.png"):
+        load(Source(folder=tmp_path), SPEC)
+
+
 def test_pixels_are_channels_first_in_zero_to_one() -> None:
     images = torch.tensor([[[[0, 51, 255]]]], dtype=torch.uint8)
     expected = torch.tensor([0.0, 0.2, 1.0]).view(1, 3, 1, 1)

@@ -121,6 +121,12 @@ def test_a_run_that_was_not_evaluated_is_not_exported(tmp_path: Path, recipe_tex
     assert not (tmp_path / "b").exists()
 
 
+def test_an_unknown_score_is_one_clear_message(run: Path) -> None:
+    result = CliRunner().invoke(app, ["evaluate", str(run), "--score", "odin"])
+    assert result.exit_code == 1
+    assert "score: came 'odin', wanted one of ['energy', 'max_logit', 'msp']" in result.stderr
+
+
 def test_a_faulty_recipe_is_one_clear_message(tmp_path: Path, recipe_text: str) -> None:
     path = tmp_path / "bad.toml"
     path.write_text(recipe_text.replace("epochs = 2", "epochs = -1"), encoding="utf-8")
