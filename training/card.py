@@ -81,8 +81,8 @@ def _promise(report: Report) -> str:
         f" {percent(report.alpha)} are rejected; of the test images"
         f" {percent(clean.false_rejection_rate)} were. Nothing is promised about how many"
         " out-of-distribution images are missed: that depends on what comes, and in the sets above"
-        f" it was {_range(clean)} unattacked. An attacker within the budgets above does what the"
-        " table says; a larger budget does more."
+        f" it was {_range(clean)} unattacked. An attacker within the budgets above can do at least"
+        " what the table says; a larger budget or a stronger attack does more."
     )
 
 

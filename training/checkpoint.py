@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
 
+from models.bundle import EVALUATION
 from models.errors import RecipeError
 from training.recipe import Recipe, parse_recipe
 
@@ -122,7 +123,10 @@ class RunFolder:
             raise RecipeError(f"{path} is damaged or missing: {error}") from error
 
     def save(self, progress: Progress, tensors: dict[str, Tensor]) -> None:
-        """Write a checkpoint: tensors, then progress in one step, then drop the older tensors."""
+        """Write a checkpoint: tensors, then progress in one step, then drop what is older.
+
+        An evaluation goes too: its figures are those of weights that the run no longer has.
+        """
         whole = {key: tensor.contiguous().clone() for key, tensor in tensors.items()}
         _write(self.folder / progress.tensors, safetensors.torch.save(whole))
         text = progress.model_dump_json(indent=2) + "\n"
@@ -130,6 +134,7 @@ class RunFolder:
         for old in self.folder.glob("epoch-*.safetensors"):
             if old.name != progress.tensors:
                 old.unlink()
+        (self.folder / EVALUATION).unlink(missing_ok=True)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.bundle import Bundle, write_bundle
 from models.decision import threshold
+from models.errors import RecipeError
 from models.manifest import DataRecord, Description, TrainingRecord
 from models.scores import SCORES
 from training.calibrate import calibration_scores
@@ -20,6 +21,7 @@ from training.evaluation_file import read_report
 from training.graph import ScoredClassifier, torch_run
 from training.onnx_model import to_onnx
 from training.parity import Parity, check_parity, onnx_run
+from training.report import Report
 from training.trained import trained_network
 
 PARITY_IMAGES = 1000
@@ -39,11 +41,11 @@ def export(run: RunFolder, out: Path) -> Exported:
     Calibration scores are those of ONNX Runtime, which is what serves.
 
     Raises:
-        RecipeError: the run was not evaluated.
+        RecipeError: the run is not finished, or not evaluated by the score that will decide.
         ParityError: torch and ONNX Runtime disagree; nothing is written.
         BundleError: `out` cannot be replaced.
     """
-    report = read_report(run)
+    report = _report_of_finished(run)
     recipe = run.recipe
     data = split(load(recipe.inliers, recipe.input), recipe.inliers, seed=recipe.seed)
     network = trained_network(run, classes=len(data.training.classes))
@@ -63,6 +65,22 @@ def export(run: RunFolder, out: Path) -> Exported:
         card=write_card(description, report, run.recipe_text),
     )
     return Exported(bundle=bundle, parity=parity)
+
+
+def _report_of_finished(run: RunFolder) -> Report:
+    recipe, done = run.recipe, len(run.progress().epochs)
+    if done < recipe.schedule.epochs:
+        raise RecipeError(
+            f"{run.folder}: {done} of {recipe.schedule.epochs} epochs are done; all are wanted:"
+            " go on with fit --resume"
+        )
+    report = read_report(run)
+    if report.score != recipe.default_score:
+        raise RecipeError(
+            f"{run.folder} was evaluated by {report.score!r}, and {recipe.default_score!r} will"
+            " decide: evaluate it again without --score"
+        )
+    return report
 
 
 def _parity_images(data: Split) -> NDArray[np.uint8]:

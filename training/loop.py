@@ -18,14 +18,12 @@ from training.precision import Runner
 from training.recipe import Recipe
 from training.schedule import rate
 
-WATCHED_UNDER_ATTACK = (
-    500  # validation images; PGD-10 on all of them would cost as much as training
-)
+WATCHED_UNDER_ATTACK = 500  # validation images; PGD-10 on them costs some seconds an epoch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Data:
-    """What an epoch reads; `outliers` is empty for methods that use none."""
+    """What an epoch reads; `outliers` is None for methods that use none."""
 
     training: ImageSet
     validation: ImageSet
@@ -107,7 +105,7 @@ class Trainer:
             "average": self.average.state_dict(),
             "momentum": momenta,
         }
-        return {f"{part}.{key}": t for part, tensors in parts.items() for key, t in tensors.items()}
+        return {f"{name}.{key}": t for name, tensors in parts.items() for key, t in tensors.items()}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Go on from what `state` returned."""

@@ -117,6 +117,17 @@ def wait_until_refused(host: str, port: int) -> None:
     pytest.fail("the server went on taking connections")
 
 
+def serve(bundle: Path, port: str) -> subprocess.CompletedProcess[str]:
+    """Run a server that is to end by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "service", "serve", "--port", port, "--bundle", bundle],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+    )
+
+
 def test_a_refused_bundle_ends_the_command_before_a_port_is_bound(tiny_bundle: Path) -> None:
     with (tiny_bundle / "model.onnx").open("r+b") as file:
         first = file.read(1)
@@ -127,13 +138,7 @@ def test_a_refused_bundle_ends_the_command_before_a_port_is_bound(tiny_bundle: P
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        result = subprocess.run(
-            [sys.executable, "-m", "service", "serve", "--port", port, "--bundle", tiny_bundle],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=environment(),
-        )
+        result = serve(tiny_bundle, port)
     assert result.returncode == 1
     assert result.stderr.startswith("oodguard: ")
     assert "model.onnx" in result.stderr
@@ -142,13 +147,7 @@ def test_a_refused_bundle_ends_the_command_before_a_port_is_bound(tiny_bundle: P
 
 def test_a_port_that_is_taken_is_said_in_one_line(tiny_bundle: Path, server: RunningServer) -> None:
     port = server.url.rpartition(":")[2]
-    result = subprocess.run(
-        [sys.executable, "-m", "service", "serve", "--port", port, "--bundle", tiny_bundle],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment(),
-    )
+    result = serve(tiny_bundle, port)
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"oodguard: 127.0.0.1 port {port} cannot be listened on")

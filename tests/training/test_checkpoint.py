@@ -43,6 +43,16 @@ def test_what_was_saved_is_loaded_and_the_older_tensors_are_dropped(
     assert [path.name for path in tmp_path.glob("*.safetensors")] == ["epoch-002.safetensors"]
 
 
+def test_an_evaluation_does_not_outlive_the_weights_it_measured(
+    tmp_path: Path, recipe_text: str
+) -> None:
+    run = RunFolder.create(tmp_path, recipe_text)
+    run.save(_progress(1), {"a": torch.zeros(2)})
+    (tmp_path / "evaluation.json").write_text("{}")
+    run.save(_progress(2), {"a": torch.ones(2)})
+    assert not (tmp_path / "evaluation.json").exists()
+
+
 def test_a_save_that_fails_leaves_the_previous_checkpoint(
     tmp_path: Path, recipe_text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """The main job on a small image folder that is not CIFAR-10: fit, evaluate, export, decide."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -113,12 +114,34 @@ def test_the_card_shows_the_table_and_the_recipe(run: Path, bundle: Bundle) -> N
     assert bundle.manifest.training.command in card
 
 
-def test_a_run_that_was_not_evaluated_is_not_exported(tmp_path: Path, recipe_text: str) -> None:
-    RunFolder.create(tmp_path, recipe_text)
-    result = CliRunner().invoke(app, ["export", str(tmp_path), "--out", str(tmp_path / "b")])
+def _refused_export(run: Path) -> str:
+    out = run.parent / "refused"
+    result = CliRunner().invoke(app, ["export", str(run), "--out", str(out)])
     assert result.exit_code == 1
-    assert "was not evaluated" in result.stderr
-    assert not (tmp_path / "b").exists()
+    assert not out.exists()
+    return result.stderr
+
+
+@pytest.fixture
+def copy(run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(run, tmp_path / "copy"))
+
+
+def test_a_run_that_was_not_evaluated_is_not_exported(copy: Path) -> None:
+    (copy / "evaluation.json").unlink()
+    assert "was not evaluated: run `oodguard-train evaluate" in _refused_export(copy)
+
+
+def test_a_run_evaluated_by_another_score_is_not_exported(copy: Path) -> None:
+    path = copy / "evaluation.json"
+    path.write_text(path.read_text().replace('"score": "energy"', '"score": "msp"'))
+    assert "was evaluated by 'msp', and 'energy' will decide" in _refused_export(copy)
+
+
+def test_a_run_that_is_not_finished_is_not_exported(copy: Path) -> None:
+    path = copy / "recipe.toml"
+    path.write_text(path.read_text().replace("epochs = 16", "epochs = 17"))
+    assert "16 of 17 epochs are done" in _refused_export(copy)
 
 
 def test_an_unknown_score_is_one_clear_message(run: Path) -> None:
