@@ -1,5 +1,6 @@
 """A real app over a tiny real graph."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from starlette.testclient import TestClient
 
 from models.bundle import Bundle
 from service.app import create_app
+from service.logs import JsonFormatter
 from service.served import ServedModel, load
 from service.settings import Settings
 from tests.service.graphs import CLASSES, SCORES, SIZE, graph
@@ -23,6 +25,19 @@ MakeClient = Callable[..., TestClient]
 def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("OODGUARD_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """Drop what a command set up: its stream is closed, and later tests would log to it."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    for handler in root.handlers[:]:
+        if isinstance(handler.formatter, JsonFormatter):
+            root.removeHandler(handler)
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
 
 
 @pytest.fixture
