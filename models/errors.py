@@ -8,7 +8,9 @@ GuardError
 |- BundleError           a bundle that cannot be trusted
 |- CalibrationError      too few calibration scores for the asked alpha and delta
 |- RecipeError           a recipe that cannot be followed
-`- ParityError           torch and ONNX Runtime disagree
+|- CheckpointError       a checkpoint that cannot be written or gone on from
+|- ClassifierError       a given classifier that cannot be wrapped
+`- ParityError           a graph and what it was made from disagree
 
 Every message says what came, what was wanted and, where there is one, the way out.
 """
@@ -46,5 +48,13 @@ class RecipeError(GuardError):
     """A recipe that cannot be followed; the message names the key and what was wanted."""
 
 
+class ClassifierError(GuardError):
+    """Somebody's classifier that cannot be wrapped; the message says what it is and what would."""
+
+
+class CheckpointError(GuardError):
+    """A checkpoint that the disk does not take, or that is of another network."""
+
+
 class ParityError(GuardError):
-    """A graph that answers differently in torch and in ONNX Runtime."""
+    """A graph that answers differently from what it was made from."""

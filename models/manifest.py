@@ -11,6 +11,11 @@ SCHEMA_VERSION: Final = 1
 
 Side = Annotated[int, Field(ge=1, le=4096)]
 Count = Annotated[int, Field(ge=0)]
+BundleName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+BundleVersion = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,32}$")]
+
+WRAPPED: Final = "wrapped"
+"""The method of a bundle whose network came from elsewhere as it is."""
 
 
 class _Frozen(BaseModel):
@@ -37,10 +42,20 @@ class DataRecord(_Frozen):
     images: Count
 
 
+class FileRecord(_Frozen):
+    """The size in bytes and the sha256 (hexadecimal) that a file must have."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    bytes: Count
+
+
 class TrainingRecord(_Frozen):
     """How the network was made, so that a reader can make it again.
 
     `epsilon` is the L-infinity radius in [0, 1] pixel space that it was hardened at; 0: not at all.
+    A network that was wrapped as it came has an `origin`: the files it came in. Nothing is known
+    here of its training then: `inliers` is unknown with 0 images, `epochs` and `duration_s` are 0,
+    and `hardware`, `command` and `libraries` are those of the wrapping.
     """
 
     method: str
@@ -56,6 +71,16 @@ class TrainingRecord(_Frozen):
     hardware: str
     command: str
     libraries: dict[str, str]
+    origin: dict[str, FileRecord] | None = None
+
+    @model_validator(mode="after")
+    def _only_what_was_wrapped_came_from_elsewhere(self) -> Self:
+        if (self.method == WRAPPED) != bool(self.origin):
+            raise ValueError(
+                f"method {self.method!r} came with origin {self.origin};"
+                f" {WRAPPED!r} wants the files it came in, any other method none"
+            )
+        return self
 
 
 class Description(_Frozen):
@@ -65,8 +90,8 @@ class Description(_Frozen):
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
-    version: str = Field(pattern=r"^[A-Za-z0-9._-]{1,32}$")
+    name: BundleName
+    version: BundleVersion
     created: AwareDatetime
     classes: tuple[str, ...] = Field(min_length=2)
     input: InputSpec
@@ -85,13 +110,6 @@ class Description(_Frozen):
                 f"default_score is {self.default_score!r}; wanted one of {', '.join(self.scores)}"
             )
         return self
-
-
-class FileRecord(_Frozen):
-    """The size in bytes and the sha256 (hexadecimal) that a file must have."""
-
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    bytes: Count
 
 
 class Manifest(Description):

@@ -9,13 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (the field's name for it)
 
-
-class Normalize(nn.Module):
-    """Bring [0, 1] pixels to zero mean and unit scale, the same for every channel and data set."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map ``(n, 3, H, W)`` in [0, 1] to about [-2, 2]."""
-        return (images - 0.5) * 4.0
+from models.networks.classifier import Classifier
+from models.networks.normalize import Normalize
 
 
 class BasicBlock(nn.Module):
@@ -40,7 +35,7 @@ class BasicBlock(nn.Module):
         return F.relu(y + self.shortcut(x))
 
 
-class ResNet(nn.Module):
+class ResNet(Classifier):
     """Three stages of ``blocks`` basic blocks each, at ``width``, 2 ``width`` and 4 ``width``."""
 
     def __init__(self, blocks: int, classes: int, width: int) -> None:
@@ -65,8 +60,3 @@ class ResNet(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """Map images ``(n, 3, H, W)`` in [0, 1] to penultimate features ``(n, 4 width)``."""
         return torch.mean(self.stages(self.stem(images)), dim=(2, 3))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map images ``(n, 3, H, W)`` in [0, 1] to logits ``(n, classes)``."""
-        logits: Tensor = self.head(self.features(images))
-        return logits

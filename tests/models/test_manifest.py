@@ -94,6 +94,25 @@ def test_an_epsilon_that_is_no_pixel_distance_is_refused(document: Document) -> 
         parse(document)
 
 
+ORIGIN = {"net.onnx": {"sha256": "0" * 64, "bytes": 7}}
+
+
+def test_what_was_wrapped_says_which_files_it_came_in(document: Document) -> None:
+    document["training"] |= {"method": "wrapped", "origin": ORIGIN}
+    origin = parse(document).training.origin
+    assert origin is not None
+    assert origin["net.onnx"].bytes == 7
+
+
+@pytest.mark.parametrize("change", [{"method": "wrapped"}, {"origin": ORIGIN}])
+def test_a_method_that_contradicts_the_origin_is_refused(
+    document: Document, change: Document
+) -> None:
+    document["training"] |= change
+    with pytest.raises(BundleError, match="'wrapped' wants the files it came in"):
+        parse(document)
+
+
 def test_a_duration_without_end_is_refused(document: Document) -> None:
     document["training"]["duration_s"] = float("inf")
     with pytest.raises(BundleError, match=r"training\.duration_s"):

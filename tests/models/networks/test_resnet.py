@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.networks import NETWORKS
+from models.networks import NETWORKS_BY_WIDTH
 from models.networks.resnet import ResNet
 
 
@@ -23,13 +23,13 @@ def _parameters(blocks: int, width: int, classes: int) -> int:
 
 @pytest.mark.parametrize(("name", "blocks"), [("resnet8", 1), ("resnet14", 2), ("resnet20", 3)])
 def test_a_network_has_the_parameters_that_its_shape_asks_for(name: str, blocks: int) -> None:
-    network = NETWORKS[name](7, 16)
+    network = NETWORKS_BY_WIDTH[name](7, 16)
     assert sum(p.numel() for p in network.parameters()) == _parameters(blocks, 16, 7)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (64, 64), (33, 47)])
 def test_any_image_size_gives_one_row_of_logits_an_image(size: tuple[int, int]) -> None:
-    network = NETWORKS["resnet8"](5, 4).eval()
+    network = NETWORKS_BY_WIDTH["resnet8"](5, 4).eval()
     assert network(torch.rand(3, 3, *size)).shape == (3, 5)
 
 

@@ -1,0 +1,97 @@
+"""A user's own network: what is called, and what an error says."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from models.errors import RecipeError
+from models.networks.classifier import Classifier
+from models.networks.imported import build_imported, is_import_string
+
+SOURCE = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, outputs, width=8):
+        super().__init__()
+        self.stem, self.head = nn.Linear(3, width), nn.Linear(width, outputs)
+
+    def features(self, images):
+        return self.stem(images.mean((2, 3)))
+
+class NoHead(nn.Module):
+    def features(self, images):
+        return images.mean((2, 3))
+
+def make(outputs):
+    return Net(outputs)
+
+def headless(outputs):
+    return NoHead()
+
+def bare(outputs):
+    return nn.Linear(3, outputs)
+
+def words(outputs):
+    return "a network"
+
+NUMBER = 7
+"""
+
+
+@pytest.fixture(autouse=True)
+def _user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "a_users_package"
+    package.mkdir()
+    (package / "nets.py").write_text(SOURCE, encoding="utf-8")
+    (package / "broken.py").write_text("import not_installed_anywhere", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for name in ("a_users_package", "a_users_package.nets"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+
+def test_a_factory_in_the_current_folder_is_called_with_outputs_and_width() -> None:
+    before = list(sys.path)
+    by_default = build_imported("a_users_package.nets:make", 5, width=None)
+    assert _head_shape(by_default) == (5, 8)
+    wide = build_imported("a_users_package.nets:Net", 5, width=16)
+    assert _head_shape(wide) == (5, 16)
+    assert sys.path == before
+
+
+def _head_shape(network: Classifier) -> tuple[int, ...]:
+    return tuple(network.head.get_parameter("weight").shape)
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "complaint"),
+    [
+        ("no_such_package:make", None, "cannot be imported: No module named 'no_such_package'"),
+        ("a_users_package.broken:make", None, "No module named 'not_installed_anywhere'"),
+        ("a_users_package.nets:none", None, r"'none' was wanted in .*nets\.py; came nothing"),
+        ("a_users_package.nets:NUMBER", None, r"'NUMBER' was wanted in .*nets\.py; came int"),
+        ("a_users_package.nets:make", 16, r"called as make\(outputs, width\).* is given: too many"),
+        ("a_users_package.nets:words", None, r"returned str; a torch\.nn\.Module was wanted"),
+        ("a_users_package.nets:headless", None, "returned NoHead, which lacks head, a torch"),
+        ("a_users_package.nets:bare", None, r"Linear, which lacks features\(images\).* and head"),
+    ],
+)
+def test_an_error_says_what_came_and_what_was_wanted(
+    name: str, width: int | None, complaint: str
+) -> None:
+    with pytest.raises(RecipeError, match=complaint) as caught:
+        build_imported(name, 5, width=width)
+    assert f"network.name: {name!r}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet8", "a:b:c", "a.b", ":b", "a:", "a-b:c", "a..b:c", "a/b:c"]
+)
+def test_what_is_no_import_string_is_known_without_importing(name: str) -> None:
+    assert not is_import_string(name)
+
+
+def test_an_import_string_is_known_without_importing() -> None:
+    assert is_import_string("a_users_package.broken:make")
+    assert "a_users_package.broken" not in sys.modules
