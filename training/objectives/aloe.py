@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from training.attacks.pgd import Pgd
-from training.objectives.base import Batch, Step
+from training.objectives.adversary import Adversary
+from training.objectives.base import Batch, Step, inlier_loss, logits_of_both, outlier_weight
 from training.objectives.losses import cross_entropy, uniform_cross_entropy
 from training.recipe import Recipe
 
@@ -20,37 +20,22 @@ from training.recipe import Recipe
 class Aloe:
     """The attack of the inner maximisation and the weight of the outlier term."""
 
-    attack: Pgd
+    adversary: Adversary
     outlier_weight: float
 
     @classmethod
     def from_recipe(cls, recipe: Recipe) -> Self:
-        """Build the objective from the recipe's [attack] and [outliers], which it guarantees."""
-        if recipe.attack is None or recipe.outliers is None:
-            raise ValueError("ALOE wants a recipe with [attack] and [outliers] tables")
-        epsilon = recipe.attack.epsilon_255 / 255
-        attack = Pgd(
-            epsilon=epsilon,
-            steps=recipe.attack.steps,
-            step_size=recipe.attack.step_size * epsilon,
-        )
-        return cls(attack=attack, outlier_weight=recipe.outliers.weight)
+        """Build the objective from the recipe's [attack] and [outliers]."""
+        return cls(adversary=Adversary.from_recipe(recipe), outlier_weight=outlier_weight(recipe))
 
     def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Step:
         """Attack both halves in one pass, then return the loss on what the attack found."""
-        count = len(batch.inliers)
-
-        def terms(logits: Tensor) -> tuple[Tensor, Tensor]:
-            return (
-                cross_entropy(logits[:count], batch.labels),
-                uniform_cross_entropy(logits[count:]),
-            )
-
-        def harm(logits: Tensor) -> Tensor:
-            return torch.cat(terms(logits))
-
-        clean = torch.cat([batch.inliers, batch.outliers])
-        logits = network(self.attack(network, clean, harm, generator))
-        inlier_loss, outlier_loss = terms(logits)
-        loss = inlier_loss.mean() + self.outlier_weight * outlier_loss.mean()
-        return Step(loss=loss, inlier_logits=logits[:count])
+        attacked = self.adversary(
+            network, batch, generator, inliers=cross_entropy, outliers=uniform_cross_entropy
+        )
+        inliers, outliers = logits_of_both(network, attacked)
+        outlier_loss = uniform_cross_entropy(outliers).mean()
+        return Step(
+            loss=inlier_loss(inliers, batch) + self.outlier_weight * outlier_loss,
+            inlier_logits=inliers,
+        )

@@ -1,13 +1,17 @@
-"""The two loss terms that the objectives are made of, one value an image."""
+"""The loss terms that the objectives are made of, one value an image."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (the field's name for it)
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of logits `(n, K)` to labels `(n,)`, as `(n,)` nats."""
-    return F.cross_entropy(logits, labels, reduction="none")
+def cross_entropy(logits: Tensor, labels: Tensor, *, smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy of logits `(n, K)` to labels `(n,)`, as `(n,)` nats.
+
+    With `smoothing` s the target is 1 - s for the label plus s / K for every output; Szegedy et al.
+    2016, arXiv:1512.00567.
+    """
+    return F.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
 
 
 def uniform_cross_entropy(logits: Tensor) -> Tensor:
@@ -17,3 +21,29 @@ def uniform_cross_entropy(logits: Tensor) -> Tensor:
     Hendrycks et al. 2019, arXiv:1812.04606.
     """
     return torch.logsumexp(logits, dim=1) - logits.mean(dim=1)
+
+
+def log_confidence(logits: Tensor) -> Tensor:
+    """Log of the highest class probability of logits `(n, K)`, as `(n,)` nats, from -log K to 0."""
+    return logits.amax(dim=1) - torch.logsumexp(logits, dim=1)
+
+
+def divergence(logits: Tensor, others: Tensor) -> Tensor:
+    """Kullback-Leibler divergence KL(p || q), as `(n,)` nats, of softmax p and q.
+
+    p is that of `logits` and q that of `others`, both `(n, K)`.
+    """
+    targets, found = F.log_softmax(logits, dim=1), F.log_softmax(others, dim=1)
+    return F.kl_div(found, targets, reduction="none", log_target=True).sum(dim=1)
+
+
+def reject_cross_entropy(logits: Tensor) -> Tensor:
+    """Cross-entropy of logits `(n, K + 1)` to the last output, the reject class, as `(n,)` nats."""
+    reject_class = logits.shape[1] - 1
+    labels = torch.full((len(logits),), reject_class, device=logits.device)
+    return cross_entropy(logits, labels)
+
+
+def class_logits(logits: Tensor) -> Tensor:
+    """Return the logits `(n, K)` of the classes, of `(n, K + 1)` whose last is the reject class."""
+    return logits[:, :-1]

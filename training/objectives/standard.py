@@ -6,8 +6,7 @@ from typing import Self
 import torch
 from torch import nn
 
-from training.objectives.base import Batch, Step
-from training.objectives.losses import cross_entropy
+from training.objectives.base import Batch, Step, inlier_loss
 from training.recipe import Recipe
 
 
@@ -23,4 +22,4 @@ class Standard:
     def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Step:  # noqa: ARG002
         """Return the mean cross-entropy of the inliers."""
         logits = network(batch.inliers)
-        return Step(loss=cross_entropy(logits, batch.labels).mean(), inlier_logits=logits)
+        return Step(loss=inlier_loss(logits, batch), inlier_logits=logits)

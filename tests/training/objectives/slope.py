@@ -1,0 +1,52 @@
+"""A network and a batch whose best attack is known: confidence grows away from mid-grey."""
+
+import torch
+from torch import Tensor, nn
+
+from training.objectives.adversary import Adversary
+from training.objectives.base import Batch
+
+
+class Slope(nn.Module):
+    """Logits (z, -z), then 0 for the reject class if asked; z = weight * (mean pixel - 0.5).
+
+    It notes how many images came, and in which mode, on every pass.
+    """
+
+    def __init__(self, *, reject_class: bool = False) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(3.0))
+        self.reject_class = reject_class
+        self.passes: list[tuple[int, bool]] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.passes.append((len(images), self.training))
+        z = self.weight * (images.mean(dim=(1, 2, 3)) - 0.5)
+        reject = [torch.zeros_like(z)] if self.reject_class else []
+        return torch.stack([z, -z, *reject], dim=1)
+
+
+ADVERSARY = Adversary(epsilon=0.1, steps=2, step_size=2.0)
+"""Ends on the ball's surface, whatever its start."""
+
+BATCH = Batch(
+    inliers=torch.tensor([0.6, 0.3]).view(2, 1, 1, 1).expand(2, 3, 2, 2),
+    labels=torch.tensor([0, 1]),
+    outliers=torch.full((3, 3, 2, 2), 0.7),
+)
+"""Two inliers on their right sides, z = 0.3 and -0.6, and three outliers alike, z = 0.6.
+
+The attack moves the inliers against their class, to z = 0 and -0.3, and the outliers towards
+confidence, to z = 0.9.
+"""
+
+CLEAN_INLIERS = torch.tensor([[0.3, -0.3], [-0.6, 0.6]])
+ATTACKED_INLIERS = torch.tensor([[0.0, 0.0], [-0.3, 0.3]])
+CLEAN_OUTLIER = torch.tensor([[0.6, -0.6]])
+ATTACKED_OUTLIER = torch.tensor([[0.9, -0.9]])
+UNIFORM = torch.full((1, 2), 0.5)
+
+
+def with_reject(logits: Tensor) -> Tensor:
+    """Append the reject class's logit, which is 0."""
+    return torch.cat([logits, torch.zeros(len(logits), 1)], dim=1)

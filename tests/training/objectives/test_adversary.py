@@ -1,0 +1,59 @@
+import pytest
+import torch
+
+from tests.training.objectives.slope import ADVERSARY, BATCH, Slope
+from training.attacks.n_fgsm import NFgsm
+from training.attacks.pgd import Pgd
+from training.objectives.adversary import Adversary
+from training.objectives.losses import cross_entropy, uniform_cross_entropy
+
+
+def test_both_halves_are_attacked_in_one_pass_a_step_with_the_network_held_still() -> None:
+    network = Slope()
+    attacked = ADVERSARY(
+        network,
+        BATCH,
+        torch.Generator().manual_seed(0),
+        inliers=cross_entropy,
+        outliers=uniform_cross_entropy,
+    )
+    assert network.passes == [(5, False), (5, False)]
+    assert network.training
+    torch.testing.assert_close(attacked.inliers[:, 0, 0, 0], torch.tensor([0.5, 0.4]))
+    torch.testing.assert_close(attacked.outliers, torch.full((3, 3, 2, 2), 0.8))
+
+
+def test_a_half_without_a_loss_is_neither_moved_nor_looked_at() -> None:
+    network, generator = Slope(), torch.Generator().manual_seed(0)
+    inside = ADVERSARY(network, BATCH, generator, inliers=cross_entropy)
+    assert inside.outliers is BATCH.outliers
+    torch.testing.assert_close(inside.inliers[:, 0, 0, 0], torch.tensor([0.5, 0.4]))
+    outside = ADVERSARY(network, BATCH, generator, outliers=uniform_cross_entropy)
+    assert outside.inliers is BATCH.inliers
+    torch.testing.assert_close(outside.outliers, torch.full((3, 3, 2, 2), 0.8))
+    assert network.passes == [(2, False), (2, False), (3, False), (3, False)]
+
+
+@pytest.mark.parametrize(
+    ("progress", "epsilon"), [(0.0, 0.0), (0.125, 0.05), (0.25, 0.1), (1.0, 0.1)]
+)
+def test_epsilon_and_its_steps_grow_over_the_ramp(progress: float, epsilon: float) -> None:
+    adversary = Adversary(epsilon=0.1, steps=3, step_size=1.25, ramp=0.25)
+    attack = adversary.at(progress)
+    assert isinstance(attack, Pgd)
+    assert attack.steps == 3
+    assert (attack.epsilon, attack.step_size) == pytest.approx((epsilon, 1.25 * epsilon))
+
+
+def test_without_a_ramp_epsilon_is_whole_from_the_start() -> None:
+    assert ADVERSARY.at(0.0) == Pgd(epsilon=0.1, steps=2, step_size=0.2)
+
+
+def test_fgsm_is_one_step_of_pgd() -> None:
+    adversary = Adversary(kind="fgsm", epsilon=0.1, step_size=1.25)
+    assert adversary.at(0.0) == Pgd(epsilon=0.1, steps=1, step_size=0.125)
+
+
+def test_the_kind_chooses_the_attack() -> None:
+    adversary = Adversary(kind="n-fgsm", epsilon=0.1, step_size=1.0, ramp=0.5)
+    assert adversary.at(0.25) == NFgsm(epsilon=0.05, step_size=0.05)

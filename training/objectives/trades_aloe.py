@@ -1,0 +1,63 @@
+"""ALOE after the manner of TRADES: learn from clean images, and be the same on attacked ones.
+
+CE(x) + beta KL(p(x) || p(x')) + weight * [CE_uniform(o) + beta KL(p(o) || p(o'))], where x' and o'
+are what an attack finds by raising the divergence itself. The form on inliers is TRADES, Zhang et
+al. 2019, arXiv:1901.08573, with their beta of 6; the outliers are ALOE's (Chen et al. 2021,
+arXiv:2003.09711). HALO (Lyons Keenan et al. 2025, arXiv:2502.19755) joins the two as well, with a
+helper term that is not here.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from training.attacks.gradient import frozen
+from training.method_tables import Trades
+from training.objectives.adversary import Adversary
+from training.objectives.base import Batch, Step, inlier_loss, outlier_weight
+from training.objectives.losses import divergence, uniform_cross_entropy
+from training.recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TradesAloe:
+    """The attack, the weight of consistency and that of everything on outliers."""
+
+    adversary: Adversary
+    beta: float
+    outlier_weight: float
+
+    @classmethod
+    def from_recipe(cls, recipe: Recipe) -> Self:
+        """Build the objective from the recipe's [attack], [outliers] and [trades]."""
+        return cls(
+            adversary=Adversary.from_recipe(recipe),
+            beta=(recipe.trades or Trades()).beta,
+            outlier_weight=outlier_weight(recipe),
+        )
+
+    def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Step:
+        """Attack both halves in one pass, then return the loss on clean and attacked images."""
+        images = torch.cat([batch.inliers, batch.outliers])
+        attacked = self._most_different(network, images, batch.progress, generator)
+        clean, moved = network(torch.cat([images, attacked])).chunk(2)
+        apart = divergence(clean, moved)
+        count = len(batch.inliers)
+        inlier_term = inlier_loss(clean[:count], batch) + self.beta * apart[:count].mean()
+        exposure = uniform_cross_entropy(clean[count:]).mean()
+        outlier_term = exposure + self.beta * apart[count:].mean()
+        return Step(
+            loss=inlier_term + self.outlier_weight * outlier_term, inlier_logits=clean[:count]
+        )
+
+    def _most_different(
+        self, network: nn.Module, images: Tensor, progress: float, generator: torch.Generator
+    ) -> Tensor:
+        with frozen(network):
+            with torch.no_grad():
+                clean = network(images)
+            return self.adversary.at(progress)(
+                lambda moved, rows: divergence(clean[rows], network(moved)), images, generator
+            )
