@@ -1,4 +1,4 @@
-"""The gradient of an attack's aim with respect to the pixels."""
+"""What an attack climbs, and its gradient with respect to the pixels."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,17 +6,31 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-Aim = Callable[[Tensor], Tensor]
-"""What an attack maximises: logits `(n, K)` to one value an image `(n,)`."""
+Goal = Callable[[Tensor, Tensor], Tensor]
+"""What an attack maximises: `(images, rows)` to one value an image `(n,)`.
+
+`images` `(n, 3, H, W)` are pixels in [0, 1]; `rows` `(n,)` say which of the attacked images these
+are, for a goal that holds something for each of them, such as labels: an attack may ask about some
+of its images only. The network behind a goal is held still by the caller, with `frozen`.
+"""
 
 
-def value_and_gradient(network: nn.Module, images: Tensor, aim: Aim) -> tuple[Tensor, Tensor]:
-    """Return the aim `(n,)` at `images` and its gradient `(n, 3, H, W)`, both detached."""
+def value_and_gradient(goal: Goal, images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the goal `(n,)` at `images` and its gradient `(n, 3, H, W)`, both detached."""
     images = images.detach().requires_grad_(True)
     with torch.enable_grad():
-        value = aim(network(images))
+        value = goal(images, rows)
         (gradient,) = torch.autograd.grad(value.sum(), images)
     return value.detach(), gradient
+
+
+def on_rows(goal: Goal, chosen: Tensor) -> Goal:
+    """Return the goal for an attack that is given the images `chosen` `(m,)` alone."""
+
+    def chosen_alone(images: Tensor, rows: Tensor) -> Tensor:
+        return goal(images, chosen[rows])
+
+    return chosen_alone
 
 
 @contextmanager

@@ -1,16 +1,18 @@
-"""Projected gradient descent: the attack of training, and of evaluation with restarts.
+"""Projected gradient descent: the attack of training, and of evaluation from several starts.
 
-Madry et al. 2018, arXiv:1706.06083; one step with a random start is Wong et al. 2020,
-arXiv:2001.03994.
+Madry et al. 2018, arXiv:1706.06083. One step with a random start is FGSM as Wong et al. 2020,
+arXiv:2001.03994, train with it.
 """
 
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from training.attacks.gradient import Aim, frozen, value_and_gradient
-from training.attacks.linf import project, random_start
+from training.attacks.best import Best
+from training.attacks.gradient import Goal, value_and_gradient
+from training.attacks.linf import project
+from training.attacks.starts import Start, uniform
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,52 +26,52 @@ class Pgd:
     steps: int
     step_size: float
 
-    def __call__(
-        self, network: nn.Module, images: Tensor, aim: Aim, generator: torch.Generator
-    ) -> Tensor:
-        """Return images `(n, 3, H, W)` within epsilon of `images` that raise the aim."""
-        perturbed = random_start(images, self.epsilon, generator)
-        with frozen(network):
-            for _ in range(self.steps):
-                _, gradient = value_and_gradient(network, perturbed, aim)
-                perturbed = project(
-                    perturbed + self.step_size * gradient.sign(), images, self.epsilon
-                )
+    def __call__(self, goal: Goal, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return images `(n, 3, H, W)` within epsilon of `images` that raise the goal."""
+        rows = torch.arange(len(images), device=images.device)
+        perturbed = uniform(images, self.epsilon, generator)
+        for _ in range(self.steps):
+            _, gradient = value_and_gradient(goal, perturbed, rows)
+            perturbed = project(perturbed + self.step_size * gradient.sign(), images, self.epsilon)
         return perturbed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorstCasePgd:
-    """PGD from `restarts` random starts, keeping each image's best iterate of all of them.
+    """PGD once from each of `starts`, keeping each image's best iterate of all of them.
 
     The unperturbed image is a candidate too, so that an attack never reports less than no attack.
+    An image whose goal has come to `enough` is broken and is not attacked any further.
     """
 
     epsilon: float
     steps: int
     step_size: float
-    restarts: int
+    starts: tuple[Start, ...] = (uniform,)
+    enough: float | None = None
 
-    def __call__(
-        self, network: nn.Module, images: Tensor, aim: Aim, generator: torch.Generator
-    ) -> Tensor:
-        """Return, of all iterates, the images `(n, 3, H, W)` with the highest aim."""
-        best = images.clone()
-        with frozen(network), torch.no_grad():
-            highest = aim(network(best))
-            for _ in range(self.restarts):
-                perturbed = random_start(images, self.epsilon, generator)
-                for _ in range(self.steps):
-                    value, gradient = value_and_gradient(network, perturbed, aim)
-                    _keep_better(best, highest, perturbed, value)
-                    perturbed = project(
-                        perturbed + self.step_size * gradient.sign(), images, self.epsilon
-                    )
-                _keep_better(best, highest, perturbed, aim(network(perturbed)))
-        return best
+    def __call__(self, goal: Goal, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return, of all iterates, the images `(n, 3, H, W)` with the highest goal."""
+        best = Best.of_clean(goal, images)
+        for start in self.starts:
+            rows = best.open(self.enough)
+            if len(rows) == 0:
+                break
+            self._climb(goal, images, rows, start(images[rows], self.epsilon, generator), best)
+        return best.images
 
-
-def _keep_better(best: Tensor, highest: Tensor, images: Tensor, value: Tensor) -> None:
-    better = value > highest
-    best[better] = images[better]
-    highest[better] = value[better]
+    def _climb(
+        self, goal: Goal, images: Tensor, rows: Tensor, perturbed: Tensor, best: Best
+    ) -> None:
+        for _ in range(self.steps):
+            value, gradient = value_and_gradient(goal, perturbed, rows)
+            best.offer(rows, perturbed, value)
+            perturbed = perturbed + self.step_size * gradient.sign()
+            if self.enough is not None:
+                still = ~(value >= self.enough)
+                rows, perturbed = rows[still], perturbed[still]
+                if len(rows) == 0:
+                    return
+            perturbed = project(perturbed, images[rows], self.epsilon)
+        with torch.no_grad():
+            best.offer(rows, perturbed, goal(perturbed, rows))

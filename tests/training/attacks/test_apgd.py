@@ -1,0 +1,119 @@
+import pytest
+import torch
+from torch import Tensor, nn
+
+from training.attacks.apgd import Apgd, _checkpoints
+from training.attacks.gradient import Goal, value_and_gradient
+from training.attacks.starts import decontrasted, gaussian, uniform, zero
+
+EPSILON = 8 / 255
+WEIGHTS = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(0))
+IMAGES = torch.rand(5, 3, 4, 4, generator=torch.Generator().manual_seed(1))
+
+
+def linear(images: Tensor, _: Tensor) -> Tensor:
+    return (images * WEIGHTS).sum(dim=(1, 2, 3))
+
+
+def test_the_checkpoints_are_the_papers() -> None:
+    # p: .22, .41, .57, .70, .80, .87, then by .06: .93, .99.
+    assert [step for step, _ in _checkpoints(100)] == [22, 41, 57, 70, 80, 87, 93, 99]
+    assert [width for _, width in _checkpoints(100)] == [22, 19, 16, 13, 10, 7, 6, 6]
+    # Rounded up: 2.2, 4.1, 5.7, 7, 8, 8.7, 9.3, 9.9.
+    assert list(_checkpoints(10)) == [(3, 3), (5, 2), (6, 1), (7, 1), (8, 1), (9, 1), (10, 1)]
+
+
+@pytest.mark.parametrize("start", [zero, uniform, decontrasted, gaussian])
+def test_the_optimum_of_a_linear_network_is_found(start: object) -> None:
+    attack = Apgd(epsilon=EPSILON, steps=10, starts=(start,))  # type: ignore[arg-type]
+    found = attack(linear, IMAGES, torch.Generator().manual_seed(2))
+    optimum = torch.clamp(IMAGES + EPSILON * WEIGHTS.sign(), 0, 1)
+    torch.testing.assert_close(found, optimum)
+
+
+def test_the_step_is_halved_where_it_overshoots_and_nowhere_else() -> None:
+    # The first image's optimum is the corner of its ball, which the first step reaches. The second
+    # one's is off the centre by 0.3 epsilon: every step of two epsilons jumps over it.
+    centre = torch.full((2, 1, 1, 1), 0.5)
+    peaks = torch.tensor([EPSILON, 0.3 * EPSILON]).view(2, 1, 1, 1)
+    seen: list[Tensor] = []
+
+    def near_peak(images: Tensor, rows: Tensor) -> Tensor:
+        seen.append(((images - centre[rows]) / EPSILON).detach().flatten())
+        value: Tensor = -(images - centre[rows] - peaks[rows]).abs().sum(dim=(1, 2, 3))
+        return value
+
+    found = Apgd(epsilon=EPSILON, steps=40, starts=(zero,))(near_peak, centre, torch.Generator())
+    assert ((found - centre - peaks).abs() / EPSILON).flatten().tolist() == pytest.approx(
+        [0, 0], abs=0.05
+    )
+    # A PGD of the first step size would only ever see -1, 0 and 1.
+    assert {round(offset.item()) for offset in torch.stack(seen)[:, 0]} == {0, 1}
+
+
+def test_momentum_is_a_quarter_of_the_last_move() -> None:
+    # Up, and once beyond 0.3 epsilon down: x0 = 0, x1 = 1, x2 = x1 + .75 (-1 - 1) + .25 (1 - 0).
+    seen: list[float] = []
+
+    def kink(images: Tensor, _: Tensor) -> Tensor:
+        seen.append(((images - 0.5) / EPSILON).item())
+        value: Tensor = -(images - 0.5 - 0.3 * EPSILON).abs().sum(dim=(1, 2, 3))
+        return value
+
+    image = torch.full((1, 1, 1, 1), 0.5)
+    Apgd(epsilon=EPSILON, steps=30, starts=(zero,))(kink, image, torch.Generator())
+    clean, start, first, second = seen[:4]
+    assert (clean, start) == (0, 0)
+    assert first == pytest.approx(1, abs=1e-5)
+    assert second == pytest.approx(-0.25, abs=1e-5)
+
+
+def test_never_less_than_the_clean_image_or_the_start() -> None:
+    flat = decontrasted(IMAGES, EPSILON, torch.Generator())
+
+    def near(target: Tensor) -> Goal:
+        return lambda images, rows: -(images - target[rows]).pow(2).sum(dim=(1, 2, 3)).sqrt()
+
+    attack = Apgd(epsilon=EPSILON, steps=3, starts=(uniform, decontrasted))
+    for target in (IMAGES, flat):
+        found = attack(near(target), IMAGES, torch.Generator().manual_seed(3))
+        torch.testing.assert_close(found, target, rtol=0, atol=0)
+
+
+def test_a_gradient_that_is_no_number_ruins_nothing() -> None:
+    def broken_above(images: Tensor, rows: Tensor) -> Tensor:
+        value = linear(images, rows)
+        return value + 0 * torch.sqrt(clean[rows] + 0.5 - value)
+
+    clean = linear(IMAGES, torch.arange(5))
+    attack = Apgd(epsilon=EPSILON, steps=20, starts=(uniform, zero))
+    found = attack(broken_above, IMAGES, torch.Generator().manual_seed(3))
+    value, _ = value_and_gradient(broken_above, found, torch.arange(5))
+    assert found.isfinite().all()
+    assert (value > clean).all()
+
+
+def test_broken_images_leave_the_batch_and_the_others_do_not_notice() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Tanh(), nn.Flatten(), nn.Linear(32, 1)).eval()
+    sizes: list[int] = []
+    bonus = torch.tensor([5.0, 0.0, -5.0, -5.0, -5.0])
+
+    def goal(images: Tensor, rows: Tensor) -> Tensor:
+        sizes.append(len(rows))
+        value: Tensor = network(images)[:, 0] - base[rows] + bonus[rows]
+        return value
+
+    base = network(IMAGES)[:, 0].detach()
+    everyone = Apgd(epsilon=EPSILON, steps=20, starts=(zero,))(goal, IMAGES, torch.Generator())
+    best = goal(everyone, torch.arange(5)).detach()
+    assert best[1] > 0.02
+    sizes.clear()
+    attack = Apgd(epsilon=EPSILON, steps=20, starts=(zero, gaussian), enough=0.01)
+    found = attack(goal, IMAGES, torch.Generator())
+    assert sizes[:3] == [5, 4, 4]  # clean, start, first step: the first image was broken at once
+    assert sizes[-1] == 3
+    torch.testing.assert_close(found[0], IMAGES[0], rtol=0, atol=0)
+    reached = goal(found, torch.arange(5)).detach()
+    assert reached[1] >= 0.01
+    assert (reached[2:] >= best[2:] - 1e-5).all()

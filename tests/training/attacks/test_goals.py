@@ -1,0 +1,191 @@
+"""The goals are held against the scores themselves."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.decision import rejects
+from models.networks.classifier import Classifier
+from models.scores import FITTED_SCORES, LOGIT_SCORES
+from models.scores.base import Score, of_logits
+from models.scores.gen import gen
+from tests.models.scores.fits import fit
+from training.attacks.goals import goal_of, to_accepted, to_rejected, to_wrong_and_accepted
+from training.attacks.gradient import value_and_gradient
+from training.attacks.surrogates import surrogate
+from training.detectors import DETECTORS
+from training.graph import ScoredClassifier
+
+CLASSES = 4
+ROWS = torch.arange(200)
+BY_CLASS = ["msp", "max_logit", "mahalanobis", "relative_mahalanobis", "kl_matching"]
+
+
+class Plain(Classifier):
+    """Five features, each a weighted sum of the pixels."""
+
+    head: nn.Linear
+
+    def __init__(self, *, outputs: int = CLASSES, gain: float = 1.0) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = nn.Linear(12, 5)
+        self.head = nn.Linear(5, outputs)
+        self.head.weight.data *= gain
+
+    def features(self, images: Tensor) -> Tensor:
+        features: Tensor = self.layer(10 * (images.flatten(1) - 0.5))
+        return features
+
+
+@pytest.fixture(scope="module")
+def images() -> Tensor:
+    return torch.rand(200, 3, 2, 2, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="module")
+def classifier() -> ScoredClassifier:
+    network = Plain()
+    with torch.no_grad():
+        features = network.features(torch.rand(300, 3, 2, 2))
+        logits = network.head(features)
+    labels = logits.argmax(dim=1)
+    scores: dict[str, Score] = {name: of_logits(score) for name, score in LOGIT_SCORES.items()}
+    fitted = {
+        name: fit(name, features, logits, labels, layer=network.head) for name in FITTED_SCORES
+    }
+    return ScoredClassifier(network, {**scores, **fitted}, classes=CLASSES).eval()
+
+
+@pytest.mark.parametrize("score", [*LOGIT_SCORES, *FITTED_SCORES])
+@torch.no_grad()
+def test_the_first_goals_order_images_as_the_score_does(
+    classifier: ScoredClassifier, images: Tensor, score: str
+) -> None:
+    (rejected,) = to_rejected(classifier, score)
+    climbed = rejected(images, ROWS)
+    assert (classifier.score(score, images)[climbed.argsort()].diff() >= 0).all()
+    assert len(climbed.unique()) > 150
+    accepted = to_accepted(classifier, score)[0](images, ROWS)
+    torch.testing.assert_close(accepted, -climbed, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("score", BY_CLASS)
+@torch.no_grad()
+def test_acceptance_is_the_best_of_its_target_classes(
+    classifier: ScoredClassifier, images: Tensor, score: str
+) -> None:
+    first, *targeted = to_accepted(classifier, score)
+    assert len(targeted) == CLASSES
+    each = torch.stack([goal(images, ROWS) for goal in targeted])
+    torch.testing.assert_close(each.amax(dim=0), first(images, ROWS), rtol=1e-4, atol=1e-4)
+    assert len(each.argmax(dim=0).unique()) > 1
+
+
+@torch.no_grad()
+def test_gen_has_target_classes_and_the_others_have_none(classifier: ScoredClassifier) -> None:
+    many = {name for name in classifier.scores if len(to_accepted(classifier, name)) > 1}
+    assert many == {*BY_CLASS, "gen"}
+
+
+@pytest.mark.parametrize("score", [*LOGIT_SCORES, "mahalanobis"])
+@torch.no_grad()
+def test_a_threshold_is_carried_over(
+    classifier: ScoredClassifier, images: Tensor, score: str
+) -> None:
+    climbed = surrogate(classifier, score)
+    of = climbed.of(*classifier.all_outputs(images))
+    at = [climbed.at(value) for value in classifier.score(score, images).tolist()]
+    torch.testing.assert_close(of, torch.tensor(at), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_threshold_at_the_end_of_the_range_is_a_finite_number(
+    classifier: ScoredClassifier, value: float
+) -> None:
+    assert math.isfinite(surrogate(classifier, "msp").at(value))
+    assert math.isfinite(surrogate(classifier, "gen").at(value))
+
+
+def test_the_gradient_does_not_vanish_where_the_softmax_saturates(images: Tensor) -> None:
+    network = Plain(gain=100.0)
+    steep = of_logits(lambda logits: gen(logits, gamma=0.9))
+    scores = {"msp": of_logits(LOGIT_SCORES["msp"]), "gen": steep}
+    classifier = ScoredClassifier(network, scores, classes=CLASSES).eval()
+    for score in scores:
+        assert _without_gradient(classifier, score, images).any()
+        for goal in (*to_rejected(classifier, score), *to_accepted(classifier, score)):
+            value, gradient = value_and_gradient(goal, images, ROWS)
+            assert value.isfinite().all()
+            assert gradient.isfinite().all()
+            assert (gradient.flatten(1) != 0).any(dim=1).all()
+
+
+def _without_gradient(classifier: ScoredClassifier, score: str, images: Tensor) -> Tensor:
+    """Say for which images the score's own gradient is zero or not a number, `(n,)`."""
+    naive = goal_of(lambda pixels: classifier.score(score, pixels), sign=1)
+    _, gradient = value_and_gradient(naive, images, ROWS)
+    return gradient.flatten(1).nan_to_num(0).eq(0).all(dim=1)
+
+
+def test_end_to_end_by_hand() -> None:
+    # Logits 2, 1, -1 for whatever image: energy -log(e^2 + e + e^-1) = -2.3490.
+    network = Plain(outputs=3)
+    network.head.weight.data.zero_()
+    network.head.bias.data = torch.tensor([2.0, 1.0, -1.0])
+    scores = {"energy": of_logits(LOGIT_SCORES["energy"])}
+    classifier = ScoredClassifier(network, scores, classes=3).eval()
+    labels = torch.tensor([0, 1, 2])
+    images = torch.zeros(3, 3, 2, 2)
+    goals = to_wrong_and_accepted(classifier, "energy", labels, threshold=-2.3, scale=0.1)
+    values = torch.stack([goal(images, torch.arange(3)) for goal in goals])
+    spare = (-2.3 + 2.3490) / 0.1
+    expected = [
+        [-1.0, spare, spare],  # any wrong class: z differences -1, 1 and 3
+        [-1.0, -3.0, spare],  # class y + 1: those of classes 1, 2, 0
+        [-3.0, spare, -1.0],  # class y + 2: those of classes 2, 0, 1
+    ]
+    torch.testing.assert_close(values, torch.tensor(expected), rtol=0, atol=1e-3)
+    # An attack may ask about some images only, in any order.
+    assert goals[1](images[:1], torch.tensor([2])).item() == pytest.approx(spare, abs=1e-3)
+
+
+@pytest.mark.parametrize("score", ["msp", "energy", "gen", "mahalanobis"])
+@torch.no_grad()
+def test_the_end_to_end_goal_is_positive_just_where_the_attack_has_succeeded(
+    classifier: ScoredClassifier, images: Tensor, score: str
+) -> None:
+    labels = torch.randint(0, CLASSES, (200,), generator=torch.Generator().manual_seed(2))
+    scores = classifier.score(score, images)
+    threshold = scores.median().item() + 1e-4
+    predicted = classifier.outputs(images)[1].argmax(dim=1)
+    fooled = (predicted != labels) & ~torch.from_numpy(rejects(scores.numpy(), threshold))
+    assert 20 < fooled.sum() < 180
+    first, *targeted = to_wrong_and_accepted(classifier, score, labels, threshold=threshold)
+    assert torch.equal(first(images, ROWS) > 0, fooled)
+    each = torch.stack([goal(images, ROWS) for goal in targeted])
+    assert torch.equal((each > 0).any(dim=0), fooled)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_a_detector_outside_the_graph_is_a_goal(
+    classifier: ScoredClassifier, images: Tensor, name: str
+) -> None:
+    detector = DETECTORS[name](classifier)
+    value, gradient = value_and_gradient(goal_of(detector, sign=-1), images, ROWS)
+    torch.testing.assert_close(value, -detector(images).detach())
+    assert (gradient.flatten(1) != 0).any(dim=1).all()
+
+
+def test_the_reject_class_is_no_wrong_class() -> None:
+    network = Plain(outputs=CLASSES + 1)
+    network.head.bias.data[-1] = 100
+    scores = {"msp": of_logits(LOGIT_SCORES["msp"])}
+    classifier = ScoredClassifier(network, scores, classes=CLASSES).eval()
+    images = torch.rand(4, 3, 2, 2)
+    labels = classifier.outputs(images)[1].argmax(dim=1)
+    first, *targeted = to_wrong_and_accepted(classifier, "msp", labels, threshold=0.9)
+    assert len(targeted) == CLASSES - 1
+    assert (first(images, torch.arange(4)) < 0).all()

@@ -1,0 +1,176 @@
+"""APGD: projected gradient ascent with momentum that finds its own step size.
+
+Croce and Hein 2020, arXiv:2003.01690. The step begins at twice epsilon and is halved, image by
+image, at checkpoints that come closer and closer, where the goal no longer rises often enough; the
+image then goes on from its best point. There is nothing to tune but the number of steps.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from training.attacks.best import Best, ranked
+from training.attacks.gradient import Goal, value_and_gradient
+from training.attacks.linf import project
+from training.attacks.starts import Start, uniform
+
+MOMENTUM = 0.75  # the weight of the new step; the rest is the last move's
+ENOUGH_RISES = 0.75  # of the steps since the last checkpoint; the paper's rho
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Apgd:
+    """`steps` steps once from each of `starts`; each image's best iterate of all of them counts.
+
+    The unperturbed image and every start are candidates. An image whose goal has come to `enough`
+    is broken and leaves the batch, so that the others become cheaper. `epsilon` is in [0, 1] pixel
+    units.
+    """
+
+    epsilon: float
+    steps: int
+    starts: tuple[Start, ...] = (uniform,)
+    enough: float | None = None
+
+    def __call__(self, goal: Goal, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return, of all points tried, the images `(n, 3, H, W)` with the highest goal."""
+        best = Best.of_clean(goal, images)
+        for start in self.starts:
+            rows = best.open(self.enough)
+            if len(rows) == 0:
+                break
+            self._climb(goal, images, rows, start(images[rows], self.epsilon, generator), best)
+        return best.images
+
+    def _climb(self, goal: Goal, images: Tensor, rows: Tensor, point: Tensor, best: Best) -> None:
+        value, gradient = value_and_gradient(goal, point, rows)
+        best.offer(rows, point, value)
+        climb = _Climb.begin(
+            rows,
+            centre=images[rows],
+            point=point,
+            value=value,
+            gradient=gradient,
+            step_size=2 * self.epsilon,
+        )
+        checkpoints = dict(_checkpoints(self.steps))
+        for step in range(1, self.steps + 1):
+            if self.enough is not None:
+                climb.keep(~(climb.highest >= self.enough))
+                if len(climb.rows) == 0:
+                    return
+            climb.move(self.epsilon, MOMENTUM if step > 1 else 1.0)
+            value, gradient = value_and_gradient(goal, climb.point, climb.rows)
+            best.offer(climb.rows, climb.point, value)
+            climb.see(value, gradient)
+            if step in checkpoints:
+                climb.check(checkpoints[step])
+
+
+@dataclass(slots=True)
+class _Climb:
+    """Where each of the `m` images that are still climbed stands; all fields have `m` entries."""
+
+    rows: Tensor
+    centre: Tensor
+    point: Tensor
+    previous: Tensor
+    value: Tensor
+    gradient: Tensor
+    peak: Tensor
+    peak_gradient: Tensor
+    highest: Tensor
+    step_size: Tensor  # (m, 1, 1, 1)
+    rises: Tensor  # since the last checkpoint
+    highest_at_check: Tensor
+    halved_at_check: Tensor
+
+    @classmethod
+    def begin(  # noqa: PLR0913  (what a climb begins with)
+        cls,
+        rows: Tensor,
+        *,
+        centre: Tensor,
+        point: Tensor,
+        value: Tensor,
+        gradient: Tensor,
+        step_size: float,
+    ) -> Self:
+        """Begin at `point`, where the goal has this value and gradient."""
+        return cls(
+            rows=rows,
+            centre=centre,
+            point=point,
+            previous=point,
+            value=value,
+            gradient=gradient,
+            peak=point,
+            peak_gradient=gradient,
+            highest=ranked(value),
+            step_size=torch.full_like(point[:, :1, :1, :1], step_size),
+            rises=torch.zeros_like(rows),
+            highest_at_check=ranked(value),
+            halved_at_check=torch.zeros_like(rows, dtype=torch.bool),
+        )
+
+    def keep(self, chosen: Tensor) -> None:
+        """Go on with the images `chosen` `(m,)` alone."""
+        if chosen.all():
+            return
+        for field in fields(self):
+            setattr(self, field.name, getattr(self, field.name)[chosen])
+
+    def move(self, epsilon: float, fresh: float) -> None:
+        """Take a signed step; `fresh` is its weight against the last move's."""
+        stepped = project(self.point + self.step_size * self.gradient.sign(), self.centre, epsilon)
+        moved = self.point + fresh * (stepped - self.point)
+        moved += (1 - fresh) * (self.point - self.previous)
+        self.previous, self.point = self.point, project(moved, self.centre, epsilon)
+
+    def see(self, value: Tensor, gradient: Tensor) -> None:
+        """Take note of the goal at the point."""
+        self.rises = self.rises + (value > self.value)
+        self.value, self.gradient = value, gradient
+        better = value > self.highest
+        self.peak = _where(better, self.point, self.peak)
+        self.peak_gradient = _where(better, gradient, self.peak_gradient)
+        self.highest = torch.where(better, value, self.highest)
+
+    def check(self, steps: int) -> None:
+        """Halve the step of the images that rise no more, which go on from their best point.
+
+        Such are those that rose in too few of the `steps` since the last checkpoint, and those
+        that have found nothing better since then although their step was not halved there.
+        """
+        stuck = (self.highest == self.highest_at_check) & ~self.halved_at_check
+        halved = (self.rises < ENOUGH_RISES * steps) | stuck
+        self.step_size = _where(halved, self.step_size / 2, self.step_size)
+        self.point = _where(halved, self.peak, self.point)
+        self.gradient = _where(halved, self.peak_gradient, self.gradient)
+        self.value = torch.where(halved, self.highest, self.value)
+        self.halved_at_check, self.highest_at_check = halved, self.highest
+        self.rises = torch.zeros_like(self.rises)
+
+
+def _where(chosen: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    """Return the images of `one` where `chosen` `(m,)` and else those of `other`."""
+    return torch.where(chosen[:, None, None, None], one, other)
+
+
+def _checkpoints(steps: int) -> Iterator[tuple[int, int]]:
+    """Yield the steps after which progress is checked, each with the steps since the one before.
+
+    They are at ceil(p_j * steps), p_1 = 0.22 and p_{j+1} = p_j + max(p_j - p_{j-1} - 0.03, 0.06);
+    in whole percents, as 0.41 * 100 is not always 41.
+    """
+    percent, width, before = 22, 22, 0
+    while percent <= 100:
+        step = -(-percent * steps // 100)
+        if step > before:
+            yield step, step - before
+            before = step
+        width = max(width - 3, 6)
+        percent += width

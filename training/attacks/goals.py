@@ -1,0 +1,96 @@
+"""What an attack on a detector climbs: towards rejection, towards acceptance, or end to end.
+
+The first goal of each is the direct one; those that follow aim at one target class each. None of
+them is the last word: what was found is judged by the true score.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from training.attacks.gradient import Goal
+from training.attacks.surrogates import OfOutputs, surrogate
+from training.graph import ScoredClassifier
+
+
+def to_rejected(classifier: ScoredClassifier, score: str) -> tuple[Goal, ...]:
+    """Return what an attack on an in-distribution image climbs, so that it is rejected.
+
+    One goal, strictly increasing in the score: to be far from every class is one direction.
+    """
+    return (_of_pixels(classifier, surrogate(classifier, score).of, sign=1),)
+
+
+def to_accepted(classifier: ScoredClassifier, score: str) -> tuple[Goal, ...]:
+    """Return what an attack on an out-of-distribution image climbs, so that it is accepted.
+
+    The first is strictly decreasing in the score. For scores that are low next to any one class
+    (MSP, MaxLogit, GEN, KL-matching, the Mahalanobis distances) one follows for each class.
+    """
+    climbed = surrogate(classifier, score)
+    return tuple(_of_pixels(classifier, of, sign=-1) for of in (climbed.of, *climbed.toward))
+
+
+def to_wrong_and_accepted(
+    classifier: ScoredClassifier,
+    score: str,
+    labels: Tensor,
+    *,
+    threshold: float,
+    scale: float = 1.0,
+) -> tuple[Goal, ...]:
+    """Return what an attack climbs so that an image of `labels` `(n,)` is misread *and* accepted.
+
+    The attack has succeeded, by definition, where the predicted class, that of the largest class
+    logit, is not the label, and the score is not rejected at `threshold`, that is s <= threshold.
+
+    The first goal is min(max_{j != y} z_j - z_y, (t(threshold) - t(s)) / scale) with t the
+    function of the score that is climbed. The K - 1 that follow put the margin of one wrong class
+    over all others in place of the first term: class y + 1, y + 2, ... modulo K. Where one of them
+    is above 0 the attack has succeeded; exactly at 0, and within rounding of it, it may not have.
+
+    `scale` is how much of t(s) weighs as much as one logit of margin; 1 is right for scores made of
+    logits. For distances take their spread over clean images, or one term hides the other.
+    """
+    climbed = surrogate(classifier, score)
+    limit = climbed.at(threshold)
+    classes = classifier.classes
+
+    def goal_of_margin(margin: Callable[[Tensor, Tensor], Tensor]) -> Goal:
+        def goal(images: Tensor, rows: Tensor) -> Tensor:
+            features, outputs = classifier.all_outputs(images)
+            acceptance = (limit - climbed.of(features, outputs)) / scale
+            return torch.minimum(margin(outputs[:, :classes], labels[rows]), acceptance)
+
+        return goal
+
+    def toward(shift: int) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda logits, truth: -_margin(logits, (truth + shift) % classes)
+
+    return (goal_of_margin(_margin), *(goal_of_margin(toward(j)) for j in range(1, classes)))
+
+
+def goal_of(scored: Callable[[Tensor], Tensor], *, sign: Literal[1, -1]) -> Goal:
+    """Return the goal of raising (1) or lowering (-1) any differentiable score of images.
+
+    `scored` maps images `(n, 3, H, W)` in [0, 1] to `(n,)`: a detector that is in no graph, such as
+    ODIN or Mahalanobis with its input pre-processing.
+    """
+
+    def goal(images: Tensor, _: Tensor) -> Tensor:
+        return sign * scored(images)
+
+    return goal
+
+
+def _of_pixels(classifier: ScoredClassifier, of: OfOutputs, *, sign: Literal[1, -1]) -> Goal:
+    return goal_of(lambda images: of(*classifier.all_outputs(images)), sign=sign)
+
+
+def _margin(logits: Tensor, classes: Tensor) -> Tensor:
+    """By how much the best other class is above the given one: logits `(n, K)` to `(n,)`."""
+    own = classes[:, None]
+    others = logits.scatter(1, own, -torch.inf)
+    return others.amax(dim=1) - logits.gather(1, own).squeeze(1)

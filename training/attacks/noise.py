@@ -1,0 +1,34 @@
+"""The best of several random noises: what anybody finds who does not attack at all.
+
+A white-box attack that is not far stronger than this one does not work.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from training.attacks.best import Best
+from training.attacks.gradient import Goal
+from training.attacks.starts import uniform
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Noise:
+    """The best of `draws` uniform draws from the ball and the clean image.
+
+    `epsilon` is in [0, 1] pixel units.
+    """
+
+    epsilon: float
+    draws: int
+
+    @torch.no_grad()
+    def __call__(self, goal: Goal, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return, of all draws, the images `(n, 3, H, W)` with the highest goal."""
+        best = Best.of_clean(goal, images)
+        rows = best.open(None)
+        for _ in range(self.draws):
+            drawn = uniform(images, self.epsilon, generator)
+            best.offer(rows, drawn, goal(drawn, rows))
+        return best.images
