@@ -1,4 +1,4 @@
-"""Vectorised augmentation of uint8 batches: shift and mirror for all, blur for outliers."""
+"""Vectorised augmentation of uint8 batches: shift and mirror for all, more for outliers."""
 
 import torch
 from torch import Tensor
@@ -6,8 +6,10 @@ from torch import Tensor
 from training.data import to_pixels
 
 
-def shift_and_mirror(images: Tensor, generator: torch.Generator, *, margin: int = 4) -> Tensor:
-    """Shift every image by up to `margin` pixels each way and mirror half of them.
+def shift_and_mirror(
+    images: Tensor, generator: torch.Generator, *, margin: int = 4, mirror: bool = True
+) -> Tensor:
+    """Shift every image by up to `margin` pixels each way and, with `mirror`, mirror half of them.
 
     Takes and returns uint8 `(n, H, W, 3)`. What a shift uncovers is filled by reflection: a black
     border would be a mark that only training images carry.
@@ -15,7 +17,7 @@ def shift_and_mirror(images: Tensor, generator: torch.Generator, *, margin: int 
     n, height, width, _ = images.shape
     rows = torch.arange(height) + _offsets(n, margin, generator)
     columns = torch.arange(width) + _offsets(n, margin, generator)
-    mirrored = torch.rand(n, 1, generator=generator) < 0.5
+    mirrored = (torch.rand(n, 1, generator=generator) < 0.5) & mirror
     columns = torch.where(mirrored, columns.flip(1), columns)
     at = torch.arange(n)[:, None, None]
     return images[at, _reflect(rows, height)[:, :, None], _reflect(columns, width)[:, None, :]]
@@ -38,14 +40,36 @@ def blur(pixels: Tensor) -> Tensor:
     return (rows[:, :, :, :-2] + 2 * rows[:, :, :, 1:-1] + rows[:, :, :, 2:]) / 4
 
 
-def augment_inliers(images: Tensor, generator: torch.Generator) -> Tensor:
+def vary(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    """Change colours and frame of float `(n, 3, H, W)` so that what is left is the content.
+
+    Each image is, with one chance in two each and independently, turned to grey, inverted, given
+    another brightness and contrast, and put in a frame of one level. A network that has seen
+    outliers in the colours of photographs alone takes any other picture for an inlier.
+    """
+    n = len(pixels)
+
+    def chosen() -> Tensor:
+        return torch.rand(n, 1, 1, 1, generator=generator) < 0.5
+
+    def drawn(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(n, 1, 1, 1, generator=generator)
+
+    pixels = torch.where(chosen(), pixels.mean(dim=1, keepdim=True), pixels)
+    pixels = torch.where(chosen(), 1 - pixels, pixels)
+    contrasted = (drawn(0.3, 2.0) * (pixels - 0.5) + 0.5 + drawn(-0.3, 0.3)).clamp(0, 1)
+    pixels = torch.where(chosen(), contrasted, pixels)
+    height, width = pixels.shape[2:]
+    share = drawn(0.0, 0.25)
+    rows = torch.linspace(0, 1, height).view(1, 1, height, 1)
+    columns = torch.linspace(0, 1, width).view(1, 1, 1, width)
+    framed = torch.minimum(torch.minimum(rows, 1 - rows), torch.minimum(columns, 1 - columns))
+    return torch.where(chosen() & (framed < share), drawn(0, 1).round(), pixels)
+
+
+def augment_inliers(images: Tensor, generator: torch.Generator, *, mirror: bool = True) -> Tensor:
     """Turn a uint8 batch `(n, H, W, 3)` into float32 training pixels `(n, 3, H, W)`."""
-    return to_pixels(shift_and_mirror(images, generator))
-
-
-def augment_outliers(images: Tensor, generator: torch.Generator, *, largest_blur: float) -> Tensor:
-    """The same for outliers, whose sharpness is varied as well."""
-    return random_blur(augment_inliers(images, generator), generator, largest=largest_blur)
+    return to_pixels(shift_and_mirror(images, generator, mirror=mirror))
 
 
 def _offsets(n: int, margin: int, generator: torch.Generator) -> Tensor:

@@ -1,6 +1,6 @@
 import torch
 
-from training.augment import blur, random_blur, shift_and_mirror
+from training.augment import blur, random_blur, shift_and_mirror, vary
 
 
 def _generator() -> torch.Generator:
@@ -48,3 +48,27 @@ def test_blur_keeps_a_flat_image_and_is_drawn_for_each_image() -> None:
     assert peak.min() >= 1 - 0.75 * 0.8
     assert peak.max() <= 1
     assert len(peak.unique()) == 50
+
+
+def test_without_mirroring_nothing_is_mirrored() -> None:
+    images = torch.randint(0, 256, (50, 5, 7, 3), dtype=torch.uint8, generator=_generator())
+    assert torch.equal(shift_and_mirror(images, _generator(), margin=0, mirror=False), images)
+
+
+def test_varied_images_are_pixels_and_grey_half_of_the_time() -> None:
+    pixels = torch.rand(400, 3, 16, 16, generator=_generator())
+    varied = vary(pixels, _generator())
+    assert varied.shape == pixels.shape
+    assert varied.min() >= 0
+    assert varied.max() <= 1
+    grey = (varied == varied[:, :1]).all(dim=(1, 2, 3)).float().mean()
+    assert 0.4 < grey < 0.6
+
+
+def test_a_frame_is_of_one_level_and_leaves_the_middle() -> None:
+    varied = vary(torch.full((200, 3, 16, 16), 0.5), _generator())
+    framed = varied[varied[:, 0, 0, 0] != varied[:, 0, 8, 8]]
+    assert len(framed) > 50
+    edge = torch.cat([framed[:, :, 0].flatten(1), framed[:, :, -1].flatten(1)], dim=1)
+    assert ((edge == 0) | (edge == 1)).all()
+    assert (edge == edge[:, :1]).all()

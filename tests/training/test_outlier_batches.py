@@ -1,0 +1,56 @@
+import torch
+
+from training.data import ImageSet
+from training.outlier_batches import outlier_batches
+from training.recipe import Outliers
+
+
+def _set(level: int, n: int) -> ImageSet:
+    return ImageSet(
+        name="flat",
+        images=torch.full((n, 8, 8, 3), level, dtype=torch.uint8),
+        labels=torch.zeros(n, dtype=torch.int64),
+        classes=(),
+    )
+
+
+def _first(settings: Outliers, pool: ImageSet | None, *, size: int = 8) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return next(outlier_batches(settings, pool, _set(0, 30), size=size, generator=generator))
+
+
+def test_without_synthetic_ones_a_batch_is_of_the_pool() -> None:
+    batch = _first(Outliers.model_validate({"folder": "x"}), _set(51, 20))
+    torch.testing.assert_close(batch, torch.full((8, 3, 8, 8), 0.2))
+
+
+def test_the_share_of_synthetic_ones_comes_after_the_real_ones() -> None:
+    batch = _first(Outliers.model_validate({"folder": "x", "synthetic": 0.25}), _set(51, 20))
+    assert batch.shape == (8, 3, 8, 8)
+    real = (batch - 0.2).abs().amax(dim=(1, 2, 3)) < 1e-6
+    assert real.tolist() == [True] * 6 + [False] * 2
+
+
+def test_synthetic_ones_alone_need_no_pool() -> None:
+    assert _first(Outliers.model_validate({"synthetic": 1.0}), None).shape == (8, 3, 8, 8)
+
+
+def test_the_pool_comes_round_in_a_new_order_and_whole() -> None:
+    pool = _set(0, 6)
+    pool.images[:] = torch.arange(6).view(6, 1, 1, 1).to(torch.uint8) * 10
+    generator = torch.Generator().manual_seed(0)
+    batches = outlier_batches(
+        Outliers.model_validate({"folder": "x"}), pool, _set(0, 5), size=4, generator=generator
+    )
+    rounds = [torch.cat([next(batches), next(batches)])[:, 0, 0, 0] for _ in range(2)]
+    for seen in rounds:
+        torch.testing.assert_close(seen.sort().values, torch.arange(6) * 10 / 255)
+    assert not torch.equal(*rounds)
+
+
+def test_varied_ones_are_the_share_asked_for() -> None:
+    pool = _set(51, 400)
+    batch = _first(Outliers.model_validate({"folder": "x", "vary": 0.5}), pool, size=400)
+    kept = ((batch - 0.2).abs().amax(dim=(1, 2, 3)) < 1e-6).float().mean().item()
+    # Half are chosen; of these, grey as they are, one in eight meets no change of the other three.
+    assert abs(kept - (0.5 + 0.5 / 8)) < 0.08
