@@ -13,17 +13,25 @@ from torch import Tensor
 from models.errors import ImageError, RecipeError
 from models.manifest import InputSpec
 from models.preprocessing import prepare
+from training.chosen_classes import kept_classes
+from training.labels import check_labels, label_numbers
 from training.recipe import Inliers, Source
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageSet:
-    """Images `(n, H, W, 3)` uint8 RGB; labels `(n,)` int64, all zero where the data has none."""
+    """Images `(n, H, W, 3)` uint8 RGB; labels `(n,)` int64, all zero where the data has no column.
+
+    A label is -1 where the row has none: `check_labels` where labels are used.
+
+    `groups` `(n,)` int64, where the source has them: images of one number are near-duplicates.
+    """
 
     name: str
     images: Tensor
     labels: Tensor
     classes: tuple[str, ...]
+    groups: Tensor | None = None
 
     def __len__(self) -> int:
         return self.images.shape[0]
@@ -35,6 +43,7 @@ class ImageSet:
             images=self.images[index],
             labels=self.labels[index],
             classes=self.classes,
+            groups=None if self.groups is None else self.groups[index],
         )
 
 
@@ -50,7 +59,8 @@ class Split:
 def load(source: Source, spec: InputSpec) -> ImageSet:
     """Read a source, every image brought to `spec` by the rule that serving uses.
 
-    A Parquet file keeps its order. Folders and hub data sets, which as a rule are sorted by class,
+    Classes that the source leaves out are dropped first, then what exceeds its `images`. A Parquet
+    file keeps its order. Folders and hub data sets, which as a rule are sorted by class,
     come in one fixed random order, so that the first images of any source are a fair sample.
 
     Raises:
@@ -58,6 +68,11 @@ def load(source: Source, spec: InputSpec) -> ImageSet:
             image column.
     """
     table = _open(source)
+    label = _column(table, datasets.ClassLabel)
+    classes = tuple(table.features[label].names) if label else ()
+    kept = kept_classes(source, classes)
+    if len(kept) < len(classes):
+        table = table.select(np.flatnonzero(np.isin(label_numbers(table[label]), kept)))
     if source.images is not None:
         table = table.select(range(min(source.images, len(table))))
     if len(table) == 0:
@@ -65,28 +80,38 @@ def load(source: Source, spec: InputSpec) -> ImageSet:
     image = _column(table, datasets.Image)
     if image is None:
         raise RecipeError(f"{source.name}: wanted an image column; came {table.column_names}")
-    label = _column(table, datasets.ClassLabel)
     images = np.stack(list(_prepared(table.select_columns([image]), source.name, spec)))
-    labels = np.asarray(table[label]) if label else np.zeros(len(table), np.int64)
-    classes = tuple(table.features[label].names) if label else ()
+    labels = label_numbers(table[label]) if label else np.zeros(len(table), np.int64)
+    places = np.searchsorted(kept, labels) if len(kept) < len(classes) else labels
     return ImageSet(
         name=source.name,
         images=torch.from_numpy(images),
-        labels=torch.from_numpy(labels.astype(np.int64)),
-        classes=classes,
+        labels=torch.from_numpy(places.astype(np.int64)),
+        classes=tuple(classes[index] for index in kept),
+        groups=_groups(table, source, labels),
     )
 
 
 def split(inliers: ImageSet, held_out: Inliers, *, seed: int) -> Split:
     """Divide the inliers at random; the same seed gives the same parts in fit, evaluate, export.
 
+    Near-duplicates, where the set tells them, are kept together: a part may then be larger than
+    asked for, by less than one group.
+
     Raises:
-        RecipeError: fewer than two classes, or too few images for the held-out parts.
+        RecipeError: fewer than two classes, a label of none of them, or too few images for the
+            held-out parts.
     """
     if len(inliers.classes) < 2:
         raise RecipeError(
             f"inliers: wanted at least 2 classes, as a label column or one sub-folder each;"
             f" came {list(inliers.classes)} from {inliers.name}"
+        )
+    check_labels(inliers.labels.numpy(), inliers.classes, name=inliers.name)
+    if len(inliers.labels.unique()) < 2:
+        raise RecipeError(
+            f"inliers: all {len(inliers):,} images of {inliers.name} are of the class"
+            f" {inliers.classes[int(inliers.labels[0])]!r}; wanted images of at least 2 classes"
         )
     first, second = held_out.validation, held_out.validation + held_out.calibration
     if len(inliers) < 2 * second:
@@ -94,7 +119,14 @@ def split(inliers: ImageSet, held_out: Inliers, *, seed: int) -> Split:
             f"inliers: validation + calibration hold out {second} images, at most half of the"
             f" {len(inliers)} in {inliers.name} were wanted"
         )
-    order = torch.randperm(len(inliers), generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    if inliers.groups is None:
+        order = torch.randperm(len(inliers), generator=generator)
+    else:
+        turn = torch.randperm(int(inliers.groups.max()) + 1, generator=generator)
+        rank = turn[inliers.groups]
+        order = rank.argsort(stable=True)
+        first, second = (_end_of_group(rank[order], cut) for cut in (first, second))
     return Split(
         validation=inliers.subset(order[:first]),
         calibration=inliers.subset(order[first:second]),
@@ -105,6 +137,23 @@ def split(inliers: ImageSet, held_out: Inliers, *, seed: int) -> Split:
 def to_pixels(images: Tensor) -> Tensor:
     """Bring uint8 `(n, H, W, 3)` to float32 `(n, 3, H, W)` in [0, 1], as the graph does."""
     return images.permute(0, 3, 1, 2).float() / 255
+
+
+def _end_of_group(sorted_groups: Tensor, cut: int) -> int:
+    """Return the first place at or after `cut` that does not divide a group."""
+    return int(torch.searchsorted(sorted_groups, sorted_groups[cut - 1], right=True))
+
+
+def _groups(table: Any, source: Source, labels: NDArray[np.int64]) -> Tensor | None:  # noqa: ANN401
+    if source.group is None:
+        return None
+    if source.group not in table.column_names:
+        raise RecipeError(
+            f"{source.name}: group: came {source.group!r}, wanted one of {table.column_names}"
+        )
+    pairs = [f"{label} {value}" for label, value in zip(labels, table[source.group], strict=True)]
+    _, numbers = np.unique(pairs, return_inverse=True)
+    return torch.from_numpy(numbers.astype(np.int64))
 
 
 def _open(source: Source) -> Any:  # noqa: ANN401  (datasets ships no types)

@@ -4,15 +4,27 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from models.errors import RecipeError
 from models.manifest import InputSpec
-from models.networks import NETWORKS
-from models.scores import SCORES
+from models.networks.build import check_name
+from models.scores.build import check_score
+from models.scores.options import ScoreOptions
+from training.method_tables import Energy, Mining, Trades
+from training.methods import METHODS
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+ClassKey = str | int
+"""A class by its name, or by its index among the data's classes."""
+
 SetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+
+UNKNOWN_CLASSES = "unknown_classes"
+"""The row of the classes that the inliers leave out."""
+
+
+AttackKind = Literal["pgd", "fgsm", "n-fgsm"]
 
 
 class _Frozen(BaseModel):
@@ -22,7 +34,10 @@ class _Frozen(BaseModel):
 class Source(_Frozen):
     """Where images come from: exactly one of a hub name, an image folder or a Parquet file.
 
-    `images` caps how many are read; `split` is the hub's or folder's split name.
+    `images` caps how many are read; `split` is the hub's or folder's split name. `group` names a
+    column, such as a film's number: images that share its value and their label are near-duplicates
+    of one another. `leave_out` drops classes, by name or by index, and `only` drops all others; the
+    labels that stay are counted from 0 again.
     """
 
     hub: str | None = None
@@ -30,13 +45,31 @@ class Source(_Frozen):
     parquet: Path | None = None
     split: str = "train"
     images: int | None = Field(default=None, ge=1)
+    group: str | None = None
+    leave_out: tuple[ClassKey, ...] = ()
+    only: tuple[ClassKey, ...] = ()
 
     @model_validator(mode="after")
-    def _exactly_one_place(self) -> Self:
-        given = [key for key in ("hub", "folder", "parquet") if getattr(self, key) is not None]
-        if len(given) != 1:
-            raise ValueError(f"give exactly one of hub, folder, parquet; came: {given or 'none'}")
+    def _one_choice_of_classes(self) -> Self:
+        if self.leave_out and self.only:
+            raise ValueError("give leave_out or only, not both: each says which classes stay")
         return self
+
+    @model_validator(mode="after")
+    def _places_as_wanted(self) -> Self:
+        given = self._places()
+        if len(given) != self._wanted_places():
+            raise ValueError(
+                f"give exactly {self._wanted_places()} of hub, folder, parquet;"
+                f" came: {given or 'none'}"
+            )
+        return self
+
+    def _wanted_places(self) -> int:
+        return 1
+
+    def _places(self) -> list[str]:
+        return [key for key in ("hub", "folder", "parquet") if getattr(self, key) is not None]
 
     @property
     def name(self) -> str:
@@ -51,61 +84,103 @@ class Inliers(Source):
     """The in-distribution images; the first two figures are held out of training.
 
     `validation` images are watched during training; `calibration` images are touched only by
-    `evaluate` and `export`, which set the rejection threshold on them.
+    `evaluate` and `export`, which set the rejection threshold on them. `mirror` says whether a
+    mirror image shows the same class, which it does not for signs and letters. Images of one
+    `group` are kept in one part. Classes that are left out are reported as unknown ones, see
+    `training.evaluation_sources`.
     """
 
     validation: int = Field(ge=1)
     calibration: int = Field(ge=20)
+    mirror: bool = True
 
 
 class Outliers(Source):
     """The auxiliary out-of-distribution images, seen in training only.
 
-    `blur` is the largest weight, drawn per image, with which an outlier is mixed with its blurred
-    self, so that sharpness alone does not tell outliers from inliers.
+    `synthetic` is the share of every batch that is made on the fly (`training.synthetic`); at 1 no
+    place of images is wanted. `vary` is the share of the others whose colours and frame are changed
+    strongly. `blur` is the largest weight, drawn per image, with which an outlier is mixed with its
+    blurred self, so that sharpness alone does not tell outliers from inliers.
     """
 
+    synthetic: float = Field(default=0.0, ge=0, le=1)
+    vary: float = Field(default=0.0, ge=0, le=1)
     blur: float = Field(default=0.0, ge=0, le=1)
     weight: float = Field(default=0.5, gt=0)
     per_inlier: float = Field(default=1.0, gt=0, le=4)
 
+    def _wanted_places(self) -> int:
+        return 0 if self.synthetic == 1 else 1
+
+    @property
+    def name(self) -> str:
+        """The data set's name for cards and tables."""
+        if self.synthetic == 1:
+            return "synthetic"
+        return super().name + (f" and {self.synthetic:.0%} synthetic" if self.synthetic else "")
+
 
 class Network(_Frozen):
-    """The architecture, by its name in `models.networks`, and its first stage's width."""
+    """The architecture, by its name in `models.networks` or as `package.module:factory`.
+
+    `width` is its first stage's, for an architecture that does not fix it. With `mirror` the
+    trained network looks at every image and at its mirror image; training is the same.
+    """
 
     name: str
-    width: int = Field(ge=4, le=1024)
+    width: int | None = Field(default=None, ge=4, le=1024)
+    mirror: bool = False
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        if self.name not in NETWORKS:
-            raise ValueError(f"name: came {self.name!r}, wanted one of {sorted(NETWORKS)}")
+        try:
+            check_name(self.name, width=self.width)
+        except RecipeError as error:  # pydantic gathers ValueErrors alone
+            raise ValueError(str(error)) from error
         return self
+
+    def __str__(self) -> str:
+        width = f", width {self.width}" if self.width is not None else ""
+        return f"{self.name}{width}{', mean over the mirror image' if self.mirror else ''}"
 
 
 class Attack(_Frozen):
     """The attack of the inner maximisation: L-infinity in [0, 1] pixel space.
 
-    `epsilon_255` is in 255ths of the pixel range; `step_size` in epsilons.
+    `epsilon_255` is in 255ths of the pixel range; `step_size` in epsilons; `fgsm` and `n-fgsm` take
+    one step. Over the first `ramp` share of the run epsilon grows linearly from 0.
     """
 
+    kind: AttackKind = "pgd"
     epsilon_255: float = Field(gt=0, le=64)
     steps: int = Field(default=1, ge=1, le=100)
     step_size: float = Field(default=1.25, gt=0, le=4)
+    ramp: float = Field(default=0.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _one_step_where_one_is_the_method(self) -> Self:
+        if self.kind != "pgd" and self.steps != 1:
+            raise ValueError(f"steps: {self.kind!r} takes 1 step; came {self.steps}")
+        return self
 
 
 class Schedule(_Frozen):
-    """SGD-Nesterov: linear warm-up over the `warm_up` share of the steps, cosine anneal to zero.
+    """SGD-Nesterov: linear warm-up over the `warm_up` share of the steps, then a cosine anneal.
 
-    `average_decay` is that of the weights' moving average, which is what is kept in the end.
+    `average_decay` is that of the weights' moving average, which is what is kept in the end; at 0
+    it is the weights themselves. With `decay_all` biases and batch-norm decay too.
     """
 
     epochs: int = Field(ge=1)
     batch_size: int = Field(default=128, ge=2)
     peak_rate: float = Field(default=0.2, gt=0)
+    final_rate: float = Field(default=0.0, ge=0)
     warm_up: float = Field(default=0.2, ge=0, lt=1)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=5e-4, ge=0)
+    decay_all: bool = False
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     average_decay: float = Field(default=0.998, ge=0, lt=1)
     precision: Literal["bfloat16", "float32"] = "bfloat16"
 
@@ -122,30 +197,88 @@ class Recipe(_Frozen):
 
     name: Name
     version: str = "1"
-    method: Literal["standard", "aloe"]
+    method: str
     seed: int = Field(ge=0, lt=2**31)
     default_score: str = "energy"
+    scores: tuple[str, ...] = ("msp", "max_logit", "energy")
+    score_options: ScoreOptions = ScoreOptions()
     network: Network
     input: InputSpec
     inliers: Inliers
     outliers: Outliers | None = None
     attack: Attack | None = None
+    energy: Energy | None = None
+    mining: Mining | None = None
+    trades: Trades | None = None
     schedule: Schedule
     evaluation: Evaluation
 
+    @property
+    def reject_classes(self) -> int:
+        """How many outputs the network has besides one for every class: 1 with a reject class."""
+        return 1 if METHODS[self.method].reject_class else 0
+
+    @property
+    def outliers_per_batch(self) -> int:
+        """How many outliers a batch brings: for a method that mines them, the whole pool."""
+        if self.outliers is None:
+            return 0
+        learnt = round(self.schedule.batch_size * self.outliers.per_inlier)
+        mined = METHODS[self.method].parameters == "mining"
+        return learnt * ((self.mining or Mining()).pool if mined else 1)
+
+    @field_validator("outliers", mode="before")
+    @classmethod
+    def _made_on_the_fly(cls, value: object) -> object:
+        """`outliers = "synthetic"` is short for a table that asks for nothing else."""
+        return {"synthetic": 1.0} if value == "synthetic" else value
+
     @model_validator(mode="after")
     def _parts_fit_the_method(self) -> Self:
-        hardened = self.method == "aloe"
-        for key in ("outliers", "attack"):
-            if hardened and getattr(self, key) is None:
-                raise ValueError(f"{key}: method 'aloe' needs a [{key}] table; none came")
-            if not hardened and getattr(self, key) is not None:
+        if self.method not in METHODS:
+            raise ValueError(f"method: came {self.method!r}, wanted one of {sorted(METHODS)}")
+        method = METHODS[self.method]
+        for key, wanted in (("outliers", method.outliers), ("attack", method.attack)):
+            came = getattr(self, key) is not None
+            if wanted and not came:
+                raise ValueError(f"{key}: method {self.method!r} needs a [{key}] table; none came")
+            if came and not wanted:
                 raise ValueError(f"{key}: method {self.method!r} takes no [{key}] table; one came")
-        if self.default_score not in SCORES:
+        for key in ("energy", "mining", "trades"):
+            if getattr(self, key) is not None and method.parameters != key:
+                raise ValueError(f"{key}: method {self.method!r} takes no [{key}] table; one came")
+        return self
+
+    @model_validator(mode="after")
+    def _the_inliers_choose_the_classes(self) -> Self:
+        test, others = self.evaluation.test, self.evaluation.outliers
+        if not (self.inliers.leave_out or self.inliers.only):
+            return self
+        if test.leave_out or test.only:
+            raise ValueError("evaluation.test: takes the inliers' choice of classes; another came")
+        if UNKNOWN_CLASSES in others:
             raise ValueError(
-                f"default_score: came {self.default_score!r}, wanted one of {sorted(SCORES)}"
+                f"evaluation.outliers: {UNKNOWN_CLASSES!r} is the row of the classes that the"
+                " inliers leave out; give your set another name"
             )
         return self
+
+    @model_validator(mode="after")
+    def _scores_are_there(self) -> Self:
+        if len(set(self.scores)) < len(self.scores):
+            raise ValueError(f"scores: came {list(self.scores)}, wanted each once")
+        for name in self.score_names:
+            key = "scores" if name in self.scores else "default_score"
+            try:
+                check_score(name, reject_class=self.reject_classes > 0)
+            except RecipeError as error:  # pydantic gathers ValueErrors alone
+                raise ValueError(f"{key}: {error}") from error
+        return self
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """The scores that the bundle carries: `scores`, and the one that decides."""
+        return tuple(dict.fromkeys((*self.scores, self.default_score)))
 
 
 def parse_recipe(text: str, *, origin: str) -> Recipe:

@@ -46,6 +46,52 @@ def test_parquet_gives_its_images_in_its_own_order(tmp_path: Path) -> None:
         assert _bytes(images.images[index]) == np.asarray(table[index]["image"]).tobytes()
 
 
+def test_a_class_that_is_left_out_is_gone_and_the_others_are_counted_anew() -> None:
+    whole = load(Source(folder=CIFAR10), SPEC)
+    left = load(Source(folder=CIFAR10, leave_out=("airplane", 2, "truck")), SPEC)
+    assert left.classes == ("automobile", "cat", "deer", "dog", "frog", "horse", "ship")
+    assert torch.bincount(left.labels).tolist() == [20] * 7
+    kept: dict[str, set[bytes]] = {name: set() for name in left.classes}
+    for image, label in _rows(whole):
+        if whole.classes[label] in kept:
+            kept[whole.classes[label]].add(_bytes(image))
+    for image, label in _rows(left):
+        assert _bytes(image) in kept[left.classes[label]]
+
+
+def test_only_some_classes_are_what_leaving_out_the_others_is_and_are_capped_last() -> None:
+    only = load(Source(folder=CIFAR10, only=("truck", 0), images=30), SPEC)
+    assert only.classes == ("airplane", "truck")
+    assert len(only) == 30
+    rest = tuple(range(1, 9))
+    assert torch.equal(
+        only.images, load(Source(folder=CIFAR10, leave_out=rest, images=30), SPEC).images
+    )
+
+
+@pytest.mark.parametrize("key", ["plane", 10, -1])
+def test_a_class_that_the_data_do_not_have_is_refused(key: str | int) -> None:
+    with pytest.raises(RecipeError, match=r"cifar10: leave_out: came .* wanted names or indices"):
+        load(Source(folder=CIFAR10, leave_out=(key,)), SPEC)
+
+
+def test_groups_are_counted_among_the_images_that_stay(tmp_path: Path) -> None:
+    path = tmp_path / "film.parquet"
+    features = datasets.Features(
+        image=datasets.Image(),
+        label=datasets.ClassLabel(names=["a", "b", "c"]),
+        track=datasets.Value("int64"),
+    )
+    rows = {"image": [Image.new("RGB", (4, 4))] * 6, "label": [0, 1, 1, 2, 2, 2]}
+    table = datasets.Dataset.from_dict({**rows, "track": [7, 7, 8, 7, 7, 8]}, features=features)
+    table.to_parquet(path)
+    images = load(Source(parquet=path, group="track", leave_out=("b",)), SPEC)
+    assert images.classes == ("a", "c")
+    assert images.labels.tolist() == [0, 1, 1, 1]
+    assert images.groups is not None
+    assert images.groups.tolist() == [0, 1, 1, 2]
+
+
 def _rows(images: ImageSet) -> list[Row]:
     return list(zip(images.images, images.labels.tolist(), strict=True))
 
@@ -110,3 +156,111 @@ def test_pixels_are_channels_first_in_zero_to_one() -> None:
     images = torch.tensor([[[[0, 51, 255]]]], dtype=torch.uint8)
     expected = torch.tensor([0.0, 0.2, 1.0]).view(1, 3, 1, 1)
     torch.testing.assert_close(to_pixels(images), expected)
+
+
+def test_images_of_one_group_stay_in_one_part() -> None:
+    groups = torch.arange(400) // 7  # 57 groups of seven, and one image
+    images = ImageSet(
+        name="film",
+        images=torch.arange(400).view(400, 1, 1, 1).expand(400, 1, 1, 3).to(torch.uint8),
+        labels=groups % 2,
+        classes=("a", "b"),
+        groups=groups,
+    )
+    held_out = Inliers(folder=Path("x"), validation=20, calibration=100, group="film")
+    parts = split(images, held_out, seed=5)
+    kinds = [parts.validation, parts.calibration, parts.training]
+    seen = [set(part.groups.tolist()) for part in kinds if part.groups is not None]
+    assert len(seen) == 3
+    assert not seen[0] & seen[1]
+    assert not (seen[0] | seen[1]) & seen[2]
+    assert sum(len(part) for part in kinds) == 400
+    assert 20 <= len(parts.validation) < 27
+    assert 100 <= len(parts.calibration) < 114
+
+
+def test_a_group_is_a_value_of_its_column_within_a_label(tmp_path: Path) -> None:
+    path = tmp_path / "film.parquet"
+    picture = Image.new("RGB", (4, 4))
+    features = datasets.Features(
+        image=datasets.Image(),
+        label=datasets.ClassLabel(names=["a", "b"]),
+        film=datasets.Value("int64"),
+    )
+    rows = {"image": [picture] * 4, "label": [0, 0, 1, 1], "film": [1, 1, 1, 2]}
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(str(path))
+    loaded = load(Source(parquet=path, group="film"), InputSpec(height=4, width=4))
+    assert loaded.groups is not None
+    assert loaded.groups.tolist() == [0, 0, 1, 2]
+    with pytest.raises(RecipeError, match="group: came 'reel', wanted one of"):
+        load(Source(parquet=path, group="reel"), InputSpec(height=4, width=4))
+
+
+def _parquet(path: Path, labels: list[int | None], size: tuple[int, int] = (20, 20)) -> Source:
+    pictures = [
+        Image.new("RGB", (size[0] + 8 * index, size[1]), (index, 0, 0))
+        for index in range(len(labels))
+    ]
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])}
+    )
+    rows = {"image": pictures, "label": labels}
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(path)
+    return Source(parquet=path)
+
+
+def test_images_of_mixed_sizes_in_one_table_are_brought_to_one(tmp_path: Path) -> None:
+    images = load(_parquet(tmp_path / "mixed.parquet", [0, 1, 0]), SPEC)
+    assert images.images.shape == (3, 32, 32, 3)
+    assert images.images[:, 5, 5, 0].tolist() == [0, 1, 2]
+    assert images.labels.tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([0, 1, None, 0], "1 of 4 have another or none. The first is image number 2, label none"),
+        ([0, -1, -1, 1], "2 of 4 have another or none. The first is image number 1, label none"),
+    ],
+    ids=["none", "minus one"],
+)
+def test_inliers_without_a_label_are_refused_and_outliers_are_not(
+    tmp_path: Path, labels: list[int | None], said: str
+) -> None:
+    source = _parquet(tmp_path / "odd.parquet", labels)
+    images = load(source, SPEC)
+    assert len(images) == 4
+    held_out = Inliers(parquet=source.parquet, validation=1, calibration=20)
+    with pytest.raises(RecipeError, match="odd: wanted a label from 0 to 1") as caught:
+        split(images, held_out, seed=0)
+    assert said in str(caught.value)
+
+
+def test_labels_above_the_classes_are_refused() -> None:
+    images = ImageSet(
+        name="odd",
+        images=torch.zeros(4, 1, 1, 3, dtype=torch.uint8),
+        labels=torch.tensor([0, 1, 2, 7]),
+        classes=("cat", "dog"),
+    )
+    held_out = Inliers(folder=CIFAR10, validation=1, calibration=20)
+    with pytest.raises(RecipeError, match=r"2 of 4 have .* The first is image number 2, label 2"):
+        split(images, held_out, seed=0)
+
+
+def test_inliers_that_are_all_of_one_class_are_refused(tmp_path: Path) -> None:
+    source = _parquet(tmp_path / "dogs.parquet", [1, 1, 1, 1])
+    held_out = Inliers(parquet=source.parquet, validation=1, calibration=20)
+    with pytest.raises(RecipeError, match="all 4 images of dogs are of the class 'dog'"):
+        split(load(source, SPEC), held_out, seed=0)
+
+
+def test_an_empty_table_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"^empty: (no images in it|cannot be read)"):
+        load(_parquet(tmp_path / "empty.parquet", []), SPEC)
+
+
+def test_an_empty_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "nothing" / "cat").mkdir(parents=True)
+    with pytest.raises(RecipeError, match=r"^nothing: (no images in it|cannot be read)"):
+        load(Source(folder=tmp_path / "nothing"), SPEC)

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import RecipeError
+from training.evaluation_sources import evaluation_sources
 from training.recipe import parse_recipe, read_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
@@ -29,11 +30,31 @@ def test_what_a_recipe_says_is_what_it_means(recipe_text: str) -> None:
         ("epochs = 2", "epochs = 0", ["schedule.epochs", "greater than or equal to 1", "came 0"]),
         ("epochs = 2", "", ["schedule.epochs", "Field required"]),
         ("epochs = 2", "epochs = 2\nlr = 1", ["schedule.lr", "Extra inputs are not permitted"]),
-        ('method = "aloe"', 'method = "oe"', ["method", "'standard' or 'aloe'", "came 'oe'"]),
+        ('method = "aloe"', 'method = "mixup"', ["method: came 'mixup'", "'aloe', 'aloe-abstain'"]),
+        ('method = "aloe"', 'method = "oe"', ["attack", "'oe' takes no [attack] table"]),
+        (
+            "epsilon_255 = 2",
+            'epsilon_255 = 2\nkind = "fgsm"\nsteps = 2',
+            ["attack", "'fgsm' takes 1"],
+        ),
+        ("[attack]", "[trades]\nbeta = 3\n[attack]", ["trades", "'aloe' takes no [trades] table"]),
+        ("[attack]", "[mining]\nquantile = 0.8\n[attack]", ["mining", "wanted at most 0.75"]),
+        ("[attack]", "[energy]\ninlier_margin = 0\n[attack]", ["energy", "less than", "-5"]),
+        (
+            "epsilon_255 = 2",
+            "epsilon_255 = 2\nramp = 1.5",
+            ["attack.ramp", "equal to 1", "came 1.5"],
+        ),
         ('"resnet8"', '"vgg"', ["network", "came 'vgg'", "resnet14"]),
+        ("width = 4", "", ["network", "'resnet8' wants one, such as 32"]),
+        ('"resnet8"', '"wrn-40-2"', ["network", "'wrn-40-2' fixes its own", "came 4"]),
         ("epsilon_255 = 2", "epsilon_255 = 0.0", ["attack.epsilon_255", "greater than 0"]),
         ('"msp"', '"odin"', ["default_score", "came 'odin'", "energy"]),
-        ("[outliers]\nfolder", "[outliers]\nhub = 'x'\nfolder", ["outliers", "exactly one of"]),
+        ('"msp"', '"abstain"', ["default_score", "trained with a reject class"]),
+        ("seed = 3", 'seed = 3\nscores = ["gen", "odin"]', ["scores", "came 'odin'", "'gen'"]),
+        ("seed = 3", 'seed = 3\nscores = ["gen", "gen"]', ["scores", "wanted each once"]),
+        ("seed = 3", "seed = 3\n[score_options]\ngen_gamma = 2", ["score_options.gen_gamma"]),
+        ("[outliers]\nfolder", "[outliers]\nhub = 'x'\nfolder", ["outliers", "exactly 1 of"]),
         ('method = "aloe"', 'method = "standard"', ["outliers", "takes no [outliers] table"]),
         ("seed = 3", "seed = three", ["tiny.toml is not TOML"]),
     ],
@@ -57,6 +78,77 @@ def test_aloe_without_its_tables_is_refused(recipe_text: str, table: str) -> Non
         parse_recipe("\n\n".join(kept), origin="tiny.toml")
 
 
+def _with_classes(text: str, *, inliers: str, test: str = "", row: str = "textures") -> str:
+    text = text.replace("[inliers]\n", f"[inliers]\n{inliers}\n")
+    text = text.replace("[evaluation.test]\n", f"[evaluation.test]\n{test}\n")
+    return text.replace("textures = ", f"{row} = ")
+
+
+def test_classes_that_are_left_out_are_a_row_of_their_own_first(recipe_text: str) -> None:
+    text = _with_classes(recipe_text, inliers='leave_out = ["cat", 9]')
+    test, outliers = evaluation_sources(parse_recipe(text, origin="tiny.toml"))
+    assert (test.leave_out, test.only) == (("cat", 9), ())
+    assert list(outliers) == ["unknown_classes", "textures"]
+    unknown = outliers["unknown_classes"]
+    assert (unknown.leave_out, unknown.only) == ((), ("cat", 9))
+    assert unknown.folder == test.folder
+
+
+def test_training_on_some_classes_alone_makes_the_others_unknown(recipe_text: str) -> None:
+    text = _with_classes(recipe_text, inliers='only = ["cat", "dog"]')
+    test, outliers = evaluation_sources(parse_recipe(text, origin="tiny.toml"))
+    assert test.only == outliers["unknown_classes"].leave_out == ("cat", "dog")
+
+
+def test_where_no_class_is_left_out_the_sets_are_the_recipes_own(recipe_text: str) -> None:
+    recipe = parse_recipe(recipe_text, origin="tiny.toml")
+    test, outliers = evaluation_sources(recipe)
+    assert test == recipe.evaluation.test
+    assert outliers == recipe.evaluation.outliers
+
+
+@pytest.mark.parametrize(
+    ("inliers", "more", "wanted"),
+    [
+        ("leave_out = [1]\nonly = [2]", {}, "give leave_out or only, not both"),
+        ("leave_out = [1]", {"test": "leave_out = [2]"}, "takes the inliers' choice of classes"),
+        ("leave_out = [1]", {"row": "unknown_classes"}, "give your set another name"),
+    ],
+)
+def test_a_choice_of_classes_that_contradicts_itself_is_refused(
+    recipe_text: str, inliers: str, more: dict[str, str], wanted: str
+) -> None:
+    with pytest.raises(RecipeError, match=wanted):
+        parse_recipe(_with_classes(recipe_text, inliers=inliers, **more), origin="tiny.toml")
+
+
 def test_a_recipe_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"none\.toml: cannot be read"):
         read_recipe(tmp_path / "none.toml")
+
+
+def test_synthetic_outliers_need_no_second_data_set(recipe_text: str) -> None:
+    kept = [part for part in recipe_text.split("\n\n") if not part.startswith("[outliers]")]
+    text = 'outliers = "synthetic"\n' + "\n\n".join(kept)
+    outliers = parse_recipe(text, origin="tiny.toml").outliers
+    assert outliers is not None
+    assert outliers.synthetic == 1
+    assert outliers.name == "synthetic"
+
+
+def test_synthetic_outliers_alone_take_no_place_of_images(recipe_text: str) -> None:
+    text = recipe_text.replace("[outliers]\n", "[outliers]\nsynthetic = 1.0\n")
+    with pytest.raises(RecipeError, match="exactly 0 of hub, folder, parquet"):
+        parse_recipe(text, origin="tiny.toml")
+
+
+@pytest.mark.parametrize(
+    ("method", "table", "outliers"),
+    [("aloe", "", 45), ("atom", "", 180), ("atom", "[mining]\npool = 2\n\n", 90)],
+)
+def test_a_batch_brings_the_whole_pool_where_outliers_are_mined(
+    recipe_text: str, method: str, table: str, outliers: int
+) -> None:
+    text = recipe_text.replace("blur = 0.5", "blur = 0.5\nper_inlier = 1.5")
+    text = text.replace('"aloe"', f'"{method}"').replace("[attack]", f"{table}[attack]")
+    assert parse_recipe(text, origin="tiny.toml").outliers_per_batch == outliers
