@@ -1,0 +1,168 @@
+"""`oodguard-train wrap` from a file and folders of pictures to a bundle that judges."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from models.bundle import Bundle, open_bundle
+from models.decision import Policy
+from models.guard import Guard
+from tests.training.wrapping.classifiers import (
+    CLASSES,
+    SIZE,
+    draw_folder,
+    draw_greys,
+    expected_logits,
+    exported,
+    hand_made,
+)
+from training.cli import app
+from training.parity import onnx_run
+from training.wrapping.figures import WrapReport
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    draw_folder(folder / "colours")
+    draw_greys(folder / "greys")
+    return folder
+
+
+def _wrap(classifier: Path, pictures: Path, out: Path, *more: object) -> Result:
+    words = ["wrap", classifier, "--data", pictures / "colours", "--out", out, *more]
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def _report(bundle: Bundle) -> WrapReport:
+    return WrapReport.model_validate(bundle.evaluation)
+
+
+@pytest.fixture(scope="module")
+def of_torch(pictures: Path) -> Bundle:
+    """A network exported by torch at one image a batch, wrapped with a set of outliers."""
+    exported(pictures / "net.onnx", batch=1)
+    out = pictures / "of-torch"
+    done = _wrap(pictures / "net.onnx", pictures, out, "--outliers", pictures / "greys")
+    assert done.exit_code == 0, done.output
+    assert "warning" not in done.output
+    return open_bundle(out)
+
+
+def test_the_bundle_says_that_it_is_not_hardened_and_where_it_came_from(
+    pictures: Path, of_torch: Bundle
+) -> None:
+    training = of_torch.manifest.training
+    assert (training.method, training.epsilon, training.epochs) == ("wrapped", 0, 0)
+    assert training.origin is not None
+    assert set(training.origin) == {"net.onnx", *(path.name for path in pictures.glob("*.data"))}
+    card = (pictures / "of-torch" / "README.md").read_text(encoding="utf-8")
+    assert "**Not hardened, and no attack was measured.**" in card
+    assert training.origin["net.onnx"].sha256 in card
+
+
+def test_the_figures_are_of_clean_images_that_set_no_threshold(of_torch: Bundle) -> None:
+    report = _report(of_torch)
+    assert report.attacked == "not measured"
+    assert (report.calibration_images, report.accuracy_images) == (90, 90)
+    assert report.accuracy == 1
+    assert set(report.scores) == set(of_torch.manifest.scores)
+    # Every grey picture is darker in its strongest channel than every coloured one.
+    assert report.scores["energy"].sets["greys"].auroc > 0.95
+    assert report.scores["energy"].sets["greys"].images == 40
+
+
+def test_the_bundle_judges_by_hand_made_numbers(pictures: Path, of_torch: Bundle) -> None:
+    guard = Guard(of_torch, Policy(score="energy"), onnx_run(of_torch.model))
+    paths = sorted((pictures / "colours").rglob("*.png"))
+    images = np.stack([np.asarray(Image.open(path)) for path in paths])
+    logits = expected_logits(images)
+    for path, row, verdict in zip(paths, logits, guard.judge(images), strict=True):
+        assert verdict.label == path.parent.name
+        assert verdict.scores["energy"] == pytest.approx(-np.log(np.exp(row).sum()), rel=1e-4)
+
+
+def test_the_graph_tells_nothing_of_the_machine_that_exported_it(of_torch: Bundle) -> None:
+    assert b".py" not in of_torch.model
+
+
+def test_probabilities_are_wrapped_with_the_scores_that_mean_something(
+    pictures: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "softmax.onnx"
+    onnx.save(hand_made(tail=("Softmax",), opset=13, ir_version=7), path)
+    refused = _wrap(path, pictures, tmp_path / "bundle")
+    assert refused.exit_code == 1
+    assert "outputs are probabilities, not logits" in refused.stderr
+    done = _wrap(path, pictures, tmp_path / "bundle", "--outputs", "probabilities")
+    assert done.exit_code == 0, done.output
+    bundle = open_bundle(tmp_path / "bundle")
+    assert bundle.manifest.default_score == "msp"
+    assert {"energy", "max_logit"}.isdisjoint(bundle.manifest.scores)
+    assert "No out-of-distribution images were given" in done.output
+    images = np.full((1, SIZE, SIZE, 3), (200, 40, 30), np.uint8)
+    (row,) = expected_logits(images)
+    (verdict,) = Guard(bundle, Policy(score="msp"), onnx_run(bundle.model)).judge(images)
+    assert verdict.label == "red"
+    assert verdict.confidence == pytest.approx(np.exp(row.max()) / np.exp(row).sum(), rel=1e-4)
+
+
+def test_a_wrong_order_of_classes_shows_in_the_accuracy(pictures: Path, tmp_path: Path) -> None:
+    path = tmp_path / "classifier.onnx"
+    onnx.save(hand_made(shape=("n", "h", "w", 3)), path)
+    (tmp_path / "names.txt").write_text("\n".join((*CLASSES[1:], CLASSES[0])), encoding="utf-8")
+    options = ("--classes", tmp_path / "names.txt", "--height", SIZE, "--width", SIZE)
+    done = _wrap(path, pictures, tmp_path / "bundle", *options)
+    assert done.exit_code == 0, done.output
+    report = _report(open_bundle(tmp_path / "bundle"))
+    assert report.accuracy == 0
+    for text in (done.output, (tmp_path / "bundle" / "README.md").read_text(encoding="utf-8")):
+        assert "below twice chance" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (("--images", 40), "20 calibration images are too few for alpha 0.05"),
+        (("--name", "Upper Case"), "--name: 'Upper Case' came"),
+        (("--version", "1/2"), "--version: '1/2' came"),
+        (("--mean", "0.5,x"), "--mean: '0.5,x' came; three numbers"),
+        (("--std", "0"), "numbers above 0 are wanted"),
+        (("--score", "odin"), "--score odin came"),
+        (("--outputs", "probabilities"), "are logits, not probabilities"),
+        (("--outliers", "nowhere"), "nowhere: cannot be read"),
+        (("--outliers", "a/x", "--outliers", "b/x"), "each name may come once; came x, x"),
+        (("--alpha", "2"), "alpha is 2"),
+        (("--layout", "nchw"), "has not three channels"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
+)
+def test_what_cannot_be_done_is_one_clear_message_and_nothing_is_written(
+    pictures: Path, tmp_path: Path, options: tuple[object, ...], wanted: str
+) -> None:
+    onnx.save(hand_made(), tmp_path / "classifier.onnx")
+    refused = _wrap(tmp_path / "classifier.onnx", pictures, tmp_path / "bundle", *options)
+    assert refused.exit_code == 1
+    assert wanted in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_another_number_of_classes_is_refused(pictures: Path, tmp_path: Path) -> None:
+    onnx.save(hand_made(), tmp_path / "classifier.onnx")
+    (tmp_path / "names.txt").write_text("red\ngreen\n", encoding="utf-8")
+    options = ("--classes", tmp_path / "names.txt")
+    refused = _wrap(tmp_path / "classifier.onnx", pictures, tmp_path / "bundle", *options)
+    assert "2 class names came for 3 outputs" in refused.stderr
+
+
+def test_the_manifest_is_schema_one_with_an_origin(pictures: Path, of_torch: Bundle) -> None:
+    document = json.loads((pictures / "of-torch" / "manifest.json").read_bytes())
+    assert document["schema_version"] == 1
+    assert document["training"]["origin"]["net.onnx"]["bytes"] > 0
+    assert document["name"] == "of-torch" == of_torch.manifest.name

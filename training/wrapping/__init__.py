@@ -1,0 +1,1 @@
+"""Somebody's ONNX classifier as a bundle: scores added, calibrated, measured, not hardened."""

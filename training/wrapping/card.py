@@ -1,0 +1,98 @@
+"""The card of a wrapped classifier: where it came from, what was measured, what was not."""
+
+from models.manifest import Description
+from training.table import percent
+from training.wrapping.figures import ScoreFigures, WrapReport
+
+WARNING = (
+    "**Not hardened, and no attack was measured.** This is somebody's classifier with"
+    " out-of-distribution scores added to its graph; its weights are unchanged. A perturbation that"
+    " nobody can see can make such a classifier reject what it knows and accept what it does not"
+    " know, with any of these scores. The figures below are of clean images alone. An attack on a"
+    " score needs gradients, which a graph that came as ONNX does not have."
+)
+
+
+def write_wrapped_card(description: Description, report: WrapReport) -> str:
+    """Return the card in Markdown."""
+    training = description.training
+    facts = {
+        **{
+            f"original `{name}`": f"sha256 `{record.sha256}`, {record.bytes:,} bytes"
+            for name, record in (training.origin or {}).items()
+        },
+        "how it was trained": "unknown here",
+        "classes": ", ".join(description.classes),
+        "input": f"uint8 RGB, {description.input.height}x{description.input.width};"
+        f" other sizes: {description.input.fit}, {description.input.resample}",
+        "pixels of the classifier": report.pixels,
+        "its outputs": report.outputs,
+        "parameters": f"{training.parameters:,}",
+        "command": f"`{training.command}`",
+        "libraries": ", ".join(f"{name} {v}" for name, v in training.libraries.items()),
+    }
+    return "\n\n".join(
+        (
+            f"# {description.name}, version {description.version}",
+            WARNING,
+            "\n".join(
+                ("| fact | |", "| --- | --- |", *(f"| {k} | {v} |" for k, v in facts.items()))
+            ),
+            "## Figures",
+            wrapped_figures(report),
+            "## What the decision promises",
+            _promise(report),
+        )
+    )
+
+
+def wrapped_figures(report: WrapReport) -> str:
+    """Return the clean table with the conditions that it was measured under."""
+    names = list(report.scores)
+    columns = list(report.scores.values())
+    rows = [
+        ["set", *(f"{name}{' (decides)' if name == report.score else ''}" for name in names)],
+        ["---", *("---" for _ in names)],
+        *([key, *(_cell(column, key) for column in columns)] for key in columns[0].sets),
+        ["false rejections", *(percent(column.false_rejection_rate) for column in columns)],
+        ["threshold", *(f"{column.threshold:.6g}" for column in columns)],
+    ]
+    parts = [
+        f"Clean accuracy {percent(report.accuracy)} ({report.accuracy_images:,} images that set no"
+        f" threshold; chance: {percent(report.chance)}). Alpha {percent(report.alpha)}"
+        + (f" with confidence {percent(1 - report.delta)}" if report.delta else "")
+        + f" from {report.calibration_images:,} calibration images.",
+        "\n".join(f"| {' | '.join(row)} |" for row in rows),
+        _key(report) + f" Measured with `{report.command}` on {report.hardware}.",
+    ]
+    if report.hardly_better_than_chance:
+        parts.insert(1, f"**Warning:** {SUSPICION}")
+    return "\n\n".join(parts)
+
+
+SUSPICION = (
+    "the accuracy is below twice chance, so the classifier probably does not see what it was"
+    " trained on: check --mean, --std, --scale, --layout and the order of --classes."
+)
+
+
+def _cell(column: ScoreFigures, key: str) -> str:
+    result = column.sets[key]
+    return f"{result.auroc:.3f}".removeprefix("0") + f" / {percent(result.missed_ood_rate)}"
+
+
+def _key(report: WrapReport) -> str:
+    if not next(iter(report.scores.values())).sets:
+        return "No out-of-distribution images were given, so none were measured (`--outliers`)."
+    return "Each cell: AUROC / missed OOD at the threshold, clean; under attack: not measured."
+
+
+def _promise(report: WrapReport) -> str:
+    confidence = f"with {percent(1 - report.delta)} confidence, " if report.delta else ""
+    found = report.scores[report.score]
+    return (
+        f"Of clean images drawn like the calibration images, {confidence}at most"
+        f" {percent(report.alpha)} are rejected; of the other half of the images"
+        f" {percent(found.false_rejection_rate)} were. Nothing is promised about how many"
+        " out-of-distribution images are missed, and nothing about images under attack.\n"
+    )
