@@ -1,0 +1,58 @@
+"""What a suite does, as data: how many images meet which attacks, and what is checked of them."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Ascent(_Frozen):
+    """The gradient attack on the score: its steps, and how often it starts anew.
+
+    `apgd` halves its step as it stalls, keeps the best iterate of all and, from the second budget
+    on, also starts from what it found within the budget before; `pgd` steps by `step_255` 255ths
+    and hands out its last iterate, as the reference does. `targeted` images of each set are also
+    attacked once for every class; `end_to_end` steps push an in-distribution image to a wrong class
+    that is accepted, 0 for none.
+    """
+
+    kind: Literal["apgd", "pgd"]
+    steps: int = Field(ge=1)
+    restarts: int = Field(ge=1)
+    step_255: float | None = Field(default=None, gt=0)
+    targeted: int = Field(default=0, ge=0)
+    end_to_end: int = Field(default=0, ge=0)
+
+
+class Trials(_Frozen):
+    """What a subset of the images also meets, so that the attack itself can be judged.
+
+    `images` of the test set and as many outliers, shared among their sets; 0: no such trials.
+    `square_queries` of Square, `noise_draws` of random noise, `long_steps` of the gradient attack;
+    0: not tried.
+    """
+
+    images: int = Field(default=0, ge=0)
+    square_queries: int = Field(default=0, ge=0)
+    noise_draws: int = Field(default=0, ge=0)
+    long_steps: int = Field(default=0, ge=0)
+
+
+class Suite(_Frozen):
+    """One way to measure a guard; `budgets_255` are L-infinity radii in 255ths, ascending.
+
+    `test_images` and `outlier_images` are the most taken from the test set and from each
+    out-of-distribution set. `beside` names scores that are measured besides the one that decides.
+    """
+
+    name: str
+    budgets_255: tuple[float, ...]
+    test_images: int = Field(ge=2)
+    outlier_images: int = Field(ge=2)
+    ascent: Ascent
+    trials: Trials = Trials()
+    beside: tuple[str, ...] = ()
+    seed: int = 0
