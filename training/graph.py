@@ -1,6 +1,6 @@
 """The graph that is exported: uint8 pixels in, logits and OOD scores out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -8,22 +8,51 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.guard import Run
-from models.scores import SCORES
+from models.networks.classifier import Classifier
+from models.scores import REJECT_SCORES
+from models.scores.base import Score
 from training.data import to_pixels
 
 
 class ScoredClassifier(nn.Module):
-    """A network with its scores, in the pixel space that clients use."""
+    """A network with its scores by name, in the pixel space that clients use.
 
-    def __init__(self, network: nn.Module, scores: Sequence[str]) -> None:
+    The network has `classes` outputs, or one more: the reject class, last. That one is seen by the
+    `REJECT_SCORES` alone; everything else, the predicted class among it, is of the classes' logits.
+    """
+
+    def __init__(self, network: Classifier, scores: Mapping[str, Score], *, classes: int) -> None:
         super().__init__()
         self.network = network
-        self.scores = [SCORES[name] for name in scores]
+        self.scores = dict(scores)
+        # Modules in a plain dict would keep their statistics from `to`, `state_dict` and export.
+        self.fitted = nn.ModuleDict({k: s for k, s in scores.items() if isinstance(s, nn.Module)})
+        self.classes = classes
+
+    def outputs(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Map float `(n, 3, H, W)` in [0, 1] to features `(n, D)` and class logits `(n, K)`."""
+        features, outputs = self.all_outputs(pixels)
+        return features, outputs[:, : self.classes]
+
+    def all_outputs(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Map as `outputs` does, the reject class included where there is one."""
+        features = self.network.features(pixels)
+        return features, self.network.head(features)
+
+    def score(self, name: str, pixels: Tensor) -> Tensor:
+        """Score float `(n, 3, H, W)` in [0, 1] as `(n,)`, higher more OOD; differentiable."""
+        return self.score_of(name, *self.all_outputs(pixels))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Map uint8 `(n, H, W, 3)` to logits `(n, K)` and scores `(n, S)`, higher more OOD."""
-        logits = self.network(to_pixels(images))
-        return logits, torch.stack([score(logits) for score in self.scores], dim=1)
+        features, outputs = self.all_outputs(to_pixels(images))
+        columns = [self.score_of(name, features, outputs) for name in self.scores]
+        return outputs[:, : self.classes], torch.stack(columns, dim=1)
+
+    def score_of(self, name: str, features: Tensor, outputs: Tensor) -> Tensor:
+        """Score what `all_outputs` returned as `(n,)`, higher more OOD."""
+        seen = outputs if name in REJECT_SCORES else outputs[:, : self.classes]
+        return self.scores[name](features, seen)
 
 
 def torch_run(classifier: ScoredClassifier, *, batch_size: int = 250) -> Run:

@@ -1,13 +1,14 @@
-"""A torch classifier as one ONNX model with a dynamic batch."""
+"""A torch module as one ONNX model with a dynamic batch."""
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
 import onnx
 import torch
+from torch import Tensor, nn
 
 from models.manifest import InputSpec
 from training.graph import ScoredClassifier
@@ -16,23 +17,31 @@ from training.graph import ScoredClassifier
 def to_onnx(classifier: ScoredClassifier, spec: InputSpec) -> bytes:
     """Serialise: input `images` uint8 `(n, H, W, 3)`, outputs `logits` and `scores` float32."""
     example = torch.zeros(2, spec.height, spec.width, 3, dtype=torch.uint8)
+    model = exported(classifier, example, takes="images", gives=("logits", "scores"))
+    serialised: bytes = model.SerializeToString()
+    return serialised
+
+
+def exported(
+    module: nn.Module, example: Tensor, *, takes: str, gives: Sequence[str]
+) -> onnx.ModelProto:
+    """Return a module of one tensor as an ONNX model, its first dimension free, checked."""
     with _quiet():
         program = torch.onnx.export(
-            classifier.eval(),
+            module.eval(),
             (example,),
             dynamo=True,
-            input_names=["images"],
-            output_names=["logits", "scores"],
-            dynamic_shapes={"images": {0: torch.export.Dim("n")}},
+            input_names=[takes],
+            output_names=list(gives),
+            dynamic_shapes=({0: torch.export.Dim("n")},),
             verbose=False,
         )
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
     model = program.model_proto
-    _forget_the_machine(model)
+    forget_the_machine(model)
     onnx.checker.check_model(model, full_check=True)
-    serialised: bytes = model.SerializeToString()
-    return serialised
+    return model
 
 
 @contextmanager
@@ -49,8 +58,8 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _forget_the_machine(model: onnx.ModelProto) -> None:
-    """Drop the exporter's notes: stack traces with paths of the machine that it ran on."""
+def forget_the_machine(model: onnx.ModelProto) -> None:
+    """Drop an exporter's notes: stack traces with paths of the machine that it ran on."""
     graph = model.graph
     parts = chain(
         (model, graph), graph.node, graph.input, graph.output, graph.value_info, graph.initializer

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,22 @@ def test_a_decision_that_a_tiny_difference_turns_is_refused() -> None:
 
     with pytest.raises(ParityError, match=r"the decision differs .* for \d+ images"):
         check_parity(_run, nudged, IMAGES, limits)
+
+
+def test_a_large_score_may_differ_in_its_last_digits() -> None:
+    def large(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        logits, scores = _run(images)
+        return logits, scores + np.float32(1000)
+
+    def nearly(images: np.ndarray, by: float = 0.05) -> tuple[np.ndarray, np.ndarray]:
+        logits, scores = large(images)
+        return logits, scores + np.float32(by)
+
+    limits = LIMITS + 2000
+    parity = check_parity(large, nearly, IMAGES, limits)
+    assert parity.largest_difference == pytest.approx(0.05 / 1000, rel=0.02)
+    with pytest.raises(ParityError, match=r"scores differ by 0\.0002"):
+        check_parity(large, partial(nearly, by=0.2), IMAGES, limits)
 
 
 def test_what_shows_only_in_large_batches_is_seen() -> None:

@@ -1,0 +1,80 @@
+"""Against pytorch-ood 0.4, by hand, and under attack."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.scores.base import of_logits
+from models.scores.msp import msp
+from tests.models.scores.fits import fit
+from tests.models.scores.golden.problem import GOLDEN, INPUTS, Problem
+from training.attacks.gradient import value_and_gradient
+from training.detectors import DETECTORS
+from training.detectors.odin import odin
+from training.detectors.preprocessing import Detector, Preprocessed
+from training.graph import ScoredClassifier
+
+IMAGES, SEEN = INPUTS["images"], INPUTS["training_images"]
+ROWS = torch.arange(len(IMAGES))
+
+
+@pytest.fixture(scope="module")
+def classifier() -> ScoredClassifier:
+    network = Problem()
+    labels = INPUTS["training_labels"]
+    score = fit("mahalanobis", network.features(SEEN), network(SEEN), labels)
+    return ScoredClassifier(network, {"mahalanobis": score, "msp": of_logits(msp)}, classes=3)
+
+
+def test_odin_is_pytorch_oods(classifier: ScoredClassifier) -> None:
+    # Ours are the log-odds of what theirs are -p of.
+    scores = torch.sigmoid(odin(classifier)(IMAGES)) - 1
+    torch.testing.assert_close(scores, GOLDEN["odin"], rtol=0, atol=1e-6)
+    # Without the pre-processing it would be another score.
+    assert (odin(classifier, step=0.0)(IMAGES).sigmoid() - 1 - GOLDEN["odin"]).abs().max() > 2e-6
+
+
+def test_preprocessed_mahalanobis_is_pytorch_oods(classifier: ScoredClassifier) -> None:
+    scores = DETECTORS["preprocessed_mahalanobis"](classifier)(IMAGES)
+    expected = 2 * len(SEEN) * GOLDEN["mahalanobis_odin"]
+    torch.testing.assert_close(scores, expected, rtol=1e-3, atol=1e-4)
+    assert (scores < classifier.score("mahalanobis", IMAGES)).all()
+
+
+def test_preprocessed_mahalanobis_wants_the_fitted_score() -> None:
+    plain = ScoredClassifier(Problem(), {"msp": of_logits(msp)}, classes=3)
+    with pytest.raises(KeyError, match="mahalanobis"):
+        DETECTORS["preprocessed_mahalanobis"](plain)
+
+
+def test_the_step_goes_down_the_score_by_hand() -> None:
+    def square(images: Tensor) -> Tensor:
+        return images.square().sum(dim=(1, 2, 3))
+
+    images = torch.tensor([0.5, 0.25, 1.0]).view(1, 3, 1, 1)
+    detector = Preprocessed(score=square, step=0.25)
+    assert detector(images).item() == 0.25**2 + 0 + 0.75**2
+    # Straight through the step, the gradient is that of the square at the moved image.
+    _, gradient = value_and_gradient(lambda pixels, _: detector(pixels), images, ROWS[:1])
+    assert gradient.flatten().tolist() == [0.5, 0.0, 1.5]
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_an_attack_gets_through(classifier: ScoredClassifier, name: str, sign: float) -> None:
+    detector: Detector = DETECTORS[name](classifier)
+
+    def goal(images: Tensor, _: Tensor) -> Tensor:
+        return sign * detector(images)
+
+    before, gradient = value_and_gradient(goal, IMAGES, ROWS)
+    assert torch.isfinite(gradient).all()
+    after = goal(IMAGES + 1e-3 * gradient.sign(), ROWS)
+    assert (after > before).all()
+
+
+def test_scores_need_no_surrounding_gradient(classifier: ScoredClassifier) -> None:
+    detector = odin(classifier)
+    with torch.no_grad():
+        torch.testing.assert_close(detector(IMAGES), odin(classifier)(IMAGES))
+        assert not detector(IMAGES).requires_grad
