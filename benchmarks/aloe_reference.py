@@ -1,0 +1,158 @@
+"""The training step of the ALOE paper's own code, rendered literally: for comparison alone.
+
+What https://github.com/jfc43/robust-ood-detection does in a step, with its faults, in our words:
+crop and mirror one picture at a time, normalise one image at a time inside every pass, run the
+clean images and drop the result, attack inliers and outliers apart, in training mode, with deltas
+in whole 255ths and gradients for the weights as well, then train on what was found; in float32 with
+channels first. Each of these habits can be left off, which tells what it costs.
+"""
+
+import random
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  (the field's name for it)
+
+from models.networks.classifier import Classifier
+from models.networks.normalize import Normalize
+from training.data import to_pixels
+
+EPSILON_255 = 1.0
+STEPS = 2
+OUTLIER_WEIGHT = 0.5
+MEAN = torch.tensor([125.3, 123.0, 113.9]).view(3, 1, 1) / 255
+STD = torch.tensor([63.0, 62.1, 66.7]).view(3, 1, 1) / 255
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Habits:
+    """What the reference does and `training` does not; all on is the reference."""
+
+    picture_by_picture: bool = True
+    normalise_one_by_one: bool = True
+    clean_pass: bool = True
+    attack_apart_in_training_mode: bool = True
+    channels_first: bool = True
+    float32: bool = True
+
+
+class NormalizeOneByOne(nn.Module):
+    """Write every image of a batch back normalised, in turn."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map `(n, 3, H, W)` in [0, 1] to about unit scale."""
+        images = images.clone()
+        for index in range(len(images)):  # the torch of today refuses to write while iterating
+            images[index] = (images[index] - MEAN) / STD
+        return images
+
+
+class ReferenceStep:
+    """The reference's step on a network, with its optimizer, and with the habits that are on."""
+
+    def __init__(self, network: Classifier, habits: Habits) -> None:
+        self.habits = habits
+        self.layout = torch.contiguous_format if habits.channels_first else torch.channels_last
+        self.network = network.to(memory_format=self.layout).train()  # type: ignore[call-overload]
+        if habits.normalise_one_by_one:
+            _normalise_one_by_one(network)
+        self.optimizer = torch.optim.SGD(
+            network.parameters(), 0.1, momentum=0.9, nesterov=True, weight_decay=1e-4
+        )
+
+    def __call__(self, inliers: Tensor, labels: Tensor, outliers: Tensor) -> float:
+        """Train on uint8 inliers `(n, H, W, 3)` and outliers `(m, H, W, 3)`; return the loss."""
+        inside, outside = (
+            self._augmented(inliers, again=False),
+            self._augmented(outliers, again=True),
+        )
+        if self.habits.clean_pass:
+            clean = self._logits(torch.cat([inside, outside]))
+            _cross_entropy(clean[: len(inside)], labels).item()
+            _confidence(clean[len(inside) :]).item()
+        if self.habits.attack_apart_in_training_mode:
+            inside = self._attacked(inside, labels)
+            outside = self._attacked(outside, labels[:0])
+            both = torch.cat([inside, outside])
+        else:
+            self.network.eval().requires_grad_(requires_grad=False)
+            both = self._attacked(torch.cat([inside, outside]), labels)
+            self.network.train().requires_grad_(requires_grad=True)
+        logits = self._logits(both)
+        outlier_loss = _confidence(logits[len(inside) :])
+        loss = _cross_entropy(logits[: len(inside)], labels) + OUTLIER_WEIGHT * outlier_loss
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+    def _augmented(self, images: Tensor, *, again: bool) -> Tensor:
+        if not self.habits.picture_by_picture:
+            return to_pixels(images).contiguous(memory_format=self.layout)
+        pictures = [Image.fromarray(image.numpy()) for image in images]
+        if again:  # outliers go to a tensor and back before they are cropped
+            pictures = [_picture(_tensor(picture)) for picture in pictures]
+        tensors = [_tensor(_cropped_and_mirrored(picture)) for picture in pictures]
+        return torch.stack(tensors).contiguous(memory_format=self.layout)
+
+    def _logits(self, images: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=not self.habits.float32):
+            logits: Tensor = self.network(images)
+        return logits.float()
+
+    def _attacked(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Attack images of which the first have `labels` and the others are outliers."""
+        delta = nn.Parameter(torch.zeros_like(images))
+        delta.data.uniform_(-1, 1).mul_(EPSILON_255)
+        delta.data = _within(delta.data.int().float(), images)
+        for _ in range(STEPS):
+            logits = self._logits(images + delta / 255)
+            inliers, outliers = logits[: len(labels)], logits[len(labels) :]
+            parts = [_cross_entropy(inliers, labels)] if len(inliers) else []
+            parts += [_confidence(outliers)] if len(outliers) else []
+            torch.stack(parts).sum().backward()
+            if delta.grad is None:
+                raise RuntimeError("the network passes no gradient to its images")
+            moved = (delta.data + delta.grad.sign()).int().float()
+            delta.data = _within(moved.clamp(-EPSILON_255, EPSILON_255), images)
+            delta.grad.zero_()
+        return (images + delta.data / 255).clamp(0, 1)
+
+
+def _normalise_one_by_one(network: nn.Module) -> None:
+    for parent in network.modules():
+        for name, child in parent.named_children():
+            if isinstance(child, Normalize):
+                setattr(parent, name, NormalizeOneByOne())
+
+
+def _within(delta: Tensor, images: Tensor) -> Tensor:
+    return ((images + delta / 255).clamp(0, 1) - images) * 255
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    return F.cross_entropy(logits, labels)
+
+
+def _confidence(logits: Tensor) -> Tensor:
+    return -(logits.mean(1) - torch.logsumexp(logits, dim=1)).mean()
+
+
+def _cropped_and_mirrored(picture: Image.Image) -> Image.Image:
+    width, height = picture.size
+    left, top = random.randint(0, 8), random.randint(0, 8)  # noqa: S311
+    picture = ImageOps.expand(picture, 4).crop((left, top, left + width, top + height))
+    if random.random() < 0.5:  # noqa: S311
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return picture
+
+
+def _tensor(picture: Image.Image) -> Tensor:
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous().float().div(255)
+
+
+def _picture(tensor: Tensor) -> Image.Image:
+    return Image.fromarray(tensor.mul(255).byte().permute(1, 2, 0).numpy())

@@ -1,0 +1,46 @@
+"""The rendering of the reference does what the reference does, faults included."""
+
+import pytest
+import torch
+
+from benchmarks.aloe_reference import Habits, NormalizeOneByOne, ReferenceStep
+from models.networks.resnet import ResNet
+
+NONE = Habits(
+    picture_by_picture=False,
+    normalise_one_by_one=False,
+    clean_pass=False,
+    attack_apart_in_training_mode=False,
+    channels_first=False,
+    float32=False,
+)
+
+
+def _images(count: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(256, (count, 8, 8, 3), dtype=torch.uint8, generator=generator)
+
+
+@pytest.mark.parametrize(("habits", "updates"), [(Habits(), 6), (NONE, 1)])
+def test_batch_norm_learns_in_every_pass_made_in_training_mode(
+    habits: Habits, updates: int
+) -> None:
+    """One clean pass, two steps of each of the two attacks and the pass that trains: six."""
+    torch.manual_seed(0)
+    network = ResNet(1, 3, 16)
+    weights = network.head.get_parameter("weight")
+    before = weights.clone()
+    loss = ReferenceStep(network, habits)(_images(4), torch.tensor([0, 1, 2, 0]), _images(6))
+    assert 0 < loss < 10
+    assert network.get_buffer("stem.2.num_batches_tracked") == updates
+    assert not torch.equal(weights, before)
+    assert network.training
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_an_image_is_normalised_by_the_data_sets_mean_and_spread() -> None:
+    images = torch.zeros(2, 3, 1, 1)
+    images[1] = torch.tensor([125.3 + 63.0, 123.0 - 62.1, 113.9]).view(3, 1, 1) / 255
+    normalised = NormalizeOneByOne()(images)[1].flatten()
+    torch.testing.assert_close(normalised, torch.tensor([1.0, -1.0, 0.0]), atol=1e-5, rtol=0)
+    assert images[0].sum() == 0
