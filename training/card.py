@@ -1,7 +1,7 @@
 """The model card: what a bundle's README.md says, written from its figures alone."""
 
 from models.manifest import Description
-from training.report import Condition, Report
+from training.first_report import Condition, Report
 from training.table import percent, table
 
 PURPOSE = {
@@ -9,9 +9,49 @@ PURPOSE = {
         "Trained plainly, with no defence: the undefended twin that shows what hardening is for."
         " **Do not put it in front of anything.**"
     ),
+    "oe": (
+        "Trained with outlier exposure (Hendrycks et al., arXiv:1812.04606): auxiliary outliers are"
+        " to be answered without confidence. It is **not hardened** against attacks."
+    ),
+    "adv": (
+        "Trained on inliers attacked towards a wrong class (Madry et al., arXiv:1706.06083). It has"
+        " seen no outlier: **not hardened on the outliers' side.**"
+    ),
+    "aoe": (
+        "Trained on inliers attacked towards a wrong class and on auxiliary outliers as they are"
+        " (AOE in Chen et al., arXiv:2003.09711): **not hardened on the outliers' side.**"
+    ),
     "aloe": (
         "Hardened with ALOE (Chen et al., arXiv:2003.09711): trained on inliers attacked towards"
         " a wrong class and on auxiliary outliers attacked towards confidence."
+    ),
+    "aloe-abstain": (
+        "Hardened with ALOE (Chen et al., arXiv:2003.09711) and a reject class (Chen et al.,"
+        " arXiv:2006.15207): trained on inliers attacked towards a wrong class and on auxiliary"
+        " outliers, which are a class of their own, attacked away from it."
+    ),
+    "trades-aloe": (
+        "Hardened like ALOE (Chen et al., arXiv:2003.09711) in the form of TRADES (Zhang et al.,"
+        " arXiv:1901.08573): trained on clean inliers and auxiliary outliers, and to answer each as"
+        " it answers its attacked self."
+    ),
+    "acet": (
+        "Trained with ACET (Hein et al., arXiv:1812.05720) on auxiliary outliers attacked towards"
+        " confidence and on inliers as they are: **not hardened on the inliers' side.**"
+    ),
+    "energy-oe": (
+        "Trained with energy-bounded outlier exposure (Liu et al., arXiv:2010.03759): low energies"
+        " for inliers, high ones for auxiliary outliers. It is **not hardened** against attacks."
+    ),
+    "energy-aloe": (
+        "Hardened with energy-bounded outlier exposure (Liu et al., arXiv:2010.03759) under attack:"
+        " trained on inliers attacked towards a wrong class and high energy and on auxiliary"
+        " outliers attacked towards low energy."
+    ),
+    "atom": (
+        "Trained with ATOM (Chen et al., arXiv:2006.15207): a reject class, learnt from the"
+        " auxiliary outliers that look most like inliers, a part of them attacked away from"
+        " rejection, and inliers as they are: **not hardened on the inliers' side.**"
     ),
 }
 

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from models.bundle import EVALUATION
-from models.errors import RecipeError
+from models.errors import CheckpointError, RecipeError
 from training.recipe import Recipe, parse_recipe
 
 RECIPE = "recipe.toml"
@@ -63,10 +63,12 @@ class RunFolder:
     def create(cls, folder: Path, recipe_text: str) -> Self:
         """Make a new run folder that holds the recipe as it was given.
 
+        A run that stopped before its first checkpoint, over its data as a rule, is begun anew.
+
         Raises:
             RecipeError: there is a run in this folder already.
         """
-        if (folder / RECIPE).exists():
+        if (folder / PROGRESS).exists():
             raise RecipeError(f"{folder} holds a run already: give --resume, or another --out")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / RECIPE).write_text(recipe_text, encoding="utf-8")
@@ -126,6 +128,9 @@ class RunFolder:
         """Write a checkpoint: tensors, then progress in one step, then drop what is older.
 
         An evaluation goes too: its figures are those of weights that the run no longer has.
+
+        Raises:
+            CheckpointError: the disk does not take it; the checkpoint before it is whole.
         """
         whole = {key: tensor.contiguous().clone() for key, tensor in tensors.items()}
         _write(self.folder / progress.tensors, safetensors.torch.save(whole))
@@ -139,8 +144,15 @@ class RunFolder:
 
 def _write(path: Path, content: bytes) -> None:
     partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)  # on a full disk, half a file would stand in the way
+        raise CheckpointError(
+            f"{path}: {len(content):,} bytes cannot be written: {error.strerror}. The checkpoint"
+            " before it is whole: make room, then go on with fit --resume"
+        ) from error

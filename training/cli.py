@@ -1,33 +1,28 @@
-"""The command line `oodguard-train`: fit, evaluate, export."""
+"""The command line `oodguard-train`: fit, evaluate, export, wrap."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import datasets
-import torch
 import typer
-from rich.console import Console
 from rich.markdown import Markdown
 
 from models.decision import Policy
-from models.errors import GuardError
+from training.before_fit import check_places, note_on_calibration
 from training.card import figures
 from training.checkpoint import RunFolder
 from training.evaluate import evaluate as run_evaluation
 from training.evaluation_file import write_report
 from training.export import export as run_export
+from training.first_report import Protocol
 from training.fit import fit as run_fit
 from training.progress_bar import ProgressBar
 from training.recipe import read_recipe
-from training.report import Protocol
+from training.terminal import Threads, console, settings
+from training.wrapping.command import wrap
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
-console = Console()
 
 Run = Annotated[Path, typer.Argument(help="A run's folder, such as runs/cifar10-aloe.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads of torch; default: all cores.")]
 
 
 @app.callback()
@@ -43,9 +38,12 @@ def fit(
     threads: Threads = None,
 ) -> None:
     """Train a classifier as a recipe says; a checkpoint is written after every epoch."""
-    with _settings(threads):
-        name = read_recipe(recipe).name  # before anything is written
-        folder = out or Path("runs") / name
+    with settings(threads):
+        asked = read_recipe(recipe)  # before anything is written
+        check_places(asked)
+        if note := note_on_calibration(asked):
+            console.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
+        folder = out or Path("runs") / asked.name
         text = recipe.read_text(encoding="utf-8")
         run = RunFolder.resume(folder, text) if resume else RunFolder.create(folder, text)
         with ProgressBar(console) as bar:
@@ -70,7 +68,7 @@ def evaluate(  # noqa: PLR0913  (each is an option of the command)
     threads: Threads = None,
 ) -> None:
     """Measure a run, clean and with both sides attacked, and keep the figures in its folder."""
-    with _settings(threads):
+    with settings(threads):
         folder = RunFolder(run)
         policy = Policy(score=score or folder.recipe.default_score, alpha=alpha, delta=delta)
         protocol = Protocol(
@@ -95,7 +93,7 @@ def export(
     threads: Threads = None,
 ) -> None:
     """Write a run's bundle: ONNX graph, calibration, figures and card, through the parity gate."""
-    with _settings(threads):
+    with settings(threads):
         exported = run_export(RunFolder(run), out)
         console.print(
             f"{out} written; torch and ONNX Runtime agree on {exported.parity.images} images,"
@@ -105,14 +103,4 @@ def export(
         )
 
 
-@contextmanager
-def _settings(threads: int | None) -> Iterator[None]:
-    """Set torch's threads, and print an error of ours as one clear message."""
-    datasets.disable_progress_bars()  # it draws one for every file that it opens
-    if threads is not None:
-        torch.set_num_threads(threads)
-    try:
-        yield
-    except GuardError as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False, soft_wrap=True)
-        raise typer.Exit(1) from error
+app.command()(wrap)

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from models.decision import Policy, threshold
 from models.errors import RecipeError
-from models.scores import SCORES
-from training.attacks.aims import TO_REJECTED, to_accepted
-from training.attacks.gradient import Aim
+from models.scores.build import check_score
+from training.attacks.goals import to_accepted, to_rejected
+from training.attacks.gradient import Goal, frozen
 from training.attacks.pgd import WorstCasePgd
+from training.attacks.starts import uniform
 from training.calibrate import calibration_scores
 from training.checkpoint import RunFolder
 from training.data import ImageSet, load, split, to_pixels
+from training.evaluation_sources import evaluation_sources
+from training.first_report import Condition, Protocol, Report, SetResult
 from training.graph import ScoredClassifier, torch_run
 from training.metrics import auroc, false_rejection_rate, missed_ood_rate
-from training.precision import Runner
 from training.provenance import command, hardware
-from training.report import Condition, Protocol, Report, SetResult
-from training.trained import trained_network
+from training.scored import scored_classifier
 
 BATCH = 250
 
@@ -32,9 +32,9 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class _Bench:
-    """A network under examination: by one score, at one threshold, under one protocol."""
+    """A classifier under examination: by one score, at one threshold, under one protocol."""
 
-    network: nn.Module
+    classifier: ScoredClassifier
     score: str
     limit: float
     protocol: Protocol
@@ -44,11 +44,11 @@ class _Bench:
     ) -> Condition:
         """Measure the test set against every outlier set under one budget on both sides."""
         tell(f"epsilon {epsilon_255:g}/255: {test.name}")
-        inside = self._scores(test, epsilon_255, TO_REJECTED[self.score])
+        inside = self._scores(test, epsilon_255, to_rejected(self.classifier, self.score)[0])
         sets = {}
         for name, images in outliers.items():
             tell(f"epsilon {epsilon_255:g}/255: {name}")
-            outside = self._scores(images, epsilon_255, to_accepted(self.score))
+            outside = self._scores(images, epsilon_255, to_accepted(self.classifier, self.score)[0])
             sets[name] = SetResult(
                 images=len(images),
                 auroc=auroc(inside, outside),
@@ -60,16 +60,17 @@ class _Bench:
             sets=sets,
         )
 
-    def _scores(self, images: ImageSet, epsilon_255: float, aim: Aim) -> NDArray[np.float32]:
+    def _scores(self, images: ImageSet, epsilon_255: float, goal: Goal) -> NDArray[np.float32]:
         """Score every image `(n,)` after an attack of this budget has done its worst."""
         generator = torch.Generator().manual_seed(self.protocol.seed)
         parts = []
         for part in images.images.split(BATCH):
             pixels = to_pixels(part)
             if epsilon_255 > 0:
-                pixels = self._attack(epsilon_255)(self.network, pixels, aim, generator)
+                with frozen(self.classifier):
+                    pixels = self._attack(epsilon_255)(goal, pixels, generator)
             with torch.no_grad():
-                parts.append(SCORES[self.score](self.network(pixels)))
+                parts.append(self.classifier.score(self.score, pixels))
         return torch.cat(parts).numpy()
 
     def _attack(self, epsilon_255: float) -> WorstCasePgd:
@@ -78,7 +79,7 @@ class _Bench:
             epsilon=epsilon,
             steps=self.protocol.steps,
             step_size=self.protocol.step_size * epsilon,
-            restarts=self.protocol.restarts,
+            starts=(uniform,) * self.protocol.restarts,
         )
 
 
@@ -100,26 +101,28 @@ def evaluate(
             checkpoint.
         CalibrationError: too few calibration images for the policy.
     """
-    if policy.score not in SCORES:
-        raise RecipeError(f"score: came {policy.score!r}, wanted one of {sorted(SCORES)}")
     began = time.perf_counter()
     recipe = run.recipe
+    # Before anything is loaded.
+    check_score(policy.score, reject_class=recipe.reject_classes > 0)
     inliers = load(recipe.inliers, recipe.input)
-    network = trained_network(run, classes=len(inliers.classes))
-    held_out = split(inliers, recipe.inliers, seed=recipe.seed).calibration
-    classifier = ScoredClassifier(network, (policy.score,))
+    parts = split(inliers, recipe.inliers, seed=recipe.seed)
+    held_out = parts.calibration
+    classifier = scored_classifier(run, parts.training, (policy.score,))
+    classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster
     calibration = calibration_scores(torch_run(classifier), held_out, (policy.score,))
     limit = threshold(calibration[policy.score], policy)
-    test = load(recipe.evaluation.test, recipe.input)
+    test_source, outlier_sources = evaluation_sources(recipe)
+    test = load(test_source, recipe.input)
     if test.classes != inliers.classes:
         raise RecipeError(
             f"evaluation.test: came classes {list(test.classes)}, wanted those of the inliers,"
             f" {list(inliers.classes)}"
         )
-    outliers = {name: load(s, recipe.input) for name, s in recipe.evaluation.outliers.items()}
+    outliers = {name: load(source, recipe.input) for name, source in outlier_sources.items()}
     inside = test.subset(slice(protocol.images))
     outside = {name: images.subset(slice(protocol.images)) for name, images in outliers.items()}
-    bench = _Bench(Runner(network, "float32").eval(), policy.score, limit, protocol)
+    bench = _Bench(classifier, policy.score, limit, protocol)
     return Report(
         score=policy.score,
         alpha=policy.alpha,

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 from models.bundle import EVALUATION
 from models.errors import RecipeError
 from training.checkpoint import RunFolder
-from training.report import Report
+from training.first_report import Report
 
 
 def write_report(run: RunFolder, report: Report) -> None:

@@ -12,17 +12,16 @@ from models.bundle import Bundle, write_bundle
 from models.decision import threshold
 from models.errors import RecipeError
 from models.manifest import DataRecord, Description, TrainingRecord
-from models.scores import SCORES
 from training.calibrate import calibration_scores
 from training.card import write_card
 from training.checkpoint import RunFolder
 from training.data import Split, load, split
 from training.evaluation_file import read_report
-from training.graph import ScoredClassifier, torch_run
+from training.first_report import Report
+from training.graph import torch_run
 from training.onnx_model import to_onnx
 from training.parity import Parity, check_parity, onnx_run
-from training.report import Report
-from training.trained import trained_network
+from training.scored import scored_classifier
 
 PARITY_IMAGES = 1000
 
@@ -48,14 +47,15 @@ def export(run: RunFolder, out: Path) -> Exported:
     report = _report_of_finished(run)
     recipe = run.recipe
     data = split(load(recipe.inliers, recipe.input), recipe.inliers, seed=recipe.seed)
-    network = trained_network(run, classes=len(data.training.classes))
-    classifier = ScoredClassifier(network, tuple(SCORES))
+    names = recipe.score_names
+    classifier = scored_classifier(run, data.training, names)
     model = to_onnx(classifier, recipe.input)
     serve = onnx_run(model)
-    calibration = calibration_scores(serve, data.calibration, tuple(SCORES))
-    limits = np.array([threshold(calibration[name], report.policy) for name in SCORES])
+    calibration = calibration_scores(serve, data.calibration, names)
+    limits = np.array([threshold(calibration[name], report.policy) for name in names])
     parity = check_parity(torch_run(classifier), serve, _parity_images(data), limits)
-    description = _describe(run, data, parameters=sum(p.numel() for p in network.parameters()))
+    parameters = sum(parameter.numel() for parameter in classifier.network.parameters())
+    description = _describe(run, data, parameters=parameters)
     bundle = write_bundle(
         out,
         description=description,
@@ -101,11 +101,11 @@ def _describe(run: RunFolder, data: Split, *, parameters: int) -> Description:
         created=datetime.now(UTC),
         classes=data.training.classes,
         input=recipe.input,
-        scores=tuple(SCORES),
+        scores=recipe.score_names,
         default_score=recipe.default_score,
         training=TrainingRecord(
             method=recipe.method,
-            network=f"{recipe.network.name}, width {recipe.network.width}",
+            network=str(recipe.network),
             parameters=parameters,
             epsilon=attack.epsilon_255 / 255 if attack else 0.0,
             attack_steps=attack.steps if attack else 0,

@@ -1,12 +1,13 @@
 """A whole training run: data in, a checkpoint after every epoch, exact resume."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from models.errors import RecipeError
 from training.checkpoint import Epoch, Progress, RunFolder
 from training.data import ImageSet, load, split
+from training.duplicates import without_inliers
 from training.loop import Data, Tick, Trainer
 from training.provenance import command, hardware, libraries
 from training.recipe import Recipe
@@ -24,15 +25,19 @@ class Watcher(Protocol):
     def finish_epoch(self, epoch: Epoch) -> None:
         """One epoch was made and its checkpoint written."""
 
+    def warn(self, message: str) -> None:
+        """Something about the data wants to be known, and training goes on."""
+
 
 def fit(run: RunFolder, watcher: Watcher, *, resume: bool) -> Progress:
     """Train what the run's recipe says, from its last checkpoint if `resume`.
 
     Raises:
         RecipeError: the data do not fit the recipe, or there is nothing to resume.
+        CheckpointError: the disk does not take a checkpoint, or the last one is of another network.
     """
     recipe = run.recipe
-    data = read_data(recipe)
+    data = read_data(recipe, watcher.warn)
     trainer = Trainer(recipe, data)
     done: tuple[Epoch, ...] = ()
     if resume:
@@ -50,21 +55,24 @@ def fit(run: RunFolder, watcher: Watcher, *, resume: bool) -> Progress:
     return run.progress()
 
 
-def read_data(recipe: Recipe) -> Data:
+def read_data(recipe: Recipe, warn: Callable[[str], None]) -> Data:
     """Load what training reads: the inliers' training and validation parts, and the outliers.
+
+    Outliers that are inliers as well are left out, of which `warn` hears.
 
     Raises:
         RecipeError: a source cannot be read, or is too small for the recipe.
     """
-    inliers = split(load(recipe.inliers, recipe.input), recipe.inliers, seed=recipe.seed)
+    every = load(recipe.inliers, recipe.input)
+    inliers = split(every, recipe.inliers, seed=recipe.seed)
     if len(inliers.training) < recipe.schedule.batch_size:
         raise RecipeError(
             f"schedule.batch_size: {recipe.schedule.batch_size} is more than the"
             f" {len(inliers.training)} images left for training; a smaller one was wanted"
         )
     outliers: ImageSet | None = None
-    if recipe.outliers is not None:
-        outliers = load(recipe.outliers, recipe.input)
+    if recipe.outliers is not None and recipe.outliers.synthetic < 1:
+        outliers = without_inliers(load(recipe.outliers, recipe.input), every, warn)
     return Data(training=inliers.training, validation=inliers.validation, outliers=outliers)
 
 

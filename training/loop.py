@@ -1,22 +1,26 @@
 """The training loop: epochs of steps over one network, one objective and one schedule."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import repeat
 
 import torch
 from torch import Tensor, nn
 
-from models.networks import NETWORKS
+from training.attacks.gradient import frozen
 from training.attacks.pgd import Pgd
-from training.augment import augment_inliers, augment_outliers
+from training.augment import augment_inliers
 from training.averaging import start_average, update_average
 from training.data import ImageSet, to_pixels
+from training.network import network_of
 from training.objectives import OBJECTIVES
 from training.objectives.base import Batch
 from training.objectives.losses import cross_entropy
+from training.outlier_batches import outlier_batches
 from training.precision import Runner
 from training.recipe import Recipe
 from training.schedule import rate
+from training.weights import load_weights
 
 WATCHED_UNDER_ATTACK = 500  # validation images; PGD-10 on them costs some seconds an epoch
 
@@ -50,8 +54,7 @@ class Trainer:
         torch.manual_seed(recipe.seed)  # initial weights; torch's layers take no generator
         self.recipe = recipe
         self.data = data
-        factory = NETWORKS[recipe.network.name]
-        self.network = factory(len(data.training.classes), recipe.network.width)
+        self.network = network_of(recipe, classes=len(data.training.classes))
         self.runner = Runner(self.network, recipe.schedule.precision)
         self.average = start_average(self.network)
         self.objective = OBJECTIVES[recipe.method](recipe)
@@ -68,9 +71,13 @@ class Trainer:
             step = epoch * self.steps_per_epoch + index
             for group in self.optimizer.param_groups:
                 group["lr"] = rate(
-                    step, steps=steps, peak=schedule.peak_rate, warm_up=schedule.warm_up
+                    step,
+                    steps=steps,
+                    peak=schedule.peak_rate,
+                    warm_up=schedule.warm_up,
+                    final=schedule.final_rate,
                 )
-            result = self.objective(self.runner, batch, generator)
+            result = self.objective(self.runner, replace(batch, progress=step / steps), generator)
             self.optimizer.zero_grad(set_to_none=True)
             result.loss.backward()
             self.optimizer.step()
@@ -83,22 +90,20 @@ class Trainer:
         runner = Runner(self.average, self.recipe.schedule.precision).eval()
         pixels = to_pixels(self.data.validation.images)
         labels = self.data.validation.labels
-        epsilon = (self.recipe.attack.epsilon_255 if self.recipe.attack else 1.0) / 255
-        attack = Pgd(epsilon=epsilon, steps=10, step_size=epsilon / 4)
+        classes = len(self.data.training.classes)
         few = slice(WATCHED_UNDER_ATTACK)
-        attacked = attack(
-            runner,
-            pixels[few],
-            lambda logits: cross_entropy(logits, labels[few]),
-            _generator(self.recipe.seed, -1),
+        attacked = self._attacked(runner, pixels[few], labels[few], classes=classes)
+        return (
+            _accuracy(runner, pixels, labels, classes=classes),
+            _accuracy(runner, attacked, labels[few], classes=classes),
         )
-        return _accuracy(runner, pixels, labels), _accuracy(runner, attacked, labels[few])
 
     def state(self) -> dict[str, Tensor]:
         """Return every tensor that training goes on from."""
         momenta = {
             name: self.optimizer.state[parameter]["momentum_buffer"]
             for name, parameter in self.network.named_parameters()
+            if parameter in self.optimizer.state  # a part that never trains has no momentum
         }
         parts = {
             "network": self.network.state_dict(),
@@ -108,12 +113,34 @@ class Trainer:
         return {f"{name}.{key}": t for name, tensors in parts.items() for key, t in tensors.items()}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Go on from what `state` returned."""
-        self.network.load_state_dict(part(tensors, "network"))
-        self.average.load_state_dict(part(tensors, "average"))
+        """Go on from what `state` returned.
+
+        Raises:
+            CheckpointError: it was of another network.
+        """
+        load_weights(self.network, part(tensors, "network"), origin="the checkpoint")
+        load_weights(self.average, part(tensors, "average"), origin="the checkpoint")
         momenta = part(tensors, "momentum")
         for name, parameter in self.network.named_parameters():
-            self.optimizer.state[parameter]["momentum_buffer"] = momenta[name]
+            if name in momenta:
+                self.optimizer.state[parameter]["momentum_buffer"] = momenta[name]
+
+    def _attacked(self, runner: Runner, pixels: Tensor, labels: Tensor, *, classes: int) -> Tensor:
+        """Attack in batches of the training's size: a large network fits no more into memory."""
+        epsilon = (self.recipe.attack.epsilon_255 if self.recipe.attack else 1.0) / 255
+        attack = Pgd(epsilon=epsilon, steps=10, step_size=epsilon / 4)
+        generator = _generator(self.recipe.seed, -1)
+
+        def attacked(images: Tensor, right: Tensor) -> Tensor:
+            def harm(perturbed: Tensor, rows: Tensor) -> Tensor:
+                return cross_entropy(runner(perturbed)[:, :classes], right[rows])
+
+            return attack(harm, images, generator)
+
+        size = self.recipe.schedule.batch_size
+        parts = zip(pixels.split(size), labels.split(size), strict=True)
+        with frozen(runner):
+            return torch.cat([attacked(*part) for part in parts])
 
     def _batches(self, generator: torch.Generator) -> Iterator[Batch]:
         size = self.recipe.schedule.batch_size
@@ -123,21 +150,25 @@ class Trainer:
         for index in range(self.steps_per_epoch):
             chosen = order[index * size : (index + 1) * size]
             yield Batch(
-                inliers=augment_inliers(training.images[chosen], generator),
+                inliers=augment_inliers(
+                    training.images[chosen], generator, mirror=self.recipe.inliers.mirror
+                ),
                 labels=training.labels[chosen],
                 outliers=next(outliers),
+                smoothing=self.recipe.schedule.label_smoothing,
             )
 
     def _outlier_batches(self, generator: torch.Generator) -> Iterator[Tensor]:
-        settings, pool = self.recipe.outliers, self.data.outliers
-        if settings is None or pool is None:
-            while True:
-                yield torch.empty(0, *self.data.training.images.shape[1:]).permute(0, 3, 1, 2)
-        size = round(self.recipe.schedule.batch_size * settings.per_inlier)
-        while True:
-            order = torch.randperm(len(pool), generator=generator)
-            for chosen in order.split(size):
-                yield augment_outliers(pool.images[chosen], generator, largest_blur=settings.blur)
+        settings, training = self.recipe.outliers, self.data.training
+        if settings is None:
+            return repeat(torch.empty(0, *training.images.shape[1:]).permute(0, 3, 1, 2))
+        return outlier_batches(
+            settings,
+            self.data.outliers,
+            training,
+            size=self.recipe.outliers_per_batch,
+            generator=generator,
+        )
 
 
 def part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
@@ -153,7 +184,7 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
     return torch.optim.SGD(
         [
             {"params": weights, "weight_decay": schedule.weight_decay},
-            {"params": others, "weight_decay": 0.0},
+            {"params": others, "weight_decay": schedule.weight_decay * schedule.decay_all},
         ],
         lr=schedule.peak_rate,
         momentum=schedule.momentum,
@@ -166,6 +197,6 @@ def _generator(seed: int, epoch: int) -> torch.Generator:
 
 
 @torch.no_grad()
-def _accuracy(runner: nn.Module, pixels: Tensor, labels: Tensor) -> float:
-    predicted = torch.cat([runner(chunk).argmax(1) for chunk in pixels.split(250)])
+def _accuracy(runner: nn.Module, pixels: Tensor, labels: Tensor, *, classes: int) -> float:
+    predicted = torch.cat([runner(chunk)[:, :classes].argmax(1) for chunk in pixels.split(250)])
     return (predicted == labels).float().mean().item()

@@ -56,6 +56,10 @@ class ProgressBar:
             accuracy=tick.accuracy,
         )
 
+    def warn(self, message: str) -> None:
+        """Print a warning above the bar."""
+        self._console.print(f"warning: {message}", style="yellow", markup=False, soft_wrap=True)
+
     def finish_epoch(self, epoch: Epoch) -> None:
         """Print one line of figures, and keep the latest validation beside the bar."""
         latest = f"validated {epoch.accuracy:.0%} attacked {epoch.attacked_accuracy:.0%}"

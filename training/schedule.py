@@ -3,8 +3,8 @@
 import math
 
 
-def rate(step: int, *, steps: int, peak: float, warm_up: float) -> float:
-    """Rate at `step` of `steps`: linear from near zero over the `warm_up` share, cosine to zero.
+def rate(step: int, *, steps: int, peak: float, warm_up: float, final: float = 0.0) -> float:
+    """Rate at `step` of `steps`: linear from near zero over the `warm_up` share, cosine to `final`.
 
     After Smith and Topin 2018, arXiv:1708.07120 (one cycle), without its momentum cycle.
     """
@@ -12,4 +12,4 @@ def rate(step: int, *, steps: int, peak: float, warm_up: float) -> float:
     if step < rising:
         return peak * (step + 1) / (rising + 1)
     progress = (step - rising) / max(steps - rising, 1)
-    return peak * (1 + math.cos(math.pi * progress)) / 2
+    return final + (peak - final) * (1 + math.cos(math.pi * progress)) / 2

@@ -1,6 +1,6 @@
 """A report as a Markdown table."""
 
-from training.report import Condition, Report
+from training.first_report import Condition, Report
 
 
 def percent(share: float) -> str:

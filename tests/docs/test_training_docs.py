@@ -5,16 +5,33 @@ import pytest
 from pydantic import BaseModel
 
 from models.manifest import InputSpec
-from models.networks import NETWORKS
-from training.recipe import Attack, Evaluation, Inliers, Network, Outliers, Recipe, Schedule, Source
+from models.networks import NETWORK_NAMES
+from models.scores.options import ScoreOptions
+from training.method_tables import Energy, Mining, Trades
+from training.methods import METHODS
+from training.recipe import (
+    Attack,
+    Evaluation,
+    Inliers,
+    Network,
+    Outliers,
+    Recipe,
+    Schedule,
+    Source,
+    parse_recipe,
+)
 
 TEXT = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 TABLES: dict[str, type[BaseModel]] = {
+    "score_options": ScoreOptions,
     "network": Network,
     "input": InputSpec,
     "inliers": Inliers,
     "outliers": Outliers,
     "attack": Attack,
+    "energy": Energy,
+    "mining": Mining,
+    "trades": Trades,
     "schedule": Schedule,
     "evaluation": Evaluation,
 }
@@ -29,11 +46,23 @@ def _keys() -> Iterator[str]:
     yield from Source.model_fields
 
 
+def test_the_recipe_to_start_from_is_one() -> None:
+    blocks = [part.partition("```")[0] for part in TEXT.split("```toml\n")[1:]]
+    assert len(blocks) == 1
+    recipe = parse_recipe(blocks[0], origin="docs/training.md")
+    assert recipe.inliers.calibration >= 59
+
+
 @pytest.mark.parametrize("key", tuple(_keys()))
 def test_every_key_of_a_recipe_is_documented(key: str) -> None:
     assert f"`{key}`" in TEXT
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NETWORK_NAMES)
 def test_every_network_is_documented(name: str) -> None:
     assert f"`{name}`" in TEXT
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_is_documented(method: str) -> None:
+    assert f"| `{method}` |" in TEXT

@@ -10,8 +10,8 @@ from models.bundle import Bundle, open_bundle
 from models.decision import Policy
 from models.guard import Guard, Verdict
 from models.preprocessing import prepare
+from training.first_report import Report
 from training.parity import onnx_run
-from training.report import Report
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "tests" / "data"

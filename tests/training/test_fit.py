@@ -1,15 +1,19 @@
 """Whole runs on real images: a seed repeats a run, and a cut run goes on as if it had not been."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from models.errors import RecipeError
+from models.errors import CheckpointError, RecipeError
 from training.checkpoint import Epoch, RunFolder
 from training.fit import fit
 from training.loop import Tick
+from training.trained import trained_network
+
+DATA = Path(__file__).parents[1] / "data"
 
 
 class Silent:
@@ -18,6 +22,7 @@ class Silent:
     def __init__(self, *, stop_at: tuple[int, int] | None = None) -> None:
         self.stop_at = stop_at
         self.epochs: list[Epoch] = []
+        self.warnings: list[str] = []
 
     def start(self, *, epochs: int, steps_per_epoch: int, done: int) -> None:
         self.planned = (epochs, steps_per_epoch, done)
@@ -28,6 +33,9 @@ class Silent:
 
     def finish_epoch(self, epoch: Epoch) -> None:
         self.epochs.append(epoch)
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
 
 
 def _run(folder: Path, text: str) -> dict[str, Tensor]:
@@ -86,3 +94,64 @@ def test_bfloat16_learns_too(tmp_path: Path, recipe_text: str) -> None:
     text = recipe_text.replace('"float32"', '"bfloat16"').replace("epochs = 2", "epochs = 4")
     progress = fit(RunFolder.create(tmp_path, text), Silent(), resume=False)
     assert progress.epochs[-1].loss < progress.epochs[0].loss
+
+
+HALF_HELD = """
+from torch import nn
+
+class HalfHeld(nn.Module):
+    def __init__(self, outputs):
+        super().__init__()
+        self.held = nn.Linear(3, 4).requires_grad_(False)
+        self.head = nn.Linear(4, outputs)
+
+    def features(self, images):
+        return self.held(images.mean((2, 3)))
+
+    def forward(self, images):
+        return self.head(self.features(images))
+"""
+
+
+def test_a_users_network_trains_and_resumes_though_a_part_of_it_is_held(
+    tmp_path: Path, recipe_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a_half_held_net.py").write_text(HALF_HELD, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    text = recipe_text.replace('"resnet8"\nwidth = 4', '"a_half_held_net:HalfHeld"')
+    whole = _run(tmp_path / "whole", text)
+    run = RunFolder.create(tmp_path / "cut", text)
+    with pytest.raises(KeyboardInterrupt):
+        fit(run, Silent(stop_at=(1, 2)), resume=False)
+    assert _same(run.tensors(fit(run, Silent(), resume=True)), whole)
+    assert "momentum.head.weight" in whole
+    assert "momentum.held.weight" not in whole
+
+
+def test_outliers_that_are_inliers_as_well_are_left_out_with_a_warning(
+    tmp_path: Path, recipe_text: str
+) -> None:
+    pool = tmp_path / "pool"
+    shutil.copytree(DATA / "outliers", pool)
+    plain = len(list(pool.iterdir()))
+    for copied in sorted((DATA / "cifar10" / "cat").glob("*.png"))[:3]:
+        shutil.copy(copied, pool / f"cat-{copied.name}")
+    watcher = Silent()
+    text = recipe_text.replace(str(DATA / "outliers"), str(pool))
+    progress = fit(RunFolder.create(tmp_path / "run", text), watcher, resume=False)
+    assert progress.outlier_images == plain
+    (said,) = watcher.warnings
+    assert f"3 of the {plain + 3} images of pool are inliers as well" in said
+
+
+def test_a_checkpoint_of_another_network_is_not_gone_on_from(
+    tmp_path: Path, recipe_text: str
+) -> None:
+    run = RunFolder.create(tmp_path, recipe_text)
+    with pytest.raises(KeyboardInterrupt):
+        fit(run, Silent(stop_at=(1, 0)), resume=False)
+    (tmp_path / "recipe.toml").write_text(recipe_text.replace("width = 4", "width = 8"))
+    with pytest.raises(CheckpointError, match="is of another network than the recipe's: it has"):
+        fit(run, Silent(), resume=True)
+    with pytest.raises(CheckpointError, match=r"epoch-001\.safetensors is of another network"):
+        trained_network(run, classes=10)

@@ -11,10 +11,9 @@ from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from models.bundle import Bundle, open_bundle
-from models.decision import Policy
+from models.decision import Policy, threshold
 from models.guard import Guard
 from models.preprocessing import prepare
-from models.scores import SCORES
 from training.checkpoint import RunFolder
 from training.cli import app
 from training.evaluation_file import read_report
@@ -34,6 +33,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train and evaluate the smoke recipe with fewer epochs and a short attack."""
     folder = tmp_path_factory.mktemp("path")
     text = (ROOT / "recipes" / "smoke.toml").read_text(encoding="utf-8")
+    text = text.replace("[network]", 'scores = ["msp", "max_logit", "knn", "vim"]\n\n[network]')
     text = text.replace("epochs = 60", "epochs = 16").replace('"tests/', f'"{ROOT}/tests/')
     (folder / "smoke.toml").write_text(text, encoding="utf-8")
     run = folder / "run"
@@ -53,7 +53,7 @@ def bundle(run: Path) -> Bundle:
 def test_the_bundle_says_how_it_was_made(bundle: Bundle) -> None:
     manifest = bundle.manifest
     assert manifest.classes == ("no_entry", "priority_road", "stop", "yield")
-    assert manifest.scores == tuple(SCORES)
+    assert manifest.scores == ("msp", "max_logit", "knn", "vim", "energy")
     assert manifest.training.epsilon == pytest.approx(2 / 255)
     assert (manifest.training.inliers.images, manifest.training.epochs) == (120, 16)
     assert manifest.training.outliers is not None
@@ -114,6 +114,17 @@ def test_the_card_shows_the_table_and_the_recipe(run: Path, bundle: Bundle) -> N
     assert bundle.manifest.training.command in card
 
 
+def test_a_fitted_score_is_the_same_in_evaluation_and_in_the_bundle(
+    copy: Path, bundle: Bundle
+) -> None:
+    attack = ("--steps", 1, "--restarts", 1, "--epsilon", 2)
+    _oodguard_train("evaluate", copy, "--score", "vim", "--images", 20, *attack)
+    report = read_report(RunFolder(copy))
+    limit = threshold(bundle.calibration["vim"], report.policy)
+    assert report.threshold == pytest.approx(limit, rel=1e-4)
+    assert report.conditions[0].mean_auroc > 0.5
+
+
 def _refused_export(run: Path) -> str:
     out = run.parent / "refused"
     result = CliRunner().invoke(app, ["export", str(run), "--out", str(out)])
@@ -147,7 +158,7 @@ def test_a_run_that_is_not_finished_is_not_exported(copy: Path) -> None:
 def test_an_unknown_score_is_one_clear_message(run: Path) -> None:
     result = CliRunner().invoke(app, ["evaluate", str(run), "--score", "odin"])
     assert result.exit_code == 1
-    assert "score: came 'odin', wanted one of ['energy', 'max_logit', 'msp']" in result.stderr
+    assert "score: came 'odin', wanted one of ['abstain', 'energy'" in result.stderr
 
 
 def test_a_faulty_recipe_is_one_clear_message(tmp_path: Path, recipe_text: str) -> None:

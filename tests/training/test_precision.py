@@ -1,6 +1,8 @@
+import pytest
 import torch
 from torch import Tensor, nn
 
+from models.networks.resnet import ResNet
 from training.precision import Runner
 
 
@@ -41,3 +43,25 @@ def test_images_come_channels_last() -> None:
     Runner(network, "float32")(IMAGES)
     assert network.came is not None
     assert network.came.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(
+    ("width", "layout"), [(4, torch.contiguous_format), (16, torch.channels_last)]
+)
+def test_narrow_strided_shortcuts_never_see_channels_last(
+    width: int, layout: torch.memory_format
+) -> None:
+    """Else oneDNN writes past its workspace; see the module."""
+    network = ResNet(1, 5, width)
+    came: list[Tensor] = []
+    shortcut = network.get_submodule("stages.1.shortcut.0")
+    shortcut.register_forward_pre_hook(lambda _, inputs: came.append(inputs[0]))
+    Runner(network, "float32")(torch.rand(2, 3, 16, 16))
+    assert came[0].is_contiguous(memory_format=layout)
+
+
+def test_large_images_train_a_narrow_network() -> None:
+    """The sizes at which channels-last crashes the process, as of torch 2.13."""
+    network = ResNet(1, 5, 4)
+    Runner(network, "float32")(torch.rand(2, 3, 128, 128)).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())

@@ -17,3 +17,9 @@ def test_the_rate_is_half_of_the_peak_half_way_down() -> None:
 
 def test_without_warm_up_the_first_step_has_the_peak_rate() -> None:
     assert rate(0, steps=10, peak=0.3, warm_up=0.0) == pytest.approx(0.3)
+
+
+def test_the_rate_anneals_to_its_floor() -> None:
+    rates = [rate(step, steps=100, peak=0.1, warm_up=0.0, final=0.02) for step in range(101)]
+    assert rates[50] == pytest.approx(0.06)
+    assert rates[100] == pytest.approx(0.02)

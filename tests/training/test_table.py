@@ -1,6 +1,6 @@
 import pytest
 
-from training.report import Condition, Protocol, Report, SetResult
+from training.first_report import Condition, Protocol, Report, SetResult
 from training.table import percent, table
 
 
