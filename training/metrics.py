@@ -1,13 +1,15 @@
 """How well scores separate in-distribution from out-of-distribution images.
 
-Scores are higher for more OOD; OOD is the positive class.
+Scores are higher for more OOD. Thresholds are counted out, never interpolated: an image is rejected
+strictly above one, so that images which tie are all rejected or all accepted.
 """
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from models.decision import rejects
+from training.report import Interval, Ranking
 
 Scores = NDArray[np.float32]
 
@@ -17,8 +19,56 @@ def auroc(inliers: Scores, outliers: Scores) -> float:
 
     Scores `(n,)` and `(m,)`; 1 is perfect, 0.5 is chance, 0 is perfectly wrong.
     """
-    truth = np.concatenate([np.zeros(len(inliers)), np.ones(len(outliers))])
-    return float(roc_auc_score(truth, np.concatenate([inliers, outliers])))
+    return float(roc_auc_score(*_outliers_as_positives(inliers, outliers)))
+
+
+def aupr_out(inliers: Scores, outliers: Scores) -> float:
+    """Average precision of finding the outliers `(m,)` among the inliers `(n,)` by high scores.
+
+    A precision is that of all scores at or above one; chance is m / (n + m).
+    """
+    return float(average_precision_score(*_outliers_as_positives(inliers, outliers)))
+
+
+def aupr_in(inliers: Scores, outliers: Scores) -> float:
+    """Average precision of finding the inliers `(n,)` among the outliers `(m,)` by low scores.
+
+    A precision is that of all scores at or below one; chance is n / (n + m).
+    """
+    return aupr_out(-outliers, -inliers)
+
+
+def detection_error(inliers: Scores, outliers: Scores) -> float:
+    """Least mean of the share of inliers rejected and that of outliers accepted, in [0, 0.5].
+
+    Over all thresholds: scores `(n,)` and `(m,)`, both kinds of image equally likely. Liang et al.
+    2018 (ODIN), arXiv:1706.02690.
+    """
+    thresholds = np.unique(inliers)  # between two of them fewer outliers alone would be rejected
+    rejected = 1 - np.searchsorted(np.sort(inliers), thresholds, side="right") / len(inliers)
+    accepted = np.searchsorted(np.sort(outliers), thresholds, side="right") / len(outliers)
+    # At most one half: to accept everything is a threshold too, which the largest inlier may miss.
+    return min(float(((rejected + accepted) / 2).min()), 0.5)
+
+
+def id_rejected_at_95_ood_recall(inliers: Scores, outliers: Scores) -> float:
+    """Share of inliers `(n,)` rejected where at least 95 % of the outliers `(m,)` are.
+
+    FPR95 with outliers as positives (OpenOOD, pytorch-ood). The threshold is the highest that
+    rejects so many; an inlier that ties with the last outlier rejected is rejected too.
+    """
+    last = np.sort(outliers)[len(outliers) - _at_least_95_percent(len(outliers))]
+    return float((inliers >= last).mean())
+
+
+def ood_accepted_at_95_id_acceptance(inliers: Scores, outliers: Scores) -> float:
+    """Share of outliers `(m,)` accepted where at least 95 % of the inliers `(n,)` are.
+
+    FPR95 with in-distribution images as positives (ALOE, ATOM). The threshold is the lowest that
+    accepts so many; an outlier that ties with it is accepted.
+    """
+    threshold = np.sort(inliers)[_at_least_95_percent(len(inliers)) - 1]
+    return float((outliers <= threshold).mean())
 
 
 def false_rejection_rate(inliers: Scores, threshold: float) -> float:
@@ -29,3 +79,25 @@ def false_rejection_rate(inliers: Scores, threshold: float) -> float:
 def missed_ood_rate(outliers: Scores, threshold: float) -> float:
     """Share of out-of-distribution scores `(n,)` that are accepted at `threshold`."""
     return float(1 - rejects(outliers, threshold).mean())
+
+
+def ranking(inliers: Scores, outliers: Scores, interval: Interval) -> Ranking:
+    """Return all that needs no served threshold, with the `interval` of the AUROC."""
+    return Ranking(
+        auroc=auroc(inliers, outliers),
+        auroc_interval=interval,
+        aupr_in=aupr_in(inliers, outliers),
+        aupr_out=aupr_out(inliers, outliers),
+        detection_error=detection_error(inliers, outliers),
+        id_rejected_at_95_ood_recall=id_rejected_at_95_ood_recall(inliers, outliers),
+        ood_accepted_at_95_id_acceptance=ood_accepted_at_95_id_acceptance(inliers, outliers),
+    )
+
+
+def _outliers_as_positives(inliers: Scores, outliers: Scores) -> tuple[NDArray[np.float64], Scores]:
+    truth = np.concatenate([np.zeros(len(inliers)), np.ones(len(outliers))])
+    return truth, np.concatenate([inliers, outliers])
+
+
+def _at_least_95_percent(of: int) -> int:
+    return -(-95 * of // 100)  # in whole numbers: 0.95 * n is not always what it seems
