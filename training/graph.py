@@ -14,30 +14,26 @@ from models.scores.base import Score
 from training.data import to_pixels
 
 
-class ScoredClassifier(nn.Module):
-    """A network with its scores by name, in the pixel space that clients use.
+class Scored(nn.Module):
+    """What is measured and attacked: logits and scores by name, in the pixel space of clients.
 
     The network has `classes` outputs, or one more: the reject class, last. That one is seen by the
     `REJECT_SCORES` alone; everything else, the predicted class among it, is of the classes' logits.
     """
 
-    def __init__(self, network: Classifier, scores: Mapping[str, Score], *, classes: int) -> None:
+    def __init__(self, scores: Mapping[str, Score], *, classes: int) -> None:
         super().__init__()
-        self.network = network
         self.scores = dict(scores)
-        # Modules in a plain dict would keep their statistics from `to`, `state_dict` and export.
-        self.fitted = nn.ModuleDict({k: s for k, s in scores.items() if isinstance(s, nn.Module)})
         self.classes = classes
+
+    def all_outputs(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Map as `outputs` does, the reject class included where there is one."""
+        raise NotImplementedError
 
     def outputs(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Map float `(n, 3, H, W)` in [0, 1] to features `(n, D)` and class logits `(n, K)`."""
         features, outputs = self.all_outputs(pixels)
         return features, outputs[:, : self.classes]
-
-    def all_outputs(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Map as `outputs` does, the reject class included where there is one."""
-        features = self.network.features(pixels)
-        return features, self.network.head(features)
 
     def score(self, name: str, pixels: Tensor) -> Tensor:
         """Score float `(n, 3, H, W)` in [0, 1] as `(n,)`, higher more OOD; differentiable."""
@@ -55,7 +51,22 @@ class ScoredClassifier(nn.Module):
         return self.scores[name](features, seen)
 
 
-def torch_run(classifier: ScoredClassifier, *, batch_size: int = 250) -> Run:
+class ScoredClassifier(Scored):
+    """A network with its scores by name."""
+
+    def __init__(self, network: Classifier, scores: Mapping[str, Score], *, classes: int) -> None:
+        super().__init__(scores, classes=classes)
+        self.network = network
+        # Modules in a plain dict would keep their statistics from `to`, `state_dict` and export.
+        self.fitted = nn.ModuleDict({k: s for k, s in scores.items() if isinstance(s, nn.Module)})
+
+    def all_outputs(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Map as `outputs` does, the reject class included where there is one."""
+        features = self.network.features(pixels)
+        return features, self.network.head(features)
+
+
+def torch_run(classifier: Scored, *, batch_size: int = 250) -> Run:
     """Return the classifier as the `run` that a guard takes."""
 
     @torch.no_grad()

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from training.attacks.gradient import Goal
 from training.attacks.surrogates import OfOutputs, surrogate
-from training.graph import ScoredClassifier
+from training.graph import Scored
 
 
-def to_rejected(classifier: ScoredClassifier, score: str) -> tuple[Goal, ...]:
+def to_rejected(classifier: Scored, score: str) -> tuple[Goal, ...]:
     """Return what an attack on an in-distribution image climbs, so that it is rejected.
 
     One goal, strictly increasing in the score: to be far from every class is one direction.
@@ -23,7 +23,7 @@ def to_rejected(classifier: ScoredClassifier, score: str) -> tuple[Goal, ...]:
     return (_of_pixels(classifier, surrogate(classifier, score).of, sign=1),)
 
 
-def to_accepted(classifier: ScoredClassifier, score: str) -> tuple[Goal, ...]:
+def to_accepted(classifier: Scored, score: str) -> tuple[Goal, ...]:
     """Return what an attack on an out-of-distribution image climbs, so that it is accepted.
 
     The first is strictly decreasing in the score. For scores that are low next to any one class
@@ -34,7 +34,7 @@ def to_accepted(classifier: ScoredClassifier, score: str) -> tuple[Goal, ...]:
 
 
 def to_wrong_and_accepted(
-    classifier: ScoredClassifier,
+    classifier: Scored,
     score: str,
     labels: Tensor,
     *,
@@ -85,7 +85,7 @@ def goal_of(scored: Callable[[Tensor], Tensor], *, sign: Literal[1, -1]) -> Goal
     return goal
 
 
-def _of_pixels(classifier: ScoredClassifier, of: OfOutputs, *, sign: Literal[1, -1]) -> Goal:
+def _of_pixels(classifier: Scored, of: OfOutputs, *, sign: Literal[1, -1]) -> Goal:
     return goal_of(lambda images: of(*classifier.all_outputs(images)), sign=sign)
 
 

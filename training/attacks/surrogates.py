@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.scores.base import LeastOfClasses
 from models.scores.msp import msp_log_odds
-from training.graph import ScoredClassifier
+from training.graph import Scored
 
 OfOutputs = Callable[[Tensor, Tensor], Tensor]
 """Features `(n, D)` and all outputs of the network to one value an image `(n,)`."""
@@ -35,7 +35,7 @@ class Surrogate:
     toward: tuple[OfOutputs, ...] = ()
 
 
-def surrogate(classifier: ScoredClassifier, score: str) -> Surrogate:
+def surrogate(classifier: Scored, score: str) -> Surrogate:
     """Return what to climb for the classifier's score of this name.
 
     MSP has its log-odds, GEN its logarithm, taken in float64 where float32 would be 0. All others

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from training.detectors.mahalanobis import preprocessed_mahalanobis
 from training.detectors.odin import odin
 from training.detectors.preprocessing import Detector
-from training.graph import ScoredClassifier
+from training.graph import Scored
 
-DETECTORS: Mapping[str, Callable[[ScoredClassifier], Detector]] = {
+DETECTORS: Mapping[str, Callable[[Scored], Detector]] = {
     "odin": odin,
     "preprocessed_mahalanobis": preprocessed_mahalanobis,
 }

@@ -1,0 +1,65 @@
+"""One node of an ONNX graph, its attributes as Python values."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import onnx
+from torch import Tensor
+
+from models.errors import BundleError
+from training.onnx_torch.constants import as_tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Node:
+    """An operator with what it reads and writes, by name; an input left out has the name ""."""
+
+    operator: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+
+    def attribute(self, name: str, default: Any) -> Any:  # noqa: ANN401  (ONNX has eleven types)
+        """Return an attribute, or the default that ONNX gives it."""
+        return self.attributes.get(name, default)
+
+    def expect(self, name: str, value: object) -> None:
+        """See that an attribute that may be left out has the only value that is understood.
+
+        Raises:
+            BundleError: it has another one.
+        """
+        found = self.attributes.get(name, value)
+        if found != value:
+            raise not_run(f"{self.operator} with {name} {found!r}")
+
+
+Operator = Callable[..., Tensor | tuple[Tensor, ...]]
+"""`(node, *inputs)`, in ONNX's order, None for one that is left out, to the node's outputs."""
+
+
+def parse_node(node: onnx.NodeProto) -> Node:
+    """Read a node; an operator of another domain than ONNX's own is named with it."""
+    own = node.domain in {"", "ai.onnx"}
+    return Node(
+        operator=node.op_type if own else f"{node.domain}.{node.op_type}",
+        inputs=tuple(node.input),
+        outputs=tuple(node.output),
+        attributes={each.name: _value(each) for each in node.attribute},
+    )
+
+
+def not_run(what: str) -> BundleError:
+    """Return the error that says what of a graph torch does not run here."""
+    return BundleError(
+        f"model.onnx has {what}, which cannot be run in torch here, so there are no gradients to"
+        " attack it with; evaluate the run instead of the bundle"
+    )
+
+
+def _value(attribute: onnx.AttributeProto) -> Any:  # noqa: ANN401
+    value = onnx.helper.get_attribute_value(attribute)
+    if isinstance(value, bytes):
+        return value.decode()
+    return as_tensor(value) if isinstance(value, onnx.TensorProto) else value
