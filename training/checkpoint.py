@@ -22,7 +22,10 @@ PROGRESS = "progress.json"
 
 
 class Epoch(BaseModel):
-    """What one epoch did; accuracies are shares, `attacked` ones under attack."""
+    """What one epoch did; accuracies are shares, `attacked` ones under attack.
+
+    `attacked_auroc` is that of the watched score, both sides attacked; None where none is watched.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,10 +35,38 @@ class Epoch(BaseModel):
     accuracy: float
     attacked_accuracy: float
     duration_s: float
+    attacked_auroc: float | None = None
+
+
+class RollBack(BaseModel):
+    """A return to the weights after epoch `kept`, counted from 1, as robustness had collapsed.
+
+    `reason` says which figure fell, `attack` what training attacks with from there on; `lost` are
+    the epochs that do not count.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: str
+    kept: int
+    attack: str
+    lost: tuple[Epoch, ...]
+
+
+class Origin(BaseModel):
+    """The file whose weights a run started from, and its sha256."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    sha256: str
 
 
 class Progress(BaseModel):
-    """How far a run has come, and where and by which command it was made."""
+    """How far a run has come, and where and by which command it was made.
+
+    `good` is the number of epochs after which robustness was last intact; their tensors are kept.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,11 +77,26 @@ class Progress(BaseModel):
     libraries: dict[str, str]
     training_images: int
     outlier_images: int
+    good: int | None = None
+    rolled_back: tuple[RollBack, ...] = ()
+    started_from: Origin | None = None
 
     @property
     def duration_s(self) -> float:
-        """Seconds of training over all sessions of the run."""
-        return sum(epoch.duration_s for epoch in self.epochs)
+        """Seconds of training over all sessions of the run, lost epochs included."""
+        lost = [epoch for back in self.rolled_back for epoch in back.lost]
+        return sum(epoch.duration_s for epoch in (*self.epochs, *lost))
+
+    @property
+    def kept_tensors(self) -> frozenset[str]:
+        """The tensor files that are wanted: the latest, and that of a roll-back."""
+        good = () if self.good is None else (tensors_name(self.good),)
+        return frozenset((self.tensors, *good))
+
+
+def tensors_name(epochs: int) -> str:
+    """Return the name of the tensor file after so many epochs."""
+    return f"epoch-{epochs:03d}.safetensors"
 
 
 class RunFolder:
@@ -125,19 +171,27 @@ class RunFolder:
             raise RecipeError(f"{path} is damaged or missing: {error}") from error
 
     def save(self, progress: Progress, tensors: dict[str, Tensor]) -> None:
-        """Write a checkpoint: tensors, then progress in one step, then drop what is older.
-
-        An evaluation goes too: its figures are those of weights that the run no longer has.
+        """Write a checkpoint: tensors, then progress.
 
         Raises:
             CheckpointError: the disk does not take it; the checkpoint before it is whole.
         """
         whole = {key: tensor.contiguous().clone() for key, tensor in tensors.items()}
         _write(self.folder / progress.tensors, safetensors.torch.save(whole))
+        self.commit(progress)
+
+    def commit(self, progress: Progress) -> None:
+        """Write progress in one step, its tensors being there, then drop what is older.
+
+        An evaluation goes too: its figures are those of weights that the run no longer has.
+
+        Raises:
+            CheckpointError: the disk does not take it; the checkpoint before it is whole.
+        """
         text = progress.model_dump_json(indent=2) + "\n"
         _write(self.folder / PROGRESS, text.encode())
         for old in self.folder.glob("epoch-*.safetensors"):
-            if old.name != progress.tensors:
+            if old.name not in progress.kept_tensors:
                 old.unlink()
         (self.folder / EVALUATION).unlink(missing_ok=True)
 

@@ -7,31 +7,34 @@ from itertools import repeat
 import torch
 from torch import Tensor, nn
 
-from training.attacks.gradient import frozen
-from training.attacks.pgd import Pgd
 from training.augment import augment_inliers
 from training.averaging import start_average, update_average
-from training.data import ImageSet, to_pixels
+from training.collapse import strengthened
+from training.data import ImageSet
 from training.network import network_of
 from training.objectives import OBJECTIVES
 from training.objectives.base import Batch
-from training.objectives.losses import cross_entropy
 from training.outlier_batches import outlier_batches
 from training.precision import Runner
+from training.randomness import drawn_from
 from training.recipe import Recipe
 from training.schedule import rate
+from training.watch import Watch
 from training.weights import load_weights
-
-WATCHED_UNDER_ATTACK = 500  # validation images; PGD-10 on them costs some seconds an epoch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Data:
-    """What an epoch reads; `outliers` is None for methods that use none."""
+    """What an epoch reads; `outliers` is None for methods that use none.
+
+    `held_out` outliers are watched and not trained on; where there are none, the first of the
+    others are watched.
+    """
 
     training: ImageSet
     validation: ImageSet
     outliers: ImageSet | None
+    held_out: ImageSet | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,12 +62,13 @@ class Trainer:
         self.average = start_average(self.network)
         self.objective = OBJECTIVES[recipe.method](recipe)
         self.optimizer = _optimizer(self.network, recipe)
+        self.watch = Watch.of(recipe, data.validation, data.held_out or data.outliers)
         self.steps_per_epoch = len(data.training) // recipe.schedule.batch_size
 
     def train_epoch(self, epoch: int) -> Iterator[Tick]:
         """Train epoch number `epoch`, counted from 0, yielding after every step."""
         schedule = self.recipe.schedule
-        generator = _generator(self.recipe.seed, epoch)
+        generator = drawn_from(self.recipe.seed, epoch)
         steps = schedule.epochs * self.steps_per_epoch
         self.runner.train()
         for index, batch in enumerate(self._batches(generator)):
@@ -85,18 +89,21 @@ class Trainer:
             right = (result.inlier_logits.argmax(1) == batch.labels).float().mean()
             yield Tick(step=index, loss=result.loss.item(), accuracy=right.item())
 
-    def validate(self) -> tuple[float, float]:
-        """Return the averaged network's accuracy on the validation images, clean and attacked."""
-        runner = Runner(self.average, self.recipe.schedule.precision).eval()
-        pixels = to_pixels(self.data.validation.images)
-        labels = self.data.validation.labels
-        classes = len(self.data.training.classes)
-        few = slice(WATCHED_UNDER_ATTACK)
-        attacked = self._attacked(runner, pixels[few], labels[few], classes=classes)
-        return (
-            _accuracy(runner, pixels, labels, classes=classes),
-            _accuracy(runner, attacked, labels[few], classes=classes),
-        )
+    def begin_with(self, weights: dict[str, Tensor], *, origin: str) -> None:
+        """Start from a network's weights; their average starts there too.
+
+        Raises:
+            CheckpointError: they are of another network.
+        """
+        load_weights(self.network, weights, origin=origin)
+        load_weights(self.average, weights, origin=origin)
+
+    def harden(self, times: int) -> None:
+        """Train on with the stronger attack that so many roll-backs call for."""
+        if self.recipe.attack is not None:
+            attack = strengthened(self.recipe.attack, times)
+            hardened = self.recipe.model_copy(update={"attack": attack})
+            self.objective = OBJECTIVES[self.recipe.method](hardened)
 
     def state(self) -> dict[str, Tensor]:
         """Return every tensor that training goes on from."""
@@ -124,23 +131,6 @@ class Trainer:
         for name, parameter in self.network.named_parameters():
             if name in momenta:
                 self.optimizer.state[parameter]["momentum_buffer"] = momenta[name]
-
-    def _attacked(self, runner: Runner, pixels: Tensor, labels: Tensor, *, classes: int) -> Tensor:
-        """Attack in batches of the training's size: a large network fits no more into memory."""
-        epsilon = (self.recipe.attack.epsilon_255 if self.recipe.attack else 1.0) / 255
-        attack = Pgd(epsilon=epsilon, steps=10, step_size=epsilon / 4)
-        generator = _generator(self.recipe.seed, -1)
-
-        def attacked(images: Tensor, right: Tensor) -> Tensor:
-            def harm(perturbed: Tensor, rows: Tensor) -> Tensor:
-                return cross_entropy(runner(perturbed)[:, :classes], right[rows])
-
-            return attack(harm, images, generator)
-
-        size = self.recipe.schedule.batch_size
-        parts = zip(pixels.split(size), labels.split(size), strict=True)
-        with frozen(runner):
-            return torch.cat([attacked(*part) for part in parts])
 
     def _batches(self, generator: torch.Generator) -> Iterator[Batch]:
         size = self.recipe.schedule.batch_size
@@ -190,13 +180,3 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
         momentum=schedule.momentum,
         nesterov=True,
     )
-
-
-def _generator(seed: int, epoch: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed * 100_003 + epoch + 1)
-
-
-@torch.no_grad()
-def _accuracy(runner: nn.Module, pixels: Tensor, labels: Tensor, *, classes: int) -> float:
-    predicted = torch.cat([runner(chunk)[:, :classes].argmax(1) for chunk in pixels.split(250)])
-    return (predicted == labels).float().mean().item()

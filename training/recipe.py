@@ -101,7 +101,8 @@ class Outliers(Source):
     `synthetic` is the share of every batch that is made on the fly (`training.synthetic`); at 1 no
     place of images is wanted. `vary` is the share of the others whose colours and frame are changed
     strongly. `blur` is the largest weight, drawn per image, with which an outlier is mixed with its
-    blurred self, so that sharpness alone does not tell outliers from inliers.
+    blurred self, so that sharpness alone does not tell outliers from inliers. The last `validation`
+    real ones are held out and watched; at 0 the first are watched, which training sees too.
     """
 
     synthetic: float = Field(default=0.0, ge=0, le=1)
@@ -109,6 +110,13 @@ class Outliers(Source):
     blur: float = Field(default=0.0, ge=0, le=1)
     weight: float = Field(default=0.5, gt=0)
     per_inlier: float = Field(default=1.0, gt=0, le=4)
+    validation: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _some_to_hold_out(self) -> Self:
+        if self.validation and self.synthetic == 1:
+            raise ValueError("validation: none can be held out where all are synthetic; wanted 0")
+        return self
 
     def _wanted_places(self) -> int:
         return 0 if self.synthetic == 1 else 1
