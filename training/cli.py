@@ -7,16 +7,13 @@ import typer
 from rich.markdown import Markdown
 
 from models.decision import Policy
-from training.before_fit import check_places, note_on_calibration
 from training.card import figures
 from training.checkpoint import RunFolder
 from training.evaluate import evaluate as run_evaluation
 from training.evaluation_file import write_report
 from training.export import export as run_export
 from training.first_report import Protocol
-from training.fit import fit as run_fit
-from training.progress_bar import ProgressBar
-from training.recipe import read_recipe
+from training.fit_command import fit
 from training.terminal import Threads, console, settings
 from training.wrapping.command import wrap
 
@@ -30,27 +27,7 @@ def main() -> None:
     """Train, evaluate and export guards: hardened classifiers with out-of-distribution scores."""
 
 
-@app.command()
-def fit(
-    recipe: Annotated[Path, typer.Argument(help="A recipe, such as recipes/cifar10-aloe.toml.")],
-    out: Annotated[Path | None, typer.Option(help="The run's folder; default: runs/NAME.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last epoch.")] = False,
-    threads: Threads = None,
-) -> None:
-    """Train a classifier as a recipe says; a checkpoint is written after every epoch."""
-    with settings(threads):
-        asked = read_recipe(recipe)  # before anything is written
-        check_places(asked)
-        if note := note_on_calibration(asked):
-            console.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
-        folder = out or Path("runs") / asked.name
-        text = recipe.read_text(encoding="utf-8")
-        run = RunFolder.resume(folder, text) if resume else RunFolder.create(folder, text)
-        with ProgressBar(console) as bar:
-            run_fit(run, bar, resume=resume)
-        console.print(
-            f"{folder} is trained; next: oodguard-train evaluate {folder}", soft_wrap=True
-        )
+app.command()(fit)
 
 
 @app.command()
