@@ -1,7 +1,8 @@
 """The model card: what a bundle's README.md says, written from its figures alone."""
 
 from models.manifest import Description
-from training.first_report import Condition, Report
+from training.protocol_text import protocol_text
+from training.report import Condition, Report
 from training.table import percent, table
 
 PURPOSE = {
@@ -95,7 +96,6 @@ def write_card(description: Description, report: Report, recipe_text: str) -> st
 
 def figures(report: Report) -> str:
     """Return the honest table with the conditions that it was measured under."""
-    protocol = report.protocol
     return "\n\n".join(
         (
             f"Clean accuracy {percent(report.accuracy)} ({report.accuracy_images:,} test images)."
@@ -104,11 +104,7 @@ def figures(report: Report) -> str:
             + (f" with confidence {percent(1 - report.delta)}" if report.delta else "")
             + f" from {report.calibration_images:,} calibration images.",
             table(report),
-            f"Attacked on both sides: in-distribution images towards rejection, outliers towards"
-            f" acceptance, by {protocol.attack} on the score itself, {protocol.steps} steps of"
-            f" {protocol.step_size:g} epsilon, random starts: {protocol.restarts}, best iterate of"
-            f" all; up to {protocol.images:,} images a set. Each cell: AUROC / missed OOD at the"
-            f" served threshold. Measured with `{report.command}` on {report.hardware}.",
+            protocol_text(report),
         )
     )
 

@@ -1,146 +1,188 @@
-"""The honest table: clean and with both sides attacked, at the threshold that is served."""
+"""The honest table: a guard measured clean and under attack, at the threshold that it serves."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from models.decision import Policy, threshold
+from models.decision import Policy
 from models.errors import RecipeError
-from models.scores.build import check_score
-from training.attacks.goals import to_accepted, to_rejected
-from training.attacks.gradient import Goal, frozen
-from training.attacks.pgd import WorstCasePgd
-from training.attacks.starts import uniform
-from training.calibrate import calibration_scores
-from training.checkpoint import RunFolder
-from training.data import ImageSet, load, split, to_pixels
+from training.data import ImageSet, load, to_pixels
 from training.evaluation_sources import evaluation_sources
-from training.first_report import Condition, Protocol, Report, SetResult
-from training.graph import ScoredClassifier, torch_run
-from training.metrics import auroc, false_rejection_rate, missed_ood_rate
+from training.evidence import Evidence
+from training.measuring.bench import Bench
+from training.measuring.judged import Judged
+from training.measuring.results import Findings, evidence, score_result
+from training.measuring.subject import Subject
+from training.parity import in_batches
 from training.provenance import command, hardware
-from training.scored import scored_classifier
+from training.report import Condition, Report, ScoreResult
+from training.soundings import Soundings, sound
+from training.suite import Suite
+from training.trust import trust
 
 BATCH = 250
-
-Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Bench:
-    """A classifier under examination: by one score, at one threshold, under one protocol."""
-
-    classifier: ScoredClassifier
-    score: str
-    limit: float
-    protocol: Protocol
-
-    def condition(
-        self, test: ImageSet, outliers: dict[str, ImageSet], epsilon_255: float, tell: Tell
-    ) -> Condition:
-        """Measure the test set against every outlier set under one budget on both sides."""
-        tell(f"epsilon {epsilon_255:g}/255: {test.name}")
-        inside = self._scores(test, epsilon_255, to_rejected(self.classifier, self.score)[0])
-        sets = {}
-        for name, images in outliers.items():
-            tell(f"epsilon {epsilon_255:g}/255: {name}")
-            outside = self._scores(images, epsilon_255, to_accepted(self.classifier, self.score)[0])
-            sets[name] = SetResult(
-                images=len(images),
-                auroc=auroc(inside, outside),
-                missed_ood_rate=missed_ood_rate(outside, self.limit),
-            )
-        return Condition(
-            epsilon_255=epsilon_255,
-            false_rejection_rate=false_rejection_rate(inside, self.limit),
-            sets=sets,
-        )
-
-    def _scores(self, images: ImageSet, epsilon_255: float, goal: Goal) -> NDArray[np.float32]:
-        """Score every image `(n,)` after an attack of this budget has done its worst."""
-        generator = torch.Generator().manual_seed(self.protocol.seed)
-        parts = []
-        for part in images.images.split(BATCH):
-            pixels = to_pixels(part)
-            if epsilon_255 > 0:
-                with frozen(self.classifier):
-                    pixels = self._attack(epsilon_255)(goal, pixels, generator)
-            with torch.no_grad():
-                parts.append(self.classifier.score(self.score, pixels))
-        return torch.cat(parts).numpy()
-
-    def _attack(self, epsilon_255: float) -> WorstCasePgd:
-        epsilon = epsilon_255 / 255
-        return WorstCasePgd(
-            epsilon=epsilon,
-            steps=self.protocol.steps,
-            step_size=self.protocol.step_size * epsilon,
-            starts=(uniform,) * self.protocol.restarts,
-        )
+REPLAYED_BY = "ONNX Runtime"
 
 
-def evaluate(
-    run: RunFolder,
+class Watcher(Protocol):
+    """What an evaluation tells while it goes on."""
+
+    def start(self, steps: int) -> None:
+        """It begins; `steps` gradient steps of one image are to be made."""
+
+    def tell(self, what: str) -> None:
+        """Say what is measured now."""
+
+    def advance(self, steps: int) -> None:
+        """So many gradient steps of one image were made."""
+
+
+def evaluate(  # noqa: PLR0913  (what is measured, and how)
+    subject: Subject,
     *,
+    suite: Suite,
     policy: Policy,
-    protocol: Protocol,
-    epsilons_255: tuple[float, ...],
-    tell: Tell,
-) -> Report:
-    """Measure a run on its recipe's evaluation sets; `tell` hears what is being measured.
+    watcher: Watcher,
+    beside: tuple[str, ...] = (),
+    twin: Subject | None = None,
+) -> tuple[Report, Evidence]:
+    """Measure a run or bundle on its recipe's evaluation sets, by the score that decides first.
 
     In-distribution images are attacked towards rejection and outliers towards acceptance, each
     within the same L-infinity budget in [0, 1] pixel space, in float32 and evaluation mode.
+    `beside` names scores that are measured as well; attacks on `twin`, as a rule the undefended
+    one, are tried on the subject.
 
     Raises:
-        RecipeError: there is no such score, a data set cannot be read, or the run has no
-            checkpoint.
+        RecipeError: there is no such score, or a data set cannot be read.
         CalibrationError: too few calibration images for the policy.
     """
     began = time.perf_counter()
-    recipe = run.recipe
-    # Before anything is loaded.
-    check_score(policy.score, reject_class=recipe.reject_classes > 0)
-    inliers = load(recipe.inliers, recipe.input)
-    parts = split(inliers, recipe.inliers, seed=recipe.seed)
-    held_out = parts.calibration
-    classifier = scored_classifier(run, parts.training, (policy.score,))
-    classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster
-    calibration = calibration_scores(torch_run(classifier), held_out, (policy.score,))
-    limit = threshold(calibration[policy.score], policy)
-    test_source, outlier_sources = evaluation_sources(recipe)
-    test = load(test_source, recipe.input)
-    if test.classes != inliers.classes:
-        raise RecipeError(
-            f"evaluation.test: came classes {list(test.classes)}, wanted those of the inliers,"
-            f" {list(inliers.classes)}"
+    known = tuple(name for name in suite.beside if name in subject.calibration)
+    names = tuple(dict.fromkeys((policy.score, *known, *beside)))
+    judged = [subject.judged(name, policy) for name in names]
+    whole, inside, outside = _images(subject, suite)
+    watcher.start(_steps(suite, inside, outside, scores=len(names)))
+    findings = []
+    for index, score in enumerate(judged):
+        bench = Bench(
+            classifier=subject.classifier,
+            judged=score,
+            suite=suite,
+            serve=subject.serve,
+            classes=subject.classes,
+            advance=watcher.advance,
         )
-    outliers = {name: load(source, recipe.input) for name, source in outlier_sources.items()}
-    inside = test.subset(slice(protocol.images))
-    outside = {name: images.subset(slice(protocol.images)) for name, images in outliers.items()}
-    bench = _Bench(classifier, policy.score, limit, protocol)
+        findings.append(_findings(bench, inside, outside, watcher, decides=index == 0))
+    results = tuple(score_result(each, seed=suite.seed) for each in findings)
+    watcher.tell("is the attack any good?")
+    soundings = _soundings(subject, judged[0], suite, results[0], inside, outside, twin)
     return Report(
-        score=policy.score,
+        name=subject.name,
+        measured=subject.measured,
+        suite=suite,
+        test_set=whole.name,
         alpha=policy.alpha,
         delta=policy.delta,
-        threshold=limit,
-        calibration_images=len(held_out),
-        accuracy=_accuracy(classifier, test),
-        accuracy_images=len(test),
-        protocol=protocol,
-        conditions=tuple(
-            bench.condition(inside, outside, epsilon, tell) for epsilon in (0.0, *epsilons_255)
-        ),
+        calibration_images=subject.calibration_images,
+        accuracy=_accuracy(subject, whole),
+        accuracy_images=len(whole),
+        results=results,
+        trust=trust(soundings),
+        replayed_by=REPLAYED_BY,
+        recipe=subject.recipe_text,
         duration_s=time.perf_counter() - began,
         hardware=hardware(),
         command=command(),
+    ), evidence(findings[0])
+
+
+def _images(subject: Subject, suite: Suite) -> tuple[ImageSet, ImageSet, dict[str, ImageSet]]:
+    """Return the whole test set, the part of it that is attacked, and the outliers by name."""
+    recipe = subject.recipe
+    test_source, outlier_sources = evaluation_sources(recipe)
+    test = load(test_source, recipe.input)
+    if test.classes != subject.classes:
+        raise RecipeError(
+            f"evaluation.test: came classes {list(test.classes)}, wanted those of the inliers,"
+            f" {list(subject.classes)}"
+        )
+    outside = {
+        name: load(source, recipe.input).subset(slice(suite.outlier_images))
+        for name, source in outlier_sources.items()
+    }
+    return test, test.subset(slice(suite.test_images)), outside
+
+
+def _findings(
+    bench: Bench,
+    inside: ImageSet,
+    outside: Mapping[str, ImageSet],
+    watcher: Watcher,
+    *,
+    decides: bool,
+) -> Findings:
+    def told(images: ImageSet, name: str) -> ImageSet:
+        watcher.tell(f"{bench.judged.name}: {name}")
+        return images
+
+    tried = decides and bench.suite.ascent.end_to_end > 0
+    return Findings(
+        score=bench.judged.name,
+        threshold=bench.judged.threshold,
+        labels=inside.labels.numpy(),
+        inliers=bench.inliers(told(inside, inside.name)),
+        outliers={name: bench.outliers(told(each, name)) for name, each in outside.items()},
+        end_to_end=bench.end_to_end(told(inside, f"{inside.name}, end to end")) if tried else (),
     )
 
 
-def _accuracy(classifier: ScoredClassifier, test: ImageSet) -> float:
-    logits, _ = torch_run(classifier)(test.images.numpy())
+def _soundings(  # noqa: PLR0913  (what is sounded, and on what)
+    subject: Subject,
+    judged: Judged,
+    suite: Suite,
+    result: ScoreResult,
+    inside: ImageSet,
+    outside: Mapping[str, ImageSet],
+    twin: Subject | None,
+) -> Soundings:
+    by_epsilon = {each.epsilon_255: each.mean_auroc for each in result.conditions}
+    if suite.trials.images == 0 or not suite.budgets_255:
+        return Soundings.of_budgets(by_epsilon)
+    share = -(-suite.trials.images // len(outside))
+    few = torch.cat([each.images[:share] for each in outside.values()])[: suite.trials.images]
+    return sound(
+        subject.classifier,
+        judged.name,
+        to_pixels(inside.images[: suite.trials.images]),
+        to_pixels(few),
+        suite=suite,
+        budget_255=_sounded_budget(subject, result.conditions),
+        by_epsilon=by_epsilon,
+        twin=(twin.classifier, twin.default_score) if twin else None,
+        generator=torch.Generator().manual_seed(suite.seed),
+    )
+
+
+def _sounded_budget(subject: Subject, conditions: tuple[Condition, ...]) -> float:
+    """Return the budget that the run was hardened at, else the weakest: where there is most left.
+
+    Where the attack has everything already, nothing tells a good one from a bad one.
+    """
+    attacked = [condition.epsilon_255 for condition in conditions if condition.epsilon_255]
+    attack = subject.recipe.attack
+    hardened = attack.epsilon_255 if attack else attacked[0]
+    return hardened if hardened in attacked else attacked[0]
+
+
+def _steps(suite: Suite, inside: ImageSet, outside: Mapping[str, ImageSet], *, scores: int) -> int:
+    images = len(inside) + sum(len(each) for each in outside.values())
+    once = images * suite.ascent.steps * scores + len(inside) * suite.ascent.end_to_end
+    return once * len(suite.budgets_255)
+
+
+def _accuracy(subject: Subject, test: ImageSet) -> float:
+    logits, _ = in_batches(subject.serve, test.images.numpy(), BATCH)
     return float((logits.argmax(axis=1) == test.labels.numpy()).mean())

@@ -17,10 +17,10 @@ from training.card import write_card
 from training.checkpoint import RunFolder
 from training.data import Split, load, split
 from training.evaluation_file import read_report
-from training.first_report import Report
 from training.graph import torch_run
 from training.onnx_model import to_onnx
 from training.parity import Parity, check_parity, onnx_run
+from training.report import Report
 from training.scored import scored_classifier
 
 PARITY_IMAGES = 1000
@@ -75,6 +75,11 @@ def _report_of_finished(run: RunFolder) -> Report:
             " go on with fit --resume"
         )
     report = read_report(run)
+    if report.trust.stamp == "untrusted":
+        raise RecipeError(
+            f"{run.folder}: its figures are untrusted, as a check of the attack failed: see"
+            " evaluation.html; a bundle carries only figures that can be believed"
+        )
     if report.score != recipe.default_score:
         raise RecipeError(
             f"{run.folder} was evaluated by {report.score!r}, and {recipe.default_score!r} will"

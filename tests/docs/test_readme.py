@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from models.bundle import open_bundle
-from training.first_report import Report
+from training.report import Report
 from training.table import percent, table
 
 ROOT = Path(__file__).parents[2]

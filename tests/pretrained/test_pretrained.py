@@ -10,7 +10,7 @@ from models.bundle import Bundle, open_bundle
 from models.decision import Policy
 from models.guard import Guard, Verdict
 from models.preprocessing import prepare
-from training.first_report import Report
+from training.report import Report
 from training.parity import onnx_run
 
 ROOT = Path(__file__).parents[2]

@@ -1,25 +1,40 @@
 """The main job on a small image folder that is not CIFAR-10: fit, evaluate, export, decide."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from PIL import Image
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from models.bundle import Bundle, open_bundle
 from models.decision import Policy, threshold
 from models.guard import Guard
-from models.preprocessing import prepare
 from training.checkpoint import RunFolder
 from training.cli import app
+from training.data import load
 from training.evaluation_file import read_report
+from training.evaluation_sources import evaluation_sources
 from training.parity import onnx_run
+from training.report import Check, Report, Trust
+from training.suite import Ascent, Trials
+from training.suites import SUITES
 
 ROOT = Path(__file__).parents[2]
+
+SHORT = SUITES["standard"].model_copy(
+    update={
+        "budgets_255": (2.0, 8.0),
+        "test_images": 60,
+        "outlier_images": 40,
+        "ascent": Ascent(kind="apgd", steps=3, restarts=1, end_to_end=3),
+        "trials": Trials(),
+    }
+)
+"""The standard suite, but for patience."""
 
 
 def _oodguard_train(*words: object) -> str:
@@ -29,7 +44,7 @@ def _oodguard_train(*words: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Train and evaluate the smoke recipe with fewer epochs and a short attack."""
     folder = tmp_path_factory.mktemp("path")
     text = (ROOT / "recipes" / "smoke.toml").read_text(encoding="utf-8")
@@ -38,9 +53,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "smoke.toml").write_text(text, encoding="utf-8")
     run = folder / "run"
     _oodguard_train("fit", folder / "smoke.toml", "--out", run)
-    attack = ("--steps", 3, "--restarts", 1, "--epsilon", 2, "--epsilon", 8)
-    _oodguard_train("evaluate", run, "--images", 60, *attack)
-    return run
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr("training.measuring.command.SUITES", {**SUITES, "standard": SHORT})
+    _oodguard_train("evaluate", run)
+    yield run
+    monkeypatch.undo()
 
 
 @pytest.fixture(scope="module")
@@ -81,19 +98,22 @@ def test_the_reports_figures_are_those_of_the_bundle(run: Path, bundle: Bundle) 
     report = read_report(RunFolder(run))
     guard = Guard(bundle, Policy(score=report.score), onnx_run(bundle.model))
     assert guard.threshold == pytest.approx(report.threshold, abs=1e-5)
-    folders = {"cifar100": "cifar100", "textures": "textures", "hands": "hands"}
-    inside = _images(bundle, "signs/test")
+    recipe = RunFolder(run).recipe
+    test, outliers = evaluation_sources(recipe)
+    inside = load(test, recipe.input).images.numpy()
     accepted = guard.judge(inside)
     clean = report.conditions[0]
     rejected = np.mean([verdict.decision == "reject" for verdict in accepted])
     assert clean.false_rejection_rate == pytest.approx(float(rejected))
-    for name, folder in folders.items():
-        verdicts = guard.judge(_images(bundle, folder))
+    assert set(clean.sets) == {"cifar100", "textures", "hands"}
+    for name, source in outliers.items():
+        pictures = load(source, recipe.input).images.numpy()[: SHORT.outlier_images]
+        verdicts = guard.judge(pictures)
         missed = np.mean([verdict.decision == "accept" for verdict in verdicts])
         assert clean.sets[name].missed_ood_rate == pytest.approx(float(missed))
         scores = [verdict.scores[report.score] for verdict in (*accepted, *verdicts)]
         truth = [0] * len(accepted) + [1] * len(verdicts)
-        assert clean.sets[name].auroc == pytest.approx(roc_auc_score(truth, scores), abs=1e-3)
+        assert clean.auroc(name) == pytest.approx(roc_auc_score(truth, scores), abs=1e-3)
 
 
 def test_an_attack_never_helps_the_defender(run: Path) -> None:
@@ -102,7 +122,7 @@ def test_an_attack_never_helps_the_defender(run: Path) -> None:
     for condition in attacked:
         assert condition.false_rejection_rate >= clean.false_rejection_rate
         for name, result in condition.sets.items():
-            assert result.auroc <= clean.sets[name].auroc
+            assert condition.auroc(name) <= clean.auroc(name)
             assert result.missed_ood_rate >= clean.sets[name].missed_ood_rate
     assert clean.mean_auroc > attacked[0].mean_auroc + 0.02 > attacked[1].mean_auroc + 0.04
 
@@ -117,12 +137,61 @@ def test_the_card_shows_the_table_and_the_recipe(run: Path, bundle: Bundle) -> N
 def test_a_fitted_score_is_the_same_in_evaluation_and_in_the_bundle(
     copy: Path, bundle: Bundle
 ) -> None:
-    attack = ("--steps", 1, "--restarts", 1, "--epsilon", 2)
-    _oodguard_train("evaluate", copy, "--score", "vim", "--images", 20, *attack)
+    _oodguard_train("evaluate", copy, "--score", "vim")
     report = read_report(RunFolder(copy))
     limit = threshold(bundle.calibration["vim"], report.policy)
     assert report.threshold == pytest.approx(limit, rel=1e-4)
     assert report.conditions[0].mean_auroc > 0.5
+
+
+def test_the_bundle_measured_is_the_run_measured(run: Path, bundle: Bundle, tmp_path: Path) -> None:
+    """White-box attacks on the exported graph alone find what they find on the network."""
+    _oodguard_train("evaluate", run.parent / "bundle", "--out", tmp_path)
+    theirs = Report.model_validate_json((tmp_path / "evaluation.json").read_bytes())
+    ours = read_report(RunFolder(run))
+    assert (ours.measured, theirs.measured) == ("run", bundle.sha256)
+    assert theirs.accuracy == pytest.approx(ours.accuracy)
+    for one, two in zip(ours.conditions, theirs.conditions, strict=True):
+        assert two.mean_auroc == pytest.approx(one.mean_auroc, abs=0.02)
+        assert two.replayed is not None
+        assert two.replayed.mean_auroc == pytest.approx(two.mean_auroc, abs=0.02)
+
+
+def test_a_bundles_figures_can_be_renewed(bundle: Bundle, run: Path, tmp_path: Path) -> None:
+    renewed = tmp_path / "bundle"
+    shutil.copytree(run.parent / "bundle", renewed)
+    _oodguard_train("evaluate", renewed, "--renew", "--out", tmp_path / "report")
+    fresh = open_bundle(renewed)
+    assert fresh.model == bundle.model
+    assert fresh.evaluation["measured"] == bundle.sha256
+    assert fresh.evaluation["recipe"] == RunFolder(run).recipe_text
+
+
+def test_a_report_comes_as_data_as_a_table_and_as_a_page(run: Path) -> None:
+    assert "| set | clean | 2/255 | 8/255 |" in (run / "evaluation.md").read_text()
+    page = (run / "evaluation.html").read_text()
+    assert page.startswith("<!DOCTYPE html>")
+    assert "Telling apart" in page
+
+
+def test_a_detector_outside_the_graph_is_measured_beside(copy: Path) -> None:
+    _oodguard_train("evaluate", copy, "--beside", "odin")
+    ours, odin = read_report(RunFolder(copy)).results
+    assert (ours.score, odin.score) == ("energy", "odin")
+    assert odin.conditions[0].replayed is None
+    assert odin.conditions[-1].mean_auroc < odin.conditions[0].mean_auroc
+
+
+def test_an_evaluation_that_cannot_be_trusted_ends_with_a_status_of_its_own(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = Check(name="reaches zero", outcome="failed", figure=0.5, wanted="at most 0.02")
+    stamped = Trust(stamp="untrusted", checks=(failed,))
+    monkeypatch.setattr("training.evaluate.trust", lambda _: stamped)
+    result = CliRunner().invoke(app, ["evaluate", str(copy)])
+    assert result.exit_code == 2
+    assert "untrusted: reaches zero: found 0.5, wanted at most 0.02" in result.output
+    assert "its figures are untrusted" in _refused_export(copy)
 
 
 def _refused_export(run: Path) -> str:
@@ -169,9 +238,3 @@ def test_a_faulty_recipe_is_one_clear_message(tmp_path: Path, recipe_text: str) 
     assert "schedule.epochs" in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "run").exists()
-
-
-def _images(bundle: Bundle, folder: str) -> np.ndarray:
-    paths = sorted((ROOT / "tests" / "data" / folder).rglob("*.png"))
-    pictures = [prepare(Image.open(path), bundle.manifest.input) for path in paths]
-    return np.stack(pictures)

@@ -1,6 +1,8 @@
 import pytest
 
-from training.first_report import Condition, Protocol, Report, SetResult
+from tests.training.reports import tiny_report
+from training.protocol_text import protocol_text
+from training.report import Trust
 from training.table import percent, table
 
 
@@ -12,37 +14,24 @@ def test_a_share_is_written_as_a_percentage(share: float, wanted: str) -> None:
 
 
 def test_the_table_has_a_column_a_budget_and_a_row_a_set() -> None:
-    def condition(
-        epsilon: float, false_rejections: float, *pairs: tuple[float, float]
-    ) -> Condition:
-        sets = {
-            name: SetResult(images=10, auroc=auroc, missed_ood_rate=missed)
-            for name, (auroc, missed) in zip(("near", "far"), pairs, strict=True)
-        }
-        return Condition(epsilon_255=epsilon, false_rejection_rate=false_rejections, sets=sets)
-
-    report = Report(
-        score="msp",
-        alpha=0.05,
-        delta=0.05,
-        threshold=0.5,
-        calibration_images=100,
-        accuracy=0.9,
-        accuracy_images=50,
-        protocol=Protocol(steps=1, restarts=1, step_size=1.0, images=10, seed=0),
-        conditions=(
-            condition(0, 0.04, (0.8, 0.5), (1.0, 0.1)),
-            condition(2, 0.25, (0.3, 0.9), (0.5, 0.7)),
-        ),
-        duration_s=1.0,
-        hardware="a machine",
-        command="a command",
-    )
-    assert table(report).splitlines() == [
+    assert table(tiny_report()).splitlines() == [
         "| set | clean | 2/255 |",
         "| --- | --- | --- |",
-        "| near | .800 / 50 % | .300 / 90 % |",
-        "| far | 1.000 / 10 % | .500 / 70 % |",
-        "| **mean** | **.900** / 30 % | **.400** / 80 % |",
-        "| false rejections | 4 % | 25 % |",
+        "| near | .750 / 50 % | .250 / 100 % |",
+        "| far | 1.000 / 0 % | .500 / 50 % |",
+        "| **mean** | **.875** / 25 % | **.375** / 75 % |",
+        "| false rejections | 0 % | 25 % |",
+        "| wrong and accepted | 25 % | 50 % |",
     ]
+
+
+def test_the_protocol_is_told_in_full() -> None:
+    text = protocol_text(tiny_report())
+    for part in ("APGD", "30 steps from 1 start", "4 test images", "suite `standard`", "15 steps"):
+        assert part.lower() in text.lower()
+    assert "every check of the attack passed" in text
+
+
+def test_untrusted_figures_say_so() -> None:
+    report = tiny_report().model_copy(update={"trust": Trust(stamp="untrusted", checks=())})
+    assert "**a check of the attack failed" in protocol_text(report)
