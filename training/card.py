@@ -6,6 +6,10 @@ from training.report import Condition, Report
 from training.table import percent, table
 
 PURPOSE = {
+    "wrapped": (
+        "Somebody's classifier with out-of-distribution scores added to its graph; its weights are"
+        " unchanged. It is **not hardened**."
+    ),
     "standard": (
         "Trained plainly, with no defence: the undefended twin that shows what hardening is for."
         " **Do not put it in front of anything.**"

@@ -8,8 +8,8 @@ WARNING = (
     "**Not hardened, and no attack was measured.** This is somebody's classifier with"
     " out-of-distribution scores added to its graph; its weights are unchanged. A perturbation that"
     " nobody can see can make such a classifier reject what it knows and accept what it does not"
-    " know, with any of these scores. The figures below are of clean images alone. An attack on a"
-    " score needs gradients, which a graph that came as ONNX does not have."
+    " know, with any of these scores. The figures below are of clean images alone;"
+    " `oodguard-train evaluate BUNDLE --recipe RECIPE` attacks its graph."
 )
 
 

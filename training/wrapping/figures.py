@@ -28,8 +28,8 @@ class ScoreFigures(_Frozen):
 class WrapReport(_Frozen):
     """The figures of a wrapped classifier: clean ones alone.
 
-    `attacked` says that nothing was measured under attack: an attack climbs gradients of the
-    score, and a graph that came as ONNX has none.
+    `attacked` says that nothing was measured under attack: wrapping takes a minute, an attack
+    longer, and `evaluate` makes it on the bundle.
     """
 
     kind: Literal["wrapped"] = "wrapped"

@@ -1,0 +1,61 @@
+"""The README's table of the bundles that ship, from their own reports.
+
+    python -m benchmarks.shipped
+
+Each bundle carries the report of the `standard` suite; that of the `paper` suite, the protocol of
+the ALOE paper's own code, lies in docs/reports beside the pages.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from models.bundle import open_bundle
+from training.report import Report
+from training.table import percent, share
+
+ROOT = Path(__file__).parents[1]
+PRETRAINED = ROOT / "models" / "pretrained"
+REPORTS = ROOT / "docs" / "reports"
+NAMES = (
+    "cifar10-standard",
+    "cifar10-oe",
+    "cifar10-aloe",
+    "cifar10-aloe-8",
+    "gtsrb-standard",
+    "gtsrb-aloe",
+)
+BUDGETS_255 = (0.0, 1.0, 2.0, 4.0, 8.0)
+
+
+def standard_report(name: str) -> Report:
+    """Return the report that the bundle carries."""
+    return Report.model_validate(dict(open_bundle(PRETRAINED / name).evaluation))
+
+
+def paper_report(name: str) -> Report:
+    """Return the bundle's report under the paper's protocol."""
+    path = REPORTS / name / "evaluation-paper.json"
+    return Report.model_validate_json(path.read_bytes())
+
+
+def shipped_table() -> str:
+    """Return one row for every bundle that ships and suite."""
+    head = ["bundle", "accuracy", "score", "suite", "clean", "1/255", "2/255", "4/255", "8/255"]
+    rows = [head, ["---"] * len(head), *(row for name in NAMES for row in _rows(name))]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _rows(name: str) -> Iterator[list[str]]:
+    for report in (standard_report(name), paper_report(name)):
+        found = {condition.epsilon_255: condition.mean_auroc for condition in report.conditions}
+        yield [
+            f"`{name}`",
+            percent(report.accuracy),
+            f"`{report.score}`",
+            report.suite.name,
+            *(share(found[budget]) for budget in BUDGETS_255),
+        ]
+
+
+if __name__ == "__main__":
+    print(shipped_table())
