@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.onnx_torch.node import Node
+from training.onnx_torch.node import Node, not_run
 
 
 def shape(node: Node, x: Tensor) -> Tensor:
@@ -70,32 +70,32 @@ def split(node: Node, x: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, .
 
 
 def pad(
-    node: Node,
-    x: Tensor,
-    pads: Tensor,
-    value: Tensor | None = None,
-    axes: Tensor | None = None,
+    node: Node, x: Tensor, pads: Tensor, value: Tensor | None = None, axes: Tensor | None = None
 ) -> Tensor:
-    """Lengthen axes at both ends, by a value or by what is there."""
+    """Lengthen axes at both ends, by a value or by what is there; less than nothing shortens."""
     mode = node.attribute("mode", "constant")
-    modes = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
-    amounts = pads.tolist()
-    half = len(amounts) // 2
-    chosen = range(half) if axes is None else [axis % x.dim() for axis in axes.tolist()]
-    begin, end = (
-        dict(zip(chosen, amounts[:half], strict=True)),
-        dict(zip(chosen, amounts[half:], strict=True)),
-    )
-    # torch counts the axes from the last one; it reflects no others than those that are padded.
-    first = min((axis for axis in chosen if begin[axis] or end[axis]), default=None)
-    if first is None:
-        return x
-    ordered = [
-        side.get(axis, 0) for axis in range(x.dim() - 1, first - 1, -1) for side in (begin, end)
-    ]
+    chosen = range(x.dim()) if axes is None else [axis % x.dim() for axis in axes.tolist()]
+    sides = dict(zip(chosen, pads.reshape(2, -1).t().tolist(), strict=True))
     if mode == "constant":
-        return functional.pad(x, ordered, value=0.0 if value is None else value.item())
-    return functional.pad(x, ordered, mode=modes[mode])
+        from_last = [side for axis in reversed(range(x.dim())) for side in sides.get(axis, (0, 0))]
+        return functional.pad(x, from_last, value=0.0 if value is None else value.item())
+    for axis, (begin, end) in sides.items():
+        if begin or end:
+            places = torch.arange(-begin, x.shape[axis] + end, device=x.device)
+            x = x.index_select(axis, _inside(places, x.shape[axis], mode))
+    return x
+
+
+def _inside(places: Tensor, size: int, mode: str) -> Tensor:
+    """Say where what is put at places beyond the ends comes from."""
+    if mode == "edge":
+        return places.clamp(0, size - 1)
+    if mode == "wrap":
+        return places % size
+    if mode != "reflect":
+        raise not_run(f"Pad with mode {mode!r}")
+    period = max(2 * (size - 1), 1)
+    return torch.minimum(places % period, period - places % period)
 
 
 def constant_of_shape(node: Node, sizes: Tensor) -> Tensor:

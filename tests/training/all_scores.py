@@ -1,0 +1,61 @@
+"""A tiny classifier that has every score, fitted on greys."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from models.manifest import InputSpec
+from models.networks.build import build_network
+from models.networks.classifier import Classifier
+from models.scores import FITTED_SCORES, SCORE_NAMES
+from models.scores.base import Score, of_logits
+from models.scores.build import unfitted_score
+from models.scores.options import ScoreOptions
+from training.data import ImageSet
+from training.fitting import fit_scores
+from training.graph import ScoredClassifier
+
+CLASSES = ("a", "b", "c")
+OPTIONS = ScoreOptions(temperature=2.0, knn_bank=40, knn_neighbour=3)
+SPEC = InputSpec(height=8, width=8)
+
+
+def greys(count: int, seed: int) -> ImageSet:
+    """Noise around a grey that tells the class."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3, count)
+    noise = rng.integers(-60, 60, (count, 8, 8, 3))
+    images = np.clip(noise + (64 + 64 * labels)[:, None, None, None], 0, 255).astype(np.uint8)
+    return ImageSet(
+        name="greys",
+        images=torch.from_numpy(images),
+        labels=torch.from_numpy(labels),
+        classes=CLASSES,
+    )
+
+
+def sure_network() -> Classifier:
+    """A network with a reject class that is sure enough of itself for ViM's scale."""
+    torch.manual_seed(0)
+    network = build_network("resnet8", len(CLASSES) + 1, width=4).eval().requires_grad_(False)
+    assert isinstance(network.head, nn.Linear)
+    network.head.weight.mul_(30)
+    return network
+
+
+def fitted_scores(network: Classifier) -> dict[str, nn.Module]:
+    return fit_scores(network, greys(120, seed=0), tuple(FITTED_SCORES), options=OPTIONS, seed=1)
+
+
+def with_all_scores(network: Classifier) -> ScoredClassifier:
+    fitted = fitted_scores(network)
+    scores: dict[str, Score] = {
+        name: fitted[name] if name in fitted else of_logits(unfitted_score(name, OPTIONS))
+        for name in SCORE_NAMES
+    }
+    return ScoredClassifier(network, scores, classes=len(CLASSES)).eval()
+
+
+def noise() -> NDArray[np.uint8]:
+    return np.random.default_rng(5).integers(0, 256, (37, 8, 8, 3), np.uint8)

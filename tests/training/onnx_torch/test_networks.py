@@ -1,0 +1,47 @@
+"""Every architecture, exported and read again, is the network that it was."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from models.manifest import InputSpec
+from models.networks import FIXED_NETWORKS
+from models.networks.build import build_network
+from models.networks.classifier import Classifier
+from models.networks.mirrored import Mirrored
+from models.scores.base import of_logits
+from models.scores.energy import energy
+from training.bundle_classifier import BundleClassifier
+from training.data import to_pixels
+from training.graph import ScoredClassifier
+from training.onnx_model import to_onnx
+from training.onnx_torch.module import OnnxModule
+
+
+def _check(network: Classifier, *, size: int) -> None:
+    network = network.eval().requires_grad_(False)
+    mine = ScoredClassifier(network, {"energy": of_logits(energy)}, classes=3)
+    model = onnx.load_model_from_string(to_onnx(mine, InputSpec(height=size, width=size)))
+    read = BundleClassifier(OnnxModule(model, outputs=("logits", "scores")), ["energy"], classes=3)
+    images = np.random.default_rng(1).integers(0, 256, (5, size, size, 3), np.uint8)
+    pixels = to_pixels(torch.from_numpy(images)).requires_grad_(True)
+    gradients = []
+    for each in (mine, read):
+        score = each.score("energy", pixels)
+        gradients.append(torch.autograd.grad(score.sum(), pixels)[0])
+        torch.testing.assert_close(score, mine.score("energy", pixels), rtol=1e-4, atol=1e-4)
+    scale = gradients[0].abs().max().item()
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-3, atol=1e-3 * scale)
+
+
+def test_the_mirrored_network_is_read() -> None:
+    torch.manual_seed(0)
+    _check(Mirrored(build_network("resnet8", 3, width=4)), size=8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FIXED_NETWORKS)
+def test_the_networks_of_the_papers_are_read(name: str) -> None:
+    torch.manual_seed(0)
+    _check(build_network(name, 3, width=None), size=16)

@@ -1,0 +1,83 @@
+"""A wrapped classifier came without gradients; its bundle has them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto
+
+from models.bundle import Bundle
+from models.errors import BundleError
+from tests.training.wrapping import classifiers
+from training.bundle_classifier import bundle_classifier
+from training.data import to_pixels
+from training.graph import torch_run
+from training.wrapping.free_batch import with_free_batch
+from training.wrapping.merge import merge
+from training.wrapping.original import read_original
+from training.wrapping.outputs import Outputs, scores_graph
+from training.wrapping.pixels import Pixels
+
+
+def _wrapped(path: Path, pixels: Pixels, build: Callable[..., Bundle]) -> Bundle:
+    original = read_original(path, input_name=None, output_name=None)
+    scores = scores_graph(Outputs.LOGITS, classes=3)
+    model = merge(pixels.graph(), original, with_free_batch(original), scores)
+    return build(
+        path.parent / "bundle",
+        scores=Outputs.LOGITS.scores,
+        classes=classifiers.CLASSES,
+        height=classifiers.SIZE,
+        width=classifiers.SIZE,
+        model=model.SerializeToString(),
+    )
+
+
+PLAIN = Pixels(layout="nhwc", height=classifiers.SIZE, width=classifiers.SIZE)
+
+
+@pytest.mark.parametrize("kind", ["torch", "float", "uint8"])
+def test_a_wrapped_classifier_has_gradients(
+    tmp_path: Path, make_bundle: Callable[..., Bundle], kind: str
+) -> None:
+    path, pixels, scale = tmp_path / "net.onnx", PLAIN, 255.0
+    if kind == "torch":
+        classifiers.exported(path, batch=1)
+        pixels = Pixels(layout="nchw", height=classifiers.SIZE, width=classifiers.SIZE)
+    elif kind == "float":
+        onnx.save(classifiers.hand_made(tail=("Identity", "Relu"), opset=13), path)
+    else:
+        scale = 1.0
+        onnx.save(classifiers.hand_made(kind=TensorProto.UINT8), path)
+        pixels = Pixels(
+            layout="nhwc",
+            height=classifiers.SIZE,
+            width=classifiers.SIZE,
+            scale=1,
+            as_uint8=True,
+        )
+    wrapped = _wrapped(path, pixels, make_bundle)
+    images = np.random.default_rng(7).integers(0, 256, (5, 8, 8, 3), np.uint8)
+    logits, _ = torch_run(bundle_classifier(wrapped))(images)
+    np.testing.assert_allclose(logits, classifiers.expected_logits(images, scale=scale), rtol=1e-5)
+    asked = to_pixels(torch.from_numpy(images)).requires_grad_(True)
+    score = bundle_classifier(wrapped).score("max_logit", asked)
+    (gradient,) = torch.autograd.grad(score.sum(), asked)
+    # -GAIN times the mean of the strongest colour, of pixels in [0, 1] or, as uint8, in [0, 255].
+    strongest = torch.from_numpy(images).float().mean(dim=(1, 2)).argmax(dim=1)
+    expected = torch.zeros(5, 3, 8, 8)
+    expected[torch.arange(5), strongest] = -classifiers.GAIN / 64 * 255 / scale
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_a_graph_with_something_else_says_so(
+    make_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
+    path = tmp_path / "net.onnx"
+    onnx.save(classifiers.hand_made(tail=("Celu",)), path)
+    bundle = _wrapped(path, PLAIN, make_bundle)
+    with pytest.raises(BundleError, match=r"the operator Celu, .* evaluate the run instead"):
+        bundle_classifier(bundle)
