@@ -157,11 +157,14 @@ class Attack(_Frozen):
     """The attack of the inner maximisation: L-infinity in [0, 1] pixel space.
 
     `epsilon_255` is in 255ths of the pixel range; `step_size` in epsilons; `fgsm` and `n-fgsm` take
-    one step. Over the first `ramp` share of the run epsilon grows linearly from 0.
+    one step. Over the first `ramp` share of the run epsilon grows linearly from 0. Outliers are
+    attacked within `outlier_epsilon_255` where it is given: a wider ball on their side costs no
+    accuracy on inliers.
     """
 
     kind: AttackKind = "pgd"
     epsilon_255: float = Field(gt=0, le=64)
+    outlier_epsilon_255: float | None = Field(default=None, gt=0, le=64)
     steps: int = Field(default=1, ge=1, le=100)
     step_size: float = Field(default=1.25, gt=0, le=4)
     ramp: float = Field(default=0.0, ge=0, le=1)

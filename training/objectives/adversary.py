@@ -27,11 +27,12 @@ class Adversary:
 
     `fgsm` is one step of `pgd` (Wong et al. 2020, arXiv:2001.03994), and so is `n-fgsm`, from
     stronger noise. Over the first `ramp` share of the run epsilon grows linearly from 0 to its full
-    value.
+    value. Outliers are attacked within `outlier_epsilon` where it is not None.
     """
 
     kind: AttackKind = "pgd"
     epsilon: float
+    outlier_epsilon: float | None = None
     steps: int = 1
     step_size: float
     ramp: float = 0.0
@@ -45,6 +46,9 @@ class Adversary:
         return cls(
             kind=settings.kind,
             epsilon=settings.epsilon_255 / 255,
+            outlier_epsilon=settings.outlier_epsilon_255 / 255
+            if settings.outlier_epsilon_255 is not None
+            else None,
             steps=settings.steps,
             step_size=settings.step_size,
             ramp=settings.ramp,
@@ -71,9 +75,23 @@ class Adversary:
     ) -> Batch:
         """Return the batch with its images moved to where the losses are high.
 
-        A half without a loss stays as it is. Both halves are attacked in one pass, with the network
-        held still.
+        A half without a loss stays as it is. Both halves are attacked in one pass, or in one each
+        where their budgets differ, with the network held still.
         """
+        if self.outlier_epsilon is None:
+            return self._attacked(network, batch, generator, inliers, outliers)
+        inside = self._attacked(network, batch, generator, inliers, None) if inliers else batch
+        wider = replace(self, epsilon=self.outlier_epsilon)
+        return wider._attacked(network, inside, generator, None, outliers) if outliers else inside
+
+    def _attacked(
+        self,
+        network: nn.Module,
+        batch: Batch,
+        generator: torch.Generator,
+        inliers: InlierLoss | None,
+        outliers: OutlierLoss | None,
+    ) -> Batch:
         count = len(batch.inliers) if inliers else 0
         outside = batch.outliers if outliers else batch.outliers[:0]
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -32,6 +34,19 @@ def test_a_half_without_a_loss_is_neither_moved_nor_looked_at() -> None:
     assert outside.inliers is BATCH.inliers
     torch.testing.assert_close(outside.outliers, torch.full((3, 3, 2, 2), 0.8))
     assert network.passes == [(2, False), (2, False), (3, False), (3, False)]
+
+
+def test_outliers_can_have_a_budget_of_their_own() -> None:
+    network, generator = Slope(), torch.Generator().manual_seed(0)
+    wider = replace(ADVERSARY, outlier_epsilon=0.2)
+    inside, outside = cross_entropy, uniform_cross_entropy
+    attacked = wider(network, BATCH, generator, inliers=inside, outliers=outside)
+    same = ADVERSARY(network, BATCH, generator, inliers=inside, outliers=outside)
+    torch.testing.assert_close(attacked.inliers, same.inliers)
+    moved = (attacked.outliers - BATCH.outliers).abs()
+    torch.testing.assert_close(moved, 2 * (same.outliers - BATCH.outliers).abs())
+    alone = wider(network, BATCH, generator, outliers=uniform_cross_entropy)
+    torch.testing.assert_close(alone.outliers, attacked.outliers)
 
 
 @pytest.mark.parametrize(
