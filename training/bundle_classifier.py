@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 import onnx
 import torch
+from google.protobuf.message import DecodeError
 from torch import Tensor
 
 from models.bundle import Bundle
+from models.errors import BundleError
 from models.scores.base import Score
 from training.apart import Apart
 from training.graph import Scored
@@ -35,9 +37,13 @@ def bundle_classifier(bundle: Bundle) -> BundleClassifier:
     """Return the bundle's graph in torch, in evaluation mode.
 
     Raises:
-        BundleError: the graph has something that is not run in torch here; the message names it.
+        BundleError: the graph has something that is not run in torch here, or lacks something; the
+            message names it.
     """
-    model = onnx.load_model_from_string(bundle.model)
+    try:
+        model = onnx.load_model_from_string(bundle.model)
+    except DecodeError as error:
+        raise BundleError(f"model.onnx is no ONNX model: {error}; export it anew") from error
     names = bundle.manifest.scores
     graph = OnnxModule(model, outputs=("logits", *_columns(model.graph, count=len(names))))
     graph.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # convolves faster
@@ -49,9 +55,10 @@ def _columns(graph: onnx.GraphProto, *, count: int) -> Sequence[str]:
 
     Both of the ways to a bundle, export and wrapping, end in one that joins the columns.
     """
-    (last,) = (node for node in graph.node if "scores" in node.output)
-    joins = last.op_type == "Concat" and len(last.input) == count
-    return list(last.input) if joins else ["scores"]
+    for node in graph.node:
+        if "scores" in node.output and node.op_type == "Concat" and len(node.input) == count:
+            return list(node.input)
+    return ["scores"]
 
 
 def _column(place: int) -> Score:

@@ -1,5 +1,6 @@
 """A bundle in torch is the graph that is served, and has the gradients of the run."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from models.bundle import Bundle, open_bundle
+from models.errors import BundleError
 from models.scores import SCORE_NAMES
 from tests.conftest import build_bundle
 from tests.training.all_scores import CLASSES, SPEC, noise, sure_network, with_all_scores
@@ -46,6 +48,13 @@ def _check_same(bundle: Bundle, images: NDArray[np.uint8]) -> None:
 def test_a_bundle_that_ships_answers_as_it_is_served(name: str) -> None:
     bundle = open_bundle(ROOT / "models" / "pretrained" / name)
     _check_same(bundle, _pictures("cifar10", "textures"))
+
+
+def test_bytes_that_are_no_graph_are_refused(
+    make_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
+    with pytest.raises(BundleError, match=r"model\.onnx is no ONNX model"):
+        bundle_classifier(make_bundle(tmp_path / "tiny"))
 
 
 @pytest.fixture(scope="module")

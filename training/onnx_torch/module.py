@@ -1,6 +1,6 @@
 """An ONNX graph as a torch module: its nodes in order, each by a torch function."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 import onnx
@@ -38,9 +38,12 @@ class OnnxModule(nn.Module):
         super().__init__()
         _check_opset(model)
         constants = {each.name: each for each in model.graph.initializer}
-        (self.takes,) = (each.name for each in model.graph.input if each.name not in constants)
+        self.takes = _only_input(model.graph, constants)
         self.outputs = tuple(outputs)
         nodes = _needed([parse_node(each) for each in model.graph.node], self.outputs)
+        missing = set(self.outputs).difference(*(node.outputs for node in nodes))
+        if missing:
+            raise not_run(f"no tensor {', '.join(sorted(missing))}")
         self._steps = _steps([node for node in nodes if node.operator != "Constant"], self.outputs)
         stored = {name: as_tensor(constants[name]) for name in _read(nodes) if name in constants}
         stored |= {n.outputs[0]: _constant(n) for n in nodes if n.operator == "Constant"}
@@ -68,6 +71,13 @@ def _check_opset(model: onnx.ModelProto) -> None:
     versions = [each.version for each in model.opset_import if each.domain in {"", "ai.onnx"}]
     if min(versions, default=0) < OLDEST_OPSET:
         raise not_run(f"opset {min(versions, default=0)}, older than {OLDEST_OPSET}")
+
+
+def _only_input(graph: onnx.GraphProto, constants: Container[str]) -> str:
+    names: list[str] = [each.name for each in graph.input if each.name not in constants]
+    if len(names) != 1:
+        raise not_run(f"{len(names)} inputs in place of one")
+    return names[0]
 
 
 def _needed(nodes: Sequence[Node], outputs: Iterable[str]) -> list[Node]:

@@ -65,6 +65,15 @@ def test_what_an_operator_is_not_asked_here_is_named(case: Case, named: str) -> 
         module(torch.from_numpy(case.x))
 
 
+def test_a_graph_of_two_inputs_or_without_the_output_is_refused() -> None:
+    model = _chain("Relu")
+    with pytest.raises(BundleError, match="no tensor logits, scores"):
+        OnnxModule(model, outputs=["y_0", "scores", "logits"])
+    model.graph.input.append(helper.make_tensor_value_info("mask", TensorProto.FLOAT, [1]))
+    with pytest.raises(BundleError, match="2 inputs in place of one"):
+        OnnxModule(model, outputs=["y_0"])
+
+
 def test_an_old_opset_is_refused() -> None:
     with pytest.raises(BundleError, match="opset 12, older than 13"):
         OnnxModule(Case(operator="Relu", x=X).model(opset=12), outputs=["y_0"])
