@@ -60,6 +60,10 @@ def evaluate(  # noqa: PLR0913  (what is measured, and how)
         CalibrationError: too few calibration images for the policy.
     """
     began = time.perf_counter()
+    if policy.score not in subject.calibration:
+        raise RecipeError(
+            f"score: came {policy.score!r}, wanted one of {', '.join(subject.calibration)}"
+        )
     known = tuple(name for name in suite.beside if name in subject.calibration)
     names = tuple(dict.fromkeys((policy.score, *known, *beside)))
     judged = [subject.judged(name, policy) for name in names]
