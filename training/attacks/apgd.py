@@ -3,6 +3,10 @@
 Croce and Hein 2020, arXiv:2003.01690. The step begins at twice epsilon and is halved, image by
 image, at checkpoints that come closer and closer, where the goal no longer rises often enough; the
 image then goes on from its best point. There is nothing to tune but the number of steps.
+
+Where the paper and its authors' code differ this is the code's way, which finds more in few steps:
+checkpoints are rounded down, three rises of four are too few, and after a return to the best point
+the next value is held against the one before the return.
 """
 
 from collections.abc import Iterator
@@ -18,7 +22,7 @@ from training.attacks.linf import project
 from training.attacks.starts import Start, uniform
 
 MOMENTUM = 0.75  # the weight of the new step; the rest is the last move's
-ENOUGH_RISES = 0.75  # of the steps since the last checkpoint; the paper's rho
+TOO_FEW_RISES = 0.75  # of the steps since the last checkpoint; the paper's rho
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,15 +146,15 @@ class _Climb:
     def check(self, steps: int) -> None:
         """Halve the step of the images that rise no more, which go on from their best point.
 
-        Such are those that rose in too few of the `steps` since the last checkpoint, and those
-        that have found nothing better since then although their step was not halved there.
+        Such are those that rose in no more than three quarters of the `steps` since the last
+        checkpoint, and those that have found nothing better since then although their step was not
+        halved there.
         """
         stuck = (self.highest == self.highest_at_check) & ~self.halved_at_check
-        halved = (self.rises < ENOUGH_RISES * steps) | stuck
+        halved = (self.rises <= TOO_FEW_RISES * steps) | stuck
         self.step_size = _where(halved, self.step_size / 2, self.step_size)
         self.point = _where(halved, self.peak, self.point)
         self.gradient = _where(halved, self.peak_gradient, self.gradient)
-        self.value = torch.where(halved, self.highest, self.value)
         self.halved_at_check, self.highest_at_check = halved, self.highest
         self.rises = torch.zeros_like(self.rises)
 
@@ -163,14 +167,12 @@ def _where(chosen: Tensor, one: Tensor, other: Tensor) -> Tensor:
 def _checkpoints(steps: int) -> Iterator[tuple[int, int]]:
     """Yield the steps after which progress is checked, each with the steps since the one before.
 
-    They are at ceil(p_j * steps), p_1 = 0.22 and p_{j+1} = p_j + max(p_j - p_{j-1} - 0.03, 0.06);
-    in whole percents, as 0.41 * 100 is not always 41.
+    The first is after 22 % of the steps, and each interval is shorter than the last by 3 % of them
+    until it is 6 %; all three are rounded down, but not below one step.
     """
-    percent, width, before = 22, 22, 0
-    while percent <= 100:
-        step = -(-percent * steps // 100)
-        if step > before:
-            yield step, step - before
-            before = step
-        width = max(width - 3, 6)
-        percent += width
+    width, less, least = (max(percent * steps // 100, 1) for percent in (22, 3, 6))
+    step = width
+    while step <= steps:
+        yield step, width
+        width = max(width - less, least)
+        step += width

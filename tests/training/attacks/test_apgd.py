@@ -15,12 +15,15 @@ def linear(images: Tensor, _: Tensor) -> Tensor:
     return (images * WEIGHTS).sum(dim=(1, 2, 3))
 
 
-def test_the_checkpoints_are_the_papers() -> None:
+def test_the_checkpoints_are_those_of_the_authors() -> None:
+    # Intervals of 22 %, each 3 % shorter until they are 6 %; where that is whole, the paper's too:
     # p: .22, .41, .57, .70, .80, .87, then by .06: .93, .99.
     assert [step for step, _ in _checkpoints(100)] == [22, 41, 57, 70, 80, 87, 93, 99]
     assert [width for _, width in _checkpoints(100)] == [22, 19, 16, 13, 10, 7, 6, 6]
-    # Rounded up: 2.2, 4.1, 5.7, 7, 8, 8.7, 9.3, 9.9.
-    assert list(_checkpoints(10)) == [(3, 3), (5, 2), (6, 1), (7, 1), (8, 1), (9, 1), (10, 1)]
+    # 2.2 is 2; 0.3 and 0.6 are 1.
+    assert list(_checkpoints(10)) == [(2, 2), *((step, 1) for step in range(3, 11))]
+    # 8.8, 1.2 and 2.4 are 8, 1 and 2.
+    assert [width for _, width in _checkpoints(40)] == [8, 7, 6, 5, 4, 3, 2, 2, 2]
 
 
 @pytest.mark.parametrize("start", [zero, uniform, decontrasted, gaussian])

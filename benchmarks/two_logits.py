@@ -1,0 +1,29 @@
+"""A detector as the two-class classifier that other libraries' attacks know how to attack."""
+
+import torch
+from torch import Tensor, nn
+
+from training.graph import Scored
+
+ACCEPTED, REJECTED = 0, 1
+
+
+class TwoLogits(nn.Module):
+    """Logits `[0, k (s - tau)]`: class 1, "rejected", is predicted where score s is above tau.
+
+    The cross-entropy of class 1 falls strictly as the score rises and that of class 0 rises, so who
+    climbs it climbs what `training.attacks.goals` names, as long as k (s - tau) does not saturate.
+    """
+
+    def __init__(self, classifier: Scored, score: str, *, threshold: float, scale: float) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.score = score
+        self.threshold = threshold
+        # A parameter, as torchattacks takes its device from one.
+        self.scale = nn.Parameter(torch.tensor(scale), requires_grad=False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Map float `(n, 3, H, W)` in [0, 1] to logits `(n, 2)`."""
+        margin = self.scale * (self.classifier.score(self.score, pixels) - self.threshold)
+        return torch.stack([torch.zeros_like(margin), margin], dim=1)

@@ -1,0 +1,60 @@
+"""A small trained detector and real images of both sides, for attacks of other libraries too."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from models.networks.build import build_network
+from models.scores import LOGIT_SCORES
+from models.scores.base import of_logits
+from training.data import to_pixels
+from training.graph import ScoredClassifier
+from training.objectives.losses import cross_entropy, uniform_cross_entropy
+
+DATA = Path(__file__).parents[3] / "data"
+STEPS = 30
+
+
+def pixels(folder: str) -> Tensor:
+    """Read every picture under a folder of tests/data, in the order of its path."""
+    pictures = [np.array(Image.open(path)) for path in sorted((DATA / folder).rglob("*.png"))]
+    return to_pixels(torch.from_numpy(np.stack(pictures)))
+
+
+@pytest.fixture(scope="session")
+def inside() -> Tensor:
+    """One CIFAR-10 picture out of eight."""
+    return pixels("cifar10")[::8]
+
+
+@pytest.fixture(scope="session")
+def outside() -> Tensor:
+    """Textures, none of them seen in training."""
+    return pixels("textures")
+
+
+@pytest.fixture(scope="session")
+def classifier() -> ScoredClassifier:
+    """Ten classes learnt by heart, with flat logits asked of outliers: its scores tell much."""
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    network = build_network("resnet8", 10, width=8).train()
+    images, outliers = pixels("cifar10"), pixels("outliers")
+    labels = torch.arange(10).repeat_interleave(20)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
+    for _ in range(STEPS):
+        chosen, others = torch.randperm(200)[:64], torch.randperm(120)[:32]
+        logits = network(torch.cat([images[chosen], outliers[others]]))
+        known, unknown = logits[:64], logits[64:]
+        loss = cross_entropy(known, labels[chosen]).mean()
+        loss = loss + 0.5 * uniform_cross_entropy(unknown).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    scores = {name: of_logits(score) for name, score in LOGIT_SCORES.items()}
+    classifier = ScoredClassifier(network, scores, classes=10).eval()
+    return classifier.requires_grad_(requires_grad=False)
