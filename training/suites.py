@@ -11,8 +11,8 @@ _SUITES = (
     Suite(
         name="paper",
         budgets_255=BUDGETS_255,
-        test_images=600,
-        outlier_images=300,
+        test_images=400,
+        outlier_images=200,
         # One run from a random start, of which the last iterate counts: kind to the defender.
         ascent=Ascent(kind="pgd", steps=10, restarts=1, step_255=1.0),
         beside=("msp",),
@@ -28,8 +28,8 @@ _SUITES = (
     Suite(
         name="standard",
         budgets_255=BUDGETS_255,
-        test_images=1000,
-        outlier_images=300,
+        test_images=800,
+        outlier_images=200,
         ascent=Ascent(kind="apgd", steps=20, restarts=1, targeted=20, end_to_end=15),
         trials=Trials(images=100, square_queries=300, noise_draws=10, long_steps=100),
     ),
