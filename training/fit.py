@@ -3,14 +3,19 @@
 import math
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from typing import Protocol
+
+from lightning_fabric import Fabric
 
 from models.errors import RecipeError
 from training.checkpoint import Epoch, Progress, RunFolder, tensors_name
 from training.collapse import Guard
+from training.devices import computing_on
 from training.loop import Data, Tick, Trainer
-from training.provenance import command, hardware, libraries
+from training.provenance import command, libraries
 from training.reading import read_data
+from training.record import Record
 from training.rolling_back import return_to, rolled_back, told
 from training.starting import Start
 
@@ -31,11 +36,19 @@ class Watcher(Protocol):
         """Something about the data or the run wants to be known, and training goes on."""
 
 
-def fit(run: RunFolder, watcher: Watcher, *, resume: bool, start: Start | None = None) -> Progress:
+def fit(
+    run: RunFolder,
+    watcher: Watcher,
+    *,
+    resume: bool,
+    start: Start | None = None,
+    fabric: Fabric | None = None,
+) -> Progress:
     """Train what the run's recipe says, from its last checkpoint if `resume`.
 
     A new run begins with the weights of `start` where they are given. Where robustness collapses,
-    the run goes back to the last weights that had it and on with a stronger attack.
+    the run goes back to the last weights that had it and on with a stronger attack. With `fabric`
+    of several processes each calls this, and they train one network.
 
     Raises:
         RecipeError: the data do not fit the recipe, there is nothing to resume, the loss is no
@@ -43,42 +56,37 @@ def fit(run: RunFolder, watcher: Watcher, *, resume: bool, start: Start | None =
         CheckpointError: the disk does not take a checkpoint, or the one to begin with is of
             another network.
     """
-    recipe = run.recipe
-    data = read_data(recipe, watcher.warn)
-    trainer = Trainer(recipe, data)
-    progress = _begun(data)
+    data = read_data(run.recipe, watcher.warn)
+    trainer = Trainer(run.recipe, data, fabric)
+    progress = _begun(data, trainer)
     if resume:
         progress = _gone_on(run.progress(), progress)
         return_to(run, trainer, progress)
     elif start is not None:
         trainer.begin_with(start.tensors, origin=start.origin.name)
         progress = progress.model_copy(update={"started_from": start.origin})
-    watcher.start(
-        epochs=recipe.schedule.epochs,
-        steps_per_epoch=trainer.steps_per_epoch,
-        done=len(progress.epochs),
-    )
-    guard = Guard.from_recipe(recipe, images=trainer.watch.images)
-    while len(progress.epochs) < recipe.schedule.epochs:
-        progress = _next(run, trainer, guard, progress, watcher)
-    return progress
+    return _go_on(run, trainer, progress, watcher)
 
 
-def _next(
-    run: RunFolder, trainer: Trainer, guard: Guard, progress: Progress, watcher: Watcher
-) -> Progress:
-    """Make one epoch and keep it, or undo it."""
-    epoch = _one_epoch(trainer, len(progress.epochs), watcher)
-    watcher.finish_epoch(epoch)
-    fall = guard.fall(progress.epochs, epoch)
-    if fall is not None and fall.is_collapse:
-        progress = rolled_back(progress, epoch, fall, trainer.recipe)
-        run.commit(progress)
-        return_to(run, trainer, progress)
-        watcher.warn(told(progress.rolled_back[-1], epoch, len(progress.rolled_back)))
-    else:
-        progress = _advanced(progress, epoch, is_good=fall is None or fall.is_slight)
-        run.save(progress, trainer.state())
+def _go_on(run: RunFolder, trainer: Trainer, progress: Progress, watcher: Watcher) -> Progress:
+    """Make the epochs that are left; keep each, or undo it."""
+    epochs = run.recipe.schedule.epochs
+    guard = Guard.from_recipe(run.recipe, images=trainer.watch.images)
+    watcher.start(epochs=epochs, steps_per_epoch=trainer.steps_per_epoch, done=len(progress.epochs))
+    with closing(Record(run, trainer)) as record:
+        record.begin(progress)
+        while len(progress.epochs) < epochs:
+            epoch = _one_epoch(trainer, len(progress.epochs), watcher)
+            watcher.finish_epoch(epoch)
+            fall = guard.fall(progress.epochs, epoch)
+            if fall is not None and fall.is_collapse:
+                progress = rolled_back(progress, epoch, fall, run.recipe)
+                record.roll_back(progress)
+                return_to(run, trainer, progress)
+                watcher.warn(told(progress, epoch))
+            else:
+                progress = _advanced(progress, epoch, is_good=fall is None or fall.is_slight)
+                record.advance(progress)
     return progress
 
 
@@ -94,8 +102,8 @@ def _one_epoch(trainer: Trainer, number: int, watcher: Watcher) -> Epoch:
             f"epoch {number + 1}: the loss is {loss}, a number was wanted. The checkpoint before it"
             " is whole; train anew with a smaller schedule.peak_rate"
         )
-    figures = trainer.watch(trainer.average)
-    return Epoch(
+    figures = trainer.measure()
+    epoch = Epoch(
         epoch=number,
         loss=loss,
         training_accuracy=_mean(tick.accuracy for tick in ticks),
@@ -104,13 +112,14 @@ def _one_epoch(trainer: Trainer, number: int, watcher: Watcher) -> Epoch:
         attacked_auroc=figures.attacked_auroc,
         duration_s=time.perf_counter() - began,
     )
+    return trainer.fabric.broadcast(epoch)  # the clocks of several processes differ
 
 
-def _begun(data: Data) -> Progress:
+def _begun(data: Data, trainer: Trainer) -> Progress:
     return Progress(
         tensors=tensors_name(0),
         epochs=(),
-        hardware=hardware(),
+        hardware=computing_on(trainer.fabric),
         command=command(),
         libraries=libraries(),
         training_images=len(data.training),

@@ -8,6 +8,7 @@ import typer
 from models.errors import RecipeError
 from training.before_fit import check_places, note_on_calibration
 from training.checkpoint import RunFolder
+from training.devices import all_processes
 from training.fit import fit as run_fit
 from training.progress_bar import ProgressBar
 from training.recipe import read_recipe
@@ -35,9 +36,14 @@ def fit(
         start = read_start(begin_with) if begin_with is not None else None
         folder = out or Path("runs") / asked.name
         text = recipe.read_text(encoding="utf-8")
-        run = RunFolder.resume(folder, text) if resume else RunFolder.create(folder, text)
+        fabric = all_processes()
+        console.quiet = not fabric.is_global_zero
+        if fabric.is_global_zero and not resume:
+            RunFolder.create(folder, text)
+        fabric.barrier()
+        run = RunFolder.resume(folder, text)
         with ProgressBar(console) as bar:
-            run_fit(run, bar, resume=resume, start=start)
+            run_fit(run, bar, resume=resume, start=start, fabric=fabric)
         console.print(
             f"{folder} is trained; next: oodguard-train evaluate {folder}", soft_wrap=True
         )

@@ -3,14 +3,17 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import repeat
+from typing import cast
 
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from training.augment import augment_inliers
 from training.averaging import start_average, update_average
 from training.collapse import strengthened
 from training.data import ImageSet
+from training.devices import one_process, shared_statistics
 from training.network import network_of
 from training.objectives import OBJECTIVES
 from training.objectives.base import Batch
@@ -19,7 +22,8 @@ from training.precision import Runner
 from training.randomness import drawn_from
 from training.recipe import Recipe
 from training.schedule import rate
-from training.watch import Watch
+from training.sharded import Sharded, divisible
+from training.watch import Figures, Watch
 from training.weights import load_weights
 
 
@@ -53,13 +57,17 @@ class Trainer:
     generator state and a resumed run repeats the uninterrupted one.
     """
 
-    def __init__(self, recipe: Recipe, data: Data) -> None:
+    def __init__(self, recipe: Recipe, data: Data, fabric: Fabric | None = None) -> None:
         torch.manual_seed(recipe.seed)  # initial weights; torch's layers take no generator
         self.recipe = recipe
         self.data = data
-        self.network = network_of(recipe, classes=len(data.training.classes))
-        self.runner = Runner(self.network, recipe.schedule.precision)
+        self.fabric = fabric or one_process()
+        network = network_of(recipe, classes=len(data.training.classes)).to(self.fabric.device)
+        self.network = shared_statistics(network, self.fabric)
+        runner = Runner(self.network, recipe.schedule.precision)
         self.average = start_average(self.network)
+        several = self.fabric.world_size > 1
+        self.runner = Sharded(runner, self.fabric) if several else runner
         self.objective = OBJECTIVES[recipe.method](recipe)
         self.optimizer = _optimizer(self.network, recipe)
         self.watch = Watch.of(recipe, data.validation, data.held_out or data.outliers)
@@ -67,27 +75,44 @@ class Trainer:
 
     def train_epoch(self, epoch: int) -> Iterator[Tick]:
         """Train epoch number `epoch`, counted from 0, yielding after every step."""
-        schedule = self.recipe.schedule
-        generator = drawn_from(self.recipe.seed, epoch)
-        steps = schedule.epochs * self.steps_per_epoch
+        decay = self.recipe.schedule.average_decay
+        batches, attacks = self._generators(epoch)
         self.runner.train()
-        for index, batch in enumerate(self._batches(generator)):
+        for index, batch in enumerate(self._batches(batches)):
             step = epoch * self.steps_per_epoch + index
             for group in self.optimizer.param_groups:
-                group["lr"] = rate(
-                    step,
-                    steps=steps,
-                    peak=schedule.peak_rate,
-                    warm_up=schedule.warm_up,
-                    final=schedule.final_rate,
-                )
-            result = self.objective(self.runner, replace(batch, progress=step / steps), generator)
+                group["lr"] = self.rate(step)
+            result = self.objective(
+                self.runner, replace(batch, progress=step / self.steps), attacks
+            )
             self.optimizer.zero_grad(set_to_none=True)
-            result.loss.backward()
+            # Gradients are averaged between processes, and the whole loss wants their sum.
+            self.fabric.backward(result.loss * self.fabric.world_size)
             self.optimizer.step()
-            update_average(self.average, self.network, decay=schedule.average_decay, step=step)
+            update_average(self.average, self.network, decay=decay, step=step)
             right = (result.inlier_logits.argmax(1) == batch.labels).float().mean()
             yield Tick(step=index, loss=result.loss.item(), accuracy=right.item())
+
+    @property
+    def steps(self) -> int:
+        """The steps of the whole run."""
+        return self.recipe.schedule.epochs * self.steps_per_epoch
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step of the run, counted from 0."""
+        schedule = self.recipe.schedule
+        return rate(
+            step,
+            steps=self.steps,
+            peak=schedule.peak_rate,
+            warm_up=schedule.warm_up,
+            final=schedule.final_rate,
+        )
+
+    def measure(self) -> Figures:
+        """Measure the averaged network, in the first process, for all of them."""
+        first = self.fabric.is_global_zero
+        return cast("Figures", self.fabric.broadcast(self.watch(self.average) if first else None))
 
     def begin_with(self, weights: dict[str, Tensor], *, origin: str) -> None:
         """Start from a network's weights; their average starts there too.
@@ -130,21 +155,31 @@ class Trainer:
         momenta = part(tensors, "momentum")
         for name, parameter in self.network.named_parameters():
             if name in momenta:
-                self.optimizer.state[parameter]["momentum_buffer"] = momenta[name]
+                momentum = momenta[name].to(parameter.device)
+                self.optimizer.state[parameter]["momentum_buffer"] = momentum
+
+    def _generators(self, epoch: int) -> tuple[torch.Generator, torch.Generator]:
+        """Return those of the batches and of the attacks: one and the same on the processor."""
+        seed, device = self.recipe.seed, self.fabric.device
+        batches = drawn_from(seed, epoch)
+        return batches, batches if device.type == "cpu" else drawn_from(seed, epoch, device)
 
     def _batches(self, generator: torch.Generator) -> Iterator[Batch]:
-        size = self.recipe.schedule.batch_size
+        """Draw the batches of an epoch, whole and alike in every process, and move them over."""
+        size, device = self.recipe.schedule.batch_size, self.fabric.device
         training = self.data.training
         order = torch.randperm(len(training), generator=generator)
         outliers = self._outlier_batches(generator)
         for index in range(self.steps_per_epoch):
             chosen = order[index * size : (index + 1) * size]
+            inliers = augment_inliers(
+                training.images[chosen], generator, mirror=self.recipe.inliers.mirror
+            )
+            others = divisible(size, next(outliers), processes=self.fabric.world_size)
             yield Batch(
-                inliers=augment_inliers(
-                    training.images[chosen], generator, mirror=self.recipe.inliers.mirror
-                ),
-                labels=training.labels[chosen],
-                outliers=next(outliers),
+                inliers=inliers.to(device),
+                labels=training.labels[chosen].to(device),
+                outliers=others.to(device),
                 smoothing=self.recipe.schedule.label_smoothing,
             )
 

@@ -44,8 +44,9 @@ def return_to(run: RunFolder, trainer: Trainer, progress: Progress) -> None:
     trainer.harden(len(progress.rolled_back))
 
 
-def told(entry: RollBack, epoch: Epoch, number: int) -> str:
-    """Say plainly what happened and what is done about it."""
+def told(progress: Progress, epoch: Epoch) -> str:
+    """Say plainly what happened at `epoch` and what is done about it."""
+    number, entry = len(progress.rolled_back), progress.rolled_back[-1]
     return (
         f"epoch {epoch.epoch + 1}: robustness has collapsed (catastrophic overfitting):"
         f" {entry.reason} while training accuracy is {epoch.training_accuracy:.1%}. Rolled back to"

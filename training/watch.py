@@ -64,7 +64,9 @@ class Watch:
     def __call__(self, network: nn.Module) -> Figures:
         """Measure a network; it is left as it was."""
         runner = Runner(network, self.recipe.schedule.precision).eval()
-        pixels, labels = to_pixels(self.inliers.images), self.inliers.labels
+        device = next(network.parameters()).device
+        pixels = to_pixels(self.inliers.images).to(device)
+        labels = self.inliers.labels.to(device)
         few = slice(UNDER_ATTACK)
         classes = len(self.inliers.classes)
 
@@ -85,15 +87,18 @@ class Watch:
             return None
         score = watched_score(self.recipe)
         up = self._attacked(lambda images, _: score(runner(images)), inliers)
-        down = self._attacked(lambda images, _: -score(runner(images)), self.outliers)
+        outliers = self.outliers.to(inliers.device)
+        down = self._attacked(lambda images, _: -score(runner(images)), outliers)
         return auroc(_scores(runner, score, up), _scores(runner, score, down))
 
     def _attacked(self, goal: Goal, pixels: Tensor) -> Tensor:
         """Attack in batches of the training's size: a large network fits no more into memory."""
         epsilon = (self.recipe.attack.epsilon_255 if self.recipe.attack else 1.0) / 255
         attack = Pgd(epsilon=epsilon, steps=10, step_size=epsilon / 4)
-        generator = drawn_from(self.recipe.seed, WATCHING)
-        parts = torch.arange(len(pixels)).split(self.recipe.schedule.batch_size)
+        generator = drawn_from(self.recipe.seed, WATCHING, pixels.device)
+        parts = torch.arange(len(pixels), device=pixels.device).split(
+            self.recipe.schedule.batch_size
+        )
         return torch.cat([attack(on_rows(goal, part), pixels[part], generator) for part in parts])
 
 
@@ -112,7 +117,8 @@ def watched_score(recipe: Recipe) -> Callable[[Tensor], Tensor]:
 def _scores(runner: nn.Module, score: Callable[[Tensor], Tensor], pixels: Tensor) -> Scores:
     values = torch.cat([score(runner(chunk)) for chunk in pixels.split(250)])
     bounds = torch.finfo(values.dtype)  # NaN is rejected, here as in the service
-    found: Scores = values.nan_to_num(nan=bounds.max, posinf=bounds.max, neginf=bounds.min).numpy()
+    values = values.nan_to_num(nan=bounds.max, posinf=bounds.max, neginf=bounds.min)
+    found: Scores = values.cpu().numpy()
     return found
 
 

@@ -90,6 +90,20 @@ def test_a_batch_larger_than_the_data_is_refused(tmp_path: Path, recipe_text: st
         fit(RunFolder.create(tmp_path, text), Silent(), resume=False)
 
 
+def test_a_loss_that_is_no_number_any_more_ends_the_run_and_keeps_its_checkpoint(
+    tmp_path: Path, recipe_text: str
+) -> None:
+    run = RunFolder.create(tmp_path, recipe_text)
+    with pytest.raises(KeyboardInterrupt):
+        fit(run, Silent(stop_at=(1, 0)), resume=False)
+    (tmp_path / "recipe.toml").write_text(
+        recipe_text.replace("epochs = 2", "epochs = 2\npeak_rate = 1e30")
+    )
+    with pytest.raises(RecipeError, match=r"epoch 2: the loss is (nan|inf), a number was wanted"):
+        fit(run, Silent(), resume=True)
+    assert len(run.progress().epochs) == 1
+
+
 def test_bfloat16_learns_too(tmp_path: Path, recipe_text: str) -> None:
     text = recipe_text.replace('"float32"', '"bfloat16"').replace("epochs = 2", "epochs = 4")
     progress = fit(RunFolder.create(tmp_path, text), Silent(), resume=False)

@@ -24,5 +24,5 @@ def mine(
     with frozen(network):
         ranked = reject_cross_entropy(network(pool)).argsort(descending=True)
     first = min(int(quantile * len(pool)), len(pool) - count)
-    shuffled = torch.randperm(count, generator=generator)
+    shuffled = torch.randperm(count, generator=generator, device=pool.device)
     return pool[ranked[first : first + count][shuffled]]

@@ -1,0 +1,97 @@
+"""Two processes on one machine, started by torchrun, against one process.
+
+The network has no batch-norm, which on processors each process keeps to itself: all that is left
+of the division is the order in which floats are summed. So losses are to agree to 1e-4, which an
+objective that saw but half of a batch, or other draws, would miss by far.
+"""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from training.checkpoint import Epoch, Progress, RunFolder
+from training.fit import fit
+from training.loop import Tick
+
+ROOT = Path(__file__).parents[3]
+
+NETWORK = """
+from torch import nn
+
+class Plain(nn.Module):
+    def __init__(self, outputs):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 16, 3, stride=2), nn.ReLU(), nn.Conv2d(16, 16, 3, stride=2), nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        )
+        self.head = nn.Linear(16, outputs)
+
+    def features(self, images):
+        return self.body(images)
+
+    def forward(self, images):
+        return self.head(self.features(images))
+"""
+
+
+class Silent:
+    def start(self, *, epochs: int, steps_per_epoch: int, done: int) -> None: ...
+
+    def tick(self, epoch: int, tick: Tick) -> None: ...
+
+    def finish_epoch(self, epoch: Epoch) -> None: ...
+
+    def warn(self, message: str) -> None: ...
+
+
+def _two_processes(folder: Path, recipe: Path) -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    place = ("--nproc-per-node=2", "--master-addr=127.0.0.1", f"--master-port={port}")
+    command = ("fit", str(recipe), "--out", str(folder), "--threads", "1")
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", *place, "-m", "training", *command],
+        cwd=recipe.parent,
+        env={"PYTHONPATH": f"{ROOT}:{recipe.parent}", "PATH": "", "HOME": str(recipe.parent)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "deprecated" not in done.stderr
+    return done.stdout
+
+
+def _losses(progress: Progress) -> list[float]:
+    return [epoch.loss for epoch in progress.epochs]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "batch"),
+    [("aloe", 31), ("atom", 30)],  # 16 and 15 inliers a process; a pool ranked over both
+)
+def test_two_processes_lose_what_one_does(
+    tmp_path: Path, recipe_text: str, monkeypatch: pytest.MonkeyPatch, method: str, batch: int
+) -> None:
+    (tmp_path / "a_plain_net.py").write_text(NETWORK, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    text = recipe_text.replace('"resnet8"\nwidth = 4', '"a_plain_net:Plain"')
+    text = text.replace('"aloe"', f'"{method}"').replace("batch_size = 30", f"batch_size = {batch}")
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(text)
+    one = fit(RunFolder.create(tmp_path / "one", text), Silent(), resume=False)
+    said = _two_processes(tmp_path / "two", recipe)
+    two = RunFolder(tmp_path / "two").progress()
+    assert _losses(two) == pytest.approx(_losses(one), abs=1e-4)
+    assert two.hardware.startswith("2 processes, each on ")
+    assert two.command.startswith("oodguard-train fit ")
+    assert said.count("epoch 1/2:") == 1  # one of them speaks
+    rows = (tmp_path / "two" / "logs" / "csv" / "metrics.csv").read_text().splitlines()
+    assert len(rows) == 3  # and one writes

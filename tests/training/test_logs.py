@@ -1,0 +1,98 @@
+"""A run's figures as files for other programs, read back by the standard library."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from tensorboardX.proto.event_pb2 import Event  # type: ignore[import-untyped]
+from tensorboardX.record_writer import masked_crc32c  # type: ignore[import-untyped]
+
+from training.checkpoint import Epoch
+from training.logs import Logs
+
+
+def _epoch(number: int, auroc: float | None = 0.75) -> Epoch:
+    return Epoch(
+        epoch=number,
+        loss=2.5,
+        training_accuracy=0.5,
+        accuracy=0.625,
+        attacked_accuracy=0.25,
+        attacked_auroc=auroc,
+        duration_s=3.0,
+    )
+
+
+def _logs(run: Path) -> Logs:
+    return Logs(run, lambda epoch: 0.5 ** (epoch + 1))
+
+
+def _rows(run: Path) -> list[dict[str, str]]:
+    with (run / "logs" / "csv" / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _events(run: Path) -> list[tuple[int, str, float]]:
+    """Read TensorBoard's records: length, its checksum, an event, its checksum."""
+    (path,) = (run / "logs" / "tensorboard").glob("events.out.tfevents.*")
+    content, found = path.read_bytes(), []
+    while content:
+        length = int.from_bytes(content[:8], "little")
+        body = content[12 : 12 + length]
+        assert int.from_bytes(content[12 + length : 16 + length], "little") == masked_crc32c(body)
+        event = Event.FromString(body)
+        found += [(event.step, value.tag, value.simple_value) for value in event.summary.value]
+        content = content[16 + length :]
+    return found
+
+
+def test_every_figure_of_an_epoch_is_in_both_files(tmp_path: Path) -> None:
+    logs = _logs(tmp_path)
+    logs.begin([])
+    logs.add(_epoch(0))
+    logs.close()
+    figures = {
+        "loss": 2.5,
+        "training_accuracy": 0.5,
+        "accuracy": 0.625,
+        "attacked_accuracy": 0.25,
+        "attacked_auroc": 0.75,
+        "duration_s": 3.0,
+        "learning_rate": 0.5,
+    }
+    (row,) = _rows(tmp_path)
+    assert {key: float(value) for key, value in row.items()} == {**figures, "step": 1}
+    assert sorted(_events(tmp_path)) == sorted((1, key, value) for key, value in figures.items())
+
+
+def test_a_resumed_run_goes_on_in_its_logs_with_every_epoch_once(tmp_path: Path) -> None:
+    first = _logs(tmp_path)
+    first.begin([])
+    first.add(_epoch(0, auroc=None))
+    first.add(_epoch(1))
+    first.close()
+    second = _logs(tmp_path)
+    second.begin([_epoch(0, auroc=None)])  # the second was made, but its checkpoint was not
+    second.add(_epoch(1))
+    second.add(_epoch(2))
+    second.close()
+    assert [(row["step"], row["attacked_auroc"]) for row in _rows(tmp_path)] == [
+        ("1", ""),
+        ("2", "0.75"),
+        ("3", "0.75"),
+    ]
+    steps = [step for step, tag, _ in _events(tmp_path) if tag == "learning_rate"]
+    assert steps == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "metrics.csv"])
+def test_what_a_user_keeps_beside_the_logs_stays(tmp_path: Path, name: str) -> None:
+    other = tmp_path / "logs" / name
+    other.parent.mkdir(parents=True)
+    other.write_text("mine")
+    logs = _logs(tmp_path)
+    logs.begin([_epoch(0)])
+    logs.begin([_epoch(0)])
+    logs.close()
+    assert other.read_text() == "mine"
+    assert len(_rows(tmp_path)) == 1
