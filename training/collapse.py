@@ -86,10 +86,10 @@ def strengthened(attack: Attack, times: int) -> Attack:
     if times == 0:
         return attack
     factor = 2**times
-    return Attack(
-        kind="pgd",
-        epsilon_255=attack.epsilon_255,
-        steps=min(attack.steps * factor, 100),
-        step_size=attack.step_size / factor,
-        ramp=attack.ramp,
+    return attack.model_copy(
+        update={
+            "kind": "pgd",
+            "steps": min(attack.steps * factor, 100),
+            "step_size": attack.step_size / factor,
+        }
     )

@@ -82,10 +82,10 @@ def test_a_method_without_an_attack_is_never_judged(recipe_text: str) -> None:
 
 
 def test_each_roll_back_doubles_the_steps_and_halves_them() -> None:
-    attack = Attack(kind="n-fgsm", epsilon_255=8, step_size=1.0, ramp=0.3)
+    attack = Attack(kind="n-fgsm", epsilon_255=4, outlier_epsilon_255=8, step_size=1.0, ramp=0.3)
     assert strengthened(attack, 0) == attack
     assert strengthened(attack, 2) == Attack(
-        kind="pgd", epsilon_255=8, steps=4, step_size=0.25, ramp=0.3
+        kind="pgd", epsilon_255=4, outlier_epsilon_255=8, steps=4, step_size=0.25, ramp=0.3
     )
     many = Attack(epsilon_255=8, steps=80, step_size=0.5)
     assert strengthened(many, 1).steps == 100  # the most that a recipe may ask for
