@@ -1,0 +1,166 @@
+"""How much faster APGD is here than in torchattacks, at equal steps on the same wrapper.
+
+    python -m benchmarks.attacks [--bundle models/pretrained/cifar10-aloe] [--rounds 5]
+        [--epsilon-255 2] [--steps 20] [--images 100]
+
+Both sides attack the same images through the same logits `[0, k (s - tau)]` of a bundle's score s
+at the threshold tau that it serves: real CIFAR-10 images towards rejection, textures and others
+towards acceptance (those of tests/data, repeated where more are asked for). First everything runs
+to the end; then each runs as it does where an attack only has to break: torchattacks leaves out the
+images that are broken before it begins, ours also those that break on the way. The last column
+says how many came out broken. On one thread; rounds interleave all rows, by processor time; ratios
+are taken within a round, then their median.
+"""
+
+import argparse
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchattacks
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from benchmarks.training import timing
+from benchmarks.two_logits import ACCEPTED, REJECTED, TwoLogits
+from models.bundle import open_bundle
+from models.decision import Policy, threshold
+from training.attacks.apgd import Apgd
+from training.attacks.goals import to_accepted, to_rejected
+from training.attacks.gradient import Goal, frozen
+from training.attacks.surrogates import surrogate
+from training.bundle_classifier import bundle_classifier
+from training.data import to_pixels
+
+DATA = Path(__file__).parents[1] / "tests" / "data"
+SHIPPED = Path(__file__).parents[1] / "models" / "pretrained"
+BUNDLES = [SHIPPED / "cifar10-standard", SHIPPED / "cifar10-aloe"]
+Attacked = Callable[[], Tensor]
+
+INLIERS, OUTLIERS = ("cifar10",), ("textures", "cifar100", "hands", "outliers")
+
+THEIRS_TO_THE_END, OURS_TO_THE_END = "torchattacks, all to the end", "ours, all to the end"
+THEIRS, OURS = "torchattacks", "ours, broken images leave"
+HELD_AGAINST = {
+    THEIRS_TO_THE_END: THEIRS_TO_THE_END,
+    OURS_TO_THE_END: THEIRS_TO_THE_END,
+    THEIRS: THEIRS,
+    OURS: THEIRS,
+}
+"""What is timed, and the row that each is compared with."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Side:
+    """Images `(n, 3, H, W)` of one side, and the attack on them in both libraries' words.
+
+    The `goal` of a broken image is at least `enough`; to torchattacks the images have the class
+    `label` of the `wrapper`, and are broken where another is predicted.
+    """
+
+    name: str
+    images: Tensor
+    goal: Goal
+    enough: float
+    wrapper: TwoLogits
+    label: int
+
+    def broken(self, found: Tensor) -> float:
+        """Return the share of the images found that are broken."""
+        with torch.no_grad():
+            goals = self.goal(found, torch.arange(len(found)))
+        return (goals >= self.enough).float().mean().item()
+
+
+def pictures(folders: tuple[str, ...], count: int) -> Tensor:
+    """Read `count` pictures of folders of tests/data, evenly over them, again where they end."""
+    paths = sorted(path for folder in folders for path in (DATA / folder).rglob("*.png"))
+    places = np.arange(count) * max(len(paths) // count, 1) % len(paths)
+    read = [np.array(Image.open(paths[place])) for place in places]
+    return to_pixels(torch.from_numpy(np.stack(read)))
+
+
+def sides(folder: Path, *, images: int) -> tuple[Side, Side]:
+    """Return both directions of an attack on the score by which a bundle decides."""
+    bundle = open_bundle(folder)
+    score = bundle.manifest.default_score
+    limit = threshold(bundle.calibration[score], Policy(score=score))
+    classifier = bundle_classifier(bundle)
+    wrapper = TwoLogits(classifier, score, threshold=limit, scale=1.0)
+    at_limit = surrogate(classifier, score).at(limit)
+    inliers = Side(
+        name="inliers to rejected",
+        images=pictures(INLIERS, images),
+        goal=to_rejected(classifier, score)[0],
+        enough=at_limit,
+        wrapper=wrapper,
+        label=ACCEPTED,
+    )
+    outliers = Side(
+        name="outliers to accepted",
+        images=pictures(OUTLIERS, images),
+        goal=to_accepted(classifier, score)[0],
+        enough=-at_limit,
+        wrapper=wrapper,
+        label=REJECTED,
+    )
+    return inliers, outliers
+
+
+def rows(side: Side, *, epsilon: float, steps: int) -> dict[str, Attacked]:
+    """Return what is timed by name, as calls that return what was found."""
+    theirs = torchattacks.APGD(side.wrapper, eps=epsilon, steps=steps)
+    labels = torch.full((len(side.images),), side.label)
+
+    def ours(enough: float | None) -> Tensor:
+        attack = Apgd(epsilon=epsilon, steps=steps, enough=enough)
+        with frozen(side.wrapper):
+            return attack(side.goal, side.images, torch.Generator().manual_seed(0))
+
+    return {
+        THEIRS_TO_THE_END: lambda: theirs.perturb(side.images, labels, best_loss=True)[1],
+        OURS_TO_THE_END: lambda: ours(None),
+        THEIRS: lambda: theirs(side.images, labels),
+        OURS: lambda: ours(side.enough),
+    }
+
+
+def report(title: str, side: Side, attacks: dict[str, Attacked], *, rounds: int) -> Table:
+    """Run everything once to see what it breaks, then time it; return the table."""
+    broken = {name: side.broken(attack()) for name, attack in attacks.items()}
+    times = [{name: timing(attack) for name, attack in attacks.items()} for _ in range(rounds)]
+    before = f"{side.broken(side.images):.0%} broken before"
+    table = Table(title=f"{title}: {side.name}", caption=f"{before}; median of {rounds} rounds")
+    for column in ("", "images/s", "times torchattacks", "broken"):
+        table.add_column(column, justify="right" if column else "left")
+    for name, other in HELD_AGAINST.items():
+        speed = len(side.images) / statistics.median(r[name] for r in times)
+        ratio = statistics.median(r[other] / r[name] for r in times)
+        table.add_row(name, f"{speed:.1f}", f"{ratio:.2f}", f"{broken[name]:.0%}")
+    return table
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--bundle", type=Path, action="append")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--epsilon-255", type=float, default=2.0)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--images", type=int, default=100)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    for folder in options.bundle or BUNDLES:
+        for side in sides(folder, images=options.images):
+            attacks = rows(side, epsilon=options.epsilon_255 / 255, steps=options.steps)
+            title = f"{folder.name} at {options.epsilon_255:g}/255"
+            Console().print(report(title, side, attacks, rounds=options.rounds))
+
+
+if __name__ == "__main__":
+    main()

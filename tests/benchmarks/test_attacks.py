@@ -1,0 +1,79 @@
+"""What is compared is the same attack on the same images, and what is counted is the decision's."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from benchmarks.attacks import HELD_AGAINST, OURS, OURS_TO_THE_END, Side, pictures, rows
+from benchmarks.two_logits import ACCEPTED, REJECTED, TwoLogits
+from models.scores.base import Score
+from training.attacks.goals import to_accepted, to_rejected
+from training.graph import Scored
+
+THRESHOLD = 0.5
+EPSILON = 0.1
+
+
+class Brightness(Scored):
+    """A detector of bright images: the score is the mean of the pixels."""
+
+    def __init__(self) -> None:
+        mean: Score = lambda features, _: features[:, 0]  # noqa: E731
+        super().__init__({"brightness": mean}, classes=2)
+
+    def all_outputs(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        mean = pixels.mean(dim=(1, 2, 3))[:, None]
+        return mean, torch.cat([mean, -mean], dim=1)
+
+
+def grey(*values: float) -> Tensor:
+    return torch.tensor(values).view(-1, 1, 1, 1).expand(-1, 3, 4, 4).contiguous()
+
+
+def side(images: Tensor, *, label: int) -> Side:
+    classifier = Brightness()
+    upwards = label == ACCEPTED
+    goals = (to_rejected if upwards else to_accepted)(classifier, "brightness")
+    return Side(
+        name="grey",
+        images=images,
+        goal=goals[0],
+        enough=THRESHOLD if upwards else -THRESHOLD,
+        wrapper=TwoLogits(classifier, "brightness", threshold=THRESHOLD, scale=2.0),
+        label=label,
+    )
+
+
+def test_the_two_logits_are_nothing_and_how_far_the_score_is_beyond_the_threshold() -> None:
+    wrapper = TwoLogits(Brightness(), "brightness", threshold=THRESHOLD, scale=2.0)
+    logits = wrapper(grey(0.25, 0.75))
+    torch.testing.assert_close(logits, torch.tensor([[0.0, -0.5], [0.0, 0.5]]))
+    assert logits.argmax(dim=1).tolist() == [ACCEPTED, REJECTED]
+
+
+@pytest.mark.parametrize(
+    ("label", "values"),
+    [(ACCEPTED, (0.2, 0.35, 0.45, 0.55)), (REJECTED, (0.8, 0.65, 0.55, 0.45))],
+)
+def test_every_row_breaks_what_can_be_broken(label: int, values: tuple[float, ...]) -> None:
+    # Of what is 0.3, 0.15, 0.05 and -0.05 short of the threshold, 0.1 breaks the third; the last
+    # is broken before.
+    attacked = side(grey(*values), label=label)
+    assert attacked.broken(attacked.images) == 1 / 4
+    found = {name: row() for name, row in rows(attacked, epsilon=EPSILON, steps=5).items()}
+    assert found.keys() == HELD_AGAINST.keys()
+    assert {name: attacked.broken(images) for name, images in found.items()} == dict.fromkeys(
+        found, 2 / 4
+    )
+    # Broken images are left as they were only where they may leave.
+    assert torch.equal(found[OURS][3], attacked.images[3])
+    assert not torch.equal(found[OURS_TO_THE_END][3], attacked.images[3])
+
+
+def test_pictures_come_from_every_folder_and_again_where_they_end() -> None:
+    few = pictures(("textures", "hands"), 10)
+    assert few.shape == (10, 3, 32, 32)
+    assert len(few.flatten(1).unique(dim=0)) == 10
+    many = pictures(("hands",), 20)  # there are 16
+    assert torch.equal(many[:4], many[16:])
+    assert len(many.flatten(1).unique(dim=0)) == 16
