@@ -64,8 +64,7 @@ def evaluate(  # noqa: PLR0913  (what is measured, and how)
         raise RecipeError(
             f"score: came {policy.score!r}, wanted one of {', '.join(subject.calibration)}"
         )
-    known = tuple(name for name in suite.beside if name in subject.calibration)
-    names = tuple(dict.fromkeys((policy.score, *known, *beside)))
+    names = tuple(dict.fromkeys((policy.score, *beside)))
     judged = [subject.judged(name, policy) for name in names]
     whole, inside, outside = _images(subject, suite)
     watcher.start(_steps(suite, inside, outside, scores=len(names)))

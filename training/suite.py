@@ -45,7 +45,7 @@ class Suite(_Frozen):
     """One way to measure a guard; `budgets_255` are L-infinity radii in 255ths, ascending.
 
     `test_images` and `outlier_images` are the most taken from the test set and from each
-    out-of-distribution set. `beside` names scores that are measured besides the one that decides.
+    out-of-distribution set.
     """
 
     name: str
@@ -54,5 +54,4 @@ class Suite(_Frozen):
     outlier_images: int = Field(ge=2)
     ascent: Ascent
     trials: Trials = Trials()
-    beside: tuple[str, ...] = ()
     seed: int = 0

@@ -15,7 +15,6 @@ _SUITES = (
         outlier_images=200,
         # One run from a random start, of which the last iterate counts: kind to the defender.
         ascent=Ascent(kind="pgd", steps=10, restarts=1, step_255=1.0),
-        beside=("msp",),
     ),
     Suite(
         name="quick",
