@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from training.suite import Ascent, Trials
+from training.suites import SUITES
+
 DATA = Path(__file__).parents[1] / "data"
 
 RECIPE = f"""
@@ -50,6 +53,21 @@ textures = {{ folder = "{DATA / "textures"}" }}
 def _one_thread() -> None:
     """Tiny networks gain nothing from more threads and lose much where the cores are shared."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def short_suite(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the standard suite one small budget of one step on few images."""
+    short = SUITES["standard"].model_copy(
+        update={
+            "budgets_255": (2.0,),
+            "test_images": 40,
+            "outlier_images": 40,
+            "ascent": Ascent(kind="apgd", steps=1, restarts=1),
+            "trials": Trials(),
+        }
+    )
+    monkeypatch.setattr("training.measuring.command.SUITES", {**SUITES, "standard": short})
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ def _oodguard_train(*words: object) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("short_suite")
 def test_classes_that_were_never_trained_are_a_row_of_the_table(
     recipe_text: str, tmp_path: Path
 ) -> None:
@@ -24,7 +25,7 @@ def test_classes_that_were_never_trained_are_a_row_of_the_table(
     (tmp_path / "tiny.toml").write_text(text, encoding="utf-8")
     run, out = tmp_path / "run", tmp_path / "bundle"
     _oodguard_train("fit", tmp_path / "tiny.toml", "--out", run)
-    _oodguard_train("evaluate", run, "--steps", 1, "--restarts", 1, "--epsilon", 2)
+    _oodguard_train("evaluate", run)
     _oodguard_train("export", run, "--out", out)
     report = json.loads((run / "evaluation.json").read_bytes())
     assert [
