@@ -28,12 +28,8 @@ def test_classes_that_were_never_trained_are_a_row_of_the_table(
     _oodguard_train("evaluate", run)
     _oodguard_train("export", run, "--out", out)
     report = json.loads((run / "evaluation.json").read_bytes())
-    assert [
-        condition["sets"]["unknown_classes"]["images"] for condition in report["conditions"]
-    ] == [
-        40,
-        40,
-    ]
+    conditions = report["results"][0]["conditions"]
+    assert [each["sets"]["unknown_classes"]["images"] for each in conditions] == [40, 40]
     bundle = open_bundle(out)
     assert {"cat", "ship"}.isdisjoint(bundle.manifest.classes)
     assert len(bundle.manifest.classes) == 8
