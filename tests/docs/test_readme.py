@@ -2,22 +2,21 @@
 
 from pathlib import Path
 
-import pytest
-
+from benchmarks.shipped import NAMES, shipped_table
 from models.bundle import open_bundle
-from training.report import Report
-from training.table import percent, table
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["cifar10-aloe", "cifar10-standard"])
-def test_the_readmes_table_is_the_bundles(name: str) -> None:
-    bundle = open_bundle(ROOT / "models" / "pretrained" / name)
-    report = Report.model_validate(bundle.evaluation)
-    assert table(report) in README
-    assert f"{percent(report.accuracy)} clean accuracy" in README
+def test_the_readmes_table_is_the_bundles() -> None:
+    assert shipped_table() in README
+
+
+def test_every_bundle_that_ships_has_its_page() -> None:
+    for name in NAMES:
+        assert (ROOT / "docs" / "reports" / name / "evaluation.html").exists()
+        assert f"docs/reports/{name}/evaluation.html" in README
 
 
 def test_the_readmes_answer_is_the_default_bundles() -> None:
