@@ -2,11 +2,11 @@
 
 import logging
 import time
-from collections.abc import Collection
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.jobs import Timings
 from service.metrics import Metrics
 from service.request_ids import HEADER, choose
 
@@ -21,14 +21,11 @@ class AccessMiddleware:
     Args:
         app: What answers.
         metrics: Where requests are counted.
-        routes: Paths that get a label of their own; all others share one, so that a scanner's
-            guesses do not become time series.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, routes: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
-        self._routes = frozenset(routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -55,7 +52,8 @@ class AccessMiddleware:
             self._account(scope, code, time.perf_counter() - started)
 
     def _account(self, scope: Scope, code: int, duration_s: float) -> None:
-        route = scope["path"] if scope["path"] in self._routes else OTHER
+        # The pattern, not the path: neither a model's name nor a scanner's guess is a time series.
+        route = getattr(scope.get("route"), "path", OTHER)
         self._metrics.count_request(route, code, duration_s)
         if not logger.isEnabledFor(logging.INFO):
             return
@@ -68,5 +66,16 @@ class AccessMiddleware:
             "duration_ms": round(duration_s * 1000, 3),
             "images": state.get("images", 0),
             "rejected": state.get("rejected", 0),
+            **_milliseconds(state.get("timings")),
         }
         logger.info("request", extra={"fields": fields})
+
+
+def _milliseconds(timings: Timings | None) -> dict[str, float]:
+    if timings is None:
+        return {}
+    return {
+        "decode_ms": round(timings.decode_s * 1000, 3),
+        "queue_ms": round(timings.queue_s * 1000, 3),
+        "run_ms": round(timings.run_s * 1000, 3),
+    }

@@ -1,25 +1,32 @@
 """The application: the one place where the parts are put together."""
 
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from fastapi import FastAPI
 
-from service import problems
+from service import engine, problems
 from service.access import AccessMiddleware
+from service.catalog import Catalog
+from service.deployment import Deployment
+from service.folders import bundle_folders
 from service.metrics import Metrics
 from service.pipeline import Pipeline
 from service.readiness import Readiness
-from service.routes import docs, health, metrics, models, predict
-from service.served import load
+from service.reloading import Reloader
+from service.routes import admin, docs, health, metrics, models, predict
+from service.served import ServedModel, load
 from service.settings import Settings
+from service.shadow import Shadow
 
 OPENAPI = "/openapi.json"
 
 
 def create_app(settings: Settings, readiness: Readiness | None = None) -> FastAPI:
-    """Open the bundle, warm its model up, and put a service around it.
+    """Open the bundles, warm their models up, and put a service around them.
 
     All of that happens here, so that a bundle is refused before a port is bound; the app is ready
     as its lifespan begins.
@@ -29,21 +36,33 @@ def create_app(settings: Settings, readiness: Readiness | None = None) -> FastAP
         readiness: Shared with whoever tells the app that it drains; one of its own by default.
 
     Raises:
-        BundleError: The bundle cannot be trusted.
-        CalibrationError: Its calibration is too small for the asked alpha and delta.
+        BundleError: A bundle cannot be trusted, or it is not clear which one is the default.
+        CalibrationError: A calibration is too small for the asked alpha and delta.
+        DeviceError: The device that the settings name is not there.
     """
     readiness = readiness or Readiness()
-    model = load(settings)
-    model.engine.warm_up()
-    pipeline = Pipeline(model, settings)
-    counted = Metrics(model)
+    counted = Metrics(build=_version(), runtime=engine.VERSION)
+    catalog = Catalog(settings.default_model)
+    reloader = _reloader(catalog, settings, counted)
+    reloader.start()
+    pipeline = Pipeline(settings, counted)
+    shadow = Shadow(
+        catalog,
+        pipeline,
+        model=settings.shadow_model,
+        share=settings.shadow_share,
+        chance=random.Random(),  # noqa: S311 - which requests are looked at twice is no secret
+    )
+    shadow.require_model()
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         readiness.warm()
         yield
         readiness.drain()
+        reloader.close()
         pipeline.close()
+        catalog.close()
 
     app = FastAPI(
         title="OOD Guard",
@@ -54,19 +73,39 @@ def create_app(settings: Settings, readiness: Readiness | None = None) -> FastAP
         redoc_url=None,
         redirect_slashes=False,
     )
+    app.state.reloader = reloader
     routers = [
-        predict.router(model, pipeline, counted, readiness),
+        predict.router(catalog, pipeline, shadow, readiness),
         health.router(readiness),
-        models.router(model),
+        models.router(catalog),
         metrics.router(counted),
         docs.router(),
     ]
+    if settings.admin:
+        routers.append(admin.router(reloader))
     for router in routers:
         app.include_router(router)
-    paths = {getattr(route, "path", OPENAPI) for router in routers for route in router.routes}
-    app.add_middleware(AccessMiddleware, metrics=counted, routes={*paths, OPENAPI})
+    app.add_middleware(AccessMiddleware, metrics=counted)
     problems.install(app)
     return app
+
+
+def _reloader(catalog: Catalog, settings: Settings, counted: Metrics) -> Reloader:
+    def warmed_up(folder: Path) -> ServedModel:
+        model = load(folder, settings)
+        model.engine.warm_up()
+        return model
+
+    def deployed(model: ServedModel) -> Deployment:
+        return Deployment(model, counted, max_delay_s=settings.max_delay_ms / 1000)
+
+    return Reloader(
+        catalog,
+        folders=lambda: bundle_folders(settings),
+        load=warmed_up,
+        deploy=deployed,
+        metrics=counted,
+    )
 
 
 def _version() -> str:

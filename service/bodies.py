@@ -1,5 +1,7 @@
 """A request's headers and body, read within the byte limit."""
 
+from collections.abc import Callable
+
 from starlette.requests import Request
 
 from service.errors import BodyTooLarge, UnsupportedContent
@@ -7,8 +9,13 @@ from service.payloads.parsers import content_type
 from service.payloads.types import Body
 
 
-async def read_body(request: Request, max_bytes: int) -> Body:
+async def read_body(request: Request, max_bytes: int, claim: Callable[[int], None]) -> Body:
     """Read a body that says what it is, never more of it than the limit.
+
+    Args:
+        request: The request.
+        max_bytes: Most bytes of one body.
+        claim: Called with the number of bytes before they are kept; may refuse them.
 
     Raises:
         UnsupportedContent: A content type or encoding that is not taken; nothing was read.
@@ -24,19 +31,20 @@ async def read_body(request: Request, max_bytes: int) -> Body:
     if declared.isdecimal() and (len(declared) > 18 or int(declared) > max_bytes):
         raise BodyTooLarge(f"{declared[:32]} bytes were announced; at most {max_bytes} are taken")
     return Body(
-        data=await _read(request, max_bytes),
+        data=await _read(request, max_bytes, claim),
         content_type=kind,
         options=options,
         shape=headers.get("x-shape"),
     )
 
 
-async def _read(request: Request, max_bytes: int) -> bytes:
+async def _read(request: Request, max_bytes: int, claim: Callable[[int], None]) -> bytes:
     chunks: list[bytes] = []
     total = 0
     async for chunk in request.stream():
         total += len(chunk)
         if total > max_bytes:
             raise BodyTooLarge(f"more than {max_bytes} bytes came; at most {max_bytes} are taken")
+        claim(len(chunk))
         chunks.append(chunk)
     return b"".join(chunks)

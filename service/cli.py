@@ -70,7 +70,7 @@ def predict(
         from service.served import load  # noqa: PLC0415
 
         silence_decoders()
-        model = load(settings)
+        model = load(settings.bundle, settings)
         judged, refused = judge_files(model, images, settings)
     if as_json:
         typer.echo(as_json_text(model, judged))
@@ -89,7 +89,7 @@ def verify(bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")]
         from service.reports import print_summary  # noqa: PLC0415
         from service.served import load  # noqa: PLC0415
 
-        model = load(settings)
+        model = load(settings.bundle, settings)
         model.engine.warm_up()
     print_summary(model)
 

@@ -1,6 +1,6 @@
 """A payload to the pixels that the model reads."""
 
-import time
+from collections.abc import Callable
 from typing import TypeGuard
 
 import numpy as np
@@ -21,7 +21,7 @@ def fits(payload: Payload, spec: InputSpec) -> TypeGuard[NDArray[np.uint8]]:
 
 
 def to_pixels(
-    payload: Payload, spec: InputSpec, limits: Limits, *, deadline: float
+    payload: Payload, spec: InputSpec, limits: Limits, given_up: Callable[[], object]
 ) -> NDArray[np.uint8]:
     """Bring every image of a request to the model's size.
 
@@ -29,20 +29,20 @@ def to_pixels(
         payload: Encoded images, or raw pixels of any size.
         spec: The size and the rule, from the manifest.
         limits: What an image may ask for.
-        deadline: The `time.monotonic()` past which the rest is not worth decoding.
+        given_up: Says, before each image, whether anybody still waits for it.
 
     Returns:
         `(n, H, W, 3)` RGB.
 
     Raises:
         ImageRefused: The first image that cannot be judged, by its place.
-        DeadlineExceeded: Too late between two images.
+        DeadlineExceeded: Nobody waits any more.
     """
     if fits(payload, spec):
         return payload
     pixels = np.empty((len(payload), spec.height, spec.width, 3), np.uint8)
     for index, image in enumerate(payload):
-        if time.monotonic() > deadline:
+        if given_up():
             raise DeadlineExceeded(f"{index} of {len(payload)} images were decoded in time")
         pixels[index] = _one(image, spec, limits, index)
     return pixels

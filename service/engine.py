@@ -1,6 +1,8 @@
 """ONNX Runtime: a verified graph to a function from pixels to logits and scores."""
 
+import logging
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import onnxruntime as ort
@@ -9,9 +11,13 @@ from onnxruntime.capi import onnxruntime_pybind11_state as states
 
 from models.errors import BundleError
 from models.manifest import Manifest
+from service.bound_runs import BoundRuns, buckets
 from service.cpus import available_cpus
+from service.providers import CPU, CUDA, Asked, Device, asked, check, without_graphs
 
-PREFERRED = ("CUDAExecutionProvider", "CPUExecutionProvider")
+logger = logging.getLogger("oodguard.engine")
+
+VERSION: str = ort.__version__
 
 REFUSALS = (
     states.Fail,
@@ -26,6 +32,8 @@ REFUSALS = (
 # A runtime's log line is no JSON; what goes wrong is raised as well.
 ERRORS_ONLY = 3
 
+Outputs: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32]]
+
 
 class Engine:
     """One session of one graph. Not to be run from two threads at a time.
@@ -33,44 +41,52 @@ class Engine:
     Args:
         model: The bytes of model.onnx, as verified.
         manifest: What the bundle says of its graph.
+        device: Where to run; what it really got is in `providers`.
         threads: Threads of one run; 0 for the processors this process may use.
         max_batch: Most images in one run; more are split.
 
     Attributes:
         providers: Where the session really runs, the first choice first.
         threads: Threads of one run.
+        max_batch: Most images in one run.
 
     Raises:
         BundleError: The runtime refuses the graph, or it is not the one the manifest describes.
+        DeviceError: The device was asked for by name and is not there.
     """
 
-    def __init__(self, model: bytes, manifest: Manifest, *, threads: int, max_batch: int) -> None:
+    def __init__(
+        self, model: bytes, manifest: Manifest, *, device: Device, threads: int, max_batch: int
+    ) -> None:
         self.threads = threads or available_cpus()
-        self._max_batch = max_batch
+        self.max_batch = max_batch
         self._manifest = manifest
-        self._session = _open(model, self.threads)
+        self._session = _open(model, device, self.threads)
         self.providers: tuple[str, ...] = tuple(self._session.get_providers())
         spec = manifest.input
-        _check(self._session.get_inputs(), {"images": ("uint8", (spec.height, spec.width, 3))})
+        self._image = (spec.height, spec.width, 3)
+        _check(self._session.get_inputs(), {"images": ("uint8", self._image)})
         _check(self._session.get_outputs(), {name: ("float", (n,)) for name, n in self._outputs()})
+        # On the processor a run takes any number of images at no loss, and has nothing to copy.
+        self._bound = None if self.providers[0] == CPU else self._bind()
 
-    def run(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def run(self, images: NDArray[np.uint8]) -> Outputs:
         """Run `(n, H, W, 3)` images to logits `(n, K)` and scores `(n, S)`."""
-        if len(images) <= self._max_batch:
+        if len(images) <= self.max_batch:
             return self._run(images)
-        starts = range(0, len(images), self._max_batch)
-        runs = [self._run(images[start : start + self._max_batch]) for start in starts]
+        starts = range(0, len(images), self.max_batch)
+        runs = [self._run(images[start : start + self.max_batch]) for start in starts]
         return np.concatenate([logits for logits, _ in runs]), np.concatenate([s for _, s in runs])
 
     def warm_up(self) -> None:
-        """Run the smallest and the largest batch once, so that no request pays for set-up.
+        """Run every size of batch that is set up apart once, so that no request pays for it.
 
         Raises:
             BundleError: The graph does not run, or answers in another shape than it declares.
         """
-        spec = self._manifest.input
-        for n in sorted({1, self._max_batch}):
-            images = np.zeros((n, spec.height, spec.width, 3), np.uint8)
+        sizes = buckets(self.max_batch) if self._bound else sorted({1, self.max_batch})
+        for n in sizes:
+            images = np.zeros((n, *self._image), np.uint8)
             try:
                 outputs = self._run(images)
             except REFUSALS as error:
@@ -85,14 +101,26 @@ class Engine:
     def _outputs(self) -> tuple[tuple[str, int], ...]:
         return ("logits", len(self._manifest.classes)), ("scores", len(self._manifest.scores))
 
-    def _run(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _bind(self) -> BoundRuns:
+        return BoundRuns(
+            self._session,
+            ort,
+            image=self._image,
+            outputs=dict(self._outputs()),
+            max_batch=self.max_batch,
+        )
+
+    def _run(self, images: NDArray[np.uint8]) -> Outputs:
+        if self._bound:
+            return self._bound.run(images)
         logits, scores = self._session.run(["logits", "scores"], {"images": images})
         return logits, scores
 
 
-def _open(model: bytes, threads: int) -> ort.InferenceSession:
+def _open(model: bytes, device: Device, threads: int) -> ort.InferenceSession:
     available = ort.get_available_providers()
-    if "CUDAExecutionProvider" in available:
+    wanted = asked(device, available)
+    if wanted[0][0] != CPU:
         # Finds the CUDA libraries that came as Python packages.
         ort.preload_dlls()
     options = ort.SessionOptions()
@@ -101,13 +129,25 @@ def _open(model: bytes, threads: int) -> ort.InferenceSession:
     options.log_severity_level = ERRORS_ONLY
     # Spinning buys microseconds and costs whole cores between requests.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    providers = [provider for provider in PREFERRED if provider in available]
+    session = _session(model, options, wanted)
+    got = session.get_providers()
+    check(device, wanted, got)
+    if got[0] == CPU and CUDA in available:
+        logger.warning("CUDA was there to be tried and is not usable; the model runs on the CPU")
+    return session
+
+
+def _session(model: bytes, options: ort.SessionOptions, wanted: Asked) -> ort.InferenceSession:
     try:
-        return ort.InferenceSession(model, options, providers=providers)
+        return ort.InferenceSession(model, options, providers=wanted)
     except REFUSALS as error:
+        plain = without_graphs(wanted)
+        if plain != wanted:
+            # A graph with a step that stays on the CPU cannot be recorded, and runs all the same.
+            logger.warning("no CUDA graphs for this model: %s", error)
+            return _session(model, options, plain)
         raise BundleError(
-            f"model.onnx is refused by ONNX Runtime {ort.__version__}: {error}; "
-            "export the bundle again"
+            f"model.onnx is refused by ONNX Runtime {VERSION}: {error}; export the bundle again"
         ) from error
 
 

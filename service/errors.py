@@ -8,14 +8,22 @@
        |- MalformedBody        a body that breaks the rules of its own format
        |- WrongFields          a well-formed body that does not say what was asked for
        |- ImageRefused         one image of the request, with its place in it
+       |- UnknownModel         no model of that name or version is served
+       |- BundleRefused        a reload met a bundle that cannot be served
        |- Overloaded           as many requests in flight as allowed
+       |- ClientGone           the client hung up before it had its answer
        |- NotReady             starting or draining
        `- DeadlineExceeded     not answered in time
 
 What each becomes over HTTP is written in one place: `service.problems`.
 """
 
+from typing import Literal, TypeAlias
+
 from models.errors import GuardError, ImageError
+
+Reason: TypeAlias = Literal["overloaded", "late", "gone", "not-ready"]
+"""Why a request was not judged though nothing was wrong with it."""
 
 
 class RequestError(GuardError):
@@ -57,6 +65,18 @@ class ImageRefused(RequestError):
         self.cause = cause
         self.index = index
         self.name = name
+
+
+class UnknownModel(RequestError):
+    """No model of that name or version is served."""
+
+
+class BundleRefused(RequestError):
+    """A reload met a bundle that cannot be served."""
+
+
+class ClientGone(RequestError):
+    """The client hung up before it had its answer."""
 
 
 class Overloaded(RequestError):

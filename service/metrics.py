@@ -1,10 +1,7 @@
-"""What Prometheus is told: requests, their durations, and what is being rejected."""
+"""What Prometheus is told of the process: requests, their durations, and what was shed."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -14,12 +11,12 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from models.guard import Verdict
+from service.errors import Reason
+from service.model_metrics import ModelFamilies, ModelMetrics
 from service.served import ServedModel
 
 # 0.5 ms, doubling to 4.096 s.
 DURATION_BUCKETS_S = tuple(0.0005 * 2**power for power in range(14))
-QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
 
 
 class Metrics:
@@ -31,7 +28,7 @@ class Metrics:
         registry: What `/metrics` renders.
     """
 
-    def __init__(self, model: ServedModel) -> None:
+    def __init__(self, *, build: str, runtime: str) -> None:
         # A `_created` series beside every counter doubles what is stored and tells nothing.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
@@ -48,9 +45,36 @@ class Metrics:
             buckets=DURATION_BUCKETS_S,
             registry=self.registry,
         )
+        self._shed = Counter(
+            "oodguard_shed_total",
+            "Requests that were not judged though nothing was wrong with them, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._in_flight = Gauge(
+            "oodguard_requests_in_flight",
+            "Requests admitted and not answered.",
+            registry=self.registry,
+        )
+        self._most_in_flight = Gauge(
+            "oodguard_requests_in_flight_limit",
+            "How many are admitted at a time.",
+            registry=self.registry,
+        )
+        self._reloads = Counter(
+            "oodguard_reloads_total",
+            "Bundles looked at by a reload, by what came of it.",
+            ["model", "outcome"],
+            registry=self.registry,
+        )
+        Gauge(
+            "oodguard_build_info",
+            "1 for the release that runs, and its ONNX Runtime.",
+            ["version", "onnxruntime"],
+            registry=self.registry,
+        ).labels(build, runtime).set(1)
+        self._families = ModelFamilies(self.registry, DURATION_BUCKETS_S)
         self._request_children: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
-        self._describe_model(model)
-        self._watch_decisions(model)
         ProcessCollector(registry=self.registry)
 
     def count_request(self, route: str, code: int, duration_s: float) -> None:
@@ -63,69 +87,24 @@ class Metrics:
         counter.inc()
         histogram.observe(duration_s)
 
-    def count_verdicts(self, verdicts: Sequence[Verdict]) -> int:
-        """Count the verdicts of one request.
+    def count_shed(self, reason: Reason) -> None:
+        """Count a request that was not judged for no fault of its own."""
+        self._shed.labels(reason).inc()
 
-        Returns:
-            How many are rejections.
+    def count_reload(self, model: str, outcome: str) -> None:
+        """Count what a reload made of one bundle."""
+        self._reloads.labels(model, outcome).inc()
+
+    def watch_in_flight(self, pending: Callable[[], int], limit: int) -> None:
+        """Tell how many requests are in flight, and how many may be."""
+        self._in_flight.set_function(pending)
+        self._most_in_flight.set(limit)
+
+    def of(self, model: ServedModel, depth: Callable[[], int]) -> ModelMetrics:
+        """Make the metrics of one model; its `close` ends what is told of its present.
+
+        Args:
+            model: The model.
+            depth: How many images wait for its engine.
         """
-        for verdict in verdicts:
-            score = verdict.scores[self._score_name]
-            # One NaN would make the histogram's sum NaN for good.
-            if math.isfinite(score):
-                self._score.observe(score)
-        rejected = sum(verdict.decision == "reject" for verdict in verdicts)
-        self._decisions["reject"].inc(rejected)
-        self._decisions["accept"].inc(len(verdicts) - rejected)
-        return rejected
-
-    def _describe_model(self, model: ServedModel) -> None:
-        manifest, policy = model.bundle.manifest, model.guard.policy
-        names = [manifest.name, manifest.version]
-        Gauge(
-            "oodguard_bundle_info",
-            "1 for the bundle that is served.",
-            ["model", "version", "sha256", "provider"],
-            registry=self.registry,
-        ).labels(*names, model.bundle.sha256, model.engine.providers[0]).set(1)
-        Gauge(
-            "oodguard_threshold",
-            "Score above which an image is rejected.",
-            ["model", "version", "score"],
-            registry=self.registry,
-        ).labels(*names, policy.score).set(model.guard.threshold)
-        Gauge(
-            "oodguard_alpha",
-            "Share of in-distribution images that may be rejected.",
-            ["model", "version"],
-            registry=self.registry,
-        ).labels(*names).set(policy.alpha)
-
-    def _watch_decisions(self, model: ServedModel) -> None:
-        manifest, policy = model.bundle.manifest, model.guard.policy
-        names = [manifest.name, manifest.version]
-        decisions = Counter(
-            "oodguard_decisions_total",
-            "Images judged, by decision.",
-            ["model", "version", "decision"],
-            registry=self.registry,
-        )
-        self._decisions = {name: decisions.labels(*names, name) for name in ("accept", "reject")}
-        self._score_name = policy.score
-        self._score = Histogram(
-            "oodguard_score",
-            "Deciding score of each image; a higher one is more out-of-distribution.",
-            ["model", "version", "score"],
-            buckets=score_buckets(model.bundle.calibration[policy.score], model.guard.threshold),
-            registry=self.registry,
-        ).labels(*names, policy.score)
-
-
-def score_buckets(calibration: NDArray[np.float32], threshold: float) -> list[float]:
-    """Upper bounds at quantiles of the calibration scores, and at the threshold.
-
-    On in-distribution traffic each bucket's share is known; the threshold as a bound makes the
-    rejected share exact.
-    """
-    quantiles = np.quantile(calibration.astype(np.float64), QUANTILES)
-    return sorted({*quantiles.tolist(), threshold})
+        return ModelMetrics(self._families, model, depth)

@@ -1,114 +1,155 @@
-"""The way of one request: admitted, decoded in worker threads, judged in the engine's thread.
+"""The way of one request: admitted, read, decoded in a worker thread, judged in a batch.
 
-Requests are not joined into one batch; the engine runs them one after another.
+Work whose request was given up is dropped before it begins.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 
-import numpy as np
-from numpy.typing import NDArray
+from starlette.requests import Request
 
-from models.guard import Verdict
+from service.admission import Admission, Claim
+from service.bodies import read_body
 from service.cpus import available_cpus
+from service.deadlines import HEADER, deadline, timeout_s
 from service.decoding import fits, to_pixels
-from service.errors import DeadlineExceeded, Overloaded
+from service.deployment import Deployment
+from service.errors import ClientGone, DeadlineExceeded, Overloaded
+from service.hangups import watched
+from service.jobs import Job, Pixels
+from service.metrics import Metrics
 from service.payloads.parsers import RAW_PIXELS, parse
 from service.payloads.types import Body, Limits
-from service.served import ServedModel
 from service.settings import Settings
 
 
 class Pipeline:
-    """Bounded ways from bodies to verdicts.
+    """Bounded ways from bodies to verdicts, shared by all models.
 
-    ONNX Runtime and the decoders release the interpreter, so the event loop stays free. Work whose
-    request was given up is dropped before it begins.
+    ONNX Runtime and the decoders release the interpreter, so the event loop stays free.
     """
 
-    def __init__(self, model: ServedModel, settings: Settings) -> None:
-        self._model = model
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._timeout_s = settings.timeout_s
-        self._max_pending = settings.max_pending
-        self._pending = 0
-        self.limits = Limits(
+        self._metrics = metrics
+        self._limits = Limits(
             max_body_bytes=settings.max_body_bytes,
             max_images=settings.max_images,
             max_pixels=settings.max_pixels,
         )
+        self._admission = Admission(
+            max_requests=settings.max_pending,
+            max_bytes=settings.max_pending_bytes,
+            max_images=settings.max_pending_images,
+        )
+        metrics.watch_in_flight(lambda: self._admission.requests, settings.max_pending)
         self._decoders = ThreadPoolExecutor(
             settings.decode_threads or available_cpus(), thread_name_prefix="decode"
         )
-        self._engine = ThreadPoolExecutor(1, thread_name_prefix="engine")
 
-    @contextmanager
-    def admitted(self) -> Iterator[None]:
-        """Hold one of the places in flight.
+    async def answer(self, deployment: Deployment, request: Request) -> tuple[Body, Job]:
+        """Take a request in and judge all its images.
 
-        Raises:
-            Overloaded: All are taken.
-        """
-        if self._pending >= self._max_pending:
-            raise Overloaded(
-                f"{self._pending} requests are in flight; at most {self._max_pending} are taken"
-            )
-        self._pending += 1
-        try:
-            yield
-        finally:
-            self._pending -= 1
-
-    @asynccontextmanager
-    async def deadline(self) -> AsyncIterator[float]:
-        """Give up what takes longer than a request may.
-
-        Yields:
-            The `time.monotonic()` at which it is given up.
+        Returns:
+            Its body, and the job with its verdicts.
 
         Raises:
-            DeadlineExceeded: It was.
+            RequestError: What is wrong with it, or with the moment.
         """
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                yield time.monotonic() + self._timeout_s
-        except TimeoutError as error:
-            raise DeadlineExceeded(
-                f"no answer within {self._timeout_s:g} s; send fewer or smaller images"
-            ) from error
+        seconds = timeout_s(request.headers.get(HEADER), self._timeout_s)
+        with self._counted(), self._admission.admitted() as claim:
+            async with deadline(seconds) as until:
+                body = await read_body(
+                    request,
+                    self._limits.max_body_bytes,
+                    lambda count: self._admission.take_bytes(claim, count),
+                )
+                job = self._job(until)
+                with deployment.in_use(), watched(request.receive, lambda: _hung_up(job)):
+                    await self._judge(deployment, job, body, claim)
+        return body, job
 
-    async def judge(self, body: Body, deadline: float) -> list[Verdict]:
-        """Judge every image of a body.
-
-        Args:
-            body: The request's body, within its byte limit.
-            deadline: The `time.monotonic()` past which nobody waits for the answer.
+    async def shadow(self, deployment: Deployment, body: Body) -> Job:
+        """Judge a body that has been answered already, by another model.
 
         Raises:
-            RequestError: What is wrong with the body or one of its images.
+            RequestError: It could not be judged, or there is no room for it.
         """
-        loop = asyncio.get_running_loop()
-        pixels = self._as_they_came(body)
-        if pixels is None:
-            pixels = await loop.run_in_executor(self._decoders, self._decode, body, deadline)
-        return await loop.run_in_executor(self._engine, self._model.guard.judge, pixels)
+        with self._admission.admitted() as claim:
+            async with deadline(self._timeout_s) as until:
+                self._admission.take_bytes(claim, len(body.data))
+                job = self._job(until)
+                with deployment.in_use():
+                    await self._judge(deployment, job, body, claim)
+        return job
 
     def close(self) -> None:
-        """Stop the threads; what waits in them is dropped."""
+        """Stop the decoders; what waits for them is dropped."""
         self._decoders.shutdown(cancel_futures=True)
-        self._engine.shutdown(cancel_futures=True)
 
-    def _as_they_came(self, body: Body) -> NDArray[np.uint8] | None:
+    def _job(self, until: float) -> Job:
+        return Job(future=asyncio.get_running_loop().create_future(), deadline=until)
+
+    async def _judge(self, deployment: Deployment, job: Job, body: Body, claim: Claim) -> None:
+        try:
+            pixels = self._as_they_came(deployment, body)
+            if pixels is None:
+                deployment.batcher.expect()
+                self._decoders.submit(self._decode, deployment, job, body, claim)
+            else:
+                self._admission.take_images(claim, len(pixels))
+                job.pixels = pixels
+                deployment.batcher.put(job)
+            await job.future
+        finally:
+            # After an answer this says nothing; before one, that nobody waits.
+            job.gone = True
+
+    def _as_they_came(self, deployment: Deployment, body: Body) -> Pixels | None:
         """Raw pixels of the model's size need no decoding, and so no change of thread."""
         if body.content_type != RAW_PIXELS:
             return None
-        payload = parse(body, self.limits)
-        spec = self._model.bundle.manifest.input
-        return payload if fits(payload, spec) else None
+        payload = parse(body, self._limits)
+        return payload if fits(payload, deployment.model.bundle.manifest.input) else None
 
-    def _decode(self, body: Body, deadline: float) -> NDArray[np.uint8]:
-        payload = parse(body, self.limits)
-        spec = self._model.bundle.manifest.input
-        return to_pixels(payload, spec, self.limits, deadline=deadline)
+    def _decode(self, deployment: Deployment, job: Job, body: Body, claim: Claim) -> None:
+        """Decode a job's images and hand it to the engine; runs in a decoder's thread."""
+        started = time.monotonic()
+        spec = deployment.model.bundle.manifest.input
+        try:
+            payload = parse(body, self._limits)
+            self._admission.take_images(claim, len(payload))
+            job.pixels = to_pixels(payload, spec, self._limits, job.dropped)
+        except BaseException as error:  # noqa: BLE001 - handed on to who waits, as executors do
+            if isinstance(error, DeadlineExceeded):
+                deployment.metrics.skipped(claim.images, job.dropped() or "late")
+            job.error = error
+            deployment.batcher.give_up()
+            job.future.get_loop().call_soon_threadsafe(job.tell)
+        else:
+            job.timings.decode_s = time.monotonic() - started
+            deployment.batcher.arrive(job)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count what is not judged though nothing is wrong with it."""
+        try:
+            yield
+        except Overloaded:
+            self._metrics.count_shed("overloaded")
+            raise
+        except DeadlineExceeded:
+            self._metrics.count_shed("late")
+            raise
+        except ClientGone:
+            self._metrics.count_shed("gone")
+            raise
+
+
+def _hung_up(job: Job) -> None:
+    job.gone = True
+    if not job.future.done():
+        job.future.set_exception(ClientGone("the client hung up before it had its answer"))

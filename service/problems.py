@@ -37,6 +37,8 @@ KINDS: Mapping[type[GuardError], Kind] = {
     UnsupportedImage: Kind("unsupported-image", 415, "This kind of image is not taken"),
     errors.UnsupportedContent: Kind("unsupported-content", 415, "This content is not taken"),
     errors.WrongFields: Kind("wrong-fields", 422, "The fields are not the wanted ones"),
+    errors.UnknownModel: Kind("unknown-model", 404, "No such model is served"),
+    errors.BundleRefused: Kind("bundle-refused", 409, "A bundle is refused"),
     errors.Overloaded: Kind("overloaded", 429, "Too many requests are in flight"),
     errors.NotReady: Kind("not-ready", 503, "The service is not ready"),
     errors.DeadlineExceeded: Kind("deadline-exceeded", 504, "The answer took too long"),
@@ -57,6 +59,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(GuardError, _on_guard_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
+    app.add_exception_handler(errors.ClientGone, _on_disconnect)
     app.add_exception_handler(Exception, _on_unforeseen)
 
 

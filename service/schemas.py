@@ -90,10 +90,25 @@ class ModelFacts(ModelIdentity):
 
 
 class ModelsAnswer(_Shape):
-    """The models that are served; `default` answers POST /predict."""
+    """The models that are served; the default one answers POST /predict."""
 
     default: str
+    default_version: str
     models: list[ModelFacts]
+
+
+class BundleChange(_Shape):
+    """What a reload made of one bundle."""
+
+    model: str
+    version: str
+    outcome: Literal["loaded", "unchanged", "removed", "refused"]
+
+
+class ReloadAnswer(_Shape):
+    """What a reload made of every bundle that was meant."""
+
+    changes: list[BundleChange]
 
 
 class Health(_Shape):

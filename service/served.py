@@ -1,6 +1,7 @@
 """A bundle opened, verified and given a runtime: what server and command line judge with."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from models.bundle import Bundle, open_bundle
 from models.decision import Policy
@@ -18,20 +19,25 @@ class ServedModel:
     guard: Guard
 
 
-def load(settings: Settings) -> ServedModel:
-    """Open the bundle of the settings under their policy.
+def load(folder: Path, settings: Settings) -> ServedModel:
+    """Open a bundle under the settings' policy.
 
     Raises:
         BundleError: The bundle cannot be trusted, or its graph is not what it says.
         CalibrationError: Too few calibration scores for alpha and delta.
+        DeviceError: The device that the settings name is not there.
     """
-    bundle = open_bundle(settings.bundle)
+    bundle = open_bundle(folder)
     policy = Policy(
         score=settings.score or bundle.manifest.default_score,
         alpha=settings.alpha,
         delta=settings.delta,
     )
     engine = Engine(
-        bundle.model, bundle.manifest, threads=settings.threads, max_batch=settings.max_batch
+        bundle.model,
+        bundle.manifest,
+        device=settings.device,
+        threads=settings.threads,
+        max_batch=settings.max_batch,
     )
     return ServedModel(bundle=bundle, engine=engine, guard=Guard(bundle, policy, engine.run))

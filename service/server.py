@@ -1,7 +1,11 @@
 """The HTTP server around the application, and how it ends."""
 
+import asyncio
+import logging
 import math
+import signal
 import socket
+import sys
 from types import FrameType
 
 import uvicorn
@@ -9,15 +13,40 @@ import uvicorn
 from models.errors import GuardError
 from service.app import create_app
 from service.readiness import Readiness
+from service.reloading import Reloader
 from service.settings import Settings
+
+logger = logging.getLogger("oodguard.server")
+
+SWITCH_INTERVAL_S = 0.0005
 
 
 class Server(uvicorn.Server):
-    """Uvicorn, which on SIGTERM or SIGINT turns unready, finishes what it accepted, and exits 0."""
+    """Uvicorn, which on SIGTERM or SIGINT turns unready, finishes what it accepted, and exits 0.
 
-    def __init__(self, config: uvicorn.Config, readiness: Readiness) -> None:
+    On SIGHUP it looks at its bundles again.
+    """
+
+    def __init__(self, config: uvicorn.Config, readiness: Readiness, reloader: Reloader) -> None:
         super().__init__(config)
         self._readiness = readiness
+        self._reloader = reloader
+        self._reload: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen to requests, and to SIGHUP."""
+        await super().startup(sockets)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on_hangup)
+
+    def _on_hangup(self) -> None:
+        # Held here, since the loop itself holds tasks weakly.
+        self._reload = asyncio.get_running_loop().create_task(self._look_again())
+
+    async def _look_again(self) -> None:
+        try:
+            await self._reloader.reload()
+        except GuardError as error:
+            logger.warning("nothing was reloaded: %s", error)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Begin to drain; a second signal ends at once.
@@ -41,9 +70,12 @@ def serve_app(settings: Settings) -> None:
         CalibrationError: Its calibration is too small for the policy; no port was bound.
         CannotListen: The port is taken, or the address is not one of this machine.
     """
+    # The engine's thread is not to wait the default 5 ms for its turn with the interpreter.
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     readiness = Readiness()
+    app = create_app(settings, readiness)
     config = uvicorn.Config(
-        create_app(settings, readiness),
+        app,
         loop="uvloop",
         http="httptools",
         ws="none",
@@ -52,7 +84,7 @@ def serve_app(settings: Settings) -> None:
         server_header=False,
         timeout_graceful_shutdown=math.ceil(settings.timeout_s),
     )
-    Server(config, readiness).run(sockets=[_listen(settings)])
+    Server(config, readiness, app.state.reloader).run(sockets=[_listen(settings)])
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -35,6 +35,20 @@ class Settings(BaseSettings):
         default_factory=default_bundle,
         description="folder of the bundle to serve",
     )
+    models: Path | None = Field(
+        default=None, description="folder of bundles to serve, in place of the one bundle"
+    )
+    default_model: str | None = Field(
+        default=None,
+        description="NAME or NAME@VERSION that answers POST /predict; none: the only one there is",
+    )
+    shadow_model: str | None = Field(
+        default=None,
+        description="NAME or NAME@VERSION that judges a share of the default's traffic as well",
+    )
+    shadow_share: float = Field(
+        default=0.0, ge=0, le=1, description="share of the requests that the shadow model judges"
+    )
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="port to listen on; 0 picks one")
     score: str | None = Field(
@@ -68,8 +82,24 @@ class Settings(BaseSettings):
     max_pending: int = Field(
         default=64, ge=1, description="most requests in flight; more get 429 with Retry-After"
     )
+    max_pending_bytes: int = Field(
+        default=256 * 2**20, ge=1, description="most bytes of bodies in flight, over all requests"
+    )
+    max_pending_images: int = Field(
+        default=1024, ge=1, description="most images in flight, over all requests"
+    )
+    max_delay_ms: float = Field(
+        default=2.0,
+        ge=0,
+        le=1000,
+        description="longest that a ready image waits for others that are being decoded",
+    )
     timeout_s: float = Field(
         default=30.0, gt=0, le=3600, description="seconds until a request is given up with 504"
+    )
+    device: Literal["auto", "cpu", "cuda", "tensorrt"] = Field(
+        default="auto",
+        description="where models run; auto: CUDA where it is there, else the processor",
     )
     threads: int = Field(
         default=0,
@@ -82,6 +112,9 @@ class Settings(BaseSettings):
         ge=0,
         le=1024,
         description="threads that decode images; 0: the processors this process may use",
+    )
+    admin: bool = Field(
+        default=False, description="whether POST /admin/models/reload and its like are there"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="least severe log line that is written"

@@ -5,18 +5,19 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from service import answers
+from service.catalog import Catalog
 from service.schemas import ModelsAnswer
-from service.served import ServedModel
 
 
-def router(model: ServedModel) -> APIRouter:
-    """Make the route; its answer is fixed for the life of the process."""
+def router(catalog: Catalog) -> APIRouter:
+    """Make the route."""
     routes = APIRouter()
-    facts = answers.facts(model)
-    body = orjson.dumps({"default": facts["name"], "models": [facts]})
 
     @routes.get("/models", summary="The models that are served", response_model=ModelsAnswer)
     async def models() -> Response:
-        return Response(body, media_type="application/json")
+        served = [answers.facts(each.model) for each in catalog.deployments()]
+        default = catalog.default
+        answer = {"default": default.name, "default_version": default.version, "models": served}
+        return Response(orjson.dumps(answer), media_type="application/json")
 
     return routes

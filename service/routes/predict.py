@@ -1,4 +1,4 @@
-"""POST /predict: images in, verdicts out."""
+"""POST /predict and its like for named models: images in, verdicts out."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -10,45 +10,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service import answers
-from service.bodies import read_body
-from service.metrics import Metrics
+from service.catalog import Catalog
 from service.pipeline import Pipeline
 from service.problems import MEDIA_TYPE
 from service.readiness import Readiness
 from service.request_ids import request_id
-from service.schemas import JsonImages, PredictAnswer, Problem
-from service.served import ServedModel
+from service.schemas import PredictAnswer, Problem
+from service.shadow import Shadow
+from service.wire import PATH_PARAMETERS, REQUEST_BODY, REQUEST_HEADERS
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
-REFUSALS = (400, 413, 415, 422, 429, 503, 504)
-
-_IMAGE = {"schema": {"type": "string", "format": "binary"}}
-REQUEST_BODY = {
-    "required": True,
-    "description": "One image or many, in one of four ways.",
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["files"],
-                "properties": {"files": {"type": "array", "items": _IMAGE["schema"]}},
-            }
-        },
-        "application/json": {"schema": JsonImages.model_json_schema()},
-        "image/jpeg": _IMAGE,
-        "image/png": _IMAGE,
-        "image/webp": _IMAGE,
-        "application/octet-stream": _IMAGE,
-    },
+PATHS = {
+    "/predict": "Judge one image or many",
+    "/models/{name}/predict": "Judge images by the newest version of a model",
+    "/models/{name}/versions/{version}/predict": "Judge images by one version of a model",
 }
-X_SHAPE = {
-    "name": "X-Shape",
-    "in": "header",
-    "required": False,
-    "description": "n,H,W,3 of raw RGB pixels; wanted with application/octet-stream.",
-    "schema": {"type": "string", "examples": ["1,32,32,3"]},
-}
+REFUSALS = (400, 404, 413, 415, 422, 429, 503, 504)
 
 
 class RawRoute(APIRoute):
@@ -60,45 +38,53 @@ class RawRoute(APIRoute):
         return endpoint
 
 
-def router(
-    model: ServedModel, pipeline: Pipeline, metrics: Metrics, readiness: Readiness
-) -> APIRouter:
-    """Make the route for one model."""
-    # What does not change from answer to answer is built once.
-    constant = {"model": answers.identity(model), "policy": answers.policy(model)}
+def router(catalog: Catalog, pipeline: Pipeline, shadow: Shadow, readiness: Readiness) -> APIRouter:
+    """Make the routes."""
 
     async def predict(request: Request) -> Response:
         """Judge every image: its class, its scores, and whether to accept or reject it."""
         readiness.require_warm()
-        with pipeline.admitted():
-            async with pipeline.deadline() as deadline:
-                body = await read_body(request, pipeline.limits.max_body_bytes)
-                verdicts = await pipeline.judge(body, deadline)
-        request.scope["state"]["images"] = len(verdicts)
-        request.scope["state"]["rejected"] = metrics.count_verdicts(verdicts)
+        named = request.path_params
+        deployment = catalog.find(named["name"], named.get("version")) if named else catalog.default
+        body, job = await pipeline.answer(deployment, request)
+        state = request.scope["state"]
+        state["images"] = len(job.verdicts)
+        state["rejected"] = deployment.metrics.count_verdicts(job.verdicts)
+        state["timings"] = job.timings
+        deployment.metrics.count_request(job.timings)
+        shadow.follow(deployment, body, job.verdicts)
         answer = {
             "request_id": request_id(request.scope),
-            **constant,
-            "predictions": answers.predictions(verdicts),
+            **deployment.constant,
+            "predictions": answers.predictions(job.verdicts),
         }
         return Response(orjson.dumps(answer), media_type="application/json")
 
     routes = APIRouter(route_class=RawRoute)
-    routes.add_api_route(
-        "/predict",
-        predict,
-        methods=["POST"],
-        summary="Judge one image or many",
-        response_model=None,
-        responses={200: {"model": PredictAnswer}, **_refusals()},
-        openapi_extra={"requestBody": REQUEST_BODY, "parameters": [X_SHAPE]},
-    )
+    for path, summary in PATHS.items():
+        routes.add_api_route(
+            path,
+            predict,
+            methods=["POST"],
+            summary=summary,
+            operation_id=path.strip("/").translate(str.maketrans("/", "_", "{}")),
+            response_model=None,
+            responses={200: {"model": PredictAnswer}, **_refusals(path)},
+            openapi_extra={
+                "requestBody": REQUEST_BODY,
+                "parameters": [
+                    *REQUEST_HEADERS,
+                    *(each for each in PATH_PARAMETERS if f"{{{each['name']}}}" in path),
+                ],
+            },
+        )
     return routes
 
 
-def _refusals() -> dict[int | str, dict[str, Any]]:
+def _refusals(path: str) -> dict[int | str, dict[str, Any]]:
     reference = {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}
     return {
         status: {"description": "A problem", "content": {MEDIA_TYPE: reference}}
         for status in REFUSALS
+        if status != 404 or "{" in path
     }

@@ -58,7 +58,7 @@ def bundle_folder(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> Path:
 
 @pytest.fixture
 def model(bundle_folder: Path) -> ServedModel:
-    return load(Settings(bundle=bundle_folder))
+    return load(bundle_folder, Settings())
 
 
 @pytest.fixture

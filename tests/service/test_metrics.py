@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from models.guard import Verdict
-from service.metrics import Metrics, score_buckets
+from service.metrics import Metrics
+from service.score_histograms import score_buckets
 from service.served import ServedModel
 from tests.service.checks import DOCS
 from tests.service.conftest import MakeClient
@@ -94,7 +95,9 @@ def test_score_buckets_are_calibration_quantiles_and_the_threshold() -> None:
 
 
 def test_a_score_that_is_not_a_number_does_not_spoil_the_histogram(model: ServedModel) -> None:
-    metrics = Metrics(model)
+    metrics = Metrics(build="1", runtime="1")
+    counted = metrics.of(model, lambda: 0)
+    counted.appear()
     verdict = Verdict(
         label="red",
         class_id=0,
@@ -103,7 +106,7 @@ def test_a_score_that_is_not_a_number_does_not_spoil_the_histogram(model: Served
         p_value=1 / 251,
         decision="reject",
     )
-    assert metrics.count_verdicts([verdict]) == 1
+    assert counted.count_verdicts([verdict]) == 1
     labels = {"model": "tiny", "version": "1", "score": "brightness"}
     assert metrics.registry.get_sample_value("oodguard_score_sum", labels) == 0
 

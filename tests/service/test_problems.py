@@ -6,8 +6,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from models.errors import GuardError
-from models.guard import Guard
 from service import errors
+from service.engine import Engine
 from service.problems import FRAMEWORK, INTERNAL, KINDS
 from tests.service.checks import DOCS, problem, still_serves
 from tests.service.pictures import encode, plain
@@ -29,7 +29,7 @@ def test_an_unforeseen_error_is_a_problem_without_its_inside_and_its_log_line_ha
     def broken(*_: object) -> None:
         raise RuntimeError("a secret of the inside")
 
-    monkeypatch.setattr(Guard, "judge", broken)
+    monkeypatch.setattr(Engine, "_run", broken)
     with caplog.at_level(logging.INFO, "oodguard.access"):
         response = client.post(
             "/predict",
@@ -47,7 +47,7 @@ def test_an_unforeseen_error_is_a_problem_without_its_inside_and_its_log_line_ha
 
 
 def test_every_error_of_a_request_has_a_kind_of_its_own() -> None:
-    leaves = set(errors.RequestError.__subclasses__()) - {errors.ImageRefused}
+    leaves = set(errors.RequestError.__subclasses__()) - {errors.ImageRefused, errors.ClientGone}
     assert leaves <= set(KINDS)
     slugs = [kind.slug for kind in (*KINDS.values(), *FRAMEWORK.values(), INTERNAL)]
     assert len(set(slugs)) == len(slugs)

@@ -1,0 +1,167 @@
+"""Many requests to one run: whatever waits goes through the engine together.
+
+Work-conserving: an idle engine takes what waits at once. It holds back only while images that are
+being decoded could still come along, and never longer than the delay bound.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
+
+import numpy as np
+
+from models.guard import Verdict
+from service.jobs import Dropped, Job, Pixels
+from service.line import Line, Piece
+
+Judge: TypeAlias = Callable[[Pixels], list[Verdict]]
+
+
+class Watcher(Protocol):
+    """Hears, in the batcher's thread, what becomes of images."""
+
+    def ran(self, images: int, run_s: float) -> None:
+        """A batch was run."""
+
+    def skipped(self, images: int, why: Dropped) -> None:
+        """Images were dropped and not run."""
+
+
+class Batcher:
+    """A line in front of one engine, and the only thread that runs it.
+
+    Args:
+        judge: Images `(n, H, W, 3)` to verdicts, in order; called in the batcher's thread alone.
+        image: `(H, W, 3)`.
+        max_batch: Most images in one run.
+        max_delay_s: Longest that a ready image waits for others that are being decoded.
+        watcher: Hears of runs and of dropped images.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        *,
+        image: tuple[int, int, int],
+        max_batch: int,
+        max_delay_s: float,
+        watcher: Watcher,
+    ) -> None:
+        self._judge = judge
+        self._max_batch = max_batch
+        self._max_delay_s = max_delay_s
+        self._watcher = watcher
+        self._line = Line(watcher.skipped)
+        # Requests are gathered here; a batch of one request is run from where it lies.
+        self._gathered = np.empty((max_batch, *image), np.uint8)
+        self._decoding = 0
+        self._closed = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def depth(self) -> int:
+        """Images that wait for a run."""
+        return self._line.images
+
+    def expect(self) -> None:
+        """Say that a job is being decoded; `arrive` or `give_up` must follow."""
+        with self._changed:
+            self._decoding += 1
+
+    def give_up(self) -> None:
+        """An expected job will not come."""
+        with self._changed:
+            self._decoding -= 1
+            self._changed.notify()
+
+    def arrive(self, job: Job) -> None:
+        """An expected job is decoded."""
+        with self._changed:
+            self._decoding -= 1
+            self._put(job)
+
+    def put(self, job: Job) -> None:
+        """Queue a job that came decoded."""
+        with self._changed:
+            self._put(job)
+
+    def close(self) -> None:
+        """Let the thread end once it has run what waits."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+    def join(self) -> None:
+        """Wait for the thread's end."""
+        self._thread.join()
+
+    def _put(self, job: Job) -> None:
+        job.queued_at = time.monotonic()
+        self._line.put(job)
+        self._changed.notify()
+
+    def _work(self) -> None:
+        while pieces := self._next_batch():
+            finished = {piece.job for piece in self._run(pieces) if piece.job.finished()}
+            _tell(finished)
+
+    def _next_batch(self) -> list[Piece]:
+        """Wait for images; none mean that the batcher was closed and all is done."""
+        with self._changed:
+            while True:
+                self._changed.wait_for(lambda: self._line.images or self._closed)
+                if not self._line.images:
+                    return []
+                until = self._line.oldest() + self._max_delay_s
+                self._changed.wait_for(self._need_not_wait, until - time.monotonic())
+                if pieces := self._line.take(self._max_batch):
+                    return pieces
+
+    def _need_not_wait(self) -> bool:
+        return not self._decoding or self._line.images >= self._max_batch or self._closed
+
+    def _run(self, pieces: Sequence[Piece]) -> Sequence[Piece]:
+        started = time.monotonic()
+        try:
+            verdicts = iter(self._judge(self._gather(pieces)))
+        except BaseException as error:  # noqa: BLE001 - handed on to who waits, as executors do
+            if len(pieces) == 1:
+                pieces[0].job.error = error
+            else:
+                # Whose fault it was shows when each is run alone; its mates are to have an answer.
+                for piece in pieces:
+                    self._run([piece])
+            return pieces
+        run_s = time.monotonic() - started
+        self._watcher.ran(sum(len(piece) for piece in pieces), run_s)
+        for piece in pieces:
+            job = piece.job
+            if piece.start == 0:
+                job.timings.queue_s = started - job.queued_at
+            job.timings.run_s += run_s
+            job.verdicts.extend(next(verdicts) for _ in range(len(piece)))
+        return pieces
+
+    def _gather(self, pieces: Sequence[Piece]) -> Pixels:
+        if len(pieces) == 1:
+            return pieces[0].pixels
+        end = sum(len(piece) for piece in pieces)
+        return np.concatenate([piece.pixels for piece in pieces], out=self._gathered[:end])
+
+
+def _tell(jobs: set[Job]) -> None:
+    """Tell all the requests of a batch in one call of their event loop: waking it is what costs."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Job]] = {}
+    for job in jobs:
+        by_loop.setdefault(job.future.get_loop(), []).append(job)
+    for loop, mine in by_loop.items():
+        loop.call_soon_threadsafe(_tell_each, mine)
+
+
+def _tell_each(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        job.tell()
