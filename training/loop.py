@@ -14,6 +14,7 @@ from training.averaging import start_average, update_average
 from training.collapse import strengthened
 from training.data import ImageSet
 from training.devices import one_process, shared_statistics
+from training.distort import distort
 from training.network import network_of
 from training.objectives import OBJECTIVES
 from training.objectives.base import Batch
@@ -172,9 +173,7 @@ class Trainer:
         outliers = self._outlier_batches(generator)
         for index in range(self.steps_per_epoch):
             chosen = order[index * size : (index + 1) * size]
-            inliers = augment_inliers(
-                training.images[chosen], generator, mirror=self.recipe.inliers.mirror
-            )
+            inliers = self._inliers(training.images[chosen], generator)
             others = divisible(size, next(outliers), processes=self.fabric.world_size)
             yield Batch(
                 inliers=inliers.to(device),
@@ -182,6 +181,13 @@ class Trainer:
                 outliers=others.to(device),
                 smoothing=self.recipe.schedule.label_smoothing,
             )
+
+    def _inliers(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        settings = self.recipe.inliers
+        pixels = augment_inliers(images, generator, mirror=settings.mirror)
+        if not settings.distort:
+            return pixels
+        return distort(pixels, generator, strength=settings.distort)
 
     def _outlier_batches(self, generator: torch.Generator) -> Iterator[Tensor]:
         settings, training = self.recipe.outliers, self.data.training

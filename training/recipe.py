@@ -85,7 +85,8 @@ class Inliers(Source):
 
     `validation` images are watched during training; `calibration` images are touched only by
     `evaluate` and `export`, which set the rejection threshold on them. `mirror` says whether a
-    mirror image shows the same class, which it does not for signs and letters. Images of one
+    mirror image shows the same class, which it does not for signs and letters. `distort` is the
+    strength of `training.distort`, for few images or images of one camera. Images of one
     `group` are kept in one part. Classes that are left out are reported as unknown ones, see
     `training.evaluation_sources`.
     """
@@ -93,6 +94,7 @@ class Inliers(Source):
     validation: int = Field(ge=1)
     calibration: int = Field(ge=20)
     mirror: bool = True
+    distort: float = Field(default=0.0, ge=0, le=1)
 
 
 class Outliers(Source):
