@@ -5,10 +5,11 @@ import logging
 import random
 from collections.abc import Sequence
 
+from models.errors import BundleError
 from models.guard import Verdict
 from service.catalog import Catalog, address
 from service.deployment import Deployment
-from service.errors import RequestError
+from service.errors import RequestError, UnknownModel
 from service.payloads.types import Body
 from service.pipeline import Pipeline
 
@@ -49,10 +50,14 @@ class Shadow:
         """Look for the model once, before anything is served.
 
         Raises:
-            UnknownModel: It is not there.
+            BundleError: It is not there.
         """
-        if self._model is not None:
+        if self._model is None:
+            return
+        try:
             self._catalog.find(*address(self._model))
+        except UnknownModel as error:
+            raise BundleError(f"OODGUARD_SHADOW_MODEL: {error}") from error
 
     def follow(self, deployment: Deployment, body: Body, verdicts: Sequence[Verdict]) -> None:
         """Maybe let the shadow judge what `deployment` has just answered."""

@@ -16,7 +16,11 @@ settings.load_profile("steady")
 
 
 def describe(
-    *, scores: Sequence[str], classes: Sequence[str], height: int, width: int
+    *,
+    scores: Sequence[str],
+    classes: Sequence[str],
+    height: int,
+    width: int,
 ) -> Description:
     return Description(
         name="tiny",
@@ -53,13 +57,17 @@ def build_bundle(  # noqa: PLR0913 - each has a default, and a test names what i
     height: int = 32,
     width: int = 32,
     model: bytes = b"not a graph, but bytes all the same",
+    name: str = "tiny",
+    version: str = "1",
 ) -> Bundle:
     """Write a bundle to `folder`; every score's calibration is 1, 2, ... n, in a shuffled file."""
     ranks = np.arange(1, n_calibration + 1, dtype=np.float32)
     shuffled = np.random.default_rng(0).permutation(ranks)
     return write_bundle(
         folder,
-        description=describe(scores=scores, classes=classes, height=height, width=width),
+        description=describe(scores=scores, classes=classes, height=height, width=width).model_copy(
+            update={"name": name, "version": version}
+        ),
         model=model,
         calibration=dict.fromkeys(scores, shuffled),
         evaluation={"accuracy": 0.5},

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -41,11 +42,10 @@ def _log_as_before() -> Iterator[None]:
 
 
 @pytest.fixture
-def bundle_folder(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> Path:
-    """A bundle over the tiny graph; its calibration scores are 1, 2, ... 250."""
-    folder = tmp_path / "tiny"
-    make_bundle(
-        folder,
+def make_tiny(make_bundle: Callable[..., Bundle]) -> Callable[..., Bundle]:
+    """Write a bundle over the tiny graph; its calibration scores are 1, 2, ... 250."""
+    return partial(
+        make_bundle,
         n_calibration=CALIBRATION_IMAGES,
         scores=SCORES,
         classes=CLASSES,
@@ -53,6 +53,12 @@ def bundle_folder(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> Path:
         width=SIZE,
         model=graph(),
     )
+
+
+@pytest.fixture
+def bundle_folder(tmp_path: Path, make_tiny: Callable[..., Bundle]) -> Path:
+    folder = tmp_path / "tiny"
+    make_tiny(folder)
     return folder
 
 

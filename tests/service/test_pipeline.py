@@ -67,6 +67,17 @@ def test_beyond_the_limit_in_flight_a_request_is_told_to_come_back(
     still_serves(client)
 
 
+def test_a_client_can_ask_to_be_given_up_sooner(make_client: MakeClient, gate: Gate) -> None:
+    client = make_client(timeout_s=600)
+    late = client.post(
+        "/predict",
+        content=encode(plain()),
+        headers={"content-type": "image/png", "x-timeout-ms": "50"},
+    )
+    assert "0.05 s" in problem(late, 504, "deadline-exceeded").detail
+    gate.opened.set()
+
+
 def test_a_request_that_takes_too_long_is_given_up_and_its_place_is_free_again(
     make_client: MakeClient, gate: Gate
 ) -> None:

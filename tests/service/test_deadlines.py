@@ -1,0 +1,30 @@
+"""A client may ask for less time than the operator allows, and never for more."""
+
+import pytest
+from starlette.testclient import TestClient
+
+from service.deadlines import timeout_s
+from service.errors import WrongFields
+from tests.service.checks import predictions, problem
+from tests.service.pictures import encode, plain
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"), [(None, 2.0), ("1500", 1.5), ("1", 0.001), ("2500", 2.0)]
+)
+def test_the_shorter_of_both_counts(header: str | None, seconds: float) -> None:
+    assert timeout_s(header, 2.0) == seconds
+
+
+@pytest.mark.parametrize("header", ["", "0", "-1", "1.5", "1e3", "soon", "9" * 10, "٣"])
+def test_anything_but_a_whole_number_is_refused(header: str) -> None:
+    with pytest.raises(WrongFields, match="a whole number of milliseconds"):
+        timeout_s(header, 2.0)
+
+
+def test_the_header_is_read_before_anything_else(client: TestClient) -> None:
+    headers = {"content-type": "image/png", "x-timeout-ms": "soon"}
+    response = client.post("/predict", content=encode(plain()), headers=headers)
+    problem(response, 422, "wrong-fields")
+    headers["x-timeout-ms"] = "20000"
+    predictions(client.post("/predict", content=encode(plain()), headers=headers))
