@@ -1,0 +1,30 @@
+"""A subject to watch, with calibration scores and a stream of its own kind."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.drift.evidence import Limits
+from service.drift.monitor import Monitor
+from service.drift.state import State, fresh_state
+from service.drift.subject import Subject
+
+SUBJECT = Subject(bundle="ab" * 32, score="energy", threshold=1.6, rate=0.1)
+
+
+def drawn(m: int, n: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return calibration scores `(m,)`, ascending, and a stream `(n,)`, normally distributed."""
+    values = np.random.default_rng(seed).normal(size=m + n)
+    return np.sort(values[:m]), values[m:]
+
+
+def monitor(
+    calibration: NDArray[np.float64],
+    state: State | None = None,
+    *,
+    delta: float = 0.01,
+    run_length: float = 1e4,
+) -> Monitor:
+    """Return a monitor of SUBJECT, afresh unless it goes on from a state."""
+    if state is None:
+        state = fresh_state(len(calibration), np.random.default_rng(99))
+    return Monitor(calibration, SUBJECT, Limits(delta=delta, run_length=run_length), state)
