@@ -9,6 +9,9 @@ from service.errors import ImageRefused, MalformedBody, TooManyImages, WrongFiel
 from service.payloads.types import Body, Encoded, Limits, Payload
 
 WANTED = 'send {"images": ["<base64>", ...]}'
+# Parsed, these take some 10 MB. A body of 16 MiB could hold eight million, and take half a gigabyte
+# and a second in which no other thread runs.
+MOST_VALUES = 2**17
 
 
 def read_json(body: Body, limits: Limits) -> Payload:
@@ -16,10 +19,11 @@ def read_json(body: Body, limits: Limits) -> Payload:
 
     Raises:
         MalformedBody: Not JSON.
-        WrongFields: Another shape of JSON.
+        WrongFields: Another shape of JSON, or one of far more values than images are taken.
         TooManyImages: More than the limit.
         ImageRefused: A string that is not base64.
     """
+    _check_values(body.data, MOST_VALUES + limits.max_images)
     try:
         value = orjson.loads(body.data)
     except orjson.JSONDecodeError as error:
@@ -37,6 +41,18 @@ def read_json(body: Body, limits: Limits) -> Payload:
             f"{len(images)} images came; send at most {limits.max_images} a request"
         )
     return [_base64(image, index) for index, image in enumerate(images)]
+
+
+def _check_values(data: bytes, most: int) -> None:
+    """Bound what parsing allocates: every value but the first stands behind one of three marks.
+
+    None of them is in the alphabet of base64, so a body of images has one for each image.
+    """
+    if len(data) <= most:
+        return
+    values = sum(data.count(mark) for mark in (b",", b"[", b"{"))
+    if values > most:
+        raise WrongFields(f"a JSON of {values} values came; at most {most} are read; {WANTED}")
 
 
 def _base64(text: object, index: int) -> Encoded:

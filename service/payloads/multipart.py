@@ -30,11 +30,12 @@ def read_files(body: Body, limits: Limits) -> Payload:
     Raises:
         MalformedBody: Not multipart, or cut off before its closing boundary.
         WrongFields: A field that is not `files`, or none at all.
-        TooManyImages: More than the limit, noticed as the file begins.
+        TooManyImages: More than the limit, known before any is read.
     """
     boundary = body.options.get(b"boundary")
     if not boundary:
         raise MalformedBody("the content type multipart/form-data came without its boundary")
+    _check_boundaries(body.data, b"\r\n--" + boundary, limits.max_images)
     collector = _Collector(limits.max_images)
     try:
         parser = MultipartParser(boundary, collector.callbacks())
@@ -47,6 +48,20 @@ def read_files(body: Body, limits: Limits) -> Payload:
     if not collector.parts:
         raise WrongFields(f"no field came; send one or more files in the field {FIELD!r}")
     return [Encoded(data=part.data, name=part.name) for part in collector.parts]
+
+
+def _check_boundaries(data: bytes, boundary: bytes, max_files: int) -> None:
+    """Count the lines that begin with the boundary: one before each file, and one at the end.
+
+    Counting is quick. The parser looks at each such line for a microsecond, also where it goes on
+    in another way and is no boundary; a body of nothing else would keep a thread for seconds.
+    """
+    lines = data.count(boundary)
+    if lines > max_files + 1:
+        raise TooManyImages(
+            f"{lines} lines begin with the boundary, as if more than {max_files} files came; "
+            f"send at most {max_files} a request"
+        )
 
 
 class _Collector:
