@@ -62,6 +62,7 @@ def read_image(data: bytes, spec: InputSpec, *, max_pixels: int) -> NDArray[np.u
         with DECODERS[header.format](BytesIO(data)) as image:
             # A file may hide a second frame header; the decoder's own reading counts too.
             _check_size(image.width, image.height, max_pixels)
+            _check_palette(image)
             return prepare(image, spec)
     except BROKEN as error:
         raise UndecodableImage(
@@ -74,3 +75,9 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
         raise ImageTooLarge(
             f"{width} x {height} = {width * height} pixels came; at most {max_pixels} are taken"
         )
+
+
+def _check_palette(image: ImageFile.ImageFile) -> None:
+    # Pillow opens a PNG of palette indices that has no palette, and fails an assertion later on.
+    if image.mode == "P" and image.palette is None:
+        raise UndecodableImage(f"the {image.format} has no palette for its pixels; {TAKEN}")

@@ -1,14 +1,17 @@
 """Encoded bytes to pixels: exact where nothing needs to change, an image error where it breaks."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.errors import ImageError, ImageTooLarge
+from models.errors import ImageError, ImageTooLarge, UndecodableImage
 from models.manifest import InputSpec
 from service.images import read_image
-from tests.service.pictures import claiming_webp, encode, noisy
+from tests.service.pictures import claiming_webp, encode, noisy, png_chunk
 
 SPEC = InputSpec(height=64, width=64)
 SAMPLES = {
@@ -50,3 +53,13 @@ def test_damaged_files_give_pixels_or_an_image_error_and_nothing_else(
 def test_a_canvas_beyond_the_limit_is_refused_though_the_picture_in_it_is_small() -> None:
     with pytest.raises(ImageTooLarge, match="1000 x 1000 = 1000000 pixels came; at most 999999"):
         read_image(claiming_webp(1000, 1000), SPEC, max_pixels=999_999)
+
+
+@pytest.mark.parametrize("order", [b"IDAT", b"IDAT PLTE"])
+def test_a_png_of_palette_indices_needs_its_palette_before_them(order: bytes) -> None:
+    chunks = {b"IDAT": zlib.compress(bytes(8 * 9)), b"PLTE": bytes(6)}
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 3, 0, 0, 0))
+    body = b"".join(png_chunk(kind, chunks[kind]) for kind in order.split())
+    data = b"\x89PNG\r\n\x1a\n" + header + body + png_chunk(b"IEND", b"")
+    with pytest.raises(UndecodableImage, match="the PNG has no palette for its pixels"):
+        read_image(data, SPEC, max_pixels=64)
