@@ -1,8 +1,6 @@
 """Images to verdicts, whichever runtime runs the graph."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,25 +10,12 @@ from models.calibration import p_values
 from models.decision import Policy, rejects, threshold
 from models.errors import BundleError, UnsupportedImage
 from models.manifest import Manifest
+from models.verdicts import Columns, Verdict, Verdicts
+
+__all__ = ["Guard", "Run", "Verdict"]
 
 Run = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 """Images `(n, H, W, 3)` uint8 RGB to logits `(n, K)` and scores `(n, S)`, higher meaning OOD."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
-    """What is said of one image.
-
-    `confidence` is the softmax probability of the predicted class; `p_value` and `decision` are by
-    the policy's score. All `scores` of the bundle are told, by name, higher meaning more OOD.
-    """
-
-    label: str
-    class_id: int
-    confidence: float
-    scores: Mapping[str, float]
-    p_value: float
-    decision: Literal["accept", "reject"]
 
 
 class Guard:
@@ -51,6 +36,7 @@ class Guard:
         self._policy = policy
         self._run = run
         self._calibration = bundle.calibration[policy.score]
+        self._decisive = bundle.manifest.scores.index(policy.score)
         self._threshold = threshold(self._calibration, policy)
 
     @property
@@ -68,7 +54,7 @@ class Guard:
         """The policy's score above which an image is rejected."""
         return self._threshold
 
-    def judge(self, images: NDArray[np.uint8]) -> list[Verdict]:
+    def judge(self, images: NDArray[np.uint8]) -> Verdicts:
         """Judge images `(n, H, W, 3)`, uint8 RGB of the manifest's size, in order.
 
         Raises:
@@ -76,35 +62,27 @@ class Guard:
             BundleError: the graph's outputs are not what the manifest says.
         """
         self._check_input(images)
-        if not len(images):
-            return []
-        logits, scores = self._run(images)
+        # Some runtimes refuse a batch of none.
+        logits, scores = self._run(images) if len(images) else self._none()
         self._check_output(len(images), logits, scores)
-        decisive = scores[:, self._manifest.scores.index(self._policy.score)]
-        rows = zip(
-            _softmax(logits),
-            scores,
-            p_values(decisive, self._calibration),
-            rejects(decisive, self._threshold),
-            strict=True,
+        decisive = scores[:, self._decisive]
+        class_ids, confidences = _most_likely(logits)
+        columns = Columns(
+            classes=self._manifest.classes,
+            score_names=self._manifest.scores,
+            logits=logits,
+            scores=scores,
+            class_ids=class_ids,
+            confidences=confidences,
+            p_values=p_values(decisive, self._calibration),
+            rejected=rejects(decisive, self._threshold),
         )
-        return [self._verdict(*row) for row in rows]
+        return Verdicts(columns, 0, len(images))
 
-    def _verdict(
-        self,
-        probabilities: NDArray[np.float64],
-        scores: NDArray[np.float32],
-        p_value: np.float64,
-        rejected: np.bool_,
-    ) -> Verdict:
-        class_id = int(probabilities.argmax())
-        return Verdict(
-            label=self._manifest.classes[class_id],
-            class_id=class_id,
-            confidence=float(probabilities[class_id]),
-            scores=dict(zip(self._manifest.scores, scores.tolist(), strict=True)),
-            p_value=float(p_value),
-            decision="reject" if rejected else "accept",
+    def _none(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return (
+            np.empty((0, len(self._manifest.classes)), np.float32),
+            np.empty((0, len(self._manifest.scores)), np.float32),
         )
 
     def _check_input(self, images: NDArray[np.uint8]) -> None:
@@ -127,9 +105,12 @@ class Guard:
             )
 
 
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+def _most_likely(logits: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the places `(n,)` of the largest of `(n, K)` logits, and their softmax probability."""
+    class_ids = logits.argmax(axis=1)
     wide = logits.astype(np.float64)
     # An infinite logit makes the confidence NaN; the score decides, and rejects, all the same.
     with np.errstate(invalid="ignore"):
-        powers = np.exp(wide - wide.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        odds = np.exp(wide - wide.max(axis=1, keepdims=True)).sum(axis=1)
+        # The largest one's own power is 1.
+        return class_ids.astype(np.int64), np.asarray(1 / odds)

@@ -12,11 +12,11 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from models.guard import Verdict
+from models.verdicts import Verdicts
 from service.jobs import Dropped, Job, Pixels
 from service.line import Line, Piece
 
-Judge: TypeAlias = Callable[[Pixels], list[Verdict]]
+Judge: TypeAlias = Callable[[Pixels], Verdicts]
 
 
 class Watcher(Protocol):
@@ -127,7 +127,7 @@ class Batcher:
     def _run(self, pieces: Sequence[Piece]) -> Sequence[Piece]:
         started = time.monotonic()
         try:
-            verdicts = iter(self._judge(self._gather(pieces)))
+            verdicts = self._judge(self._gather(pieces))
         except BaseException as error:  # noqa: BLE001 - handed on to who waits, as executors do
             if len(pieces) == 1:
                 pieces[0].job.error = error
@@ -138,12 +138,15 @@ class Batcher:
             return pieces
         run_s = time.monotonic() - started
         self._watcher.ran(sum(len(piece) for piece in pieces), run_s)
+        start = 0
         for piece in pieces:
             job = piece.job
             if piece.start == 0:
                 job.timings.queue_s = started - job.queued_at
             job.timings.run_s += run_s
-            job.verdicts.extend(next(verdicts) for _ in range(len(piece)))
+            end = start + len(piece)
+            job.verdicts = job.verdicts.then(verdicts.part(start, end))
+            start = end
         return pieces
 
     def _gather(self, pieces: Sequence[Piece]) -> Pixels:

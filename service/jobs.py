@@ -2,14 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.guard import Verdict
+from models.verdicts import NO_VERDICTS, Verdicts
 
 Pixels: TypeAlias = NDArray[np.uint8]
 Dropped: TypeAlias = Literal["gone", "late", "failed"]
@@ -40,12 +39,12 @@ class Job:
         timings: Where the time went so far.
     """
 
-    future: "asyncio.Future[Sequence[Verdict]]"
+    future: "asyncio.Future[Verdicts]"
     deadline: float
     gone: bool = False
     pixels: Pixels = field(default_factory=lambda: np.empty((0, 0, 0, 3), np.uint8))
     queued_at: float = 0.0
-    verdicts: list[Verdict] = field(default_factory=list)
+    verdicts: Verdicts = NO_VERDICTS
     error: BaseException | None = None
     timings: Timings = field(default_factory=Timings)
 

@@ -84,6 +84,19 @@ def test_large_logits_do_not_overflow(bundle: Bundle) -> None:
     assert Guard(bundle, POLICY, run).judge(blank(1))[0].confidence == 1.0
 
 
+def test_the_arrays_are_what_the_graph_gave_and_what_the_verdicts_say(bundle: Bundle) -> None:
+    logits = [[0.0, math.log(3), 0.0], [math.log(8), 0.0, 0.0]]
+    scores = [[0.25, -1.5, 381.0], [0.5, -2.5, 381.5]]
+    columns = Guard(bundle, POLICY, answering(logits, scores)).judge(blank(2)).columns
+    np.testing.assert_array_equal(columns.logits, np.array(logits, np.float32))
+    np.testing.assert_array_equal(columns.scores, np.array(scores, np.float32))
+    assert columns.class_ids.dtype == np.int64
+    assert columns.class_ids.tolist() == [1, 0]
+    np.testing.assert_allclose(columns.confidences, [3 / 5, 8 / 10])
+    np.testing.assert_array_equal(columns.p_values, [21 / 401, 20 / 401])
+    assert columns.rejected.tolist() == [False, True]
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_an_image_that_breaks_the_graph_is_rejected(bundle: Bundle, value: float) -> None:
     run = answering([[value, 0, 0]], [[value, value, value]])
@@ -94,7 +107,7 @@ def test_an_image_that_breaks_the_graph_is_rejected(bundle: Bundle, value: float
 
 
 def test_no_images_get_no_verdicts_and_run_nothing(bundle: Bundle) -> None:
-    assert Guard(bundle, POLICY, refuse_to_run).judge(blank(0)) == []
+    assert list(Guard(bundle, POLICY, refuse_to_run).judge(blank(0))) == []
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from PIL import Image
 from benchmarks.shipped import NAMES, standard_report
 from models.bundle import Bundle, open_bundle
 from models.decision import Policy
-from models.guard import Guard, Verdict
+from models.guard import Guard
 from models.preprocessing import prepare
+from models.verdicts import Verdicts
 from training.parity import onnx_run
 from training.report import Report
 
@@ -34,7 +35,7 @@ def _guard(bundle: Bundle) -> Guard:
     return Guard(bundle, policy, onnx_run(bundle.model))
 
 
-def _judge(guard: Guard, folder: str) -> tuple[list[Path], list[Verdict]]:
+def _judge(guard: Guard, folder: str) -> tuple[list[Path], Verdicts]:
     paths = sorted((PICTURES / folder).rglob("*.png"))
     images = [prepare(Image.open(path), guard.manifest.input) for path in paths]
     return paths, guard.judge(np.stack(images))

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from models.guard import Verdict
+from models.verdicts import Verdict, Verdicts
 from service.batcher import Batcher
 from service.jobs import Job, Pixels
+from tests.models.columns import columns
 
 POISON = 255
 
@@ -36,24 +37,14 @@ class Engine:
     ran: list[int] = field(default_factory=list)
     dropped: list[tuple[int, str]] = field(default_factory=list)
 
-    def judge(self, images: Pixels) -> list[Verdict]:
+    def judge(self, images: Pixels) -> Verdicts:
         self.entered.set()
         assert self.opened.wait(20)
         values = images[:, 0, 0, 0].tolist()
         self.batches.append(values)
         if POISON in values:
             raise ValueError(f"poison in {values}")
-        return [
-            Verdict(
-                label=str(each),
-                class_id=each,
-                confidence=1,
-                scores={},
-                p_value=1,
-                decision="accept",
-            )
-            for each in values
-        ]
+        return Verdicts(columns(values), 0, len(values))
 
     def skipped(self, images: int, why: str) -> None:
         self.dropped.append((images, why))

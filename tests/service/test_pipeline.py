@@ -10,8 +10,9 @@ from httpx2 import Response
 from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
-from models.guard import Guard, Verdict
+from models.guard import Guard
 from models.manifest import InputSpec
+from models.verdicts import Verdicts
 from service.decoding import to_pixels
 from service.errors import DeadlineExceeded
 from service.payloads.types import Encoded, Limits
@@ -29,7 +30,7 @@ class Gate:
         self.threads: set[str] = set()
         judge = Guard.judge
 
-        def held(guard: Guard, images: NDArray[np.uint8]) -> list[Verdict]:
+        def held(guard: Guard, images: NDArray[np.uint8]) -> Verdicts:
             self.threads.add(threading.current_thread().name)
             self.entered.set()
             assert self.opened.wait(20)
