@@ -75,9 +75,9 @@ def create_app(settings: Settings, readiness: Readiness | None = None) -> FastAP
     )
     app.state.reloader = reloader
     routers = [
-        predict.router(catalog, pipeline, shadow, readiness),
+        predict.router(catalog, pipeline, shadow, readiness, settings.detail),
         health.router(readiness),
-        models.router(catalog),
+        models.router(catalog, settings.detail),
         metrics.router(counted),
         docs.router(),
     ]
@@ -97,7 +97,12 @@ def _reloader(catalog: Catalog, settings: Settings, counted: Metrics) -> Reloade
         return model
 
     def deployed(model: ServedModel) -> Deployment:
-        return Deployment(model, counted, max_delay_s=settings.max_delay_ms / 1000)
+        return Deployment(
+            model,
+            counted,
+            max_delay_s=settings.max_delay_ms / 1000,
+            detail=settings.detail,
+        )
 
     return Reloader(
         catalog,

@@ -1,8 +1,9 @@
 """A model at work: served, with its engine's thread, its metrics, and who still uses it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from models.guard import Verdict
 from service import answers
 from service.batcher import Batcher
 from service.metrics import Metrics
@@ -18,6 +19,7 @@ class Deployment:
         model: A model that has been warmed up.
         metrics: Where to count.
         max_delay_s: Longest that a ready image waits for others that are being decoded.
+        detail: How much its answers say.
 
     Attributes:
         model: The model.
@@ -26,7 +28,14 @@ class Deployment:
         constant: What its answers have in common.
     """
 
-    def __init__(self, model: ServedModel, metrics: Metrics, *, max_delay_s: float) -> None:
+    def __init__(
+        self,
+        model: ServedModel,
+        metrics: Metrics,
+        *,
+        max_delay_s: float,
+        detail: answers.Detail = "full",
+    ) -> None:
         self.model = model
         self.metrics = metrics.of(model, lambda: self.batcher.depth)
         spec = model.bundle.manifest.input
@@ -37,7 +46,8 @@ class Deployment:
             max_delay_s=max_delay_s,
             watcher=self.metrics,
         )
-        self.constant = {"model": answers.identity(model), "policy": answers.policy(model)}
+        self.constant = {"model": answers.identity(model), "policy": answers.policy(model, detail)}
+        self._detail = detail
         self._users = 0
         self._retired = False
 
@@ -50,6 +60,12 @@ class Deployment:
     def version(self) -> str:
         """The model's version."""
         return self.model.bundle.manifest.version
+
+    def predictions(self, verdicts: Sequence[Verdict]) -> list[answers.Json]:
+        """What its answers say of images, in as much detail as they may."""
+        if self._detail == "verdict":
+            return answers.bare_predictions(verdicts, self.model.guard.policy.alpha)
+        return answers.predictions(verdicts)
 
     @contextmanager
     def in_use(self) -> Iterator[None]:

@@ -19,27 +19,46 @@ class ModelIdentity(_Shape):
     sha256: str
 
 
-class PolicyShape(_Shape):
-    """An image is rejected when its `score` is above `threshold`."""
+class BarePolicy(_Shape):
+    """An image is rejected by its `score`."""
 
     score: str
     alpha: float
     delta: float | None
+
+
+class PolicyShape(BarePolicy):
+    """An image is rejected when its `score` is above `threshold`."""
+
     threshold: float
 
 
-class Prediction(_Shape):
+class BarePrediction(_Shape):
+    """The verdict on one image without its scores; the p-value is rounded up to a coarse level."""
+
+    label: str
+    class_id: Annotated[int, Field(ge=0)]
+    p_value: Annotated[float, Field(gt=0, le=1)]
+    decision: Literal["accept", "reject"]
+
+
+class Prediction(BarePrediction):
     """The verdict on one image. A higher score is more out-of-distribution.
 
     A number is null where the model gave NaN or infinity; such an image is rejected.
     """
 
-    label: str
-    class_id: Annotated[int, Field(ge=0)]
     confidence: Annotated[float, Field(ge=0, le=1)] | None
     scores: dict[str, float | None]
-    p_value: Annotated[float, Field(gt=0, le=1)]
-    decision: Literal["accept", "reject"]
+
+
+class BareAnswer(_Shape):
+    """One prediction for each image, in the order in which they were sent."""
+
+    request_id: str
+    model: ModelIdentity
+    policy: BarePolicy
+    predictions: list[BarePrediction]
 
 
 class PredictAnswer(_Shape):
@@ -82,7 +101,7 @@ class ModelFacts(ModelIdentity):
     classes: list[str]
     input: InputSpec
     scores: list[str]
-    policy: PolicyShape
+    policy: PolicyShape | BarePolicy
     calibration_images: int
     providers: list[str]
     threads: int

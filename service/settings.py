@@ -94,6 +94,10 @@ class Settings(BaseSettings):
         le=1000,
         description="longest that a ready image waits for others that are being decoded",
     )
+    detail: Literal["full", "verdict"] = Field(
+        default="full",
+        description="how much answers say; verdict: no score, confidence, threshold or exact p",
+    )
     timeout_s: float = Field(
         default=30.0, gt=0, le=3600, description="seconds until a request is given up with 504"
     )

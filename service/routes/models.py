@@ -9,13 +9,13 @@ from service.catalog import Catalog
 from service.schemas import ModelsAnswer
 
 
-def router(catalog: Catalog) -> APIRouter:
+def router(catalog: Catalog, detail: answers.Detail = "full") -> APIRouter:
     """Make the route."""
     routes = APIRouter()
 
     @routes.get("/models", summary="The models that are served", response_model=ModelsAnswer)
     async def models() -> Response:
-        served = [answers.facts(each.model) for each in catalog.deployments()]
+        served = [answers.facts(each.model, detail) for each in catalog.deployments()]
         default = catalog.default
         answer = {"default": default.name, "default_version": default.version, "models": served}
         return Response(orjson.dumps(answer), media_type="application/json")

@@ -9,13 +9,13 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import answers
+from service.answers import Detail
 from service.catalog import Catalog
 from service.pipeline import Pipeline
 from service.problems import MEDIA_TYPE
 from service.readiness import Readiness
 from service.request_ids import request_id
-from service.schemas import PredictAnswer, Problem
+from service.schemas import BareAnswer, PredictAnswer, Problem
 from service.shadow import Shadow
 from service.wire import PATH_PARAMETERS, REQUEST_BODY, REQUEST_HEADERS
 
@@ -26,6 +26,7 @@ PATHS = {
     "/models/{name}/predict": "Judge images by the newest version of a model",
     "/models/{name}/versions/{version}/predict": "Judge images by one version of a model",
 }
+ANSWERS = {"full": PredictAnswer, "verdict": BareAnswer}
 REFUSALS = (400, 404, 413, 415, 422, 429, 503, 504)
 
 
@@ -38,7 +39,13 @@ class RawRoute(APIRoute):
         return endpoint
 
 
-def router(catalog: Catalog, pipeline: Pipeline, shadow: Shadow, readiness: Readiness) -> APIRouter:
+def router(
+    catalog: Catalog,
+    pipeline: Pipeline,
+    shadow: Shadow,
+    readiness: Readiness,
+    detail: Detail = "full",
+) -> APIRouter:
     """Make the routes."""
 
     async def predict(request: Request) -> Response:
@@ -56,7 +63,7 @@ def router(catalog: Catalog, pipeline: Pipeline, shadow: Shadow, readiness: Read
         answer = {
             "request_id": request_id(request.scope),
             **deployment.constant,
-            "predictions": answers.predictions(job.verdicts),
+            "predictions": deployment.predictions(job.verdicts),
         }
         return Response(orjson.dumps(answer), media_type="application/json")
 
@@ -69,7 +76,7 @@ def router(catalog: Catalog, pipeline: Pipeline, shadow: Shadow, readiness: Read
             summary=summary,
             operation_id=path.strip("/").translate(str.maketrans("/", "_", "{}")),
             response_model=None,
-            responses={200: {"model": PredictAnswer}, **_refusals(path)},
+            responses={200: {"model": ANSWERS[detail]}, **_refusals(path)},
             openapi_extra={
                 "requestBody": REQUEST_BODY,
                 "parameters": [
