@@ -12,6 +12,7 @@ from service import engine, problems
 from service.access import AccessMiddleware
 from service.catalog import Catalog
 from service.deployment import Deployment
+from service.farewell import FarewellMiddleware
 from service.folders import bundle_folders
 from service.metrics import Metrics
 from service.pipeline import Pipeline
@@ -85,6 +86,7 @@ def create_app(settings: Settings, readiness: Readiness | None = None) -> FastAP
         routers.append(admin.router(reloader))
     for router in routers:
         app.include_router(router)
+    app.add_middleware(FarewellMiddleware, readiness=readiness)
     app.add_middleware(AccessMiddleware, metrics=counted)
     problems.install(app)
     return app

@@ -6,6 +6,7 @@ import math
 import signal
 import socket
 import sys
+import time
 from types import FrameType
 
 import uvicorn
@@ -24,13 +25,18 @@ SWITCH_INTERVAL_S = 0.0005
 class Server(uvicorn.Server):
     """Uvicorn, which on SIGTERM or SIGINT turns unready, finishes what it accepted, and exits 0.
 
+    In between it goes on answering for `drain_s`, so that whoever sends it traffic can take notice.
     On SIGHUP it looks at its bundles again.
     """
 
-    def __init__(self, config: uvicorn.Config, readiness: Readiness, reloader: Reloader) -> None:
+    def __init__(
+        self, config: uvicorn.Config, readiness: Readiness, reloader: Reloader, *, drain_s: float
+    ) -> None:
         super().__init__(config)
         self._readiness = readiness
         self._reloader = reloader
+        self._drain_s = drain_s
+        self._drained_at = math.inf
         self._reload: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -53,9 +59,15 @@ class Server(uvicorn.Server):
 
         Uvicorn itself would raise the signal again after draining, and so never exit 0.
         """
+        if self._drained_at < math.inf:
+            self.force_exit = self.should_exit = True
         self._readiness.drain()
-        self.force_exit = self.should_exit
-        self.should_exit = True
+        self._drained_at = time.monotonic() + self._drain_s
+
+    async def on_tick(self, counter: int) -> bool:
+        """Say, ten times a second, whether to stop taking connections."""
+        drained = time.monotonic() >= self._drained_at
+        return await super().on_tick(counter) or drained
 
 
 class CannotListen(GuardError):
@@ -84,7 +96,9 @@ def serve_app(settings: Settings) -> None:
         server_header=False,
         timeout_graceful_shutdown=math.ceil(settings.timeout_s),
     )
-    Server(config, readiness, app.state.reloader).run(sockets=[_listen(settings)])
+    Server(config, readiness, app.state.reloader, drain_s=settings.drain_s).run(
+        sockets=[_listen(settings)]
+    )
 
 
 def _listen(settings: Settings) -> socket.socket:

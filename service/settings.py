@@ -101,6 +101,12 @@ class Settings(BaseSettings):
     timeout_s: float = Field(
         default=30.0, gt=0, le=3600, description="seconds until a request is given up with 504"
     )
+    drain_s: float = Field(
+        default=1.0,
+        ge=0,
+        le=3600,
+        description="seconds that SIGTERM leaves for load balancers to see that it is not ready",
+    )
     device: Literal["auto", "cpu", "cuda", "tensorrt"] = Field(
         default="auto",
         description="where models run; auto: CUDA where it is there, else the processor",

@@ -21,11 +21,12 @@ GIVE_UP_S = 60
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunningServer:
-    """A process that serves, where, and the bundle that it serves."""
+    """A process that serves, where, the bundle that it serves, and what it logs."""
 
     process: subprocess.Popen[str]
     url: str
     bundle: Path
+    log: Path
 
 
 def environment() -> dict[str, str]:
@@ -42,7 +43,7 @@ def free_port() -> int:
 def wait_until_ready(process: subprocess.Popen[str], url: str) -> None:
     give_up = time.monotonic() + GIVE_UP_S
     while time.monotonic() < give_up:
-        assert process.poll() is None, process.communicate()
+        assert process.poll() is None, "the server ended; its log says why"
         with contextlib.suppress(httpx2.TransportError):
             if httpx2.get(f"{url}/readyz").status_code == 200:
                 return
@@ -66,18 +67,20 @@ def tiny_bundle(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> Path:
 
 
 @pytest.fixture
-def server(tiny_bundle: Path) -> Iterator[RunningServer]:
+def server(tiny_bundle: Path, tmp_path: Path) -> Iterator[RunningServer]:
     port = free_port()
+    # A file: a pipe that nobody reads stops whoever writes much.
+    log = tmp_path / "server.log"
     command = [sys.executable, "-m", "service", "serve", "--port", str(port)]
-    with subprocess.Popen(
-        [*command, "--bundle", str(tiny_bundle)],
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-    ) as process:
+    with (
+        log.open("w") as stderr,
+        subprocess.Popen(
+            [*command, "--bundle", str(tiny_bundle)], stderr=stderr, text=True, env=environment()
+        ) as process,
+    ):
         try:
             url = f"http://127.0.0.1:{port}"
             wait_until_ready(process, url)
-            yield RunningServer(process=process, url=url, bundle=tiny_bundle)
+            yield RunningServer(process=process, url=url, bundle=tiny_bundle, log=log)
         finally:
             process.kill()
