@@ -8,7 +8,7 @@ from PIL import Image
 
 from benchmarks.shipped import NAMES, standard_report
 from models.bundle import Bundle, open_bundle
-from models.decision import Policy
+from models.decision import Policy, rejects
 from models.guard import Guard
 from models.preprocessing import prepare
 from models.verdicts import Verdicts
@@ -69,6 +69,20 @@ def test_false_rejections_on_real_pictures_keep_the_promise(bundle: Bundle) -> N
     rejected = sum(verdict.decision == "reject" for verdict in verdicts)
     # Of 200 pictures 10 are expected at 5 %, of 60 three; more has a chance below one in 1,000.
     assert rejected <= (22 if len(verdicts) == 200 else 9)
+
+
+def test_a_decision_does_not_depend_on_the_batch_that_an_image_came_in(bundle: Bundle) -> None:
+    run = onnx_run(bundle.model)
+    column = bundle.manifest.scores.index(bundle.manifest.default_score)
+    paths = sorted((PICTURES / _known(bundle)[0]).rglob("*.png"))[:32]
+    images = np.stack([prepare(Image.open(path), bundle.manifest.input) for path in paths])
+    threshold = _guard(bundle).threshold
+    alone = np.concatenate([run(images[[index]])[1][:, column] for index in range(len(images))])
+    for size in range(2, len(images) + 1):
+        starts = range(0, len(images), size)
+        together = np.concatenate([run(images[at : at + size])[1][:, column] for at in starts])
+        assert (rejects(together, threshold) == rejects(alone, threshold)).all()
+        np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-4)
 
 
 def test_a_hardened_bundle_stands_where_its_twin_falls() -> None:
