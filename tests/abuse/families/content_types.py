@@ -1,0 +1,71 @@
+"""Content types that are missing, wrong, broken or lie about what came."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tests.abuse.hostile import DECODED, OK, PLAIN_400, Case, accept, once, request
+from tests.abuse.samples import BOUNDARY, JSON, MULTIPART, RAW, json_images, multipart
+from tests.service.pictures import encode, plain
+
+REFUSED = accept("unsupported-content")
+PICTURE = encode(plain())
+
+NOT_TAKEN = [
+    "", " ", ";", "/", "*/*", "image/*", "image", "image/gif", "image/tiff", "image/svg+xml",
+    "text/plain", "text/html", "application/x-www-form-urlencoded", "application/xml",
+    "application/json-patch+json", "application/json/x", "multipart/mixed; boundary=x",
+    "multipart/form-data, image/png", "image/png, image/png", "image/png image/png", "imagepng",
+    "image\\png", "application/octet-stream-x", "a" * 20_000, "image/png" * 2000, ";" * 20_000,
+    "é/é", "message/rfc822", "${jndi:ldap://x}/png",
+]  # fmt: skip
+STILL_PNG = [
+    "IMAGE/PNG", "image/png;", "image/png; charset=utf-8", "image/png;;;;;", "image/png; q",
+    "image/png; =", "image/png; a=" + "b" * 8000, "image/png" + "; a=b" * 4000,
+    'image/png; a="', 'image/png; a="\\"', "image/png; a*=utf-8''%ff", "image/png; a*0=b; a*1=c",
+]  # fmt: skip
+BOUNDARIES = [
+    "", "; boundary", "; boundary=", '; boundary=""', '; boundary="', "; boundary=other",
+    "; boundary= ", f"; boundary={'b' * 300}", f"; boundary={'b' * 20_000}", "; boundary=\\",
+    "; boundary=--", "; boundary=é", "; boundary*=utf-8''x", "; boundary=x; boundary=y",
+    "; boundary=[.*]+", "; Boundary", f"; x={BOUNDARY}",
+]  # fmt: skip
+
+
+def cases(_rng: np.random.Generator) -> Iterator[Case]:
+    for content_type in NOT_TAKEN:
+        yield once(repr(content_type[:40]), request(PICTURE, content_type), REFUSED)
+    yield once("none", request(PICTURE), REFUSED)
+    yield once("NUL in it", request(PICTURE, "image/\0png"), accept(PLAIN_400))
+    for content_type in STILL_PNG:
+        yield once(repr(content_type[:40]), request(PICTURE, content_type), accept(OK, *REFUSED))
+    two = [("Content-Type", "text/plain")]
+    yield once("two of them", request(PICTURE, "image/png", two), accept(OK, *REFUSED))
+    for end in BOUNDARIES:
+        sent = request(multipart(PICTURE), "multipart/form-data" + end)
+        yield once(f"multipart{end[:40]!r} of {len(end)}", sent, accept("malformed-body", *REFUSED))
+    yield from _lies()
+
+
+def _lies() -> Iterator[Case]:
+    bodies = {
+        "png": PICTURE,
+        "JSON": json_images(PICTURE),
+        "multipart": multipart(PICTURE),
+        "text": b"this is no image",
+        "zeros": bytes(192),
+    }
+    kinds = {
+        "png": "image/png",
+        "jpeg": "image/jpeg",
+        "webp": "image/webp",
+        "JSON": JSON,
+        "multipart": MULTIPART,
+        "raw": RAW,
+    }
+    accepted = accept("malformed-body", "wrong-fields", *DECODED)
+    for came, body in bodies.items():
+        for said, content_type in kinds.items():
+            # Zeros are raw pixels without their shape: a case of another family.
+            if came != said and (came, said) != ("zeros", "raw"):
+                yield once(f"{came} that is called {said}", request(body, content_type), accepted)

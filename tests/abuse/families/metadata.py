@@ -1,0 +1,118 @@
+"""EXIF records, profiles and comments that are odd, endless or broken."""
+
+import struct
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from PIL import ExifTags, Image
+
+from tests.abuse.hostile import DECODED, OK, Case, accept, once, request
+from tests.abuse.samples import BLACK, png
+from tests.service.pictures import encode, plain, png_chunk
+
+ORIENTATION = 0x0112
+SHORT, LONG, RATIONAL = 3, 4, 5
+
+
+def cases(rng: np.random.Generator) -> Iterator[Case]:
+    for value in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 255, 65_535]:
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = value
+        sent = request(encode(plain(size=(8, 5)), "JPEG", exif=exif), "image/jpeg")
+        yield once(f"an orientation of {value}", sent, accept(OK))
+    for name, record in _records(rng).items():
+        segment = b"Exif\0\0" + record
+        yield once(f"{name}, in a jpeg", request(_jpeg_with(0xE1, segment), "image/jpeg"), DECODED)
+        yield once(
+            f"{name}, in a png",
+            request(png(png_chunk(b"eXIf", record), BLACK), "image/png"),
+            DECODED,
+        )
+        yield once(
+            f"{name}, in a webp", request(_webp_with(b"EXIF", record), "image/webp"), DECODED
+        )
+    for name, data in _segments(rng).items():
+        yield once(name, request(data, "image/jpeg"), DECODED)
+    for name, (kind, content) in {
+        "a webp profile of junk": (b"ICCP", rng.bytes(1000)),
+        "a webp XMP of 1 MiB": (b"XMP ", b"<" * 2**20),
+        "a webp chunk of unknown kind": (b"juNk", rng.bytes(1000)),
+    }.items():
+        yield once(name, request(_webp_with(kind, content), "image/webp"), DECODED)
+
+
+def _entry(tag: int, kind: int, count: int, value: int) -> bytes:
+    return struct.pack(">HHII", tag, kind, count, value)
+
+
+def _directory(*entries: bytes, following: int = 0) -> bytes:
+    head = b"MM\0*" + struct.pack(">IH", 8, len(entries))
+    return head + b"".join(entries) + struct.pack(">I", following)
+
+
+def _records(rng: np.random.Generator) -> Mapping[str, bytes]:
+    upright = struct.pack(">HHIHH", ORIENTATION, SHORT, 1, 6, 0)
+    return {
+        "an empty record": b"",
+        "a record of its mark alone": b"MM\0*",
+        "a record in no byte order": b"XX\0*" + bytes(8),
+        "a record of junk": b"II*\0" + rng.bytes(500),
+        "a directory beyond the record": b"MM\0*" + struct.pack(">I", 2**31),
+        "a directory within the mark": b"MM\0*" + struct.pack(">I", 2),
+        "a directory of 65535 entries": b"MM\0*" + struct.pack(">IH", 8, 65_535),
+        "a directory that follows itself": _directory(upright, following=8),
+        "an orientation of 4 billion values": _directory(_entry(ORIENTATION, SHORT, 2**32 - 1, 8)),
+        "an orientation that is a text": _directory(_entry(ORIENTATION, 2, 4, 0x61626364)),
+        "an orientation that is a fraction": _directory(_entry(ORIENTATION, RATIONAL, 1, 8)),
+        "an orientation beyond the record": _directory(_entry(ORIENTATION, LONG, 9, 2**31)),
+        "an orientation of unknown kind": _directory(_entry(ORIENTATION, 99, 1, 6)),
+        "two orientations": _directory(upright, upright),
+        "an EXIF directory that is the first": _directory(upright, _entry(0x8769, LONG, 1, 8)),
+        "a GPS directory beyond the record": _directory(upright, _entry(0x8825, LONG, 1, 2**31)),
+        "a maker note of 4 GiB": _directory(upright, _entry(0x927C, 7, 2**32 - 1, 8)),
+        "BigTIFF": b"MM\0+" + struct.pack(">HHQ", 8, 0, 16) + bytes(20),
+    }
+
+
+def _segments(rng: np.random.Generator) -> Mapping[str, bytes]:
+    plain_jpeg = encode(plain(), "JPEG")
+    profile = b"ICC_PROFILE\0"
+    return {
+        "1000 comments": plain_jpeg[:2] + _segment(0xFE, b"c" * 1000) * 1000 + plain_jpeg[2:],
+        "a segment of length 0": plain_jpeg[:2] + b"\xff\xe5\0\0" + plain_jpeg[2:],
+        "a segment of length 1": plain_jpeg[:2] + b"\xff\xe5\0\1" + plain_jpeg[2:],
+        "a profile of pieces out of order": _jpeg_with(0xE2, profile + b"\7\2" + rng.bytes(100)),
+        "a profile whose piece 0 of 0": _jpeg_with(0xE2, profile + b"\0\0" + rng.bytes(100)),
+        "an Adobe mark that is cut": _jpeg_with(0xEE, b"Adobe\0"),
+        "an Adobe mark of unknown colours": _jpeg_with(0xEE, b"Adobe\0d\0\0\0\0\xff"),
+        "a Photoshop record of junk": _jpeg_with(0xED, b"Photoshop 3.0\0" + rng.bytes(300)),
+        "a Photoshop record that ends early": _jpeg_with(
+            0xED, b"Photoshop 3.0\0008BIM\4\4\0\0\xff"
+        ),
+        "a JFIF of density 0": plain_jpeg.replace(b"JFIF\0\1\1\0\0\1\0\1", b"JFIF\0\1\1\1\0\0\0\0"),
+        "an MPF index of junk": _jpeg_with(0xE2, b"MPF\0MM\0*" + rng.bytes(60)),
+        "an MPF index of 4 billion": _jpeg_with(
+            0xE2, b"MPF\0" + _directory(_entry(0xB001, LONG, 1, 2**32 - 1))
+        ),
+        "XMP that asks for an orientation": _jpeg_with(
+            0xE1, b"http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation='99999999999999999999'/>"
+        ),
+    }
+
+
+def _segment(marker: int, content: bytes) -> bytes:
+    return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
+
+
+def _jpeg_with(marker: int, content: bytes) -> bytes:
+    data = encode(plain(), "JPEG")
+    return data[:2] + _segment(marker, content) + data[2:]
+
+
+def _webp_with(kind: bytes, content: bytes) -> bytes:
+    """An extended WebP with every flag set and one chunk behind its picture."""
+    padded = content + bytes(len(content) % 2)
+    extended = b"VP8X" + struct.pack("<I", 10) + b"\x2c\0\0\0" + b"\7\0\0\7\0\0"
+    inner = encode(plain(), "WEBP", lossless=True)[12:]
+    body = b"WEBP" + extended + inner + kind + struct.pack("<I", len(content)) + padded
+    return b"RIFF" + struct.pack("<I", len(body)) + body

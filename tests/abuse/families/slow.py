@@ -1,0 +1,49 @@
+"""Senders that take their time, or never come to an end."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tests.abuse.hostile import OK, SILENCE, Case, accept, request
+from tests.service.pictures import encode, plain
+
+PAUSE_S = 0.5
+
+
+def cases(_rng: np.random.Generator) -> Iterator[Case]:
+    picture = encode(plain())
+    whole = request(picture, "image/png")
+    body = whole.index(picture)
+    in_time = accept(OK)
+    yield _slow("a body in two halves", [whole[:-20], PAUSE_S, whole[-20:]], in_time)
+    yield _slow("headers in two halves", [whole[:30], PAUSE_S, whole[30:]], in_time)
+    drops = [step for i in range(8) for step in (whole[i : i + 1], PAUSE_S / 8)]
+    yield _slow("a request line drop by drop", [*drops, whole[8:]], in_time)
+    drops = [step for i in range(body, body + 8) for step in (whole[i : i + 1], PAUSE_S / 8)]
+    yield _slow("a body drop by drop", [whole[:body], *drops, whole[body + 8 :]], in_time)
+    late = accept("deadline-exceeded")
+    for name, sent in [
+        ("a body that never comes", whole[:body]),
+        ("a body without its last byte", whole[:-1]),
+        ("a body of 8 MiB without its last byte", request(bytes(2**23), "image/png")[:-1]),
+        ("a chunk that never comes", _chunked(b"ff\r\nabc")),
+    ]:
+        yield _slow(name, [sent], late)
+    gone = accept(SILENCE)
+    for name, sent in [
+        ("headers that never end", whole[: body - 2]),
+        ("a request line that never ends", whole[:10]),
+        ("half a body, then a hang-up", whole[:-30]),
+    ]:
+        yield _slow(name, [sent, PAUSE_S], gone, hangs_up=True)
+
+
+def _slow(
+    name: str, steps: list[bytes | float], accepted: frozenset[str], *, hangs_up: bool = False
+) -> Case:
+    return Case(name=name, steps=tuple(steps), accepted=accepted, hangs_up=hangs_up)
+
+
+def _chunked(body: bytes) -> bytes:
+    head = b"POST /predict HTTP/1.1\r\nHost: guard\r\nContent-Type: image/png\r\n"
+    return head + b"Transfer-Encoding: chunked\r\n\r\n" + body
