@@ -60,6 +60,7 @@ class AccessMiddleware:
         state = scope["state"]
         fields = {
             "request_id": state["request_id"],
+            **({"key": state["key"]} if "key" in state else {}),
             "method": scope["method"],
             "route": route,
             "code": code,

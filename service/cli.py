@@ -1,17 +1,15 @@
-"""The command `oodguard`: serve a bundle, judge images with it, or check it."""
+"""The command `oodguard`: serve a bundle, judge images with it, check it, or make keys."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 
-from models.errors import GuardError
+from service.refusals import REFUSED, refusals
+from service.security import command as keys_command
 from service.settings import Settings, describe, unknown_variables, variable
 
-REFUSED = 1
 USAGE = 2
 
 
@@ -32,6 +30,8 @@ app = typer.Typer(
     context_settings={"max_content_width": 120},
 )
 
+app.add_typer(keys_command.app, name="keys")
+
 BundleOption = Annotated[
     Path | None, typer.Option("--bundle", help="Folder of the bundle.", show_default=False)
 ]
@@ -45,7 +45,7 @@ def serve(
 ) -> None:
     """Serve a bundle over HTTP until SIGTERM."""
     settings = _settings(bundle=bundle, host=host, port=port)
-    with _refusals():
+    with refusals():
         # Each command imports what it needs: help and a refused setting do not wait for it.
         from service import logs  # noqa: PLC0415
         from service.server import serve_app  # noqa: PLC0415
@@ -63,7 +63,7 @@ def predict(
 ) -> None:
     """Judge images without a server; exit 1 when one could not be judged."""
     settings = _settings(bundle=bundle)
-    with _refusals():
+    with refusals():
         from service.logs import silence_decoders  # noqa: PLC0415
         from service.offline import judge_files  # noqa: PLC0415
         from service.reports import as_json_text, print_table  # noqa: PLC0415
@@ -85,7 +85,7 @@ def predict(
 def verify(bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")]) -> None:
     """Check a bundle: its files, its graph and its calibration under the settings' policy."""
     settings = _settings(bundle=bundle)
-    with _refusals():
+    with refusals():
         from service.reports import print_summary  # noqa: PLC0415
         from service.served import load  # noqa: PLC0415
 
@@ -105,17 +105,3 @@ def _settings(**given: Path | str | int | None) -> Settings:
             name = variable(str(fault["loc"][0])) if fault["loc"] else "settings"
             typer.echo(f"oodguard: {name}: {fault['input']!r} came; {fault['msg']}", err=True)
         raise typer.Exit(USAGE) from None
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Turn an error of the tree into one line and an exit code."""
-    try:
-        yield
-    except GuardError as error:
-        _refuse(error)
-
-
-def _refuse(error: GuardError) -> NoReturn:
-    typer.echo(f"oodguard: {error}", err=True)
-    raise typer.Exit(REFUSED)

@@ -8,6 +8,10 @@
        |- MalformedBody        a body that breaks the rules of its own format
        |- WrongFields          a well-formed body that does not say what was asked for
        |- ImageRefused         one image of the request, with its place in it
+       |- KeyMissing           no key came where one is wanted
+       |- KeyUnknown           a key came that is not in force
+       |- RoleMissing          the key has not the role that is wanted
+       |- RateLimited          the key has asked too often
        |- UnknownModel         no model of that name or version is served
        |- BundleRefused        a reload met a bundle that cannot be served
        |- Overloaded           as many requests in flight as allowed
@@ -24,6 +28,9 @@ from models.errors import GuardError, ImageError
 
 Reason: TypeAlias = Literal["overloaded", "late", "gone", "not-ready"]
 """Why a request was not judged though nothing was wrong with it."""
+
+Denial: TypeAlias = Literal["no-key", "unknown-key", "role", "rate"]
+"""Why somebody was not let in."""
 
 
 class RequestError(GuardError):
@@ -65,6 +72,38 @@ class ImageRefused(RequestError):
         self.cause = cause
         self.index = index
         self.name = name
+
+
+class KeyMissing(RequestError):
+    """No key came where one is wanted."""
+
+
+class KeyUnknown(RequestError):
+    """A key came that is not in force."""
+
+
+class RoleMissing(RequestError):
+    """The key has not the role that is wanted.
+
+    Attributes:
+        role: That role.
+    """
+
+    def __init__(self, message: str, *, role: str) -> None:
+        super().__init__(message)
+        self.role = role
+
+
+class RateLimited(RequestError):
+    """The key has asked too often.
+
+    Attributes:
+        retry_after_s: In how many seconds it may ask again.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class UnknownModel(RequestError):

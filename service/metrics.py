@@ -1,6 +1,7 @@
 """What Prometheus is told of the process: requests, their durations, and what was shed."""
 
 from collections.abc import Callable
+from typing import Literal, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -11,7 +12,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from service.errors import Reason
+from service.errors import Denial, Reason
 from service.model_metrics import ModelFamilies, ModelMetrics
 from service.served import ServedModel
 
@@ -49,6 +50,19 @@ class Metrics:
             "oodguard_shed_total",
             "Requests that were not judged though nothing was wrong with them, by reason.",
             ["reason"],
+            registry=self.registry,
+        )
+        denied = Counter(
+            "oodguard_denied_total",
+            "Requests that were not let in, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._denied = {reason: denied.labels(reason) for reason in get_args(Denial)}
+        self._keys_read = Counter(
+            "oodguard_keys_read_total",
+            "Times that the keys were read again, by what came of it.",
+            ["outcome"],
             registry=self.registry,
         )
         self._in_flight = Gauge(
@@ -90,6 +104,14 @@ class Metrics:
     def count_shed(self, reason: Reason) -> None:
         """Count a request that was not judged for no fault of its own."""
         self._shed.labels(reason).inc()
+
+    def count_denied(self, reason: Denial) -> None:
+        """Count a request that was not let in."""
+        self._denied[reason].inc()
+
+    def count_keys_read(self, outcome: Literal["loaded", "refused"]) -> None:
+        """Count a second reading of the keys."""
+        self._keys_read.labels(outcome).inc()
 
     def count_reload(self, model: str, outcome: str) -> None:
         """Count what a reload made of one bundle."""

@@ -10,10 +10,12 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from models.errors import GuardError, ImageTooLarge, UndecodableImage, UnsupportedImage
 from service import errors
 from service.request_ids import request_id
+from service.security.headers import HEADERS
 
 MEDIA_TYPE = "application/problem+json"
 CLIENT_CLOSED_REQUEST = 499
@@ -37,6 +39,10 @@ KINDS: Mapping[type[GuardError], Kind] = {
     UnsupportedImage: Kind("unsupported-image", 415, "This kind of image is not taken"),
     errors.UnsupportedContent: Kind("unsupported-content", 415, "This content is not taken"),
     errors.WrongFields: Kind("wrong-fields", 422, "The fields are not the wanted ones"),
+    errors.KeyMissing: Kind("key-missing", 401, "A key is wanted"),
+    errors.KeyUnknown: Kind("key-unknown", 401, "The key is not in force"),
+    errors.RoleMissing: Kind("role-missing", 403, "The key has not the wanted role"),
+    errors.RateLimited: Kind("rate-limited", 429, "The key has asked too often"),
     errors.UnknownModel: Kind("unknown-model", 404, "No such model is served"),
     errors.BundleRefused: Kind("bundle-refused", 409, "A bundle is refused"),
     errors.Overloaded: Kind("overloaded", 429, "Too many requests are in flight"),
@@ -51,6 +57,7 @@ FRAMEWORK: Mapping[int, Kind] = {
 
 INTERNAL = Kind("internal-error", 500, "The service failed")
 
+CHALLENGE = 'Bearer realm="oodguard"'
 RETRY_AFTER_S: Mapping[int, str] = {429: "1", 503: "1"}
 
 
@@ -71,7 +78,31 @@ async def _on_guard_error(request: Request, error: Exception) -> Response:
     extension: dict[str, Any] = {}
     if isinstance(error, errors.ImageRefused):
         extension["image"] = {"index": error.index, "name": error.name}
-    return _problem(request, kind, str(error), extension)
+    answer = _problem(request, kind, str(error), extension)
+    answer.headers.update(_headers(error))
+    return answer
+
+
+async def refuse(error: GuardError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request outside of the app, where its handlers of errors do not reach."""
+    answer = await _on_guard_error(Request(scope), error)
+    await answer(scope, receive, send)
+
+
+def _headers(error: Exception) -> Mapping[str, str]:
+    """The headers by which programs learn what would be let in, RFC 6750, or when."""
+    match error:
+        case errors.KeyMissing():
+            return {"www-authenticate": CHALLENGE}
+        case errors.KeyUnknown():
+            return {"www-authenticate": f'{CHALLENGE}, error="invalid_token"'}
+        case errors.RoleMissing(role=role):
+            said = f'error="insufficient_scope", scope="{role}"'
+            return {"www-authenticate": f"{CHALLENGE}, {said}"}
+        case errors.RateLimited(retry_after_s=seconds):
+            return {"retry-after": str(seconds)}
+        case _:
+            return {}
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
@@ -95,7 +126,11 @@ async def _on_disconnect(_request: Request, _error: Exception) -> Response:
 
 async def _on_unforeseen(request: Request, _error: Exception) -> Response:
     """The traceback goes to the log, by the server that called us; the client gets the id to it."""
-    return _problem(request, INTERNAL, "the failure is in the service's log under this request_id")
+    detail = "the failure is in the service's log under this request_id"
+    answer = _problem(request, INTERNAL, detail)
+    # This one is sent from outside of all middleware.
+    answer.headers.update(HEADERS)
+    return answer
 
 
 def _problem(

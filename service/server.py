@@ -15,6 +15,7 @@ from models.errors import GuardError
 from service.app import create_app
 from service.readiness import Readiness
 from service.reloading import Reloader
+from service.security.held_keys import HeldKeys
 from service.settings import Settings
 
 logger = logging.getLogger("oodguard.server")
@@ -26,15 +27,22 @@ class Server(uvicorn.Server):
     """Uvicorn, which on SIGTERM or SIGINT turns unready, finishes what it accepted, and exits 0.
 
     In between it goes on answering for `drain_s`, so that whoever sends it traffic can take notice.
-    On SIGHUP it looks at its bundles again.
+    On SIGHUP it looks at its keys and its bundles again.
     """
 
     def __init__(
-        self, config: uvicorn.Config, readiness: Readiness, reloader: Reloader, *, drain_s: float
+        self,
+        config: uvicorn.Config,
+        readiness: Readiness,
+        reloader: Reloader,
+        keys: HeldKeys | None = None,
+        *,
+        drain_s: float,
     ) -> None:
         super().__init__(config)
         self._readiness = readiness
         self._reloader = reloader
+        self._keys = keys
         self._drain_s = drain_s
         self._drained_at = math.inf
         self._reload: asyncio.Task[None] | None = None
@@ -49,6 +57,9 @@ class Server(uvicorn.Server):
         self._reload = asyncio.get_running_loop().create_task(self._look_again())
 
     async def _look_again(self) -> None:
+        # Keys first: one that was withdrawn does not wait for models to be loaded.
+        if self._keys is not None:
+            await self._keys.look_again()
         try:
             await self._reloader.reload()
         except GuardError as error:
@@ -80,6 +91,7 @@ def serve_app(settings: Settings) -> None:
     Raises:
         BundleError: The bundle is refused; no port was bound.
         CalibrationError: Its calibration is too small for the policy; no port was bound.
+        KeysRefused: The keys cannot be used; no port was bound.
         CannotListen: The port is taken, or the address is not one of this machine.
     """
     # The engine's thread is not to wait the default 5 ms for its turn with the interpreter.
@@ -96,9 +108,8 @@ def serve_app(settings: Settings) -> None:
         server_header=False,
         timeout_graceful_shutdown=math.ceil(settings.timeout_s),
     )
-    Server(config, readiness, app.state.reloader, drain_s=settings.drain_s).run(
-        sockets=[_listen(settings)]
-    )
+    server = Server(config, readiness, app.state.reloader, app.state.keys, drain_s=settings.drain_s)
+    server.run(sockets=[_listen(settings)])
 
 
 def _listen(settings: Settings) -> socket.socket:

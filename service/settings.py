@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "OODGUARD_"
 
+ORIGIN = r"https?://[A-Za-z0-9.\-\[\]:]+"
+
 # Above this count Pillow itself begins to warn of decompression bombs.
 MOST_PIXELS = 89_478_485
 
@@ -48,6 +50,16 @@ class Settings(BaseSettings):
     )
     shadow_share: float = Field(
         default=0.0, ge=0, le=1, description="share of the requests that the shadow model judges"
+    )
+    state: Path | None = Field(
+        default=None,
+        description="folder that keeps the evidence of drift over restarts; none: it is forgotten",
+    )
+    drift_delta: float = Field(
+        default=0.01,
+        gt=0,
+        lt=1,
+        description="chance that the evidence of drift ever passes its limit while there is none",
     )
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="port to listen on; 0 picks one")
@@ -123,8 +135,25 @@ class Settings(BaseSettings):
         le=1024,
         description="threads that decode images; 0: the processors this process may use",
     )
+    keys_file: Path | None = Field(
+        default=None,
+        description="TOML file of the API keys that are let in; none: whoever reaches the port is",
+    )
+    keys: str | None = Field(default=None, description="the text of such a file, in its place")
+    requests_per_minute: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000_000,
+        description="most requests a minute of a key that has no limit of its own; none: no limit",
+    )
+    cors_origins: str | None = Field(
+        default=None,
+        pattern=rf"^(\*|{ORIGIN}(,\s*{ORIGIN})*)$",
+        description="origins whose pages may ask, commas between them, or *; none: no page may",
+    )
     admin: bool = Field(
-        default=False, description="whether POST /admin/models/reload and its like are there"
+        default=False,
+        description="whether POST /admin/models/reload and its like are there; wants an admin key",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="least severe log line that is written"

@@ -1,0 +1,38 @@
+"""Puts what guards the app around it, in the order in which a request meets it from the inside."""
+
+import logging
+
+from fastapi import FastAPI
+
+from service.metrics import Metrics
+from service.security.authorisation import Authorisation
+from service.security.cross_origin import allow_origins
+from service.security.description import with_keys
+from service.security.headers import SecurityHeaders
+from service.security.held_keys import HeldKeys
+from service.security.rates import Rates
+from service.settings import Settings
+
+logger = logging.getLogger("oodguard.keys")
+
+
+def tell_who_may_ask(keys: HeldKeys | None) -> None:
+    """Say once in the log whom the service answers."""
+    if keys is None:
+        logger.warning("no keys are set: whoever reaches the port may ask for everything")
+    else:
+        logger.info("keys are wanted", extra={"fields": {"keys": len(keys.ring)}})
+
+
+def protect(app: FastAPI, settings: Settings, keys: HeldKeys | None, metrics: Metrics) -> None:
+    """Ask for keys where there are any, and guard every answer.
+
+    A preflight of a browser carries no key, so that CORS lies around what asks for one.
+    """
+    if keys is not None:
+        rates = Rates(settings.requests_per_minute)
+        app.add_middleware(Authorisation, keys=keys, rates=rates, metrics=metrics)
+        # FastAPI has it replaced like this: https://fastapi.tiangolo.com/how-to/extending-openapi/
+        app.openapi = with_keys(app.openapi)  # type: ignore[method-assign]
+    allow_origins(app, settings.cors_origins)
+    app.add_middleware(SecurityHeaders)

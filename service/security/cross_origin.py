@@ -1,0 +1,33 @@
+"""Which pages of other origins may read answers in a browser: none, unless they are named."""
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+SENT = (
+    "Authorization",
+    "Inference-Header-Content-Length",
+    "X-Request-Id",
+    "X-Shape",
+    "X-Timeout-Ms",
+)
+READ = ("Inference-Header-Content-Length", "Retry-After", "WWW-Authenticate", "X-Request-Id")
+
+
+def allow_origins(app: FastAPI, origins: str | None) -> None:
+    """Let pages of these origins ask and read.
+
+    Keys are sent by the page, never by the browser of its own accord, so there are no credentials
+    in the sense of CORS.
+
+    Args:
+        app: What answers.
+        origins: Origins with commas between them, or `*`; none: no page may.
+    """
+    if origins is not None:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=[each.strip() for each in origins.split(",")],
+            allow_methods=("GET", "POST"),
+            allow_headers=SENT,
+            expose_headers=READ,
+        )
