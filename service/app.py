@@ -14,14 +14,13 @@ from service.catalog import Catalog
 from service.deployment import Deployment
 from service.farewell import FarewellMiddleware
 from service.folders import bundle_folders
+from service.judging import Judging
 from service.metrics import Metrics
 from service.pipeline import Pipeline
 from service.readiness import Readiness
 from service.reloading import Reloader
 from service.routes import admin, docs, health, metrics, models, predict
 from service.served import ServedModel, load
-from service.security.around import protect, tell_who_may_ask
-from service.security.held_keys import held_keys
 from service.settings import Settings
 from service.shadow import Shadow
 
@@ -43,11 +42,9 @@ def create_app(settings: Settings, readiness: Readiness | None = None) -> FastAP
         CalibrationError: A calibration is too small for the asked alpha and delta.
         DeviceError: The device that the settings name is not there.
     """
-        KeysRefused: The keys cannot be used, or nobody could ask for the admin routes.
     readiness = readiness or Readiness()
     counted = Metrics(build=_version(), runtime=engine.VERSION)
     catalog = Catalog(settings.default_model)
-    keys = held_keys(settings, counted)
     reloader = _reloader(catalog, settings, counted)
     reloader.start()
     pipeline = Pipeline(settings, counted)
@@ -59,12 +56,12 @@ def create_app(settings: Settings, readiness: Readiness | None = None) -> FastAP
         chance=random.Random(),  # noqa: S311 - which requests are looked at twice is no secret
     )
     shadow.require_model()
+    judging = Judging(catalog, pipeline, shadow, readiness)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         readiness.warm()
         yield
-        tell_who_may_ask(keys)
         readiness.drain()
         reloader.close()
         pipeline.close()
@@ -81,11 +78,10 @@ def create_app(settings: Settings, readiness: Readiness | None = None) -> FastAP
     )
     app.state.reloader = reloader
     routers = [
-        predict.router(catalog, pipeline, shadow, readiness, settings.detail),
-    app.state.keys = keys
+        predict.router(judging, settings.detail),
         health.router(readiness),
         models.router(catalog, settings.detail),
-        metrics.router(counted, withhold_scores=settings.detail == "verdict" and keys is None),
+        metrics.router(counted),
         docs.router(),
     ]
     if settings.admin:
@@ -94,7 +90,6 @@ def create_app(settings: Settings, readiness: Readiness | None = None) -> FastAP
         app.include_router(router)
     app.add_middleware(FarewellMiddleware, readiness=readiness)
     app.add_middleware(AccessMiddleware, metrics=counted)
-    protect(app, settings, keys, counted)
     problems.install(app)
     return app
 

@@ -21,8 +21,18 @@ async def read_body(request: Request, max_bytes: int, claim: Callable[[int], Non
         UnsupportedContent: A content type or encoding that is not taken; nothing was read.
         BodyTooLarge: By its Content-Length, before reading, or by what came.
     """
+    kind, options = content_type(request.headers.get("content-type"))
+    return Body(
+        data=await read_bytes(request, max_bytes, claim),
+        content_type=kind,
+        options=options,
+        shape=request.headers.get("x-shape"),
+    )
+
+
+async def read_bytes(request: Request, max_bytes: int, claim: Callable[[int], None]) -> bytes:
+    """Read a body of whatever type; arguments and errors are those of `read_body`."""
     headers = request.headers
-    kind, options = content_type(headers.get("content-type"))
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":
         raise UnsupportedContent(f"content encoding {encoding[:64]!r} came; send the body as it is")
@@ -30,15 +40,6 @@ async def read_body(request: Request, max_bytes: int, claim: Callable[[int], Non
     # More than 18 digits is more bytes than there are; int() of thousands of digits is slow.
     if declared.isdecimal() and (len(declared) > 18 or int(declared) > max_bytes):
         raise BodyTooLarge(f"{declared[:32]} bytes were announced; at most {max_bytes} are taken")
-    return Body(
-        data=await _read(request, max_bytes, claim),
-        content_type=kind,
-        options=options,
-        shape=headers.get("x-shape"),
-    )
-
-
-async def _read(request: Request, max_bytes: int, claim: Callable[[int], None]) -> bytes:
     chunks: list[bytes] = []
     total = 0
     async for chunk in request.stream():

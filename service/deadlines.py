@@ -32,20 +32,44 @@ def timeout_s(header: str | None, most_s: float) -> float:
     return min(int(header) / 1000, most_s)
 
 
+class Deadline:
+    """When something is given up.
+
+    Attributes:
+        seconds: How long it has in all.
+        until: The `time.monotonic()` at which it is given up.
+    """
+
+    def __init__(self, timeout: asyncio.Timeout, seconds: float) -> None:
+        self._timeout = timeout
+        self._began = time.monotonic()
+        self.seconds = seconds
+        self.until = self._began + seconds
+
+    def shorten(self, seconds: float) -> None:
+        """Give it `seconds` from now on, if that is less."""
+        now = time.monotonic()
+        if now + seconds < self.until:
+            self.until = now + seconds
+            self.seconds = self.until - self._began
+            # The loop's clock need not be that of `time`.
+            self._timeout.reschedule(asyncio.get_running_loop().time() + seconds)
+
+
 @asynccontextmanager
-async def deadline(seconds: float) -> AsyncIterator[float]:
+async def deadline(seconds: float) -> AsyncIterator[Deadline]:
     """Give up what takes longer.
 
-    Yields:
-        The `time.monotonic()` at which it is given up.
-
     Raises:
-        DeadlineExceeded: It was.
+        DeadlineExceeded: It did.
     """
+    timeout = asyncio.timeout(seconds)
+    limit = Deadline(timeout, seconds)
     try:
-        async with asyncio.timeout(seconds):
-            yield time.monotonic() + seconds
+        async with timeout:
+            yield limit
     except TimeoutError as error:
         raise DeadlineExceeded(
-            f"no answer within {seconds:g} s; send fewer or smaller images, or allow more time"
+            f"no answer within {round(limit.seconds, 3):g} s; send fewer or smaller images,"
+            " or allow more time"
         ) from error

@@ -5,9 +5,10 @@ Work whose request was given up is dropped before it begins.
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeAlias, TypeVar
 
 from starlette.requests import Request
 
@@ -24,6 +25,11 @@ from service.metrics import Metrics
 from service.payloads.parsers import RAW_PIXELS, parse
 from service.payloads.types import Body, Limits
 from service.settings import Settings
+
+Read: TypeAlias = Callable[[Request, int, Callable[[int], None]], Awaitable[Body]]
+"""Reads a request's body, given the most bytes it may have; see `service.bodies.read_body`."""
+
+T = TypeVar("T")
 
 
 class Pipeline:
@@ -50,8 +56,15 @@ class Pipeline:
             settings.decode_threads or available_cpus(), thread_name_prefix="decode"
         )
 
-    async def answer(self, deployment: Deployment, request: Request) -> tuple[Body, Job]:
+    async def answer(
+        self, deployment: Deployment, request: Request, read: Read = read_body
+    ) -> tuple[Body, Job]:
         """Take a request in and judge all its images.
+
+        Args:
+            deployment: Who judges.
+            request: The request.
+            read: How its body is read.
 
         Returns:
             Its body, and the job with its verdicts.
@@ -60,15 +73,18 @@ class Pipeline:
             RequestError: What is wrong with it, or with the moment.
         """
         seconds = timeout_s(request.headers.get(HEADER), self._timeout_s)
-        with self._counted(), self._admission.admitted() as claim:
-            async with deadline(seconds) as until:
-                body = await read_body(
+        # From here on, as whoever is being read could be left without an engine otherwise.
+        with deployment.in_use(), self._counted(), self._admission.admitted() as claim:
+            async with deadline(seconds) as limit:
+                body = await read(
                     request,
                     self._limits.max_body_bytes,
                     lambda count: self._admission.take_bytes(claim, count),
                 )
-                job = self._job(until)
-                with deployment.in_use(), watched(request.receive, lambda: _hung_up(job)):
+                if body.timeout_s is not None:
+                    limit.shorten(body.timeout_s)
+                job = self._job(limit.until)
+                with watched(request.receive, lambda: _hung_up(job)):
                     await self._judge(deployment, job, body, claim)
         return body, job
 
@@ -79,12 +95,16 @@ class Pipeline:
             RequestError: It could not be judged, or there is no room for it.
         """
         with self._admission.admitted() as claim:
-            async with deadline(self._timeout_s) as until:
+            async with deadline(self._timeout_s) as limit:
                 self._admission.take_bytes(claim, len(body.data))
-                job = self._job(until)
+                job = self._job(limit.until)
                 with deployment.in_use():
                     await self._judge(deployment, job, body, claim)
         return job
+
+    async def in_thread(self, function: Callable[[], T]) -> T:
+        """Call a function that takes its time in one of the decoders' threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, function)
 
     def close(self) -> None:
         """Stop the decoders; what waits for them is dropped."""

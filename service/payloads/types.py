@@ -27,12 +27,16 @@ class Encoded:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Body:
-    """A request body with the headers that say how to read it."""
+    """A request body with the headers that say how to read it.
+
+    `timeout_s` is the time from now on that the body itself asks for, if it does.
+    """
 
     data: bytes
     content_type: str
     options: Mapping[bytes, bytes]
     shape: str | None
+    timeout_s: float | None = None
 
 
 Payload: TypeAlias = Sequence[Encoded] | NDArray[np.uint8]

@@ -10,13 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.answers import Detail
-from service.catalog import Catalog
-from service.pipeline import Pipeline
+from service.judging import Judging
 from service.problems import MEDIA_TYPE
-from service.readiness import Readiness
 from service.request_ids import request_id
 from service.schemas import BareAnswer, PredictAnswer, Problem
-from service.shadow import Shadow
 from service.wire import PATH_PARAMETERS, REQUEST_BODY, REQUEST_HEADERS
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -39,27 +36,13 @@ class RawRoute(APIRoute):
         return endpoint
 
 
-def router(
-    catalog: Catalog,
-    pipeline: Pipeline,
-    shadow: Shadow,
-    readiness: Readiness,
-    detail: Detail = "full",
-) -> APIRouter:
+def router(judging: Judging, detail: Detail = "full") -> APIRouter:
     """Make the routes."""
 
     async def predict(request: Request) -> Response:
         """Judge every image: its class, its scores, and whether to accept or reject it."""
-        readiness.require_warm()
-        named = request.path_params
-        deployment = catalog.find(named["name"], named.get("version")) if named else catalog.default
-        body, job = await pipeline.answer(deployment, request)
-        state = request.scope["state"]
-        state["images"] = len(job.verdicts)
-        state["rejected"] = deployment.metrics.count_verdicts(job.verdicts)
-        state["timings"] = job.timings
-        deployment.metrics.count_request(job.timings)
-        shadow.follow(deployment, body, job.verdicts)
+        deployment = judging.deployment(request)
+        job = await judging.judge(deployment, request)
         answer = {
             "request_id": request_id(request.scope),
             **deployment.constant,

@@ -1,10 +1,12 @@
 """A client may ask for less time than the operator allows, and never for more."""
 
+import asyncio
+
 import pytest
 from starlette.testclient import TestClient
 
-from service.deadlines import timeout_s
-from service.errors import WrongFields
+from service.deadlines import deadline, timeout_s
+from service.errors import DeadlineExceeded, WrongFields
 from tests.service.checks import predictions, problem
 from tests.service.pictures import encode, plain
 
@@ -28,3 +30,17 @@ def test_the_header_is_read_before_anything_else(client: TestClient) -> None:
     problem(response, 422, "wrong-fields")
     headers["x-timeout-ms"] = "20000"
     predictions(client.post("/predict", content=encode(plain()), headers=headers))
+
+
+def test_a_deadline_can_be_drawn_nearer_and_never_put_off() -> None:
+    async def scene() -> None:
+        async with deadline(30) as limit:
+            until = limit.until
+            limit.shorten(60)
+            assert limit.until == until
+            limit.shorten(0.01)
+            assert limit.until < until
+            await asyncio.sleep(20)
+
+    with pytest.raises(DeadlineExceeded, match=r"no answer within 0\.01 s"):
+        asyncio.run(scene())

@@ -1,5 +1,6 @@
 """Requests in flight are bounded, in number and in time."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,14 +9,21 @@ import numpy as np
 import pytest
 from httpx2 import Response
 from numpy.typing import NDArray
+from starlette.requests import Request
 from starlette.testclient import TestClient
+from starlette.types import Message
 
 from models.guard import Guard
 from models.manifest import InputSpec
 from models.verdicts import Verdicts
 from service.decoding import to_pixels
+from service.deployment import Deployment
 from service.errors import DeadlineExceeded
+from service.metrics import Metrics
 from service.payloads.types import Encoded, Limits
+from service.pipeline import Pipeline
+from service.served import ServedModel
+from service.settings import Settings
 from tests.service.checks import predictions, problem, still_serves
 from tests.service.conftest import MakeClient
 from tests.service.pictures import encode, plain
@@ -95,6 +103,31 @@ def test_runs_happen_in_one_thread_of_their_own(gate: Gate, client: TestClient) 
         for future in [pool.submit(send, client) for _ in range(8)]:
             predictions(future.result())
     assert gate.threads == {"engine"}
+
+
+def test_a_request_that_is_being_read_keeps_the_engine_of_a_model_that_is_replaced(
+    model: ServedModel,
+) -> None:
+    async def scene() -> None:
+        metrics = Metrics(build="1", runtime="1")
+        deployment = Deployment(model, metrics, max_delay_s=0)
+        pipeline = Pipeline(Settings(timeout_s=10), metrics)
+        bodies = [encode(plain())]
+
+        async def receive() -> Message:
+            if not bodies:
+                await asyncio.Event().wait()
+            deployment.retire()
+            return {"type": "http.request", "body": bodies.pop()}
+
+        headers = [(b"content-type", b"image/png")]
+        request = Request({"type": "http", "method": "POST", "headers": headers}, receive)
+        _, job = await pipeline.answer(deployment, request)
+        assert [verdict.label for verdict in job.verdicts] == ["red"]
+        deployment.batcher.join()
+        pipeline.close()
+
+    asyncio.run(scene())
 
 
 def test_images_past_the_deadline_are_not_decoded() -> None:

@@ -1,0 +1,57 @@
+"""One request judged by the model that it names: the same steps whichever protocol it speaks."""
+
+from starlette.requests import Request
+
+from service.bodies import read_body
+from service.catalog import Catalog
+from service.deployment import Deployment
+from service.jobs import Job
+from service.pipeline import Pipeline, Read
+from service.readiness import Readiness
+from service.shadow import Shadow
+
+
+class Judging:
+    """Finds the model, has the images judged, and accounts for the verdicts.
+
+    Args:
+        catalog: The models that are served.
+        pipeline: The way to them.
+        shadow: Who may judge the same images again.
+        readiness: Whether the models have been warmed up.
+    """
+
+    def __init__(
+        self, catalog: Catalog, pipeline: Pipeline, shadow: Shadow, readiness: Readiness
+    ) -> None:
+        self._catalog = catalog
+        self._pipeline = pipeline
+        self._shadow = shadow
+        self._readiness = readiness
+
+    def deployment(self, request: Request) -> Deployment:
+        """The model that a path names by `name` and maybe `version`; else the default one.
+
+        Raises:
+            NotReady: No model has been warmed up yet.
+            UnknownModel: There is no such model.
+        """
+        self._readiness.require_warm()
+        named = request.path_params
+        if not named:
+            return self._catalog.default
+        return self._catalog.find(named["name"], named.get("version"))
+
+    async def judge(self, deployment: Deployment, request: Request, read: Read = read_body) -> Job:
+        """Judge every image of a request, and count, log and maybe shadow what was found.
+
+        Raises:
+            RequestError: What is wrong with it, or with the moment.
+        """
+        body, job = await self._pipeline.answer(deployment, request, read)
+        state = request.scope["state"]
+        state["images"] = len(job.verdicts)
+        state["rejected"] = deployment.account(job)
+        state["timings"] = job.timings
+        self._shadow.follow(deployment, body, job.verdicts)
+        return job
