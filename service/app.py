@@ -20,6 +20,8 @@ from service.pipeline import Pipeline
 from service.readiness import Readiness
 from service.reloading import Reloader
 from service.routes import admin, docs, health, metrics, models, predict
+from service.security.around import protect, tell_who_may_ask
+from service.security.held_keys import held_keys
 from service.served import ServedModel, load
 from service.settings import Settings
 from service.shadow import Shadow
@@ -41,9 +43,11 @@ def create_app(settings: Settings, readiness: Readiness | None = None) -> FastAP
         BundleError: A bundle cannot be trusted, or it is not clear which one is the default.
         CalibrationError: A calibration is too small for the asked alpha and delta.
         DeviceError: The device that the settings name is not there.
+        KeysRefused: The keys cannot be used, or nobody could ask for the admin routes.
     """
     readiness = readiness or Readiness()
     counted = Metrics(build=_version(), runtime=engine.VERSION)
+    keys = held_keys(settings, counted)
     catalog = Catalog(settings.default_model)
     reloader = _reloader(catalog, settings, counted)
     reloader.start()
@@ -60,6 +64,7 @@ def create_app(settings: Settings, readiness: Readiness | None = None) -> FastAP
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        tell_who_may_ask(keys)
         readiness.warm()
         yield
         readiness.drain()
@@ -77,17 +82,19 @@ def create_app(settings: Settings, readiness: Readiness | None = None) -> FastAP
         redirect_slashes=False,
     )
     app.state.reloader = reloader
+    app.state.keys = keys
     routers = [
         predict.router(judging, settings.detail),
         health.router(readiness),
         models.router(catalog, settings.detail),
-        metrics.router(counted),
+        metrics.router(counted, withhold_scores=settings.detail == "verdict" and keys is None),
         docs.router(),
     ]
     if settings.admin:
         routers.append(admin.router(reloader))
     for router in routers:
         app.include_router(router)
+    protect(app, settings, keys, counted)
     app.add_middleware(FarewellMiddleware, readiness=readiness)
     app.add_middleware(AccessMiddleware, metrics=counted)
     problems.install(app)
