@@ -1,18 +1,27 @@
-"""One middleware that accounts for every request: its id, its metrics and its log line."""
+"""One middleware that accounts for every request: its id, its metrics, log line and trace."""
 
 import logging
 import time
+from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.jobs import Timings
+from service.logs import about_request
 from service.metrics import Metrics
 from service.request_ids import HEADER, choose
+
+if TYPE_CHECKING:
+    # Imported where traces are asked for, and nowhere else.
+    from service.tracing.requests import Tracing
 
 logger = logging.getLogger("oodguard.access")
 
 OTHER = "other"
+# What others have left in the request's state for the log, where there is anything to say.
+TOLD = ("key", "model", "version", "problem", "shed")
+NOTHING_TIMED = Timings()
 
 
 class AccessMiddleware:
@@ -21,11 +30,13 @@ class AccessMiddleware:
     Args:
         app: What answers.
         metrics: Where requests are counted.
+        tracing: Where their spans go; none: nowhere.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, tracing: "Tracing | None" = None) -> None:
         self._app = app
         self._metrics = metrics
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -35,6 +46,9 @@ class AccessMiddleware:
         identifier = choose(Headers(scope=scope).get(HEADER, "").encode("latin-1"))
         state = scope.setdefault("state", {})
         state["request_id"] = identifier
+        span = self._tracing.begin(scope) if self._tracing else None
+        ids = {"request_id": identifier, **(span.ids if span else {})}
+        about_request.set(ids)
         # An exception that leaves the app is answered with 500 outside of this middleware.
         code = 500
 
@@ -49,34 +63,36 @@ class AccessMiddleware:
         try:
             await self._app(scope, receive, stamped)
         finally:
-            self._account(scope, code, time.perf_counter() - started)
-
-    def _account(self, scope: Scope, code: int, duration_s: float) -> None:
-        # The pattern, not the path: neither a model's name nor a scanner's guess is a time series.
-        route = getattr(scope.get("route"), "path", OTHER)
-        self._metrics.count_request(route, code, duration_s)
-        if not logger.isEnabledFor(logging.INFO):
-            return
-        state = scope["state"]
-        fields = {
-            "request_id": state["request_id"],
-            **({"key": state["key"]} if "key" in state else {}),
-            "method": scope["method"],
-            "route": route,
-            "code": code,
-            "duration_ms": round(duration_s * 1000, 3),
-            "images": state.get("images", 0),
-            "rejected": state.get("rejected", 0),
-            **_milliseconds(state.get("timings")),
-        }
-        logger.info("request", extra={"fields": fields})
+            duration_s = time.perf_counter() - started
+            # The pattern, not the path: no name and no scanner's guess is to be a time series.
+            route = getattr(scope.get("route"), "path", None)
+            self._metrics.count_request(route or OTHER, code, duration_s)
+            if span:
+                span.end(route, code)
+            if logger.isEnabledFor(logging.INFO):
+                fields = {**ids, **_told(scope, route or OTHER, code, duration_s)}
+                logger.info("request", extra={"fields": fields})
 
 
-def _milliseconds(timings: Timings | None) -> dict[str, float]:
-    if timings is None:
-        return {}
+def _told(scope: Scope, route: str, code: int, duration_s: float) -> dict[str, Any]:
+    state = scope["state"]
     return {
-        "decode_ms": round(timings.decode_s * 1000, 3),
-        "queue_ms": round(timings.queue_s * 1000, 3),
-        "run_ms": round(timings.run_s * 1000, 3),
+        **{name: state[name] for name in TOLD if name in state},
+        "method": scope["method"],
+        "route": route,
+        "code": code,
+        "duration_ms": round(duration_s * 1000, 3),
+        "images": state.get("images", 0),
+        "rejected": state.get("rejected", 0),
+        **_milliseconds(state.get("timings", NOTHING_TIMED)),
     }
+
+
+def _milliseconds(timings: Timings) -> dict[str, float]:
+    """The stages that a request has been through."""
+    seconds = {
+        "decode_ms": timings.decode_s,
+        "queue_ms": timings.queue_s,
+        "run_ms": timings.run_s,
+    }
+    return {name: round(value * 1000, 3) for name, value in seconds.items() if value}

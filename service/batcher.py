@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from models.verdicts import Verdicts
-from service.jobs import Dropped, Job, Pixels
+from service.jobs import Dropped, Job, Pixels, Run
 from service.line import Line, Piece
 
 Judge: TypeAlias = Callable[[Pixels], Verdicts]
@@ -100,7 +100,7 @@ class Batcher:
         self._thread.join()
 
     def _put(self, job: Job) -> None:
-        job.queued_at = time.monotonic()
+        job.timings.queued = time.monotonic()
         self._line.put(job)
         self._changed.notify()
 
@@ -126,6 +126,9 @@ class Batcher:
 
     def _run(self, pieces: Sequence[Piece]) -> Sequence[Piece]:
         started = time.monotonic()
+        for piece in pieces:
+            if piece.start == 0:
+                piece.job.timings.taken = started
         try:
             verdicts = self._judge(self._gather(pieces))
         except BaseException as error:  # noqa: BLE001 - handed on to who waits, as executors do
@@ -136,14 +139,12 @@ class Batcher:
                 for piece in pieces:
                     self._run([piece])
             return pieces
-        run_s = time.monotonic() - started
-        self._watcher.ran(sum(len(piece) for piece in pieces), run_s)
+        run = Run(started, time.monotonic(), sum(len(piece) for piece in pieces))
+        self._watcher.ran(run.images, run.ended - run.started)
         start = 0
         for piece in pieces:
             job = piece.job
-            if piece.start == 0:
-                job.timings.queue_s = started - job.queued_at
-            job.timings.run_s += run_s
+            job.timings.runs.append(run)
             end = start + len(piece)
             job.verdicts = job.verdicts.then(verdicts.part(start, end))
             start = end

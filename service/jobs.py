@@ -14,13 +14,47 @@ Pixels: TypeAlias = NDArray[np.uint8]
 Dropped: TypeAlias = Literal["gone", "late", "failed"]
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of the model: its `time.monotonic()` start and end, and all its images."""
+
+    started: float
+    ended: float
+    images: int
+
+
 @dataclass(kw_only=True, slots=True)
 class Timings:
-    """Where a request's time went, in seconds: decoding, waiting for the engine, running."""
+    """When what happened to a request, by `time.monotonic()`; 0 is not yet, or not at all.
 
-    decode_s: float = 0.0
-    queue_s: float = 0.0
-    run_s: float = 0.0
+    Attributes:
+        decode_started: A decoder took it.
+        decode_ended: The decoder was done with it, whatever came of it.
+        queued: It began to wait for the engine.
+        taken: The engine began with the first of its images.
+        runs: The runs that its images were in.
+    """
+
+    decode_started: float = 0.0
+    decode_ended: float = 0.0
+    queued: float = 0.0
+    taken: float = 0.0
+    runs: list[Run] = field(default_factory=list)
+
+    @property
+    def decode_s(self) -> float:
+        """Seconds of decoding."""
+        return self.decode_ended - self.decode_started if self.decode_ended else 0.0
+
+    @property
+    def queue_s(self) -> float:
+        """Seconds of waiting for the engine."""
+        return self.taken - self.queued if self.taken else 0.0
+
+    @property
+    def run_s(self) -> float:
+        """Seconds in which the engine ran its images, with those of others."""
+        return sum(run.ended - run.started for run in self.runs)
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
@@ -36,14 +70,13 @@ class Job:
         pixels: `(n, H, W, 3)` of the model's size; none before they are decoded.
         verdicts: Those that are there so far, in the order of the images.
         error: Why there will be no more.
-        timings: Where the time went so far.
+        timings: When what happened so far.
     """
 
     future: "asyncio.Future[Verdicts]"
     deadline: float
     gone: bool = False
     pixels: Pixels = field(default_factory=lambda: np.empty((0, 0, 0, 3), np.uint8))
-    queued_at: float = 0.0
     verdicts: Verdicts = NO_VERDICTS
     error: BaseException | None = None
     timings: Timings = field(default_factory=Timings)

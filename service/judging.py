@@ -48,10 +48,10 @@ class Judging:
         Raises:
             RequestError: What is wrong with it, or with the moment.
         """
-        body, job = await self._pipeline.answer(deployment, request, read)
         state = request.scope["state"]
+        state["model"], state["version"] = deployment.name, deployment.version
+        body, job = await self._pipeline.answer(deployment, request, read)
         state["images"] = len(job.verdicts)
         state["rejected"] = deployment.account(job)
-        state["timings"] = job.timings
         self._shadow.follow(deployment, body, job.verdicts)
         return job

@@ -47,7 +47,7 @@ class Line:
 
     def oldest(self) -> float:
         """When the first in line was queued, by `time.monotonic()`; there must be one."""
-        return self._pieces[0].job.queued_at
+        return self._pieces[0].job.timings.queued
 
     def take(self, room: int) -> list[Piece]:
         """Take up to `room` images out of the line, dropping what nobody waits for."""

@@ -3,14 +3,22 @@
 import logging
 import sys
 import warnings
+from collections.abc import Mapping
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
+about_request: ContextVar[Mapping[str, str] | None] = ContextVar("about_request", default=None)
+"""The ids of the request in whose context something is logged: a traceback is to be found by them.
+
+They end with the context: the server answers each request in a task of its own.
+"""
+
 
 class JsonFormatter(logging.Formatter):
-    """A record as one JSON line; its `fields` become keys of their own."""
+    """A record as one JSON line; its `fields` and the request's ids become keys of their own."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Write the record."""
@@ -19,6 +27,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **(about_request.get() or {}),
             **getattr(record, "fields", {}),
         }
         if record.exc_info:

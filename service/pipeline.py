@@ -5,10 +5,10 @@ Work whose request was given up is dropped before it begins.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from starlette.requests import Request
 
@@ -18,7 +18,7 @@ from service.cpus import available_cpus
 from service.deadlines import HEADER, deadline, timeout_s
 from service.decoding import fits, to_pixels
 from service.deployment import Deployment
-from service.errors import ClientGone, DeadlineExceeded, Overloaded
+from service.errors import ClientGone, DeadlineExceeded, Overloaded, Reason, RequestError
 from service.hangups import watched
 from service.jobs import Job, Pixels
 from service.metrics import Metrics
@@ -30,6 +30,12 @@ Read: TypeAlias = Callable[[Request, int, Callable[[int], None]], Awaitable[Body
 """Reads a request's body, given the most bytes it may have; see `service.bodies.read_body`."""
 
 T = TypeVar("T")
+
+SHED: Mapping[type[RequestError], Reason] = {
+    Overloaded: "overloaded",
+    DeadlineExceeded: "late",
+    ClientGone: "gone",
+}
 
 
 class Pipeline:
@@ -73,8 +79,9 @@ class Pipeline:
             RequestError: What is wrong with it, or with the moment.
         """
         seconds = timeout_s(request.headers.get(HEADER), self._timeout_s)
+        state = request.scope.setdefault("state", {})
         # From here on, as whoever is being read could be left without an engine otherwise.
-        with deployment.in_use(), self._counted(), self._admission.admitted() as claim:
+        with deployment.in_use(), self._counted(state), self._admission.admitted() as claim:
             async with deadline(seconds) as limit:
                 body = await read(
                     request,
@@ -84,6 +91,8 @@ class Pipeline:
                 if body.timeout_s is not None:
                     limit.shorten(body.timeout_s)
                 job = self._job(limit.until)
+                # Told of a request that is given up as well: how far did it come?
+                state["timings"] = job.timings
                 with watched(request.receive, lambda: _hung_up(job)):
                     await self._judge(deployment, job, body, claim)
         return body, job
@@ -137,35 +146,31 @@ class Pipeline:
 
     def _decode(self, deployment: Deployment, job: Job, body: Body, claim: Claim) -> None:
         """Decode a job's images and hand it to the engine; runs in a decoder's thread."""
-        started = time.monotonic()
+        job.timings.decode_started = time.monotonic()
         spec = deployment.model.bundle.manifest.input
         try:
             payload = parse(body, self._limits)
             self._admission.take_images(claim, len(payload))
             job.pixels = to_pixels(payload, spec, self._limits, job.dropped)
         except BaseException as error:  # noqa: BLE001 - handed on to who waits, as executors do
+            job.timings.decode_ended = time.monotonic()
             if isinstance(error, DeadlineExceeded):
                 deployment.metrics.skipped(claim.images, job.dropped() or "late")
             job.error = error
             deployment.batcher.give_up()
             job.future.get_loop().call_soon_threadsafe(job.tell)
         else:
-            job.timings.decode_s = time.monotonic() - started
+            job.timings.decode_ended = time.monotonic()
             deployment.batcher.arrive(job)
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
-        """Count what is not judged though nothing is wrong with it."""
+    def _counted(self, state: dict[str, Any]) -> Iterator[None]:
+        """Count, and tell by the request's state, what is not judged for no fault of its own."""
         try:
             yield
-        except Overloaded:
-            self._metrics.count_shed("overloaded")
-            raise
-        except DeadlineExceeded:
-            self._metrics.count_shed("late")
-            raise
-        except ClientGone:
-            self._metrics.count_shed("gone")
+        except tuple(SHED) as error:
+            state["shed"] = SHED[type(error)]
+            self._metrics.count_shed(SHED[type(error)])
             raise
 
 

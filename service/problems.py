@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from models.errors import GuardError, ImageTooLarge, UndecodableImage, UnsupportedImage
 from service import errors
+from service.oip import errors as oip
 from service.request_ids import request_id
 from service.security.headers import HEADERS
 
@@ -137,6 +138,12 @@ def _problem(
     request: Request, kind: Kind, detail: str, extension: Mapping[str, Any] | None = None
 ) -> Response:
     identifier = request_id(request.scope)
+    headers = {"x-request-id": identifier}
+    if kind.status in RETRY_AFTER_S:
+        headers["retry-after"] = RETRY_AFTER_S[kind.status]
+    request.scope["state"]["problem"] = kind.slug
+    if oip.is_spoken(request.scope["path"]):
+        return oip.error(kind.status, detail, identifier, headers)
     body = {
         "type": f"/problems/{kind.slug}",
         "title": kind.title,
@@ -145,7 +152,4 @@ def _problem(
         "request_id": identifier,
         **(extension or {}),
     }
-    headers = {"x-request-id": identifier}
-    if kind.status in RETRY_AFTER_S:
-        headers["retry-after"] = RETRY_AFTER_S[kind.status]
     return Response(orjson.dumps(body), kind.status, headers, MEDIA_TYPE)

@@ -1,0 +1,1 @@
+"""OpenTelemetry spans, where the standard variables ask for them; nothing is imported else."""
