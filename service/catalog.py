@@ -114,10 +114,10 @@ class Catalog:
     def _swap(self, folder: Path, arriving: Deployment | None) -> None:
         leaving = self._by_folder.pop(folder, None)
         if leaving:
-            leaving.metrics.disappear()
+            leaving.disappear()
         if arriving:
             self._by_folder[folder] = arriving
-            arriving.metrics.appear()
+            arriving.appear()
         by_name: dict[str, list[Deployment]] = {}
         for each in self._by_folder.values():
             by_name.setdefault(each.name, []).append(each)

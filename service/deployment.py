@@ -3,11 +3,19 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
+
 from models.guard import Verdict
 from service import answers
 from service.batcher import Batcher
+from service.drift.evidence import Limits
+from service.drift.subject import subject
+from service.drift.watch import Watch
+from service.jobs import Job
 from service.metrics import Metrics
+from service.model_metrics import ModelMetrics
 from service.served import ServedModel
+from service.settings import Settings
 
 
 class Deployment:
@@ -18,8 +26,8 @@ class Deployment:
     Args:
         model: A model that has been warmed up.
         metrics: Where to count.
-        max_delay_s: Longest that a ready image waits for others that are being decoded.
-        detail: How much its answers say.
+        settings: How long images wait for each other, how much answers say, when evidence of
+            drift is an alarm and where it is kept.
 
     Attributes:
         model: The model.
@@ -28,26 +36,24 @@ class Deployment:
         constant: What its answers have in common.
     """
 
-    def __init__(
-        self,
-        model: ServedModel,
-        metrics: Metrics,
-        *,
-        max_delay_s: float,
-        detail: answers.Detail = "full",
-    ) -> None:
+    def __init__(self, model: ServedModel, metrics: Metrics, settings: Settings) -> None:
         self.model = model
         self.metrics = metrics.of(model, lambda: self.batcher.depth)
-        spec = model.bundle.manifest.input
+        spec, policy = model.bundle.manifest.input, model.guard.policy
         self.batcher = Batcher(
             model.guard.judge,
             image=(spec.height, spec.width, 3),
             max_batch=model.engine.max_batch,
-            max_delay_s=max_delay_s,
+            max_delay_s=settings.max_delay_ms / 1000,
             watcher=self.metrics,
         )
-        self.constant = {"model": answers.identity(model), "policy": answers.policy(model, detail)}
-        self._detail = detail
+        self._deciding = model.bundle.manifest.scores.index(policy.score)
+        self._detail = settings.detail
+        self.constant = {
+            "model": answers.identity(model),
+            "policy": answers.policy(model, settings.detail),
+        }
+        self._drift = _watch(model, self.metrics, settings)
         self._users = 0
         self._retired = False
 
@@ -67,6 +73,26 @@ class Deployment:
             return answers.bare_predictions(verdicts, self.model.guard.policy.alpha)
         return answers.predictions(verdicts)
 
+    def account(self, job: Job) -> int:
+        """Count the verdicts of a request, and watch its scores for drift.
+
+        Returns:
+            How many are rejections.
+        """
+        self.metrics.count_request(job.timings)
+        self._drift.take(job.verdicts.columns.scores[:, self._deciding])
+        return self.metrics.count_verdicts(job.verdicts)
+
+    def appear(self) -> None:
+        """Begin to tell of the present: this model is served now."""
+        self.metrics.appear()
+        self._drift.start()
+
+    def disappear(self) -> None:
+        """End what is told of the present; requests that are under way are still answered."""
+        self._drift.close()
+        self.metrics.disappear()
+
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """Keep the engine alive while a request is on its way to it or in it."""
@@ -84,9 +110,24 @@ class Deployment:
 
     def close(self) -> None:
         """End the engine's thread, whoever may still wait, and wait for that."""
+        self._drift.close()
         self.batcher.close()
         self.batcher.join()
 
     def _close_when_unused(self) -> None:
         if self._retired and not self._users:
             self.batcher.close()
+
+
+def _watch(model: ServedModel, metrics: ModelMetrics, settings: Settings) -> Watch:
+    policy, manifest = model.guard.policy, model.bundle.manifest
+    limits = Limits(delta=settings.drift_delta)
+    file = f"drift-{manifest.name}-{manifest.version}.safetensors"
+    return Watch(
+        model.bundle.calibration[policy.score],
+        subject=subject(model.bundle, policy, limits),
+        limits=limits,
+        file=settings.state / file if settings.state else None,
+        audience=metrics,
+        random=np.random.default_rng(),
+    )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from models.guard import Verdict
+from service.drift.evidence import Evidence, Limits
 from service.jobs import Dropped, Timings
 from service.score_histograms import ScoreHistogram, ScoreHistograms, score_buckets
 from service.served import ServedModel
@@ -58,6 +59,18 @@ class ModelFamilies:
             "Images that a shadow model judged too, by whether it decided the same.",
             "agreement",
         )
+        self.drift = gauge(
+            "drift_log_martingale", "Evidence that scores are no longer as calibrated: natural log."
+        )
+        self.rejection = gauge(
+            "rejection_log_martingale", "Evidence that more than alpha is rejected: natural log."
+        )
+        self.drift_threshold = gauge(
+            "drift_log_threshold", "What a log martingale exceeds with chance delta at most, ever."
+        )
+        self.drift_alarms = counter(
+            "drift_alarms_total", "How often Shiryaev-Roberts has reached its limit.", "test"
+        )
         self.scores = ScoreHistograms(registry)
 
 
@@ -87,6 +100,7 @@ class ModelMetrics:
         self._p_values = families.p_values.labels(*names)
         self._decisions = {name: families.decisions.labels(*names, name) for name in DECISIONS}
         self._classes: dict[str, Counter] = {}
+        self._alarms: dict[str, int] = {}
         self._scores = ScoreHistogram(
             (*names, policy.score),
             score_buckets(model.bundle.calibration[policy.score], model.guard.threshold),
@@ -130,6 +144,18 @@ class ModelMetrics:
         self._families.shadowed.labels(*self._names, "same").inc(same)
         self._families.shadowed.labels(*self._names, "different").inc(different)
 
+    def show_evidence(self, *, ranks: Evidence, rejections: Evidence, limits: Limits) -> None:
+        """Tell of the evidence that the input has changed."""
+        families, names = self._families, self._names
+        families.drift.labels(*names).set(ranks.log_martingale)
+        families.rejection.labels(*names).set(rejections.log_martingale)
+        families.drift_threshold.labels(*names).set(limits.log_martingale)
+        for test, evidence in (("scores", ranks), ("rejections", rejections)):
+            # The evidence outlives the process, and a counter starts with it.
+            known = self._alarms.setdefault(test, evidence.alarms)
+            families.drift_alarms.labels(*names, test).inc(evidence.alarms - known)
+            self._alarms[test] = evidence.alarms
+
     def appear(self) -> None:
         """Begin to tell of the present: this model is served now."""
         families, names, policy = self._families, self._names, self._model.guard.policy
@@ -146,6 +172,9 @@ class ModelMetrics:
         families.threshold.remove(*names, self._score_name)
         families.alpha.remove(*names)
         families.depth.remove(*names)
+        families.drift.remove(*names)
+        families.rejection.remove(*names)
+        families.drift_threshold.remove(*names)
 
     def _class(self, label: str) -> Counter:
         child = self._classes.get(label)

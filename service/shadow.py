@@ -76,11 +76,9 @@ class Shadow:
         except RequestError as error:
             logger.debug("not judged by the shadow: %s", error)
             return
-        metrics = deployment.metrics
-        metrics.count_request(job.timings)
-        metrics.count_verdicts(job.verdicts)
+        deployment.account(job)
         same = sum(
             mine.decision == theirs.decision
             for mine, theirs in zip(job.verdicts, verdicts, strict=True)
         )
-        metrics.count_shadow(same=same, different=len(verdicts) - same)
+        deployment.metrics.count_shadow(same=same, different=len(verdicts) - same)

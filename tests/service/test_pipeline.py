@@ -110,7 +110,7 @@ def test_a_request_that_is_being_read_keeps_the_engine_of_a_model_that_is_replac
 ) -> None:
     async def scene() -> None:
         metrics = Metrics(build="1", runtime="1")
-        deployment = Deployment(model, metrics, max_delay_s=0)
+        deployment = Deployment(model, metrics, Settings())
         pipeline = Pipeline(Settings(timeout_s=10), metrics)
         bodies = [encode(plain())]
 
