@@ -131,6 +131,8 @@ class Batcher:
                 piece.job.timings.taken = started
         try:
             verdicts = self._judge(self._gather(pieces))
+            run = Run(started, time.monotonic(), sum(len(piece) for piece in pieces))
+            self._watcher.ran(run.images, run.ended - run.started)
         except BaseException as error:  # noqa: BLE001 - handed on to who waits, as executors do
             if len(pieces) == 1:
                 pieces[0].job.error = error
@@ -139,8 +141,6 @@ class Batcher:
                 for piece in pieces:
                     self._run([piece])
             return pieces
-        run = Run(started, time.monotonic(), sum(len(piece) for piece in pieces))
-        self._watcher.ran(run.images, run.ended - run.started)
         start = 0
         for piece in pieces:
             job = piece.job
