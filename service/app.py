@@ -16,6 +16,7 @@ from service.farewell import FarewellMiddleware
 from service.folders import bundle_folders
 from service.judging import Judging
 from service.metrics import Metrics
+from service.oip import routes as oip
 from service.pipeline import Pipeline
 from service.readiness import Readiness
 from service.reloading import Reloader
@@ -87,6 +88,14 @@ def create_app(settings: Settings, readiness: Readiness | None = None) -> FastAP
         predict.router(judging, settings.detail),
         health.router(readiness),
         models.router(catalog, settings.detail),
+        oip.router(
+            catalog,
+            judging,
+            readiness,
+            pipeline.in_thread,
+            version=_version(),
+            detail=settings.detail,
+        ),
         metrics.router(counted, withhold_scores=settings.detail == "verdict" and keys is None),
         docs.router(),
     ]
