@@ -1,10 +1,12 @@
 """The application: the one place where the parts are put together."""
 
+import os
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
@@ -26,11 +28,17 @@ from service.security.held_keys import held_keys
 from service.served import ServedModel, load
 from service.settings import Settings
 from service.shadow import Shadow
+from service.tracing.start import tracing_from
+
+if TYPE_CHECKING:
+    from service.tracing.requests import Tracing
 
 OPENAPI = "/openapi.json"
 
 
-def create_app(settings: Settings, readiness: Readiness | None = None) -> FastAPI:
+def create_app(
+    settings: Settings, readiness: Readiness | None = None, tracing: "Tracing | None" = None
+) -> FastAPI:
     """Open the bundles, warm their models up, and put a service around them.
 
     All of that happens here, so that a bundle is refused before a port is bound; the app is ready
@@ -39,14 +47,17 @@ def create_app(settings: Settings, readiness: Readiness | None = None) -> FastAP
     Args:
         settings: What the operator set.
         readiness: Shared with whoever tells the app that it drains; one of its own by default.
+        tracing: Where requests are traced; by default as the OTEL_* variables say.
 
     Raises:
         BundleError: A bundle cannot be trusted, or it is not clear which one is the default.
         CalibrationError: A calibration is too small for the asked alpha and delta.
         DeviceError: The device that the settings name is not there.
         KeysRefused: The keys cannot be used, or nobody could ask for the admin routes.
+        TracingRefused: The OTEL_* variables ask for what cannot be had.
     """
     readiness = readiness or Readiness()
+    tracing = tracing or tracing_from(os.environ, _version())
     counted = Metrics(build=_version(), runtime=engine.VERSION)
     keys = held_keys(settings, counted)
     catalog = Catalog(settings.default_model)
@@ -72,6 +83,8 @@ def create_app(settings: Settings, readiness: Readiness | None = None) -> FastAP
         reloader.close()
         pipeline.close()
         catalog.close()
+        if tracing:
+            tracing.close()
 
     app = FastAPI(
         title="OOD Guard",
@@ -81,6 +94,8 @@ def create_app(settings: Settings, readiness: Readiness | None = None) -> FastAP
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # Its own spans would stand beside ours, which know of the stages and cost half as much.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.reloader = reloader
     app.state.keys = keys
@@ -105,7 +120,7 @@ def create_app(settings: Settings, readiness: Readiness | None = None) -> FastAP
         app.include_router(router)
     protect(app, settings, keys, counted)
     app.add_middleware(FarewellMiddleware, readiness=readiness)
-    app.add_middleware(AccessMiddleware, metrics=counted)
+    app.add_middleware(AccessMiddleware, metrics=counted, tracing=tracing)
     problems.install(app)
     return app
 

@@ -24,7 +24,7 @@ MakeClient = Callable[..., TestClient]
 
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("OODGUARD_")]:
+    for name in [name for name in os.environ if name.startswith(("OODGUARD_", "OTEL_"))]:
         monkeypatch.delenv(name)
 
 

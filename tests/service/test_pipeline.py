@@ -1,21 +1,16 @@
 """Requests in flight are bounded, in number and in time."""
 
 import asyncio
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
 from httpx2 import Response
-from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.testclient import TestClient
 from starlette.types import Message
 
-from models.guard import Guard
 from models.manifest import InputSpec
-from models.verdicts import Verdicts
 from service.decoding import to_pixels
 from service.deployment import Deployment
 from service.errors import DeadlineExceeded
@@ -26,25 +21,8 @@ from service.served import ServedModel
 from service.settings import Settings
 from tests.service.checks import predictions, problem, still_serves
 from tests.service.conftest import MakeClient
+from tests.service.gate import Gate
 from tests.service.pictures import encode, plain
-
-
-class Gate:
-    """Holds every run of the model until it is opened."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.entered = threading.Event()
-        self.opened = threading.Event()
-        self.threads: set[str] = set()
-        judge = Guard.judge
-
-        def held(guard: Guard, images: NDArray[np.uint8]) -> Verdicts:
-            self.threads.add(threading.current_thread().name)
-            self.entered.set()
-            assert self.opened.wait(20)
-            return judge(guard, images)
-
-        monkeypatch.setattr(Guard, "judge", held)
 
 
 @pytest.fixture

@@ -1,0 +1,202 @@
+"""A request is one span with its stages below it, in the words of the semantic conventions."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.semconv.attributes import (
+    error_attributes,
+    http_attributes,
+    network_attributes,
+    server_attributes,
+    url_attributes,
+    user_agent_attributes,
+)
+from opentelemetry.trace import SpanKind, StatusCode
+
+from service.logs import JsonFormatter
+from tests.service.gate import Gate
+from tests.service.pictures import WHITE, encode, plain
+from tests.service.tracing.conftest import Traced
+
+PNG = {"content-type": "image/png"}
+# The example of the W3C recommendation: https://www.w3.org/TR/trace-context/#traceparent-header
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+PARENT_ID = "b7ad6b7169203331"
+
+
+def attributes(span: ReadableSpan) -> Mapping[str, object]:
+    return dict(span.attributes or {})
+
+
+def moments(span: ReadableSpan) -> tuple[int, int]:
+    assert span.start_time is not None
+    assert span.end_time is not None
+    return span.start_time, span.end_time
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> dict[str, object]:
+    (record,) = [each for each in caplog.records if each.name == "oodguard.access"]
+    line: dict[str, object] = json.loads(JsonFormatter().format(record))
+    return line
+
+
+def test_a_request_is_a_server_span_in_the_words_of_the_conventions(traced: Traced) -> None:
+    headers = {**PNG, "user-agent": "guard-test/1", "x-request-id": "one"}
+    traced.client.post("/predict?secret=1", content=encode(plain(WHITE)), headers=headers)
+    span = traced.server_span()
+    assert span.name == "POST /predict"
+    assert span.kind is SpanKind.SERVER
+    assert span.status.status_code is StatusCode.UNSET
+    assert attributes(span) == {
+        http_attributes.HTTP_REQUEST_METHOD: "POST",
+        http_attributes.HTTP_RESPONSE_STATUS_CODE: 200,
+        http_attributes.HTTP_ROUTE: "/predict",
+        network_attributes.NETWORK_PROTOCOL_VERSION: "1.1",
+        server_attributes.SERVER_ADDRESS: "testserver",
+        server_attributes.SERVER_PORT: 80,
+        url_attributes.URL_PATH: "/predict",
+        url_attributes.URL_SCHEME: "http",
+        user_agent_attributes.USER_AGENT_ORIGINAL: "guard-test/1",
+        "oodguard.request_id": "one",
+        "oodguard.model": "tiny",
+        "oodguard.version": "1",
+        "oodguard.images": 1,
+        "oodguard.rejected": 1,
+    }
+
+
+def test_its_stages_lie_one_behind_the_other_within_it(traced: Traced) -> None:
+    traced.client.post("/predict", content=encode(plain()), headers=PNG)
+    server = traced.server_span()
+    decode, queue, run = traced.stages()
+    assert [each.name for each in (decode, queue, run)] == ["decode", "queue", "run"]
+    for each in (decode, queue, run):
+        assert each.parent is not None
+        assert each.parent.span_id == server.context.span_id
+        assert each.kind is SpanKind.INTERNAL
+    begin, end = moments(server)
+    times = [begin, *moments(decode), *moments(queue), *moments(run), end]
+    assert times == sorted(times)
+    # The queue is left for the engine, with nothing in between.
+    assert moments(queue)[1] == moments(run)[0]
+    assert moments(run)[1] > moments(run)[0]
+
+
+def test_images_that_need_several_runs_have_a_span_for_each(traced: Traced) -> None:
+    traced.client.post("/predict", files=[("files", encode(plain()))] * 5)
+    runs = [each for each in traced.stages() if each.name == "run"]
+    assert [attributes(each) for each in runs] == [
+        {"oodguard.batch_images": images} for images in (2, 2, 1)
+    ]
+
+
+def test_pixels_that_need_no_decoding_have_no_span_of_it(traced: Traced) -> None:
+    headers = {"content-type": "application/octet-stream", "x-shape": "1,8,8,3"}
+    traced.client.post("/predict", content=bytes(192), headers=headers)
+    assert [each.name for each in traced.stages()] == ["queue", "run"]
+
+
+def test_a_trace_goes_on_where_the_caller_s_traceparent_left_it(
+    traced: Traced, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = {**PNG, "traceparent": f"00-{TRACE_ID}-{PARENT_ID}-01"}
+    with caplog.at_level(logging.INFO, "oodguard.access"):
+        traced.client.post("/predict", content=encode(plain()), headers=headers)
+    span = traced.server_span()
+    assert f"{span.context.trace_id:032x}" == TRACE_ID
+    assert span.parent is not None
+    assert f"{span.parent.span_id:016x}" == PARENT_ID
+    assert {each.context.trace_id for each in traced.spans()} == {int(TRACE_ID, 16)}
+    line = logged(caplog)
+    assert line["trace_id"] == TRACE_ID
+    assert line["span_id"] == f"{span.context.span_id:016x}"
+
+
+@pytest.mark.parametrize(
+    "traceparent",
+    ["", "00", f"00-{'0' * 32}-{PARENT_ID}-01", f"ff-{TRACE_ID}-{PARENT_ID}-01", "x" * 10_000],
+)
+def test_a_traceparent_that_is_none_begins_a_new_trace(traced: Traced, traceparent: str) -> None:
+    traced.client.post("/predict", headers={"traceparent": traceparent})
+    span = traced.server_span()
+    assert span.parent is None
+    assert span.context.trace_id not in {0, int(TRACE_ID, 16)}
+
+
+def test_what_the_caller_does_not_sample_is_not_sent_and_still_in_the_log(
+    traced: Traced, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = {**PNG, "traceparent": f"00-{TRACE_ID}-{PARENT_ID}-00"}
+    with caplog.at_level(logging.INFO, "oodguard.access"):
+        traced.client.post("/predict", content=encode(plain()), headers=headers)
+    assert traced.spans() == []
+    assert logged(caplog)["trace_id"] == TRACE_ID
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_probes_and_scrapes_are_not_traced(
+    traced: Traced, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    with caplog.at_level(logging.INFO, "oodguard.access"):
+        assert traced.client.get(path).status_code == 200
+    assert traced.spans() == []
+    assert "trace_id" not in logged(caplog)
+
+
+def test_a_client_s_mistake_is_told_and_is_no_error_of_the_service(traced: Traced) -> None:
+    traced.client.post("/predict", content=b"no image", headers=PNG)
+    span = traced.server_span()
+    assert span.status.status_code is StatusCode.UNSET
+    told = attributes(span)
+    assert told[http_attributes.HTTP_RESPONSE_STATUS_CODE] == 400
+    assert told["oodguard.problem"] == "undecodable-image"
+    assert error_attributes.ERROR_TYPE not in told
+    assert [each.name for each in traced.stages()] == ["decode"]
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    gate = Gate(monkeypatch)
+    yield gate
+    gate.opened.set()
+
+
+def test_a_request_that_is_given_up_in_the_engine_ends_there(gate: Gate, traced: Traced) -> None:
+    headers = {**PNG, "x-timeout-ms": "1000"}
+    traced.client.post("/predict", content=encode(plain()), headers=headers)
+    assert gate.entered.is_set()
+    gate.opened.set()
+    span = traced.server_span()
+    assert span.status.status_code is StatusCode.ERROR
+    told = attributes(span)
+    assert told[error_attributes.ERROR_TYPE] == "deadline-exceeded"
+    assert told["oodguard.shed"] == "late"
+    run = traced.stages()[-1]
+    assert run.name == "run"
+    assert moments(run)[1] == moments(span)[1]
+
+
+def test_a_path_that_is_no_route_is_named_by_its_method_alone(traced: Traced) -> None:
+    traced.client.get("/wp-login.php")
+    span = traced.server_span()
+    assert span.name == "GET"
+    assert http_attributes.HTTP_ROUTE not in attributes(span)
+
+
+def test_a_method_that_nobody_knows_is_not_in_the_name(traced: Traced) -> None:
+    traced.client.request("BREW", "/predict")
+    span = traced.server_span()
+    told = attributes(span)
+    assert span.name == "HTTP /predict"
+    assert told[http_attributes.HTTP_REQUEST_METHOD] == "_OTHER"
+    assert told[http_attributes.HTTP_REQUEST_METHOD_ORIGINAL] == "BREW"
+
+
+def test_what_a_client_writes_at_will_is_kept_short(traced: Traced) -> None:
+    traced.client.get("/" + "p" * 5000, headers={"user-agent": "u" * 5000})
+    told = attributes(traced.server_span())
+    assert told[url_attributes.URL_PATH] == "/" + "p" * 255
+    assert told[user_agent_attributes.USER_AGENT_ORIGINAL] == "u" * 256
