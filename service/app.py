@@ -132,12 +132,7 @@ def _reloader(catalog: Catalog, settings: Settings, counted: Metrics) -> Reloade
         return model
 
     def deployed(model: ServedModel) -> Deployment:
-        return Deployment(
-            model,
-            counted,
-            max_delay_s=settings.max_delay_ms / 1000,
-            detail=settings.detail,
-        )
+        return Deployment(model, counted, settings)
 
     return Reloader(
         catalog,
