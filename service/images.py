@@ -16,10 +16,11 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from models.errors import ImageTooLarge, UndecodableImage
+from models.errors import UndecodableImage
 from models.manifest import InputSpec
 from models.preprocessing import prepare
 from service.image_headers import TAKEN, Format, read_header
+from service.picture_sizes import check_size
 
 DECODERS: Mapping[Format, type[ImageFile.ImageFile]] = {
     "JPEG": JpegImageFile,
@@ -54,27 +55,20 @@ def read_image(data: bytes, spec: InputSpec, *, max_pixels: int) -> NDArray[np.u
     Raises:
         UndecodableImage: Not an image, truncated or broken.
         UnsupportedImage: An image of a format or kind that is not taken.
-        ImageTooLarge: More than `max_pixels`.
+        ImageTooLarge: More than `max_pixels`, or a side that is too long.
     """
     header = read_header(data)
-    _check_size(header.width, header.height, max_pixels)
+    check_size(header.width, header.height, max_pixels)
     try:
         with DECODERS[header.format](BytesIO(data)) as image:
             # A file may hide a second frame header; the decoder's own reading counts too.
-            _check_size(image.width, image.height, max_pixels)
+            check_size(image.width, image.height, max_pixels)
             _check_palette(image)
             return prepare(image, spec)
     except BROKEN as error:
         raise UndecodableImage(
             f"the {header.format} is broken or truncated ({error}); {TAKEN}"
         ) from error
-
-
-def _check_size(width: int, height: int, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise ImageTooLarge(
-            f"{width} x {height} = {width * height} pixels came; at most {max_pixels} are taken"
-        )
 
 
 def _check_palette(image: ImageFile.ImageFile) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from models.errors import ImageTooLarge
 from service.errors import ImageRefused, TooManyImages, WrongFields
 from service.payloads.types import Body, Limits, Payload
+from service.picture_sizes import check_size
 
 CHANNELS = 3
 # Nine digits a number: nothing that fits can overflow a 64-bit product of four after the checks.
@@ -19,16 +20,15 @@ def read_pixels(body: Body, limits: Limits) -> Payload:
     Raises:
         WrongFields: X-Shape is missing, or does not fit the body.
         TooManyImages: More than the limit.
-        ImageRefused: Images of more pixels than the limit.
+        ImageRefused: Images of more pixels, or longer sides, than the limit.
     """
     n, height, width = _shape(body.shape)
     if n > limits.max_images:
         raise TooManyImages(f"{n} images came; send at most {limits.max_images} a request")
-    if height * width > limits.max_pixels:
-        cause = ImageTooLarge(
-            f"{width} x {height} pixels came; at most {limits.max_pixels} are taken"
-        )
-        raise ImageRefused(cause, index=0, name=None)
+    try:
+        check_size(width, height, limits.max_pixels)
+    except ImageTooLarge as error:
+        raise ImageRefused(error, index=0, name=None) from error
     expected = n * height * width * CHANNELS
     if len(body.data) != expected:
         raise WrongFields(

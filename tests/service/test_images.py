@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from models.errors import ImageError, ImageTooLarge, UndecodableImage
 from models.manifest import InputSpec
 from service.images import read_image
-from tests.service.pictures import claiming_webp, encode, noisy, png_chunk
+from tests.service.pictures import claiming_webp, encode, noisy, plain, png_chunk
 
 SPEC = InputSpec(height=64, width=64)
 SAMPLES = {
@@ -63,3 +63,9 @@ def test_a_png_of_palette_indices_needs_its_palette_before_them(order: bytes) ->
     data = b"\x89PNG\r\n\x1a\n" + header + body + png_chunk(b"IEND", b"")
     with pytest.raises(UndecodableImage, match="the PNG has no palette for its pixels"):
         read_image(data, SPEC, max_pixels=64)
+
+
+def test_a_side_is_at_most_as_long_as_that_of_a_jpeg() -> None:
+    assert read_image(encode(plain(size=(1, 65_535))), SPEC, max_pixels=10**6).shape == (64, 64, 3)
+    with pytest.raises(ImageTooLarge, match="65536 x 1 pixels came; a side of at most 65535"):
+        read_image(encode(plain(size=(65_536, 1))), SPEC, max_pixels=10**6)

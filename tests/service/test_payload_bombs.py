@@ -5,7 +5,7 @@ import tracemalloc
 import pytest
 from python_multipart.multipart import MultipartParser
 
-from service.errors import TooManyImages, WrongFields
+from service.errors import ImageRefused, TooManyImages, WrongFields
 from service.payloads.base64_json import MOST_VALUES
 from service.payloads.parsers import content_type, parse
 from service.payloads.types import Body, Limits
@@ -66,3 +66,14 @@ def test_a_file_may_hold_lines_that_begin_with_the_boundary_while_they_are_few()
     near = body(head + b"a\r\n--xb\r\n--x--\r\n", "multipart/form-data; boundary=x")
     (image,) = parse(near, LIMITS)
     assert bytes(image.data) == b"a\r\n--xb"
+
+
+def test_raw_pixels_have_no_side_that_is_longer_than_an_encoded_one() -> None:
+    limits = Limits(max_body_bytes=2**24, max_images=4, max_pixels=10**6)
+    kind, options = content_type("application/octet-stream")
+    strip = bytes(3 * 65_536)
+    long = Body(data=strip, content_type=kind, options=options, shape="1,65536,1,3")
+    with pytest.raises(ImageRefused, match="image 0: 1 x 65536 pixels came; a side of at most"):
+        parse(long, limits)
+    short = Body(data=strip[3:], content_type=kind, options=options, shape="1,1,65535,3")
+    assert len(parse(short, limits)) == 1
