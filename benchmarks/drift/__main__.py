@@ -1,0 +1,128 @@
+"""What drift detection finds on real scores, how soon, and how often it is wrong.
+
+    python -m benchmarks.drift [--seeds N] [--streams N]
+
+The score that decides in the shipped cifar10-aloe, on its calibration images, CIFAR-10's test
+images and out-of-distribution ones from `data/`. First, traffic that has not changed: calibration
+set and stream are drawn alike from all in-distribution scores, so that every alarm is a false one.
+Second, other scores mixed into such traffic. Third, the shipped calibration set as it is, and
+CIFAR-10's test images once each in their order.
+
+Beside the tests of `service.drift` stand two windows of 1,000 scores, looked at every 100 once they
+are full: the rate of rejections, and the Kolmogorov-Smirnov distance from the calibration scores.
+For their delays both have a limit that was chosen afterwards, such that they alarm in 1 % of the
+long unchanged streams: what nobody can choose who has no such streams.
+
+A quarter of an hour on one core; with `--seeds 3 --streams 5` two minutes.
+"""
+
+import argparse
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from benchmarks.drift.delays import delay_cells, delays, monitor_delays
+from benchmarks.drift.draws import LIMITS, POLICY, Change, Draw
+from benchmarks.drift.false_alarms import (
+    Peaks,
+    false_alarm_rows,
+    limit_afterwards,
+    unchanged_peaks,
+)
+from benchmarks.drift.scores import RealScores, real_scores
+from models.decision import rejects
+from service.drift.monitor import Monitor
+from service.drift.state import fresh_state
+from service.drift.subject import subject
+from training.table import percent
+
+SHORT, LONG = 2_000, 50_000
+"""Lengths of unchanged streams; of the short ones there are ten times as many."""
+
+QUIET = (0, 100_000)
+"""How much unchanged traffic comes before a change."""
+
+ALARMS = ("martingale", "Shiryaev-Roberts", "rejections", "window: rate", "window: KS")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def unchanged(scores: RealScores, streams: int) -> tuple[str, Sequence[Peaks]]:
+    """Return the table of false alarms, and what the long streams came to."""
+    m = len(scores.calibration)
+    short, long = (
+        [
+            unchanged_peaks(Draw.of(scores.inliers, m, seed), length)
+            for seed in _counted(count, f"unchanged, {length:,}")
+        ]
+        for length, count in ((SHORT, 10 * streams), (LONG, streams))
+    )
+    head = ["false alarms", f"{len(short):,} streams of {SHORT:,}", f"{len(long):,} of {LONG:,}"]
+    text = table(head, false_alarm_rows(short, long, m))
+    restarts = sum(int(run["restarts"]) for run in long)
+    most = LONG * len(long) / LIMITS.run_length
+    return f"{text}\n\nShiryaev-Roberts: {restarts} in the long streams, {most:g} allowed.", long
+
+
+def changed(scores: RealScores, long: Sequence[Peaks], seeds: int) -> str:
+    """Return the table of delays."""
+    limits = {key: limit_afterwards(long, key, LIMITS.delta) for key in ("rate", "ks")}
+    usual = np.array([np.median(scores.calibration)])
+    changes = {
+        **{
+            f"{percent(share)} out-of-distribution": Change(share=share, others=scores.outliers)
+            for share in (0.01, 0.05, 0.2)
+        },
+        "20 % one and the same usual image": Change(share=0.2, others=usual),
+    }
+    rows = []
+    for quiet in QUIET:
+        runs = [
+            delays(Draw.of(scores.inliers, len(scores.calibration), seed), quiet, changes, limits)
+            for seed in _counted(seeds, f"changed after {quiet:,}")
+        ]
+        rows += [
+            [name, f"{quiet:,}", *delay_cells([run[name] for run in runs])] for name in changes
+        ]
+    return table(["change", "after", *ALARMS], rows)
+
+
+def as_shipped(scores: RealScores) -> str:
+    """Return the table of the test images beside the shipped calibration set."""
+    watched = subject(scores.bundle, POLICY, LIMITS)
+    rows = []
+    for name, stream in scores.changed.items():
+        random = np.random.default_rng(0)
+        state = fresh_state(len(scores.calibration), random)
+        watch = Monitor(scores.calibration, watched, LIMITS, state)
+        found = monitor_delays(watch, stream, random)
+        rejected = percent(float(rejects(stream, watched.threshold).mean()))
+        rows.append([name, rejected, *delay_cells([found])])
+    return table(["test images", "rejected", *ALARMS[:3]], rows)
+
+
+def _counted(count: int, what: str) -> Iterable[int]:
+    return track(range(count), what, console=Console(stderr=True))
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--seeds", type=int, default=100)
+    parser.add_argument("--streams", type=int, default=200)
+    options = parser.parse_args()
+    scores = real_scores()
+    print(as_shipped(scores), flush=True)
+    false_alarms, long = unchanged(scores, options.streams)
+    print(f"\n{false_alarms}", flush=True)
+    print(f"\n{changed(scores, long, options.seeds)}")
+
+
+if __name__ == "__main__":
+    main()

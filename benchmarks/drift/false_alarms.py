@@ -1,0 +1,66 @@
+"""How often each alarm is raised by traffic that has not changed."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from benchmarks.drift.draws import LIMITS, POLICY, Draw, Floats
+from benchmarks.drift.windows import ks_distances, ks_limit, rejection_rates
+from service.drift.bets import cells, fixed_bets
+from service.drift.evidence import advance, no_evidence
+from training.table import percent
+
+Peaks = Mapping[str, float]
+"""The most that each statistic becomes on one stream; "restarts": alarms of Shiryaev-Roberts."""
+
+
+def unchanged_peaks(draw: Draw, n: int) -> Peaks:
+    """Watch unchanged traffic of `n` scores."""
+    stream, watch = draw.unchanged(n), draw.monitor()
+    watch.observe(stream, draw.random)
+    return {
+        "martingale": watch.ranks.log_peak,
+        "restarts": watch.ranks.alarms,
+        "rejections": watch.rejections.log_peak,
+        "fixed": _peak_from_fixed_calibration(draw, stream),
+        "rate": float(rejection_rates(stream, draw.subject.threshold).max()),
+        "ks": float(ks_distances(stream, draw.calibration).max()),
+    }
+
+
+def _peak_from_fixed_calibration(draw: Draw, stream: Floats) -> float:
+    """Return what the same bets come to on p-values from the calibration set alone."""
+    m, bets = len(draw.calibration), fixed_bets()
+    above = m - np.searchsorted(draw.calibration, stream, side="left")
+    p = (above + draw.random.random(len(stream))) / (m + 1)
+    return advance(no_evidence(bets.shape[1]), bets[cells(p)], LIMITS).log_peak
+
+
+def false_alarm_rows(short: Sequence[Peaks], long: Sequence[Peaks], m: int) -> list[list[str]]:
+    """Return, by alarm, the share of short and of long streams that raise it.
+
+    `m` is the number of calibration images.
+    """
+    limits = [
+        ("martingale, delta .05", "martingale", math.log(20)),
+        ("martingale, delta .01", "martingale", math.log(100)),
+        ("rejections, delta .05", "rejections", math.log(20)),
+        ("rejections, delta .01", "rejections", math.log(100)),
+        ("the martingale's bets on p-values of the calibration set alone", "fixed", math.log(100)),
+        ("window: rate of rejections above alpha", "rate", math.nextafter(POLICY.alpha, 1)),
+        ("window: Kolmogorov-Smirnov at 1 %", "ks", ks_limit(m)),
+    ]
+    return [
+        [name, *(_share_above(limit, runs, key) for runs in (short, long))]
+        for name, key, limit in limits
+    ]
+
+
+def _share_above(limit: float, runs: Sequence[Peaks], key: str) -> str:
+    return percent(float(np.mean([run[key] >= limit for run in runs])))
+
+
+def limit_afterwards(runs: Sequence[Peaks], key: str, delta: float) -> float:
+    """Return the limit that a share `delta` of the runs, rounded down, goes above."""
+    return float(np.quantile([run[key] for run in runs], 1 - delta, method="lower"))
