@@ -86,6 +86,8 @@ def no_evidence(bets: int) -> Evidence:
 def advance(evidence: Evidence, log_bets: Floats, limits: Limits) -> Evidence:
     """Return the evidence after n >= 1 further steps, the same as one by one.
 
+    What is left of the steps is computed anew after each alarm: give few at a time.
+
     Args:
         evidence: What there was.
         log_bets: Logarithms of what each bet multiplies a stake by, `(n, K)`. Each bet is 1 or

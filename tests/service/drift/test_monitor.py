@@ -64,7 +64,7 @@ def test_the_same_bets_on_p_values_of_a_fixed_calibration_set_do_not() -> None:
         random = np.random.default_rng(seed)
         found = slots(ladder(calibration, np.zeros(30)), stream, np.zeros(20_000))
         p = (30 - found + 1 - random.random(20_000)) / 31
-        evidence = advance(no_evidence(bets.shape[1]), bets[cells(p)], Limits())
+        evidence = advance(no_evidence(bets.shape[1]), bets[cells(p)], Limits(run_length=1e300))
         alarms += evidence.log_peak >= math.log(100)
     assert alarms >= 3
 
