@@ -4,13 +4,14 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.jobs import Timings
 from service.logs import about_request
 from service.metrics import Metrics
-from service.request_ids import HEADER, choose
+from service.request_headers import header
+from service.request_ids import HEADER, choose, new_ids
 
 if TYPE_CHECKING:
     # Imported where traces are asked for, and nowhere else.
@@ -37,13 +38,14 @@ class AccessMiddleware:
         self._app = app
         self._metrics = metrics
         self._tracing = tracing
+        self._new_id = new_ids()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        identifier = choose(Headers(scope=scope).get(HEADER, "").encode("latin-1"))
+        identifier = choose(header(scope, b"x-request-id"), self._new_id)
         state = scope.setdefault("state", {})
         state["request_id"] = identifier
         span = self._tracing.begin(scope) if self._tracing else None

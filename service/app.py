@@ -14,6 +14,7 @@ from service import engine, problems
 from service.access import AccessMiddleware
 from service.catalog import Catalog
 from service.deployment import Deployment
+from service.direct import DirectMiddleware
 from service.farewell import FarewellMiddleware
 from service.folders import bundle_folders
 from service.judging import Judging
@@ -23,6 +24,7 @@ from service.pipeline import Pipeline
 from service.readiness import Readiness
 from service.reloading import Reloader
 from service.routes import admin, docs, health, metrics, models, predict
+from service.samples.start import sampler_from
 from service.security.around import protect, tell_who_may_ask
 from service.security.held_keys import held_keys
 from service.served import ServedModel, load
@@ -54,6 +56,7 @@ def create_app(
         CalibrationError: A calibration is too small for the asked alpha and delta.
         DeviceError: The device that the settings name is not there.
         KeysRefused: The keys cannot be used, or nobody could ask for the admin routes.
+        SamplesRefused: Rejected images are to be kept in a place that cannot be had.
         TracingRefused: The OTEL_* variables ask for what cannot be had.
     """
     readiness = readiness or Readiness()
@@ -72,7 +75,8 @@ def create_app(
         chance=random.Random(),  # noqa: S311 - which requests are looked at twice is no secret
     )
     shadow.require_model()
-    judging = Judging(catalog, pipeline, shadow, readiness)
+    sampler = sampler_from(settings, counted.registry)
+    judging = Judging(catalog, pipeline, shadow, readiness, sampler)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -83,6 +87,8 @@ def create_app(
         reloader.close()
         pipeline.close()
         catalog.close()
+        if sampler:
+            sampler.close()
         if tracing:
             tracing.close()
 
@@ -118,6 +124,7 @@ def create_app(
         routers.append(admin.router(reloader))
     for router in routers:
         app.include_router(router)
+    app.add_middleware(DirectMiddleware, route=predict.default_route(routers[0]))
     protect(app, settings, keys, counted)
     app.add_middleware(FarewellMiddleware, readiness=readiness)
     app.add_middleware(AccessMiddleware, metrics=counted, tracing=tracing)

@@ -56,6 +56,7 @@ class Batcher:
         self._line = Line(watcher.skipped)
         # Requests are gathered here; a batch of one request is run from where it lies.
         self._gathered = np.empty((max_batch, *image), np.uint8)
+        self._fresh: list[Job] = []
         self._decoding = 0
         self._closed = False
         self._changed = threading.Condition()
@@ -85,12 +86,18 @@ class Batcher:
             self._put(job)
 
     def put(self, job: Job) -> None:
-        """Queue a job that came decoded."""
-        with self._changed:
-            self._put(job)
+        """Queue a job that came decoded. To be called in the event loop.
+
+        What is put in one turn of the loop is queued at its end, all at once: an idle engine would
+        take the first alone, and fight with the loop for the interpreter while the others come.
+        """
+        self._fresh.append(job)
+        if len(self._fresh) == 1:
+            job.future.get_loop().call_soon(self._queue_fresh)
 
     def close(self) -> None:
-        """Let the thread end once it has run what waits."""
+        """Let the thread end once it has run what waits. To be called in the event loop."""
+        self._queue_fresh()
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -98,6 +105,12 @@ class Batcher:
     def join(self) -> None:
         """Wait for the thread's end."""
         self._thread.join()
+
+    def _queue_fresh(self) -> None:
+        fresh, self._fresh = self._fresh, []
+        with self._changed:
+            for job in fresh:
+                self._put(job)
 
     def _put(self, job: Job) -> None:
         job.timings.queued = time.monotonic()

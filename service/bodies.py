@@ -7,6 +7,7 @@ from starlette.requests import Request
 from service.errors import BodyTooLarge, UnsupportedContent
 from service.payloads.parsers import content_type
 from service.payloads.types import Body
+from service.request_headers import header
 
 
 async def read_body(request: Request, max_bytes: int, claim: Callable[[int], None]) -> Body:
@@ -21,22 +22,21 @@ async def read_body(request: Request, max_bytes: int, claim: Callable[[int], Non
         UnsupportedContent: A content type or encoding that is not taken; nothing was read.
         BodyTooLarge: By its Content-Length, before reading, or by what came.
     """
-    kind, options = content_type(request.headers.get("content-type"))
+    kind, options = content_type(header(request.scope, b"content-type"))
     return Body(
         data=await read_bytes(request, max_bytes, claim),
         content_type=kind,
         options=options,
-        shape=request.headers.get("x-shape"),
+        shape=header(request.scope, b"x-shape"),
     )
 
 
 async def read_bytes(request: Request, max_bytes: int, claim: Callable[[int], None]) -> bytes:
     """Read a body of whatever type; arguments and errors are those of `read_body`."""
-    headers = request.headers
-    encoding = headers.get("content-encoding", "identity").strip().lower()
+    encoding = (header(request.scope, b"content-encoding") or "identity").strip().lower()
     if encoding != "identity":
         raise UnsupportedContent(f"content encoding {encoding[:64]!r} came; send the body as it is")
-    declared = headers.get("content-length", "")
+    declared = header(request.scope, b"content-length") or ""
     # More than 18 digits is more bytes than there are; int() of thousands of digits is slow.
     if declared.isdecimal() and (len(declared) > 18 or int(declared) > max_bytes):
         raise BodyTooLarge(f"{declared[:32]} bytes were announced; at most {max_bytes} are taken")

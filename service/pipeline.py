@@ -1,12 +1,10 @@
-"""The way of one request: admitted, read, decoded in a worker thread, judged in a batch.
+"""The way of one request: admitted, read, decoded, judged in a batch.
 
 Work whose request was given up is dropped before it begins.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
 
@@ -15,15 +13,15 @@ from starlette.requests import Request
 from service.admission import Admission, Claim
 from service.bodies import read_body
 from service.cpus import available_cpus
-from service.deadlines import HEADER, deadline, timeout_s
-from service.decoding import fits, to_pixels
+from service.deadlines import deadline, timeout_s
+from service.decoders import Decoders
 from service.deployment import Deployment
 from service.errors import ClientGone, DeadlineExceeded, Overloaded, Reason, RequestError
 from service.hangups import watched
-from service.jobs import Job, Pixels
+from service.jobs import Job
 from service.metrics import Metrics
-from service.payloads.parsers import RAW_PIXELS, parse
 from service.payloads.types import Body, Limits
+from service.request_headers import header
 from service.settings import Settings
 
 Read: TypeAlias = Callable[[Request, int, Callable[[int], None]], Awaitable[Body]]
@@ -58,8 +56,8 @@ class Pipeline:
             max_images=settings.max_pending_images,
         )
         metrics.watch_in_flight(lambda: self._admission.requests, settings.max_pending)
-        self._decoders = ThreadPoolExecutor(
-            settings.decode_threads or available_cpus(), thread_name_prefix="decode"
+        self._decoders = Decoders(
+            settings.decode_threads or available_cpus(), self._limits, self._admission
         )
 
     async def answer(
@@ -78,7 +76,7 @@ class Pipeline:
         Raises:
             RequestError: What is wrong with it, or with the moment.
         """
-        seconds = timeout_s(request.headers.get(HEADER), self._timeout_s)
+        seconds = timeout_s(header(request.scope, b"x-timeout-ms"), self._timeout_s)
         state = request.scope.setdefault("state", {})
         # From here on, as whoever is being read could be left without an engine otherwise.
         with deployment.in_use(), self._counted(state), self._admission.admitted() as claim:
@@ -113,55 +111,22 @@ class Pipeline:
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         """Call a function that takes its time in one of the decoders' threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._decoders, function)
+        return await asyncio.wrap_future(self._decoders.submit(function))
 
     def close(self) -> None:
         """Stop the decoders; what waits for them is dropped."""
-        self._decoders.shutdown(cancel_futures=True)
+        self._decoders.close()
 
     def _job(self, until: float) -> Job:
         return Job(future=asyncio.get_running_loop().create_future(), deadline=until)
 
     async def _judge(self, deployment: Deployment, job: Job, body: Body, claim: Claim) -> None:
         try:
-            pixels = self._as_they_came(deployment, body)
-            if pixels is None:
-                deployment.batcher.expect()
-                self._decoders.submit(self._decode, deployment, job, body, claim)
-            else:
-                self._admission.take_images(claim, len(pixels))
-                job.pixels = pixels
-                deployment.batcher.put(job)
+            self._decoders.hand_over(deployment, job, body, claim)
             await job.future
         finally:
             # After an answer this says nothing; before one, that nobody waits.
             job.gone = True
-
-    def _as_they_came(self, deployment: Deployment, body: Body) -> Pixels | None:
-        """Raw pixels of the model's size need no decoding, and so no change of thread."""
-        if body.content_type != RAW_PIXELS:
-            return None
-        payload = parse(body, self._limits)
-        return payload if fits(payload, deployment.model.bundle.manifest.input) else None
-
-    def _decode(self, deployment: Deployment, job: Job, body: Body, claim: Claim) -> None:
-        """Decode a job's images and hand it to the engine; runs in a decoder's thread."""
-        job.timings.decode_started = time.monotonic()
-        spec = deployment.model.bundle.manifest.input
-        try:
-            payload = parse(body, self._limits)
-            self._admission.take_images(claim, len(payload))
-            job.pixels = to_pixels(payload, spec, self._limits, job.dropped)
-        except BaseException as error:  # noqa: BLE001 - handed on to who waits, as executors do
-            job.timings.decode_ended = time.monotonic()
-            if isinstance(error, DeadlineExceeded):
-                deployment.metrics.skipped(claim.images, job.dropped() or "late")
-            job.error = error
-            deployment.batcher.give_up()
-            job.future.get_loop().call_soon_threadsafe(job.tell)
-        else:
-            job.timings.decode_ended = time.monotonic()
-            deployment.batcher.arrive(job)
 
     @contextmanager
     def _counted(self, state: dict[str, Any]) -> Iterator[None]:

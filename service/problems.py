@@ -90,6 +90,11 @@ async def refuse(error: GuardError, scope: Scope, receive: Receive, send: Send) 
     await answer(scope, receive, send)
 
 
+def nobody_listens() -> Response:
+    """An answer to a client that hung up; its status is for metrics and logs."""
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
 def _headers(error: Exception) -> Mapping[str, str]:
     """The headers by which programs learn what would be let in, RFC 6750, or when."""
     match error:
@@ -121,8 +126,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 async def _on_disconnect(_request: Request, _error: Exception) -> Response:
-    """Nobody reads it; the status is for metrics and logs."""
-    return Response(status_code=CLIENT_CLOSED_REQUEST)
+    return nobody_listens()
 
 
 async def _on_unforeseen(request: Request, _error: Exception) -> Response:

@@ -71,6 +71,13 @@ def router(judging: Judging, detail: Detail = "full") -> APIRouter:
     return routes
 
 
+def default_route(routes: APIRouter) -> APIRoute:
+    """The route of the default model."""
+    return next(
+        each for each in routes.routes if isinstance(each, APIRoute) and each.path == "/predict"
+    )
+
+
 def _refusals(path: str) -> dict[int | str, dict[str, Any]]:
     reference = {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}
     return {

@@ -109,6 +109,7 @@ def test_what_waits_while_the_engine_is_busy_shares_the_next_run() -> None:
             jobs = [await busy(batcher, engine), job(pixels(1)), job(pixels(2, 3)), job(pixels(4))]
             for each in jobs[1:]:
                 batcher.put(each)
+            await asyncio.sleep(0)
             assert batcher.depth == 4
             engine.opened.set()
             assert await answers(jobs) == [[0], [1], [2, 3], [4]]
@@ -187,6 +188,7 @@ def test_an_idle_engine_waits_for_what_is_being_decoded() -> None:
             batcher.expect()
             jobs = [job(pixels(1)), job(pixels(2))]
             batcher.put(jobs[0])
+            await asyncio.sleep(0)
             batcher.arrive(jobs[1])
             assert await answers(jobs) == [[1], [2]]
         assert engine.batches == [[1, 2]]
