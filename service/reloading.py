@@ -68,7 +68,9 @@ class Reloader:
             GuardError: One is refused, or it is not clear which one is the default.
         """
         for folder in self._folders():
-            self._catalog.put(folder, self._deploy(self._load(folder)))
+            deployment = self._deploy(self._load(folder))
+            self._catalog.put(folder, deployment)
+            self._tell(_change(folder, deployment, "loaded"))
         self._catalog.require_default()
 
     async def reload(self, only: str | None = None) -> list[Change]:
@@ -94,6 +96,7 @@ class Reloader:
                 for folder in meant
             ]
         for change in changes:
+            self._metrics.count_reload(change.model, change.outcome)
             self._tell(change)
         return changes
 
@@ -131,13 +134,14 @@ class Reloader:
         return _change(folder, serving, "removed")
 
     def _tell(self, change: Change) -> None:
-        self._metrics.count_reload(change.model, change.outcome)
+        serving = self._catalog.at(change.folder)
         fields = {
             "folder": str(change.folder),
             "model": change.model,
             "version": change.version,
             "outcome": change.outcome,
             "detail": change.detail,
+            "providers": serving.model.engine.providers if serving else (),
         }
         level = logging.WARNING if change.outcome == "refused" else logging.INFO
         logger.log(level, "bundle %s", change.outcome, extra={"fields": fields})
