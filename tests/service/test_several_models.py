@@ -1,5 +1,6 @@
 """A folder of bundles: who answers, what a reload changes, and what it leaves alone."""
 
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -111,6 +112,20 @@ def test_two_folders_with_the_same_model_are_refused_at_start(
 def test_an_empty_folder_is_refused_at_start(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="holds no bundle"):
         create_app(Settings(models=tmp_path))
+
+
+def test_the_log_says_at_start_what_is_served_and_where_it_runs(
+    zoo: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "oodguard.reload"):
+        create_app(Settings(models=zoo, default_model="one"))
+    fields = [record.__dict__["fields"] for record in caplog.records]
+    assert [(each["model"], each["version"]) for each in fields] == [
+        ("one", "9"),
+        ("one", "10"),
+        ("two", "1"),
+    ]
+    assert {each["providers"] for each in fields} == {("CPUExecutionProvider",)}
 
 
 def reload(client: TestClient, path: str = "/admin/models/reload") -> dict[tuple[str, str], str]:
