@@ -8,6 +8,7 @@ from service.deployment import Deployment
 from service.jobs import Job
 from service.pipeline import Pipeline, Read
 from service.readiness import Readiness
+from service.samples.sampler import Sampler
 from service.shadow import Shadow
 
 
@@ -19,15 +20,22 @@ class Judging:
         pipeline: The way to them.
         shadow: Who may judge the same images again.
         readiness: Whether the models have been warmed up.
+        sampler: Who may keep what is rejected.
     """
 
     def __init__(
-        self, catalog: Catalog, pipeline: Pipeline, shadow: Shadow, readiness: Readiness
+        self,
+        catalog: Catalog,
+        pipeline: Pipeline,
+        shadow: Shadow,
+        readiness: Readiness,
+        sampler: Sampler | None = None,
     ) -> None:
         self._catalog = catalog
         self._pipeline = pipeline
         self._shadow = shadow
         self._readiness = readiness
+        self._sampler = sampler
 
     def deployment(self, request: Request) -> Deployment:
         """The model that a path names by `name` and maybe `version`; else the default one.
@@ -43,7 +51,7 @@ class Judging:
         return self._catalog.find(named["name"], named.get("version"))
 
     async def judge(self, deployment: Deployment, request: Request, read: Read = read_body) -> Job:
-        """Judge every image of a request, and count, log and maybe shadow what was found.
+        """Judge every image of a request, and count, log and maybe shadow or keep what was found.
 
         Raises:
             RequestError: What is wrong with it, or with the moment.
@@ -54,4 +62,6 @@ class Judging:
         state["images"] = len(job.verdicts)
         state["rejected"] = deployment.account(job)
         self._shadow.follow(deployment, body, job.verdicts)
+        if self._sampler and state["rejected"]:
+            self._sampler.follow(deployment.model, state["request_id"], body, job.verdicts)
         return job

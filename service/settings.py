@@ -61,6 +61,26 @@ class Settings(BaseSettings):
         lt=1,
         description="chance that the evidence of drift ever passes its limit while there is none",
     )
+    sample_rate: float = Field(
+        default=0.0, ge=0, le=1, description="share of the rejected images that are kept for a look"
+    )
+    sample_to: str | None = Field(
+        default=None,
+        min_length=1,
+        description="where they are kept: a folder, or s3://BUCKET/PREFIX",
+    )
+    sample_max_bytes: int = Field(
+        default=2**30, ge=1, description="most bytes of them; the oldest make room"
+    )
+    sample_max_images: int = Field(
+        default=10_000, ge=1, le=1_000_000, description="most of them; the oldest make room"
+    )
+    sample_max_days: float | None = Field(
+        default=30.0,
+        gt=0,
+        le=36_500,
+        description="days for which one is kept; none: until others need its room",
+    )
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="port to listen on; 0 picks one")
     score: str | None = Field(

@@ -25,12 +25,15 @@ def ask_process(code: str, *arguments: str, **environment: str) -> subprocess.Co
     )
 
 
-def test_without_the_variables_nothing_of_it_is_imported(bundle_folder: Path) -> None:
+def test_without_variables_that_ask_nothing_of_traces_or_of_s3_is_imported(
+    bundle_folder: Path,
+) -> None:
     probe = (
         "from service.settings import Settings;"
         "create_app(Settings(bundle=Path(sys.argv[1])));"
         "print([each for each in sys.modules if each.startswith(('opentelemetry.sdk',"
-        "'opentelemetry.exporter', 'service.tracing.export', 'service.tracing.requests'))])"
+        "'opentelemetry.exporter', 'service.tracing.export', 'service.tracing.requests',"
+        "'obstore', 'service.samples.bucket'))])"
     )
     result = ask_process(SERVING + probe, str(bundle_folder))
     assert result.stdout == "[]\n", result.stderr

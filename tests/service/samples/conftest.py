@@ -1,0 +1,52 @@
+"""Stores of both kinds, each over a folder that a test can look into."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from localbucket import S3Handler
+
+from service.samples.bucket import BucketStore
+from service.samples.folder import FolderStore
+from service.samples.store import Store
+
+BUCKET = "looks"
+
+
+@pytest.fixture
+def s3_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder behind a bucket of an S3-compatible server, which the AWS_* variables name."""
+    folder = tmp_path / "s3" / BUCKET
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(S3Handler, "data_root", folder.parent, raising=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), S3Handler) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield folder
+        server.shutdown()
+        thread.join()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place for samples as the settings name it, and the folder that its files lie in."""
+
+    to: str
+    folder: Path
+    open: Callable[[], Store]
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if request.param == "folder":
+        folder = tmp_path / "looks"
+        return Place(str(folder), folder, lambda: FolderStore(folder))
+    s3_folder: Path = request.getfixturevalue("s3_folder")
+    url = f"s3://{BUCKET}/guard"
+    return Place(url, s3_folder / "guard", lambda: BucketStore(url))

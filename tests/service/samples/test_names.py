@@ -1,0 +1,46 @@
+"""Names sort by age, and tell samples from everything else."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from service.samples.names import stem, stem_of
+
+AT = datetime(2026, 9, 8, 7, 6, 5, 40, tzinfo=UTC)
+
+
+def test_a_name_is_its_time_its_request_and_its_image() -> None:
+    assert stem(AT, "a.b_c-d", 12) == "20260908T070605.000040Z-a.b_c-d-12"
+
+
+def test_the_longest_name_fits_every_file_system() -> None:
+    assert len(stem(AT, "x" * 64, 999_999_999) + ".jpeg.part") < 255
+
+
+def test_names_sort_by_their_time() -> None:
+    times = [AT + timedelta(**{unit: 1}) for unit in ("microseconds", "seconds", "hours", "days")]
+    names = [stem(at, request_id, 0) for at, request_id in zip(times, "dcba", strict=True)]
+    assert sorted(names) == names
+
+
+def test_the_files_of_a_sample_are_known_by_their_stem() -> None:
+    name = stem(AT, "r-0", 3)
+    for suffix in ("jpeg", "png", "webp", "json"):
+        assert stem_of(f"{name}.{suffix}") == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "README.md",
+        "20260908T070605.000040Z-r-0.gif",
+        "20260908T070605.000040Z-r-0.png.part",
+        "20260908T070605.000040Z-r.png",
+        "20260908T070605.000040Z-../r-0.png",
+        "x20260908T070605.000040Z-r-0.png",
+        "20260908T070605.000040Z-r-0.png\n",
+        f"20260908T070605.000040Z-{'x' * 65}-0.png",
+    ],
+)
+def test_nothing_else_is_taken_for_one(name: str) -> None:
+    assert stem_of(name) is None
