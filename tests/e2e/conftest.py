@@ -6,14 +6,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from models.bundle import Bundle
+from tests.conftest import build_bundle
 from tests.service.graphs import CLASSES, SCORES, SIZE, graph
 
 GIVE_UP_S = 60
@@ -51,10 +51,8 @@ def wait_until_ready(process: subprocess.Popen[str], url: str) -> None:
     pytest.fail(f"{url} was not ready within {GIVE_UP_S} s")
 
 
-@pytest.fixture
-def tiny_bundle(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> Path:
-    folder = tmp_path / "tiny"
-    make_bundle(
+def write_tiny(folder: Path) -> Path:
+    build_bundle(
         folder,
         n_calibration=250,
         scores=SCORES,
@@ -67,20 +65,38 @@ def tiny_bundle(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> Path:
 
 
 @pytest.fixture
+def tiny_bundle(tmp_path: Path) -> Path:
+    return write_tiny(tmp_path / "tiny")
+
+
+@pytest.fixture
 def server(tiny_bundle: Path, tmp_path: Path) -> Iterator[RunningServer]:
+    with serving(tiny_bundle, tmp_path / "server.log") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server that all tests of a file ask and none changes."""
+    folder = tmp_path_factory.mktemp("shared")
+    with serving(write_tiny(folder / "tiny"), folder / "server.log") as running:
+        yield running
+
+
+@contextlib.contextmanager
+def serving(bundle: Path, log: Path) -> Iterator[RunningServer]:
     port = free_port()
     # A file: a pipe that nobody reads stops whoever writes much.
-    log = tmp_path / "server.log"
     command = [sys.executable, "-m", "service", "serve", "--port", str(port)]
     with (
         log.open("w") as stderr,
         subprocess.Popen(
-            [*command, "--bundle", str(tiny_bundle)], stderr=stderr, text=True, env=environment()
+            [*command, "--bundle", str(bundle)], stderr=stderr, text=True, env=environment()
         ) as process,
     ):
         try:
             url = f"http://127.0.0.1:{port}"
             wait_until_ready(process, url)
-            yield RunningServer(process=process, url=url, bundle=tiny_bundle, log=log)
+            yield RunningServer(process=process, url=url, bundle=bundle, log=log)
         finally:
             process.kill()
