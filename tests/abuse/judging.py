@@ -1,5 +1,6 @@
 """What an answer is, in one word, by the documentation of the HTTP interface."""
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +27,8 @@ def outcomes(case: Case, answers: list[Answer], problems: Mapping[str, int]) -> 
         problems: The documented problems.
 
     Returns:
-        `ok`, the slug of a problem, `plain-400`, `silence`, or `head-` and a status.
+        `ok`, the slug of a problem, `plain-400`, `silence`, `head-` and a status, or `v2-` and a
+        status where the Open Inference Protocol is spoken, whose errors have a shape of their own.
 
     Raises:
         AssertionError: An answer is of no documented shape.
@@ -47,7 +49,17 @@ def _outcome(case: Case, answer: Answer, problems: Mapping[str, int]) -> str:
         if b'"predictions"' in answer.body:
             PredictAnswer.model_validate_json(answer.body)
         return OK
+    if case.sent.split(b" ", 2)[1].startswith(b"/v2"):
+        return _protocol_error(answer)
     return _slug(answer, problems)
+
+
+def _protocol_error(answer: Answer) -> str:
+    assert answer.headers["content-type"] == "application/json", answer
+    said = json.loads(answer.body)
+    assert set(said) == {"error"}, answer
+    assert answer.headers["x-request-id"] in said["error"], answer
+    return f"v2-{answer.status}"
 
 
 def _slug(answer: Answer, problems: Mapping[str, int]) -> str:

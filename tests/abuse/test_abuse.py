@@ -46,8 +46,12 @@ def test_the_whole_corpus_gets_documented_answers_and_the_server_stays_as_it_was
     idle_mib = resident_mib(pid)
 
     def fault(case: Case) -> str | None:
-        came = outcomes(case, exchange(server.address, case), problems)
+        answers = exchange(server.address, case)
         assert server.process.poll() is None, f"{case.name} ended the server"
+        try:
+            came = outcomes(case, answers, problems)
+        except AssertionError as undocumented:
+            return f"{case.name}: {undocumented}"
         return None if came <= case.accepted else f"{case.name}: {came - case.accepted}"
 
     with ThreadPoolExecutor(SLOW_SENDERS) as together:

@@ -60,7 +60,8 @@ def test_no_case_takes_a_failure_of_the_service_for_right(
 ) -> None:
     # The last is documented by the rule for other statuses alone.
     named = {"ok", "plain-400", "silence", "head-200", "head-404", "head-405"}
-    known = {*named, *documented(), "request-header-fields-too-large"}
+    protocol = {f"v2-{status}" for status in (400, 404, 405, 413, 415, 422)}
+    known = {*named, *protocol, *documented(), "request-header-fields-too-large"}
     for name, (_, accepted) in cases.items():
         assert accepted, name
         assert accepted <= known, name

@@ -23,6 +23,12 @@ Operation: TypeAlias = APIOperation[Any, Any, Any, Any]
 EXAMPLES = 40
 # Any other name would be answered with 404 and nothing else.
 SERVED = {"name": "tiny", "version": "1"}
+JUDGING = {
+    "/predict",
+    "/models/{name}/predict",
+    "/models/{name}/versions/{version}/predict",
+}
+ASKED = {"/models", "/healthz", "/readyz", "/metrics"}
 CONFIG = {
     "checks": {
         # X-Timeout-Ms may be one millisecond.
@@ -73,11 +79,11 @@ def answer_many(operation: Operation, mode: GenerationMode) -> Counter[int]:
 def test_whatever_the_description_allows_is_answered_as_it_says(
     operations: list[Operation],
 ) -> None:
-    paths = {operation.path for operation in operations}
-    assert {"/predict", "/models", "/healthz", "/readyz", "/metrics"} <= paths
-    for operation in operations:
-        statuses = answer_many(operation, GenerationMode.POSITIVE)
-        assert statuses[200], f"nothing that was drawn for {operation.label} was judged"
+    came = {
+        operation.path: answer_many(operation, GenerationMode.POSITIVE) for operation in operations
+    }
+    for path in JUDGING | ASKED:
+        assert came[path][200], f"nothing that was drawn for {path} was answered with success"
 
 
 def test_whatever_the_description_forbids_is_refused_as_it_says(

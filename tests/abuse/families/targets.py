@@ -7,7 +7,7 @@ import numpy as np
 from tests.abuse.hostile import OK, PLAIN_400, SILENCE, Case, accept, once, request
 from tests.service.pictures import encode, plain
 
-NOWHERE = accept("not-found", "unknown-model", PLAIN_400)
+NOWHERE = accept("not-found", "unknown-model", "v2-404", PLAIN_400)
 
 PATHS = [
     "/../../etc/passwd", "/..%2f..%2fetc%2fpasswd", "/%2e%2e/%2e%2e/etc/passwd", "/....//etc",
