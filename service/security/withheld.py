@@ -5,8 +5,16 @@ from collections.abc import Iterator
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-# Somebody who reads one of these before and after a request of theirs learns where its score fell.
-TELL_SCORES = frozenset({"oodguard_score", "oodguard_threshold", "oodguard_p_value"})
+# Somebody who reads one of these before and after a request of theirs learns where its score fell;
+# the martingale is multiplied by a function of each p-value.
+TELL_SCORES = frozenset(
+    {
+        "oodguard_score",
+        "oodguard_threshold",
+        "oodguard_p_value",
+        "oodguard_drift_log_martingale",
+    }
+)
 
 
 class WithoutScores(Collector):

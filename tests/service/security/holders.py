@@ -1,0 +1,33 @@
+"""Who holds a key, and a file of keys."""
+
+from dataclasses import dataclass
+
+from service.security.command import make
+from service.security.keys_file import KeyEntry
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Holder:
+    """A key as its owner has it, and as it is stored."""
+
+    token: str
+    entry: KeyEntry
+
+    @classmethod
+    def with_roles(
+        cls, *roles: str, key_id: str, requests_per_minute: int | None = None
+    ) -> "Holder":
+        token, entry = make(list(roles), key_id, requests_per_minute)
+        return cls(token=token, entry=entry)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return bearer(self.token)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+def text_of(*holders: Holder) -> str:
+    return "\n".join(holder.entry.as_toml() for holder in holders)
