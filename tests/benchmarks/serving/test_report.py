@@ -1,0 +1,73 @@
+"""The report says what was reached, what was missed, and what is doubtful."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from benchmarks.serving import plot, report, results
+from benchmarks.serving.audit import DIFFERENCE
+from benchmarks.serving.results import LIGHT, SHIPPED, Measured, Results
+
+SINGLE = {"litserve": 50.0, "bentoml": 100.0, "mlserver": 80.0, "mosec": 400.0, "starlette": 1e4}
+
+
+def measured(**changed: float) -> Results:
+    rounds = [{"ours": 300.0, **SINGLE, "failed ours": 0.0, DIFFERENCE: 0.0, **changed}]
+    batches = [{"served images/s": 85.0, "bare images/s": 100.0, DIFFERENCE: 0.0}]
+    return Results(
+        machine={"processor": "2 x Z80"},
+        measured=[
+            Measured(row="raw64", graph=SHIPPED, rounds=batches),
+            Measured(row="raw64", graph=LIGHT, rounds=batches),
+            Measured(row="single", graph=SHIPPED, rounds=rounds),
+            Measured(row="single", graph=LIGHT, missing="wrk is not installed"),
+        ],
+    )
+
+
+def test_a_line_holds_its_goal_against_each_graph() -> None:
+    lines = report.markdown(measured()).splitlines()
+    batch = next(line for line in lines if "64 raw images" in line)
+    # The bare loop over the light graph is no goal.
+    assert batch.endswith("| ≥ 0.90 | 0.85 ✗ | 0.85 |")
+    best = next(line for line in lines if "the best of" in line)
+    assert best.endswith("| ≥ 2.00 | 3.00 ✓ | not available: wrk is not installed |")
+    assert any("over mosec | ≥ 1.00 | 0.75 ✗ |" in line for line in lines)
+    assert "- processor: 2 x Z80" in lines
+
+
+def test_rows_that_were_not_asked_for_are_not_in_the_table() -> None:
+    assert "SIGTERM" not in report.markdown(measured())
+
+
+def test_what_the_counters_miss_is_summed_and_doubtful() -> None:
+    clean = report.markdown(measured())
+    assert "over all loads | 0 | 0 ✓ |" in clean
+    assert "Doubtful" not in clean
+    doubtful = report.markdown(measured(**{DIFFERENCE: 2.0, "failed ours": 7.0}))
+    assert "over all loads | 0 | 2 ✗ |" in doubtful
+    assert "- single, shipped, round 1: 2 counted differently" in doubtful
+    assert "- single, shipped, round 1: 7 failed ours" in doubtful
+
+
+def test_results_come_back_from_their_file(tmp_path: Path) -> None:
+    results.write(measured(), tmp_path / "rounds.json")
+    back = results.read(tmp_path / "rounds.json")
+    assert report.markdown(back) == report.markdown(measured())
+    said = json.loads((tmp_path / "rounds.json").read_text(encoding="utf-8"))
+    assert said["measured"][2]["rounds"][0]["mosec"] == 400
+
+
+def test_the_plot_has_a_dot_for_every_server_further_right_for_more() -> None:
+    drawn = plot.svg_of(measured())
+    assert drawn is not None
+    dots = ET.fromstring(drawn).findall("{http://www.w3.org/2000/svg}circle")  # noqa: S314
+    places = [float(dot.attrib["cx"]) for dot in dots]
+    ours, litserve, bentoml, mlserver, mosec, constant = places
+    assert litserve < mlserver < bentoml < ours < mosec < constant
+    # From 10 to 10,000: three decades on 300 units, so 100 is one of them from the left.
+    assert bentoml - plot.LEFT == 100
+
+
+def test_there_is_no_plot_without_its_row() -> None:
+    assert plot.svg_of(Results(machine={}, measured=[])) is None
