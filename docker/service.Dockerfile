@@ -1,22 +1,28 @@
-# `oodguard serve` without torch. RUNTIME=cpu or gpu chooses the extra and so the ONNX Runtime;
+# `oodguard serve` without torch. RUNTIME=cpu or gpu chooses the lock file and so the ONNX Runtime;
 # the gpu image carries its CUDA libraries as wheels and needs the NVIDIA container toolkit.
 #
 #   docker build -f docker/service.Dockerfile --build-arg RUNTIME=cpu -t ood-guard:cpu .
+FROM python:3.11-slim-bookworm AS wheel
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /src
+COPY docker/build.lock docker/
+RUN pip install --require-hashes --only-binary :all: -r docker/build.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY models models
+COPY service service
+COPY training training
+RUN python -m hatchling build --target wheel --directory /dist
+
 FROM python:3.11-slim-bookworm AS build
 ARG RUNTIME=cpu
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 RUN python -m venv /opt/oodguard
 ENV PATH=/opt/oodguard/bin:$PATH
-WORKDIR /src
-# First the dependencies alone, around empty packages, so that a change of code keeps this layer.
-COPY pyproject.toml constraints.txt README.md LICENSE ./
-RUN mkdir models service training \
-    && pip install --constraint constraints.txt ".[${RUNTIME}]" \
-    && pip uninstall --yes ood-guard
-COPY models models
-COPY service service
-COPY training training
-RUN pip install --no-deps . \
+# What is locked comes first, so that a change of code keeps this layer.
+COPY docker/${RUNTIME}.lock /src/
+RUN pip install --require-hashes --only-binary :all: -r "/src/${RUNTIME}.lock"
+COPY --from=wheel /dist /dist
+RUN pip install --no-deps --no-index /dist/*.whl \
     && pip uninstall --yes pip setuptools
 
 FROM python:3.11-slim-bookworm
@@ -27,7 +33,10 @@ LABEL org.opencontainers.image.title="ood-guard" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin oodguard
+# A new volume takes the owner of the folder that it is mounted over.
+RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin oodguard \
+    && install --directory --owner=10001 --group=10001 --mode=0750 \
+       /var/lib/oodguard /var/lib/oodguard/state /var/lib/oodguard/samples
 COPY --from=build /opt/oodguard /opt/oodguard
 # Byte code is compiled already and nothing else is written, so that the root may be read-only.
 ENV PATH=/opt/oodguard/bin:$PATH \
@@ -43,5 +52,6 @@ EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['OODGUARD_PORT']), timeout=2); c.request('GET', '/readyz'); sys.exit(c.getresponse().status != 200)"]
 # Exec form: SIGTERM reaches the server itself, which finishes what it has begun.
+STOPSIGNAL SIGTERM
 ENTRYPOINT ["oodguard"]
 CMD ["serve"]
