@@ -10,9 +10,11 @@ DEMO_VENV := .venv-demo
 READY := $(VENV)/.ready
 DEMO_READY := $(DEMO_VENV)/.ready
 PINS := pyproject.toml constraints.txt
+LOCK := .venv-lock/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 \
+  --generate-hashes --no-annotate --custom-compile-command "make lock" --constraints constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check format hooks constraints clean
+.PHONY: help setup demo test test-slow test-deploy check format hooks constraints lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,8 +27,11 @@ demo: $(DEMO_READY) ## serve the shipped bundle, show two verdicts, go on servin
 test: $(READY) ## run the fast tests
 	$(VENV)/bin/python -m pytest -m "not slow"
 
-test-slow: $(READY) ## run the tests marked slow
-	$(VENV)/bin/python -m pytest -m slow
+test-slow: $(READY) ## run the tests marked slow, but for those that want a docker engine
+	$(VENV)/bin/python -m pytest -m "slow and not deploy"
+
+test-deploy: $(READY) ## build and start the compose project, and see it watched and alerting
+	tests/deploy/lane/run
 
 check: $(READY) ## formatting, lint, types and import rules
 	$(VENV)/bin/ruff format --check
@@ -48,6 +53,16 @@ constraints: ## resolve the newest versions afresh and pin them in constraints.t
 	  .venv-pins/bin/pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//'; } > .venv-pins/constraints.txt
 	mv .venv-pins/constraints.txt constraints.txt
 	rm -rf .venv-pins
+
+# All platforms' hashes and no registry's name; torch as PyPI has it, with its CUDA libraries.
+lock: ## resolve what the images hold, at the pinned versions, into docker/*.lock
+	$(PYTHON) -m venv --clear .venv-lock
+	.venv-lock/bin/pip install --quiet uv==0.13.9
+	$(LOCK) pyproject.toml --extra cpu --extra otel --extra s3 --output-file docker/cpu.lock
+	$(LOCK) pyproject.toml --extra gpu --extra otel --extra s3 --output-file docker/gpu.lock
+	$(LOCK) pyproject.toml --extra training --output-file docker/training.lock
+	echo hatchling | $(LOCK) - --output-file docker/build.lock
+	rm -rf .venv-lock
 
 clean: ## remove the environments and every cache
 	rm -rf $(VENV) .venv-* dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,109 @@
+"""The Dockerfiles, and the lock files that they install from."""
+
+import re
+import subprocess
+import sysconfig
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.deploy.rules import DOCKER
+
+ROOT = DOCKER.parent
+DOCKERFILES = sorted(DOCKER.glob("*.Dockerfile"))
+LOCKS = sorted(DOCKER.glob("*.lock"))
+HADOLINT = Path(sysconfig.get_path("scripts")) / "hadolint"
+
+EVERY_DOCKERFILE = pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.stem)
+EVERY_LOCK = pytest.mark.parametrize("file", LOCKS, ids=lambda file: file.stem)
+ENTRY = re.compile(
+    r"^(?P<name>[\w.-]+)==(?P<version>[\w.]+)(?: ; [^\\]+)? \\\n"
+    r"(?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+",
+    re.MULTILINE,
+)
+EXTRAS = {
+    "cpu": ("serving", "cpu", "otel", "s3"),
+    "gpu": ("serving", "gpu", "otel", "s3"),
+    "training": ("training",),
+}
+
+
+def locked(file: Path) -> dict[str, str]:
+    text = file.read_text(encoding="utf-8")
+    return {canonicalize_name(m["name"]): m["version"] for m in ENTRY.finditer(text)}
+
+
+def constraints() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line.split(";")[0].split("==") for line in lines if not line.startswith("#")]
+    return {canonicalize_name(name): version.strip() for name, version in pins}
+
+
+@EVERY_DOCKERFILE
+def test_hadolint_finds_nothing(file: Path) -> None:
+    told = subprocess.run([HADOLINT, file], capture_output=True, text=True, check=False)
+    assert (told.returncode, told.stdout) == (0, "")
+
+
+@EVERY_DOCKERFILE
+def test_an_image_comes_from_a_pinned_base_and_runs_as_nobody(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    bases = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+    assert set(bases) == {"python:3.11-slim-bookworm"}
+    last = text[text.rindex("\nFROM ") :]
+    assert "\nUSER 10001:10001\n" in last
+    assert re.search(r"^HEALTHCHECK ", last, re.MULTILINE)
+    assert re.search(r'^ENTRYPOINT \["', last, re.MULTILINE)
+    labels = set(re.findall(r"org\.opencontainers\.image\.(\w+)=", last))
+    assert labels == {"title", "description", "licenses", "version", "revision"}
+
+
+@EVERY_DOCKERFILE
+def test_an_image_installs_nothing_but_what_is_locked_and_what_is_built(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    for arguments in re.findall(r"pip install ([^\n\\&]*)", text):
+        assert arguments.startswith(
+            ("--require-hashes --only-binary :all: -r ", "--no-deps --no-index /dist/")
+        )
+
+
+@EVERY_LOCK
+def test_a_lock_file_holds_hashed_versions_and_no_address(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    without_comments = "".join(
+        line for line in text.splitlines(keepends=True) if not line.startswith("#")
+    )
+    assert ENTRY.sub("", without_comments) == ""
+    assert locked(file)
+
+
+@pytest.mark.parametrize("variant", EXTRAS)
+def test_a_lock_file_holds_all_that_its_variant_wants(variant: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = list(project["dependencies"])
+    for extra in EXTRAS[variant]:
+        wanted += project["optional-dependencies"][extra]
+    versions = locked(DOCKER / f"{variant}.lock")
+    for requirement in map(Requirement, wanted):
+        if requirement.name != project["name"]:
+            version = versions[canonicalize_name(requirement.name)]
+            assert requirement.specifier.contains(version), requirement
+
+
+@EVERY_LOCK
+def test_a_lock_file_has_the_versions_that_are_developed_with(file: Path) -> None:
+    pins = constraints()
+    differing = {
+        name: (version, pins[name])
+        for name, version in locked(file).items()
+        if pins.get(name, version) != version
+    }
+    assert differing == {}, "run `make lock`"
+
+
+@pytest.mark.parametrize("variant", ["cpu", "gpu"])
+def test_what_serves_has_no_torch(variant: str) -> None:
+    assert "torch" not in locked(DOCKER / f"{variant}.lock")
