@@ -1,0 +1,1 @@
+"""The Grafana boards as code: `python -m docker.grafana.boards` writes them as JSON."""

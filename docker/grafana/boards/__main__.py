@@ -1,0 +1,6 @@
+"""Writes every board to docker/grafana/dashboards/, from where Grafana is provisioned."""
+
+from docker.grafana.boards.files import BOARDS, FOLDER, rendered
+
+for name, make in BOARDS.items():
+    (FOLDER / f"{name}.json").write_text(rendered(make()), encoding="utf-8")
