@@ -1,0 +1,64 @@
+"""A service that has been asked, and what it then tells Prometheus."""
+
+import os
+from collections.abc import Mapping
+
+import pytest
+from fastapi import FastAPI
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import TestClient
+
+from service.app import create_app
+from service.settings import Settings
+from tests.conftest import build_bundle
+from tests.deploy.exposition import documented_labels, family_name, series_of
+from tests.deploy.promql import Known
+from tests.deploy.rules import with_recorded
+from tests.service.graphs import CLASSES, SCORES, SIZE, graph
+from tests.service.pictures import encode, plain
+
+
+@pytest.fixture(scope="session")
+def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    """A service of one tiny bundle, as it is when nothing else is set."""
+    folder = tmp_path_factory.mktemp("watched") / "tiny"
+    build_bundle(
+        folder,
+        n_calibration=250,
+        scores=SCORES,
+        classes=CLASSES,
+        height=SIZE,
+        width=SIZE,
+        model=graph(),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("OODGUARD_")]:
+            patch.delenv(name)
+        return create_app(Settings(bundle=folder))
+
+
+@pytest.fixture(scope="session")
+def families(app: FastAPI) -> Mapping[str, Metric]:
+    """What it tells when it has judged an image: families of metrics by name."""
+    with TestClient(app) as client:
+        client.post("/predict", content=encode(plain()), headers={"content-type": "image/png"})
+        text = client.get("/metrics").text
+    return {family_name(each): each for each in text_string_to_metric_families(text)}
+
+
+@pytest.fixture(scope="session")
+def exposed(families: Mapping[str, Metric]) -> Known:
+    """Every series that a scrape brings, with its labels."""
+    labels = documented_labels()
+    return {
+        name: there
+        for family_name, family in families.items()
+        for name, there in series_of(family, labels[family_name]).items()
+    }
+
+
+@pytest.fixture(scope="session")
+def known(exposed: Known) -> Known:
+    """Every series that Prometheus then has."""
+    return with_recorded(exposed)

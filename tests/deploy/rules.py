@@ -1,0 +1,47 @@
+"""The rules of Prometheus, as they are shipped."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+
+from tests.deploy.promql import Known, Labels, labels
+
+Yaml: TypeAlias = dict[str, Any]
+
+DOCKER = Path(__file__).parents[2] / "docker"
+RULES = DOCKER / "prometheus" / "rules"
+UNIT_TESTS = DOCKER / "prometheus" / "tests"
+
+
+def read(file: Path) -> Yaml:
+    """Read a YAML file."""
+    content: Yaml = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return content
+
+
+def _all_rules() -> list[Yaml]:
+    # Those that record first: others ask for what they record.
+    files = sorted(RULES.glob("*.yml"), key=lambda file: file.name != "recording.yml")
+    groups = [group for file in files for group in read(file)["groups"]]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+RECORDED = [rule for rule in _all_rules() if "record" in rule]
+ALERTS: Mapping[str, Yaml] = {rule["alert"]: rule for rule in _all_rules() if "alert" in rule}
+
+
+def with_recorded(exposed: Known) -> Known:
+    """Add to what is exposed what the rules make of it, and what Prometheus itself tells.
+
+    Raises:
+        WrongQuestion: a rule asks for what does not exist.
+    """
+    known = {**exposed, "up": frozenset({"job", "instance"})}
+    for rule in RECORDED:
+        known[rule["record"]] = labels(rule["expr"], known)
+    of_alerts: Labels = frozenset({"alertname", "alertstate", "severity"})
+    for rule in ALERTS.values():
+        of_alerts |= labels(rule["expr"], known)
+    return {**known, "ALERTS": of_alerts}
