@@ -107,8 +107,6 @@ def create_app(
     app.state.keys = keys
     routers = [
         predict.router(judging, settings.detail),
-        health.router(readiness),
-        models.router(catalog, settings.detail),
         oip.router(
             catalog,
             judging,
@@ -117,6 +115,8 @@ def create_app(
             version=_version(),
             detail=settings.detail,
         ),
+        health.router(readiness),
+        models.router(catalog, settings.detail),
         metrics.router(counted, withhold_scores=settings.detail == "verdict" and keys is None),
         docs.router(),
     ]

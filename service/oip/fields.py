@@ -20,8 +20,8 @@ NAMES: Mapping[type, str] = {
     type(None): "null",
 }
 
-# What 64 images of 32 x 32 pixels have as nested lists, or one of 224 x 224. Parsing that many takes
-# some 30 ms, in which no other thread runs, and 20 MB.
+# As many as 64 images of 32 x 32 pixels have as nested lists, or one of 224 x 224. To parse them
+# takes some 30 ms, in which no other thread runs, and 20 MB.
 MOST_MARKS = 270_000
 
 

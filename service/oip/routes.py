@@ -33,7 +33,18 @@ def router(  # noqa: PLR0913 - the parts of a service
     detail: Detail,
 ) -> APIRouter:
     """Make the routes."""
+
+    async def infer(request: Request) -> Response:
+        """Judge every image of the tensor `images`."""
+        deployment = judging.deployment(request)
+        outputs = offered(deployment.model, detail)
+        intake = Intake(deployment.model.bundle.manifest.input, outputs, in_thread)
+        job = await judging.judge(deployment, request, intake.read)
+        return reply(deployment, intake.inference, outputs, job.verdicts.columns)
+
     routes = APIRouter()
+    # First, as routes are tried in their order and these are asked for most.
+    routes.include_router(_inference(infer))
 
     @routes.get("/v2", summary="Which server is this?", operation_id="v2")
     async def server() -> ServerMetadata:
@@ -60,18 +71,9 @@ def router(  # noqa: PLR0913 - the parts of a service
         readiness.require_ready()
         return ModelReady(name=judging.deployment(request).name, ready=True)
 
-    async def infer(request: Request) -> Response:
-        """Judge every image of the tensor `images`."""
-        deployment = judging.deployment(request)
-        outputs = offered(deployment.model, detail)
-        intake = Intake(deployment.model.bundle.manifest.input, outputs, in_thread)
-        job = await judging.judge(deployment, request, intake.read)
-        return reply(deployment, intake.inference, outputs, job.verdicts.columns)
-
     for path in MODELS:
         _get(routes, path, metadata, "Which tensors does a model take and tell?")
         _get(routes, f"{path}/ready", model_ready, "Can a model be asked?")
-    routes.include_router(_inference(infer))
     return routes
 
 
