@@ -9,6 +9,9 @@ from pathlib import Path
 
 from benchmarks.serving.service import ROOT
 
+PROCESSORS, LOAD_BEFORE = "processors", "load before"
+"""Names of two facts that the report looks at."""
+
 
 def pin(processors: int) -> int:
     """Keep this process and all that it starts on so many processors; how many there are."""
@@ -20,12 +23,13 @@ def pin(processors: int) -> int:
 def facts(processors: int) -> Mapping[str, str]:
     """What a reader must know to compare figures."""
     return {
-        "processor": f"{processors} x {_processor()}",
+        PROCESSORS: str(processors),
+        "processor": _processor(),
         "system": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
         "ONNX Runtime": version("onnxruntime"),
         "commit": _commit(),
-        "load before": ", ".join(f"{load:.2f}" for load in os.getloadavg()),
+        LOAD_BEFORE: f"{os.getloadavg()[0]:.2f}",
     }
 
 

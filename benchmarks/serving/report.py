@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Iterator
 
 from benchmarks.serving.audit import DIFFERENCE
+from benchmarks.serving.machine import LOAD_BEFORE, PROCESSORS
 from benchmarks.serving.results import LIGHT, SHIPPED, Measured, Results
 from benchmarks.serving.rows.figure import Figure
 from benchmarks.serving.rows.rates import FAILED
@@ -13,9 +14,12 @@ MET, MISSED = "✓", "✗"
 
 ABOUT = (
     "Median of the rounds, and the least and greatest; ✓ reaches the goal, ✗ does not. The light"
-    " graph does next to nothing, so that its column shows the serving alone: a bare loop over it"
-    " is no goal."
+    " graph does next to nothing, so that its column shows the serving alone; where it has neither"
+    " mark, the goal is one for a graph that takes its time."
 )
+
+# More than this before a run, for each processor, and something else was running.
+IDLE_LOAD = 0.3
 
 
 def markdown(results: Results) -> str:
@@ -62,6 +66,9 @@ def _counted(results: Results) -> list[str]:
 
 
 def _doubts(results: Results) -> Iterator[str]:
+    before = results.machine.get(LOAD_BEFORE, "0")
+    if float(before) > IDLE_LOAD * float(results.machine.get(PROCESSORS, "1")):
+        yield f"the machine was busy before: its load was {before}"
     for one in results.measured:
         for turn, measured in enumerate(one.rounds, 1):
             for name, value in measured.items():

@@ -19,6 +19,7 @@ def closed_loop(
     requests: int | None = None,
     duration_s: float = LONGEST_S,
     actions: Mapping[int, Action] | None = None,
+    wanted: Callable[[], bool] = lambda: True,
 ) -> Tally:
     """Keep every connection busy, then wait for the last answers.
 
@@ -27,13 +28,15 @@ def closed_loop(
         requests: Most requests.
         duration_s: Longest time in which requests are sent.
         actions: What is done after so many requests were sent.
+        wanted: Whether to go on sending.
     """
     actions = dict(actions or {})
     began = last = time.perf_counter()
     sent = 0
     while True:
         now = time.perf_counter()
-        while lines.idle and (requests is None or sent < requests) and now < began + duration_s:
+        over = now > began + duration_s or not wanted()
+        while lines.idle and not over and (requests is None or sent < requests):
             lines.send(now)
             sent += 1
             if sent in actions:

@@ -70,6 +70,7 @@ ROWS = {
                 title=f"{TITLE}: goodput over peak",
                 formula=ratio("goodput/s", "peak/s"),
                 goal=at_least(0.95),
+                light=False,
             ),
             Figure(
                 title=f"{TITLE}: p99 of a 429",

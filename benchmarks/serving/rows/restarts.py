@@ -1,17 +1,25 @@
 """SIGTERM under load: every request that reached the process is answered before it exits with 0."""
 
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+from benchmarks.serving.balancer import balanced
 from benchmarks.serving.load.lines import Lines
 from benchmarks.serving.load.loops import closed_loop
+from benchmarks.serving.load.tally import Tally
 from benchmarks.serving.pictures import encode
 from benchmarks.serving.requests import Request, encoded
 from benchmarks.serving.rows.figure import Figure, Row, at_most
-from benchmarks.serving.service import start
+from benchmarks.serving.service import Service, start
 from benchmarks.serving.setting import Round, Setting
 
 # Half keep their connection and half open one for every request, as behind a proxy and without.
 KEPT, FRESH = 16, 16
-MOST_A_PROCESS = 500
+MOST_A_PROCESS = 1000
 EXITS_WITHIN_S = 60.0
+
+Load = Callable[[Service, Request, int], Tally]
 
 
 def measure(setting: Setting) -> list[Round]:
@@ -23,57 +31,80 @@ def measure(setting: Setting) -> list[Round]:
 
 
 def _round(setting: Setting, request: Request, wanted: int) -> Round:
-    measured = {"requests": 0.0, "failed": 0.0, "exits but 0": 0.0, "restarts": 0.0}
+    most = min(MOST_A_PROCESS, wanted)
+    measured = Counter(_one(setting, request, most, _behind_a_balancer))
     while measured["requests"] < wanted:
-        for name, value in _one(setting, request, min(MOST_A_PROCESS, wanted)).items():
-            measured[name] = measured.get(name, 0.0) + value
-    return measured
+        measured.update(_one(setting, request, most, _behind_a_balancer))
+    blind = _one(setting, request, most, _until_nobody_listens)
+    return {
+        **{name: float(value) for name, value in measured.items()},
+        "exits but 0": float(measured["exits but 0"] + blind["exits but 0"]),
+        "restarts": float(measured["restarts"] + 1),
+        "blind requests": float(blind["requests"]),
+        "blind requests without an answer": float(blind["failed"]),
+    }
 
 
-def _one(setting: Setting, request: Request, most: int) -> Round:
-    """Serve, ask, end it half-way, and go on asking until nobody listens.
-
-    A connection that is refused sent nothing, so nothing failed on it: its client asks the next
-    process. A connection that was taken, or a request that was sent, counts.
-    """
+def _one(setting: Setting, request: Request, most: int, load: Load) -> dict[str, int]:
     service = start(setting)
     try:
-        tally = closed_loop(
-            Lines(service.port, request, kept=KEPT, fresh=FRESH),
-            requests=most,
-            actions={most // 2: service.process.terminate},
-        )
+        tally = load(service, request, most)
         code = service.process.exit_code(EXITS_WITHIN_S)
     finally:
         service.process.stop()
     return {
-        "requests": float(tally.sent),
-        "failed": float(tally.failed + tally.unread),
-        "failed by a broken connection": float(tally.broken),
-        "exits but 0": float(code != 0),
-        "restarts": 1.0,
+        "requests": tally.sent,
+        "failed": tally.failed + tally.unread + tally.refused,
+        "exits but 0": int(code != 0),
+        "restarts": 1,
     }
+
+
+def _behind_a_balancer(service: Service, request: Request, most: int) -> Tally:
+    """Ask, end the process half-way, and go on asking until /readyz says that it goes."""
+    with balanced(service.port) as balancer:
+        return closed_loop(
+            Lines(service.port, request, kept=KEPT, fresh=FRESH),
+            requests=most,
+            actions={most // 2: service.process.terminate},
+            wanted=balancer.sends,
+        )
+
+
+def _until_nobody_listens(service: Service, request: Request, most: int) -> Tally:
+    """Ask, end the process half-way, and go on until connections are refused.
+
+    What a client of a refused connection would have asked is not sent, so it does not fail.
+    """
+    tally = closed_loop(
+        Lines(service.port, request, kept=KEPT, fresh=FRESH),
+        actions={most // 2: service.process.terminate},
+    )
+    return replace(tally, refused=0)
+
+
+def _count(title: str, name: str, of: str, *, held: bool = True) -> Figure:
+    return Figure(
+        title=f"SIGTERM under load: {title}",
+        formula=lambda measured: measured[name],
+        form="{:.0f}",
+        goal=at_most(0) if held else None,
+        over_rounds=sum,
+        of=of,
+    )
 
 
 ROWS = {
     "sigterm": Row(
         measure=measure,
         figures=[
-            Figure(
-                title="SIGTERM under load: failed requests",
-                formula=lambda measured: measured["failed"],
-                form="{:.0f}",
-                goal=at_most(0),
-                over_rounds=sum,
-                of="requests",
-            ),
-            Figure(
-                title="SIGTERM under load: exits with another code than 0",
-                formula=lambda measured: measured["exits but 0"],
-                form="{:.0f}",
-                goal=at_most(0),
-                over_rounds=sum,
-                of="restarts",
+            _count("failed requests", "failed", "requests"),
+            _count("exits with another code than 0", "exits but 0", "restarts"),
+            _count(
+                "failed while clients ask on until nobody listens",
+                "blind requests without an answer",
+                "blind requests",
+                held=False,
             ),
         ],
         light=False,

@@ -3,6 +3,9 @@
 import time
 from collections.abc import Callable
 
+import pytest
+
+from benchmarks.serving import balancer
 from benchmarks.serving.load.lines import Lines
 from benchmarks.serving.load.loops import closed_loop, open_loop
 from benchmarks.serving.ports import free_port
@@ -73,6 +76,27 @@ def test_an_action_is_done_once_after_so_many_requests(planned: Start) -> None:
         actions={4: lambda: done.append(4), 9: lambda: done.append(9)},
     )
     assert done == [4, 9]
+
+
+def test_a_closed_loop_ends_with_the_answers_of_what_it_sent(planned: Start) -> None:
+    server = planned(lambda _: 200)
+    tally = closed_loop(Lines(server.port, REQUEST, kept=2), wanted=lambda: len(server.bodies) < 30)
+    assert tally.answers == {200: len(server.bodies)}
+    assert tally.unread == 0
+    assert 30 <= len(server.bodies) <= 32
+
+
+def test_a_balancer_leaves_a_process_alone_once_it_is_not_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = iter([True, True, False, True])
+    monkeypatch.setattr(balancer, "LOOKS_EVERY_S", 0)
+    monkeypatch.setattr(balancer, "is_ready", lambda _: next(said))
+    watched = balancer.Balancer(1)
+    assert watched.sends()
+    watched.watch()
+    assert not watched.sends()
+    assert list(said) == [True]
 
 
 def test_an_open_loop_sends_at_its_rate_whatever_comes_back(planned: Start) -> None:

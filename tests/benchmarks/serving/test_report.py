@@ -1,6 +1,7 @@
 """The report says what was reached, what was missed, and what is doubtful."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -15,7 +16,7 @@ def measured(**changed: float) -> Results:
     rounds = [{"ours": 300.0, **SINGLE, "failed ours": 0.0, DIFFERENCE: 0.0, **changed}]
     batches = [{"served images/s": 85.0, "bare images/s": 100.0, DIFFERENCE: 0.0}]
     return Results(
-        machine={"processor": "2 x Z80"},
+        machine={"processors": "2", "processor": "Z80", "load before": "0.60"},
         measured=[
             Measured(row="raw64", graph=SHIPPED, rounds=batches),
             Measured(row="raw64", graph=LIGHT, rounds=batches),
@@ -33,7 +34,7 @@ def test_a_line_holds_its_goal_against_each_graph() -> None:
     best = next(line for line in lines if "the best of" in line)
     assert best.endswith("| ≥ 2.00 | 3.00 ✓ | not available: wrk is not installed |")
     assert any("over mosec | ≥ 1.00 | 0.75 ✗ |" in line for line in lines)
-    assert "- processor: 2 x Z80" in lines
+    assert "- processor: Z80" in lines
 
 
 def test_rows_that_were_not_asked_for_are_not_in_the_table() -> None:
@@ -48,6 +49,11 @@ def test_what_the_counters_miss_is_summed_and_doubtful() -> None:
     assert "over all loads | 0 | 2 ✗ |" in doubtful
     assert "- single, shipped, round 1: 2 counted differently" in doubtful
     assert "- single, shipped, round 1: 7 failed ours" in doubtful
+
+
+def test_a_busy_machine_is_doubtful() -> None:
+    busy = replace(measured(), machine={"processors": "2", "load before": "0.61"})
+    assert "- the machine was busy before: its load was 0.61" in report.markdown(busy)
 
 
 def test_results_come_back_from_their_file(tmp_path: Path) -> None:
