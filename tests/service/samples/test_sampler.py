@@ -89,6 +89,21 @@ def test_rejected_images_are_kept_as_they_came_whichever_way_they_came(
     assert len(list(place.folder.iterdir())) == 10
 
 
+def test_images_that_came_as_a_tensor_are_kept_as_well(
+    make_client: MakeClient, tmp_path: Path
+) -> None:
+    client = make_client(sample_rate=1, sample_to=str(tmp_path / "looks"))
+    pixels = np.zeros((2, 8, 8, 3), np.uint8)
+    pixels[1] = 255
+    tensor = {"name": "images", "datatype": "UINT8", "shape": [2, 8, 8, 3]}
+    asked = {"inputs": [{**tensor, "data": pixels.ravel().tolist()}]}
+    assert client.post("/v2/models/tiny/infer", json=asked).status_code == 200
+    client.__exit__()
+    (record,) = records(tmp_path / "looks")
+    assert record["image"] == 1
+    assert (np.asarray(Image.open(tmp_path / "looks" / record["file"])) == pixels[1]).all()
+
+
 def test_the_record_says_what_was_decided_by_whom_and_when(
     make_client: MakeClient, tmp_path: Path
 ) -> None:

@@ -1,0 +1,49 @@
+"""The page on what happened names what is told, and nothing else."""
+
+import json
+import logging
+import re
+
+import pytest
+from starlette.datastructures import Headers
+from starlette.testclient import TestClient
+
+from service.access import TOLD
+from service.logs import JsonFormatter
+from service.tracing.attributes import of_answer, of_request
+from tests.service.checks import DOCS
+from tests.service.pictures import encode, plain
+
+
+def named(heading: str) -> set[str]:
+    """What stands in the first column of a section's table."""
+    text = (DOCS / "observability.md").read_text(encoding="utf-8")
+    section = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`.+?) \|", section, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def test_every_field_of_the_access_line_is_documented_and_no_other_is(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "oodguard.access"):
+        client.post("/predict", content=encode(plain()), headers={"content-type": "image/png"})
+    (record,) = [each for each in caplog.records if each.name == "oodguard.access"]
+    line = json.loads(JsonFormatter().format(record))
+    every_line = {"time", "level", "logger", "message"}
+    assert named("The log") == {*line, *TOLD, "trace_id", "span_id"} - every_line
+
+
+def test_every_attribute_of_a_span_is_documented_and_no_other_is() -> None:
+    state = {"request_id": "r", "images": 0, "rejected": 0, **dict.fromkeys(TOLD, "x")}
+    scope = {
+        "method": "BREW",
+        "path": "/predict",
+        "scheme": "http",
+        "http_version": "1.1",
+        "server": ("127.0.0.1", 8000),
+        "state": state,
+    }
+    headers = Headers({"user-agent": "x"})
+    told = {**of_request(scope, headers), **of_answer("/predict", 504, state)}
+    assert named("OpenTelemetry") == set(told)
