@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from service.oip import errors as oip
 from service.problems import MEDIA_TYPE
 from service.security.paths import OPEN, role_wanted
 
@@ -37,8 +38,10 @@ def with_keys(describe: Callable[[], Description]) -> Callable[[], Description]:
 def _tell(operation: Description, path: str) -> None:
     role = role_wanted(path)
     operation["security"] = [{SCHEME: [] if role is None else [role]}]
-    schema: Mapping[str, Any] = {"$ref": "#/components/schemas/Problem"}
+    spoken = oip.is_spoken(path)
+    media_type, shape = (oip.JSON, "OipError") if spoken else (MEDIA_TYPE, "Problem")
+    schema: Mapping[str, Any] = {"$ref": f"#/components/schemas/{shape}"}
     for status in REFUSALS:
         operation["responses"].setdefault(
-            status, {"description": "A problem", "content": {MEDIA_TYPE: {"schema": schema}}}
+            status, {"description": "A problem", "content": {media_type: {"schema": schema}}}
         )

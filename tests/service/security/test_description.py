@@ -27,6 +27,18 @@ def test_what_refuses_is_described_as_problems(guarded: TestClient) -> None:
             assert "application/problem+json" in operation["responses"][status]["content"]
 
 
+def test_what_refuses_is_an_error_of_the_protocol_where_it_is_spoken(guarded: TestClient) -> None:
+    description = guarded.get("/openapi.json").json()
+    shapes = {
+        response["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        for path in ("/v2", "/v2/models/{name}", "/v2/models/{name}/infer")
+        for operation in description["paths"][path].values()
+        for response in (operation["responses"][status] for status in ("401", "403", "429"))
+    }
+    assert shapes == {"OipError"}
+    assert "security" not in description["paths"]["/v2/health/ready"]["get"]
+
+
 def test_without_keys_none_is_described(client: TestClient) -> None:
     description = client.get("/openapi.json").json()
     assert "securitySchemes" not in description["components"]
