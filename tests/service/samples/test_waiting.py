@@ -26,6 +26,10 @@ def test_it_is_bounded_in_bytes_but_for_one_body_alone() -> None:
     assert not line.put(rejection(41))
     assert line.put(rejection(40))
     assert line.take(0) is not None
+    # The room of what was taken is free again.
+    assert line.put(rejection(60))
+    assert not line.put(rejection(1))
+    assert line.take(0) is not None
     assert line.take(0) is not None
     assert line.put(rejection(500))
     assert not line.put(rejection(1))
