@@ -20,7 +20,7 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 GET = b"GET /healthz HTTP/1.1\r\nHost: guard\r\n\r\n"
 LAST = b"GET /healthz HTTP/1.1\r\nHost: guard\r\nConnection: close\r\n\r\n"
 CHUNK = b"%x\r\n%s\r\n" % (len(PICTURE), PICTURE)
-BROKEN = accept(PLAIN_400, SILENCE)
+BROKEN = accept(PLAIN_400, SILENCE, "request-header-fields-too-large")
 ANYHOW = accept(OK, PLAIN_400, SILENCE, "undecodable-image", "unsupported-content")
 
 
@@ -57,7 +57,6 @@ def _bad_chunks() -> Mapping[str, bytes]:
         "a chunk that is longer than it says": CHUNKED + b"3\r\nabcdefgh\r\n0\r\n\r\n",
         "a chunk that is shorter than it says": CHUNKED + b"ff\r\nabc\r\n0\r\n\r\n",
         "a chunk that ends in LF": CHUNKED + b"3\nabc\n0\n\n",
-        "a length of 1 MiB of digits": CHUNKED + b"0" * 2**20 + b"1\r\nx\r\n0\r\n\r\n",
         "an extension of 1 MiB": CHUNKED + b"1;" + b"e" * 2**20,
         "no last chunk": CHUNKED + CHUNK,
         "a last chunk without its line": CHUNKED + CHUNK + b"0\r\n",
@@ -90,5 +89,6 @@ def _smuggled() -> Mapping[str, bytes]:
         "chunked, identity": with_headers(b"Transfer-Encoding: chunked, identity", length),
         "a bare CR before the header": with_headers(b"X: y\rTransfer-Encoding: chunked", length),
         "two hosts": with_headers(b"Host: other", length),
+        "a chunk's length of 1 MiB of digits": CHUNKED + b"0" * 2**20 + CHUNK + b"0\r\n\r\n",
         "a GET with a body": GET[:-2] + b"Content-Length: 5\r\n\r\nhello" + LAST,
     }

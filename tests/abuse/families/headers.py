@@ -20,7 +20,7 @@ PNG = "image/png"
 LARGE = accept(OK, PLAIN_400, "request-header-fields-too-large")
 JUDGED = accept(OK)
 FORGED = [
-    ("X-Request-Id", "a" * 100_000), ("X-Request-Id", ""), ("X-Request-Id", "a b"),
+    ("X-Request-Id", "a" * 10_000), ("X-Request-Id", ""), ("X-Request-Id", "a b"),
     ("X-Request-Id", "../../x"), ("X-Request-Id", "<script>"), ("X-Request-Id", "é"),
     ("X-Request-Id", '","level":"error'), ("X-Forwarded-For", "127.0.0.1, " * 500),
     ("X-Forwarded-Host", "evil.example"), ("X-Original-URL", "/metrics"), ("Forwarded", "for=_x"),
