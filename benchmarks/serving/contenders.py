@@ -12,7 +12,7 @@ from benchmarks.serving.peers.registry import PEERS
 from benchmarks.serving.ports import free_port
 from benchmarks.serving.processes import ServerProcess, wait_until
 from benchmarks.serving.requests import Request, encoded
-from benchmarks.serving.service import ROOT, start
+from benchmarks.serving.service import ROOT, served
 from benchmarks.serving.setting import Setting
 
 OURS = "ours"
@@ -39,8 +39,8 @@ def started(setting: Setting, png: bytes) -> Iterator[dict[str, Contender]]:
         contenders = {}
         for name in (OURS, *PEERS):
             setting.say(f"starting {name}")
-            contender = _ours(setting, png) if name == OURS else _peer(setting, name, png)
-            stack.callback(contender.process.stop)
+            begun = _ours(setting, png) if name == OURS else _peer(setting, name, png)
+            contender = stack.enter_context(begun)
             contender.process.pause()
             contenders[name] = contender
         yield contenders
@@ -56,35 +56,31 @@ def awake(contender: Contender) -> Iterator[Contender]:
         contender.process.pause()
 
 
-def _ours(setting: Setting, png: bytes) -> Contender:
-    service = start(setting)
-    return Contender(port=service.port, process=service.process, request=encoded(png))
+@contextmanager
+def _ours(setting: Setting, png: bytes) -> Iterator[Contender]:
+    with served(setting) as service:
+        yield Contender(port=service.port, process=service.process, request=encoded(png))
 
 
-def _peer(setting: Setting, name: str, png: bytes) -> Contender:
+@contextmanager
+def _peer(setting: Setting, name: str, png: bytes) -> Iterator[Contender]:
     peer, port = PEERS[name], free_port()
     python = str(python_of(name, setting.environments)) if peer.own_environment else sys.executable
     folder = setting.scratch / f"{name}-{port}"
     folder.mkdir()
-    process = ServerProcess(
-        [python, *peer.arguments(port)],
-        environment={
-            "PYTHONPATH": str(ROOT),
-            BUNDLE: str(setting.bundle),
-            THREADS: str(setting.threads),
-            PORT: str(port),
-            **peer.environment(port, folder),
-        },
-        log=folder / "output.log",
-        folder=folder,
-    )
-    contender = Contender(port=port, process=process, request=peer.ask(png))
-    try:
+    environment = {
+        "PYTHONPATH": str(ROOT),
+        BUNDLE: str(setting.bundle),
+        THREADS: str(setting.threads),
+        PORT: str(port),
+        **peer.environment(port, folder),
+    }
+    command = [python, *peer.arguments(port)]
+    log = folder / "output.log"
+    with ServerProcess(command, environment=environment, log=log, folder=folder) as process:
+        contender = Contender(port=port, process=process, request=peer.ask(png))
         wait_until(lambda: _answers(contender), process, timeout_s=READY_WITHIN_S)
-    except RuntimeError:
-        process.stop()
-        raise
-    return contender
+        yield contender
 
 
 def _answers(contender: Contender) -> bool:

@@ -11,7 +11,7 @@ from training.html import svg
 from training.html.markup import Markup, element, joined
 
 PANEL, LEFT, TOP, ROW, BOTTOM = 300.0, 84.0, 34.0, 26.0, 40.0
-GAP = 28.0
+GAP = 44.0
 
 NAMES = {
     OURS: "OOD Guard",
@@ -90,7 +90,9 @@ def _drawn(panel: Panel, title: str, left: float, scale: _Scale) -> Markup:
         svg.label((left, TOP - 14), title, "title"),
         *(svg.line(*_upright(scale.place(left, tick), bottom), "grid") for tick in ticks),
         *(
-            svg.label((scale.place(left, tick), bottom + 16), f"{tick:g}", "tick", anchor="middle")
+            svg.label(
+                (scale.place(left, tick), bottom + 16), f"{tick:,.0f}", "tick", anchor="middle"
+            )
             for tick in ticks
         ),
         svg.label((left + PANEL / 2, bottom + 33), "answers a second", "tick", anchor="middle"),

@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 from benchmarks.serving import procfs
 
@@ -13,7 +14,7 @@ STOPS_WITHIN_S = 20.0
 
 
 class ServerProcess:
-    """A started server, in a session of its own.
+    """A started server, in a session of its own; the end of its `with` block stops it.
 
     Args:
         command: What to start.
@@ -37,6 +38,12 @@ class ServerProcess:
                 start_new_session=True,
             )
         self.pid = self._process.pid
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def ended(self) -> bool:
         """Whether the first process is gone."""
@@ -75,7 +82,9 @@ class ServerProcess:
         self.resume()
         self.terminate()
         self.exit_code(STOPS_WITHIN_S)
-        for member in family:
+        # What it begot in its last moments is left in its session.
+        orphans = [each for each in procfs.family(self.pid) if each.pid != self.pid]
+        for member in [*family, *orphans]:
             procfs.send(member, signal.SIGKILL)
         self._process.wait()
 

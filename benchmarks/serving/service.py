@@ -40,21 +40,8 @@ def served(setting: Setting, *, bundle: Path | None = None) -> Iterator[Service]
     Raises:
         RuntimeError: It did not become ready.
     """
-    service = start(setting, bundle=bundle)
-    try:
-        yield service
-    finally:
-        service.process.stop()
-
-
-def start(setting: Setting, *, bundle: Path | None = None) -> Service:
-    """Start a service and wait until it is ready; the caller stops it.
-
-    Raises:
-        RuntimeError: It did not become ready.
-    """
     port = free_port()
-    process = ServerProcess(
+    with ServerProcess(
         [
             *(sys.executable, "-m", "service", "serve", "--port", str(port)),
             *("--bundle", str(bundle or setting.bundle)),
@@ -62,13 +49,9 @@ def start(setting: Setting, *, bundle: Path | None = None) -> Service:
         environment={"OODGUARD_THREADS": str(setting.threads)},
         log=setting.scratch / f"ours-{port}.log",
         folder=ROOT,
-    )
-    try:
+    ) as process:
         ready_s = wait_until(lambda: is_ready(port), process, timeout_s=READY_WITHIN_S)
-    except RuntimeError:
-        process.stop()
-        raise
-    return Service(port=port, process=process, ready_s=ready_s)
+        yield Service(port=port, process=process, ready_s=ready_s)
 
 
 def is_ready(port: int) -> bool:

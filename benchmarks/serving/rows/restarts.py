@@ -11,7 +11,7 @@ from benchmarks.serving.load.tally import Tally
 from benchmarks.serving.pictures import encode
 from benchmarks.serving.requests import Request, encoded
 from benchmarks.serving.rows.figure import Figure, Row, at_most
-from benchmarks.serving.service import Service, start
+from benchmarks.serving.service import Service, served
 from benchmarks.serving.setting import Round, Setting
 
 # Half keep their connection and half open one for every request, as behind a proxy and without.
@@ -46,12 +46,9 @@ def _round(setting: Setting, request: Request, wanted: int) -> Round:
 
 
 def _one(setting: Setting, request: Request, most: int, load: Load) -> dict[str, int]:
-    service = start(setting)
-    try:
+    with served(setting) as service:
         tally = load(service, request, most)
         code = service.process.exit_code(EXITS_WITHIN_S)
-    finally:
-        service.process.stop()
     return {
         "requests": tally.sent,
         "failed": tally.failed + tally.unread + tally.refused,

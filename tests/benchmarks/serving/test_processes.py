@@ -4,6 +4,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,17 @@ print("ready", flush=True)
 time.sleep(60)
 """
 
+LAST_CHILD = """
+import signal, subprocess, sys, time
+def beget(*_):
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    print(child.pid, flush=True)
+    sys.exit()
+signal.signal(signal.SIGTERM, beget)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
 WAIT = "import time; time.sleep(60)"
 
 Start = Callable[[str], ServerProcess]
@@ -28,17 +40,16 @@ Start = Callable[[str], ServerProcess]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    started = []
+    with ExitStack() as stack:
 
-    def begin(code: str) -> ServerProcess:
-        command = [sys.executable, "-c", code]
-        process = ServerProcess(command, environment={}, log=tmp_path / "log", folder=tmp_path)
-        started.append(process)
-        return process
+        def begin(code: str) -> ServerProcess:
+            command = [sys.executable, "-c", code]
+            log = tmp_path / "log"
+            return stack.enter_context(
+                ServerProcess(command, environment={}, log=log, folder=tmp_path)
+            )
 
-    yield begin
-    for process in started:
-        process.stop()
+        yield begin
 
 
 def state(pid: int) -> str:
@@ -69,6 +80,14 @@ def test_a_family_is_paused_resumed_and_ended_as_one(start: Start) -> None:
     wait_for(lambda: all(state(pid) in {"S", "R"} for pid in pids))
     process.stop()
     wait_for(lambda: all(state(pid) in {"", "Z"} for pid in pids))
+
+
+def test_what_a_server_begets_while_it_ends_is_ended_too(start: Start) -> None:
+    process = start(LAST_CHILD)
+    wait_until(lambda: "ready" in process.said(), process, timeout_s=30)
+    process.stop()
+    child = int(process.said().split()[1])
+    wait_for(lambda: state(child) in {"", "Z"})
 
 
 def test_processor_time_of_a_family_is_summed(start: Start) -> None:
