@@ -6,9 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.deploy.rules import ALERTS, DOCKER, RULES, UNIT_TESTS, read
-from tests.deploy.shown import BOARDS, panel_expressions
+from tests.deploy.shown import BOARDS, other_expressions, panel_expressions
 from tests.service.checks import DOCS
 
 RUNBOOKS = DOCS / "runbooks"
@@ -56,6 +57,29 @@ def test_prometheus_parses_what_the_boards_ask_for(tmp_path: Path) -> None:
     file = tmp_path / "asked.yml"
     file.write_text(f"groups:\n  - name: asked\n    rules:\n{rules}", encoding="utf-8")
     assert f"{len(asked)} rules found" in passes("promtool", "check", "rules", file)
+
+
+@needs_promtool
+def test_the_first_reload_of_a_model_is_marked_like_those_after_it(tmp_path: Path) -> None:
+    # No series before the first reload at 2:00; the second is at 10:00.
+    counted = 'oodguard_reloads_total{job="oodguard",instance="a",model="m",outcome="loaded"}'
+    expression = dict(other_expressions(BOARDS["ood"]))["Bundle reloaded"]
+    marked = {"labels": '{model="m", outcome="loaded"}', "value": 1}
+    cases = [
+        {"eval_time": time, "expr": f"({expression}) > bool 0", "exp_samples": samples}
+        for time, samples in (
+            ("1m", []),
+            ("2m10s", [marked]),
+            ("5m", []),
+            ("10m10s", [marked]),
+            ("13m", []),
+        )
+    ]
+    series = {"series": counted, "values": "_x12 1x47 2x40"}
+    test = {"interval": "10s", "input_series": [series], "promql_expr_test": cases}
+    file = tmp_path / "marks.yml"
+    file.write_text(yaml.safe_dump({"tests": [test]}), encoding="utf-8")
+    passes("promtool", "test", "rules", file)
 
 
 def test_every_alert_has_a_case_that_fires_and_one_that_does_not() -> None:
