@@ -113,4 +113,4 @@ def _most_likely(logits: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArra
     with np.errstate(invalid="ignore"):
         odds = np.exp(wide - wide.max(axis=1, keepdims=True)).sum(axis=1)
         # The largest one's own power is 1.
-        return class_ids.astype(np.int64), np.asarray(1 / odds)
+        return class_ids.astype(np.int64, copy=False), np.asarray(1 / odds)
