@@ -3,7 +3,7 @@
     python tests/data/attacked/make.py
 
 APGD, 50 steps within 8/255, on the graph of `models/pretrained/cifar10-aloe` itself: the textures
-and hands beside this folder until they are accepted, and two pictures of each of CIFAR-10's classes
+and hands beside this folder until they are accepted, and four pictures of each class of CIFAR-10
 until they are taken for another class and accepted. Replaces the pictures beside this file, twelve
 of each kind, those on which the attack got furthest. Tests never run it.
 """
@@ -72,7 +72,7 @@ def main() -> None:
     inliers = [
         file
         for name in bundle.manifest.classes
-        for file in sorted((HERE.parent / "cifar10" / name).glob("*.png"))[:2]
+        for file in sorted((HERE.parent / "cifar10" / name).glob("*.png"))[:4]
     ]
     labels = torch.tensor([bundle.manifest.classes.index(file.parent.name) for file in inliers])
     with frozen(classifier):
