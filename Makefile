@@ -14,7 +14,8 @@ LOCK := .venv-lock/bin/uv pip compile --quiet --no-config --universal --python-v
   --generate-hashes --no-annotate --custom-compile-command "make lock" --constraints constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-deploy check format hooks constraints lock clean
+.PHONY: help setup demo test test-slow test-deploy check format hooks constraints lock boards \
+  bench-serving clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +64,12 @@ lock: ## resolve what the images hold, at the pinned versions, into docker/*.loc
 	$(LOCK) pyproject.toml --extra training --output-file docker/training.lock
 	echo hatchling | $(LOCK) - --output-file docker/build.lock
 	rm -rf .venv-lock
+
+boards: $(READY) ## write the Grafana boards from their code
+	$(VENV)/bin/python -m docker.grafana.boards
+
+bench-serving: $(READY) ## measure serving beside the bare runtime and other servers (about 20 minutes)
+	$(VENV)/bin/python -m benchmarks.serving
 
 clean: ## remove the environments and every cache
 	rm -rf $(VENV) .venv-* dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
