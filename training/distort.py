@@ -19,7 +19,7 @@ def distort(pixels: Tensor, generator: torch.Generator, *, strength: float) -> T
     15 degrees, zoomed by up to a fifth, sheared by up to a fifth, its contrast changed by up to
     half and its brightness by up to a fifth, all drawn uniformly and independently; a smaller
     strength scales all of them. What comes into view is filled by reflection. Half of the images,
-    drawn at random, stay as they are: a warp blurs, and images as sharp as real ones are to be seen.
+    drawn at random, stay as they are: a warp blurs, and images as sharp as real ones are wanted.
     """
     chosen = torch.rand(len(pixels), 1, 1, 1, generator=generator) < 0.5
     warped = warp(pixels, generator, strength=strength)
