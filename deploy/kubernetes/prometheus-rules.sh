@@ -1,0 +1,21 @@
+#!/bin/sh
+# Print Prometheus rule files as PrometheusRules, whose spec is what such a file holds.
+#
+#   deploy/kubernetes/prometheus-rules.sh docker/prometheus/rules/*.yml | kubectl apply -n oodguard -f -
+set -eu
+
+[ $# -gt 0 ] || { echo "usage: $0 RULES.yml ..." >&2; exit 2; }
+for file in "$@"; do
+  name=$(basename "$file")
+  cat <<HEAD
+---
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: oodguard-$(printf %s "${name%.*}" | tr A-Z_. a-z--)
+  labels:
+    app.kubernetes.io/name: oodguard
+spec:
+HEAD
+  sed '/./s/^/  /' "$file"
+done
