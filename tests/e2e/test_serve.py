@@ -148,5 +148,6 @@ def test_a_port_that_is_taken_is_said_in_one_line(tiny_bundle: Path, server: Run
     port = server.url.rpartition(":")[2]
     result = serve(tiny_bundle, port)
     assert result.returncode == 1
-    (line,) = result.stderr.splitlines()
+    *logged, line = result.stderr.splitlines()
+    assert all(json.loads(each)["level"] in {"info", "warning"} for each in logged)
     assert line.startswith(f"oodguard: 127.0.0.1 port {port} cannot be listened on")
