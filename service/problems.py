@@ -81,7 +81,19 @@ async def _on_guard_error(request: Request, error: Exception) -> Response:
         extension["image"] = {"index": error.index, "name": error.name}
     answer = _problem(request, kind, str(error), extension)
     answer.headers.update(_headers(error))
+    _let_go_of_frames(error)
     return answer
+
+
+def _let_go_of_frames(error: BaseException | None) -> None:
+    """Drop the tracebacks of an error that is answered, and of what caused it.
+
+    Their frames hold the request's job, and the job holds the error: a circle around a whole body,
+    which would stay in memory until some garbage collection comes.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 async def refuse(error: GuardError, scope: Scope, receive: Receive, send: Send) -> None:

@@ -87,7 +87,21 @@ def _is_ready(url: str) -> bool:
 
 def resident_mib(pid: int) -> float:
     """What a process holds in memory now."""
+    return _status_mib(pid, "VmRSS")
+
+
+def peak_mib(pid: int) -> float:
+    """The most that it held since `forget_peak`."""
+    return _status_mib(pid, "VmHWM")
+
+
+def forget_peak(pid: int) -> None:
+    """Begin to measure the peak anew: proc(5), /proc/PID/clear_refs."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def _status_mib(pid: int, name: str) -> float:
     text = Path(f"/proc/{pid}/status").read_text()
-    match = re.search(r"^VmRSS:\s+(\d+) kB$", text, re.M)
+    match = re.search(rf"^{name}:\s+(\d+) kB$", text, re.M)
     assert match, text
     return int(match[1]) * 1024 / MIB

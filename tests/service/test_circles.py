@@ -1,0 +1,46 @@
+"""A request that was refused leaves nothing behind that only a garbage collection would free."""
+
+import gc
+import time
+from collections.abc import Iterator
+
+import pytest
+from starlette.testclient import TestClient
+
+from service.jobs import Job
+from tests.service.pictures import encode, noisy
+
+# More bytes than are taken apart without a change of thread.
+LARGE = 200_000
+
+
+@pytest.fixture
+def _no_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_no_collection")
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("image/png", b"no image" * LARGE),
+        ("image/png", encode(noisy((400, 400)))[:LARGE]),
+        ("application/json", b'{"images": ["' + b"AAAA" * LARGE + b'"]}'),
+        ("application/json", b'{"images": ["' + b"!" * LARGE + b'"]}'),
+        ("application/json", b'{"images": ["' + b"A" * LARGE),
+    ],
+)
+def test_the_job_of_a_refused_request_is_freed_at_once(
+    client: TestClient, content_type: str, body: bytes
+) -> None:
+    response = client.post("/predict", content=body, headers={"content-type": content_type})
+    assert response.status_code == 400
+    give_up = time.monotonic() + 5
+    # The threads that worked on it may be a moment behind its answer.
+    while jobs := [each for each in gc.get_objects() if isinstance(each, Job)]:
+        assert time.monotonic() < give_up, jobs
+        del jobs
+        time.sleep(0.01)
