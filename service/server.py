@@ -12,6 +12,7 @@ from types import FrameType
 import uvicorn
 
 from models.errors import GuardError
+from service.allocator import return_large_blocks
 from service.app import create_app
 from service.readiness import Readiness
 from service.reloading import Reloader
@@ -96,6 +97,7 @@ def serve_app(settings: Settings) -> None:
     """
     # The engine's thread is not to wait the default 5 ms for its turn with the interpreter.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    return_large_blocks()
     readiness = Readiness()
     app = create_app(settings, readiness)
     config = uvicorn.Config(

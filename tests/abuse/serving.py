@@ -37,7 +37,7 @@ def start(
     Args:
         bundle: Its folder.
         log: Where the server's log goes: a pipe that nobody reads would stop it.
-        settings: Variables of its environment.
+        settings: OODGUARD_* variables.
         port: Where it listens.
     """
     command = [sys.executable, "-m", "service", "serve", "--bundle", str(bundle)]

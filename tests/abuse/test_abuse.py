@@ -20,13 +20,8 @@ pytestmark = pytest.mark.slow
 SLOW_SENDERS = 16
 MOST_ABOVE_IDLE_MIB = 100 * 10**6 / MIB
 # As many pixels as the corpus's largest pictures really have, since what one costs is in proportion
-# (docs/abuse.md); a short deadline, so that those who never finish need not be waited for; and
-# glibc gives back what is freed, of which it would keep some for each thread.
-SETTINGS = {
-    "OODGUARD_MAX_PIXELS": 2_000_000,
-    "OODGUARD_TIMEOUT_S": 10,
-    "MALLOC_MMAP_THRESHOLD_": 2**20,
-}
+# (docs/abuse.md); and a short deadline, so that those who never finish need not be waited for.
+SETTINGS = {"OODGUARD_MAX_PIXELS": 2_000_000, "OODGUARD_TIMEOUT_S": 10}
 
 
 @pytest.fixture
