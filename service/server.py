@@ -14,6 +14,7 @@ import uvicorn
 from models.errors import GuardError
 from service.allocator import return_large_blocks
 from service.app import create_app
+from service.heads import BoundedHeads
 from service.readiness import Readiness
 from service.reloading import Reloader
 from service.security.held_keys import HeldKeys
@@ -103,7 +104,7 @@ def serve_app(settings: Settings) -> None:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHeads,
         ws="none",
         access_log=False,
         log_config=None,

@@ -18,6 +18,7 @@ from tests.service.pictures import encode, plain
 PNG = "image/png"
 # A server may refuse headers of such a size; it may not fall over them.
 LARGE = accept(OK, PLAIN_400, "request-header-fields-too-large")
+TOO_LARGE = accept("request-header-fields-too-large", SILENCE)
 JUDGED = accept(OK)
 FORGED = [
     ("X-Request-Id", "a" * 10_000), ("X-Request-Id", ""), ("X-Request-Id", "a b"),
@@ -49,6 +50,9 @@ def cases(_rng: np.random.Generator) -> Iterator[Case]:
     for size in [2**14, 2**17, 2**20]:
         yield once(f"a value of {size} bytes", request(picture, PNG, [("X", "v" * size)]), LARGE)
         yield once(f"a name of {size} bytes", request(picture, PNG, [("X" * size, "v")]), LARGE)
+    for size in [2**23, 2**25]:
+        endless = [("X", "v" * size)]
+        yield once(f"a value of {size} bytes", request(picture, PNG, endless), TOO_LARGE)
     for name, line in {
         "a NUL in a value": ("X", "a\0b"),
         "a NUL in a name": ("X\0", "a"),

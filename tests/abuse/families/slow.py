@@ -30,6 +30,8 @@ def cases(_rng: np.random.Generator) -> Iterator[Case]:
     ]:
         yield _slow(name, [sent], late)
     gone = accept(SILENCE)
+    yield _slow("headers that never end, and no hang-up", [whole[: body - 4]], gone)
+    yield _slow("a connection and nothing more", [PAUSE_S], gone)
     for name, sent in [
         ("headers that never end", whole[: body - 2]),
         ("a request line that never ends", whole[:10]),
