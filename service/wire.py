@@ -6,6 +6,7 @@ from typing import Any
 from service.schemas import JsonImages
 
 _IMAGE = {"schema": {"type": "string", "format": "binary"}}
+_FILES = {"type": "array", "minItems": 1, "items": _IMAGE["schema"]}
 
 REQUEST_BODY: Mapping[str, Any] = {
     "required": True,
@@ -15,8 +16,10 @@ REQUEST_BODY: Mapping[str, Any] = {
             "schema": {
                 "type": "object",
                 "required": ["files"],
-                "properties": {"files": {"type": "array", "items": _IMAGE["schema"]}},
-            }
+                "properties": {"files": _FILES},
+                "additionalProperties": False,
+            },
+            "encoding": {"files": {"contentType": "image/jpeg, image/png, image/webp"}},
         },
         "application/json": {"schema": JsonImages.model_json_schema()},
         "image/jpeg": _IMAGE,
