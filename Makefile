@@ -9,12 +9,15 @@ VENV := .venv
 DEMO_VENV := .venv-demo
 READY := $(VENV)/.ready
 DEMO_READY := $(DEMO_VENV)/.ready
+FUZZ_SECONDS ?= 60
+FUZZ_VENV := .venv-fuzz
+FUZZ_READY := $(FUZZ_VENV)/.ready
 PINS := pyproject.toml constraints.txt
 LOCK := .venv-lock/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 \
   --generate-hashes --no-annotate --custom-compile-command "make lock" --constraints constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-deploy check format hooks constraints lock boards \
+.PHONY: help setup demo test test-slow test-deploy fuzz check format hooks constraints lock boards \
   bench-serving clean
 
 help: ## show this list
@@ -33,6 +36,9 @@ test-slow: $(READY) ## run the tests marked slow, but for those that want a dock
 
 test-deploy: $(READY) ## build and start the compose project, and see it watched and alerting
 	tests/deploy/lane/run
+
+fuzz: $(FUZZ_READY) ## fuzz the decode and parse paths (FUZZ_SECONDS=60 for each of six targets)
+	$(FUZZ_VENV)/bin/python -m tests.abuse.fuzz --seconds $(FUZZ_SECONDS)
 
 check: $(READY) ## formatting, lint, types and import rules
 	$(VENV)/bin/ruff format --check
@@ -82,6 +88,10 @@ $(READY): $(PINS)
 
 $(DEMO_READY): $(PINS)
 	$(call environment,$(DEMO_VENV),cpu)
+	@touch $@
+
+$(FUZZ_READY): $(PINS)
+	$(call environment,$(FUZZ_VENV),fuzz)
 	@touch $@
 
 # An editable install of one extra at the pinned versions. The stamp is written last, by the target,

@@ -100,7 +100,8 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 def _over_white(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
-        return image.convert("RGB")
+        # A conversion copies, also where there is nothing to convert.
+        return image if image.mode == "RGB" else image.convert("RGB")
     colours = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), colours).convert("RGB")
 

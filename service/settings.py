@@ -103,7 +103,7 @@ class Settings(BaseSettings):
     )
     max_images: int = Field(default=256, ge=1, description="most images in one request")
     max_pixels: int = Field(
-        default=50_000_000,
+        default=25_000_000,
         ge=1,
         le=MOST_PIXELS,
         description="most pixels in one image, known from its header before it is decoded",

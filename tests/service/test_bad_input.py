@@ -85,7 +85,7 @@ def test_a_huge_image_is_refused_from_its_header(
 
     monkeypatch.setattr(images, "DECODERS", dict.fromkeys(images.DECODERS, opened))
     answer = problem(post(client, body), 413, "image-too-large")
-    assert "at most 50000000" in answer.detail
+    assert "at most 25000000" in answer.detail
     monkeypatch.undo()
     still_serves(client)
 

@@ -17,6 +17,7 @@ from service.settings import Settings
 from tests.service.checks import predictions, problem
 from tests.service.conftest import MakeClient
 from tests.service.pictures import encode, plain
+from tests.service.security.holders import Holder, text_of
 from tests.service.test_metrics import samples, value
 
 MakeTiny = Callable[..., Bundle]
@@ -33,8 +34,24 @@ def zoo(tmp_path: Path, make_tiny: MakeTiny) -> Path:
 
 
 @pytest.fixture
-def client(zoo: Path, make_client: MakeClient) -> TestClient:
-    return make_client(models=zoo, default_model="one", admin=True)
+def make_operated(make_client: MakeClient, tmp_path: Path) -> MakeClient:
+    """Make a client that may ask for everything, the admin routes too."""
+    holder = Holder.with_roles("predict", "metrics", "admin", key_id="operator")
+    keys_file = tmp_path / "keys.toml"
+    keys_file.touch(0o600)
+    keys_file.write_text(text_of(holder))
+
+    def make(**settings: object) -> TestClient:
+        client = make_client(**{"keys_file": keys_file, "admin": True, **settings})
+        client.headers.update(holder.headers)
+        return client
+
+    return make
+
+
+@pytest.fixture
+def client(zoo: Path, make_operated: MakeClient) -> TestClient:
+    return make_operated(models=zoo, default_model="one")
 
 
 def ask(client: TestClient, path: str = "/predict") -> PredictAnswer:
@@ -196,9 +213,9 @@ def test_the_admin_routes_are_off_unless_asked_for(make_client: MakeClient) -> N
 
 
 def test_the_one_bundle_of_its_own_can_be_reloaded(
-    bundle_folder: Path, make_client: MakeClient, make_tiny: MakeTiny
+    bundle_folder: Path, make_operated: MakeClient, make_tiny: MakeTiny
 ) -> None:
-    client = make_client(admin=True)
+    client = make_operated()
     make_tiny(bundle_folder, version="2")
     assert reload(client) == {("tiny", "2"): "loaded"}
     assert answering(client) == ("tiny", "2")
@@ -207,9 +224,7 @@ def test_the_one_bundle_of_its_own_can_be_reloaded(
 def test_a_shadow_judges_its_share_for_the_metrics_alone(
     zoo: Path, make_client: MakeClient
 ) -> None:
-    client = make_client(
-        models=zoo, default_model="one", shadow_model="two", shadow_share=1, admin=True
-    )
+    client = make_client(models=zoo, default_model="one", shadow_model="two", shadow_share=1)
     for _ in range(3):
         assert answering(client) == ("one", "10")
     assert answering(client, "/models/one/versions/9/predict") == ("one", "9")
