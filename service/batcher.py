@@ -20,7 +20,7 @@ Judge: TypeAlias = Callable[[Pixels], Verdicts]
 
 
 class Watcher(Protocol):
-    """Hears, in the batcher's thread, what becomes of images."""
+    """Hears, in the batcher's threads, what becomes of images."""
 
     def ran(self, images: int, run_s: float) -> None:
         """A batch was run."""
@@ -30,20 +30,24 @@ class Watcher(Protocol):
 
 
 class Batcher:
-    """A line in front of one engine, and the only thread that runs it.
+    """A line in front of one engine, and the only threads that run it.
+
+    What waits is shared out among the threads that are idle, so that all processors work on it.
 
     Args:
-        judge: Images `(n, H, W, 3)` to verdicts, in order; called in the batcher's thread alone.
+        judge: Images `(n, H, W, 3)` to verdicts, in order; called in the batcher's threads alone.
+        threads: How many runs there may be at a time.
         image: `(H, W, 3)`.
         max_batch: Most images in one run.
         max_delay_s: Longest that a ready image waits for others that are being decoded.
         watcher: Hears of runs and of dropped images.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - by keyword, each from elsewhere
         self,
         judge: Judge,
         *,
+        threads: int = 1,
         image: tuple[int, int, int],
         max_batch: int,
         max_delay_s: float,
@@ -54,14 +58,17 @@ class Batcher:
         self._max_delay_s = max_delay_s
         self._watcher = watcher
         self._line = Line(watcher.skipped)
-        # Requests are gathered here; a batch of one request is run from where it lies.
-        self._gathered = np.empty((max_batch, *image), np.uint8)
+        self._image = image
         self._fresh: list[Job] = []
         self._decoding = 0
         self._closed = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
-        self._thread.start()
+        self._idle = 0
+        self._threads = [
+            threading.Thread(target=self._work, name="engine", daemon=True) for _ in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def depth(self) -> int:
@@ -96,15 +103,16 @@ class Batcher:
             job.future.get_loop().call_soon(self._queue_fresh)
 
     def close(self) -> None:
-        """Let the thread end once it has run what waits. To be called in the event loop."""
+        """Let the threads end once they have run what waits. To be called in the event loop."""
         self._queue_fresh()
         with self._changed:
             self._closed = True
-            self._changed.notify()
+            self._changed.notify_all()
 
     def join(self) -> None:
-        """Wait for the thread's end."""
-        self._thread.join()
+        """Wait for the threads' end."""
+        for thread in self._threads:
+            thread.join()
 
     def _queue_fresh(self) -> None:
         fresh, self._fresh = self._fresh, []
@@ -118,56 +126,73 @@ class Batcher:
         self._changed.notify()
 
     def _work(self) -> None:
+        # Requests are gathered here; a batch of one request is run from where it lies.
+        gathered = np.empty((self._max_batch, *self._image), np.uint8)
         while pieces := self._next_batch():
-            finished = {piece.job for piece in self._run(pieces) if piece.job.finished()}
-            _tell(finished)
+            _tell(self._run(pieces, gathered))
 
     def _next_batch(self) -> list[Piece]:
         """Wait for images; none mean that the batcher was closed and all is done."""
         with self._changed:
-            while True:
-                self._changed.wait_for(lambda: self._line.images or self._closed)
-                if not self._line.images:
-                    return []
-                until = self._line.oldest() + self._max_delay_s
-                self._changed.wait_for(self._need_not_wait, until - time.monotonic())
-                if pieces := self._line.take(self._max_batch):
-                    return pieces
+            self._idle += 1
+            try:
+                while True:
+                    self._changed.wait_for(lambda: self._line.images or self._closed)
+                    if not self._line.images:
+                        return []
+                    until = self._line.oldest() + self._max_delay_s
+                    self._changed.wait_for(self._need_not_wait, until - time.monotonic())
+                    if pieces := self._line.take(self._share()):
+                        return pieces
+            finally:
+                self._idle -= 1
+                if self._line.images:
+                    self._changed.notify()
+
+    def _share(self) -> int:
+        """How many images one of the idle threads takes."""
+        return min(-(-self._line.images // self._idle), self._max_batch)
 
     def _need_not_wait(self) -> bool:
         return not self._decoding or self._line.images >= self._max_batch or self._closed
 
-    def _run(self, pieces: Sequence[Piece]) -> Sequence[Piece]:
+    def _run(self, pieces: Sequence[Piece], gathered: Pixels) -> set[Job]:
+        """Run pieces together; the jobs that have something to hear of it."""
         started = time.monotonic()
         for piece in pieces:
             if piece.start == 0:
                 piece.job.timings.taken = started
         try:
-            verdicts = self._judge(self._gather(pieces))
+            verdicts = self._judge(_gather(pieces, gathered))
             run = Run(started, time.monotonic(), sum(len(piece) for piece in pieces))
             self._watcher.ran(run.images, run.ended - run.started)
         except BaseException as error:  # noqa: BLE001 - handed on to who waits, as executors do
             if len(pieces) == 1:
                 pieces[0].job.error = error
-            else:
-                # Whose fault it was shows when each is run alone; its mates are to have an answer.
-                for piece in pieces:
-                    self._run([piece])
-            return pieces
-        start = 0
-        for piece in pieces:
-            job = piece.job
-            job.timings.runs.append(run)
-            end = start + len(piece)
-            job.verdicts = job.verdicts.then(verdicts.part(start, end))
-            start = end
-        return pieces
+                return {pieces[0].job}
+            # Whose fault it was shows when each is run alone; its mates are to have an answer.
+            return set().union(*(self._run([piece], gathered) for piece in pieces))
+        return self._share_out(pieces, verdicts, run)
 
-    def _gather(self, pieces: Sequence[Piece]) -> Pixels:
-        if len(pieces) == 1:
-            return pieces[0].pixels
-        end = sum(len(piece) for piece in pieces)
-        return np.concatenate([piece.pixels for piece in pieces], out=self._gathered[:end])
+    def _share_out(self, pieces: Sequence[Piece], verdicts: Verdicts, run: Run) -> set[Job]:
+        finished = set()
+        start = 0
+        # Another thread may be adding to the same job.
+        with self._changed:
+            for piece in pieces:
+                end = start + len(piece)
+                piece.job.timings.runs.append(run)
+                if piece.job.add(piece.start, verdicts.part(start, end)):
+                    finished.add(piece.job)
+                start = end
+        return finished
+
+
+def _gather(pieces: Sequence[Piece], gathered: Pixels) -> Pixels:
+    if len(pieces) == 1:
+        return pieces[0].pixels
+    end = sum(len(piece) for piece in pieces)
+    return np.concatenate([piece.pixels for piece in pieces], out=gathered[:end])
 
 
 def _tell(jobs: set[Job]) -> None:

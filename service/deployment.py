@@ -42,6 +42,7 @@ class Deployment:
         spec, policy = model.bundle.manifest.input, model.guard.policy
         self.batcher = Batcher(
             model.guard.judge,
+            threads=model.engine.runs,
             image=(spec.height, spec.width, 3),
             max_batch=model.engine.max_batch,
             max_delay_s=settings.max_delay_ms / 1000,

@@ -36,18 +36,20 @@ Outputs: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 class Engine:
-    """One session of one graph. Not to be run from two threads at a time.
+    """One session of one graph, which may be run from `runs` threads at a time.
 
     Args:
         model: The bytes of model.onnx, as verified.
         manifest: What the bundle says of its graph.
         device: Where to run; what it really got is in `providers`.
-        threads: Threads of one run; 0 for the processors this process may use.
+        threads: Processors for all runs together; 0 for those that this process may use.
+        threads_per_run: Threads of one run.
         max_batch: Most images in one run; more are split.
 
     Attributes:
         providers: Where the session really runs, the first choice first.
         threads: Threads of one run.
+        runs: How many runs there may be at a time: on a device one, which takes all of it.
         max_batch: Most images in one run.
 
     Raises:
@@ -55,10 +57,18 @@ class Engine:
         DeviceError: The device was asked for by name and is not there.
     """
 
-    def __init__(
-        self, model: bytes, manifest: Manifest, *, device: Device, threads: int, max_batch: int
+    def __init__(  # noqa: PLR0913 - by keyword, each a setting
+        self,
+        model: bytes,
+        manifest: Manifest,
+        *,
+        device: Device,
+        threads: int,
+        threads_per_run: int,
+        max_batch: int,
     ) -> None:
-        self.threads = threads or available_cpus()
+        processors = threads or available_cpus()
+        self.threads = min(threads_per_run, processors)
         self.max_batch = max_batch
         self._manifest = manifest
         self._session = _open(model, device, self.threads)
@@ -69,6 +79,7 @@ class Engine:
         _check(self._session.get_outputs(), {name: ("float", (n,)) for name, n in self._outputs()})
         # On the processor a run takes any number of images at no loss, and has nothing to copy.
         self._bound = None if self.providers[0] == CPU else self._bind()
+        self.runs = 1 if self._bound else max(1, processors // self.threads)
 
     def run(self, images: NDArray[np.uint8]) -> Outputs:
         """Run `(n, H, W, 3)` images to logits `(n, K)` and scores `(n, S)`."""

@@ -61,14 +61,15 @@ class Timings:
 class Job:
     """The images of one request for one model.
 
-    Made and awaited in the event loop; in between, one thread after the other owns it.
+    Made and awaited in the event loop; in between, threads own it.
 
     Attributes:
         future: Where the request waits for its verdicts.
         deadline: The `time.monotonic()` past which nobody waits any more.
         gone: Set by the event loop once nobody waits; threads skip what is left.
         pixels: `(n, H, W, 3)` of the model's size; none before they are decoded.
-        verdicts: Those that are there so far, in the order of the images.
+        parts: Verdicts on some of the images, by the first of them.
+        verdicts: All of them, in the order of the images, once they are there.
         error: Why there will be no more.
         timings: When what happened so far.
     """
@@ -77,6 +78,7 @@ class Job:
     deadline: float
     gone: bool = False
     pixels: Pixels = field(default_factory=lambda: np.empty((0, 0, 0, 3), np.uint8))
+    parts: dict[int, Verdicts] = field(default_factory=dict)
     verdicts: Verdicts = NO_VERDICTS
     error: BaseException | None = None
     timings: Timings = field(default_factory=Timings)
@@ -89,9 +91,17 @@ class Job:
             return "gone"
         return "late" if time.monotonic() > self.deadline else None
 
-    def finished(self) -> bool:
-        """Whether there is something to tell the request."""
-        return self.error is not None or len(self.verdicts) == len(self.pixels)
+    def add(self, start: int, verdicts: Verdicts) -> bool:
+        """Take the verdicts on the images from `start` on; whether they were the last to come.
+
+        Parts of a job are run at the same time and come in any order: one thread at a time, please.
+        """
+        self.parts[start] = verdicts
+        if sum(len(part) for part in self.parts.values()) < len(self.pixels):
+            return False
+        for _, part in sorted(self.parts.items()):
+            self.verdicts = self.verdicts.then(part)
+        return True
 
     def tell(self) -> None:
         """Tell the request, if it still waits. To be called in the event loop."""

@@ -38,6 +38,7 @@ def load(folder: Path, settings: Settings) -> ServedModel:
         bundle.manifest,
         device=settings.device,
         threads=settings.threads,
+        threads_per_run=settings.threads_per_run,
         max_batch=settings.max_batch,
     )
     return ServedModel(bundle=bundle, engine=engine, guard=Guard(bundle, policy, engine.run))

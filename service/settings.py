@@ -147,7 +147,13 @@ class Settings(BaseSettings):
         default=0,
         ge=0,
         le=1024,
-        description="threads of one model run; 0: the processors this process may use",
+        description="processors for all runs of a model; 0: those that this process may use",
+    )
+    threads_per_run: int = Field(
+        default=1,
+        ge=1,
+        le=1024,
+        description="threads of one run; more make one run quicker, and fewer at a time",
     )
     decode_threads: int = Field(
         default=0,

@@ -64,10 +64,11 @@ class Watcher:
 
 @asynccontextmanager
 async def running(
-    engine: Engine, *, max_batch: int = 4, max_delay_s: float = 0
+    engine: Engine, *, max_batch: int = 4, max_delay_s: float = 0, threads: int = 1
 ) -> AsyncIterator[Batcher]:
     batcher = Batcher(
         engine.judge,
+        threads=threads,
         image=(1, 1, 3),
         max_batch=max_batch,
         max_delay_s=max_delay_s,
@@ -224,5 +225,48 @@ def test_closing_answers_what_waits() -> None:
             batcher.close()
             engine.opened.set()
             assert await answers(jobs) == [[0], [1]]
+
+    asyncio.run(scene())
+
+
+class Together(Engine):
+    """Goes on only once two runs have begun; then the one with the first image waits longest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened.set()
+        self._both = threading.Barrier(2, timeout=20)
+        self._second_done = threading.Event()
+
+    def judge(self, images: Pixels) -> Verdicts:
+        self._both.wait()
+        if images[0, 0, 0, 0] == 0:
+            assert self._second_done.wait(20)
+        verdicts = super().judge(images)
+        self._second_done.set()
+        return verdicts
+
+
+def test_idle_threads_share_a_request_and_its_order_is_kept() -> None:
+    async def scene() -> None:
+        engine = Together()
+        async with running(engine, max_batch=8, threads=2) as batcher:
+            wide = job(pixels(*range(8)))
+            batcher.put(wide)
+            assert await answers([wide]) == [[*range(8)]]
+        assert engine.batches == [[4, 5, 6, 7], [0, 1, 2, 3]]
+
+    asyncio.run(scene())
+
+
+def test_single_requests_run_at_the_same_time() -> None:
+    async def scene() -> None:
+        engine = Together()
+        async with running(engine, threads=2) as batcher:
+            jobs = [job(pixels(0)), job(pixels(1))]
+            for each in jobs:
+                batcher.put(each)
+            assert await answers(jobs) == [[0], [1]]
+        assert sorted(engine.batches) == [[0], [1]]
 
     asyncio.run(scene())

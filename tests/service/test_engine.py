@@ -11,7 +11,9 @@ from tests.service.graphs import graph
 
 
 def engine(model: ServedModel, onnx: bytes, max_batch: int = 4) -> Engine:
-    return Engine(onnx, model.bundle.manifest, device="cpu", threads=1, max_batch=max_batch)
+    return Engine(
+        onnx, model.bundle.manifest, device="cpu", threads=1, threads_per_run=1, max_batch=max_batch
+    )
 
 
 @pytest.mark.parametrize("n", [1, 3, 4, 5, 8, 9])
