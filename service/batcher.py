@@ -130,6 +130,8 @@ class Batcher:
         gathered = np.empty((self._max_batch, *self._image), np.uint8)
         while pieces := self._next_batch():
             _tell(self._run(pieces, gathered))
+            # Else the last images would stay in memory until others come.
+            del pieces
 
     def _next_batch(self) -> list[Piece]:
         """Wait for images; none mean that the batcher was closed and all is done."""
