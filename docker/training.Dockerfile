@@ -30,9 +30,9 @@ LABEL org.opencontainers.image.title="ood-guard-training" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin oodguard \
-    && install --directory --owner=10001 --group=10001 /work /work/data /work/runs
+    && install --directory --owner=10001 --group=10001 /oodguard /oodguard/data /oodguard/runs
 COPY --from=build /opt/oodguard /opt/oodguard
-COPY recipes /work/recipes
+COPY recipes /oodguard/recipes
 # Caches of the libraries go where the one writable folder of a read-only root is.
 ENV PATH=/opt/oodguard/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -41,7 +41,7 @@ ENV PATH=/opt/oodguard/bin:$PATH \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 10001:10001
-WORKDIR /work
+WORKDIR /oodguard
 HEALTHCHECK NONE
 ENTRYPOINT ["oodguard-train"]
 CMD ["--help"]

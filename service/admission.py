@@ -70,11 +70,7 @@ class Admission:
             Overloaded: Together the requests would hold too many.
         """
         with self._lock:
-            if self._bytes + count > self._max_bytes:
-                raise Overloaded(
-                    f"bodies of {self._bytes} bytes are in flight and {count} came; at most"
-                    f" {self._max_bytes} are taken"
-                )
+            _check(self._bytes, count, self._max_bytes, "bytes")
             self._bytes += count
             claim.body_bytes += count
 
@@ -85,10 +81,11 @@ class Admission:
             Overloaded: Together the requests would hold too many.
         """
         with self._lock:
-            if self._images + count > self._max_images:
-                raise Overloaded(
-                    f"{self._images} images are in flight and {count} came; at most"
-                    f" {self._max_images} are taken"
-                )
+            _check(self._images, count, self._max_images, "images")
             self._images += count
             claim.images += count
+
+
+def _check(held: int, count: int, most: int, what: str) -> None:
+    if held + count > most:
+        raise Overloaded(f"{held} {what} are in flight and {count} came; at most {most} are taken")

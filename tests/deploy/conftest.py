@@ -11,27 +11,18 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.settings import Settings
-from tests.conftest import build_bundle
 from tests.deploy.exposition import documented_labels, family_name, series_of
 from tests.deploy.promql import Known
 from tests.deploy.rules import with_recorded
-from tests.service.graphs import CLASSES, SCORES, SIZE, graph
 from tests.service.pictures import encode, plain
+from tests.service.tiny import write_tiny
 
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
     """A service of one tiny bundle, as it is when nothing else is set."""
     folder = tmp_path_factory.mktemp("watched") / "tiny"
-    build_bundle(
-        folder,
-        n_calibration=250,
-        scores=SCORES,
-        classes=CLASSES,
-        height=SIZE,
-        width=SIZE,
-        model=graph(),
-    )
+    write_tiny(folder)
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("OODGUARD_")]:
             patch.delenv(name)

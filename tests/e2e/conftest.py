@@ -13,8 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.conftest import build_bundle
-from tests.service.graphs import CLASSES, SCORES, SIZE, graph
+from tests.service.tiny import write_tiny
 
 GIVE_UP_S = 60
 
@@ -51,22 +50,11 @@ def wait_until_ready(process: subprocess.Popen[str], url: str) -> None:
     pytest.fail(f"{url} was not ready within {GIVE_UP_S} s")
 
 
-def write_tiny(folder: Path) -> Path:
-    build_bundle(
-        folder,
-        n_calibration=250,
-        scores=SCORES,
-        classes=CLASSES,
-        height=SIZE,
-        width=SIZE,
-        model=graph(),
-    )
-    return folder
-
-
 @pytest.fixture
 def tiny_bundle(tmp_path: Path) -> Path:
-    return write_tiny(tmp_path / "tiny")
+    folder = tmp_path / "tiny"
+    write_tiny(folder)
+    return folder
 
 
 @pytest.fixture
@@ -79,7 +67,8 @@ def server(tiny_bundle: Path, tmp_path: Path) -> Iterator[RunningServer]:
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server that all tests of a file ask and none changes."""
     folder = tmp_path_factory.mktemp("shared")
-    with serving(write_tiny(folder / "tiny"), folder / "server.log") as running:
+    write_tiny(folder / "tiny")
+    with serving(folder / "tiny", folder / "server.log") as running:
         yield running
 
 

@@ -4,16 +4,14 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable
 
 import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
-from models.bundle import Bundle
 from tests.e2e.conftest import RunningServer
 from tests.e2e.load import under_load
-from tests.service.graphs import CLASSES, SCORES, SIZE, graph
 from tests.service.pictures import encode, noisy, plain
+from tests.service.tiny import write_tiny
 
 PNG = encode(plain())
 CLIENTS = 4
@@ -51,21 +49,12 @@ def test_it_says_that_it_is_not_ready_before_it_stops_answering(server: RunningS
 
 
 def test_a_bundle_is_swapped_under_load_without_a_lost_request(
-    server: RunningServer, make_bundle: Callable[..., Bundle]
+    server: RunningServer,
 ) -> None:
     with under_load(*address(server), PNG, clients=CLIENTS, at_least=200) as load:
         assert load.enough.wait(60)
         for version in range(2, 6):
-            make_bundle(
-                server.bundle,
-                n_calibration=250,
-                scores=SCORES,
-                classes=CLASSES,
-                height=SIZE,
-                width=SIZE,
-                model=graph(),
-                version=str(version),
-            )
+            write_tiny(server.bundle, version=str(version))
             server.process.send_signal(signal.SIGHUP)
             give_up = time.monotonic() + 30
             while str(version) not in load.versions and time.monotonic() < give_up:

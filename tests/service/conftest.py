@@ -4,20 +4,16 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
-from models.bundle import Bundle
 from service.app import create_app
 from service.logs import JsonFormatter
 from service.served import ServedModel, load
 from service.settings import Settings
-from tests.service.graphs import CLASSES, SCORES, SIZE, graph
-
-CALIBRATION_IMAGES = 250
+from tests.service.tiny import write_tiny
 
 MakeClient = Callable[..., TestClient]
 
@@ -42,23 +38,9 @@ def _log_as_before() -> Iterator[None]:
 
 
 @pytest.fixture
-def make_tiny(make_bundle: Callable[..., Bundle]) -> Callable[..., Bundle]:
-    """Write a bundle over the tiny graph; its calibration scores are 1, 2, ... 250."""
-    return partial(
-        make_bundle,
-        n_calibration=CALIBRATION_IMAGES,
-        scores=SCORES,
-        classes=CLASSES,
-        height=SIZE,
-        width=SIZE,
-        model=graph(),
-    )
-
-
-@pytest.fixture
-def bundle_folder(tmp_path: Path, make_tiny: Callable[..., Bundle]) -> Path:
+def bundle_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "tiny"
-    make_tiny(folder)
+    write_tiny(folder)
     return folder
 
 

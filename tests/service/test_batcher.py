@@ -197,19 +197,22 @@ def test_an_idle_engine_waits_for_what_is_being_decoded() -> None:
     asyncio.run(scene())
 
 
-def test_but_no_longer_than_the_delay_bound_nor_for_what_will_not_come() -> None:
+@pytest.mark.parametrize("threads", [1, 3])
+def test_but_no_longer_than_the_delay_bound_nor_for_what_will_not_come(threads: int) -> None:
     async def scene() -> None:
         engine = Engine()
         engine.opened.set()
-        async with running(engine, max_delay_s=0.001) as batcher:
+        async with running(engine, max_delay_s=0.001, threads=threads) as batcher:
             batcher.expect()
             first = job(pixels(1))
             batcher.put(first)
             assert await answers([first]) == [[1]]
-        async with running(engine, max_delay_s=20) as batcher:
+        async with running(engine, max_delay_s=60, threads=threads) as batcher:
             batcher.expect()
             second = job(pixels(2))
             batcher.put(second)
+            # Let one thread hold the image back while the others wait for images.
+            await asyncio.sleep(0.05)
             batcher.give_up()
             assert await answers([second]) == [[2]]
 

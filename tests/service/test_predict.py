@@ -14,8 +14,9 @@ from scipy.stats import beta
 from starlette.testclient import TestClient
 
 from tests.service.checks import predictions
-from tests.service.conftest import CALIBRATION_IMAGES, MakeClient
+from tests.service.conftest import MakeClient
 from tests.service.pictures import BLACK, BLUE, GREEN, RED, WHITE, encode, halves, plain
+from tests.service.tiny import CALIBRATION_IMAGES
 
 PNG = {"content-type": "image/png"}
 

@@ -2,13 +2,12 @@
 
 import logging
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
-from models.bundle import MODEL, Bundle
+from models.bundle import MODEL
 from models.errors import BundleError
 from service.app import create_app
 from service.catalog import age
@@ -19,17 +18,16 @@ from tests.service.conftest import MakeClient
 from tests.service.pictures import encode, plain
 from tests.service.security.holders import Holder, text_of
 from tests.service.test_metrics import samples, value
-
-MakeTiny = Callable[..., Bundle]
+from tests.service.tiny import write_tiny
 
 
 @pytest.fixture
-def zoo(tmp_path: Path, make_tiny: MakeTiny) -> Path:
+def zoo(tmp_path: Path) -> Path:
     """Versions 9 and 10 of `one`, and `two`, whose names for the colours are others."""
     folder = tmp_path / "zoo"
-    make_tiny(folder / "one" / "nine", name="one", version="9")
-    make_tiny(folder / "one" / "ten", name="one", version="10")
-    make_tiny(folder / "two", name="two", classes=("rouge", "vert", "bleu"))
+    write_tiny(folder / "one" / "nine", name="one", version="9")
+    write_tiny(folder / "one" / "ten", name="one", version="10")
+    write_tiny(folder / "two", name="two", classes=("rouge", "vert", "bleu"))
     return folder
 
 
@@ -118,10 +116,8 @@ def test_a_default_that_is_not_clear_is_refused_at_start(
         create_app(Settings.model_validate({"models": zoo, **settings}))
 
 
-def test_two_folders_with_the_same_model_are_refused_at_start(
-    zoo: Path, make_tiny: MakeTiny
-) -> None:
-    make_tiny(zoo / "copy", name="two")
+def test_two_folders_with_the_same_model_are_refused_at_start(zoo: Path) -> None:
+    write_tiny(zoo / "copy", name="two")
     with pytest.raises(BundleError, match="both hold two 1"):
         create_app(Settings(models=zoo, default_model="one"))
 
@@ -153,10 +149,8 @@ def reload(client: TestClient, path: str = "/admin/models/reload") -> dict[tuple
     }
 
 
-def test_a_reload_serves_what_is_new_and_drops_what_is_gone(
-    client: TestClient, zoo: Path, make_tiny: MakeTiny
-) -> None:
-    make_tiny(zoo / "one" / "eleven", name="one", version="11")
+def test_a_reload_serves_what_is_new_and_drops_what_is_gone(client: TestClient, zoo: Path) -> None:
+    write_tiny(zoo / "one" / "eleven", name="one", version="11")
     shutil.rmtree(zoo / "two")
     assert reload(client) == {
         ("one", "9"): "unchanged",
@@ -173,11 +167,9 @@ def test_a_reload_serves_what_is_new_and_drops_what_is_gone(
     assert told == {"9", "10", "11"}
 
 
-def test_a_bundle_that_was_altered_is_swapped_in_its_place(
-    client: TestClient, zoo: Path, make_tiny: MakeTiny
-) -> None:
+def test_a_bundle_that_was_altered_is_swapped_in_its_place(client: TestClient, zoo: Path) -> None:
     before = ask(client, "/models/two/predict")
-    make_tiny(zoo / "two", name="two", classes=("red", "green", "blue"))
+    write_tiny(zoo / "two", name="two", classes=("red", "green", "blue"))
     assert reload(client, "/admin/models/two/reload") == {("two", "1"): "loaded"}
     after = ask(client, "/models/two/predict")
     assert before.model.sha256 != after.model.sha256
@@ -185,9 +177,9 @@ def test_a_bundle_that_was_altered_is_swapped_in_its_place(
 
 
 def test_a_bad_bundle_leaves_the_old_one_serving_and_says_why(
-    client: TestClient, zoo: Path, make_tiny: MakeTiny
+    client: TestClient, zoo: Path
 ) -> None:
-    make_tiny(zoo / "one" / "eleven", name="one", version="11")
+    write_tiny(zoo / "one" / "eleven", name="one", version="11")
     with (zoo / "two" / MODEL).open("ab") as file:
         file.write(b"more")
     refused = problem(client.post("/admin/models/reload"), 409, "bundle-refused")
@@ -213,10 +205,10 @@ def test_the_admin_routes_are_off_unless_asked_for(make_client: MakeClient) -> N
 
 
 def test_the_one_bundle_of_its_own_can_be_reloaded(
-    bundle_folder: Path, make_operated: MakeClient, make_tiny: MakeTiny
+    bundle_folder: Path, make_operated: MakeClient
 ) -> None:
     client = make_operated()
-    make_tiny(bundle_folder, version="2")
+    write_tiny(bundle_folder, version="2")
     assert reload(client) == {("tiny", "2"): "loaded"}
     assert answering(client) == ("tiny", "2")
 
