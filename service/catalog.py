@@ -82,8 +82,14 @@ class Catalog:
         """Serve a model from now on, in place of the one from the same folder.
 
         Raises:
-            BundleError: Another folder has a model of that name and version.
+            BundleError: Another folder has a model of that name and version, or the default one
+                would be gone.
         """
+        if folder in self._by_folder and not self._answered_without(folder, deployment):
+            raise BundleError(
+                f"{self._chosen} answers POST /predict, and {folder} holds {deployment.name}"
+                f" {deployment.version} now; keep the name, or restart the service"
+            )
         same = (deployment.name, deployment.version)
         for other, each in self._by_folder.items():
             if other != folder and (each.name, each.version) == same:
@@ -99,10 +105,9 @@ class Catalog:
         Raises:
             BundleError: It is the default one, and no other could answer in its place.
         """
-        leaving = self._by_folder[folder]
-        if leaving is self.default and len(self._by_name[leaving.name]) == 1:
+        if not self._answered_without(folder):
             raise BundleError(
-                f"{leaving.name} answers POST /predict; it stays although {folder} is gone"
+                f"{self._chosen} answers POST /predict; it stays although {folder} is gone"
             )
         self._swap(folder, None)
 
@@ -110,6 +115,14 @@ class Catalog:
         """End every engine."""
         for deployment in self._by_folder.values():
             deployment.close()
+
+    def _answered_without(self, folder: Path, *arriving: Deployment) -> bool:
+        """Whether, with these in place of a folder's model, there still is a default one."""
+        staying = [each for at, each in self._by_folder.items() if at != folder]
+        name, version = address(self._chosen or self.default.name)
+        return any(
+            each.name == name and version in {None, each.version} for each in [*staying, *arriving]
+        )
 
     def _swap(self, folder: Path, arriving: Deployment | None) -> None:
         leaving = self._by_folder.pop(folder, None)

@@ -239,3 +239,23 @@ def test_a_shadow_judges_its_share_for_the_metrics_alone(
 def test_a_shadow_that_is_not_there_is_refused_at_start(zoo: Path) -> None:
     with pytest.raises(BundleError, match="OODGUARD_SHADOW_MODEL: no model 'four'"):
         create_app(Settings(models=zoo, default_model="one", shadow_model="four"))
+
+
+def test_a_bundle_of_another_name_does_not_leave_predict_without_an_answer(
+    bundle_folder: Path, make_operated: MakeClient
+) -> None:
+    client = make_operated()
+    write_tiny(bundle_folder, name="other")
+    refused = problem(client.post("/admin/models/reload"), 409, "bundle-refused")
+    assert "tiny answers POST /predict" in refused.detail
+    assert answering(client) == ("tiny", "1")
+
+
+def test_a_default_of_one_version_stays_when_its_folder_gets_another(
+    zoo: Path, make_operated: MakeClient
+) -> None:
+    client = make_operated(models=zoo, default_model="one@9")
+    write_tiny(zoo / "one" / "nine", name="one", version="12")
+    refused = problem(client.post("/admin/models/reload"), 409, "bundle-refused")
+    assert "one@9 answers POST /predict" in refused.detail
+    assert answering(client) == ("one", "9")
