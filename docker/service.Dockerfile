@@ -39,11 +39,13 @@ RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin
        /var/lib/oodguard /var/lib/oodguard/state /var/lib/oodguard/samples
 COPY --from=build /opt/oodguard /opt/oodguard
 # Byte code is compiled already and nothing else is written, so that the root may be read-only.
+# ONNX Runtime would tell its makers of each start and each model.
 ENV PATH=/opt/oodguard/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    ORT_DISABLE_TELEMETRY=1 \
     OODGUARD_HOST=0.0.0.0 \
     OODGUARD_PORT=8000
 USER 10001:10001

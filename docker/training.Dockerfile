@@ -33,13 +33,15 @@ RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin
     && install --directory --owner=10001 --group=10001 /oodguard /oodguard/data /oodguard/runs
 COPY --from=build /opt/oodguard /opt/oodguard
 COPY recipes /oodguard/recipes
-# Caches of the libraries go where the one writable folder of a read-only root is.
+# Caches of the libraries go where the one writable folder of a read-only root is. ONNX Runtime
+# would tell its makers of each start and each model.
 ENV PATH=/opt/oodguard/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     HOME=/tmp \
     NVIDIA_VISIBLE_DEVICES=all \
-    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    ORT_DISABLE_TELEMETRY=1
 USER 10001:10001
 WORKDIR /oodguard
 HEALTHCHECK NONE

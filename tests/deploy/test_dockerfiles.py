@@ -59,6 +59,8 @@ def test_an_image_comes_from_a_pinned_base_and_runs_as_nobody(file: Path) -> Non
     assert re.search(r'^ENTRYPOINT \["', last, re.MULTILINE)
     labels = set(re.findall(r"org\.opencontainers\.image\.(\w+)=", last))
     assert labels == {"title", "description", "licenses", "version", "revision"}
+    # Read by ONNX Runtime when it is loaded; its wheels send telemetry otherwise.
+    assert re.search(r"^ENV (.*\\\n)* *ORT_DISABLE_TELEMETRY=1\b", last, re.MULTILINE)
 
 
 @EVERY_DOCKERFILE
