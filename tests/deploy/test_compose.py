@@ -116,6 +116,8 @@ def test_training_is_confined_too() -> None:
     assert told["read_only"] is True
     assert told["cap_drop"] == ["ALL"]
     assert told["security_opt"] == ["no-new-privileges:true"]
+    # What stops it must reach it: a first process that catches no signal is sent none.
+    assert told["init"] is True
 
 
 def test_only_the_guard_and_grafana_are_published_and_on_loopback() -> None:
