@@ -4,7 +4,6 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.jobs import Timings
@@ -45,7 +44,7 @@ class AccessMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        identifier = choose(header(scope, b"x-request-id"), self._new_id)
+        identifier = choose(header(scope, HEADER), self._new_id)
         state = scope.setdefault("state", {})
         state["request_id"] = identifier
         span = self._tracing.begin(scope) if self._tracing else None
@@ -58,7 +57,7 @@ class AccessMiddleware:
             nonlocal code
             if message["type"] == "http.response.start":
                 code = message["status"]
-                MutableHeaders(scope=message)[HEADER] = identifier
+                message["headers"].append((HEADER, identifier.encode()))
             await send(message)
 
         started = time.perf_counter()

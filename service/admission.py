@@ -5,19 +5,9 @@ asked for more than it can do.
 """
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import Self
 
 from service.errors import Overloaded
-
-
-@dataclass(kw_only=True, slots=True)
-class Claim:
-    """What one request holds."""
-
-    body_bytes: int = 0
-    images: int = 0
 
 
 class Admission:
@@ -42,9 +32,8 @@ class Admission:
         # Images are counted in the decoders' threads.
         self._lock = threading.Lock()
 
-    @contextmanager
-    def admitted(self) -> Iterator[Claim]:
-        """Hold one of the places in flight, and what is claimed on top of it.
+    def admitted(self) -> "Claim":
+        """One of the places in flight, held for as long as a `with` block.
 
         Raises:
             Overloaded: All are taken.
@@ -53,37 +42,60 @@ class Admission:
             raise Overloaded(
                 f"{self.requests} requests are in flight; at most {self._max_requests} are taken"
             )
-        claim = Claim()
-        self.requests += 1
-        try:
-            yield claim
-        finally:
-            self.requests -= 1
-            with self._lock:
-                self._bytes -= claim.body_bytes
-                self._images -= claim.images
+        return Claim(self)
 
-    def take_bytes(self, claim: Claim, count: int) -> None:
-        """Let a request hold more bytes.
+    def hold(self, *, requests: int = 0, body_bytes: int = 0, images: int = 0) -> None:
+        """Count what a claim takes, or gives back; it must fit.
+
+        Raises:
+            Overloaded: Together the requests would hold too many bytes or images.
+        """
+        with self._lock:
+            if body_bytes > 0:
+                _check(self._bytes, body_bytes, self._max_bytes, "bytes")
+            if images > 0:
+                _check(self._images, images, self._max_images, "images")
+            self.requests += requests
+            self._bytes += body_bytes
+            self._images += images
+
+
+class Claim:
+    """What one request holds until the end of its `with` block.
+
+    Attributes:
+        images: Its images.
+    """
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self._body_bytes = 0
+        self.images = 0
+
+    def __enter__(self) -> Self:
+        self._admission.hold(requests=1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._admission.hold(requests=-1, body_bytes=-self._body_bytes, images=-self.images)
+
+    def take_bytes(self, count: int) -> None:
+        """Hold more bytes of a body.
 
         Raises:
             Overloaded: Together the requests would hold too many.
         """
-        with self._lock:
-            _check(self._bytes, count, self._max_bytes, "bytes")
-            self._bytes += count
-            claim.body_bytes += count
+        self._admission.hold(body_bytes=count)
+        self._body_bytes += count
 
-    def take_images(self, claim: Claim, count: int) -> None:
-        """Let a request hold images.
+    def take_images(self, count: int) -> None:
+        """Hold more images.
 
         Raises:
             Overloaded: Together the requests would hold too many.
         """
-        with self._lock:
-            _check(self._images, count, self._max_images, "images")
-            self._images += count
-            claim.images += count
+        self._admission.hold(images=count)
+        self.images += count
 
 
 def _check(held: int, count: int, most: int, what: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from service import engine, problems
 from service.access import AccessMiddleware
@@ -18,6 +19,7 @@ from service.direct import DirectMiddleware
 from service.farewell import FarewellMiddleware
 from service.folders import bundle_folders
 from service.judging import Judging
+from service.layers import LayeredFastAPI
 from service.metrics import Metrics
 from service.oip import routes as oip
 from service.pipeline import Pipeline
@@ -26,6 +28,7 @@ from service.reloading import Reloader
 from service.routes import admin, docs, health, metrics, models, predict
 from service.samples.start import sampler_from
 from service.security.around import protect, tell_who_may_ask
+from service.security.description import with_keys
 from service.security.held_keys import held_keys
 from service.served import ServedModel, load
 from service.settings import Settings
@@ -78,6 +81,8 @@ def create_app(
     sampler = sampler_from(settings, counted.registry)
     judging = Judging(catalog, pipeline, shadow, readiness, sampler)
 
+    judged = predict.router(judging, settings.detail)
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         tell_who_may_ask(keys)
@@ -92,7 +97,7 @@ def create_app(
         if tracing:
             tracing.close()
 
-    app = FastAPI(
+    app = LayeredFastAPI(
         title="OOD Guard",
         version=_version(),
         lifespan=lifespan,
@@ -106,7 +111,7 @@ def create_app(
     app.state.reloader = reloader
     app.state.keys = keys
     routers = [
-        predict.router(judging, settings.detail),
+        judged,
         oip.router(
             catalog,
             judging,
@@ -124,10 +129,17 @@ def create_app(
         routers.append(admin.router(reloader))
     for router in routers:
         app.include_router(router)
-    app.add_middleware(DirectMiddleware, route=predict.default_route(routers[0]))
-    protect(app, settings, keys, counted)
-    app.add_middleware(FarewellMiddleware, readiness=readiness)
-    app.add_middleware(AccessMiddleware, metrics=counted, tracing=tracing)
+
+    def around(framework: ASGIApp) -> ASGIApp:
+        answering = DirectMiddleware(framework, route=predict.default_route(judged))
+        guarded = protect(answering, settings, keys, counted)
+        parting = FarewellMiddleware(guarded, readiness=readiness)
+        return AccessMiddleware(parting, metrics=counted, tracing=tracing)
+
+    app.around = around
+    if keys is not None:
+        # FastAPI has it replaced like this: https://fastapi.tiangolo.com/how-to/extending-openapi/
+        app.openapi = with_keys(app.openapi)  # type: ignore[method-assign]
     problems.install(app)
     return app
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from starlette.requests import Request
 
-from service.errors import BodyTooLarge, UnsupportedContent
+from service.errors import BodyTooLarge, ClientGone, UnsupportedContent
 from service.payloads.parsers import content_type
 from service.payloads.types import Body
 from service.request_headers import header
@@ -51,7 +51,12 @@ async def _collect(request: Request, max_bytes: int, claim: Callable[[int], None
     blocks: list[bytes] = []
     pieces: list[bytes] = []
     total = held = 0
-    async for piece in request.stream():
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone("the client hung up before all of its body had come")
+        piece, more = message.get("body", b""), message.get("more_body", False)
         total += len(piece)
         if total > max_bytes:
             raise BodyTooLarge(f"more than {max_bytes} bytes came; at most {max_bytes} are taken")

@@ -3,8 +3,8 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
 
 from service.errors import DeadlineExceeded, WrongFields
 
@@ -33,18 +33,42 @@ def timeout_s(header: str | None, most_s: float) -> float:
 
 
 class Deadline:
-    """When something is given up.
+    """Gives up, as a block of `async with`, what takes longer.
+
+    Args:
+        seconds: How long it has.
 
     Attributes:
         seconds: How long it has in all.
         until: The `time.monotonic()` at which it is given up.
+
+    Raises:
+        DeadlineExceeded: From the block's end: it took longer.
     """
 
-    def __init__(self, timeout: asyncio.Timeout, seconds: float) -> None:
-        self._timeout = timeout
+    def __init__(self, seconds: float) -> None:
+        self._timeout = asyncio.timeout(seconds)
         self._began = time.monotonic()
         self.seconds = seconds
         self.until = self._began + seconds
+
+    async def __aenter__(self) -> Self:
+        await self._timeout.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self._timeout.__aexit__(kind, error, traceback)
+        except TimeoutError as late:
+            raise DeadlineExceeded(
+                f"no answer within {round(self.seconds, 3):g} s; send fewer or smaller images,"
+                " or allow more time"
+            ) from late
 
     def shorten(self, seconds: float) -> None:
         """Give it `seconds` from now on, if that is less."""
@@ -54,22 +78,3 @@ class Deadline:
             self.seconds = self.until - self._began
             # The loop's clock need not be that of `time`.
             self._timeout.reschedule(asyncio.get_running_loop().time() + seconds)
-
-
-@asynccontextmanager
-async def deadline(seconds: float) -> AsyncIterator[Deadline]:
-    """Give up what takes longer.
-
-    Raises:
-        DeadlineExceeded: It did.
-    """
-    timeout = asyncio.timeout(seconds)
-    limit = Deadline(timeout, seconds)
-    try:
-        async with timeout:
-            yield limit
-    except TimeoutError as error:
-        raise DeadlineExceeded(
-            f"no answer within {round(limit.seconds, 3):g} s; send fewer or smaller images,"
-            " or allow more time"
-        ) from error

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from service.admission import Admission, Claim
+from service.admission import Claim
 from service.decoding import fits, to_pixels
 from service.deployment import Deployment
 from service.errors import DeadlineExceeded
@@ -23,12 +23,10 @@ class Decoders:
     Args:
         threads: How many decode at a time.
         limits: What a request may ask for.
-        admission: Where the images are counted.
     """
 
-    def __init__(self, threads: int, limits: Limits, admission: Admission) -> None:
+    def __init__(self, threads: int, limits: Limits) -> None:
         self._limits = limits
-        self._admission = admission
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
 
     def hand_over(self, deployment: Deployment, job: Job, body: Body, claim: Claim) -> None:
@@ -40,7 +38,7 @@ class Decoders:
         if body.content_type == RAW_PIXELS or len(body.data) <= SMALL_BODY_BYTES:
             payload = parse(body, self._limits)
             if fits(payload, deployment.model.bundle.manifest.input):
-                self._admission.take_images(claim, len(payload))
+                claim.take_images(len(payload))
                 job.pixels = payload
                 deployment.batcher.put(job)
                 return
@@ -73,7 +71,7 @@ class Decoders:
 
     def _decode(self, deployment: Deployment, job: Job, payload: Payload, claim: Claim) -> None:
         job.timings.decode_started = time.monotonic()
-        self._admission.take_images(claim, len(payload))
+        claim.take_images(len(payload))
         try:
             spec = deployment.model.bundle.manifest.input
             job.pixels = to_pixels(payload, spec, self._limits, job.dropped)

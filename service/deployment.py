@@ -1,7 +1,7 @@
 """A model at work: served, with its engine's thread, its metrics, and who still uses it."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 
@@ -21,7 +21,8 @@ from service.settings import Settings
 class Deployment:
     """One model of one version, from its warm-up to the last request that it was chosen for.
 
-    Everything but the batcher's thread happens in the event loop.
+    Everything but the batcher's thread happens in the event loop. A request is on its way to the
+    engine or in it within a `with` block, and the engine does not end before such blocks.
 
     Args:
         model: A model that has been warmed up.
@@ -94,15 +95,14 @@ class Deployment:
         self._drift.close()
         self.metrics.disappear()
 
-    @contextmanager
-    def in_use(self) -> Iterator[None]:
+    def __enter__(self) -> Self:
         """Keep the engine alive while a request is on its way to it or in it."""
         self._users += 1
-        try:
-            yield
-        finally:
-            self._users -= 1
-            self._close_when_unused()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._users -= 1
+        self._close_when_unused()
 
     def retire(self) -> None:
         """Take no more requests; the engine ends when the last one has its answer."""

@@ -1,7 +1,7 @@
 """One middleware that answers the busiest route without asking the framework's router."""
 
 from fastapi.routing import APIRoute
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -34,7 +34,7 @@ class DirectMiddleware:
         scope["route"] = self._route
         try:
             response: Response = await self._route.endpoint(Request(scope, receive))
-        except (ClientGone, ClientDisconnect):
+        except ClientGone:
             response = problems.nobody_listens()
         except GuardError as error:
             await problems.refuse(error, scope, receive, send)

@@ -4,20 +4,19 @@ Work whose request was given up is dropped before it begins.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias, TypeVar
 
 from starlette.requests import Request
 
 from service.admission import Admission, Claim
 from service.bodies import read_body
 from service.cpus import available_cpus
-from service.deadlines import deadline, timeout_s
+from service.deadlines import Deadline, timeout_s
 from service.decoders import Decoders
 from service.deployment import Deployment
 from service.errors import ClientGone, DeadlineExceeded, Overloaded, Reason, RequestError
-from service.hangups import watched
+from service.hangups import HangUpWatch
 from service.jobs import Job
 from service.metrics import Metrics
 from service.payloads.types import Body, Limits
@@ -56,9 +55,7 @@ class Pipeline:
             max_images=settings.max_pending_images,
         )
         metrics.watch_in_flight(lambda: self._admission.requests, settings.max_pending)
-        self._decoders = Decoders(
-            settings.decode_threads or available_cpus(), self._limits, self._admission
-        )
+        self._decoders = Decoders(settings.decode_threads or available_cpus(), self._limits)
 
     async def answer(
         self, deployment: Deployment, request: Request, read: Read = read_body
@@ -78,22 +75,14 @@ class Pipeline:
         """
         seconds = timeout_s(header(request.scope, b"x-timeout-ms"), self._timeout_s)
         state = request.scope.setdefault("state", {})
-        # From here on, as whoever is being read could be left without an engine otherwise.
-        with deployment.in_use(), self._counted(state), self._admission.admitted() as claim:
-            async with deadline(seconds) as limit:
-                body = await read(
-                    request,
-                    self._limits.max_body_bytes,
-                    lambda count: self._admission.take_bytes(claim, count),
-                )
-                if body.timeout_s is not None:
-                    limit.shorten(body.timeout_s)
-                job = self._job(limit.until)
-                # Told of a request that is given up as well: how far did it come?
-                state["timings"] = job.timings
-                with watched(request.receive, lambda: _hung_up(job)):
-                    await self._judge(deployment, job, body, claim)
-        return body, job
+        try:
+            # From here on, as whoever is being read could be left without an engine otherwise.
+            with deployment, self._admission.admitted() as claim:
+                return await self._answer(deployment, request, read, claim, seconds)
+        except tuple(SHED) as error:
+            state["shed"] = SHED[type(error)]
+            self._metrics.count_shed(state["shed"])
+            raise
 
     async def shadow(self, deployment: Deployment, body: Body) -> Job:
         """Judge a body that has been answered already, by another model.
@@ -102,10 +91,10 @@ class Pipeline:
             RequestError: It could not be judged, or there is no room for it.
         """
         with self._admission.admitted() as claim:
-            async with deadline(self._timeout_s) as limit:
-                self._admission.take_bytes(claim, len(body.data))
+            async with Deadline(self._timeout_s) as limit:
+                claim.take_bytes(len(body.data))
                 job = self._job(limit.until)
-                with deployment.in_use():
+                with deployment:
                     await self._judge(deployment, job, body, claim)
         return job
 
@@ -117,6 +106,20 @@ class Pipeline:
         """Stop the decoders; what waits for them is dropped."""
         self._decoders.close()
 
+    async def _answer(
+        self, deployment: Deployment, request: Request, read: Read, claim: Claim, seconds: float
+    ) -> tuple[Body, Job]:
+        async with Deadline(seconds) as limit:
+            body = await read(request, self._limits.max_body_bytes, claim.take_bytes)
+            if body.timeout_s is not None:
+                limit.shorten(body.timeout_s)
+            job = self._job(limit.until)
+            # Told of a request that is given up as well: how far did it come?
+            request.scope["state"]["timings"] = job.timings
+            with HangUpWatch(request.receive, lambda: _hung_up(job)):
+                await self._judge(deployment, job, body, claim)
+        return body, job
+
     def _job(self, until: float) -> Job:
         return Job(future=asyncio.get_running_loop().create_future(), deadline=until)
 
@@ -127,16 +130,6 @@ class Pipeline:
         finally:
             # After an answer this says nothing; before one, that nobody waits.
             job.gone = True
-
-    @contextmanager
-    def _counted(self, state: dict[str, Any]) -> Iterator[None]:
-        """Count, and tell by the request's state, what is not judged for no fault of its own."""
-        try:
-            yield
-        except tuple(SHED) as error:
-            state["shed"] = SHED[type(error)]
-            self._metrics.count_shed(SHED[type(error)])
-            raise
 
 
 def _hung_up(job: Job) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -16,7 +16,6 @@ from models.errors import GuardError, ImageTooLarge, UndecodableImage, Unsupport
 from service import errors
 from service.oip import errors as oip
 from service.request_ids import request_id
-from service.security.headers import HEADERS
 
 MEDIA_TYPE = "application/problem+json"
 CLIENT_CLOSED_REQUEST = 499
@@ -66,9 +65,8 @@ def install(app: FastAPI) -> None:
     """Answer every error of an app as a problem."""
     app.add_exception_handler(GuardError, _on_guard_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(errors.ClientGone, _on_disconnect)
-    app.add_exception_handler(Exception, _on_unforeseen)
+    app.add_exception_handler(Exception, on_unforeseen)
 
 
 async def _on_guard_error(request: Request, error: Exception) -> Response:
@@ -141,20 +139,17 @@ async def _on_disconnect(_request: Request, _error: Exception) -> Response:
     return nobody_listens()
 
 
-async def _on_unforeseen(request: Request, _error: Exception) -> Response:
+async def on_unforeseen(request: Request, _error: Exception) -> Response:
     """The traceback goes to the log, by the server that called us; the client gets the id to it."""
     detail = "the failure is in the service's log under this request_id"
-    answer = _problem(request, INTERNAL, detail)
-    # This one is sent from outside of all middleware.
-    answer.headers.update(HEADERS)
-    return answer
+    return _problem(request, INTERNAL, detail)
 
 
 def _problem(
     request: Request, kind: Kind, detail: str, extension: Mapping[str, Any] | None = None
 ) -> Response:
     identifier = request_id(request.scope)
-    headers = {"x-request-id": identifier}
+    headers = {}
     if kind.status in RETRY_AFTER_S:
         headers["retry-after"] = RETRY_AFTER_S[kind.status]
     request.scope["state"]["problem"] = kind.slug

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-HEADER = "X-Request-Id"
+HEADER = b"x-request-id"
 TAKEN = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 

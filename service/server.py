@@ -14,6 +14,7 @@ import uvicorn
 from models.errors import GuardError
 from service.allocator import return_large_blocks
 from service.app import create_app
+from service.garbage import look_seldom
 from service.heads import BoundedHeads
 from service.readiness import Readiness
 from service.reloading import Reloader
@@ -101,11 +102,13 @@ def serve_app(settings: Settings) -> None:
     return_large_blocks()
     readiness = Readiness()
     app = create_app(settings, readiness)
+    look_seldom()
     config = uvicorn.Config(
         app,
         loop="uvloop",
         http=BoundedHeads,
         ws="none",
+        proxy_headers=False,
         access_log=False,
         log_config=None,
         server_header=False,

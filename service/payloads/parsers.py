@@ -33,6 +33,8 @@ def content_type(header: str | None) -> tuple[str, Mapping[bytes, bytes]]:
     Raises:
         UnsupportedContent: Missing or not one of `PARSERS`.
     """
+    if header is not None and header in PARSERS:
+        return header, {}
     name, options = parse_options_header(header)
     known = name.decode("latin-1").lower()
     if known not in PARSERS:

@@ -2,12 +2,13 @@
 
 import logging
 
-from fastapi import FastAPI
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.types import ASGIApp
 
+from service import problems
 from service.metrics import Metrics
 from service.security.authorisation import Authorisation
-from service.security.cross_origin import allow_origins
-from service.security.description import with_keys
+from service.security.cross_origin import with_origins
 from service.security.headers import SecurityHeaders
 from service.security.held_keys import HeldKeys
 from service.security.rates import Rates
@@ -24,15 +25,15 @@ def tell_who_may_ask(keys: HeldKeys | None) -> None:
         logger.info("keys are wanted", extra={"fields": {"keys": len(keys.ring)}})
 
 
-def protect(app: FastAPI, settings: Settings, keys: HeldKeys | None, metrics: Metrics) -> None:
-    """Ask for keys where there are any, and guard every answer.
+def protect(app: ASGIApp, settings: Settings, keys: HeldKeys | None, metrics: Metrics) -> ASGIApp:
+    """Ask for keys where there are any, and guard every answer, also one to what went wrong.
 
     A preflight of a browser carries no key, so that CORS lies around what asks for one.
     """
     if keys is not None:
         rates = Rates(settings.requests_per_minute)
-        app.add_middleware(Authorisation, keys=keys, rates=rates, metrics=metrics)
-        # FastAPI has it replaced like this: https://fastapi.tiangolo.com/how-to/extending-openapi/
-        app.openapi = with_keys(app.openapi)  # type: ignore[method-assign]
-    allow_origins(app, settings.cors_origins)
-    app.add_middleware(SecurityHeaders)
+        app = Authorisation(app, keys=keys, rates=rates, metrics=metrics)
+    app = ServerErrorMiddleware(app, handler=problems.on_unforeseen)
+    if settings.cors_origins is not None:
+        app = with_origins(app, settings.cors_origins)
+    return SecurityHeaders(app)

@@ -1,7 +1,7 @@
 """Which pages of other origins may read answers in a browser: none, unless they are named."""
 
-from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 SENT = (
     "Authorization",
@@ -13,7 +13,7 @@ SENT = (
 READ = ("Inference-Header-Content-Length", "Retry-After", "WWW-Authenticate", "X-Request-Id")
 
 
-def allow_origins(app: FastAPI, origins: str | None) -> None:
+def with_origins(app: ASGIApp, origins: str) -> ASGIApp:
     """Let pages of these origins ask and read.
 
     Keys are sent by the page, never by the browser of its own accord, so there are no credentials
@@ -21,13 +21,12 @@ def allow_origins(app: FastAPI, origins: str | None) -> None:
 
     Args:
         app: What answers.
-        origins: Origins with commas between them, or `*`; none: no page may.
+        origins: Origins with commas between them, or `*`.
     """
-    if origins is not None:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=[each.strip() for each in origins.split(",")],
-            allow_methods=("GET", "POST"),
-            allow_headers=SENT,
-            expose_headers=READ,
-        )
+    return CORSMiddleware(
+        app,
+        allow_origins=[each.strip() for each in origins.split(",")],
+        allow_methods=("GET", "POST"),
+        allow_headers=SENT,
+        expose_headers=READ,
+    )

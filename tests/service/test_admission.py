@@ -24,21 +24,21 @@ def test_requests_are_bounded_and_their_places_are_given_back() -> None:
 def test_bytes_and_images_are_bounded_over_all_requests() -> None:
     bounded = admission()
     with bounded.admitted() as first:
-        bounded.take_bytes(first, 7)
-        bounded.take_images(first, 4)
+        first.take_bytes(7)
+        first.take_images(4)
         with bounded.admitted() as second:
-            bounded.take_bytes(second, 3)
-            bounded.take_images(second, 1)
+            second.take_bytes(3)
+            second.take_images(1)
             with pytest.raises(Overloaded, match="10 bytes are in flight and 1 came; at most 10"):
-                bounded.take_bytes(second, 1)
+                second.take_bytes(1)
             with pytest.raises(Overloaded, match="5 images are in flight and 1 came; at most 5"):
-                bounded.take_images(second, 1)
+                second.take_images(1)
         # What was refused is not held; what was held is free again.
-        bounded.take_bytes(first, 3)
-        bounded.take_images(first, 1)
+        first.take_bytes(3)
+        first.take_images(1)
     with bounded.admitted() as last:
-        bounded.take_bytes(last, 10)
-        bounded.take_images(last, 5)
+        last.take_bytes(10)
+        last.take_images(5)
 
 
 def test_a_request_that_fails_gives_back_what_it_held() -> None:
@@ -46,10 +46,10 @@ def test_a_request_that_fails_gives_back_what_it_held() -> None:
 
     def failing() -> None:
         with bounded.admitted() as claim:
-            bounded.take_bytes(claim, 10)
+            claim.take_bytes(10)
             raise KeyError
 
     with pytest.raises(KeyError):
         failing()
     with bounded.admitted() as claim:
-        bounded.take_bytes(claim, 10)
+        claim.take_bytes(10)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from starlette.testclient import TestClient
 
-from service.deadlines import deadline, timeout_s
+from service.deadlines import Deadline, timeout_s
 from service.errors import DeadlineExceeded, WrongFields
 from tests.service.checks import predictions, problem
 from tests.service.pictures import encode, plain
@@ -34,7 +34,7 @@ def test_the_header_is_read_before_anything_else(client: TestClient) -> None:
 
 def test_a_deadline_can_be_drawn_nearer_and_never_put_off() -> None:
     async def scene() -> None:
-        async with deadline(30) as limit:
+        async with Deadline(30) as limit:
             until = limit.until
             limit.shorten(60)
             assert limit.until == until
