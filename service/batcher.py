@@ -15,6 +15,7 @@ import numpy as np
 from models.verdicts import Verdicts
 from service.jobs import Dropped, Job, Pixels, Run
 from service.line import Line, Piece
+from service.priorities import give_way
 
 Judge: TypeAlias = Callable[[Pixels], Verdicts]
 
@@ -126,6 +127,7 @@ class Batcher:
         self._changed.notify()
 
     def _work(self) -> None:
+        give_way()
         # Requests are gathered here; a batch of one request is run from where it lies.
         gathered = np.empty((self._max_batch, *self._image), np.uint8)
         while pieces := self._next_batch():
