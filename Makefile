@@ -17,8 +17,8 @@ LOCK := .venv-lock/bin/uv pip compile --quiet --no-config --universal --python-v
   --generate-hashes --no-annotate --custom-compile-command "make lock" --constraints constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-deploy fuzz check format hooks constraints lock boards \
-  bench-serving clean
+.PHONY: help setup demo test test-slow test-deploy test-images fuzz check format hooks constraints lock \
+  boards bench-serving clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test-slow: $(READY) ## run the tests marked slow, but for those that want a dock
 
 test-deploy: $(READY) ## build and start the compose project, and see it watched and alerting
 	tests/deploy/lane/run
+
+test-images: $(READY) ## build the training and the GPU image; train in one, start the other (20 GB of disk)
+	tests/deploy/lane/run tests/deploy/images
 
 fuzz: $(FUZZ_READY) ## fuzz the decode and parse paths (FUZZ_SECONDS=60 for each of six targets)
 	$(FUZZ_VENV)/bin/python -m tests.abuse.fuzz --seconds $(FUZZ_SECONDS)

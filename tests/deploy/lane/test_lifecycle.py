@@ -6,13 +6,13 @@ import time
 
 import pytest
 
-from tests.deploy.lane import asking, traffic
-from tests.deploy.lane.stack import LANE, PROJECT, Stack
+from tests.deploy.lane import asking, renewing, traffic
+from tests.deploy.lane.docker import LANE
+from tests.deploy.lane.stack import IMAGE, PROJECT, Stack
 from tests.deploy.lane.waiting import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.deploy]
 
-IMAGE = "ood-guard:0.1.0-cpu"
 CLIENT = LANE / "client.py"
 EVIDENCE = "oodguard_rejection_log_martingale"
 
@@ -41,8 +41,9 @@ def test_sigterm_drains_and_no_request_fails(stack: Stack) -> None:
     assert stack.inspect("guard")["State"]["ExitCode"] == 0
 
 
-def test_a_killed_guard_is_started_again(stack: Stack) -> None:
+def test_a_killed_guard_is_started_again_also_after_it_was_told_to_reload(stack: Stack) -> None:
     stack.up()
+    renewing.tell(stack)
     before = stack.inspect("guard")
     _kill(stack, before["State"]["Pid"])
     wait_for(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import httpx2
 
-from tests.deploy.lane.stack import ROOT, Stack
+from tests.deploy.lane.docker import ROOT
+from tests.deploy.lane.stack import Stack
 
 DATA = ROOT / "tests" / "data"
 KNOWN = sorted((DATA / "cifar10").glob("*/*.png"))
