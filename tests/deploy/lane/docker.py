@@ -35,6 +35,11 @@ class Docker:
         """Whether the engine is one as it comes; tests/deploy/lane/run says so where it is not."""
         return "LANE_ENGINE" not in self.environment
 
+    @property
+    def processors(self) -> int:
+        """How many the engine has, which need not be those of this process."""
+        return int(self.docker("info", "--format", "{{.NCPU}}"))
+
     def docker(self, *arguments: str, stdin: str | None = None) -> str:
         """Run `docker` and return what it prints; it must not fail."""
         done = self.attempt(*arguments, stdin=stdin)

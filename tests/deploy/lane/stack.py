@@ -61,10 +61,11 @@ class Stack(Docker):
 
 def stack_on(ports: Mapping[str, int], bundles: Path) -> Stack:
     """Describe a project with these bundles, published at these ports of the loopback address."""
+    processors = Docker(environment=environment()).processors
     return Stack(
         environment=environment(
             GUARD_PORT=str(ports["guard"]),
-            GUARD_CPUS=str(min(2, os.cpu_count() or 1)),
+            GUARD_CPUS=str(min(2, processors)),
             GUARD_BUNDLES=str(bundles),
             GRAFANA_PORT=str(ports["grafana"]),
             LANE_PROMETHEUS_PORT=str(ports["prometheus"]),
