@@ -16,6 +16,7 @@ from service.allocator import return_large_blocks
 from service.app import create_app
 from service.garbage import look_seldom
 from service.heads import BoundedHeads
+from service.last_calls import let_in_the_last
 from service.readiness import Readiness
 from service.reloading import Reloader
 from service.security.held_keys import HeldKeys
@@ -77,6 +78,11 @@ class Server(uvicorn.Server):
             self.force_exit = self.should_exit = True
         self._readiness.drain()
         self._drained_at = time.monotonic() + self._drain_s
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let in who stands in the door, close it, and finish what was accepted."""
+        await let_in_the_last(sockets or [])
+        await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         """Say, ten times a second, whether to stop taking connections."""

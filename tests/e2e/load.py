@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 HEADERS = {"content-type": "image/png"}
+# Answers after which something may happen to the server.
+ENOUGH = 200
 
 
 @dataclass(kw_only=True)
 class Load:
-    """What the clients saw so far: statuses, and answers that never came."""
+    """What the clients saw so far: statuses, and answers that never came; whether it is enough."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
@@ -21,11 +23,14 @@ class Load:
 
 
 @contextmanager
-def under_load(host: str, port: int, body: bytes, *, clients: int, at_least: int) -> Iterator[Load]:
-    """Send `body` from several clients, which keep their connections, while the block runs.
+def under_load(
+    host: str, port: int, body: bytes, *, clients: int, keep: bool = True
+) -> Iterator[Load]:
+    """Send `body` from several clients while the block runs.
 
-    A client keeps its connection until an answer closes it, and then leaves, as a load balancer
-    would that saw the service turn unready. Everything that was sent and not answered is a loss.
+    A client that keeps its connection leaves once an answer closes it, as a load balancer would
+    that saw the service turn unready; one that does not connects for every request, until nobody
+    listens. Everything that was sent and not answered is a loss.
     """
     load = Load()
     stop = threading.Event()
@@ -33,9 +38,14 @@ def under_load(host: str, port: int, body: bytes, *, clients: int, at_least: int
 
     def ask() -> None:
         connection = http.client.HTTPConnection(host, port, timeout=30)
-        while not stop.is_set() and _once(connection, body, load, lock):
-            if load.statuses.total() >= at_least:
+        while not stop.is_set() and (keep or _connected(connection)):
+            stays = _once(connection, body, load, lock)
+            if load.statuses.total() >= ENOUGH:
                 load.enough.set()
+            if keep and not stays:
+                break
+            if not keep:
+                connection.close()
         connection.close()
 
     threads = [threading.Thread(target=ask) for _ in range(clients)]
@@ -47,6 +57,14 @@ def under_load(host: str, port: int, body: bytes, *, clients: int, at_least: int
         stop.set()
         for thread in threads:
             thread.join()
+
+
+def _connected(connection: http.client.HTTPConnection) -> bool:
+    try:
+        connection.connect()
+    except OSError:
+        return False
+    return True
 
 
 def _once(
