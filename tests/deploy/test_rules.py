@@ -1,6 +1,5 @@
 """Alerts say what to do, and fire when they should and at no other time."""
 
-import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,10 +9,6 @@ import yaml
 
 from tests.deploy.rules import ALERTS, DOCKER, RULES, UNIT_TESTS, read
 from tests.deploy.shown import BOARDS, other_expressions, panel_expressions
-from tests.service.checks import DOCS
-
-RUNBOOKS = DOCS / "runbooks"
-PARTS = ("## What it means", "## First look", "## Likely causes", "## What to do")
 
 needs_promtool = pytest.mark.skipif(
     shutil.which("promtool") is None, reason="promtool is not installed (Debian: prometheus)"
@@ -100,21 +95,6 @@ def test_an_alert_says_how_bad_it_is_what_is_wrong_and_what_to_do(name: str) -> 
     assert set(notes) == {"summary", "description", "runbook_url"}
     assert "$value" in notes["description"]
     assert notes["runbook_url"] == f"docs/runbooks/{name}.md"
-
-
-@pytest.mark.parametrize("name", ALERTS)
-def test_a_runbook_tells_meaning_first_look_causes_and_remedy(name: str) -> None:
-    text = (RUNBOOKS / f"{name}.md").read_text(encoding="utf-8")
-    assert text.startswith(f"# {name}\n")
-    places = [text.index(part) for part in PARTS]
-    assert places == sorted(places)
-
-
-def test_every_runbook_is_of_an_alert_and_in_the_table_of_contents() -> None:
-    pages = {file.stem for file in RUNBOOKS.glob("*.md")} - {"README"}
-    assert pages == set(ALERTS)
-    listed = re.findall(r"\]\((\w+)\.md\)", (RUNBOOKS / "README.md").read_text(encoding="utf-8"))
-    assert sorted(listed) == sorted(ALERTS)
 
 
 @needs_amtool

@@ -111,13 +111,12 @@ def batches() -> Panel:
 
 
 def busy() -> Panel:
-    """How much of its time the engine works."""
+    """How much the engine works."""
     about = About(
-        title="Share of the time that the engine runs",
-        text="The engine of one model runs one batch at a time: at 100 % it is the bottleneck.",
-        unit="percentunit",
+        title="Runs of the model at a time, mean",
+        text="At most `OODGUARD_THREADS` / `OODGUARD_THREADS_PER_RUN`, by default one for each "
+        "processor, and on a GPU one: near that the engine is the bottleneck.",
         runbooks=("OODGuardSaturated",),
-        warn=0.8,
     )
     running = rate("oodguard_run_seconds_sum", MODEL, f"instance, {BY_MODEL}")
     return series(about, Query(running, f"{{{{instance}}}} {WHOSE}"))
