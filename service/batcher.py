@@ -5,6 +5,7 @@ being decoded could still come along, and never longer than the delay bound.
 """
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,10 @@ from models.verdicts import Verdicts
 from service.jobs import Dropped, Job, Pixels, Run
 from service.line import Line, Piece
 from service.priorities import give_way
+
+# A run takes about as much of the interpreter, whatever is in it, and threads wait for each other
+# meanwhile: a graph that is done sooner is not worth a second thread.
+WORTH_A_RUN_S = 0.0005
 
 Judge: TypeAlias = Callable[[Pixels], Verdicts]
 
@@ -65,6 +70,8 @@ class Batcher:
         self._closed = False
         self._changed = threading.Condition()
         self._idle = 0
+        # As the last run took for each; not known before there was one.
+        self._image_s = math.inf
         self._threads = [
             threading.Thread(target=self._work, name="engine", daemon=True) for _ in range(threads)
         ]
@@ -146,16 +153,15 @@ class Batcher:
                         return []
                     until = self._line.oldest() + self._max_delay_s
                     self._changed.wait_for(self._need_not_wait, until - time.monotonic())
-                    if pieces := self._line.take(self._share()):
+                    if pieces := self._line.take(self._part()):
                         return pieces
             finally:
                 self._idle -= 1
                 if self._line.images:
                     self._changed.notify()
 
-    def _share(self) -> int:
-        """How many images one of the idle threads takes."""
-        return min(-(-self._line.images // self._idle), self._max_batch)
+    def _part(self) -> int:
+        return min(share(self._line.images, self._idle, self._image_s), self._max_batch)
 
     def _need_not_wait(self) -> bool:
         return not self._decoding or self._line.images >= self._max_batch or self._closed
@@ -169,6 +175,7 @@ class Batcher:
         try:
             verdicts = self._judge(_gather(pieces, gathered))
             run = Run(started, time.monotonic(), sum(len(piece) for piece in pieces))
+            self._image_s = (run.ended - run.started) / run.images
             self._watcher.ran(run.images, run.ended - run.started)
         except BaseException as error:  # noqa: BLE001 - handed on to who waits, as executors do
             if len(pieces) == 1:
@@ -190,6 +197,17 @@ class Batcher:
                     finished.add(piece.job)
                 start = end
         return finished
+
+
+def share(waiting: int, idle: int, image_s: float) -> int:
+    """How many images one of the idle threads takes: an equal part, or as many as are worth a run.
+
+    Args:
+        waiting: Images that wait.
+        idle: Threads that could run them, at least 1.
+        image_s: Seconds that an image took in the last run; infinite: not known yet.
+    """
+    return max(math.ceil(waiting / idle), math.ceil(WORTH_A_RUN_S / image_s))
 
 
 def _gather(pieces: Sequence[Piece], gathered: Pixels) -> Pixels:

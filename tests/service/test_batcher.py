@@ -1,6 +1,7 @@
 """Requests share runs, each gets its own verdicts, and a fault stays with its own request."""
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from models.verdicts import Verdict, Verdicts
-from service.batcher import Batcher
+from service.batcher import Batcher, share
 from service.jobs import Job, Pixels
 from tests.models.columns import columns
 
@@ -230,6 +231,22 @@ def test_closing_answers_what_waits() -> None:
             assert await answers(jobs) == [[0], [1]]
 
     asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("waiting", "idle", "image_s", "taken"),
+    [
+        (8, 2, math.inf, 4),
+        (7, 2, 1e-3, 4),
+        (1, 2, 1e-3, 1),
+        # Half a millisecond's worth: 5 images of 0.1 ms, 20 of 25 us, whoever else is idle.
+        (8, 2, 1e-4, 5),
+        (12, 2, 1e-4, 6),
+        (8, 4, 2.5e-5, 20),
+    ],
+)
+def test_a_share_is_worth_a_run(waiting: int, idle: int, image_s: float, taken: int) -> None:
+    assert share(waiting, idle, image_s) == taken
 
 
 class Together(Engine):
