@@ -116,6 +116,10 @@ class Verdicts(Sequence[Verdict]):
         """The arrays, of these images alone."""
         return self._batch.of(*(each[self._start : self._stop] for each in self._batch.arrays))
 
+    def scores(self, place: int) -> NDArray[np.float32]:
+        """One of the scores, by its place among their names: `(n,)`, higher meaning more OOD."""
+        return self._batch.scores[self._start : self._stop, place]
+
     def __len__(self) -> int:
         return self._stop - self._start
 

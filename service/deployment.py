@@ -82,7 +82,7 @@ class Deployment:
             How many are rejections.
         """
         self.metrics.count_request(job.timings)
-        self._drift.take(job.verdicts.columns.scores[:, self._deciding])
+        self._drift.take(job.verdicts.scores(self._deciding))
         return self.metrics.count_verdicts(job.verdicts)
 
     def appear(self) -> None:

@@ -45,6 +45,12 @@ def test_a_part_has_its_own_images_alone_and_so_have_its_parts() -> None:
     check_columns(part.part(1, 3).columns, 2, 3)
 
 
+def test_one_score_of_a_part_is_taken_by_its_place() -> None:
+    part = verdicts(0, 1, 2, 3).part(1, 3)
+    assert part.scores(0).tolist() == [2.0, 3.0]
+    assert part.scores(1).tolist() == [3.0, 4.0]
+
+
 def test_parts_are_joined_in_order_whatever_batches_they_are_of() -> None:
     joined = verdicts(0, 1, 2).part(1, 3).then(verdicts(3)).then(verdicts(8, 9).part(0, 1))
     assert class_ids(joined) == [1, 2, 3, 8]
