@@ -38,8 +38,9 @@ from service.drift.state import fresh_state
 from service.drift.subject import subject
 from training.table import percent
 
-SHORT, LONG = 2_000, 50_000
-"""Lengths of unchanged streams; of the short ones there are ten times as many."""
+SHORT, LONG, LONGEST = 2_000, 50_000, 1_000_000
+"""Lengths of unchanged streams; of the short ones there are ten times as many, of the longest a
+tenth."""
 
 QUIET = (0, 100_000)
 """How much unchanged traffic comes before a change."""
@@ -56,18 +57,22 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def unchanged(scores: RealScores, streams: int) -> tuple[str, Sequence[Peaks]]:
     """Return the table of false alarms, and what the long streams came to."""
     m = len(scores.calibration)
-    short, long = (
-        [
+    counts = {SHORT: 10 * streams, LONG: streams, LONGEST: max(1, streams // 10)}
+    groups = {
+        length: [
             unchanged_peaks(Draw.of(scores.inliers, m, seed), length)
             for seed in _counted(count, f"unchanged, {length:,}")
         ]
-        for length, count in ((SHORT, 10 * streams), (LONG, streams))
-    )
-    head = ["false alarms", f"{len(short):,} streams of {SHORT:,}", f"{len(long):,} of {LONG:,}"]
-    text = table(head, false_alarm_rows(short, long, m))
-    restarts = sum(int(run["restarts"]) for run in long)
-    most = LONG * len(long) / LIMITS.run_length
-    return f"{text}\n\nShiryaev-Roberts: {restarts} in the long streams, {most:g} allowed.", long
+        for length, count in counts.items()
+    }
+    head = ["false alarms", *(f"{len(runs):,} streams of {n:,}" for n, runs in groups.items())]
+    lines = [
+        f"Shiryaev-Roberts: {sum(int(run['restarts']) for run in runs)} in the streams of"
+        f" {length:,}, {length * len(runs) / LIMITS.run_length:g} allowed."
+        for length, runs in groups.items()
+    ]
+    text = "\n".join([table(head, false_alarm_rows(list(groups.values()), m)), "", *lines])
+    return text, groups[LONG]
 
 
 def changed(scores: RealScores, long: Sequence[Peaks], seeds: int) -> str:

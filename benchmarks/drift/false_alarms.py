@@ -14,6 +14,9 @@ from training.table import percent
 Peaks = Mapping[str, float]
 """The most that each statistic becomes on one stream; "restarts": alarms of Shiryaev-Roberts."""
 
+TOGETHER = 50_000
+"""How many scores are worked out at a time, to spare memory."""
+
 
 def unchanged_peaks(draw: Draw, n: int) -> Peaks:
     """Watch unchanged traffic of `n` scores."""
@@ -34,11 +37,14 @@ def _peak_from_fixed_calibration(draw: Draw, stream: Floats) -> float:
     m, bets = len(draw.calibration), fixed_bets()
     above = m - np.searchsorted(draw.calibration, stream, side="left")
     p = (above + draw.random.random(len(stream))) / (m + 1)
-    return advance(no_evidence(bets.shape[1]), bets[cells(p)], LIMITS).log_peak
+    evidence = no_evidence(bets.shape[1])
+    for start in range(0, len(p), TOGETHER):
+        evidence = advance(evidence, bets[cells(p[start : start + TOGETHER])], LIMITS)
+    return evidence.log_peak
 
 
-def false_alarm_rows(short: Sequence[Peaks], long: Sequence[Peaks], m: int) -> list[list[str]]:
-    """Return, by alarm, the share of short and of long streams that raise it.
+def false_alarm_rows(groups: Sequence[Sequence[Peaks]], m: int) -> list[list[str]]:
+    """Return, by alarm, the share of each group's streams that raise it.
 
     `m` is the number of calibration images.
     """
@@ -52,8 +58,7 @@ def false_alarm_rows(short: Sequence[Peaks], long: Sequence[Peaks], m: int) -> l
         ("window: Kolmogorov-Smirnov at 1 %", "ks", ks_limit(m)),
     ]
     return [
-        [name, *(_share_above(limit, runs, key) for runs in (short, long))]
-        for name, key, limit in limits
+        [name, *(_share_above(limit, runs, key) for runs in groups)] for name, key, limit in limits
     ]
 
 

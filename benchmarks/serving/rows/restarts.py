@@ -80,12 +80,12 @@ def _until_nobody_listens(service: Service, request: Request, most: int) -> Tall
     return replace(tally, refused=0)
 
 
-def _count(title: str, name: str, of: str, *, held: bool = True) -> Figure:
+def _count(title: str, name: str, of: str) -> Figure:
     return Figure(
         title=f"SIGTERM under load: {title}",
         formula=lambda measured: measured[name],
         form="{:.0f}",
-        goal=at_most(0) if held else None,
+        goal=at_most(0),
         over_rounds=sum,
         of=of,
     )
@@ -101,7 +101,6 @@ ROWS = {
                 "failed while clients ask on until nobody listens",
                 "blind requests without an answer",
                 "blind requests",
-                held=False,
             ),
         ],
         light=False,
