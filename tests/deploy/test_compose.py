@@ -153,6 +153,13 @@ def test_secrets_come_as_files() -> None:
                 assert not any(word in asked for word in words) or asked.endswith("__FILE"), name
 
 
+def test_a_secret_in_another_file_makes_its_reader_anew() -> None:
+    # Compose compares what is said of a service, and of a secret that is its name alone.
+    for service in services(MAIN).values():
+        files = {FILES[MAIN]["secrets"][name]["file"] for name in service.get("secrets", [])}
+        assert files == set(service.get("labels", {}).values())
+
+
 def test_no_request_is_cut_off_by_an_impatient_stop() -> None:
     grace = seconds(defaults(MAIN)["GUARD_STOP_GRACE"])
     drain_s = Settings.model_fields["drain_s"].default

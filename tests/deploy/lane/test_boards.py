@@ -1,5 +1,7 @@
 """What the boards show of real traffic, asked of the real Prometheus."""
 
+from functools import partial
+
 import pytest
 
 from tests.deploy.lane import asking, renewing, traffic
@@ -27,10 +29,9 @@ def watched(stack: Stack) -> Stack:
     assert len(decisions) >= len(traffic.MIXED)
     renewing.renew(stack, version=NEXT)
     list(traffic.steadily(stack, traffic.MIXED, a_second=20, for_s=12))
-    # The rules that record distributions are evaluated once a minute.
-    wait_for(
-        lambda: bool(asking.now(stack, "oodguard:score:cdf1h")), "what is recorded", within_s=75
-    )
+    # What is recorded comes every 15 s, and of distributions once a minute.
+    for recorded in (f'oodguard:rejected:ratio30m{{version="{NEXT}"}}', "oodguard:score:cdf1h"):
+        wait_for(partial(asking.now, stack, recorded), recorded, within_s=75)
     return stack
 
 

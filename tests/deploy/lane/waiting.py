@@ -7,7 +7,7 @@ import pytest
 
 
 def wait_for(
-    true: Callable[[], bool], what: str, *, within_s: float, every_s: float = 1.0
+    true: Callable[[], object], what: str, *, within_s: float, every_s: float = 1.0
 ) -> float:
     """Return after how many seconds it was true; fail where it is not within `within_s`."""
     began = time.monotonic()
