@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import track
 
 from models.decision import rejects
-from service.served import ServedModel, load
+from service.deployments.served import ServedModel, load
 from service.settings import Settings
 
 

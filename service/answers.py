@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias
 
 from models.guard import Verdict
-from service.served import ServedModel
+from service.deployments.served import ServedModel
 
 Json = dict[str, Any]
 

@@ -11,28 +11,29 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from service import engine, problems
-from service.access import AccessMiddleware
-from service.catalog import Catalog
-from service.deployment import Deployment
-from service.direct import DirectMiddleware
-from service.farewell import FarewellMiddleware
-from service.folders import bundle_folders
-from service.judging import Judging
-from service.layers import LayeredFastAPI
+from service.deployments.catalog import Catalog
+from service.deployments.deployment import Deployment
+from service.deployments.folders import bundle_folders
+from service.deployments.reloading import Reloader
+from service.deployments.served import ServedModel, load
+from service.deployments.shadow import Shadow
+from service.http import problems
+from service.http.access import AccessMiddleware
+from service.http.direct import DirectMiddleware
+from service.http.farewell import FarewellMiddleware
+from service.http.layers import LayeredFastAPI
+from service.http.readiness import Readiness
+from service.inference import engine
 from service.metrics import Metrics
 from service.oip import routes as oip
-from service.pipeline import Pipeline
-from service.readiness import Readiness
-from service.reloading import Reloader
+from service.requests.judging import Judging
+from service.requests.pipeline import Pipeline
 from service.routes import admin, docs, health, metrics, models, predict
 from service.samples.start import sampler_from
 from service.security.around import protect, tell_who_may_ask
 from service.security.description import with_keys
 from service.security.held_keys import held_keys
-from service.served import ServedModel, load
 from service.settings import Settings
-from service.shadow import Shadow
 from service.tracing.start import tracing_from
 
 if TYPE_CHECKING:

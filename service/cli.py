@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from service.refusals import REFUSED, refusals
+from service.commands.refusals import REFUSED, refusals
 from service.security import command as keys_command
 from service.settings import Settings, describe, unknown_variables, variable
 
@@ -48,7 +48,7 @@ def serve(
     with refusals():
         # Each command imports what it needs: help and a refused setting do not wait for it.
         from service import logs  # noqa: PLC0415
-        from service.server import serve_app  # noqa: PLC0415
+        from service.http.server import serve_app  # noqa: PLC0415
 
         logs.configure(settings.log_level)
         logs.silence_decoders()
@@ -64,10 +64,10 @@ def predict(
     """Judge images without a server; exit 1 when one could not be judged."""
     settings = _settings(bundle=bundle)
     with refusals():
+        from service.commands.offline import judge_files  # noqa: PLC0415
+        from service.commands.reports import as_json_text, print_table  # noqa: PLC0415
+        from service.deployments.served import load  # noqa: PLC0415
         from service.logs import silence_decoders  # noqa: PLC0415
-        from service.offline import judge_files  # noqa: PLC0415
-        from service.reports import as_json_text, print_table  # noqa: PLC0415
-        from service.served import load  # noqa: PLC0415
 
         silence_decoders()
         model = load(settings.bundle, settings)
@@ -86,8 +86,8 @@ def verify(bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")]
     """Check a bundle: its files, its graph and its calibration under the settings' policy."""
     settings = _settings(bundle=bundle)
     with refusals():
-        from service.reports import print_summary  # noqa: PLC0415
-        from service.served import load  # noqa: PLC0415
+        from service.commands.reports import print_summary  # noqa: PLC0415
+        from service.deployments.served import load  # noqa: PLC0415
 
         model = load(settings.bundle, settings)
         model.engine.warm_up()

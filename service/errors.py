@@ -19,7 +19,7 @@
        |- NotReady             starting or draining
        `- DeadlineExceeded     not answered in time
 
-What each becomes over HTTP is written in one place: `service.problems`.
+What each becomes over HTTP is written in one place: `service.http.problems`.
 """
 
 from typing import Literal, TypeAlias

@@ -12,9 +12,9 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from service.deployments.served import ServedModel
 from service.errors import Denial, Reason
 from service.model_metrics import ModelFamilies, ModelMetrics
-from service.served import ServedModel
 
 # 0.5 ms, doubling to 4.096 s.
 DURATION_BUCKETS_S = tuple(0.0005 * 2**power for power in range(14))

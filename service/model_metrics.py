@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from models.guard import Verdict
+from service.deployments.served import ServedModel
 from service.drift.evidence import Evidence, Limits
-from service.jobs import Dropped, Timings
+from service.inference.jobs import Dropped, Timings
 from service.score_histograms import ScoreHistogram, ScoreHistograms, score_buckets
-from service.served import ServedModel
 
 MODEL = ("model", "version")
 P_VALUE_BUCKETS = (0.001, 0.005, 0.01, 0.02, 0.05, *(n / 10 for n in range(1, 11)))

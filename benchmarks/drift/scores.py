@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter
 
 from models.bundle import Bundle
-from service.served import ServedModel, load
+from service.deployments.served import ServedModel, load
 from service.settings import Settings, default_bundle
 from training import data
 from training.recipe import Source

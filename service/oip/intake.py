@@ -7,13 +7,13 @@ from typing import TypeAlias
 from starlette.requests import Request
 
 from models.manifest import InputSpec
-from service.bodies import read_bytes
 from service.errors import MalformedBody, UnsupportedContent, WrongFields
 from service.oip.errors import JSON
 from service.oip.replies import BINARY, HEADER_LENGTH
 from service.oip.requests import Inference, parse_inference
 from service.payloads.parsers import RAW_PIXELS
 from service.payloads.types import Body
+from service.requests.bodies import read_bytes
 
 WHOLE_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 
@@ -43,7 +43,7 @@ class Intake:
         self._in_thread = in_thread
 
     async def read(self, request: Request, max_bytes: int, claim: Callable[[int], None]) -> Body:
-        """Read the body within its limits; see `service.bodies.read_body`.
+        """Read the body within its limits; see `bodies.read_body`.
 
         Raises:
             UnsupportedContent: A content type or encoding that is not taken; nothing was read.

@@ -1,8 +1,8 @@
 """What a client may ask before it infers: which server, which models, which tensors."""
 
 from service.answers import Detail
-from service.catalog import Catalog
-from service.deployment import Deployment
+from service.deployments.catalog import Catalog
+from service.deployments.deployment import Deployment
 from service.oip import tensors
 from service.oip.outputs import offered
 from service.oip.schemas import ModelMetadata, ServerMetadata, TensorMetadata

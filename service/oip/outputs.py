@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.verdicts import Columns
 from service.answers import Detail, coarse_p_value
-from service.served import ServedModel
+from service.deployments.served import ServedModel
 
 Datatype: TypeAlias = Literal["BOOL", "BYTES", "FP32", "FP64", "INT64"]
 Values: TypeAlias = NDArray[Any] | list[str]

@@ -7,7 +7,7 @@ import orjson
 from starlette.responses import Response
 
 from models.verdicts import Columns
-from service.deployment import Deployment
+from service.deployments.deployment import Deployment
 from service.oip.errors import JSON
 from service.oip.outputs import Output, Values
 from service.oip.requests import Inference, Requested

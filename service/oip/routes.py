@@ -8,15 +8,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.answers import Detail
-from service.catalog import Catalog
-from service.judging import Judging
+from service.deployments.catalog import Catalog
+from service.http.readiness import Readiness
 from service.oip.intake import Intake, InThread
 from service.oip.metadata import model_metadata, server_metadata
 from service.oip.outputs import offered
 from service.oip.replies import reply
 from service.oip.schemas import Live, ModelMetadata, ModelReady, Ready, ServerMetadata
 from service.oip.wire import ANSWER, HEADERS, REQUEST_BODY, parameters, refusals
-from service.readiness import Readiness
+from service.requests.judging import Judging
 from service.routes.predict import RawRoute
 
 MODELS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")

@@ -7,7 +7,7 @@ from service.oip.errors import JSON
 from service.oip.replies import BINARY, HEADER_LENGTH
 from service.oip.request_schema import INFER_REQUEST
 from service.oip.schemas import InferResponse, OipError
-from service.wire import PATH_PARAMETERS, REQUEST_HEADERS
+from service.routes.wire import PATH_PARAMETERS, REQUEST_HEADERS
 
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 _LENGTH = {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}

@@ -5,9 +5,9 @@ import re
 import numpy as np
 
 from models.errors import ImageTooLarge
+from service.decoding.picture_sizes import check_size
 from service.errors import ImageRefused, TooManyImages, WrongFields
 from service.payloads.types import Body, Limits, Payload
-from service.picture_sizes import check_size
 
 CHANNELS = 3
 # Nine digits a number: nothing that fits can overflow a 64-bit product of four after the checks.

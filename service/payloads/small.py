@@ -1,7 +1,7 @@
 """Which payloads are decoded sooner than another thread would take notice of them."""
 
 from models.errors import ImageError
-from service.image_headers import read_header
+from service.decoding.image_headers import read_header
 from service.payloads.types import Payload
 
 SMALL_BODY_BYTES = 16 * 1024

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter
 
+from service.deployments.reloading import Change, Reloader
 from service.errors import BundleRefused
-from service.reloading import Change, Reloader
-from service.schemas import BundleChange, Problem, ReloadAnswer
+from service.routes.schemas import BundleChange, Problem, ReloadAnswer
 
 REFUSALS: dict[int | str, dict[str, object]] = {404: {"model": Problem}, 409: {"model": Problem}}
 

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from service.readiness import Readiness
-from service.schemas import Health, Problem
+from service.http.readiness import Readiness
+from service.routes.schemas import Health, Problem
 
 
 def router(readiness: Readiness) -> APIRouter:

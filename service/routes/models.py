@@ -5,8 +5,8 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from service import answers
-from service.catalog import Catalog
-from service.schemas import ModelsAnswer
+from service.deployments.catalog import Catalog
+from service.routes.schemas import ModelsAnswer
 
 
 def router(catalog: Catalog, detail: answers.Detail = "full") -> APIRouter:

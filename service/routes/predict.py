@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.answers import Detail
-from service.judging import Judging
-from service.problems import MEDIA_TYPE
-from service.request_ids import request_id
-from service.schemas import BareAnswer, PredictAnswer, Problem
-from service.wire import PATH_PARAMETERS, REQUEST_BODY, REQUEST_HEADERS
+from service.http.problems import MEDIA_TYPE
+from service.http.request_ids import request_id
+from service.requests.judging import Judging
+from service.routes.schemas import BareAnswer, PredictAnswer, Problem
+from service.routes.wire import PATH_PARAMETERS, REQUEST_BODY, REQUEST_HEADERS
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 

@@ -1,7 +1,7 @@
 """Names of samples: by time, request and image, so that they sort by age.
 
-Nothing in a name is a client's to choose but the request's id, which `service.request_ids` has kept
-to 64 letters, digits, dots, lines and dashes.
+Nothing in a name is a client's to choose but the request's id, which `service.http.request_ids` has
+kept to 64 letters, digits, dots, lines and dashes.
 """
 
 import re

@@ -13,7 +13,7 @@ from PIL import Image
 from models.guard import Verdict
 from service import answers
 from service.answers import Json
-from service.image_headers import read_header
+from service.decoding.image_headers import read_header
 from service.payloads.parsers import parse
 from service.payloads.types import Body, Encoded, Limits
 from service.samples.names import stem

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from models.guard import Verdict
 from service import answers
+from service.deployments.served import ServedModel
 from service.errors import RequestError
 from service.payloads.types import Body, Limits
 from service.samples.errors import StoreFailed
@@ -15,7 +16,6 @@ from service.samples.metrics import SampleMetrics
 from service.samples.sample import Rejection, Sample, samples
 from service.samples.shelf import Shelf
 from service.samples.waiting import Waiting
-from service.served import ServedModel
 
 logger = logging.getLogger("oodguard.samples")
 

@@ -5,7 +5,7 @@ import logging
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp
 
-from service import problems
+from service.http import problems
 from service.metrics import Metrics
 from service.security.authorisation import Authorisation
 from service.security.cross_origin import with_origins

@@ -13,8 +13,8 @@ from service.errors import (
     RequestError,
     RoleMissing,
 )
+from service.http.problems import refuse
 from service.metrics import Metrics
-from service.problems import refuse
 from service.security.held_keys import HeldKeys
 from service.security.keyring import Key
 from service.security.paths import OPEN, role_wanted

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from service.refusals import refusals
+from service.commands.refusals import refusals
 from service.security.errors import KeysRefused
 from service.security.hashing import KeyHash
 from service.security.keys_file import KeyEntry, parse_entries

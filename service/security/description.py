@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from service.http.problems import MEDIA_TYPE
 from service.oip import errors as oip
-from service.problems import MEDIA_TYPE
 from service.security.paths import OPEN, role_wanted
 
 Description = dict[str, Any]

@@ -9,7 +9,7 @@ from opentelemetry.trace.propagation import set_span_in_context
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from service.jobs import Timings
+from service.inference.jobs import Timings
 from service.tracing.attributes import SCHEMA, Attributes, method_of, of_answer, of_request
 from service.tracing.export import shut_down
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from service.schemas import PredictAnswer
+from service.routes.schemas import PredictAnswer
 from tests.abuse.corpus import FAMILIES, family
 from tests.abuse.hostile import Case
 from tests.abuse.judging import documented, outcomes

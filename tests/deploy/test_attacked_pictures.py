@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.offline import judge_files
-from service.served import load
+from service.commands.offline import judge_files
+from service.deployments.served import load
 from service.settings import Settings
 from tests.deploy.lane.traffic import ATTACKED, DATA
 

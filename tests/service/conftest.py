@@ -10,8 +10,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.app import create_app
+from service.deployments.served import ServedModel, load
 from service.logs import JsonFormatter
-from service.served import ServedModel, load
 from service.settings import Settings
 from tests.service.tiny import write_tiny
 

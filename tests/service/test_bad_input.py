@@ -11,8 +11,8 @@ from PIL import ExifTags, Image
 from starlette.testclient import TestClient
 
 from models.bundle import Bundle
-from service import images
-from service.schemas import ImagePlace
+from service.decoding import images
+from service.routes.schemas import ImagePlace
 from tests.service.checks import predictions, problem, still_serves
 from tests.service.conftest import MakeClient
 from tests.service.graphs import CLASSES, SCORES, graph

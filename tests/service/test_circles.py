@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from starlette.testclient import TestClient
 
-from service.jobs import Job
+from service.inference.jobs import Job
 from tests.service.pictures import encode, noisy
 
 # More bytes than are taken apart without a change of thread.

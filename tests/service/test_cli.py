@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from service.cli import app
-from service.schemas import Prediction
+from service.routes.schemas import Prediction
 from tests.service.pictures import RED, WHITE, encode, plain
 
 

@@ -6,7 +6,7 @@ import sys
 
 def test_the_app_leaves_torch_and_the_training_side_out() -> None:
     probe = (
-        "import sys, service.server, service.cli; "
+        "import sys, service.http.server, service.cli; "
         "print([name for name in ('torch', 'onnx', 'training', 'models.networks', 'scipy', "
         "'pandas', 'httpx') if name in sys.modules])"
     )

@@ -8,7 +8,7 @@ import pytest
 from starlette.datastructures import Headers
 from starlette.testclient import TestClient
 
-from service.access import TOLD
+from service.http.access import TOLD
 from service.logs import JsonFormatter
 from service.tracing.attributes import of_answer, of_request
 from tests.service.checks import DOCS

@@ -7,8 +7,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.app import create_app
-from service.readiness import Readiness
-from service.schemas import ModelsAnswer
+from service.http.readiness import Readiness
+from service.routes.schemas import ModelsAnswer
 from service.settings import Settings
 from tests.service.checks import problem, still_serves
 from tests.service.pictures import encode, plain

@@ -6,8 +6,8 @@ import numpy as np
 
 from models.errors import GuardError
 from models.manifest import InputSpec
-from service.image_headers import read_header
-from service.images import read_image
+from service.decoding.image_headers import read_header
+from service.decoding.images import read_image
 from service.payloads.parsers import content_type, parse
 from service.payloads.types import Body, Limits
 from tests.abuse.samples import JSON, MULTIPART, RAW

@@ -10,12 +10,12 @@ from starlette.testclient import TestClient
 
 from models.decision import Policy
 from service.app import create_app
+from service.deployments.served import ServedModel
 from service.drift.evidence import Evidence, Limits
 from service.drift.monitor import Monitor
 from service.drift.state import fresh_state
 from service.drift.subject import Subject
 from service.drift.watch import Watch
-from service.served import ServedModel
 from service.settings import Settings
 from tests.service.pictures import BLACK, WHITE, encode, plain
 from tests.service.test_metrics import samples, value

@@ -9,7 +9,7 @@ from httpx2 import Response
 from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
-from service.engine import Engine
+from service.inference.engine import Engine
 from service.oip.fields import MOST_MARKS
 from tests.service.conftest import MakeClient
 from tests.service.oip.speaking import (

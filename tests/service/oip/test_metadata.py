@@ -6,7 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.app import create_app
-from service.readiness import Readiness
+from service.http.readiness import Readiness
 from service.settings import Settings
 from tests.service.conftest import MakeClient
 from tests.service.oip.speaking import answered, post_json, refused

@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from models.guard import Verdict
+from service.deployments.served import ServedModel
 from service.payloads.types import Body, Limits
 from service.samples import sampler as sampler_module
 from service.samples.errors import StoreFailed
@@ -26,7 +27,6 @@ from service.samples.metrics import SampleMetrics
 from service.samples.sampler import Sampler
 from service.samples.shelf import Shelf
 from service.samples.store import Store
-from service.served import ServedModel
 from tests.service.conftest import MakeClient
 from tests.service.pictures import BLACK, WHITE, encode, plain
 from tests.service.samples.conftest import Place

@@ -6,7 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.answers import COARSE_P_VALUES, coarse_p_value
-from service.schemas import BareAnswer, BarePolicy, ModelsAnswer
+from service.routes.schemas import BareAnswer, BarePolicy, ModelsAnswer
 from tests.service.conftest import MakeClient
 from tests.service.pictures import BLACK, GREEN, WHITE, encode, plain
 

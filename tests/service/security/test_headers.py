@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 from starlette.testclient import TestClient
 
-from service.engine import Engine
+from service.inference.engine import Engine
 from service.security.headers import HEADERS
 from service.settings import Settings
 from tests.service.checks import problem

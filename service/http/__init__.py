@@ -1,0 +1,1 @@
+"""What speaks HTTP around the application, and how it begins and ends."""

@@ -1,0 +1,1 @@
+"""Many requests to one run, and the only import of ONNX Runtime."""

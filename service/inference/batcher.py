@@ -1,0 +1,231 @@
+"""Many requests to one run: whatever waits goes through the engine together.
+
+Work-conserving: an idle engine takes what waits at once. It holds back only while images that are
+being decoded could still come along, and never longer than the delay bound.
+"""
+
+import asyncio
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
+
+import numpy as np
+
+from models.verdicts import Verdicts
+from service.inference.jobs import Dropped, Job, Pixels, Run
+from service.inference.line import Line, Piece
+from service.process.priorities import give_way
+
+# A run takes about as much of the interpreter, whatever is in it, and threads wait for each other
+# meanwhile: a graph that is done sooner is not worth a second thread.
+WORTH_A_RUN_S = 0.0005
+
+Judge: TypeAlias = Callable[[Pixels], Verdicts]
+
+
+class Watcher(Protocol):
+    """Hears, in the batcher's threads, what becomes of images."""
+
+    def ran(self, images: int, run_s: float) -> None:
+        """A batch was run."""
+
+    def skipped(self, images: int, why: Dropped) -> None:
+        """Images were dropped and not run."""
+
+
+class Batcher:
+    """A line in front of one engine, and the only threads that run it.
+
+    What waits is shared out among the threads that are idle, so that all processors work on it.
+
+    Args:
+        judge: Images `(n, H, W, 3)` to verdicts, in order; called in the batcher's threads alone.
+        threads: How many runs there may be at a time.
+        image: `(H, W, 3)`.
+        max_batch: Most images in one run.
+        max_delay_s: Longest that a ready image waits for others that are being decoded.
+        watcher: Hears of runs and of dropped images.
+    """
+
+    def __init__(  # noqa: PLR0913 - by keyword, each from elsewhere
+        self,
+        judge: Judge,
+        *,
+        threads: int = 1,
+        image: tuple[int, int, int],
+        max_batch: int,
+        max_delay_s: float,
+        watcher: Watcher,
+    ) -> None:
+        self._judge = judge
+        self._max_batch = max_batch
+        self._max_delay_s = max_delay_s
+        self._watcher = watcher
+        self._line = Line(watcher.skipped)
+        self._image = image
+        self._fresh: list[Job] = []
+        self._decoding = 0
+        self._closed = False
+        self._changed = threading.Condition()
+        self._idle = 0
+        # As the last run took for each; not known before there was one.
+        self._image_s = math.inf
+        self._threads = [
+            threading.Thread(target=self._work, name="engine", daemon=True) for _ in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def depth(self) -> int:
+        """Images that wait for a run."""
+        return self._line.images
+
+    def expect(self) -> None:
+        """Say that a job is being decoded; `arrive` or `give_up` must follow."""
+        with self._changed:
+            self._decoding += 1
+
+    def give_up(self) -> None:
+        """An expected job will not come."""
+        with self._changed:
+            self._decoding -= 1
+            self._changed.notify()
+
+    def arrive(self, job: Job) -> None:
+        """An expected job is decoded."""
+        with self._changed:
+            self._decoding -= 1
+            self._put(job)
+
+    def put(self, job: Job) -> None:
+        """Queue a job that came decoded. To be called in the event loop.
+
+        What is put in one turn of the loop is queued at its end, all at once: an idle engine would
+        take the first alone, and fight with the loop for the interpreter while the others come.
+        """
+        self._fresh.append(job)
+        if len(self._fresh) == 1:
+            job.future.get_loop().call_soon(self._queue_fresh)
+
+    def close(self) -> None:
+        """Let the threads end once they have run what waits. To be called in the event loop."""
+        self._queue_fresh()
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def join(self) -> None:
+        """Wait for the threads' end."""
+        for thread in self._threads:
+            thread.join()
+
+    def _queue_fresh(self) -> None:
+        fresh, self._fresh = self._fresh, []
+        with self._changed:
+            for job in fresh:
+                self._put(job)
+
+    def _put(self, job: Job) -> None:
+        job.timings.queued = time.monotonic()
+        self._line.put(job)
+        self._changed.notify()
+
+    def _work(self) -> None:
+        give_way()
+        # Requests are gathered here; a batch of one request is run from where it lies.
+        gathered = np.empty((self._max_batch, *self._image), np.uint8)
+        while pieces := self._next_batch():
+            _tell(self._run(pieces, gathered))
+            # Else the last images would stay in memory until others come.
+            del pieces
+
+    def _next_batch(self) -> list[Piece]:
+        """Wait for images; none mean that the batcher was closed and all is done."""
+        with self._changed:
+            self._idle += 1
+            try:
+                while True:
+                    self._changed.wait_for(lambda: self._line.images or self._closed)
+                    if not self._line.images:
+                        return []
+                    until = self._line.oldest() + self._max_delay_s
+                    self._changed.wait_for(self._need_not_wait, until - time.monotonic())
+                    if pieces := self._line.take(self._part()):
+                        return pieces
+            finally:
+                self._idle -= 1
+                if self._line.images:
+                    self._changed.notify()
+
+    def _part(self) -> int:
+        return min(share(self._line.images, self._idle, self._image_s), self._max_batch)
+
+    def _need_not_wait(self) -> bool:
+        return not self._decoding or self._line.images >= self._max_batch or self._closed
+
+    def _run(self, pieces: Sequence[Piece], gathered: Pixels) -> set[Job]:
+        """Run pieces together; the jobs that have something to hear of it."""
+        started = time.monotonic()
+        for piece in pieces:
+            if piece.start == 0:
+                piece.job.timings.taken = started
+        try:
+            verdicts = self._judge(_gather(pieces, gathered))
+            run = Run(started, time.monotonic(), sum(len(piece) for piece in pieces))
+            self._image_s = (run.ended - run.started) / run.images
+            self._watcher.ran(run.images, run.ended - run.started)
+        except BaseException as error:  # noqa: BLE001 - handed on to who waits, as executors do
+            if len(pieces) == 1:
+                pieces[0].job.error = error
+                return {pieces[0].job}
+            # Whose fault it was shows when each is run alone; its mates are to have an answer.
+            return set().union(*(self._run([piece], gathered) for piece in pieces))
+        return self._share_out(pieces, verdicts, run)
+
+    def _share_out(self, pieces: Sequence[Piece], verdicts: Verdicts, run: Run) -> set[Job]:
+        finished = set()
+        start = 0
+        # Another thread may be adding to the same job.
+        with self._changed:
+            for piece in pieces:
+                end = start + len(piece)
+                piece.job.timings.runs.append(run)
+                if piece.job.add(piece.start, verdicts.part(start, end)):
+                    finished.add(piece.job)
+                start = end
+        return finished
+
+
+def share(waiting: int, idle: int, image_s: float) -> int:
+    """How many images one of the idle threads takes: an equal part, or as many as are worth a run.
+
+    Args:
+        waiting: Images that wait.
+        idle: Threads that could run them, at least 1.
+        image_s: Seconds that an image took in the last run; infinite: not known yet.
+    """
+    return max(math.ceil(waiting / idle), math.ceil(WORTH_A_RUN_S / image_s))
+
+
+def _gather(pieces: Sequence[Piece], gathered: Pixels) -> Pixels:
+    if len(pieces) == 1:
+        return pieces[0].pixels
+    end = sum(len(piece) for piece in pieces)
+    return np.concatenate([piece.pixels for piece in pieces], out=gathered[:end])
+
+
+def _tell(jobs: set[Job]) -> None:
+    """Tell all the requests of a batch in one call of their event loop: waking it is what costs."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Job]] = {}
+    for job in jobs:
+        by_loop.setdefault(job.future.get_loop(), []).append(job)
+    for loop, mine in by_loop.items():
+        loop.call_soon_threadsafe(_tell_each, mine)
+
+
+def _tell_each(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        job.tell()

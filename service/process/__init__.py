@@ -1,0 +1,1 @@
+"""What is set for the process and its threads: memory, processors, priorities."""

@@ -1,0 +1,1 @@
+"""The way of one request, whatever protocol it speaks."""

@@ -1,0 +1,31 @@
+"""The engine's threads give way to the event loop."""
+
+import os
+import sys
+import threading
+
+import pytest
+
+from service.process.priorities import give_way
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority here")
+
+
+def nice() -> int:
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+
+def test_a_thread_gives_way_and_the_others_stay_as_they_were() -> None:
+    before, found = nice(), []
+
+    def work() -> None:
+        for _ in range(3):
+            give_way()
+            found.append(nice())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert before == nice()
+    # What is least urgent already stays so.
+    assert found == [min(before + 10, 19), 19, 19]
