@@ -38,3 +38,15 @@ def still_serves(client: TestClient) -> None:
         "/predict", content=encode(plain()), headers={"content-type": "image/png"}
     )
     assert [prediction.label for prediction in predictions(response)] == ["red"]
+
+
+def post(
+    client: TestClient, body: bytes, content_type: str = "image/png", **headers: str
+) -> Response:
+    """Ask about one body."""
+    return client.post("/predict", content=body, headers={"content-type": content_type, **headers})
+
+
+def post_pixels(client: TestClient, body: bytes, shape: str) -> Response:
+    """Ask about raw pixels."""
+    return post(client, body, "application/octet-stream", **{"x-shape": shape})
