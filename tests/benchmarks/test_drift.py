@@ -69,7 +69,7 @@ def test_an_alarm_is_told_by_where_it_is_first_raised() -> None:
 def test_the_tables_count_the_streams_and_order_the_delays() -> None:
     quiet = unchanged_peaks(Draw.of(POOL, 200, seed=2), 1100)
     loud = {**quiet, "martingale": 4.0, "rate": 0.2}
-    rows = {name: cells for name, *cells in false_alarm_rows([quiet, loud], [loud], m=200)}
+    rows = {name: cells for name, *cells in false_alarm_rows([[quiet, loud], [loud]], m=200)}
     assert rows["martingale, delta .05"] == ["50 %", "100 %"]
     assert rows["martingale, delta .01"] == ["0 %", "0 %"]
     assert limit_afterwards([{"ks": float(each)} for each in range(100)], "ks", 0.01) == 98
