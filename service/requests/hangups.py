@@ -32,11 +32,13 @@ class HangUpWatch:
         self._timer.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
+            # Its error holds its frame, and that holds us: a circle around the request's images.
+            self._watcher = None
 
     def _look(self) -> None:
         self._watcher = asyncio.get_running_loop().create_task(self._watch())
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
-            pass
+            self._watcher = None
         self._on_gone()

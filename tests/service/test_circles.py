@@ -1,4 +1,4 @@
-"""A request that was refused leaves nothing behind that only a garbage collection would free."""
+"""A request leaves nothing behind that only a garbage collection would free."""
 
 import gc
 import time
@@ -8,6 +8,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.inference.jobs import Job
+from service.requests import hangups
+from tests.service.checks import post, predictions
 from tests.service.pictures import encode, noisy
 
 # More bytes than are taken apart without a change of thread.
@@ -43,8 +45,23 @@ def test_the_job_of_a_refused_request_is_freed_at_once(
 ) -> None:
     # What other tests have left behind is not meant; held, so that no new one looks like it.
     others = jobs_alive()
-    response = client.post("/predict", content=body, headers={"content-type": content_type})
-    assert response.status_code == 400
+    assert post(client, body, content_type).status_code == 400
+    wait_until_freed(others)
+
+
+@pytest.mark.usefixtures("_no_collection")
+def test_so_is_one_whose_client_was_watched(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hangups, "LOOK_AFTER_S", 0)
+    others = jobs_alive()
+    for _ in range(20):
+        predictions(post(client, encode(noisy((400, 400)))))
+    wait_until_freed(others)
+
+
+def wait_until_freed(others: list[Job]) -> None:
+    """Wait until no job is alive but others."""
     give_up = time.monotonic() + 5
     # The threads that worked on it may be a moment behind its answer.
     while jobs := [each for each in jobs_alive() if each not in others]:
