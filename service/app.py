@@ -81,7 +81,6 @@ def create_app(
     shadow.require_model()
     sampler = sampler_from(settings, counted.registry)
     judging = Judging(catalog, pipeline, shadow, readiness, sampler)
-
     judged = predict.router(judging, settings.detail)
 
     @asynccontextmanager
