@@ -13,7 +13,7 @@ class LayeredFastAPI(FastAPI):
     and a request that never reaches the framework would pay for them all the same.
 
     Attributes:
-        around: Puts the layers around an ASGI app; called once, with the first request.
+        around: Puts the layers around an ASGI app; called once, before anything is answered.
     """
 
     around: Callable[[ASGIApp], ASGIApp]

@@ -81,7 +81,8 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let in who stands in the door, close it, and finish what was accepted."""
-        await let_in_the_last(sockets or [])
+        if not self.force_exit:
+            await let_in_the_last(sockets or [])
         await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:

@@ -2,9 +2,9 @@
 
 import gc
 
-# Objects made and not freed. The interpreter's own 700 are what some ten requests hold while they
-# are answered, and looking through them over and over took a tenth of the processor. Requests leave
-# no circles behind, which `tests/service/test_circles.py` holds.
+# Objects made and not freed. The interpreter's own 700 are soon there while many requests are in
+# flight, and looking through them over and over took 9 % of the processor. Requests leave no
+# circles behind, which `tests/service/test_circles.py` holds.
 OBJECTS = 20_000
 
 

@@ -33,24 +33,26 @@ class Admission:
         self._lock = threading.Lock()
 
     def admitted(self) -> "Claim":
-        """One of the places in flight, held for as long as a `with` block.
+        """One of the places in flight, for as long as a `with` block.
 
         Raises:
-            Overloaded: All are taken.
+            Overloaded: From the block's start: all are taken.
         """
-        if self.requests >= self._max_requests:
-            raise Overloaded(
-                f"{self.requests} requests are in flight; at most {self._max_requests} are taken"
-            )
         return Claim(self)
 
     def hold(self, *, requests: int = 0, body_bytes: int = 0, images: int = 0) -> None:
         """Count what a claim takes, or gives back; it must fit.
 
         Raises:
-            Overloaded: Together the requests would hold too many bytes or images.
+            Overloaded: There would be too many requests, or they would hold too many bytes or
+                images together.
         """
         with self._lock:
+            if requests > 0 and self.requests >= self._max_requests:
+                most = self._max_requests
+                raise Overloaded(
+                    f"{self.requests} requests are in flight; at most {most} are taken"
+                )
             if body_bytes > 0:
                 _check(self._bytes, body_bytes, self._max_bytes, "bytes")
             if images > 0:

@@ -34,9 +34,7 @@ def problem(response: Response, status: int, slug: str) -> Problem:
 
 def still_serves(client: TestClient) -> None:
     """A good request is answered rightly, whatever came before."""
-    response = client.post(
-        "/predict", content=encode(plain()), headers={"content-type": "image/png"}
-    )
+    response = post(client, encode(plain()))
     assert [prediction.label for prediction in predictions(response)] == ["red"]
 
 
