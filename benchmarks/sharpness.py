@@ -18,7 +18,8 @@ from torch import Tensor
 from training.augment import random_blur
 from training.data import load, to_pixels
 from training.metrics import auroc
-from training.recipe import Source, read_recipe
+from training.recipe import read_recipe
+from training.sources import Source
 
 IMAGES = 4000
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from models.errors import RecipeError
-from training.recipe import ClassKey, Source
+from training.sources import ClassKey, Source
 
 
 def kept_classes(source: Source, classes: Sequence[str]) -> list[int]:

@@ -15,7 +15,7 @@ from models.manifest import InputSpec
 from models.preprocessing import prepare
 from training.chosen_classes import kept_classes
 from training.labels import check_labels, label_numbers
-from training.recipe import Inliers, Source
+from training.sources import Inliers, Source
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

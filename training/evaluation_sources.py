@@ -1,6 +1,7 @@
 """The sets that a run is measured on: a recipe's own, and the classes that it never trained."""
 
-from training.recipe import UNKNOWN_CLASSES, Recipe, Source
+from training.recipe import UNKNOWN_CLASSES, Recipe
+from training.sources import Source
 
 
 def evaluation_sources(recipe: Recipe) -> tuple[Source, dict[str, Source]]:

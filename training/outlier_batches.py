@@ -7,7 +7,7 @@ from torch import Tensor
 
 from training.augment import augment_inliers, random_blur, vary
 from training.data import ImageSet
-from training.recipe import Outliers
+from training.sources import Outliers
 from training.synthetic.blend import synthetic_outliers
 
 

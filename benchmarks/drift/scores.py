@@ -13,7 +13,7 @@ from models.bundle import Bundle
 from service.deployments.served import ServedModel, load
 from service.settings import Settings, default_bundle
 from training import data
-from training.recipe import Source
+from training.sources import Source
 
 Floats = NDArray[np.float64]
 

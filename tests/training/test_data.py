@@ -9,7 +9,7 @@ from PIL import Image
 from models.errors import RecipeError
 from models.manifest import InputSpec
 from training.data import ImageSet, load, split, to_pixels
-from training.recipe import Inliers, Source
+from training.sources import Inliers, Source
 
 Row = tuple[torch.Tensor, int]
 

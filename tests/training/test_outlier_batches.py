@@ -2,7 +2,7 @@ import torch
 
 from training.data import ImageSet
 from training.outlier_batches import outlier_batches
-from training.recipe import Outliers
+from training.sources import Outliers
 
 
 def _set(level: int, n: int) -> ImageSet:

@@ -11,7 +11,7 @@ from rich.markdown import Markdown
 from models.decision import Policy
 from models.errors import ClassifierError
 from models.manifest import BundleName, BundleVersion, InputSpec
-from training.recipe import Source
+from training.sources import Source
 from training.terminal import Threads, console, settings
 from training.wrapping.card import SUSPICION, wrapped_figures
 from training.wrapping.classes import read_classes

@@ -13,7 +13,7 @@ from models.guard import Run
 from models.manifest import DataRecord, Description, InputSpec, TrainingRecord
 from training.data import load
 from training.provenance import command, hardware, libraries
-from training.recipe import Source
+from training.sources import Source
 from training.wrapping.agreement import Agreement, check_agreement
 from training.wrapping.card import write_wrapped_card
 from training.wrapping.classes import labels_in
