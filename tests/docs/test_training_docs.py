@@ -9,17 +9,8 @@ from models.networks import NETWORK_NAMES
 from models.scores.options import ScoreOptions
 from training.method_tables import Energy, Mining, Trades
 from training.methods import METHODS
-from training.recipe import (
-    Attack,
-    Evaluation,
-    Inliers,
-    Network,
-    Outliers,
-    Recipe,
-    Schedule,
-    Source,
-    parse_recipe,
-)
+from training.recipe import Attack, Evaluation, Network, Recipe, Schedule, parse_recipe
+from training.sources import Inliers, Outliers, Source
 
 TEXT = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 TABLES: dict[str, type[BaseModel]] = {
