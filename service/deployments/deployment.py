@@ -48,6 +48,7 @@ class Deployment:
             max_batch=model.engine.max_batch,
             max_delay_s=settings.max_delay_ms / 1000,
             watcher=self.metrics,
+            in_loop=model.engine.any_thread,
         )
         self._deciding = model.bundle.manifest.scores.index(policy.score)
         self._detail = settings.detail

@@ -16,17 +16,14 @@ import numpy as np
 from models.verdicts import Verdicts
 from service.inference.jobs import Dropped, Job, Pixels, Run
 from service.inference.line import Line, Piece
+from service.inference.loop_runs import WORTH_A_THREAD_S, LoopRuns
 from service.process.priorities import give_way
-
-# A run takes about as much of the interpreter, whatever is in it, and threads wait for each other
-# meanwhile: a graph that is done sooner is not worth a second thread.
-WORTH_A_RUN_S = 0.0005
 
 Judge: TypeAlias = Callable[[Pixels], Verdicts]
 
 
 class Watcher(Protocol):
-    """Hears, in the batcher's threads, what becomes of images."""
+    """Hears what becomes of images, in whichever thread that is."""
 
     def ran(self, images: int, run_s: float) -> None:
         """A batch was run."""
@@ -36,17 +33,18 @@ class Watcher(Protocol):
 
 
 class Batcher:
-    """A line in front of one engine, and the only threads that run it.
+    """A line in front of one engine, and all that runs it: threads and, at times, the event loop.
 
     What waits is shared out among the threads that are idle, so that all processors work on it.
 
     Args:
-        judge: Images `(n, H, W, 3)` to verdicts, in order; called in the batcher's threads alone.
+        judge: Images `(n, H, W, 3)` to verdicts, in order.
         threads: How many runs there may be at a time.
         image: `(H, W, 3)`.
         max_batch: Most images in one run.
         max_delay_s: Longest that a ready image waits for others that are being decoded.
         watcher: Hears of runs and of dropped images.
+        in_loop: Whether the event loop may run what is not worth a thread, see `loop_runs`.
     """
 
     def __init__(  # noqa: PLR0913 - by keyword, each from elsewhere
@@ -58,6 +56,7 @@ class Batcher:
         max_batch: int,
         max_delay_s: float,
         watcher: Watcher,
+        in_loop: bool = False,
     ) -> None:
         self._judge = judge
         self._max_batch = max_batch
@@ -69,7 +68,10 @@ class Batcher:
         self._decoding = 0
         self._closed = False
         self._changed = threading.Condition()
-        self._idle = 0
+        self._loop_runs = LoopRuns() if in_loop else None
+        self._loop_gathered = np.empty((max_batch, *image), np.uint8)
+        # Runs that may begin: as many as there are threads, less those that are under way.
+        self._idle = threads
         # As the last run took for each; not known before there was one.
         self._image_s = math.inf
         self._threads = [
@@ -99,6 +101,7 @@ class Batcher:
         with self._changed:
             self._decoding -= 1
             self._put(job)
+            self._changed.notify()
 
     def put(self, job: Job) -> None:
         """Queue a job that came decoded. To be called in the event loop.
@@ -108,12 +111,12 @@ class Batcher:
         """
         self._fresh.append(job)
         if len(self._fresh) == 1:
-            job.future.get_loop().call_soon(self._queue_fresh)
+            job.future.get_loop().call_soon(self._take_fresh)
 
     def close(self) -> None:
         """Let the threads end once they have run what waits. To be called in the event loop."""
-        self._queue_fresh()
         with self._changed:
+            self._queue_fresh()
             self._closed = True
             self._changed.notify_all()
 
@@ -122,43 +125,77 @@ class Batcher:
         for thread in self._threads:
             thread.join()
 
-    def _queue_fresh(self) -> None:
-        fresh, self._fresh = self._fresh, []
+    def _take_fresh(self) -> None:
+        """Queue what came in the turn before, or run it here if that is worth no thread."""
         with self._changed:
-            for job in fresh:
-                self._put(job)
+            runs = self._loop_runs if self._all_there_is() else None
+            jobs = self._queue_fresh()
+            pieces = []
+            if runs and runs.worth_it(self._line.images, self._image_s):
+                pieces = self._take(self._max_batch)
+            else:
+                self._changed.notify(jobs)
+        if runs and pieces:
+            for job in self._run(pieces, self._loop_gathered):
+                job.tell()
+            self._release()
+            runs.ran()
+
+    def _all_there_is(self) -> bool:
+        """Whether nothing runs, waits or is being decoded but what was put in this turn."""
+        return self._idle == len(self._threads) and not self._decoding and not self._line.images
+
+    def _queue_fresh(self) -> int:
+        """Queue what was put; how many jobs that is. To be called with the lock."""
+        fresh, self._fresh = self._fresh, []
+        for job in fresh:
+            self._put(job)
+        return len(fresh)
 
     def _put(self, job: Job) -> None:
         job.timings.queued = time.monotonic()
         self._line.put(job)
-        self._changed.notify()
 
     def _work(self) -> None:
         give_way()
         # Requests are gathered here; a batch of one request is run from where it lies.
         gathered = np.empty((self._max_batch, *self._image), np.uint8)
         while pieces := self._next_batch():
-            _tell(self._run(pieces, gathered))
+            finished = self._run(pieces, gathered)
+            self._release()
+            _tell(finished)
             # Else the last images would stay in memory until others come.
-            del pieces
+            del pieces, finished
 
     def _next_batch(self) -> list[Piece]:
         """Wait for images; none mean that the batcher was closed and all is done."""
         with self._changed:
+            while True:
+                self._changed.wait_for(self._may_begin)
+                if not self._line.images:
+                    return []
+                until = self._line.oldest() + self._max_delay_s
+                self._changed.wait_for(self._need_not_wait, until - time.monotonic())
+                if self._idle and (pieces := self._take(self._part())):
+                    return pieces
+
+    def _may_begin(self) -> bool:
+        return self._idle > 0 and bool(self._line.images or self._closed)
+
+    def _take(self, most: int) -> list[Piece]:
+        """Take what is to be run next, and the place of an idle thread to run it."""
+        pieces = self._line.take(most)
+        if pieces:
+            self._idle -= 1
+        if self._line.images:
+            self._changed.notify()
+        return pieces
+
+    def _release(self) -> None:
+        with self._changed:
             self._idle += 1
-            try:
-                while True:
-                    self._changed.wait_for(lambda: self._line.images or self._closed)
-                    if not self._line.images:
-                        return []
-                    until = self._line.oldest() + self._max_delay_s
-                    self._changed.wait_for(self._need_not_wait, until - time.monotonic())
-                    if pieces := self._line.take(self._part()):
-                        return pieces
-            finally:
-                self._idle -= 1
-                if self._line.images:
-                    self._changed.notify()
+            if self._line.images or self._closed:
+                self._changed.notify()
 
     def _part(self) -> int:
         return min(share(self._line.images, self._idle, self._image_s), self._max_batch)
@@ -207,7 +244,7 @@ def share(waiting: int, idle: int, image_s: float) -> int:
         idle: Threads that could run them, at least 1.
         image_s: Seconds that an image took in the last run; infinite: not known yet.
     """
-    return max(math.ceil(waiting / idle), math.ceil(WORTH_A_RUN_S / image_s))
+    return max(math.ceil(waiting / idle), math.ceil(WORTH_A_THREAD_S / image_s))
 
 
 def _gather(pieces: Sequence[Piece], gathered: Pixels) -> Pixels:

@@ -51,6 +51,7 @@ class Engine:
         threads: Threads of one run.
         runs: How many runs there may be at a time: on a device one, which takes all of it.
         max_batch: Most images in one run.
+        any_thread: Whether threads that are not its own may run it too.
 
     Raises:
         BundleError: The runtime refuses the graph, or it is not the one the manifest describes.
@@ -80,6 +81,8 @@ class Engine:
         # On the processor a run takes any number of images at no loss, and has nothing to copy.
         self._bound = None if self.providers[0] == CPU else self._bind()
         self.runs = 1 if self._bound else max(1, processors // self.threads)
+        # What a device has recorded, it may have recorded for one thread.
+        self.any_thread = self._bound is None
 
     def run(self, images: NDArray[np.uint8]) -> Outputs:
         """Run `(n, H, W, 3)` images to logits `(n, K)` and scores `(n, S)`."""
