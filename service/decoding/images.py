@@ -21,6 +21,7 @@ from models.manifest import InputSpec
 from models.preprocessing import prepare
 from service.decoding.image_headers import TAKEN, Format, read_header
 from service.decoding.picture_sizes import check_size
+from service.decoding.plain_png import open_plain
 
 DECODERS: Mapping[Format, type[ImageFile.ImageFile]] = {
     "JPEG": JpegImageFile,
@@ -59,6 +60,8 @@ def read_image(data: bytes, spec: InputSpec, *, max_pixels: int) -> NDArray[np.u
     """
     header = read_header(data)
     check_size(header.width, header.height, max_pixels)
+    if header.format == "PNG" and (plain := open_plain(data)):
+        return prepare(plain, spec)
     try:
         with DECODERS[header.format](BytesIO(data)) as image:
             # A file may hide a second frame header; the decoder's own reading counts too.
