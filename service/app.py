@@ -18,8 +18,9 @@ from service.deployments.reloading import Reloader
 from service.deployments.served import ServedModel, load
 from service.deployments.shadow import Shadow
 from service.http import problems
-from service.http.access import AccessMiddleware
+from service.http.access import AccessMiddleware, Accounts
 from service.http.direct import DirectMiddleware
+from service.http.door import Door
 from service.http.farewell import FarewellMiddleware
 from service.http.layers import LayeredFastAPI
 from service.http.readiness import Readiness
@@ -30,6 +31,7 @@ from service.requests.judging import Judging
 from service.requests.pipeline import Pipeline
 from service.routes import admin, docs, health, metrics, models, predict
 from service.samples.start import sampler_from
+from service.security import headers
 from service.security.around import protect, tell_who_may_ask
 from service.security.description import with_keys
 from service.security.held_keys import held_keys
@@ -130,13 +132,26 @@ def create_app(
     for router in routers:
         app.include_router(router)
 
+    accounts = Accounts(counted)
+    busiest = predict.default_route(judged)
+
     def around(framework: ASGIApp) -> ASGIApp:
-        answering = DirectMiddleware(framework, route=predict.default_route(judged))
+        answering = DirectMiddleware(framework, route=busiest)
         guarded = protect(answering, settings, keys, counted)
         parting = FarewellMiddleware(guarded, readiness=readiness)
-        return AccessMiddleware(parting, metrics=counted, tracing=tracing)
+        return AccessMiddleware(parting, accounts=accounts, tracing=tracing)
 
     app.around = around
+    # Spans, and what a page of another origin wants to read, are made further inside.
+    app.state.door = None
+    if tracing is None and settings.cors_origins is None:
+        app.state.door = Door(
+            route=busiest,
+            turn_away=pipeline.turn_away,
+            readiness=readiness,
+            accounts=accounts,
+            guard=headers.add_to,
+        )
     if keys is not None:
         # FastAPI has it replaced like this: https://fastapi.tiangolo.com/how-to/extending-openapi/
         app.openapi = with_keys(app.openapi)  # type: ignore[method-assign]

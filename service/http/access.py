@@ -1,7 +1,8 @@
-"""One middleware that accounts for every request: its id, its metrics, log line and trace."""
+"""What accounts for every request: its id, its metrics, log line and trace."""
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,29 +25,62 @@ TOLD = ("key", "model", "version", "problem", "shed")
 NOTHING_TIMED = Timings()
 
 
+class Accounts:
+    """Gives requests their ids, and counts and logs them when they are answered.
+
+    Args:
+        metrics: Where they are counted.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._new_id = new_ids()
+
+    def open(self, scope: Scope) -> str:
+        """Give a request its id, in its state and as what comes back."""
+        identifier = choose(header(scope, HEADER), self._new_id)
+        scope.setdefault("state", {})["request_id"] = identifier
+        return identifier
+
+    def close(
+        self, scope: Scope, code: int, duration_s: float, ids: Mapping[str, str] | None = None
+    ) -> None:
+        """Count and log a request that is answered.
+
+        Args:
+            scope: The request.
+            code: The status of its answer.
+            duration_s: Seconds from its headers to the end of its answer.
+            ids: What its line begins with; by default its id alone.
+        """
+        route = route_of(scope) or OTHER
+        self._metrics.count_request(route, code, duration_s)
+        if logger.isEnabledFor(logging.INFO):
+            ids = ids or {"request_id": scope["state"]["request_id"]}
+            fields = {**ids, **_told(scope, route, code, duration_s)}
+            logger.info("request", extra={"fields": fields})
+
+
 class AccessMiddleware:
-    """Gives a request its id, and accounts for it when it is answered.
+    """Accounts for every request that passes.
 
     Args:
         app: What answers.
-        metrics: Where requests are counted.
+        accounts: Where it is accounted for.
         tracing: Where their spans go; none: nowhere.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, tracing: "Tracing | None" = None) -> None:
+    def __init__(self, app: ASGIApp, accounts: Accounts, tracing: "Tracing | None" = None) -> None:
         self._app = app
-        self._metrics = metrics
+        self._accounts = accounts
         self._tracing = tracing
-        self._new_id = new_ids()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        identifier = choose(header(scope, HEADER), self._new_id)
-        state = scope.setdefault("state", {})
-        state["request_id"] = identifier
+        identifier = self._accounts.open(scope)
         span = self._tracing.begin(scope) if self._tracing else None
         ids = {"request_id": identifier, **(span.ids if span else {})}
         about_request.set(ids)
@@ -65,14 +99,14 @@ class AccessMiddleware:
             await self._app(scope, receive, stamped)
         finally:
             duration_s = time.perf_counter() - started
-            # The pattern, not the path: no name and no scanner's guess is to be a time series.
-            route = getattr(scope.get("route"), "path", None)
-            self._metrics.count_request(route or OTHER, code, duration_s)
             if span:
-                span.end(route, code)
-            if logger.isEnabledFor(logging.INFO):
-                fields = {**ids, **_told(scope, route or OTHER, code, duration_s)}
-                logger.info("request", extra={"fields": fields})
+                span.end(route_of(scope), code)
+            self._accounts.close(scope, code, duration_s, ids)
+
+
+def route_of(scope: Scope) -> str | None:
+    """The pattern, not the path: no name and no scanner's guess is to be a time series."""
+    return getattr(scope.get("route"), "path", None)
 
 
 def _told(scope: Scope, route: str, code: int, duration_s: float) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from typing import Any
 
 import orjson
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
+
+from service.http.door import Door, Doorkeeper
 
 # Of a request line with its headers; browsers and proxies send a few thousand.
 MOST_BYTES = 65_536
@@ -26,7 +27,7 @@ class HeadTooLarge(Exception):
     """A whole head of too many bytes; it stops the parser, and goes no further."""
 
 
-class BoundedHeads(HttpToolsProtocol):
+class BoundedHeads(Doorkeeper):
     """Uvicorn's protocol, which by itself collects headers without end and waits for them for ever.
 
     One header of 200 MB kept the event loop for 49 s, and two million short ones took 400 MB.
@@ -38,8 +39,10 @@ class BoundedHeads(HttpToolsProtocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        door: Door | None = None,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
+        super().__init__(config, server_state, app_state, _loop, door=door)
         self._in_head = True
         # As they came; at most one read more than belongs to the head.
         self._head_bytes = 0

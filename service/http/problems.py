@@ -70,6 +70,15 @@ def install(app: FastAPI) -> None:
 
 
 async def _on_guard_error(request: Request, error: Exception) -> Response:
+    return refusal(request.scope, error)
+
+
+def refusal(scope: Scope, error: Exception) -> Response:
+    """The answer to a request that is refused; of the scope its path and state are wanted.
+
+    Raises:
+        Exception: The error itself, if it is no refusal.
+    """
     cause = error.cause if isinstance(error, errors.ImageRefused) else error
     kind = next((KINDS[base] for base in type(cause).__mro__ if base in KINDS), None)
     if kind is None:
@@ -77,7 +86,7 @@ async def _on_guard_error(request: Request, error: Exception) -> Response:
     extension: dict[str, Any] = {}
     if isinstance(error, errors.ImageRefused):
         extension["image"] = {"index": error.index, "name": error.name}
-    answer = _problem(request, kind, str(error), extension)
+    answer = _problem(scope, kind, str(error), extension)
     answer.headers.update(_headers(error))
     _let_go_of_frames(error)
     return answer
@@ -96,8 +105,7 @@ def _let_go_of_frames(error: BaseException | None) -> None:
 
 async def refuse(error: GuardError, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a request outside of the app, where its handlers of errors do not reach."""
-    answer = await _on_guard_error(Request(scope), error)
-    await answer(scope, receive, send)
+    await refusal(scope, error)(scope, receive, send)
 
 
 def nobody_listens() -> Response:
@@ -130,7 +138,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     headers = error.headers or {}
     wanted = f"{headers['Allow']} is wanted" if "Allow" in headers else "see /docs"
     came = f"{request.method} {request.url.path[:256]} came"
-    answer = _problem(request, kind, f"{came}; {wanted}")
+    answer = _problem(request.scope, kind, f"{came}; {wanted}")
     answer.headers.update(headers)
     return answer
 
@@ -142,18 +150,18 @@ async def _on_disconnect(_request: Request, _error: Exception) -> Response:
 async def on_unforeseen(request: Request, _error: Exception) -> Response:
     """The traceback goes to the log, by the server that called us; the client gets the id to it."""
     detail = "the failure is in the service's log under this request_id"
-    return _problem(request, INTERNAL, detail)
+    return _problem(request.scope, INTERNAL, detail)
 
 
 def _problem(
-    request: Request, kind: Kind, detail: str, extension: Mapping[str, Any] | None = None
+    scope: Scope, kind: Kind, detail: str, extension: Mapping[str, Any] | None = None
 ) -> Response:
-    identifier = request_id(request.scope)
+    identifier = request_id(scope)
     headers = {}
     if kind.status in RETRY_AFTER_S:
         headers["retry-after"] = RETRY_AFTER_S[kind.status]
-    request.scope["state"]["problem"] = kind.slug
-    if oip.is_spoken(request.scope["path"]):
+    scope["state"]["problem"] = kind.slug
+    if oip.is_spoken(scope["path"]):
         return oip.error(kind.status, detail, identifier, headers)
     body = {
         "type": f"/problems/{kind.slug}",

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import time
+from functools import partial
 from types import FrameType
 
 import uvicorn
@@ -113,7 +114,7 @@ def serve_app(settings: Settings) -> None:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=BoundedHeads,
+        http=partial(BoundedHeads, door=app.state.door),  # type: ignore[arg-type]
         ws="none",
         proxy_headers=False,
         access_log=False,

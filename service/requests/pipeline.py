@@ -84,6 +84,13 @@ class Pipeline:
             self._metrics.count_shed(state["shed"])
             raise
 
+    def turn_away(self) -> Overloaded | None:
+        """What a request that comes now is refused with, and counted as, if it finds no place."""
+        full = self._admission.full()
+        if full:
+            self._metrics.count_shed("overloaded")
+        return full
+
     async def shadow(self, deployment: Deployment, body: Body) -> Job:
         """Judge a body that has been answered already, by another model.
 

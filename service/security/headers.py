@@ -17,6 +17,12 @@ HEADERS: Mapping[str, str] = {
 _RAW = tuple((name.encode(), value.encode()) for name, value in HEADERS.items())
 
 
+def add_to(headers: list[tuple[bytes, bytes]]) -> None:
+    """Add the headers to those of an answer."""
+    said = {name for name, _ in headers}
+    headers.extend(each for each in _RAW if each[0] not in said)
+
+
 class SecurityHeaders:
     """Adds the headers to every answer that passes.
 
@@ -32,9 +38,7 @@ class SecurityHeaders:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = message["headers"]
-                said = {name for name, _ in headers}
-                headers.extend(each for each in _RAW if each[0] not in said)
+                add_to(message["headers"])
             await send(message)
 
         await self._app(scope, receive, guarded)

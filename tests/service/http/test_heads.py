@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 
 import pytest
-import uvicorn
 from starlette.responses import PlainTextResponse
 
 from service.http import heads
-from service.http.heads import MOST_BYTES, BoundedHeads
+from service.http.heads import MOST_BYTES
+from tests.service.http.servers import serving
 
 GET = b"GET / HTTP/1.1\r\nHost: guard\r\n"
 
@@ -18,18 +18,12 @@ GET = b"GET / HTTP/1.1\r\nHost: guard\r\n"
 @asynccontextmanager
 async def connected() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A connection to a server that answers `yes`."""
-    config = uvicorn.Config(PlainTextResponse("yes"), http=BoundedHeads, log_config=None, port=0)
-    server = uvicorn.Server(config)
-    config.load()
-    server.lifespan = config.lifespan_class(config)
-    await server.startup()
-    port = server.servers[0].sockets[0].getsockname()[1]
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-        await server.shutdown()
+    async with serving(PlainTextResponse("yes")) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
 
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[None, None, bytes]]

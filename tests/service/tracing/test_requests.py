@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator, Mapping
 
 import pytest
+from fastapi import FastAPI
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.semconv.attributes import (
     error_attributes,
@@ -200,3 +201,8 @@ def test_what_a_client_writes_at_will_is_kept_short(traced: Traced) -> None:
     told = attributes(traced.server_span())
     assert told[url_attributes.URL_PATH] == "/" + "p" * 255
     assert told[user_agent_attributes.USER_AGENT_ORIGINAL] == "u" * 256
+
+
+def test_nobody_is_turned_away_without_a_span(traced: Traced) -> None:
+    assert isinstance(traced.client.app, FastAPI)
+    assert traced.client.app.state.door is None

@@ -1,0 +1,139 @@
+"""Turning requests away at the door while as many are in flight as are taken.
+
+At twice the load that can be answered, every other request is refused. To make a task of each and
+to lead it through all layers would cost more than half of what is saved by refusing it.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, TypeAlias, cast
+
+from fastapi.routing import APIRoute
+from starlette.types import Scope
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+from uvicorn.server import ServerState
+
+from service.errors import Overloaded
+from service.http import problems
+from service.http.access import Accounts
+from service.http.readiness import Phase, Readiness
+from service.http.request_ids import HEADER
+
+RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
+
+
+class Door:
+    """Refuses requests to the busiest route as its layers would, without asking them.
+
+    Args:
+        route: A route without parameters in its path.
+        turn_away: Says what a request that comes now is refused with, if there is no place for it.
+        readiness: Whether the service drains; clients are then told more than that.
+        accounts: Where refused requests are accounted for.
+        guard: Adds the headers that every answer has.
+    """
+
+    def __init__(
+        self,
+        *,
+        route: APIRoute,
+        turn_away: Callable[[], Overloaded | None],
+        readiness: Readiness,
+        accounts: Accounts,
+        guard: Callable[[RawHeaders], None],
+    ) -> None:
+        self._route = route
+        self._url = route.path.encode()
+        self._methods = frozenset(method.encode() for method in route.methods or ())
+        self._turn_away = turn_away
+        self._readiness = readiness
+        self._accounts = accounts
+        self._guard = guard
+
+    def refuse(self, method: bytes, url: bytes, scope: Scope) -> bytes | None:
+        """Refuse a request of which the head has come, if there is no place for it.
+
+        Args:
+            method: Of the request line.
+            url: Of the request line.
+            scope: The ASGI scope with the headers.
+
+        Returns:
+            The whole answer; none: the request is let in.
+        """
+        asked = url == self._url and method in self._methods
+        if not asked or self._readiness.phase is not Phase.READY:
+            return None
+        error = self._turn_away()
+        if error is None:
+            return None
+        began = time.perf_counter()
+        scope.update(method=method.decode(), path=self._route.path, route=self._route)
+        identifier = self._accounts.open(scope)
+        scope["state"]["shed"] = "overloaded"
+        answer = problems.refusal(scope, error)
+        headers = [*answer.raw_headers, (HEADER, identifier.encode())]
+        self._guard(headers)
+        self._accounts.close(scope, answer.status_code, time.perf_counter() - began)
+        lines = b"".join(b"%s: %s\r\n" % each for each in headers)
+        return b"%s%s\r\n%s" % (STATUS_LINE[answer.status_code], lines, answer.body)
+
+
+class Answered:
+    """In place of uvicorn's cycle, for a request that has its answer: its body is passed over."""
+
+    response_complete = True
+
+    def __init__(self) -> None:
+        # Told when the connection is lost.
+        self.message_event = asyncio.Event()
+
+
+class Doorkeeper(HttpToolsProtocol):
+    """Uvicorn's protocol with a door.
+
+    Args:
+        config: As uvicorn has it.
+        server_state: As uvicorn has it.
+        app_state: As uvicorn has it.
+        door: Who refuses; none: everybody is let in.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        door: Door | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._door = door
+
+    def on_headers_complete(self) -> None:
+        """Begin with a request, or refuse it."""
+        refusal = self._refusal()
+        if refusal is None:
+            super().on_headers_complete()
+            return
+        self.cycle = cast("RequestResponseCycle", Answered())
+        self.transport.write(refusal)
+        self.on_response_complete()
+
+    def _refusal(self) -> bytes | None:
+        """The answer to who is turned away; where anything else is to be minded, nobody is."""
+        if self._door is None:
+            return None
+        before = cast("RequestResponseCycle | None", self.cycle)
+        busy = before is not None and not before.response_complete
+        wants_more = self.expect_100_continue or self.parser.should_upgrade()
+        if busy or wants_more or self.flow.write_paused or not self.parser.should_keep_alive():
+            return None
+        return self._door.refuse(self.parser.get_method(), self.url, cast("Scope", self.scope))

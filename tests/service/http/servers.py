@@ -1,0 +1,33 @@
+"""The service's HTTP around an app, on a real socket."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from service.http.door import Door
+from service.http.heads import BoundedHeads
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp, door: Door | None = None) -> AsyncIterator[int]:
+    """Serve an app until the end of the block; its port."""
+    config = uvicorn.Config(
+        app,
+        http=partial(BoundedHeads, door=door),  # type: ignore[arg-type]
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        port=0,
+    )
+    server = uvicorn.Server(config)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    port: int = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield port
+    finally:
+        await server.shutdown()
