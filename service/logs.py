@@ -1,12 +1,14 @@
 """The log: one JSON object a line, on standard error."""
 
+import asyncio
 import logging
 import sys
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 
@@ -35,13 +37,62 @@ class JsonFormatter(logging.Formatter):
         return orjson.dumps(line, default=str).decode()
 
 
+class TurnHandler(logging.StreamHandler[TextIO]):
+    """Writes what is logged in one turn of the event loop in one call of the system, at its end.
+
+    A call for every line hands the processor to whoever reads the log, in the middle of a request.
+    Warnings, and what is logged elsewhere, are written at once with all that came before. A process
+    that is killed has not written the lines of its last turn.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+        # Which loop was asked to write them.
+        self._asked: asyncio.AbstractEventLoop | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a record in."""
+        try:
+            self._lines.append(self.format(record))
+        except Exception:  # noqa: BLE001 - as every handler of the library
+            self.handleError(record)
+            return
+        if record.levelno >= logging.WARNING or not self._is_written_later():
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was taken in."""
+        self.acquire()
+        try:
+            lines, self._lines, self._asked = self._lines, [], None
+            with suppress(OSError, ValueError):
+                if lines:
+                    self.stream.write("".join(f"{line}{self.terminator}" for line in lines))
+                super().flush()
+        finally:
+            self.release()
+
+    def _is_written_later(self) -> bool:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        if loop is not self._asked:
+            self._asked = loop
+            loop.call_soon(self.flush)
+        return True
+
+
 def configure(level: str) -> None:
     """Send every logger of this process to standard error as JSON.
 
     Args:
         level: Least severity that is written: debug, info, warning or error.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    # No line tells of them, and each record would ask the system for them.
+    logging.logProcesses = logging.logThreads = logging.logMultiprocessing = False
+    handler = TurnHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     logging.captureWarnings(capture=True)
