@@ -32,7 +32,7 @@ from service.requests.pipeline import Pipeline
 from service.routes import admin, docs, health, metrics, models, predict
 from service.samples.start import sampler_from
 from service.security import headers
-from service.security.around import protect, tell_who_may_ask
+from service.security.around import admittance_by, protect, tell_who_may_ask
 from service.security.description import with_keys
 from service.security.held_keys import held_keys
 from service.settings import Settings
@@ -132,12 +132,13 @@ def create_app(
     for router in routers:
         app.include_router(router)
 
+    admittance = admittance_by(keys, settings, counted)
     accounts = Accounts(counted)
     busiest = predict.default_route(judged)
 
     def around(framework: ASGIApp) -> ASGIApp:
         answering = DirectMiddleware(framework, route=busiest)
-        guarded = protect(answering, settings, keys, counted)
+        guarded = protect(answering, settings, admittance)
         parting = FarewellMiddleware(guarded, readiness=readiness)
         return AccessMiddleware(parting, accounts=accounts, tracing=tracing)
 
@@ -147,7 +148,11 @@ def create_app(
     if tracing is None and settings.cors_origins is None:
         app.state.door = Door(
             route=busiest,
-            turn_away=pipeline.turn_away,
+            full=lambda: pipeline.full,
+            requirements=[
+                *([admittance.require] if admittance else []),
+                pipeline.require_place,
+            ],
             readiness=readiness,
             accounts=accounts,
             guard=headers.add_to,

@@ -6,7 +6,7 @@ to lead it through all layers would cost more than half of what is saved by refu
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, cast
 
 from fastapi.routing import APIRoute
@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
-from service.errors import Overloaded
+from service.errors import RequestError
 from service.http import problems
 from service.http.access import Accounts
 from service.http.readiness import Phase, Readiness
@@ -33,17 +33,19 @@ class Door:
 
     Args:
         route: A route without parameters in its path.
-        turn_away: Says what a request that comes now is refused with, if there is no place for it.
+        full: Whether there is no place for a request that comes now.
+        requirements: Each raises what a request is refused with, in their order.
         readiness: Whether the service drains; clients are then told more than that.
         accounts: Where refused requests are accounted for.
         guard: Adds the headers that every answer has.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - by keyword, each from elsewhere
         self,
         *,
         route: APIRoute,
-        turn_away: Callable[[], Overloaded | None],
+        full: Callable[[], bool],
+        requirements: Sequence[Callable[[Scope], None]],
         readiness: Readiness,
         accounts: Accounts,
         guard: Callable[[RawHeaders], None],
@@ -51,13 +53,18 @@ class Door:
         self._route = route
         self._url = route.path.encode()
         self._methods = frozenset(method.encode() for method in route.methods or ())
-        self._turn_away = turn_away
+        self._full = full
+        self._requirements = requirements
         self._readiness = readiness
         self._accounts = accounts
         self._guard = guard
 
+    def is_shut(self) -> bool:
+        """Whether there is no place for a request that comes now."""
+        return self._full() and self._readiness.phase is Phase.READY
+
     def refuse(self, method: bytes, url: bytes, scope: Scope) -> bytes | None:
-        """Refuse a request of which the head has come, if there is no place for it.
+        """Refuse a request of which the head has come while the door is shut.
 
         Args:
             method: Of the request line.
@@ -65,19 +72,20 @@ class Door:
             scope: The ASGI scope with the headers.
 
         Returns:
-            The whole answer; none: the request is let in.
+            The whole answer; none: it asks for another route, or there is a place after all.
         """
-        asked = url == self._url and method in self._methods
-        if not asked or self._readiness.phase is not Phase.READY:
-            return None
-        error = self._turn_away()
-        if error is None:
+        if url != self._url or method not in self._methods:
             return None
         began = time.perf_counter()
         scope.update(method=method.decode(), path=self._route.path, route=self._route)
         identifier = self._accounts.open(scope)
-        scope["state"]["shed"] = "overloaded"
-        answer = problems.refusal(scope, error)
+        try:
+            for require in self._requirements:
+                require(scope)
+        except RequestError as error:
+            answer = problems.refusal(scope, error)
+        else:
+            return None
         headers = [*answer.raw_headers, (HEADER, identifier.encode())]
         self._guard(headers)
         self._accounts.close(scope, answer.status_code, time.perf_counter() - began)
@@ -129,11 +137,12 @@ class Doorkeeper(HttpToolsProtocol):
 
     def _refusal(self) -> bytes | None:
         """The answer to who is turned away; where anything else is to be minded, nobody is."""
-        if self._door is None:
+        if self._door is None or not self._door.is_shut():
             return None
         before = cast("RequestResponseCycle | None", self.cycle)
         busy = before is not None and not before.response_complete
         wants_more = self.expect_100_continue or self.parser.should_upgrade()
-        if busy or wants_more or self.flow.write_paused or not self.parser.should_keep_alive():
+        stays = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
+        if busy or wants_more or self.flow.write_paused or not stays:
             return None
         return self._door.refuse(self.parser.get_method(), self.url, cast("Scope", self.scope))

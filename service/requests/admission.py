@@ -40,13 +40,20 @@ class Admission:
         """
         return Claim(self)
 
-    def full(self) -> Overloaded | None:
-        """What one more request is refused with, if there is no place for it."""
-        if self.requests < self._max_requests:
-            return None
-        return Overloaded(
-            f"{self.requests} requests are in flight; at most {self._max_requests} are taken"
-        )
+    @property
+    def full(self) -> bool:
+        """Whether there is no place for one more request."""
+        return self.requests >= self._max_requests
+
+    def require_place(self) -> None:
+        """Refuse while it is full.
+
+        Raises:
+            Overloaded: All places are taken.
+        """
+        if self.full:
+            most = self._max_requests
+            raise Overloaded(f"{self.requests} requests are in flight; at most {most} are taken")
 
     def hold(self, *, requests: int = 0, body_bytes: int = 0, images: int = 0) -> None:
         """Count what a claim takes, or gives back; it must fit.
@@ -56,8 +63,8 @@ class Admission:
                 images together.
         """
         with self._lock:
-            if requests > 0 and (full := self.full()):
-                raise full
+            if requests > 0:
+                self.require_place()
             if body_bytes > 0:
                 _check(self._bytes, body_bytes, self._max_bytes, "bytes")
             if images > 0:

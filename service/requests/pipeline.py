@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias, TypeVar
 
 from starlette.requests import Request
+from starlette.types import Scope
 
 from service.decoding.decoders import Decoders
 from service.deployments.deployment import Deployment
@@ -74,22 +75,31 @@ class Pipeline:
             RequestError: What is wrong with it, or with the moment.
         """
         seconds = timeout_s(header(request.scope, b"x-timeout-ms"), self._timeout_s)
-        state = request.scope.setdefault("state", {})
+        request.scope.setdefault("state", {})
         try:
             # From here on, as whoever is being read could be left without an engine otherwise.
             with deployment, self._admission.admitted() as claim:
                 return await self._answer(deployment, request, read, claim, seconds)
         except tuple(SHED) as error:
-            state["shed"] = SHED[type(error)]
-            self._metrics.count_shed(state["shed"])
+            self._count_shed(request.scope, error)
             raise
 
-    def turn_away(self) -> Overloaded | None:
-        """What a request that comes now is refused with, and counted as, if it finds no place."""
-        full = self._admission.full()
-        if full:
-            self._metrics.count_shed("overloaded")
-        return full
+    @property
+    def full(self) -> bool:
+        """Whether there is no place for a request that comes now."""
+        return self._admission.full
+
+    def require_place(self, scope: Scope) -> None:
+        """Refuse a request while there is no place for it.
+
+        Raises:
+            Overloaded: There is none.
+        """
+        try:
+            self._admission.require_place()
+        except Overloaded as error:
+            self._count_shed(scope, error)
+            raise
 
     async def shadow(self, deployment: Deployment, body: Body) -> Job:
         """Judge a body that has been answered already, by another model.
@@ -126,6 +136,10 @@ class Pipeline:
             with HangUpWatch(request.receive, lambda: _hung_up(job)):
                 await self._judge(deployment, job, body, claim)
         return body, job
+
+    def _count_shed(self, scope: Scope, error: RequestError) -> None:
+        scope["state"]["shed"] = reason = SHED[type(error)]
+        self._metrics.count_shed(reason)
 
     def _job(self, until: float) -> Job:
         return Job(future=asyncio.get_running_loop().create_future(), deadline=until)

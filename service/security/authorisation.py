@@ -1,4 +1,4 @@
-"""One middleware that lets in who shows a key with the role that the path wants."""
+"""Who shows a key with the role that the path wants is let in, by one middleware or at the door."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -30,35 +30,22 @@ DENIALS: Final[Mapping[type[RequestError], Denial]] = {
 }
 
 
-class Authorisation:
-    """Asks for a key before anything is read of a request, or known of its path.
+class Admittance:
+    """Lets in who shows a key, and counts who does not.
 
     Args:
-        app: What answers.
         keys: The keys in force.
         rates: How often each may ask.
         metrics: Where refusals are counted.
     """
 
-    def __init__(self, app: ASGIApp, keys: HeldKeys, rates: Rates, metrics: Metrics) -> None:
-        self._app = app
+    def __init__(self, keys: HeldKeys, rates: Rates, metrics: Metrics) -> None:
         self._keys = keys
         self._rates = rates
         self._metrics = metrics
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] == "http" and scope["path"] not in OPEN:
-            try:
-                scope["state"]["key"] = self._admitted(scope).id
-            except tuple(DENIALS) as error:
-                self._metrics.count_denied(DENIALS[type(error)])
-                await refuse(error, scope, receive, send)
-                return
-        await self._app(scope, receive, send)
-
-    def _admitted(self, scope: Scope) -> Key:
-        """The key that a request shows.
+    def require(self, scope: Scope) -> None:
+        """Let a request in, noting in its state by which key.
 
         Raises:
             KeyMissing: It shows none.
@@ -66,6 +53,13 @@ class Authorisation:
             RateLimited: The key has asked too often.
             RoleMissing: The key has not the role that is wanted.
         """
+        try:
+            scope["state"]["key"] = self._admitted(scope).id
+        except tuple(DENIALS) as error:
+            self._metrics.count_denied(DENIALS[type(error)])
+            raise
+
+    def _admitted(self, scope: Scope) -> Key:
         key = self._keys.ring.find(shown_key(scope))
         if key is None:
             raise KeyUnknown("the key that came is not in force; a valid one is wanted")
@@ -75,6 +69,29 @@ class Authorisation:
             has = ", ".join(sorted(key.roles))
             raise RoleMissing(f"key {key.id} has the role {has}; {role} is wanted", role=role)
         return key
+
+
+class Authorisation:
+    """Asks for a key before anything is read of a request, or known of its path.
+
+    Args:
+        app: What answers.
+        admittance: Who is let in.
+    """
+
+    def __init__(self, app: ASGIApp, admittance: Admittance) -> None:
+        self._app = app
+        self._admittance = admittance
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http" and scope["path"] not in OPEN:
+            try:
+                self._admittance.require(scope)
+            except tuple(DENIALS) as error:
+                await refuse(error, scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 def shown_key(scope: Scope) -> str:

@@ -21,6 +21,7 @@ from tests.service.conftest import MakeClient
 from tests.service.gate import Gate
 from tests.service.http.servers import serving
 from tests.service.pictures import encode, plain
+from tests.service.security.holders import Holder, text_of
 
 BODY = encode(plain())
 CONTENT = b"Content-Type: image/png\r\nContent-Length: %d\r\n" % len(BODY)
@@ -98,9 +99,15 @@ class Scene:
 
 @asynccontextmanager
 async def full(
-    folder: Path, gate: Gate, readiness: Readiness | None = None
+    folder: Path,
+    gate: Gate,
+    *,
+    readiness: Readiness | None = None,
+    shown: bytes = b"",
+    **settings: object,
 ) -> AsyncIterator[Scene]:
-    app = create_app(Settings(bundle=folder, max_pending=1), readiness)
+    chosen = {"bundle": folder, "max_pending": 1, **settings}
+    app = create_app(Settings.model_validate(chosen), readiness)
     inside: list[str] = []
 
     async def watched(scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,7 +118,7 @@ async def full(
     async with serving(watched, app.state.door) as port:
         scene = Scene(port, inside)
         first = await scene.client()
-        first.writer.write(asking(more=CONTENT) + b"\r\n" + BODY)
+        first.writer.write(asking(more=CONTENT + shown) + b"\r\n" + BODY)
         assert await asyncio.to_thread(gate.entered.wait, 20)
         inside.clear()
         try:
@@ -120,7 +127,7 @@ async def full(
             gate.opened.set()
         assert (await first.answer()).status == 200
         later = await scene.client()
-        assert (await later.ask(asking(more=CONTENT), BODY)).status == 200
+        assert (await later.ask(asking(more=CONTENT + shown), BODY)).status == 200
         await scene.end()
 
 
@@ -145,6 +152,34 @@ def test_a_refusal_at_the_door_is_that_of_the_layers(bundle_folder: Path, gate: 
             }
 
     asyncio.run(scene())
+
+
+def test_who_shows_no_key_does_not_learn_that_it_is_full(
+    bundle_folder: Path, gate: Gate, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    holder = Holder.with_roles("predict", key_id="caller")
+    keys = tmp_path / "keys.toml"
+    keys.touch(0o600)
+    keys.write_text(text_of(holder))
+    right = f"Authorization: Bearer {holder.token}\r\n".encode()
+    wrong = right.replace(b"oodguard_caller", b"oodguard_nobody")
+
+    async def scene() -> None:
+        async with full(bundle_folder, gate, shown=right, keys_file=keys) as service:
+            client = await service.client()
+            for shown, status in ((b"", 401), (wrong, 401), (right, 429)):
+                service.inside.clear()
+                at_the_door = await client.ask(asking(more=CONTENT + shown), BODY)
+                assert (at_the_door.status, service.inside) == (status, [])
+                asked_inside = asking(b"/predict?", more=CONTENT + shown)
+                assert at_the_door == await client.ask(asked_inside, BODY)
+
+    with caplog.at_level(logging.INFO, "oodguard.access"):
+        asyncio.run(scene())
+    lines = [each.__dict__["fields"] for each in caplog.records if each.name == "oodguard.access"]
+    refused = [(each["problem"], each.get("key")) for each in lines if "problem" in each]
+    denied = [("key-missing", None)] * 2 + [("key-unknown", None)] * 2
+    assert refused == denied + [("overloaded", "caller")] * 2
 
 
 def test_the_body_of_who_is_refused_is_passed_over(bundle_folder: Path, gate: Gate) -> None:
@@ -200,6 +235,7 @@ def test_refusals_are_counted_and_logged(
         (asking(more=CONTENT + b"Connection: close\r\n"), 429),
         (asking(more=CONTENT + b"Expect: 100-continue\r\n"), 429),
         (asking(more=CONTENT).replace(b"1.1", b"1.0"), 429),
+        (asking(more=CONTENT + b"Connection: keep-alive\r\n").replace(b"1.1", b"1.0"), 429),
     ],
 )
 def test_whatever_else_is_to_be_minded_is_minded_inside(
@@ -231,7 +267,7 @@ def test_while_the_service_drains_clients_are_asked_to_leave(
 ) -> None:
     async def scene() -> None:
         readiness = Readiness()
-        async with full(bundle_folder, gate, readiness) as service:
+        async with full(bundle_folder, gate, readiness=readiness) as service:
             client = await service.client()
             readiness.drain()
             refused = await client.ask(asking(more=CONTENT), BODY)
