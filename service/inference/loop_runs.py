@@ -8,8 +8,9 @@ WORTH_A_THREAD_S = 0.0005
 # To hand an image over and to hear of it wakes a sleeping processor twice. What comes meanwhile can
 # wait for as long as it would for a small picture that is being decoded.
 MOST_ALONE_S = 0.002
-# By then, whoever asked while the loop was running an image has come forward.
-TURNS_TO_COME_FORWARD = 4
+# Who asked while the loop was running an image is read in the turn after it and put in the next;
+# one turn more, and the client that has just been answered may be back.
+TURNS_TO_COME_FORWARD = 3
 
 
 class LoopRuns:

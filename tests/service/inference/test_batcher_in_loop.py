@@ -97,10 +97,12 @@ def test_one_image_is_run_in_the_loop_and_who_had_to_wait_for_it_gets_a_thread(
 ) -> None:
     async def scene() -> None:
         async with running(slow_engine, in_loop=True) as batcher:
-            for value in range(3):
-                assert await put_together(batcher, pixels(value)) == [[value]]
-            for _ in range(10):
-                await asyncio.sleep(0)
+            assert await put_together(batcher, pixels(0)) == [[0]]
+            first, second = job(pixels(1)), job(pixels(2))
+            batcher.put(first)
+            await first.future
+            batcher.put(second)
+            assert await answers([second]) == [[2]]
             assert await put_together(batcher, pixels(3)) == [[3]]
         assert slow_engine.threads == [THREAD, LOOP, THREAD, LOOP]
 
