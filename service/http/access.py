@@ -37,7 +37,7 @@ class Accounts:
         self._new_id = new_ids()
 
     def open(self, scope: Scope) -> str:
-        """Give a request its id, in its state and as what comes back."""
+        """Give a request its id, in its state, and return it."""
         identifier = choose(header(scope, HEADER), self._new_id)
         scope.setdefault("state", {})["request_id"] = identifier
         return identifier
