@@ -7,17 +7,15 @@ to lead it through all layers costs three times as much, on the processor of tho
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias, cast
 
 from fastapi.routing import APIRoute
 from starlette.types import Scope
-from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
     RequestResponseCycle,
 )
-from uvicorn.server import ServerState
 
 from service.errors import RequestError
 from service.http import problems
@@ -106,24 +104,11 @@ class Answered:
 class Doorkeeper(HttpToolsProtocol):
     """Uvicorn's protocol with a door.
 
-    Args:
-        config: As uvicorn has it.
-        server_state: As uvicorn has it.
-        app_state: As uvicorn has it.
-        door: Who refuses; none: everybody is let in.
+    Attributes:
+        door: Who refuses; none: everybody is let in. Of the class, as uvicorn makes the protocols.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-        *,
-        door: Door | None = None,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self._door = door
+    door: Door | None = None
 
     def on_headers_complete(self) -> None:
         """Begin with a request, or refuse it."""
@@ -137,7 +122,7 @@ class Doorkeeper(HttpToolsProtocol):
 
     def _refusal(self) -> bytes | None:
         """The answer to who is turned away; where anything else is to be minded, nobody is."""
-        if self._door is None or not self._door.is_shut():
+        if self.door is None or not self.door.is_shut():
             return None
         before = cast("RequestResponseCycle | None", self.cycle)
         busy = before is not None and not before.response_complete
@@ -145,4 +130,4 @@ class Doorkeeper(HttpToolsProtocol):
         stays = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
         if busy or wants_more or self.flow.write_paused or not stays:
             return None
-        return self._door.refuse(self.parser.get_method(), self.url, cast("Scope", self.scope))
+        return self.door.refuse(self.parser.get_method(), self.url, cast("Scope", self.scope))

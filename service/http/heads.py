@@ -39,10 +39,8 @@ class BoundedHeads(Doorkeeper):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
-        *,
-        door: Door | None = None,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop, door=door)
+        super().__init__(config, server_state, app_state, _loop)
         self._in_head = True
         # As they came; at most one read more than belongs to the head.
         self._head_bytes = 0
@@ -115,3 +113,12 @@ class BoundedHeads(Doorkeeper):
     def _give_up(self) -> None:
         if not self.transport.is_closing():
             self.transport.close()
+
+
+def bounded_heads(behind: Door | None) -> type[BoundedHeads]:
+    """Make the protocol of a service with a door of its own, or with none."""
+
+    class Guarded(BoundedHeads):
+        door = behind
+
+    return Guarded

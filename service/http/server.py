@@ -7,7 +7,6 @@ import signal
 import socket
 import sys
 import time
-from functools import partial
 from types import FrameType
 
 import uvicorn
@@ -15,7 +14,7 @@ import uvicorn
 from models.errors import GuardError
 from service.app import create_app
 from service.deployments.reloading import Reloader
-from service.http.heads import BoundedHeads
+from service.http.heads import bounded_heads
 from service.http.last_calls import let_in_the_last
 from service.http.readiness import Readiness
 from service.process.allocator import return_large_blocks
@@ -114,7 +113,7 @@ def serve_app(settings: Settings) -> None:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=partial(BoundedHeads, door=app.state.door),  # type: ignore[arg-type]
+        http=bounded_heads(app.state.door),
         ws="none",
         proxy_headers=False,
         access_log=False,

@@ -7,6 +7,9 @@ import socket
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
@@ -15,9 +18,17 @@ import pytest
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.e2e.conftest import RunningServer, environment
+from service.settings import Settings
+from tests.e2e.conftest import GIVE_UP_S, RunningServer, environment
 
 PICTURE = next(iter(sorted((Path(__file__).parents[1] / "data" / "hands").glob("*.png"))))
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + GIVE_UP_S
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
 
 
 def four_ways(client: httpx2.Client) -> list[httpx2.Response]:
@@ -151,3 +162,25 @@ def test_a_port_that_is_taken_is_said_in_one_line(tiny_bundle: Path, server: Run
     *logged, line = result.stderr.splitlines()
     assert all(json.loads(each)["level"] in {"info", "warning"} for each in logged)
     assert line.startswith(f"oodguard: 127.0.0.1 port {port} cannot be listened on")
+
+
+def test_who_finds_no_place_is_refused_at_the_door(server: RunningServer) -> None:
+    port = int(server.url.rsplit(":", 1)[1])
+    unfinished = (
+        b"POST /predict HTTP/1.1\r\nHost: guard\r\n"
+        b"Content-Type: image/png\r\nContent-Length: 9\r\n\r\n"
+    )
+    with ExitStack() as stack, httpx2.Client(base_url=server.url) as client:
+        for _ in range(Settings().max_pending):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            connection.sendall(unfinished)
+        full = f"oodguard_requests_in_flight {Settings().max_pending}.0\n"
+        wait_for(lambda: full in client.get("/metrics").text)
+        body = PICTURE.read_bytes()
+        refused = client.post("/predict", content=body, headers={"content-type": "image/png"})
+        assert refused.status_code == 429
+        wait_for(lambda: '"code":429' in server.log.read_text())
+    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+    (line,) = [each for each in lines if each.get("code") == 429]
+    # The layers would have told which model was to judge.
+    assert (line["shed"], line.get("model")) == ("overloaded", None)

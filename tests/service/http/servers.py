@@ -2,13 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from service.http.door import Door
-from service.http.heads import BoundedHeads
+from service.http.heads import bounded_heads
 
 
 @asynccontextmanager
@@ -16,7 +15,7 @@ async def serving(app: ASGIApp, door: Door | None = None) -> AsyncIterator[int]:
     """Serve an app until the end of the block; its port."""
     config = uvicorn.Config(
         app,
-        http=partial(BoundedHeads, door=door),  # type: ignore[arg-type]
+        http=bounded_heads(door),
         log_config=None,
         access_log=False,
         server_header=False,
