@@ -16,9 +16,9 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (the field's name for it)
 
-from models.networks.classifier import Classifier
-from models.networks.normalize import Normalize
-from training.data import to_pixels
+from oodguard.models.networks.classifier import Classifier
+from oodguard.models.networks.normalize import Normalize
+from oodguard.training.data.dataset import to_pixels
 
 EPSILON_255 = 1.0
 STEPS = 2

@@ -28,14 +28,14 @@ from torch import Tensor
 
 from benchmarks.training import timing
 from benchmarks.two_logits import ACCEPTED, REJECTED, TwoLogits
-from models.bundle import open_bundle
-from models.decision import Policy, threshold
-from training.attacks.apgd import Apgd
-from training.attacks.goals import to_accepted, to_rejected
-from training.attacks.gradient import Goal, frozen
-from training.attacks.surrogates import surrogate
-from training.bundle_classifier import bundle_classifier
-from training.data import to_pixels
+from oodguard.models.bundle import open_bundle
+from oodguard.models.decision import Policy, threshold
+from oodguard.training.attacks.apgd import Apgd
+from oodguard.training.attacks.base import Goal
+from oodguard.training.attacks.losses import surrogate, to_accepted, to_rejected
+from oodguard.training.data.dataset import to_pixels
+from oodguard.training.onnx_torch.classifier import bundle_classifier
+from oodguard.training.scoring.network import frozen
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
 SHIPPED = Path(__file__).parents[1] / "models" / "pretrained"

@@ -18,9 +18,9 @@ from pyarrow import parquet
 from rich.console import Console
 from rich.progress import track
 
-from models.decision import rejects
-from service.deployments.served import ServedModel, load
-from service.settings import Settings
+from oodguard.models.decision import rejects
+from oodguard.service.inference.model import ServedModel, load
+from oodguard.service.settings import Settings
 
 
 def images(path: Path, count: int) -> NDArray[np.uint8]:

@@ -17,16 +17,15 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from models.decision import Policy
-from training.checkpoint import RunFolder
-from training.evaluate import evaluate
-from training.fit import fit
-from training.measuring.evaluation_bar import EvaluationBar
-from training.measuring.subject import run_subject
-from training.progress_bar import ProgressBar
-from training.report import Report
-from training.suite import Ascent, Suite
-from training.table import percent, share
+from oodguard.models.decision import Policy
+from oodguard.training.cli.progress import EvaluationBar, ProgressBar
+from oodguard.training.config.suites import Ascent, Suite
+from oodguard.training.evaluation.evaluate import evaluate
+from oodguard.training.evaluation.target import run_subject
+from oodguard.training.fit.fit import fit
+from oodguard.training.report.card import percent, share
+from oodguard.training.report.model import Report
+from oodguard.training.run_folder import RunFolder
 
 OUT_OF_DISTRIBUTION = (
     "cifar100_test",

@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.augment import random_blur
-from training.data import load, to_pixels
-from training.metrics import auroc
-from training.recipe import read_recipe
-from training.sources import Source
+from oodguard.training.config.recipe import read_recipe
+from oodguard.training.config.sources import Source
+from oodguard.training.data.augment import random_blur
+from oodguard.training.data.dataset import load, to_pixels
+from oodguard.training.report.metrics import auroc
 
 IMAGES = 4000
 

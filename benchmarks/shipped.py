@@ -9,9 +9,9 @@ the ALOE paper's own code, lies in docs/reports beside the pages.
 from collections.abc import Iterator
 from pathlib import Path
 
-from models.bundle import open_bundle
-from training.report import Report
-from training.table import percent, share
+from oodguard.models.bundle import open_bundle
+from oodguard.training.report.card import percent, share
+from oodguard.training.report.model import Report
 
 ROOT = Path(__file__).parents[1]
 PRETRAINED = ROOT / "models" / "pretrained"

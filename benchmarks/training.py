@@ -22,10 +22,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.aloe_reference import EPSILON_255, OUTLIER_WEIGHT, STEPS, Habits, ReferenceStep
-from models.networks.build import build_network
-from training.data import ImageSet
-from training.loop import Data, Tick, Trainer
-from training.recipe import parse_recipe
+from oodguard.models.networks.build import build_network
+from oodguard.training.config.recipe import parse_recipe
+from oodguard.training.data.dataset import ImageSet
+from oodguard.training.fit.trainer import Data, Tick, Trainer
 
 Step = Callable[[], object]
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from training.graph import Scored
+from oodguard.training.scoring.graph import Scored
 
 ACCEPTED, REJECTED = 0, 1
 

@@ -7,6 +7,7 @@ WORKDIR /src
 COPY docker/build.lock docker/
 RUN pip install --require-hashes --only-binary :all: -r docker/build.lock
 COPY pyproject.toml README.md LICENSE ./
+COPY src src
 COPY models models
 COPY service service
 COPY training training

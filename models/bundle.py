@@ -9,18 +9,23 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from models import calibration_file, evaluation_file
-from models.errors import BundleError
-from models.folder import put_in_place
-from models.manifest import Description, FileRecord, Manifest, parse_manifest
+from oodguard.models import calibration_file, evaluation_file
+from oodguard.models.errors import BundleError
+from oodguard.models.folder import put_in_place
+from oodguard.models.manifest import Description, FileRecord, Manifest, parse_manifest
 
 MODEL = "model.onnx"
+
 CALIBRATION = "calibration.safetensors"
+
 EVALUATION = "evaluation.json"
+
 CARD = "README.md"
+
 MANIFEST = "manifest.json"
 
 _MIB = 2**20
+
 MAX_BYTES: Mapping[str, int] = MappingProxyType(
     {
         MODEL: 2048 * _MIB - 1,  # the most that one ONNX file can have

@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import CalibrationError
+from oodguard.models.errors import CalibrationError
 
 Scores = NDArray[np.float32] | NDArray[np.float64]
 

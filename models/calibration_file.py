@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from models.errors import BundleError
+from oodguard.models.errors import BundleError
 
 TENSOR = "scores"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.calibration import Scores, check_rates, rejection_rank
+from oodguard.models.calibration import Scores, check_rates, rejection_rank
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

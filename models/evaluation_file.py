@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import NoReturn
 
-from models.errors import BundleError
+from oodguard.models.errors import BundleError
 
 
 def encode(evaluation: Mapping[str, object]) -> bytes:

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle import Bundle
-from models.calibration import p_values
-from models.decision import Policy, rejects, threshold
-from models.errors import BundleError, UnsupportedImage
-from models.manifest import Manifest
-from models.verdicts import Columns, Verdict, Verdicts
+from oodguard.models.bundle import Bundle
+from oodguard.models.calibration import p_values
+from oodguard.models.decision import Policy, rejects, threshold
+from oodguard.models.errors import BundleError, UnsupportedImage
+from oodguard.models.manifest import Manifest
+from oodguard.models.verdicts import Columns, Verdict, Verdicts
 
 __all__ = ["Guard", "Run", "Verdict"]
 

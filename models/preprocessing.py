@@ -8,16 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from models.errors import UndecodableImage, UnsupportedImage
-from models.manifest import InputSpec
+from oodguard.models.errors import UndecodableImage, UnsupportedImage
+from oodguard.models.manifest import InputSpec
 
 Box = tuple[float, float, float, float]  # left, upper, right, lower in pixels of the source
 
 WHITE_16 = 65535
+
 SIXTEEN_BIT = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
+
 EIGHT_BIT = frozenset(
     {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
 )
+
 UPRIGHT: Mapping[int, Image.Transpose] = MappingProxyType(
     {
         2: Image.Transpose.FLIP_LEFT_RIGHT,

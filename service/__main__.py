@@ -1,5 +1,5 @@
-"""`python -m service` is `oodguard`, for where the console script is not on the path."""
+"""`python -m oodguard.service` is `oodguard`, for where the console script is not on the path."""
 
-from service.cli import app
+from oodguard.service.cli import app
 
 app(prog_name="oodguard")

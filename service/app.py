@@ -11,35 +11,28 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from service.deployments.catalog import Catalog
-from service.deployments.deployment import Deployment
-from service.deployments.folders import bundle_folders
-from service.deployments.reloading import Reloader
-from service.deployments.served import ServedModel, load
-from service.deployments.shadow import Shadow
-from service.http import problems
-from service.http.access import AccessMiddleware, Accounts
-from service.http.direct import DirectMiddleware
-from service.http.door import Door
-from service.http.farewell import FarewellMiddleware
-from service.http.layers import LayeredFastAPI
-from service.http.readiness import Readiness
-from service.inference import engine
-from service.metrics import Metrics
-from service.oip import routes as oip
-from service.requests.judging import Judging
-from service.requests.pipeline import Pipeline
-from service.routes import admin, docs, health, metrics, models, predict
-from service.samples.start import sampler_from
-from service.security import headers
-from service.security.around import admittance_by, protect, tell_who_may_ask
-from service.security.description import with_keys
-from service.security.held_keys import held_keys
-from service.settings import Settings
-from service.tracing.start import tracing_from
+from oodguard.service.api import middleware as headers
+from oodguard.service.api import operations, predict, problems
+from oodguard.service.api.access_log import AccessMiddleware, Accounts
+from oodguard.service.api.middleware import DirectMiddleware, FarewellMiddleware, LayeredFastAPI
+from oodguard.service.auth.key_store import held_keys
+from oodguard.service.auth.middleware import admittance_by, protect, tell_who_may_ask, with_keys
+from oodguard.service.inference import session as engine
+from oodguard.service.inference.model import ServedModel, load
+from oodguard.service.open_inference import routes as oip
+from oodguard.service.prediction.predictor import Judging, Pipeline, Shadow
+from oodguard.service.readiness import Readiness
+from oodguard.service.registry.deployment import Deployment
+from oodguard.service.registry.registry import Catalog, bundle_folders
+from oodguard.service.registry.reload import Reloader
+from oodguard.service.sampling.sampler import sampler_from
+from oodguard.service.server.http_protocol import Door
+from oodguard.service.settings import Settings
+from oodguard.service.telemetry.metrics import Metrics
+from oodguard.service.telemetry.tracing_config import tracing_from
 
 if TYPE_CHECKING:
-    from service.tracing.requests import Tracing
+    from oodguard.service.telemetry.tracing import Tracing
 
 OPENAPI = "/openapi.json"
 
@@ -122,13 +115,15 @@ def create_app(
             version=_version(),
             detail=settings.detail,
         ),
-        health.router(readiness),
-        models.router(catalog, settings.detail),
-        metrics.router(counted, withhold_scores=settings.detail == "verdict" and keys is None),
-        docs.router(),
+        operations.health_router(readiness),
+        operations.models_router(catalog, settings.detail),
+        operations.metrics_router(
+            counted, withhold_scores=settings.detail == "verdict" and keys is None
+        ),
+        operations.docs_router(),
     ]
     if settings.admin:
-        routers.append(admin.router(reloader))
+        routers.append(operations.admin_router(reloader))
     for router in routers:
         app.include_router(router)
 

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from service.commands.refusals import REFUSED, refusals
-from service.security import command as keys_command
-from service.settings import Settings, describe, unknown_variables, variable
+from oodguard.service.auth import keys_cli as keys_command
+from oodguard.service.cli_errors import REFUSED, refusals
+from oodguard.service.settings import Settings, describe, unknown_variables, variable
 
 USAGE = 2
 
@@ -47,8 +47,8 @@ def serve(
     settings = _settings(bundle=bundle, host=host, port=port)
     with refusals():
         # Each command imports what it needs: help and a refused setting do not wait for it.
-        from service import logs  # noqa: PLC0415
-        from service.http.server import serve_app  # noqa: PLC0415
+        from oodguard.service.serve import serve_app  # noqa: PLC0415
+        from oodguard.service.telemetry import logs  # noqa: PLC0415
 
         logs.configure(settings.log_level)
         logs.silence_decoders()
@@ -64,10 +64,13 @@ def predict(
     """Judge images without a server; exit 1 when one could not be judged."""
     settings = _settings(bundle=bundle)
     with refusals():
-        from service.commands.offline import judge_files  # noqa: PLC0415
-        from service.commands.reports import as_json_text, print_table  # noqa: PLC0415
-        from service.deployments.served import load  # noqa: PLC0415
-        from service.logs import silence_decoders  # noqa: PLC0415
+        from oodguard.service.inference.model import load  # noqa: PLC0415
+        from oodguard.service.offline import (  # noqa: PLC0415
+            as_json_text,
+            judge_files,
+            print_table,
+        )
+        from oodguard.service.telemetry.logs import silence_decoders  # noqa: PLC0415
 
         silence_decoders()
         model = load(settings.bundle, settings)
@@ -86,8 +89,8 @@ def verify(bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")]
     """Check a bundle: its files, its graph and its calibration under the settings' policy."""
     settings = _settings(bundle=bundle)
     with refusals():
-        from service.commands.reports import print_summary  # noqa: PLC0415
-        from service.deployments.served import load  # noqa: PLC0415
+        from oodguard.service.inference.model import load  # noqa: PLC0415
+        from oodguard.service.offline import print_summary  # noqa: PLC0415
 
         model = load(settings.bundle, settings)
         model.engine.warm_up()

@@ -24,7 +24,32 @@ What each becomes over HTTP is written in one place: `service.http.problems`.
 
 from typing import Literal, TypeAlias
 
-from models.errors import GuardError, ImageError
+from oodguard.models.errors import GuardError, ImageError
+
+
+class SamplesRefused(GuardError):
+    """The settings ask for samples in a place that cannot be had."""
+
+
+class StoreFailed(GuardError):
+    """A store did not do what it was asked; the next time it may."""
+
+
+class KeysRefused(GuardError):
+    """Keys that cannot be used; the message names the place, and never tells what stood there."""
+
+
+class AdminWithoutKeys(KeysRefused):
+    """The admin routes are asked for, and no key has the role admin."""
+
+
+class TracingRefused(GuardError):
+    """The OTEL_* variables ask for traces that this process cannot send."""
+
+
+class DriftStateError(GuardError):
+    """A saved state that is damaged or of another test; the message says which and the way out."""
+
 
 Reason: TypeAlias = Literal["overloaded", "late", "gone", "not-ready"]
 """Why a request was not judged though nothing was wrong with it."""

@@ -19,7 +19,7 @@ MOST_PIXELS = 89_478_485
 
 def default_bundle() -> Path:
     """The bundle that ships, next to the installed `models` package."""
-    return Path(str(files("models"))) / "pretrained" / "cifar10-aloe"
+    return Path(str(files("oodguard.models"))) / "pretrained" / "cifar10-aloe"
 
 
 class Settings(BaseSettings):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from models.bundle import Bundle, write_bundle
-from models.manifest import DataRecord, Description, InputSpec, TrainingRecord
+from oodguard.models.bundle import Bundle, write_bundle
+from oodguard.models.manifest import DataRecord, Description, InputSpec, TrainingRecord
 
 settings.register_profile("steady", deadline=None, derandomize=True, database=None)
 settings.load_profile("steady")

@@ -32,11 +32,10 @@ from benchmarks.drift.false_alarms import (
     unchanged_peaks,
 )
 from benchmarks.drift.scores import RealScores, real_scores
-from models.decision import rejects
-from service.drift.monitor import Monitor
-from service.drift.state import fresh_state
-from service.drift.subject import subject
-from training.table import percent
+from oodguard.models.decision import rejects
+from oodguard.service.drift.monitor import Monitor
+from oodguard.service.drift.state import fresh_state, subject
+from oodguard.training.report.card import percent
 
 SHORT, LONG, LONGEST = 2_000, 50_000, 1_000_000
 """Lengths of unchanged streams; of the short ones there are ten times as many, of the longest a

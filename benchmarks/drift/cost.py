@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from benchmarks.drift.draws import Draw, Floats
-from service.drift.monitor import Monitor
+from oodguard.service.drift.monitor import Monitor
 
 CALIBRATION_IMAGES = 4000
 SCORES = 20_000

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from benchmarks.drift.draws import Change, Draw, Floats
 from benchmarks.drift.windows import WINDOW, ks_distances, looks, rejection_rates
-from service.drift.monitor import Monitor
+from oodguard.service.drift.monitor import Monitor
 
 PATIENCE = 50_000
 """How many scores after a change are waited for."""

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.decision import Policy, threshold
-from service.drift.evidence import Limits
-from service.drift.monitor import Monitor
-from service.drift.state import State, fresh_state
-from service.drift.subject import Subject
+from oodguard.models.decision import Policy, threshold
+from oodguard.service.drift.martingale import Limits
+from oodguard.service.drift.monitor import Monitor
+from oodguard.service.drift.state import State, Subject, fresh_state
 
 Floats = NDArray[np.float64]
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from benchmarks.drift.draws import LIMITS, POLICY, Draw, Floats
 from benchmarks.drift.windows import ks_distances, ks_limit, rejection_rates
-from service.drift.bets import cells, fixed_bets
-from service.drift.evidence import advance, no_evidence
-from training.table import percent
+from oodguard.service.drift.betting import cells, fixed_bets
+from oodguard.service.drift.martingale import advance, no_evidence
+from oodguard.training.report.card import percent
 
 Peaks = Mapping[str, float]
 """The most that each statistic becomes on one stream; "restarts": alarms of Shiryaev-Roberts."""

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter
 
-from models.bundle import Bundle
-from service.deployments.served import ServedModel, load
-from service.settings import Settings, default_bundle
-from training import data
-from training.sources import Source
+from oodguard.models.bundle import Bundle
+from oodguard.service.inference.model import ServedModel, load
+from oodguard.service.settings import Settings, default_bundle
+from oodguard.training.config.sources import Source
+from oodguard.training.data import dataset as data
 
 Floats = NDArray[np.float64]
 

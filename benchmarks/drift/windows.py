@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from models.decision import rejects
+from oodguard.models.decision import rejects
 
 Floats = NDArray[np.float64]
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from benchmarks.serving.contenders import OURS
 from benchmarks.serving.peers.registry import PEERS
 from benchmarks.serving.results import LIGHT, SHIPPED, Results
-from training.html import svg
-from training.html.markup import Markup, element, joined
+from oodguard.training.report import charts as svg
+from oodguard.training.report.html_helpers import Markup, element, joined
 
 PANEL, LEFT, TOP, ROW, BOTTOM = 300.0, 84.0, 34.0, 26.0, 40.0
 GAP = 44.0

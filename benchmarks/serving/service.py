@@ -31,7 +31,7 @@ class Service:
 
 @contextmanager
 def served(setting: Setting, *, bundle: Path | None = None) -> Iterator[Service]:
-    """Serve a bundle with `python -m service serve` until the end of the block.
+    """Serve a bundle with `python -m oodguard.service serve` until the end of the block.
 
     Args:
         setting: What is served, with how many threads.
@@ -43,7 +43,7 @@ def served(setting: Setting, *, bundle: Path | None = None) -> Iterator[Service]
     port = free_port()
     with ServerProcess(
         [
-            *(sys.executable, "-m", "service", "serve", "--port", str(port)),
+            *(sys.executable, "-m", "oodguard.service", "serve", "--port", str(port)),
             *("--bundle", str(bundle or setting.bundle)),
         ],
         environment={"OODGUARD_THREADS": str(setting.threads)},

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from models.bundle import CARD, open_bundle, write_bundle
-from models.manifest import Description
+from oodguard.models.bundle import CARD, open_bundle, write_bundle
+from oodguard.models.manifest import Description
 
 
 def write_version(bundle: Path, folder: Path, version: str) -> None:

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
 
-from models.bundle import open_bundle
-from models.decision import Policy
-from models.guard import Guard, Run
-from models.preprocessing import prepare
+from oodguard.models.bundle import open_bundle
+from oodguard.models.decision import Policy
+from oodguard.models.guard import Guard, Run
+from oodguard.models.preprocessing import prepare
 
 
 def remote(client: InferenceServerClient, model: str) -> Run:

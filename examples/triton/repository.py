@@ -9,7 +9,7 @@ The graph goes there byte for byte. docs/elsewhere.md says what stays behind.
 import argparse
 from pathlib import Path
 
-from models.bundle import MODEL, Bundle, open_bundle
+from oodguard.models.bundle import MODEL, Bundle, open_bundle
 
 MAX_BATCH = 64
 MAX_WAITING = 1024

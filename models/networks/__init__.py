@@ -8,11 +8,11 @@ clients share one pixel space. Pooling is global, so that any image size works.
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from models.networks.classifier import Classifier
-from models.networks.densenet import DenseNet
-from models.networks.preact_resnet import PreActResNet18
-from models.networks.resnet import ResNet
-from models.networks.wide_resnet import WideResNet
+from oodguard.models.networks.classifier import Classifier
+from oodguard.models.networks.densenet import DenseNet
+from oodguard.models.networks.preact_resnet import PreActResNet18
+from oodguard.models.networks.resnet import ResNet
+from oodguard.models.networks.wide_resnet import WideResNet
 
 NETWORKS_BY_WIDTH: Mapping[str, Callable[[int, int], Classifier]] = {
     "resnet8": partial(ResNet, 1),

@@ -1,9 +1,9 @@
 """A network from its name: the one place where architectures are chosen."""
 
-from models.errors import RecipeError
-from models.networks import FIXED_NETWORKS, NETWORK_NAMES, NETWORKS_BY_WIDTH
-from models.networks.classifier import Classifier
-from models.networks.imported import build_imported, is_import_string
+from oodguard.models.errors import RecipeError
+from oodguard.models.networks import FIXED_NETWORKS, NETWORK_NAMES, NETWORKS_BY_WIDTH
+from oodguard.models.networks.classifier import Classifier
+from oodguard.models.networks.imported import build_imported, is_import_string
 
 
 def check_name(name: str, *, width: int | None) -> None:

@@ -11,8 +11,8 @@ from typing import Any, cast
 
 from torch import nn
 
-from models.errors import RecipeError
-from models.networks.classifier import Classifier
+from oodguard.models.errors import RecipeError
+from oodguard.models.networks.classifier import Classifier
 
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from models.networks.classifier import Classifier
+from oodguard.models.networks.classifier import Classifier
 
 
 class Mirrored(Classifier):

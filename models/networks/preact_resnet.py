@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (the field's name for it)
 
-from models.networks.classifier import Classifier
-from models.networks.initial_weights import draw_initial_weights
-from models.networks.normalize import Normalize
+from oodguard.models.networks.classifier import Classifier
+from oodguard.models.networks.initial_weights import draw_initial_weights
+from oodguard.models.networks.normalize import Normalize
 
 
 class PreActBlock(nn.Module):

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (the field's name for it)
 
-from models.networks.classifier import Classifier
-from models.networks.normalize import Normalize
+from oodguard.models.networks.classifier import Classifier
+from oodguard.models.networks.normalize import Normalize
 
 
 class BasicBlock(nn.Module):

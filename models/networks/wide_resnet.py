@@ -4,7 +4,7 @@ Zagoruyko & Komodakis 2016, arXiv:1605.07146. WideResNet-40-2 is the network of 
 (arXiv:1812.04606) and much that followed: 2.2 million parameters.
 """
 
-from models.networks.preact_resnet import PreActResNet
+from oodguard.models.networks.preact_resnet import PreActResNet
 
 
 class WideResNet(PreActResNet):

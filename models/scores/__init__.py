@@ -7,17 +7,17 @@ service never computes one.
 
 from collections.abc import Callable, Mapping
 
-from models.scores.abstain import abstain
-from models.scores.base import Accumulator, FitContext, LogitScore
-from models.scores.energy import energy
-from models.scores.gen import gen
-from models.scores.kl_matching import KLMatchingFit
-from models.scores.knn import KNearestFit
-from models.scores.mahalanobis import MahalanobisFit
-from models.scores.max_logit import max_logit
-from models.scores.msp import msp
-from models.scores.relative_mahalanobis import RelativeMahalanobisFit
-from models.scores.vim import ViMFit
+from oodguard.models.scores.abstain import abstain
+from oodguard.models.scores.base import Accumulator, FitContext, LogitScore
+from oodguard.models.scores.energy import energy
+from oodguard.models.scores.gen import gen
+from oodguard.models.scores.kl_matching import KLMatchingFit
+from oodguard.models.scores.knn import KNearestFit
+from oodguard.models.scores.mahalanobis import MahalanobisFit
+from oodguard.models.scores.max_logit import max_logit
+from oodguard.models.scores.msp import msp
+from oodguard.models.scores.relative_mahalanobis import RelativeMahalanobisFit
+from oodguard.models.scores.vim import ViMFit
 
 LOGIT_SCORES: Mapping[str, LogitScore] = {
     "msp": msp,

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from models.scores.options import ScoreOptions
+from oodguard.models.scores.options import ScoreOptions
 
 Score = Callable[[Tensor, Tensor], Tensor]
 """`(features (n, D), logits (n, K))` to `(n,)`; higher always means more out-of-distribution."""

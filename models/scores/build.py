@@ -2,12 +2,12 @@
 
 from functools import partial
 
-from models.errors import RecipeError
-from models.scores import LOGIT_SCORES, REJECT_SCORES, SCORE_NAMES
-from models.scores.base import LogitScore
-from models.scores.energy import energy
-from models.scores.gen import gen
-from models.scores.options import ScoreOptions
+from oodguard.models.errors import RecipeError
+from oodguard.models.scores import LOGIT_SCORES, REJECT_SCORES, SCORE_NAMES
+from oodguard.models.scores.base import LogitScore
+from oodguard.models.scores.energy import energy
+from oodguard.models.scores.gen import gen
+from oodguard.models.scores.options import ScoreOptions
 
 
 def check_score(name: str, *, reject_class: bool) -> None:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from models.errors import RecipeError
+from oodguard.models.errors import RecipeError
 
 SMALLEST_VARIANCE = 1e-6
 """The least variance of any direction, as a share of the largest."""

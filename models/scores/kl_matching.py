@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from models.scores.base import FitContext
+from oodguard.models.scores.base import FitContext
 
 SMALLEST_PROBABILITY = 1e-37
 """Of a typical answer: its log is still finite in float32."""

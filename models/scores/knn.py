@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (the field's name for it)
 
-from models.errors import RecipeError
-from models.scores.base import FitContext
-from models.scores.reservoir import Reservoir
+from oodguard.models.errors import RecipeError
+from oodguard.models.scores.base import FitContext
+from oodguard.models.scores.reservoir import Reservoir
 
 
 class KNearest(nn.Module):

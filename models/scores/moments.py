@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from models.errors import RecipeError
+from oodguard.models.errors import RecipeError
 
 
 class ClassMoments:

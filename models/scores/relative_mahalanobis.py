@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from models.scores.base import FitContext
-from models.scores.gaussian import nearest_squared_distance, whitening
-from models.scores.moments import ClassMoments
+from oodguard.models.scores.base import FitContext
+from oodguard.models.scores.gaussian import nearest_squared_distance, whitening
+from oodguard.models.scores.moments import ClassMoments
 
 
 class RelativeMahalanobis(nn.Module):

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from models.errors import RecipeError
-from models.scores.base import FitContext
-from models.scores.moments import ClassMoments
-from models.scores.reservoir import Reservoir
+from oodguard.models.errors import RecipeError
+from oodguard.models.scores.base import FitContext
+from oodguard.models.scores.moments import ClassMoments
+from oodguard.models.scores.reservoir import Reservoir
 
 SCALE_IMAGES = 10_000
 """Images whose residuals set the scale; a mean over so many is exact to about 1 %."""

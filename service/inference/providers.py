@@ -7,14 +7,17 @@ or the device are missing: what a session runs on is known only after it was mad
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
-from models.errors import GuardError
+from oodguard.models.errors import GuardError
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda", "tensorrt"]
+
 Asked: TypeAlias = list[tuple[str, dict[str, str]]]
 """Providers with their options, the first choice first; the CPU takes what the others do not."""
 
 CPU = "CPUExecutionProvider"
+
 CUDA = "CUDAExecutionProvider"
+
 TENSORRT = "TensorrtExecutionProvider"
 
 OPTIONS: Mapping[str, Mapping[str, str]] = {

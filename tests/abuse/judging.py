@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from service.routes.schemas import PredictAnswer, Problem
+from oodguard.service.api.schemas import PredictAnswer, Problem
 from tests.abuse.hostile import OK, PLAIN_400, SILENCE, Case
 from tests.abuse.wire import Answer
 

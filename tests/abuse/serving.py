@@ -40,7 +40,7 @@ def start(
         settings: OODGUARD_* variables.
         port: Where it listens.
     """
-    command = [sys.executable, "-m", "service", "serve", "--bundle", str(bundle)]
+    command = [sys.executable, "-m", "oodguard.service", "serve", "--bundle", str(bundle)]
     variables = {name: str(value) for name, value in settings.items()}
     with log.open("a") as stderr:
         return subprocess.Popen(

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from service.routes.schemas import PredictAnswer
+from oodguard.service.api.schemas import PredictAnswer
 from tests.abuse.corpus import FAMILIES, family
 from tests.abuse.hostile import Case
 from tests.abuse.judging import documented, outcomes

@@ -13,8 +13,8 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.core.result import Ok
 from schemathesis.python import asgi
 
-from service.app import create_app
-from service.settings import Settings
+from oodguard.service.app import create_app
+from oodguard.service.settings import Settings
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from models.bundle import open_bundle
+from oodguard.models.bundle import open_bundle
 from tests.abuse.serving import start, wait_until_ready
 from tests.abuse.supervisor import Supervisor, supervised
 from tests.e2e.conftest import free_port

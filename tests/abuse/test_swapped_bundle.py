@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from models.bundle import MAX_BYTES, Bundle, open_bundle, write_bundle
-from models.errors import BundleError
+from oodguard.models.bundle import MAX_BYTES, Bundle, open_bundle, write_bundle
+from oodguard.models.errors import BundleError
 
 FILES = tuple(sorted(MAX_BYTES))
 ORDERS = list(itertools.permutations(FILES))

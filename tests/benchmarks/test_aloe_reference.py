@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks.aloe_reference import Habits, NormalizeOneByOne, ReferenceStep
-from models.networks.resnet import ResNet
+from oodguard.models.networks.resnet import ResNet
 
 NONE = Habits(
     picture_by_picture=False,

@@ -6,9 +6,9 @@ from torch import Tensor
 
 from benchmarks.attacks import HELD_AGAINST, OURS, OURS_TO_THE_END, Side, pictures, rows
 from benchmarks.two_logits import ACCEPTED, REJECTED, TwoLogits
-from models.scores.base import Score
-from training.attacks.goals import to_accepted, to_rejected
-from training.graph import Scored
+from oodguard.models.scores.base import Score
+from oodguard.training.attacks.losses import to_accepted, to_rejected
+from oodguard.training.scoring.graph import Scored
 
 THRESHOLD = 0.5
 EPSILON = 0.1

@@ -1,8 +1,8 @@
 import pytest
 
 from benchmarks.outliers import BENCHES, ROWS, recipe, table
+from oodguard.training.config.recipe import parse_recipe
 from tests.training.reports import tiny_report
-from training.recipe import parse_recipe
 
 
 @pytest.mark.parametrize("name", BENCHES)

@@ -9,8 +9,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from service.app import create_app
-from service.settings import Settings
+from oodguard.service.app import create_app
+from oodguard.service.settings import Settings
 from tests.deploy.exposition import documented_labels, family_name, series_of
 from tests.deploy.promql import Known
 from tests.deploy.rules import with_recorded

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import pytest
 import yaml
 
-from service.settings import PREFIX, Settings
+from oodguard.service.settings import PREFIX, Settings
 
 Manifest: TypeAlias = dict[str, Any]
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.commands.offline import judge_files
-from service.deployments.served import load
-from service.settings import Settings
+from oodguard.service.inference.model import load
+from oodguard.service.offline import judge_files
+from oodguard.service.settings import Settings
 from tests.deploy.lane.traffic import ATTACKED, DATA
 
 

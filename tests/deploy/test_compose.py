@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import Settings, unknown_variables, variable
+from oodguard.service.settings import Settings, unknown_variables, variable
 from tests.deploy.compose_files import (
     FILES,
     MAIN,

@@ -14,14 +14,14 @@ from tritonclient.http import InferenceServerClient, InferInput
 
 from benchmarks.shipped import NAMES, PRETRAINED
 from examples.triton import client as example
-from models.bundle import Bundle, open_bundle
-from models.decision import Policy
-from models.errors import CalibrationError
-from models.guard import Guard, Run
-from models.preprocessing import prepare
+from oodguard.models.bundle import Bundle, open_bundle
+from oodguard.models.decision import Policy
+from oodguard.models.errors import CalibrationError
+from oodguard.models.guard import Guard, Run
+from oodguard.models.preprocessing import prepare
+from oodguard.training.scoring.parity import onnx_run
 from tests.e2e.conftest import RunningServer, serving
 from tests.service.checks import DOCS
-from training.parity import onnx_run
 
 DATA = DOCS.parent / "tests" / "data"
 PICTURES = [

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from models.bundle import open_bundle
-from service.settings import PREFIX, Settings, unknown_variables
+from oodguard.models.bundle import open_bundle
+from oodguard.service.settings import PREFIX, Settings, unknown_variables
 from tests.deploy.manifests import KSERVE_GRAPH, KSERVE_GUARD
 from tests.service.checks import DOCS
 

@@ -6,7 +6,7 @@ from importlib.metadata import version
 import pytest
 from fastapi import FastAPI
 
-from service.settings import unknown_variables
+from oodguard.service.settings import unknown_variables
 from tests.deploy.manifests import (
     EVERYTHING,
     OVERLAYS,

@@ -10,8 +10,8 @@ from google.protobuf import text_format
 
 from benchmarks.shipped import NAMES, PRETRAINED
 from examples.triton.repository import config, write_repository
-from models.bundle import open_bundle
-from service.settings import Settings
+from oodguard.models.bundle import open_bundle
+from oodguard.service.settings import Settings
 from tests.deploy.triton_schema import parse_config
 
 TYPES = {onnx.TensorProto.UINT8: "TYPE_UINT8", onnx.TensorProto.FLOAT: "TYPE_FP32"}

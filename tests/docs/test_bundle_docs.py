@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from models.bundle import MAX_BYTES
-from models.scores import SCORE_NAMES
+from oodguard.models.bundle import MAX_BYTES
+from oodguard.models.scores import SCORE_NAMES
 
 TEXT = (Path(__file__).parents[2] / "docs" / "bundle.md").read_text(encoding="utf-8")
 

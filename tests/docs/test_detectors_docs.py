@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from models.scores import SCORE_NAMES
-from models.scores.options import ScoreOptions
-from training.detectors import DETECTORS
+from oodguard.models.scores import SCORE_NAMES
+from oodguard.models.scores.options import ScoreOptions
+from oodguard.training.detectors import DETECTORS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "detectors.md").read_text(encoding="utf-8")
 

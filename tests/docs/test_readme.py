@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmarks.shipped import NAMES, shipped_table
-from models.bundle import open_bundle
+from oodguard.models.bundle import open_bundle
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

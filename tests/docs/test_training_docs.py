@@ -4,13 +4,22 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from models.manifest import InputSpec
-from models.networks import NETWORK_NAMES
-from models.scores.options import ScoreOptions
-from training.method_tables import Energy, Mining, Trades
-from training.methods import METHODS
-from training.recipe import Attack, Evaluation, Network, Recipe, Schedule, parse_recipe
-from training.sources import Inliers, Outliers, Source
+from oodguard.models.manifest import InputSpec
+from oodguard.models.networks import NETWORK_NAMES
+from oodguard.models.scores.options import ScoreOptions
+from oodguard.training.config.recipe import (
+    METHODS,
+    Attack,
+    Energy,
+    Evaluation,
+    Mining,
+    Network,
+    Recipe,
+    Schedule,
+    Trades,
+    parse_recipe,
+)
+from oodguard.training.config.sources import Inliers, Outliers, Source
 
 TEXT = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 TABLES: dict[str, type[BaseModel]] = {

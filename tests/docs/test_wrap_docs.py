@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from models.bundle import open_bundle
-from training.cli import app
+from oodguard.models.bundle import open_bundle
+from oodguard.training.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "wrap.md").read_text(encoding="utf-8")

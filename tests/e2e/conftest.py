@@ -76,7 +76,7 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningS
 def serving(bundle: Path, log: Path) -> Iterator[RunningServer]:
     port = free_port()
     # A file: a pipe that nobody reads stops whoever writes much.
-    command = [sys.executable, "-m", "service", "serve", "--port", str(port)]
+    command = [sys.executable, "-m", "oodguard.service", "serve", "--port", str(port)]
     with (
         log.open("w") as stderr,
         subprocess.Popen(

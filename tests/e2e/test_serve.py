@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.settings import Settings
+from oodguard.service.settings import Settings
 from tests.e2e.conftest import GIVE_UP_S, RunningServer, environment
 
 PICTURE = next(iter(sorted((Path(__file__).parents[1] / "data" / "hands").glob("*.png"))))
@@ -49,7 +49,16 @@ def four_ways(client: httpx2.Client) -> list[httpx2.Response]:
 
 def offline_prediction(bundle: Path) -> dict[str, object]:
     result = subprocess.run(
-        [sys.executable, "-m", "service", "predict", "--json", PICTURE, "--bundle", bundle],
+        [
+            sys.executable,
+            "-m",
+            "oodguard.service",
+            "predict",
+            "--json",
+            PICTURE,
+            "--bundle",
+            bundle,
+        ],
         capture_output=True,
         text=True,
         check=True,
@@ -130,7 +139,7 @@ def wait_until_refused(host: str, port: int) -> None:
 def serve(bundle: Path, port: str) -> subprocess.CompletedProcess[str]:
     """Run a server that is to end by itself."""
     return subprocess.run(
-        [sys.executable, "-m", "service", "serve", "--port", port, "--bundle", bundle],
+        [sys.executable, "-m", "oodguard.service", "serve", "--port", port, "--bundle", bundle],
         capture_output=True,
         text=True,
         check=False,

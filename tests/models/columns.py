@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.verdicts import Columns
+from oodguard.models.verdicts import Columns
 
 CLASSES = tuple(f"class {number}" for number in range(256))
 

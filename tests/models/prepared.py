@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.manifest import InputSpec
-from models.preprocessing import prepare
+from oodguard.models.manifest import InputSpec
+from oodguard.models.preprocessing import prepare
 
 RED, GREEN, BLUE, WHITE, BLACK = (
     [255, 0, 0],

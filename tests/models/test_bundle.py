@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import bundle as bundle_module
-from models.bundle import (
+from oodguard.models import bundle as bundle_module
+from oodguard.models.bundle import (
     CALIBRATION,
     CARD,
     EVALUATION,
@@ -17,7 +17,7 @@ from models.bundle import (
     open_bundle,
     write_bundle,
 )
-from models.errors import BundleError
+from oodguard.models.errors import BundleError
 
 FILES = (MODEL, CALIBRATION, EVALUATION, CARD, MANIFEST)
 PINNED = (MODEL, CALIBRATION, EVALUATION, CARD)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from models.calibration import p_values, rejection_rank
-from models.errors import CalibrationError
+from oodguard.models.calibration import p_values, rejection_rank
+from oodguard.models.errors import CalibrationError
 
 RATES = st.floats(min_value=0.001, max_value=0.999)
 NEAR = 1e-9  # relative, for a probability that two libraries compute

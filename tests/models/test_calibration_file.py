@@ -3,8 +3,8 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
-from models.calibration_file import decode, encode
-from models.errors import BundleError
+from oodguard.models.calibration_file import decode, encode
+from oodguard.models.errors import BundleError
 
 A: NDArray[np.float32] = np.array([3, 1, 2], dtype=np.float32)
 B: NDArray[np.float32] = np.array([-1, -2, -3], dtype=np.float32)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.errors import UnsupportedImage
-from models.preprocessing import prepare
+from oodguard.models.errors import UnsupportedImage
+from oodguard.models.preprocessing import prepare
 from tests.models.prepared import BLACK, BLUE, GREEN, RED, WHITE, as_it_is, sized, through
 
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from models.calibration import p_values, rejection_rank
-from models.decision import Policy, rejects, threshold
-from models.errors import CalibrationError
+from oodguard.models.calibration import p_values, rejection_rank
+from oodguard.models.decision import Policy, rejects, threshold
+from oodguard.models.errors import CalibrationError
 
 Draw = Callable[[np.random.Generator, int], NDArray[np.float64]]
 

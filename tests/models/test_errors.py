@@ -1,7 +1,7 @@
 import inspect
 import re
 
-from models import errors
+from oodguard.models import errors
 
 
 def tree_in_the_docstring() -> dict[str, str]:

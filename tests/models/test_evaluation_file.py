@@ -1,7 +1,7 @@
 import pytest
 
-from models.errors import BundleError
-from models.evaluation_file import decode, encode
+from oodguard.models.errors import BundleError
+from oodguard.models.evaluation_file import decode, encode
 
 
 def test_figures_survive_the_way_through_the_file() -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from models.folder import put_in_place
+from oodguard.models.folder import put_in_place
 
 OLD = {"a": b"old a", "b": b"old b"}
 NEW = {"a": b"new a", "b": b"new b"}

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.bundle import Bundle
-from models.decision import Policy
-from models.errors import BundleError, CalibrationError, UnsupportedImage
-from models.guard import Guard, Run
+from oodguard.models.bundle import Bundle
+from oodguard.models.decision import Policy
+from oodguard.models.errors import BundleError, CalibrationError, UnsupportedImage
+from oodguard.models.guard import Guard, Run
 
 MakeBundle = Callable[..., Bundle]
 Rows = list[list[float]]

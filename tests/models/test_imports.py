@@ -4,7 +4,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 TORCH_FREE = sorted(
-    f"models.{path.stem}" for path in (ROOT / "models").glob("*.py") if path.stem != "__init__"
+    f"oodguard.models.{path.stem}"
+    for path in (ROOT / "models").glob("*.py")
+    if path.stem != "__init__"
 )
 PROBE = """
 import importlib, sys
@@ -21,9 +23,9 @@ def loaded_with(*modules: str) -> list[str]:
 
 
 def test_the_contract_loads_no_runtime_and_none_of_its_users() -> None:
-    assert {"models.bundle", "models.guard"} <= set(TORCH_FREE)
+    assert {"oodguard.models.bundle", "oodguard.models.guard"} <= set(TORCH_FREE)
     assert loaded_with(*TORCH_FREE) == []
 
 
 def test_the_probe_sees_torch_where_it_is() -> None:
-    assert loaded_with("models.scores") == ["torch"]
+    assert loaded_with("oodguard.models.scores") == ["torch"]

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from models.bundle import Bundle
-from models.errors import BundleError
-from models.manifest import InputSpec, Manifest, parse_manifest
+from oodguard.models.bundle import Bundle
+from oodguard.models.errors import BundleError
+from oodguard.models.manifest import InputSpec, Manifest, parse_manifest
 
 Document = dict[str, Any]
 

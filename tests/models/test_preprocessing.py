@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from models.errors import UndecodableImage, UnsupportedImage
-from models.preprocessing import prepare
+from oodguard.models.errors import UndecodableImage, UnsupportedImage
+from oodguard.models.preprocessing import prepare
 from tests.models.prepared import RED, WHITE, as_it_is, sized, through
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.verdicts import NO_VERDICTS, Columns, Verdict, Verdicts
+from oodguard.models.verdicts import NO_VERDICTS, Columns, Verdict, Verdicts
 from tests.models.columns import columns
 
 

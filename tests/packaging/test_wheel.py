@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from models.bundle import CALIBRATION, CARD, EVALUATION, MANIFEST, MODEL
+from oodguard.models.bundle import CALIBRATION, CARD, EVALUATION, MANIFEST, MODEL
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("models", "service", "training")
@@ -33,17 +33,17 @@ def dist_info(wheel: zipfile.ZipFile, name: str) -> str:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_file_of_a_package_is_in_the_wheel(wheel: zipfile.ZipFile, package: str) -> None:
     files = {
-        path.relative_to(ROOT).as_posix()
+        f"oodguard/{path.relative_to(ROOT).as_posix()}"
         for path in (ROOT / package).rglob("*")
         if path.is_file() and path.suffix != ".pyc"
     }
-    assert f"{package}/__init__.py" in files
+    assert f"oodguard/{package}/__init__.py" in files
     assert files <= set(wheel.namelist())
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_package_says_that_it_is_typed(wheel: zipfile.ZipFile, package: str) -> None:
-    assert f"{package}/py.typed" in wheel.namelist()
+    assert f"oodguard/{package}/py.typed" in wheel.namelist()
 
 
 @pytest.mark.parametrize("name", ["cifar10-aloe", "cifar10-standard"])
@@ -51,12 +51,12 @@ def test_a_shipped_bundle_is_in_the_wheel_byte_for_byte(wheel: zipfile.ZipFile, 
     folder = Path("models", "pretrained", name)
     for file in (MODEL, CALIBRATION, EVALUATION, CARD, MANIFEST):
         path = folder / file
-        assert wheel.read(path.as_posix()) == (ROOT / path).read_bytes()
+        assert wheel.read(f"oodguard/{path.as_posix()}") == (ROOT / path).read_bytes()
 
 
 def test_the_wheel_holds_nothing_beside_the_packages(wheel: zipfile.ZipFile) -> None:
     tops = {name.partition("/")[0] for name in wheel.namelist()}
-    assert {top for top in tops if not top.endswith(".dist-info")} == set(PACKAGES)
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"oodguard"}
     assert not [name for name in wheel.namelist() if "__pycache__" in name]
 
 

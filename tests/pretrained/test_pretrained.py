@@ -7,13 +7,13 @@ import pytest
 from PIL import Image
 
 from benchmarks.shipped import NAMES, standard_report
-from models.bundle import Bundle, open_bundle
-from models.decision import Policy, rejects
-from models.guard import Guard
-from models.preprocessing import prepare
-from models.verdicts import Verdicts
-from training.parity import onnx_run
-from training.report import Report
+from oodguard.models.bundle import Bundle, open_bundle
+from oodguard.models.decision import Policy, rejects
+from oodguard.models.guard import Guard
+from oodguard.models.preprocessing import prepare
+from oodguard.models.verdicts import Verdicts
+from oodguard.training.report.model import Report
+from oodguard.training.scoring.parity import onnx_run
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "tests" / "data"

@@ -5,7 +5,7 @@ from pathlib import Path
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from service.routes.schemas import PredictAnswer, Prediction, Problem
+from oodguard.service.api.schemas import PredictAnswer, Prediction, Problem
 from tests.service.pictures import encode, plain
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from service.app import create_app
-from service.deployments.served import ServedModel, load
-from service.logs import JsonFormatter
-from service.settings import Settings
+from oodguard.service.app import create_app
+from oodguard.service.inference.model import ServedModel, load
+from oodguard.service.settings import Settings
+from oodguard.service.telemetry.logs import JsonFormatter
 from tests.service.tiny import write_tiny
 
 MakeClient = Callable[..., TestClient]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.guard import Guard
-from models.verdicts import Verdicts
+from oodguard.models.guard import Guard
+from oodguard.models.verdicts import Verdicts
 
 
 class Gate:

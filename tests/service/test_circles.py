@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from starlette.testclient import TestClient
 
-from service.inference.jobs import Job
-from service.requests import hangups
+from oodguard.service.inference.queue import Job
+from oodguard.service.prediction import deadline as hangups
 from tests.service.checks import post, predictions
 from tests.service.pictures import encode, noisy
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from service.cli import app
-from service.routes.schemas import Prediction
+from oodguard.service.api.schemas import Prediction
+from oodguard.service.cli import app
 from tests.service.pictures import RED, WHITE, encode, plain
 
 

@@ -9,9 +9,10 @@ import pytest
 
 def test_the_app_leaves_torch_and_the_training_side_out() -> None:
     probe = (
-        "import sys, service.http.server, service.cli; "
-        "print([name for name in ('torch', 'onnx', 'training', 'models.networks', 'scipy', "
-        "'pandas', 'httpx') if name in sys.modules])"
+        "import sys, oodguard.service.serve, oodguard.service.cli; "
+        "print([name for name in ('torch', 'onnx', 'oodguard.training', "
+        "'oodguard.models.networks', "
+        "'scipy', 'pandas', 'httpx') if name in sys.modules])"
     )
     result = subprocess.run(
         [sys.executable, "-c", probe], capture_output=True, text=True, check=True
@@ -21,7 +22,7 @@ def test_the_app_leaves_torch_and_the_training_side_out() -> None:
 
 def test_the_command_s_help_does_not_load_the_runtime() -> None:
     probe = (
-        "import sys, service.cli; "
+        "import sys, oodguard.service.cli; "
         "print([name for name in ('onnxruntime', 'fastapi', 'uvicorn') if name in sys.modules])"
     )
     result = subprocess.run(
@@ -30,7 +31,9 @@ def test_the_command_s_help_does_not_load_the_runtime() -> None:
     assert result.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("module", ["service.inference.engine", "training.parity"])
+@pytest.mark.parametrize(
+    "module", ["oodguard.service.inference.session", "oodguard.training.scoring.parity"]
+)
 @pytest.mark.parametrize(("set_to", "found"), [(None, "1"), ("0", "0")])
 def test_the_runtime_is_told_to_send_no_telemetry_before_it_is_loaded(
     module: str, set_to: str | None, found: str

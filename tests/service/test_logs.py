@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service import logs
+from oodguard.service.telemetry import logs
 
 
 class Stream(io.StringIO):

@@ -9,10 +9,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from models.guard import Verdict
-from service.deployments.served import ServedModel
-from service.metrics import Metrics
-from service.score_histograms import score_buckets
+from oodguard.models.guard import Verdict
+from oodguard.service.inference.model import ServedModel
+from oodguard.service.telemetry.metrics import Metrics
+from oodguard.service.telemetry.model_metrics import score_buckets
 from tests.service.checks import DOCS
 from tests.service.conftest import MakeClient
 from tests.service.pictures import BLACK, RED, WHITE, encode, plain

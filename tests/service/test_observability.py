@@ -8,9 +8,9 @@ import pytest
 from starlette.datastructures import Headers
 from starlette.testclient import TestClient
 
-from service.http.access import TOLD
-from service.logs import JsonFormatter
-from service.tracing.attributes import of_answer, of_request
+from oodguard.service.api.access_log import TOLD
+from oodguard.service.telemetry.logs import JsonFormatter
+from oodguard.service.telemetry.tracing import of_answer, of_request
 from tests.service.checks import DOCS
 from tests.service.pictures import encode, plain
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from service.app import create_app
-from service.http.readiness import Readiness
-from service.routes.schemas import ModelsAnswer
-from service.settings import Settings
+from oodguard.service.api.schemas import ModelsAnswer
+from oodguard.service.app import create_app
+from oodguard.service.readiness import Readiness
+from oodguard.service.settings import Settings
 from tests.service.checks import problem, still_serves
 from tests.service.pictures import encode, plain
 

@@ -7,8 +7,8 @@ import pytest
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from service.cli import app
-from service.settings import Settings, default_bundle, describe, unknown_variables
+from oodguard.service.cli import app
+from oodguard.service.settings import Settings, default_bundle, describe, unknown_variables
 from tests.service.checks import DOCS
 
 
@@ -60,10 +60,13 @@ def test_a_misspelt_variable_is_named() -> None:
 
 
 def test_the_default_bundle_lies_beside_the_installed_package() -> None:
-    import models  # noqa: PLC0415
+
+    from oodguard import models  # noqa: PLC0415
 
     assert models.__file__ is not None
-    assert default_bundle() == Path(models.__file__).parent / "pretrained" / "cifar10-aloe"
+    assert (
+        default_bundle() == Path(models.__file__).resolve().parent / "pretrained" / "cifar10-aloe"
+    )
 
 
 def test_every_setting_is_documented_with_its_default_and_no_other_is() -> None:

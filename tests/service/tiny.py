@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from models.bundle import Bundle
+from oodguard.models.bundle import Bundle
 from tests.conftest import build_bundle
 from tests.service.graphs import CLASSES, SCORES, SIZE, graph
 

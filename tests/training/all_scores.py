@@ -5,16 +5,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from models.manifest import InputSpec
-from models.networks.build import build_network
-from models.networks.classifier import Classifier
-from models.scores import FITTED_SCORES, SCORE_NAMES
-from models.scores.base import Score, of_logits
-from models.scores.build import unfitted_score
-from models.scores.options import ScoreOptions
-from training.data import ImageSet
-from training.fitting import fit_scores
-from training.graph import ScoredClassifier
+from oodguard.models.manifest import InputSpec
+from oodguard.models.networks.build import build_network
+from oodguard.models.networks.classifier import Classifier
+from oodguard.models.scores import FITTED_SCORES, SCORE_NAMES
+from oodguard.models.scores.base import Score, of_logits
+from oodguard.models.scores.build import unfitted_score
+from oodguard.models.scores.options import ScoreOptions
+from oodguard.training.data.dataset import ImageSet
+from oodguard.training.scoring.fit_scores import fit_scores
+from oodguard.training.scoring.graph import ScoredClassifier
 
 CLASSES = ("a", "b", "c")
 OPTIONS = ScoreOptions(temperature=2.0, knn_bank=40, knn_neighbour=3)

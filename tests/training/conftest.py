@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.suite import Ascent, Trials
-from training.suites import SUITES
+from oodguard.training.config.suites import SUITES, Ascent, Trials
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -67,7 +66,7 @@ def short_suite(monkeypatch: pytest.MonkeyPatch) -> None:
             "trials": Trials(),
         }
     )
-    monkeypatch.setattr("training.measuring.command.SUITES", {**SUITES, "standard": short})
+    monkeypatch.setattr("oodguard.training.cli.evaluate.SUITES", {**SUITES, "standard": short})
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ of them, outliers show none. Nothing here is trained, so nothing depends on luck
 import torch
 from torch import Tensor, nn
 
-from models.networks.classifier import Classifier
-from models.scores.base import of_logits
-from models.scores.energy import energy
-from training.graph import ScoredClassifier
+from oodguard.models.networks.classifier import Classifier
+from oodguard.models.scores.base import of_logits
+from oodguard.models.scores.energy import energy
+from oodguard.training.scoring.graph import ScoredClassifier
 
 CLASSES, SIDE = 3, 8
 PIXELS = 3 * SIDE * SIDE

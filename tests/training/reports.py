@@ -3,12 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.training.html.hostile import HOSTILE
-from training.evidence import ConditionEvidence, Evidence, FalseAccept
-from training.report import (
+from oodguard.training.config.suites import Ascent, Suite
+from oodguard.training.report.model import (
     Check,
     Condition,
+    ConditionEvidence,
     Decisions,
+    Evidence,
+    FalseAccept,
     InlierResult,
     Interval,
     MeanAuroc,
@@ -20,7 +22,7 @@ from training.report import (
     Side,
     Trust,
 )
-from training.suite import Ascent, Suite
+from tests.training.html.hostile import HOSTILE
 
 SIDES: dict[float, tuple[Side, ...]] = {
     0.0: ("clean",),

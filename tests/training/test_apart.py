@@ -1,6 +1,6 @@
 import torch
 
-from training.apart import Apart
+from oodguard.training.onnx_torch.classifier import Apart
 
 
 def test_columns_stand_side_by_side() -> None:

@@ -1,6 +1,6 @@
 import torch
 
-from training.augment import blur, random_blur, shift_and_mirror, vary
+from oodguard.training.data.augment import blur, random_blur, shift_and_mirror, vary
 
 
 def _generator() -> torch.Generator:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from training.averaging import start_average, update_average
+from oodguard.training.fit.trainer import start_average, update_average
 
 
 def _norm(weight: float, mean: float) -> nn.BatchNorm1d:

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from models.errors import RecipeError
-from training.before_fit import check_places, note_on_calibration
-from training.cli import app
-from training.recipe import parse_recipe
+from oodguard.models.errors import RecipeError
+from oodguard.training.cli.fit import check_places, note_on_calibration
+from oodguard.training.cli.main import app
+from oodguard.training.config.recipe import parse_recipe
 
 
 def test_a_recipe_whose_places_are_all_there_passes(recipe_text: str) -> None:

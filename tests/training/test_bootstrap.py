@@ -5,9 +5,8 @@ import pytest
 from scipy.stats import bootstrap, mannwhitneyu, norm
 from sklearn.metrics import roc_auc_score
 
-from training.bootstrap import auroc_intervals
-from training.metrics import Scores
-from training.report import Interval
+from oodguard.training.report.metrics import Scores, auroc_intervals
+from oodguard.training.report.model import Interval
 
 
 def _normal(mean: float, images: int, seed: int) -> Scores:

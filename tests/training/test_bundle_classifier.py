@@ -10,21 +10,21 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from models.bundle import Bundle, open_bundle
-from models.errors import BundleError
-from models.scores import SCORE_NAMES
+from oodguard.models.bundle import Bundle, open_bundle
+from oodguard.models.errors import BundleError
+from oodguard.models.scores import SCORE_NAMES
+from oodguard.training.attacks.apgd import Apgd
+from oodguard.training.attacks.base import Attack
+from oodguard.training.attacks.losses import to_accepted, to_rejected
+from oodguard.training.attacks.pgd import WorstCasePgd
+from oodguard.training.data.dataset import to_pixels
+from oodguard.training.export.onnx import to_onnx
+from oodguard.training.onnx_torch.classifier import BundleClassifier, bundle_classifier
+from oodguard.training.scoring.graph import Scored, ScoredClassifier, torch_run
+from oodguard.training.scoring.network import frozen
+from oodguard.training.scoring.parity import onnx_run
 from tests.conftest import build_bundle
 from tests.training.all_scores import CLASSES, SPEC, noise, sure_network, with_all_scores
-from training.attacks.apgd import Apgd
-from training.attacks.attack import Attack
-from training.attacks.goals import to_accepted, to_rejected
-from training.attacks.gradient import frozen
-from training.attacks.pgd import WorstCasePgd
-from training.bundle_classifier import BundleClassifier, bundle_classifier
-from training.data import to_pixels
-from training.graph import Scored, ScoredClassifier, torch_run
-from training.onnx_model import to_onnx
-from training.parity import onnx_run
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "tests" / "data"

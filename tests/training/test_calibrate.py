@@ -1,8 +1,8 @@
 import numpy as np
 import torch
 
-from training.calibrate import calibration_scores
-from training.data import ImageSet
+from oodguard.training.data.dataset import ImageSet
+from oodguard.training.scoring.parity import calibration_scores
 
 
 def test_every_held_out_image_is_scored_once_in_batches_and_sorted() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.errors import CheckpointError, RecipeError
-from training.checkpoint import Epoch, Progress, RunFolder
+from oodguard.models.errors import CheckpointError, RecipeError
+from oodguard.training.run_folder import Epoch, Progress, RunFolder
 
 
 def _progress(number: int) -> Progress:

@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from training.checks import (
+from oodguard.training.evaluation.attack_trials import Soundings
+from oodguard.training.evaluation.masking_checks import (
     CHECKS,
     all_at_64,
     enough_steps,
@@ -13,10 +14,9 @@ from training.checks import (
     noise,
     square,
     transfer,
+    trust,
 )
-from training.report import Check
-from training.soundings import Soundings
-from training.trust import trust
+from oodguard.training.report.model import Check
 
 GOOD = Soundings(
     by_epsilon={0.0: 0.95, 1.0: 0.9, 8.0: 0.4},

@@ -1,8 +1,8 @@
 import pytest
 
-from training.checkpoint import Epoch
-from training.collapse import Fall, Guard, strengthened
-from training.recipe import Attack, parse_recipe
+from oodguard.training.config.recipe import Attack, parse_recipe
+from oodguard.training.fit.catastrophic_overfitting import Fall, Guard, strengthened
+from oodguard.training.run_folder import Epoch
 
 
 def _epoch(number: int, attacked: float, *, auroc: float | None = None, own: float = 0.8) -> Epoch:

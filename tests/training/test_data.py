@@ -6,10 +6,10 @@ import pytest
 import torch
 from PIL import Image
 
-from models.errors import RecipeError
-from models.manifest import InputSpec
-from training.data import ImageSet, load, split, to_pixels
-from training.sources import Inliers, Source
+from oodguard.models.errors import RecipeError
+from oodguard.models.manifest import InputSpec
+from oodguard.training.config.sources import Inliers, Source
+from oodguard.training.data.dataset import ImageSet, load, split, to_pixels
 
 Row = tuple[torch.Tensor, int]
 

@@ -1,6 +1,6 @@
 import torch
 
-from training.distort import distort, relight, warp
+from oodguard.training.data.augment import distort, relight, warp
 
 
 def _generator() -> torch.Generator:

@@ -3,9 +3,8 @@ import re
 import pytest
 import torch
 
-from models.errors import RecipeError
-from training.data import ImageSet
-from training.duplicates import fingerprints, without_inliers
+from oodguard.models.errors import RecipeError
+from oodguard.training.data.dataset import ImageSet, fingerprints, without_inliers
 
 
 def _set(name: str, images: torch.Tensor) -> ImageSet:

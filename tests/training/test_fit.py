@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.errors import CheckpointError, RecipeError
-from training.checkpoint import Epoch, RunFolder
-from training.fit import fit
-from training.loop import Tick
-from training.trained import trained_network
+from oodguard.models.errors import CheckpointError, RecipeError
+from oodguard.training.fit.fit import fit
+from oodguard.training.fit.trainer import Tick
+from oodguard.training.run_folder import Epoch, RunFolder
+from oodguard.training.scoring.network import trained_network
 
 DATA = Path(__file__).parents[1] / "data"
 

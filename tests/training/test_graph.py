@@ -2,11 +2,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.networks.classifier import Classifier
-from models.scores.abstain import abstain
-from models.scores.base import of_logits
-from models.scores.energy import energy
-from training.graph import ScoredClassifier
+from oodguard.models.networks.classifier import Classifier
+from oodguard.models.scores.abstain import abstain
+from oodguard.models.scores.base import of_logits
+from oodguard.models.scores.energy import energy
+from oodguard.training.scoring.graph import ScoredClassifier
 
 
 class MeanColour(Classifier):

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.checkpoint import RunFolder
+from oodguard.training.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
 
 # A step runs it in training mode once, for the loss; attacks and figures hold it still.
 NETWORK = """
 import os, signal
-from models.networks.resnet import ResNet
+from oodguard.models.networks.resnet import ResNet
 
 class Mortal(ResNet):
     calls = 0
@@ -41,7 +41,7 @@ def _fit(recipe: Path, folder: Path, *more: str, killed_at: int | None = None) -
     }
     command = ("fit", str(recipe), "--out", str(folder), "--threads", "1", *more)
     return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "training", *command],
+        [sys.executable, "-W", "error", "-m", "oodguard.training", *command],
         cwd=recipe.parent,
         env=environment,
         capture_output=True,

@@ -7,8 +7,8 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event  # type: ignore[import-untyped]
 from tensorboardX.record_writer import masked_crc32c  # type: ignore[import-untyped]
 
-from training.checkpoint import Epoch
-from training.logs import Logs
+from oodguard.training.fit.rollback import Logs
+from oodguard.training.run_folder import Epoch
 
 
 def _epoch(number: int, auroc: float | None = 0.75) -> Epoch:

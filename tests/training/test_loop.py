@@ -5,12 +5,11 @@ import math
 import pytest
 import torch
 
-from training.data import ImageSet
-from training.loop import Data, Trainer
-from training.methods import METHODS
-from training.objectives.base import Batch, Step
-from training.objectives.standard import Standard
-from training.recipe import Recipe, parse_recipe
+from oodguard.training.config.recipe import METHODS, Recipe, parse_recipe
+from oodguard.training.data.dataset import ImageSet
+from oodguard.training.fit.trainer import Data, Trainer
+from oodguard.training.objectives.base import Batch, Step
+from oodguard.training.objectives.standard import Standard
 
 
 def _recipe(text: str, method: str) -> Recipe:

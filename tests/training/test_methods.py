@@ -1,7 +1,7 @@
-from models.manifest import WRAPPED
-from training.card import PURPOSE
-from training.methods import METHODS
-from training.objectives import OBJECTIVES
+from oodguard.models.manifest import WRAPPED
+from oodguard.training.config.recipe import METHODS
+from oodguard.training.objectives import OBJECTIVES
+from oodguard.training.report.card import PURPOSE
 
 
 def test_every_method_has_its_objective_and_its_sentence_in_the_card() -> None:

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import ks_2samp
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from training.metrics import (
+from oodguard.training.report.metrics import (
     Scores,
     aupr_in,
     aupr_out,
@@ -17,7 +17,7 @@ from training.metrics import (
     ood_accepted_at_95_id_acceptance,
     ranking,
 )
-from training.report import Interval
+from oodguard.training.report.model import Interval
 
 BOUNDED = [detection_error, id_rejected_at_95_ood_recall, ood_accepted_at_95_id_acceptance]
 

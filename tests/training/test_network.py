@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.errors import RecipeError
-from training.network import network_of
-from training.recipe import Recipe, parse_recipe
+from oodguard.models.errors import RecipeError
+from oodguard.training.config.recipe import Recipe, parse_recipe
+from oodguard.training.scoring.network import network_of
 
 SOURCE = """
 import torch

@@ -1,8 +1,8 @@
 import torch
 
-from training.data import ImageSet
-from training.outlier_batches import outlier_batches
-from training.sources import Outliers
+from oodguard.training.config.sources import Outliers
+from oodguard.training.data.dataset import ImageSet
+from oodguard.training.data.outliers import outlier_batches
 
 
 def _set(level: int, n: int) -> ImageSet:

@@ -3,8 +3,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from models.errors import ParityError
-from training.parity import check_parity
+from oodguard.models.errors import ParityError
+from oodguard.training.scoring.parity import check_parity
 
 IMAGES = np.arange(40 * 12, dtype=np.uint8).reshape(40, 2, 2, 3)
 LIMITS = np.array([0.5, 0.5])

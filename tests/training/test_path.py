@@ -10,18 +10,17 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
-from models.bundle import Bundle, open_bundle
-from models.decision import Policy, threshold
-from models.guard import Guard
-from training.checkpoint import RunFolder
-from training.cli import app
-from training.data import load
-from training.evaluation_file import read_report
-from training.evaluation_sources import evaluation_sources
-from training.parity import onnx_run
-from training.report import Check, Report, Trust
-from training.suite import Ascent, Trials
-from training.suites import SUITES
+from oodguard.models.bundle import Bundle, open_bundle
+from oodguard.models.decision import Policy, threshold
+from oodguard.models.guard import Guard
+from oodguard.training.cli.main import app
+from oodguard.training.config.recipe import evaluation_sources
+from oodguard.training.config.suites import SUITES, Ascent, Trials
+from oodguard.training.data.dataset import load
+from oodguard.training.report.model import Check, Report, Trust
+from oodguard.training.report.write import read_report
+from oodguard.training.run_folder import RunFolder
+from oodguard.training.scoring.parity import onnx_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,7 +53,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     run = folder / "run"
     _oodguard_train("fit", folder / "smoke.toml", "--out", run)
     monkeypatch = pytest.MonkeyPatch()
-    monkeypatch.setattr("training.measuring.command.SUITES", {**SUITES, "standard": SHORT})
+    monkeypatch.setattr("oodguard.training.cli.evaluate.SUITES", {**SUITES, "standard": SHORT})
     _oodguard_train("evaluate", run)
     yield run
     monkeypatch.undo()
@@ -187,7 +186,7 @@ def test_an_evaluation_that_cannot_be_trusted_ends_with_a_status_of_its_own(
 ) -> None:
     failed = Check(name="reaches zero", outcome="failed", figure=0.5, wanted="at most 0.02")
     stamped = Trust(stamp="untrusted", checks=(failed,))
-    monkeypatch.setattr("training.evaluate.trust", lambda _: stamped)
+    monkeypatch.setattr("oodguard.training.evaluation.evaluate.trust", lambda _: stamped)
     result = CliRunner().invoke(app, ["evaluate", str(copy)])
     assert result.exit_code == 2
     assert "untrusted: reaches zero: found 0.5, wanted at most 0.02" in result.output

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.networks.resnet import ResNet
-from training.precision import Runner
+from oodguard.models.networks.resnet import ResNet
+from oodguard.training.scoring.network import Runner
 
 
 class Witness(nn.Module):

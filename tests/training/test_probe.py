@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.scores.energy import energy
+from oodguard.models.scores.energy import energy
+from oodguard.training.attacks.base import Goal
+from oodguard.training.evaluation.attack_trials import BATCH, Probe, Scorer
+from oodguard.training.report.metrics import auroc
+from oodguard.training.scoring.graph import ScoredClassifier
 from tests.training.masked import Honest, pictures, scored
-from training.attacks.gradient import Goal
-from training.graph import ScoredClassifier
-from training.metrics import auroc
-from training.probe import BATCH, Probe, Scorer
 
 GENERATOR = torch.Generator().manual_seed(0)
 

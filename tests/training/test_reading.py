@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.errors import RecipeError
-from training.loop import Trainer
-from training.reading import read_data
-from training.recipe import parse_recipe
+from oodguard.models.errors import RecipeError
+from oodguard.training.config.recipe import parse_recipe
+from oodguard.training.fit.fit import read_data
+from oodguard.training.fit.trainer import Trainer
 
 DATA = Path(__file__).parents[1] / "data"
 POOL = len(list((DATA / "outliers").rglob("*.png")))

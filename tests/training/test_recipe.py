@@ -3,9 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import RecipeError
-from training.evaluation_sources import evaluation_sources
-from training.recipe import parse_recipe, read_recipe
+from oodguard.models.errors import RecipeError
+from oodguard.training.config.recipe import evaluation_sources, parse_recipe, read_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
 

@@ -8,14 +8,14 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from models.errors import RecipeError
-from training.checkpoint import Epoch, Progress, RunFolder
-from training.fit import fit
-from training.loop import Tick
-from training.objectives import OBJECTIVES
-from training.progress_bar import ProgressBar
-from training.recipe import Recipe
-from training.watch import Figures, Watch
+from oodguard.models.errors import RecipeError
+from oodguard.training.cli.progress import ProgressBar
+from oodguard.training.config.recipe import Recipe
+from oodguard.training.fit.fit import fit
+from oodguard.training.fit.robust_validation import Figures, Watch
+from oodguard.training.fit.trainer import Tick
+from oodguard.training.objectives import OBJECTIVES
+from oodguard.training.run_folder import Epoch, Progress, RunFolder
 
 INTACT, DOUBTFUL, COLLAPSED = 0.9, 0.6, 0.1  # of 20 images the margin is 0.45, half of it 0.22
 
@@ -141,7 +141,7 @@ def test_each_roll_back_trains_on_with_a_stronger_attack_until_there_are_too_man
         steps.append(recipe.attack.steps)
         return OBJECTIVES["aloe"](recipe)
 
-    monkeypatch.setattr("training.loop.OBJECTIVES", {"aloe": noting})
+    monkeypatch.setattr("oodguard.training.fit.trainer.OBJECTIVES", {"aloe": noting})
     _script(monkeypatch, INTACT, INTACT, *([COLLAPSED] * 4))
     run = RunFolder.create(tmp_path, text)
     with pytest.raises(RecipeError, match=r"epoch 3: .* after 3 roll-backs.* more attack\.steps"):

@@ -1,6 +1,6 @@
 import pytest
 
-from training.schedule import rate
+from oodguard.training.fit.trainer import rate
 
 
 def test_the_rate_rises_to_its_peak_and_anneals_to_zero() -> None:

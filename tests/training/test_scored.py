@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.errors import RecipeError
-from models.networks.build import build_network
-from training.checkpoint import Progress, RunFolder
-from training.data import ImageSet, to_pixels
-from training.scored import scored_classifier
+from oodguard.models.errors import RecipeError
+from oodguard.models.networks.build import build_network
+from oodguard.training.data.dataset import ImageSet, to_pixels
+from oodguard.training.run_folder import Progress, RunFolder
+from oodguard.training.scoring.fit_scores import scored_classifier
 
 CLASSES = 3
 PROGRESS = Progress(

@@ -5,12 +5,12 @@ import onnx
 import pytest
 import torch
 
-from models.networks.classifier import Classifier
-from models.scores import SCORE_NAMES
+from oodguard.models.networks.classifier import Classifier
+from oodguard.models.scores import SCORE_NAMES
+from oodguard.training.export.onnx import to_onnx
+from oodguard.training.scoring.graph import ScoredClassifier, torch_run
+from oodguard.training.scoring.parity import onnx_run
 from tests.training.all_scores import SPEC, fitted_scores, noise, sure_network, with_all_scores
-from training.graph import ScoredClassifier, torch_run
-from training.onnx_model import to_onnx
-from training.parity import onnx_run
 
 
 @pytest.fixture(scope="module")

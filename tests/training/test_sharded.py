@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from training.sharded import divisible
+from oodguard.training.fit.distributed import divisible
 
 
 @pytest.mark.parametrize(

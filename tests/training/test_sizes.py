@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from models.bundle import open_bundle
-from service.cli import app as oodguard
-from training.cli import app as oodguard_train
+from oodguard.models.bundle import open_bundle
+from oodguard.service.cli import app as oodguard
+from oodguard.training.cli.main import app as oodguard_train
 
 
 def _run(app: object, *words: object) -> str:

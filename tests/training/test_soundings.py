@@ -1,10 +1,10 @@
 import pytest
 import torch
 
+from oodguard.training.attacks.pgd import Pgd
+from oodguard.training.config.suites import Ascent, Suite, Trials
+from oodguard.training.evaluation.attack_trials import Soundings, _at_64, _with_steps, sound
 from tests.training.masked import Honest, pictures, scored
-from training.attacks.pgd import Pgd
-from training.soundings import Soundings, _at_64, _with_steps, sound
-from training.suite import Ascent, Suite, Trials
 
 BUDGET_255 = 16.0
 

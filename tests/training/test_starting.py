@@ -8,13 +8,12 @@ import safetensors.torch
 import torch
 from typer.testing import CliRunner
 
-from models.errors import CheckpointError, RecipeError
-from training.checkpoint import Epoch, RunFolder
-from training.cli import app
-from training.fit import fit
-from training.loop import Tick
-from training.starting import read_start
-from training.trained import trained_network
+from oodguard.models.errors import CheckpointError, RecipeError
+from oodguard.training.cli.main import app
+from oodguard.training.fit.fit import fit
+from oodguard.training.fit.trainer import Tick
+from oodguard.training.run_folder import Epoch, RunFolder, read_start
+from oodguard.training.scoring.network import trained_network
 
 
 class Silent:

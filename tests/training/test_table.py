@@ -1,9 +1,8 @@
 import pytest
 
+from oodguard.training.report.card import percent, protocol_text, table
+from oodguard.training.report.model import Trust
 from tests.training.reports import tiny_report
-from training.protocol_text import protocol_text
-from training.report import Trust
-from training.table import percent, table
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,15 @@ import onnx
 import pytest
 import torch
 
-from models.manifest import InputSpec
-from models.networks.build import build_network
-from models.scores.base import of_logits
-from models.scores.energy import energy
-from training.checkpoint import Progress, RunFolder
-from training.graph import ScoredClassifier, torch_run
-from training.onnx_model import to_onnx
-from training.parity import check_parity, onnx_run
-from training.trained import trained_network
+from oodguard.models.manifest import InputSpec
+from oodguard.models.networks.build import build_network
+from oodguard.models.scores.base import of_logits
+from oodguard.models.scores.energy import energy
+from oodguard.training.export.onnx import to_onnx
+from oodguard.training.run_folder import Progress, RunFolder
+from oodguard.training.scoring.graph import ScoredClassifier, torch_run
+from oodguard.training.scoring.network import trained_network
+from oodguard.training.scoring.parity import check_parity, onnx_run
 
 PROGRESS = Progress(
     tensors="epoch-001.safetensors",

@@ -6,6 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from oodguard.training.config.suites import Ascent, Suite, Trials
+from oodguard.training.evaluation.attack_runner import ascent_attack
+from oodguard.training.evaluation.attack_trials import Probe, Scorer, Soundings, sound
+from oodguard.training.evaluation.masking_checks import trust
+from oodguard.training.report.model import Trust
+from oodguard.training.scoring.network import frozen
 from tests.training.masked import (
     Honest,
     Quantised,
@@ -14,13 +20,6 @@ from tests.training.masked import (
     pictures,
     scored,
 )
-from training.attacks.gradient import frozen
-from training.measuring.climb import ascent_attack
-from training.probe import Probe, Scorer
-from training.report import Trust
-from training.soundings import Soundings, sound
-from training.suite import Ascent, Suite, Trials
-from training.trust import trust
 
 SUITE = Suite(
     name="tiny",

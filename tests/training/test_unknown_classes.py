@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from models.bundle import open_bundle
-from training.cli import app
+from oodguard.models.bundle import open_bundle
+from oodguard.training.cli.main import app
 
 
 def _oodguard_train(*words: object) -> None:

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from training.data import ImageSet
-from training.recipe import Recipe, parse_recipe
-from training.watch import Watch
+from oodguard.training.config.recipe import Recipe, parse_recipe
+from oodguard.training.data.dataset import ImageSet
+from oodguard.training.fit.robust_validation import Watch
 
 
 class ByBrightness(nn.Module):

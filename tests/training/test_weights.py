@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.errors import CheckpointError
-from training.weights import load_weights
+from oodguard.models.errors import CheckpointError
+from oodguard.training.run_folder import load_weights
 
 
 def test_the_tensors_of_the_same_network_are_loaded() -> None:

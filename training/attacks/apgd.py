@@ -16,12 +16,18 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from training.attacks.best import Best, ranked
-from training.attacks.gradient import Goal, value_and_gradient
-from training.attacks.linf import project
-from training.attacks.starts import Start, uniform
+from oodguard.training.attacks.base import (
+    Best,
+    Goal,
+    Start,
+    project,
+    ranked,
+    uniform,
+    value_and_gradient,
+)
 
 MOMENTUM = 0.75  # the weight of the new step; the rest is the last move's
+
 TOO_FEW_RISES = 0.75  # of the steps since the last checkpoint; the paper's rho
 
 

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.attacks.attack import Attack
-from training.attacks.best import Best
-from training.attacks.gradient import Goal, on_rows
+from oodguard.training.attacks.base import Attack, Best, Goal, on_rows
 
 NOBODY = "clean"
 """Who won an image that no attack made worse."""

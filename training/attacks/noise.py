@@ -8,9 +8,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.attacks.best import Best
-from training.attacks.gradient import Goal
-from training.attacks.starts import uniform
+from oodguard.training.attacks.base import Attack, Best, Goal, uniform
+
+
+def transferred(
+    attack: Attack, images: Tensor, generator: torch.Generator, *, source: Goal, victim: Goal
+) -> Tensor:
+    """Return what `attack` finds on `source`, or the clean image where `victim` likes that better.
+
+    The victim's goal is asked about nothing else. The caller holds both networks still.
+    """
+    best = Best.of_clean(victim, images)
+    found = attack(source, images, generator)
+    rows = best.open(None)
+    with torch.no_grad():
+        best.offer(rows, found, victim(found, rows))
+    return best.images
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,10 +9,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.attacks.best import Best
-from training.attacks.gradient import Goal, value_and_gradient
-from training.attacks.linf import project
-from training.attacks.starts import Start, uniform
+from oodguard.training.attacks.base import Best, Goal, Start, project, uniform, value_and_gradient
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NFgsm:
+    """`epsilon` and `step_size` are in [0, 1] pixel units."""
+
+    epsilon: float
+    step_size: float
+
+    def __call__(self, goal: Goal, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return images `(n, 3, H, W)` in [0, 1] that raise the goal."""
+        noise = torch.empty_like(images).uniform_(
+            -2 * self.epsilon, 2 * self.epsilon, generator=generator
+        )
+        noised = torch.clamp(images + noise, 0, 1)
+        rows = torch.arange(len(images), device=images.device)
+        _, gradient = value_and_gradient(goal, noised, rows)
+        return torch.clamp(noised + self.step_size * gradient.sign(), 0, 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

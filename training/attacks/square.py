@@ -11,9 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.attacks.best import Best
-from training.attacks.gradient import Goal
-from training.attacks.linf import project
+from oodguard.training.attacks.base import Best, Goal, project
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries; the paper's
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
-from training.detectors.mahalanobis import preprocessed_mahalanobis
-from training.detectors.odin import odin
-from training.detectors.preprocessing import Detector
-from training.graph import Scored
+from oodguard.training.detectors.mahalanobis import preprocessed_mahalanobis
+from oodguard.training.detectors.odin import odin
+from oodguard.training.detectors.preprocessing import Detector
+from oodguard.training.scoring.graph import Scored
 
 DETECTORS: Mapping[str, Callable[[Scored], Detector]] = {
     "odin": odin,

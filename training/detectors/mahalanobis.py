@@ -1,7 +1,7 @@
 """Mahalanobis distance after input pre-processing."""
 
-from training.detectors.preprocessing import Detector, Preprocessed
-from training.graph import Scored
+from oodguard.training.detectors.preprocessing import Detector, Preprocessed
+from oodguard.training.scoring.graph import Scored
 
 
 def preprocessed_mahalanobis(classifier: Scored, *, step: float = 0.002) -> Detector:

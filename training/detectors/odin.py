@@ -1,8 +1,8 @@
 """ODIN: maximum softmax probability at a high temperature, after input pre-processing."""
 
-from models.scores.msp import msp_log_odds
-from training.detectors.preprocessing import Detector, Preprocessed
-from training.graph import Scored
+from oodguard.models.scores.msp import msp_log_odds
+from oodguard.training.detectors.preprocessing import Detector, Preprocessed
+from oodguard.training.scoring.graph import Scored
 
 
 def odin(classifier: Scored, *, temperature: float = 1000.0, step: float = 0.0014) -> Detector:

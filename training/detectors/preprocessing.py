@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from training.attacks.gradient import value_and_gradient
+from oodguard.training.attacks.base import value_and_gradient
 
 Detector = Callable[[Tensor], Tensor]
 """Images `(n, 3, H, W)` in [0, 1] to `(n,)`, higher meaning more OOD; differentiable."""

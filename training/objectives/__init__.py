@@ -5,18 +5,18 @@ What each asks of its recipe stands in `training.methods`, under the same name.
 
 from collections.abc import Callable, Mapping
 
-from training.objectives.acet import Acet
-from training.objectives.adv import Adversarial
-from training.objectives.aloe import Aloe
-from training.objectives.aloe_abstain import AloeAbstain
-from training.objectives.aoe import AdversarialOutlierExposure
-from training.objectives.atom import Atom
-from training.objectives.base import Objective
-from training.objectives.energy_oe import EnergyBounded
-from training.objectives.oe import OutlierExposure
-from training.objectives.standard import Standard
-from training.objectives.trades_aloe import TradesAloe
-from training.recipe import Recipe
+from oodguard.training.config.recipe import Recipe
+from oodguard.training.objectives.acet import Acet
+from oodguard.training.objectives.adv import Adversarial
+from oodguard.training.objectives.aloe import Aloe
+from oodguard.training.objectives.aloe_abstain import AloeAbstain
+from oodguard.training.objectives.aoe import AdversarialOutlierExposure
+from oodguard.training.objectives.atom import Atom
+from oodguard.training.objectives.base import Objective
+from oodguard.training.objectives.energy_oe import EnergyBounded
+from oodguard.training.objectives.oe import OutlierExposure
+from oodguard.training.objectives.standard import Standard
+from oodguard.training.objectives.trades_aloe import TradesAloe
 
 OBJECTIVES: Mapping[str, Callable[[Recipe], Objective]] = {
     "standard": Standard.from_recipe,

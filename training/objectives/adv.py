@@ -10,10 +10,10 @@ from typing import Self
 import torch
 from torch import nn
 
-from training.objectives.adversary import Adversary
-from training.objectives.base import Batch, Step, inlier_loss
-from training.objectives.losses import cross_entropy
-from training.recipe import Recipe
+from oodguard.training.config.recipe import Recipe
+from oodguard.training.objectives.adversary import Adversary
+from oodguard.training.objectives.base import Batch, Step, inlier_loss
+from oodguard.training.objectives.losses import cross_entropy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,12 +7,11 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from training.attacks.attack import Attack
-from training.attacks.gradient import frozen
-from training.attacks.n_fgsm import NFgsm
-from training.attacks.pgd import Pgd
-from training.objectives.base import Batch
-from training.recipe import AttackKind, Recipe
+from oodguard.training.attacks.base import Attack
+from oodguard.training.attacks.pgd import NFgsm, Pgd
+from oodguard.training.config.recipe import AttackKind, Recipe
+from oodguard.training.objectives.base import Batch
+from oodguard.training.scoring.network import frozen
 
 InlierLoss = Callable[[Tensor, Tensor], Tensor]
 """Logits `(n, C)` and labels `(n,)` to one value an image `(n,)`."""

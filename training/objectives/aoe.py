@@ -10,10 +10,16 @@ from typing import Self
 import torch
 from torch import nn
 
-from training.objectives.adversary import Adversary
-from training.objectives.base import Batch, Step, inlier_loss, logits_of_both, outlier_weight
-from training.objectives.losses import cross_entropy, uniform_cross_entropy
-from training.recipe import Recipe
+from oodguard.training.config.recipe import Recipe
+from oodguard.training.objectives.adversary import Adversary
+from oodguard.training.objectives.base import (
+    Batch,
+    Step,
+    inlier_loss,
+    logits_of_both,
+    outlier_weight,
+)
+from oodguard.training.objectives.losses import cross_entropy, uniform_cross_entropy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

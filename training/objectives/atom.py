@@ -19,12 +19,17 @@ from typing import Self
 import torch
 from torch import nn
 
-from training.method_tables import Mining
-from training.objectives.adversary import Adversary
-from training.objectives.base import Batch, Step, inlier_loss, logits_of_both, outlier_weight
-from training.objectives.losses import class_logits, reject_cross_entropy
-from training.objectives.mining import mine
-from training.recipe import Recipe
+from oodguard.training.config.recipe import Mining, Recipe
+from oodguard.training.objectives.adversary import Adversary
+from oodguard.training.objectives.base import (
+    Batch,
+    Step,
+    inlier_loss,
+    logits_of_both,
+    outlier_weight,
+)
+from oodguard.training.objectives.losses import class_logits, reject_cross_entropy
+from oodguard.training.objectives.mining import mine
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

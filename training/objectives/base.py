@@ -6,8 +6,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from training.objectives.losses import cross_entropy
-from training.recipe import Recipe
+from oodguard.training.config.recipe import Recipe
+from oodguard.training.objectives.losses import cross_entropy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,12 +14,17 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from models.scores.energy import energy
-from training.method_tables import Energy
-from training.objectives.adversary import Adversary
-from training.objectives.base import Batch, Step, inlier_loss, logits_of_both, outlier_weight
-from training.objectives.losses import cross_entropy
-from training.recipe import Recipe
+from oodguard.models.scores.energy import energy
+from oodguard.training.config.recipe import Energy, Recipe
+from oodguard.training.objectives.adversary import Adversary
+from oodguard.training.objectives.base import (
+    Batch,
+    Step,
+    inlier_loss,
+    logits_of_both,
+    outlier_weight,
+)
+from oodguard.training.objectives.losses import cross_entropy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

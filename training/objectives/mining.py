@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from training.attacks.gradient import frozen
-from training.objectives.losses import reject_cross_entropy
+from oodguard.training.objectives.losses import reject_cross_entropy
+from oodguard.training.scoring.network import frozen
 
 
 @torch.no_grad()

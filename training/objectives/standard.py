@@ -6,8 +6,8 @@ from typing import Self
 import torch
 from torch import nn
 
-from training.objectives.base import Batch, Step, inlier_loss
-from training.recipe import Recipe
+from oodguard.training.config.recipe import Recipe
+from oodguard.training.objectives.base import Batch, Step, inlier_loss
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

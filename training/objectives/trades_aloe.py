@@ -13,12 +13,11 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from training.attacks.gradient import frozen
-from training.method_tables import Trades
-from training.objectives.adversary import Adversary
-from training.objectives.base import Batch, Step, inlier_loss, outlier_weight
-from training.objectives.losses import divergence, uniform_cross_entropy
-from training.recipe import Recipe
+from oodguard.training.config.recipe import Recipe, Trades
+from oodguard.training.objectives.adversary import Adversary
+from oodguard.training.objectives.base import Batch, Step, inlier_loss, outlier_weight
+from oodguard.training.objectives.losses import divergence, uniform_cross_entropy
+from oodguard.training.scoring.network import frozen
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,10 +1,125 @@
 """Operators with weights, or with a normalisation, that slide no window."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.onnx_torch.node import Node
+from oodguard.training.onnx_torch.node import Node, not_run
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Window:
+    """A window's kernel, strides and dilations; `pads` are top, left, bottom and right."""
+
+    kernel: Pair
+    strides: Pair
+    dilations: Pair
+    pads: tuple[int, int, int, int]
+
+    @property
+    def even(self) -> bool:
+        """Whether both sides of each axis are padded alike."""
+        return self.pads[:2] == self.pads[2:]
+
+    def padded(self, x: Tensor, value: float = 0.0) -> Tensor:
+        """Pad images with a value."""
+        top, left, bottom, right = self.pads
+        return functional.pad(x, (left, right, top, bottom), value=value)
+
+
+def conv(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Convolve with `weight` `(C', C / group, h, w)`."""
+    window = _window(node, x, kernel=weight.shape[2:])
+    padding = window.pads[:2] if window.even else (0, 0)
+    return functional.conv2d(
+        x if window.even else window.padded(x),
+        weight,
+        bias,
+        stride=window.strides,
+        padding=padding,
+        dilation=window.dilations,
+        groups=node.attribute("group", 1),
+    )
+
+
+def max_pool(node: Node, x: Tensor) -> Tensor:
+    """Take the largest of each window."""
+    window = _window(node, x, kernel=node.attributes["kernel_shape"])
+    inside = _torch_pads(window)
+    return functional.max_pool2d(
+        x if inside else window.padded(x, -torch.inf),
+        window.kernel,
+        window.strides,
+        padding=window.pads[:2] if inside else 0,
+        dilation=window.dilations,
+        ceil_mode=bool(node.attribute("ceil_mode", 0)),
+    )
+
+
+def average_pool(node: Node, x: Tensor) -> Tensor:
+    """Take the mean of each window, of the padding too with `count_include_pad`."""
+    window = _window(node, x, kernel=node.attributes["kernel_shape"])
+    if window.dilations != (1, 1):
+        raise not_run(f"AveragePool with dilations {list(window.dilations)}")
+    with_padding = bool(node.attribute("count_include_pad", 0))
+    up = bool(node.attribute("ceil_mode", 0))
+    if _torch_pads(window):
+        return functional.avg_pool2d(
+            x, window.kernel, window.strides, window.pads[:2], up, with_padding
+        )
+    mean = functional.avg_pool2d(window.padded(x), window.kernel, window.strides, 0, up)
+    if with_padding:
+        return mean
+    ones = window.padded(torch.ones_like(x[:1, :1]))
+    return mean / functional.avg_pool2d(ones, window.kernel, window.strides, 0, up)
+
+
+def global_average_pool(_: Node, x: Tensor) -> Tensor:
+    """Take the mean of each channel, `(n, C, 1, 1)`."""
+    return x.mean(dim=tuple(range(2, x.dim())), keepdim=True)
+
+
+def global_max_pool(_: Node, x: Tensor) -> Tensor:
+    """Take the largest of each channel, `(n, C, 1, 1)`."""
+    return x.amax(dim=tuple(range(2, x.dim())), keepdim=True)
+
+
+def _torch_pads(window: Window) -> bool:
+    """Say whether torch's pooling takes the padding: alike on both sides, at most half a window."""
+    halves = (window.kernel[0] // 2, window.kernel[1] // 2)
+    return window.even and window.pads[0] <= halves[0] and window.pads[1] <= halves[1]
+
+
+def _window(node: Node, x: Tensor, *, kernel: torch.Size | list[int]) -> Window:
+    if x.dim() != 4:
+        raise not_run(f"{node.operator} of {x.dim()} dimensions")
+    strides = node.attribute("strides", [1, 1])
+    dilations = node.attribute("dilations", [1, 1])
+    auto = node.attribute("auto_pad", "NOTSET")
+    if auto in {"SAME_UPPER", "SAME_LOWER"}:
+        sizes = zip(x.shape[2:], kernel, strides, dilations, strict=True)
+        pairs = [_same(*each, more_at_end=auto == "SAME_UPPER") for each in sizes]
+        pads = [pair[0] for pair in pairs] + [pair[1] for pair in pairs]
+    else:
+        pads = [0] * 4 if auto == "VALID" else node.attribute("pads", [0] * 4)
+    return Window(
+        kernel=(kernel[0], kernel[1]),
+        strides=(strides[0], strides[1]),
+        dilations=(dilations[0], dilations[1]),
+        pads=(pads[0], pads[1], pads[2], pads[3]),
+    )
+
+
+def _same(size: int, kernel: int, stride: int, dilation: int, *, more_at_end: bool) -> Pair:
+    """Return the padding by which ceil(size / stride) windows fit."""
+    windows = -(-size // stride)
+    total = max(0, (windows - 1) * stride + dilation * (kernel - 1) + 1 - size)
+    less, more = total // 2, total - total // 2
+    return (less, more) if more_at_end else (more, less)
 
 
 def gemm(node: Node, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from models.errors import GuardError
-from models.manifest import InputSpec
-from service.decoding.image_headers import read_header
-from service.decoding.images import read_image
-from service.payloads.parsers import content_type, parse
-from service.payloads.types import Body, Limits
+from oodguard.models.errors import GuardError
+from oodguard.models.manifest import InputSpec
+from oodguard.service.images.body import content_type, parse
+from oodguard.service.images.decode import read_image
+from oodguard.service.images.header import read_header
+from oodguard.service.images.types import Body, Limits
 from tests.abuse.samples import JSON, MULTIPART, RAW
 
 Target = Callable[[bytes], None]

@@ -10,7 +10,7 @@ from benchmarks.serving.graph import BUNDLE, THREADS, Graph
 from benchmarks.serving.light import SIDE, write_light_bundle
 from benchmarks.serving.pictures import encode, pictures
 from benchmarks.serving.versions import write_version
-from models.bundle import open_bundle
+from oodguard.models.bundle import open_bundle
 from tests.service.pictures import BLUE, RED, plain
 from tests.service.pictures import encode as encode_image
 

@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from models.bundle import open_bundle
-from models.decision import Policy, threshold
-from training.attacks.apgd import Apgd
-from training.attacks.goals import to_accepted, to_wrong_and_accepted
-from training.attacks.gradient import Goal, frozen
-from training.bundle_classifier import BundleClassifier, bundle_classifier
-from training.data import to_pixels
-from training.measuring.whole_pixels import whole_pixels
+from oodguard.models.bundle import open_bundle
+from oodguard.models.decision import Policy, threshold
+from oodguard.training.attacks.apgd import Apgd
+from oodguard.training.attacks.base import Goal
+from oodguard.training.attacks.losses import to_accepted, to_wrong_and_accepted
+from oodguard.training.data.dataset import to_pixels
+from oodguard.training.evaluation.attack_runner import whole_pixels
+from oodguard.training.onnx_torch.classifier import BundleClassifier, bundle_classifier
+from oodguard.training.scoring.network import frozen
 
 HERE = Path(__file__).resolve().parent
 BUNDLE = HERE.parents[2] / "models" / "pretrained" / "cifar10-aloe"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from models.bundle import open_bundle
+from oodguard.models.bundle import open_bundle
 from tests.deploy.images.training import RECIPE, Training, training_in
 from tests.deploy.lane.docker import Docker
 from tests.deploy.lane.waiting import wait_for

@@ -1,9 +1,9 @@
 import pytest
 
-from models.errors import RecipeError
-from models.networks.build import build_network, check_name
-from models.networks.densenet import DenseNet
-from models.networks.resnet import ResNet
+from oodguard.models.errors import RecipeError
+from oodguard.models.networks.build import build_network, check_name
+from oodguard.models.networks.densenet import DenseNet
+from oodguard.models.networks.resnet import ResNet
 
 
 def test_a_name_gives_its_network_with_that_many_outputs() -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import RecipeError
-from models.networks.classifier import Classifier
-from models.networks.imported import build_imported, is_import_string
+from oodguard.models.errors import RecipeError
+from oodguard.models.networks.classifier import Classifier
+from oodguard.models.networks.imported import build_imported, is_import_string
 
 SOURCE = """
 from torch import nn

@@ -1,7 +1,7 @@
 import torch
 
-from models.networks.mirrored import Mirrored
-from models.networks.resnet import ResNet
+from oodguard.models.networks.mirrored import Mirrored
+from oodguard.models.networks.resnet import ResNet
 
 IMAGES = torch.rand(3, 3, 12, 10, generator=torch.Generator().manual_seed(0))
 

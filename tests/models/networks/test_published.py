@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.networks import FIXED_NETWORKS
+from oodguard.models.networks import FIXED_NETWORKS
 
 
 def _densenet(outputs: int) -> int:

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from models.networks import NETWORKS_BY_WIDTH
-from models.networks.resnet import ResNet
+from oodguard.models.networks import NETWORKS_BY_WIDTH
+from oodguard.models.networks.resnet import ResNet
 
 
 def _parameters(blocks: int, width: int, classes: int) -> int:

@@ -2,9 +2,9 @@
 
 from torch import Tensor, nn
 
-from models.scores import FITTED_SCORES
-from models.scores.base import FitContext
-from models.scores.options import ScoreOptions
+from oodguard.models.scores import FITTED_SCORES
+from oodguard.models.scores.base import FitContext
+from oodguard.models.scores.options import ScoreOptions
 
 
 def head(weight: Tensor, bias: Tensor) -> nn.Linear:

@@ -1,12 +1,12 @@
 import pytest
 import torch
 
-from models.errors import RecipeError
-from models.scores import LOGIT_SCORES, REJECT_SCORES, SCORE_NAMES
-from models.scores.build import check_score, unfitted_score
-from models.scores.energy import energy
-from models.scores.gen import gen
-from models.scores.options import ScoreOptions
+from oodguard.models.errors import RecipeError
+from oodguard.models.scores import LOGIT_SCORES, REJECT_SCORES, SCORE_NAMES
+from oodguard.models.scores.build import check_score, unfitted_score
+from oodguard.models.scores.energy import energy
+from oodguard.models.scores.gen import gen
+from oodguard.models.scores.options import ScoreOptions
 
 LOGITS = torch.tensor([[1.0, 0.0, -2.0]])
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.errors import RecipeError
-from models.scores import FITTED_SCORES
-from models.scores.options import ScoreOptions
+from oodguard.models.errors import RecipeError
+from oodguard.models.scores import FITTED_SCORES
+from oodguard.models.scores.options import ScoreOptions
 from tests.models.scores.fits import fit, head
 
 # Class means (1, 0) and (10, 6); about them the covariance is diag(1/2, 2).

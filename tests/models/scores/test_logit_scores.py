@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
-from models.scores import LOGIT_SCORES
-from models.scores.abstain import abstain
-from models.scores.energy import energy
-from models.scores.gen import gen
-from models.scores.max_logit import max_logit
-from models.scores.msp import msp, msp_log_odds
+from oodguard.models.scores import LOGIT_SCORES
+from oodguard.models.scores.abstain import abstain
+from oodguard.models.scores.energy import energy
+from oodguard.models.scores.gen import gen
+from oodguard.models.scores.max_logit import max_logit
+from oodguard.models.scores.msp import msp, msp_log_odds
 
 LOGITS = torch.log(torch.tensor([[1.0, 2.0, 5.0], [3.0, 3.0, 3.0]]))
 

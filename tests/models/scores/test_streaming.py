@@ -8,10 +8,10 @@ from sklearn.covariance import EmpiricalCovariance
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
-from models.scores import FITTED_SCORES
-from models.scores.moments import ClassMoments
-from models.scores.options import ScoreOptions
-from models.scores.reservoir import Reservoir
+from oodguard.models.scores import FITTED_SCORES
+from oodguard.models.scores.moments import ClassMoments
+from oodguard.models.scores.options import ScoreOptions
+from oodguard.models.scores.reservoir import Reservoir
 from tests.models.scores.fits import fit, head
 
 RNG = np.random.default_rng(0)

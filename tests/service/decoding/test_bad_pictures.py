@@ -7,9 +7,9 @@ import pytest
 from PIL import ExifTags, Image
 from starlette.testclient import TestClient
 
-from models.bundle import Bundle
-from service.decoding import images
-from service.routes.schemas import ImagePlace
+from oodguard.models.bundle import Bundle
+from oodguard.service.api.schemas import ImagePlace
+from oodguard.service.images import decode as images
 from tests.service.checks import post, post_pixels, predictions, problem, still_serves
 from tests.service.conftest import MakeClient
 from tests.service.graphs import CLASSES, SCORES, graph

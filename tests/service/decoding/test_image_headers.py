@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from models.errors import ImageError
-from service.decoding.image_headers import read_header
+from oodguard.models.errors import ImageError
+from oodguard.service.images.header import read_header
 from tests.service.pictures import encode, plain
 
 KINDS: dict[str, dict[str, Any]] = {

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.errors import ImageError, ImageTooLarge, UndecodableImage
-from models.manifest import InputSpec
-from service.decoding.images import read_image
+from oodguard.models.errors import ImageError, ImageTooLarge, UndecodableImage
+from oodguard.models.manifest import InputSpec
+from oodguard.service.images.decode import read_image
 from tests.service.pictures import claiming_webp, encode, noisy, plain, png_chunk
 
 SPEC = InputSpec(height=64, width=64)

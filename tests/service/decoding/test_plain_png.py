@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 
-from service.decoding.plain_png import open_plain
+from oodguard.service.images.decode import open_plain
 from tests.service.pictures import encode, noisy, plain, png_chunk
 
 SAMPLES = {mode: encode(noisy((9, 7)).convert(mode)) for mode in ("L", "RGB", "RGBA")}

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from models.bundle import MODEL
-from models.errors import BundleError
-from service.app import create_app
-from service.deployments.catalog import age
-from service.routes.schemas import ModelsAnswer, PredictAnswer
-from service.settings import Settings
+from oodguard.models.bundle import MODEL
+from oodguard.models.errors import BundleError
+from oodguard.service.api.schemas import ModelsAnswer, PredictAnswer
+from oodguard.service.app import create_app
+from oodguard.service.registry.registry import age
+from oodguard.service.settings import Settings
 from tests.service.checks import predictions, problem
 from tests.service.conftest import MakeClient
 from tests.service.pictures import encode, plain

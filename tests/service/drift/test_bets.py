@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from service.drift.bets import EDGES, HIGHER_SCORES, LOWER_SCORES, SHARES, cells, fixed_bets
+from oodguard.service.drift.betting import (
+    EDGES,
+    HIGHER_SCORES,
+    LOWER_SCORES,
+    SHARES,
+    cells,
+    fixed_bets,
+)
 
 BETS = fixed_bets()
 

@@ -6,9 +6,8 @@ from crepes.base import p_values_batch
 from crepes.martingales import SleeperStayer, StepBettingFunction, semi_online_p_values
 from numpy.typing import NDArray
 
-from service.drift.ladder import ladder, slots
-from service.drift.urn import Urn
-from service.drift.wealth import compound
+from oodguard.service.drift.martingale import compound
+from oodguard.service.drift.ranks import Urn, ladder, slots
 
 SEED = 5
 

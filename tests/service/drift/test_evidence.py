@@ -5,8 +5,8 @@ import pytest
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
-from service.drift.bets import WIDTHS, cells, fixed_bets
-from service.drift.evidence import Evidence, Limits, advance, no_evidence
+from oodguard.service.drift.betting import WIDTHS, cells, fixed_bets
+from oodguard.service.drift.martingale import Evidence, Limits, advance, no_evidence
 
 HIGH = Limits(delta=1e-9, run_length=1e300)
 

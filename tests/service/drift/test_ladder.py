@@ -1,6 +1,6 @@
 import numpy as np
 
-from service.drift.ladder import ladder, slots
+from oodguard.service.drift.ranks import ladder, slots
 
 
 def test_a_score_stands_between_the_calibration_scores_around_it() -> None:

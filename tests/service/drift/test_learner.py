@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from service.drift.bets import EDGES, WIDTHS
-from service.drift.learner import CHUNK, MEMORIES, PRIOR, learned_bets, nothing_learned
+from oodguard.service.drift.betting import (
+    CHUNK,
+    EDGES,
+    MEMORIES,
+    PRIOR,
+    WIDTHS,
+    learned_bets,
+    nothing_learned,
+)
 
 
 def test_nothing_is_won_before_anything_is_learned() -> None:

@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.drift.bets import HIGHER_SCORES, LOWER_SCORES, cells, fixed_bets
-from service.drift.evidence import Limits, advance, no_evidence
-from service.drift.ladder import ladder, slots
-from service.drift.learner import MEMORIES
-from service.drift.monitor import Monitor
+from oodguard.service.drift.betting import HIGHER_SCORES, LOWER_SCORES, MEMORIES, cells, fixed_bets
+from oodguard.service.drift.martingale import Limits, advance, no_evidence
+from oodguard.service.drift.monitor import Monitor
+from oodguard.service.drift.ranks import ladder, slots
 from tests.service.drift.watched import SUBJECT, drawn, monitor
 
 Change = Callable[[NDArray[np.float64]], NDArray[np.float64]]

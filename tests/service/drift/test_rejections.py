@@ -6,16 +6,16 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from models.decision import Policy, threshold
-from models.errors import CalibrationError
-from service.drift.evidence import Limits, advance, no_evidence
-from service.drift.rejections import ODDS, honest_rate, rejection_bets
-from service.drift.subject import subject
+from oodguard.models.decision import Policy, threshold
+from oodguard.models.errors import CalibrationError
+from oodguard.service.drift.betting import ODDS, honest_rate, rejection_bets
+from oodguard.service.drift.martingale import Limits, advance, no_evidence
+from oodguard.service.drift.state import subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from models.bundle import Bundle
+    from oodguard.models.bundle import Bundle
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.05, 0.5])

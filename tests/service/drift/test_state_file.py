@@ -6,11 +6,9 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
-from service.drift.errors import DriftStateError
-from service.drift.monitor import Monitor
-from service.drift.state import State
-from service.drift.state_file import read_state, write_state
-from service.drift.subject import Subject
+from oodguard.service.drift.monitor import Monitor
+from oodguard.service.drift.state import State, Subject, read_state, write_state
+from oodguard.service.errors import DriftStateError
 from tests.service.drift.watched import SUBJECT, drawn, monitor
 
 CALIBRATION, STREAM = drawn(40, 1000, seed=0)

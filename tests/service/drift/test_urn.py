@@ -9,8 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from service.drift.ladder import ladder, slots
-from service.drift.urn import Shares, Urn
+from oodguard.service.drift.ranks import Shares, Urn, ladder, slots
 
 Ordered = tuple[tuple[float, float], ...]
 

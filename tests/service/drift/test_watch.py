@@ -8,15 +8,13 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from models.decision import Policy
-from service.app import create_app
-from service.deployments.served import ServedModel
-from service.drift.evidence import Evidence, Limits
-from service.drift.monitor import Monitor
-from service.drift.state import fresh_state
-from service.drift.subject import Subject
-from service.drift.watch import Watch
-from service.settings import Settings
+from oodguard.models.decision import Policy
+from oodguard.service.app import create_app
+from oodguard.service.drift.martingale import Evidence, Limits
+from oodguard.service.drift.monitor import Monitor, Watch
+from oodguard.service.drift.state import Subject, fresh_state
+from oodguard.service.inference.model import ServedModel
+from oodguard.service.settings import Settings
 from tests.service.pictures import BLACK, WHITE, encode, plain
 from tests.service.test_metrics import samples, value
 

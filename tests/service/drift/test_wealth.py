@@ -1,7 +1,7 @@
 import numpy as np
 from numpy.testing import assert_allclose
 
-from service.drift.wealth import compound, log_sum
+from oodguard.service.drift.martingale import compound, log_sum
 
 
 def test_every_deposit_is_multiplied_by_the_bets_won_since() -> None:

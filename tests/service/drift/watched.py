@@ -3,10 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from service.drift.evidence import Limits
-from service.drift.monitor import Monitor
-from service.drift.state import State, fresh_state
-from service.drift.subject import Subject
+from oodguard.service.drift.martingale import Limits
+from oodguard.service.drift.monitor import Monitor
+from oodguard.service.drift.state import State, Subject, fresh_state
 
 SUBJECT = Subject(bundle="ab" * 32, score="energy", threshold=1.6, rate=0.1)
 

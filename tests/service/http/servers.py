@@ -6,8 +6,7 @@ from contextlib import asynccontextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-from service.http.door import Door
-from service.http.heads import bounded_heads
+from oodguard.service.server.http_protocol import Door, bounded_heads
 
 
 @asynccontextmanager

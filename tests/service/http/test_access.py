@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from service.deployments.catalog import Catalog
-from service.deployments.deployment import Deployment
-from service.logs import JsonFormatter
+from oodguard.service.registry.deployment import Deployment
+from oodguard.service.registry.registry import Catalog
+from oodguard.service.telemetry.logs import JsonFormatter
 from tests.service.checks import problem
 from tests.service.conftest import MakeClient
 from tests.service.pictures import RED, WHITE, encode, plain

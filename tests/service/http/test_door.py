@@ -14,9 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
-from service.app import create_app
-from service.http.readiness import Readiness
-from service.settings import Settings
+from oodguard.service.app import create_app
+from oodguard.service.readiness import Readiness
+from oodguard.service.settings import Settings
 from tests.service.conftest import MakeClient
 from tests.service.gate import Gate
 from tests.service.http.servers import serving

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from starlette.testclient import TestClient
 
-from service.app import create_app
-from service.http.readiness import Readiness
-from service.settings import Settings
+from oodguard.service.app import create_app
+from oodguard.service.readiness import Readiness
+from oodguard.service.settings import Settings
 
 
 def test_connections_are_kept_until_the_service_drains(bundle_folder: Path) -> None:

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 from starlette.responses import PlainTextResponse
 
-from service.http import heads
-from service.http.heads import MOST_BYTES
+from oodguard.service.server import http_protocol as heads
+from oodguard.service.server.http_protocol import MOST_BYTES
 from tests.service.http.servers import serving
 
 GET = b"GET / HTTP/1.1\r\nHost: guard\r\n"

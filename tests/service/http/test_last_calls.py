@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from service.http.last_calls import let_in_the_last
+from oodguard.service.server.server import let_in_the_last
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="wants Linux's socket filters")
 

@@ -5,10 +5,10 @@ import logging
 import pytest
 from starlette.testclient import TestClient
 
-from models.errors import GuardError
-from service import errors
-from service.http.problems import FRAMEWORK, INTERNAL, KINDS
-from service.inference.engine import Engine
+from oodguard.models.errors import GuardError
+from oodguard.service import errors
+from oodguard.service.api.problems import FRAMEWORK, INTERNAL, KINDS
+from oodguard.service.inference.session import Engine
 from tests.service.checks import DOCS, problem, still_serves
 from tests.service.pictures import encode, plain
 

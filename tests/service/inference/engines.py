@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from models.verdicts import Verdict, Verdicts
-from service.inference.batcher import Batcher
-from service.inference.jobs import Job, Pixels
+from oodguard.models.verdicts import Verdict, Verdicts
+from oodguard.service.inference.batcher import Batcher
+from oodguard.service.inference.queue import Job, Pixels
 from tests.models.columns import columns
 
 POISON = 255

@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from models.verdicts import Verdicts
-from service.inference.batcher import share
-from service.inference.jobs import Pixels
+from oodguard.models.verdicts import Verdicts
+from oodguard.service.inference.batcher import share
+from oodguard.service.inference.queue import Pixels
 from tests.service.inference.engines import POISON, Engine, answers, busy, job, pixels, running
 
 

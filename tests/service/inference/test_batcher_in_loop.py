@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from service.inference import loop_runs
-from service.inference.batcher import Batcher
-from service.inference.jobs import Pixels
+from oodguard.service.inference import batcher as loop_runs
+from oodguard.service.inference.batcher import Batcher
+from oodguard.service.inference.queue import Pixels
 from tests.service.inference.engines import POISON, Engine, answers, busy, job, pixels, running
 
 LOOP, THREAD = threading.main_thread().name, "engine"

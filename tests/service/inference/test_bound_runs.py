@@ -8,7 +8,7 @@ import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 
-from service.inference.bound_runs import BoundRuns, buckets
+from oodguard.service.inference.io_binding import BoundRuns, buckets
 from tests.service.graphs import graph
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from models.errors import BundleError
-from service.deployments.served import ServedModel
-from service.inference.engine import Engine
+from oodguard.models.errors import BundleError
+from oodguard.service.inference.model import ServedModel
+from oodguard.service.inference.session import Engine
 from tests.service.graphs import graph
 
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from service.inference.jobs import Job
-from service.inference.line import Line
+from oodguard.service.inference.queue import Job, Line
 
 Dropped = list[tuple[int, str]]
 

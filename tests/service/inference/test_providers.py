@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.inference.providers import (
+from oodguard.service.inference.providers import (
     CPU,
     CUDA,
     TENSORRT,

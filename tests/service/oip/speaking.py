@@ -10,7 +10,7 @@ from httpx2 import Response
 from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
-from service.oip.schemas import InferResponse, OipError
+from oodguard.service.open_inference.schemas import InferResponse, OipError
 
 PATH = "/v2/models/tiny/infer"
 LENGTH = "Inference-Header-Content-Length"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from service.oip import tensors
-from service.oip.fields import MOST_MARKS
+from oodguard.service.open_inference import request as tensors
+from oodguard.service.open_inference.request import MOST_MARKS
 from tests.service.checks import still_serves
 from tests.service.conftest import MakeClient
 from tests.service.oip.speaking import (

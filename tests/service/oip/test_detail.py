@@ -3,7 +3,7 @@
 import pytest
 from starlette.testclient import TestClient
 
-from service.answers import COARSE_P_VALUES
+from oodguard.service.responses import COARSE_P_VALUES
 from tests.service.conftest import MakeClient
 from tests.service.oip.speaking import answered, post_binary, post_json, refused
 from tests.service.oip.speaking import pixels as plain

@@ -4,8 +4,7 @@ import re
 
 from starlette.testclient import TestClient
 
-from service.oip.fields import MOST_MARKS
-from service.oip.requests import LONGEST_ID
+from oodguard.service.open_inference.request import LONGEST_ID, MOST_MARKS
 from tests.service.checks import DOCS
 from tests.service.oip.speaking import ALL
 

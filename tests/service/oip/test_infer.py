@@ -9,8 +9,8 @@ from httpx2 import Response
 from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
-from service.inference.engine import Engine
-from service.oip.fields import MOST_MARKS
+from oodguard.service.inference.session import Engine
+from oodguard.service.open_inference.request import MOST_MARKS
 from tests.service.conftest import MakeClient
 from tests.service.oip.speaking import (
     ALL,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from service.inference.engine import Engine
+from oodguard.service.inference.session import Engine
 from tests.service.checks import still_serves
 from tests.service.conftest import MakeClient
 from tests.service.gate import Gate

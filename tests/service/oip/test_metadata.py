@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from service.app import create_app
-from service.http.readiness import Readiness
-from service.settings import Settings
+from oodguard.service.app import create_app
+from oodguard.service.readiness import Readiness
+from oodguard.service.settings import Settings
 from tests.service.conftest import MakeClient
 from tests.service.oip.speaking import answered, post_json, refused
 from tests.service.oip.speaking import pixels as plain

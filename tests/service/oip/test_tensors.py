@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from service.oip.replies import serialized
-from service.oip.tensors import Shape, flattened
+from oodguard.service.open_inference.request import Shape, flattened
+from oodguard.service.open_inference.response import serialized
 
 SIDES = st.integers(1, 4)
 SHAPES = st.tuples(SIDES, SIDES, SIDES, st.just(3))

@@ -8,7 +8,7 @@ import pytest
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from service.routes.schemas import ImagePlace
+from oodguard.service.api.schemas import ImagePlace
 from tests.service.checks import post, post_pixels, predictions, problem, still_serves
 from tests.service.conftest import MakeClient
 from tests.service.pictures import (

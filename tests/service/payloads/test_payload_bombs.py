@@ -5,10 +5,10 @@ import tracemalloc
 import pytest
 from python_multipart.multipart import MultipartParser
 
-from service.errors import ImageRefused, TooManyImages, WrongFields
-from service.payloads.base64_json import MOST_VALUES
-from service.payloads.parsers import content_type, parse
-from service.payloads.types import Body, Limits
+from oodguard.service.errors import ImageRefused, TooManyImages, WrongFields
+from oodguard.service.images.body import content_type, parse
+from oodguard.service.images.formats import MOST_VALUES
+from oodguard.service.images.types import Body, Limits
 
 LIMITS = Limits(max_body_bytes=2**24, max_images=4, max_pixels=100)
 MOST = MOST_VALUES + LIMITS.max_images

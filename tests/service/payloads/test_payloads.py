@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.errors import RequestError
-from service.payloads.parsers import PARSERS, content_type, parse
-from service.payloads.types import Body, Encoded, Limits
+from oodguard.service.errors import RequestError
+from oodguard.service.images.body import PARSERS, content_type, parse
+from oodguard.service.images.types import Body, Encoded, Limits
 
 LIMITS = Limits(max_body_bytes=10_000, max_images=3, max_pixels=100)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL.PngImagePlugin import PngInfo
 
-from service.payloads.small import is_small
-from service.payloads.types import Encoded
+from oodguard.service.images.header import is_small
+from oodguard.service.images.types import Encoded
 from tests.service.pictures import claiming_jpeg, claiming_png, claiming_webp, encode, plain
 
 

@@ -10,7 +10,7 @@ import re, sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from service.process.allocator import return_large_blocks
+from oodguard.service.server.process import return_large_blocks
 
 def resident_mib():
     return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024

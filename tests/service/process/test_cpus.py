@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.process.cpus import available_cpus
+from oodguard.service.cpus import available_cpus
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import sys
 
 SCRIPT = """
 import gc, weakref
-from service.process.garbage import OBJECTS, look_seldom
+from oodguard.service.server.process import OBJECTS, look_seldom
 
 class Link:
     pass

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from service.process.priorities import give_way
+from oodguard.service.inference.batcher import give_way
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority here")
 

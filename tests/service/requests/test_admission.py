@@ -2,8 +2,8 @@
 
 import pytest
 
-from service.errors import Overloaded
-from service.requests.admission import Admission
+from oodguard.service.errors import Overloaded
+from oodguard.service.prediction.admission import Admission
 
 
 def admission() -> Admission:

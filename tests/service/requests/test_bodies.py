@@ -7,8 +7,8 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from service.errors import BodyTooLarge
-from service.requests.bodies import BLOCK_BYTES, read_bytes
+from oodguard.service.errors import BodyTooLarge
+from oodguard.service.images.body import BLOCK_BYTES, read_bytes
 
 
 def read(pieces: Sequence[bytes], max_bytes: int) -> tuple[bytes, list[int]]:

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from starlette.testclient import TestClient
 
-from service.errors import DeadlineExceeded, WrongFields
-from service.requests.deadlines import Deadline, timeout_s
+from oodguard.service.errors import DeadlineExceeded, WrongFields
+from oodguard.service.prediction.deadline import Deadline, timeout_s
 from tests.service.checks import predictions, problem
 from tests.service.pictures import encode, plain
 

@@ -10,16 +10,16 @@ from starlette.requests import Request
 from starlette.testclient import TestClient
 from starlette.types import Message
 
-from models.manifest import InputSpec
-from service.decoding.to_pixels import to_pixels
-from service.deployments.deployment import Deployment
-from service.deployments.served import ServedModel
-from service.errors import DeadlineExceeded
-from service.inference.loop_runs import LoopRuns
-from service.metrics import Metrics
-from service.payloads.types import Encoded, Limits
-from service.requests.pipeline import Pipeline
-from service.settings import Settings
+from oodguard.models.manifest import InputSpec
+from oodguard.service.errors import DeadlineExceeded
+from oodguard.service.images.decode import to_pixels
+from oodguard.service.images.types import Encoded, Limits
+from oodguard.service.inference.batcher import LoopRuns
+from oodguard.service.inference.model import ServedModel
+from oodguard.service.prediction.predictor import Pipeline
+from oodguard.service.registry.deployment import Deployment
+from oodguard.service.settings import Settings
+from oodguard.service.telemetry.metrics import Metrics
 from tests.service.checks import predictions, problem, still_serves
 from tests.service.conftest import MakeClient
 from tests.service.gate import Gate

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from localbucket import S3Handler
 
-from service.samples.bucket import BucketStore
-from service.samples.folder import FolderStore
-from service.samples.store import Store
+from oodguard.service.sampling.s3_store import BucketStore
+from oodguard.service.sampling.stores import FolderStore, Store
 
 BUCKET = "looks"
 

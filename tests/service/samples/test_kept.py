@@ -12,7 +12,7 @@ from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from service.samples.folder import FolderStore
+from oodguard.service.sampling.stores import FolderStore
 from tests.service.conftest import MakeClient
 from tests.service.pictures import BLACK, WHITE, encode, plain
 from tests.service.samples.conftest import Place

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.samples.names import stem, stem_of
+from oodguard.service.sampling.sample import stem, stem_of
 
 AT = datetime(2026, 9, 8, 7, 6, 5, 40, tzinfo=UTC)
 

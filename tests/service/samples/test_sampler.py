@@ -8,15 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from prometheus_client import CollectorRegistry
 
-from models.guard import Verdict
-from service.deployments.served import ServedModel
-from service.payloads.types import Body, Limits
-from service.samples import sampler as sampler_module
-from service.samples.errors import StoreFailed
-from service.samples.metrics import SampleMetrics
-from service.samples.sampler import Sampler
-from service.samples.shelf import Shelf
-from service.samples.store import Store
+from oodguard.models.guard import Verdict
+from oodguard.service.errors import StoreFailed
+from oodguard.service.images.types import Body, Limits
+from oodguard.service.inference.model import ServedModel
+from oodguard.service.sampling import sampler as sampler_module
+from oodguard.service.sampling.retention import Shelf
+from oodguard.service.sampling.sampler import SampleMetrics, Sampler
+from oodguard.service.sampling.stores import Store
 from tests.service.samples.test_shelf import Clock, Memory
 
 LIMITS = Limits(max_body_bytes=10_000, max_images=8, max_pixels=1000)

@@ -5,10 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.samples.errors import StoreFailed
-from service.samples.names import stem
-from service.samples.sample import Sample
-from service.samples.shelf import Shelf
+from oodguard.service.errors import StoreFailed
+from oodguard.service.sampling.retention import Shelf
+from oodguard.service.sampling.sample import Sample, stem
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 

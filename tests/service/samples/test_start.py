@@ -6,9 +6,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
-from service.samples.errors import SamplesRefused
-from service.samples.start import sampler_from
-from service.settings import Settings
+from oodguard.service.errors import SamplesRefused
+from oodguard.service.sampling.sampler import sampler_from
+from oodguard.service.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_a_bucket_without_its_package_is_refused_with_the_remedy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in [*sys.modules]:
-        if name.startswith(("service.samples.bucket", "obstore")):
+        if name.startswith(("oodguard.service.sampling.s3_store", "obstore")):
             monkeypatch.delitem(sys.modules, name)
     # How the import system says that there is no such module.
     monkeypatch.setitem(sys.modules, "obstore", None)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from service.samples.bucket import BucketStore
-from service.samples.errors import SamplesRefused, StoreFailed
-from service.samples.folder import FolderStore
+from oodguard.service.errors import SamplesRefused, StoreFailed
+from oodguard.service.sampling.s3_store import BucketStore
+from oodguard.service.sampling.stores import FolderStore
 from tests.service.samples.conftest import BUCKET, Place
 
 NAME = "20260102T030405.000006Z-a.b_c-1-0.png"

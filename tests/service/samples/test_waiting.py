@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from service.payloads.types import Body
-from service.samples.sample import Rejection
-from service.samples.waiting import Waiting
+from oodguard.service.images.types import Body
+from oodguard.service.sampling.sample import Rejection
+from oodguard.service.sampling.sampler import Waiting
 
 
 def rejection(size: int) -> Rejection:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from service.security.command import make
-from service.security.keys_file import KeyEntry
+from oodguard.service.auth.key_file import KeyEntry
+from oodguard.service.auth.keys_cli import make
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

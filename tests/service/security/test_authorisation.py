@@ -9,8 +9,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from service.security.paths import OPEN, role_wanted
-from service.security.tokens import new_token
+from oodguard.service.auth.keys import new_token
+from oodguard.service.auth.middleware import OPEN, role_wanted
 from tests.service.checks import predictions, problem
 from tests.service.pictures import encode, plain
 from tests.service.security.holders import Holder, bearer

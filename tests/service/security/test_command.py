@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from service.cli import app
-from service.security.keyring import Keyring
-from service.security.keys_file import parse_entries, parse_keys
+from oodguard.service.auth.key_file import parse_entries, parse_keys
+from oodguard.service.auth.keys import Keyring
+from oodguard.service.cli import app
 
 
 def keys(*arguments: object) -> Result:

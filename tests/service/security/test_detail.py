@@ -5,8 +5,8 @@ import json
 import pytest
 from starlette.testclient import TestClient
 
-from service.answers import COARSE_P_VALUES, coarse_p_value
-from service.routes.schemas import BareAnswer, BarePolicy, ModelsAnswer
+from oodguard.service.api.schemas import BareAnswer, BarePolicy, ModelsAnswer
+from oodguard.service.responses import COARSE_P_VALUES, coarse_p_value
 from tests.service.conftest import MakeClient
 from tests.service.pictures import BLACK, GREEN, WHITE, encode, plain
 

@@ -8,10 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from service.security import keyring
-from service.security.hashing import PATTERN, KeyHash
-from service.security.keyring import Key, Keyring
-from service.security.tokens import id_of, new_id, new_token
+from oodguard.service.auth import keys as keyring
+from oodguard.service.auth.keys import PATTERN, Key, KeyHash, Keyring, id_of, new_id, new_token
 
 
 def test_a_stored_hash_is_the_sha256_of_salt_and_key() -> None:
@@ -94,7 +92,7 @@ def test_one_hash_is_compared_in_constant_time_whether_the_id_is_there_or_not(
         compared.append((len(left), len(right)))
         return hmac.compare_digest(left, right)
 
-    monkeypatch.setattr("service.security.hashing.hmac", SimpleNamespace(compare_digest=counted))
+    monkeypatch.setattr("oodguard.service.auth.keys.hmac", SimpleNamespace(compare_digest=counted))
     for token in (tokens["a"], new_token("a"), new_token("nobody"), new_token("c")):
         keys.find(token)
     assert compared == [(32, 32)] * 4

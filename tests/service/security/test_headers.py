@@ -6,9 +6,9 @@ import pytest
 from pydantic import ValidationError
 from starlette.testclient import TestClient
 
-from service.inference.engine import Engine
-from service.security.headers import HEADERS
-from service.settings import Settings
+from oodguard.service.api.middleware import HEADERS
+from oodguard.service.inference.session import Engine
+from oodguard.service.settings import Settings
 from tests.service.checks import problem
 from tests.service.conftest import MakeClient
 from tests.service.pictures import encode, plain

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from service.security.errors import AdminWithoutKeys, KeysRefused
+from oodguard.service.errors import AdminWithoutKeys, KeysRefused
 from tests.service.conftest import MakeClient
 from tests.service.security.holders import Holder, text_of
 

@@ -6,11 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from service.security.errors import KeysRefused
-from service.security.keys_file import KeyEntry, parse_entries, parse_keys
-from service.security.sources import MOST_BYTES, read_file, source
-from service.security.tokens import new_token
-from service.settings import Settings
+from oodguard.service.auth.key_file import (
+    MOST_BYTES,
+    KeyEntry,
+    parse_entries,
+    parse_keys,
+    read_file,
+    source,
+)
+from oodguard.service.auth.keys import new_token
+from oodguard.service.errors import KeysRefused
+from oodguard.service.settings import Settings
 from tests.service.security.holders import Holder, text_of
 
 HASH = f"sha256:{'0' * 32}:{'1' * 64}"

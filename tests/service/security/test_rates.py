@@ -7,12 +7,10 @@ import pytest
 import throttled.utils
 from starlette.testclient import TestClient
 
-from service.errors import RateLimited
-from service.security import rates
-from service.security.hashing import KeyHash
-from service.security.keyring import Key
-from service.security.rates import Rates
-from service.security.tokens import new_token
+from oodguard.service.auth import rate_limit as rates
+from oodguard.service.auth.keys import Key, KeyHash, new_token
+from oodguard.service.auth.rate_limit import Rates
+from oodguard.service.errors import RateLimited
 from tests.service.checks import problem
 from tests.service.security.holders import Holder, bearer, text_of
 

@@ -27,7 +27,7 @@ def server(bundle_folder: Path, keys_file: Path, tmp_path: Path) -> Iterator[Run
     with (
         log.open("w") as stderr,
         subprocess.Popen(
-            [sys.executable, "-m", "service", "serve", "--port", str(port)],
+            [sys.executable, "-m", "oodguard.service", "serve", "--port", str(port)],
             stderr=stderr,
             text=True,
             env={**environment(), **settings},

@@ -10,9 +10,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from starlette.testclient import TestClient
 
-from service.app import create_app
-from service.settings import Settings
-from service.tracing.requests import Tracing
+from oodguard.service.app import create_app
+from oodguard.service.settings import Settings
+from oodguard.service.telemetry.tracing import Tracing
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from service.tracing.environment import asking
-from service.tracing.errors import TracingRefused
+from oodguard.service.errors import TracingRefused
+from oodguard.service.telemetry.tracing_config import asking
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"

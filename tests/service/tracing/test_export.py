@@ -15,8 +15,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from service.logs import JsonFormatter
-from service.tracing.export import provider, shut_down
+from oodguard.service.telemetry.logs import JsonFormatter
+from oodguard.service.telemetry.tracing import provider, shut_down
 from tests.service.conftest import MakeClient
 from tests.service.pictures import encode, plain
 

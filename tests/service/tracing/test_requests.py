@@ -17,7 +17,7 @@ from opentelemetry.semconv.attributes import (
 )
 from opentelemetry.trace import SpanKind, StatusCode
 
-from service.logs import JsonFormatter
+from oodguard.service.telemetry.logs import JsonFormatter
 from tests.service.gate import Gate
 from tests.service.pictures import WHITE, encode, plain
 from tests.service.tracing.conftest import Traced

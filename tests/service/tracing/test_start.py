@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from service.tracing.errors import TracingRefused
-from service.tracing.start import tracing_from
+from oodguard.service.errors import TracingRefused
+from oodguard.service.telemetry.tracing_config import tracing_from
 
-SERVING = "import sys; from pathlib import Path; from service.app import create_app;"
+SERVING = "import sys; from pathlib import Path; from oodguard.service.app import create_app;"
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
 
 
@@ -29,11 +29,11 @@ def test_without_variables_that_ask_nothing_of_traces_or_of_s3_is_imported(
     bundle_folder: Path,
 ) -> None:
     probe = (
-        "from service.settings import Settings;"
+        "from oodguard.service.settings import Settings;"
         "create_app(Settings(bundle=Path(sys.argv[1])));"
         "print([each for each in sys.modules if each.startswith(('opentelemetry.sdk',"
-        "'opentelemetry.exporter', 'service.tracing.export', 'service.tracing.requests',"
-        "'obstore', 'service.samples.bucket'))])"
+        "'opentelemetry.exporter', 'obstore')) or each in"
+        "('oodguard.service.telemetry.tracing', 'oodguard.service.sampling.s3_store')])"
     )
     result = ask_process(SERVING + probe, str(bundle_folder))
     assert result.stdout == "[]\n", result.stderr
@@ -44,7 +44,7 @@ def test_packages_that_are_missing_are_named_with_the_variable_and_the_remedy(
     monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     for name in [*sys.modules]:
-        if name.startswith(("service.tracing.export", "service.tracing.requests", missing)):
+        if name == "oodguard.service.telemetry.tracing" or name.startswith(missing):
             monkeypatch.delitem(sys.modules, name)
     # How the import system says that there is no such module.
     monkeypatch.setitem(sys.modules, missing, None)
@@ -57,7 +57,7 @@ def test_packages_that_are_missing_are_named_with_the_variable_and_the_remedy(
 
 def test_the_command_refuses_what_it_cannot_send_in_one_line(bundle_folder: Path) -> None:
     result = ask_process(
-        "from service.cli import app; app()",
+        "from oodguard.service.cli import app; app()",
         "serve",
         "--bundle",
         str(bundle_folder),

@@ -2,9 +2,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from training.attacks.apgd import Apgd, _checkpoints
-from training.attacks.gradient import Goal, value_and_gradient
-from training.attacks.starts import decontrasted, gaussian, uniform, zero
+from oodguard.training.attacks.apgd import Apgd, _checkpoints
+from oodguard.training.attacks.base import (
+    Goal,
+    decontrasted,
+    gaussian,
+    uniform,
+    value_and_gradient,
+    zero,
+)
 
 EPSILON = 8 / 255
 WEIGHTS = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(0))

@@ -1,6 +1,6 @@
 import torch
 
-from training.attacks.best import Best
+from oodguard.training.attacks.base import Best
 
 CLEAN = torch.zeros(3, 1, 1, 1)
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.attacks.ensemble import Ensemble, Member
-from training.attacks.gradient import Goal
+from oodguard.training.attacks.base import Goal
+from oodguard.training.attacks.ensemble import Ensemble, Member
 
 IMAGES = torch.zeros(4, 1, 1, 1)
 

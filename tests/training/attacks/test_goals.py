@@ -6,17 +6,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.decision import rejects
-from models.networks.classifier import Classifier
-from models.scores import FITTED_SCORES, LOGIT_SCORES
-from models.scores.base import Score, of_logits
-from models.scores.gen import gen
+from oodguard.models.decision import rejects
+from oodguard.models.networks.classifier import Classifier
+from oodguard.models.scores import FITTED_SCORES, LOGIT_SCORES
+from oodguard.models.scores.base import Score, of_logits
+from oodguard.models.scores.gen import gen
+from oodguard.training.attacks.base import value_and_gradient
+from oodguard.training.attacks.losses import (
+    goal_of,
+    surrogate,
+    to_accepted,
+    to_rejected,
+    to_wrong_and_accepted,
+)
+from oodguard.training.detectors import DETECTORS
+from oodguard.training.scoring.graph import ScoredClassifier
 from tests.models.scores.fits import fit
-from training.attacks.goals import goal_of, to_accepted, to_rejected, to_wrong_and_accepted
-from training.attacks.gradient import value_and_gradient
-from training.attacks.surrogates import surrogate
-from training.detectors import DETECTORS
-from training.graph import ScoredClassifier
 
 CLASSES = 4
 ROWS = torch.arange(200)

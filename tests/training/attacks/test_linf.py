@@ -1,6 +1,6 @@
 import torch
 
-from training.attacks.linf import project
+from oodguard.training.attacks.base import project
 
 
 def test_projection_cuts_to_the_ball_and_to_the_pixel_range() -> None:

@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor
 
-from training.attacks.n_fgsm import NFgsm
+from oodguard.training.attacks.pgd import NFgsm
 
 IMAGES = torch.full((4, 3, 5, 5), 0.5)
 DIRECTION = torch.randn(3, 5, 5, generator=torch.Generator().manual_seed(3)).sign()

@@ -1,8 +1,8 @@
 import torch
 from torch import Tensor
 
-from training.attacks.noise import Noise
-from training.attacks.starts import uniform
+from oodguard.training.attacks.base import uniform
+from oodguard.training.attacks.noise import Noise
 
 IMAGES = torch.full((4, 3, 5, 5), 0.5)
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from training.attacks.gradient import Goal, frozen
-from training.attacks.pgd import Pgd, WorstCasePgd
-from training.attacks.starts import decontrasted, uniform, zero
+from oodguard.training.attacks.base import Goal, decontrasted, uniform, zero
+from oodguard.training.attacks.pgd import Pgd, WorstCasePgd
+from oodguard.training.scoring.network import frozen
 
 
 class Linear(nn.Module):

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.attacks.square import Square, _shares
+from oodguard.training.attacks.square import Square, _shares
 
 EPSILON = 0.05
 IMAGES = 0.1 + 0.8 * torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))

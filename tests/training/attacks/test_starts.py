@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from training.attacks.starts import (
+from oodguard.training.attacks.base import (
     GAUSSIAN_SIGMA,
     Start,
     decontrasted,

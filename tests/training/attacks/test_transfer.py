@@ -1,8 +1,8 @@
 import torch
 from torch import Tensor
 
-from training.attacks.apgd import Apgd
-from training.attacks.transfer import transferred
+from oodguard.training.attacks.apgd import Apgd
+from oodguard.training.attacks.noise import transferred
 
 IMAGES = torch.full((2, 3, 4, 4), 0.5)
 SIGNS = torch.tensor([1.0, -1.0])

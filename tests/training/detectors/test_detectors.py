@@ -4,15 +4,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.scores.base import of_logits
-from models.scores.msp import msp
+from oodguard.models.scores.base import of_logits
+from oodguard.models.scores.msp import msp
+from oodguard.training.attacks.base import value_and_gradient
+from oodguard.training.detectors import DETECTORS
+from oodguard.training.detectors.odin import odin
+from oodguard.training.detectors.preprocessing import Detector, Preprocessed
+from oodguard.training.scoring.graph import ScoredClassifier
 from tests.models.scores.fits import fit
 from tests.models.scores.golden.problem import GOLDEN, INPUTS, Problem
-from training.attacks.gradient import value_and_gradient
-from training.detectors import DETECTORS
-from training.detectors.odin import odin
-from training.detectors.preprocessing import Detector, Preprocessed
-from training.graph import ScoredClassifier
 
 IMAGES, SEEN = INPUTS["images"], INPUTS["training_images"]
 ROWS = torch.arange(len(IMAGES))

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from training.checkpoint import Epoch, Progress, RunFolder
-from training.fit import fit
-from training.loop import Tick
+from oodguard.training.fit.fit import fit
+from oodguard.training.fit.trainer import Tick
+from oodguard.training.run_folder import Epoch, Progress, RunFolder
 
 ROOT = Path(__file__).parents[3]
 
@@ -55,7 +55,15 @@ def _two_processes(folder: Path, recipe: Path) -> str:
     place = ("--nproc-per-node=2", "--master-addr=127.0.0.1", f"--master-port={port}")
     command = ("fit", str(recipe), "--out", str(folder), "--threads", "1")
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", *place, "-m", "training", *command],
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            *place,
+            "-m",
+            "oodguard.training",
+            *command,
+        ],
         cwd=recipe.parent,
         env={"PYTHONPATH": f"{ROOT}:{recipe.parent}", "PATH": "", "HOME": str(recipe.parent)},
         capture_output=True,

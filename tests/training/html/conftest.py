@@ -2,9 +2,8 @@
 
 import pytest
 
+from oodguard.training.report.model import Evidence, Report
 from tests.training.reports import tiny_evidence, tiny_report
-from training.evidence import Evidence
-from training.report import Report
 
 
 @pytest.fixture

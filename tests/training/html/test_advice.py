@@ -1,9 +1,8 @@
 import pytest
 
+from oodguard.training.report.model import Evidence, Report
+from oodguard.training.report.page import advice_section
 from tests.training.html.parsing import parse
-from training.evidence import Evidence
-from training.html.advice import advice_section
-from training.report import Report
 
 
 def _advice(report: Report, evidence: Evidence) -> list[str]:

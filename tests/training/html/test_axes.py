@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.html.axes import Axis, Plane, round_ticks
+from oodguard.training.report.charts import Axis, Plane, round_ticks
 
 
 def test_the_corners_of_the_plane_are_its_margins() -> None:

@@ -1,6 +1,6 @@
+from oodguard.training.report.model import Decisions, Report
+from oodguard.training.report.page import decisions_section, outcome_bar
 from tests.training.html.parsing import parse
-from training.html.decisions import decisions_section, outcome_bar
-from training.report import Decisions, Report
 
 
 def test_the_bar_is_parted_as_the_shares_are() -> None:

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from oodguard.training.report import page as gallery
+from oodguard.training.report.model import Evidence, Report
+from oodguard.training.report.page import amplified, gallery_section, png_uri, worst_first
 from tests.training.html.hostile import HOSTILE
 from tests.training.html.parsing import parse
-from training.evidence import Evidence
-from training.html import gallery
-from training.html.gallery import amplified, gallery_section, png_uri, worst_first
-from training.report import Report
 
 
 def test_a_picture_comes_back_from_its_data_uri() -> None:

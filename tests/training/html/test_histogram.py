@@ -1,9 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.training.html.parsing import parse
-from training.evidence import Evidence
-from training.html.histogram import (
+from oodguard.training.report.charts import (
     Layer,
     Scale,
     common_scale,
@@ -11,7 +9,8 @@ from training.html.histogram import (
     histogram_section,
     shares,
 )
-from training.report import Report
+from oodguard.training.report.model import Evidence, Report
+from tests.training.html.parsing import parse
 
 EDGES = np.array([0.25, 0.5, 1.0])
 

@@ -1,6 +1,6 @@
 import pytest
 
-from training.html.markup import Markup, element, joined, number
+from oodguard.training.report.html_helpers import Markup, element, joined, number
 
 
 def test_text_and_attributes_are_escaped_and_markup_is_not_escaped_twice() -> None:

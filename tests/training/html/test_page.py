@@ -2,11 +2,10 @@ from dataclasses import replace
 
 import pytest
 
+from oodguard.training.report.model import Check, Evidence, Report, Trust
+from oodguard.training.report.page import write_html
 from tests.training.html.hostile import HOSTILE
 from tests.training.html.parsing import Node, parse
-from training.evidence import Evidence
-from training.html.page import write_html
-from training.report import Check, Report, Trust
 
 FETCHING = ("src", "href", "action", "data", "poster", "srcset", "xlink:href", "background")
 BARRED = ("script", "link", "iframe", "object", "embed", "base", "form")

@@ -1,10 +1,9 @@
 import numpy as np
 from sklearn.metrics import roc_curve
 
+from oodguard.training.report.charts import Curve, roc, roc_chart, roc_section, simplified
+from oodguard.training.report.model import Evidence, Report
 from tests.training.html.parsing import parse
-from training.evidence import Evidence
-from training.html.roc import Curve, roc, roc_chart, roc_section, simplified
-from training.report import Report
 
 INLIERS = np.array([0.0, 0.25, 0.5, 0.75], np.float32)
 OUTLIERS = np.array([0.5, 1.0], np.float32)

@@ -1,13 +1,13 @@
+from oodguard.training.report.charts import MEAN, SecurityPoint, security_chart, security_curves
+from oodguard.training.report.model import Report
 from tests.training.html.parsing import parse
-from training.html.security import MEAN, Point, security_chart, security_curves
-from training.report import Report
 
 CURVES = {
     "near": (
-        Point(epsilon_255=0, auroc=0.75, interval=(0.5, 1.0)),
-        Point(epsilon_255=4, auroc=0.25, interval=(0.0, 0.5)),
+        SecurityPoint(epsilon_255=0, auroc=0.75, interval=(0.5, 1.0)),
+        SecurityPoint(epsilon_255=4, auroc=0.25, interval=(0.0, 0.5)),
     ),
-    "far": (Point(epsilon_255=0, auroc=1.0), Point(epsilon_255=4, auroc=0.5)),
+    "far": (SecurityPoint(epsilon_255=0, auroc=1.0), SecurityPoint(epsilon_255=4, auroc=0.5)),
 }
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from training.html.trade import limit_rejecting, trades
-from training.metrics import false_rejection_rate
+from oodguard.training.report.metrics import false_rejection_rate
+from oodguard.training.report.page import limit_rejecting, trades
 
 INLIERS = np.arange(100, dtype=np.float32)
 

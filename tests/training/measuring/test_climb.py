@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.attacks.gradient import Goal
-from training.measuring.climb import BROKEN, climbed, until_broken
-from training.suite import Ascent
+from oodguard.training.attacks.base import Goal
+from oodguard.training.config.suites import Ascent
+from oodguard.training.evaluation.attack_runner import BROKEN, climbed, until_broken
 
 IMAGES = torch.rand(5, 3, 4, 4, generator=torch.Generator().manual_seed(1)) * 0.8 + 0.1
 WEIGHTS = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(0))

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from training.measuring.found import Answers, Found
-from training.measuring.results import Findings, evidence, score_result
+from oodguard.training.evaluation.results import Answers, Findings, Found, evidence, score_result
 
 LABELS = np.array([0, 0, 1, 1])
 

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from training.measuring.whole_pixels import whole_pixels
+from oodguard.training.evaluation.attack_runner import whole_pixels
 
 
 def _one(clean: int, attacked_255: float, epsilon_255: float) -> int:

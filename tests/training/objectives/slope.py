@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from training.objectives.adversary import Adversary
-from training.objectives.base import Batch
+from oodguard.training.objectives.adversary import Adversary
+from oodguard.training.objectives.base import Batch
 
 
 class Slope(nn.Module):

@@ -1,6 +1,7 @@
 import torch
 from torch.nn import functional
 
+from oodguard.training.objectives.acet import Acet
 from tests.training.objectives.slope import (
     ADVERSARY,
     ATTACKED_OUTLIER,
@@ -8,7 +9,6 @@ from tests.training.objectives.slope import (
     CLEAN_INLIERS,
     Slope,
 )
-from training.objectives.acet import Acet
 
 
 def test_inliers_are_taken_as_they_are_and_outliers_attacked_towards_confidence() -> None:

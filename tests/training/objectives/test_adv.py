@@ -1,8 +1,8 @@
 import torch
 from torch.nn import functional
 
+from oodguard.training.objectives.adv import Adversarial
 from tests.training.objectives.slope import ADVERSARY, ATTACKED_INLIERS, BATCH, Slope
-from training.objectives.adv import Adversarial
 
 
 def test_the_inliers_alone_are_attacked_and_learnt() -> None:

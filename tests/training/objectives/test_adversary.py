@@ -3,11 +3,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from oodguard.training.attacks.pgd import NFgsm, Pgd
+from oodguard.training.objectives.adversary import Adversary
+from oodguard.training.objectives.losses import cross_entropy, uniform_cross_entropy
 from tests.training.objectives.slope import ADVERSARY, BATCH, Slope
-from training.attacks.n_fgsm import NFgsm
-from training.attacks.pgd import Pgd
-from training.objectives.adversary import Adversary
-from training.objectives.losses import cross_entropy, uniform_cross_entropy
 
 
 def test_both_halves_are_attacked_in_one_pass_a_step_with_the_network_held_still() -> None:

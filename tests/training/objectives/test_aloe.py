@@ -3,6 +3,7 @@ from dataclasses import replace
 import torch
 from torch.nn import functional
 
+from oodguard.training.objectives.aloe import Aloe
 from tests.training.objectives.slope import (
     ADVERSARY,
     ATTACKED_INLIERS,
@@ -11,7 +12,6 @@ from tests.training.objectives.slope import (
     UNIFORM,
     Slope,
 )
-from training.objectives.aloe import Aloe
 
 
 def test_the_loss_is_that_of_attacked_inliers_and_attacked_outliers() -> None:

@@ -1,6 +1,7 @@
 import torch
 from torch.nn import functional
 
+from oodguard.training.objectives.aloe_abstain import AloeAbstain
 from tests.training.objectives.slope import (
     ADVERSARY,
     ATTACKED_INLIERS,
@@ -9,7 +10,6 @@ from tests.training.objectives.slope import (
     Slope,
     with_reject,
 )
-from training.objectives.aloe_abstain import AloeAbstain
 
 
 def test_attacked_inliers_keep_their_class_and_attacked_outliers_are_to_be_rejected() -> None:

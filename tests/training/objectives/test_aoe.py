@@ -1,6 +1,7 @@
 import torch
 from torch.nn import functional
 
+from oodguard.training.objectives.aoe import AdversarialOutlierExposure
 from tests.training.objectives.slope import (
     ADVERSARY,
     ATTACKED_INLIERS,
@@ -9,7 +10,6 @@ from tests.training.objectives.slope import (
     UNIFORM,
     Slope,
 )
-from training.objectives.aoe import AdversarialOutlierExposure
 
 
 def test_inliers_are_attacked_and_outliers_taken_as_they_are() -> None:

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+from oodguard.training.config.recipe import Mining
+from oodguard.training.objectives.atom import Atom
 from tests.training.objectives.slope import ADVERSARY, BATCH, CLEAN_INLIERS, Slope, with_reject
-from training.method_tables import Mining
-from training.objectives.atom import Atom
 
 # A quarter of eight is learnt. The two most confident are beyond the quantile; the next two, at 0.7
 # and 0.3, are z = 0.6 and -0.6.

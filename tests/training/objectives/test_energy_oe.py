@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
+from oodguard.training.config.recipe import Energy
+from oodguard.training.objectives.energy_oe import EnergyBounded
 from tests.training.objectives.slope import (
     ADVERSARY,
     ATTACKED_INLIERS,
@@ -14,8 +16,6 @@ from tests.training.objectives.slope import (
     CLEAN_INLIERS,
     Slope,
 )
-from training.method_tables import Energy
-from training.objectives.energy_oe import EnergyBounded
 
 MARGINS = Energy(inlier_margin=-0.8, outlier_margin=-0.75)
 

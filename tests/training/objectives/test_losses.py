@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from training.objectives.losses import (
+from oodguard.training.objectives.losses import (
     class_logits,
     cross_entropy,
     divergence,

@@ -1,7 +1,7 @@
 import torch
 
+from oodguard.training.objectives.mining import mine
 from tests.training.objectives.slope import Slope
-from training.objectives.mining import mine
 
 LEVELS = torch.tensor([0.5, 0.1, 0.7, 0.95, 0.45, 0.2])
 POOL = LEVELS.view(6, 1, 1, 1).expand(6, 3, 2, 2)

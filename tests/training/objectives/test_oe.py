@@ -1,8 +1,8 @@
 import torch
 from torch.nn import functional
 
+from oodguard.training.objectives.oe import OutlierExposure
 from tests.training.objectives.slope import BATCH, CLEAN_INLIERS, CLEAN_OUTLIER, UNIFORM, Slope
-from training.objectives.oe import OutlierExposure
 
 
 def test_both_halves_are_taken_as_they_are_in_one_pass() -> None:

@@ -1,8 +1,8 @@
 import torch
 from torch.nn import functional
 
+from oodguard.training.objectives.standard import Standard
 from tests.training.objectives.slope import BATCH, CLEAN_INLIERS, Slope
-from training.objectives.standard import Standard
 
 
 def test_standard_training_is_plain_cross_entropy_and_ignores_outliers() -> None:

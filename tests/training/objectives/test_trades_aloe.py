@@ -1,6 +1,8 @@
 import torch
 from torch.nn import functional
 
+from oodguard.training.attacks.base import uniform
+from oodguard.training.objectives.trades_aloe import TradesAloe
 from tests.training.objectives.slope import (
     ADVERSARY,
     BATCH,
@@ -9,8 +11,6 @@ from tests.training.objectives.slope import (
     UNIFORM,
     Slope,
 )
-from training.attacks.starts import uniform
-from training.objectives.trades_aloe import TradesAloe
 
 SEED = 1  # sends the images on different ways
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from models.errors import BundleError
+from oodguard.models.errors import BundleError
+from oodguard.training.onnx_torch.module import OnnxModule
 from tests.training.onnx_torch.one_node import Case, graph
-from training.onnx_torch.module import OnnxModule
 
 X = np.array([[1.0, -2.0, 3.0]], np.float32)
 

@@ -5,18 +5,18 @@ import onnx
 import pytest
 import torch
 
-from models.manifest import InputSpec
-from models.networks import FIXED_NETWORKS
-from models.networks.build import build_network
-from models.networks.classifier import Classifier
-from models.networks.mirrored import Mirrored
-from models.scores.base import of_logits
-from models.scores.energy import energy
-from training.bundle_classifier import BundleClassifier
-from training.data import to_pixels
-from training.graph import ScoredClassifier
-from training.onnx_model import to_onnx
-from training.onnx_torch.module import OnnxModule
+from oodguard.models.manifest import InputSpec
+from oodguard.models.networks import FIXED_NETWORKS
+from oodguard.models.networks.build import build_network
+from oodguard.models.networks.classifier import Classifier
+from oodguard.models.networks.mirrored import Mirrored
+from oodguard.models.scores.base import of_logits
+from oodguard.models.scores.energy import energy
+from oodguard.training.data.dataset import to_pixels
+from oodguard.training.export.onnx import to_onnx
+from oodguard.training.onnx_torch.classifier import BundleClassifier
+from oodguard.training.onnx_torch.module import OnnxModule
+from oodguard.training.scoring.graph import ScoredClassifier
 
 
 def _check(network: Classifier, *, size: int) -> None:

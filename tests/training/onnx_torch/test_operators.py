@@ -5,10 +5,9 @@ import onnxruntime
 import pytest
 import torch
 
+from oodguard.training.onnx_torch.module import OPERATORS, OnnxModule
 from tests.training.onnx_torch.cases import CASES, POSITIVE, whole
 from tests.training.onnx_torch.one_node import Case
-from training.onnx_torch.module import OnnxModule
-from training.onnx_torch.operators import OPERATORS
 
 
 def _expected(model: bytes, case: Case) -> list[np.ndarray]:

@@ -4,12 +4,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.synthetic import GENERATORS, Maker
-from training.synthetic.blend import synthetic_outliers
-from training.synthetic.coloured_noise import coloured_noise
-from training.synthetic.dead_leaves import dead_leaves
-from training.synthetic.mixture import mixture
-from training.synthetic.patch_shuffle import patch_shuffle
+from oodguard.training.data.synthetic import (
+    GENERATORS,
+    Maker,
+    coloured_noise,
+    dead_leaves,
+    mixture,
+    patch_shuffle,
+    synthetic_outliers,
+)
 
 MAKERS = pytest.mark.parametrize("make", GENERATORS.values(), ids=GENERATORS)
 

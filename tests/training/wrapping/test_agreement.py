@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from models.errors import ParityError
-from training.wrapping.agreement import check_agreement
-from training.wrapping.outputs import Outputs, Scored
+from oodguard.models.errors import ParityError
+from oodguard.training.wrap.output import Outputs, Scored
+from oodguard.training.wrap.wrap import check_agreement
 
 IMAGES = np.arange(10 * 3, dtype=np.uint8).reshape(10, 1, 1, 3)
 RAW = np.random.default_rng(0).normal(0, 3, (10, 4)).astype(np.float32)

@@ -9,17 +9,16 @@ import pytest
 import torch
 from onnx import TensorProto
 
-from models.bundle import Bundle
-from models.errors import BundleError
+from oodguard.models.bundle import Bundle
+from oodguard.models.errors import BundleError
+from oodguard.training.data.dataset import to_pixels
+from oodguard.training.onnx_torch.classifier import bundle_classifier
+from oodguard.training.scoring.graph import torch_run
+from oodguard.training.wrap.classifier import read_original
+from oodguard.training.wrap.graph import merge
+from oodguard.training.wrap.input import Pixels, with_free_batch
+from oodguard.training.wrap.output import Outputs, scores_graph
 from tests.training.wrapping import classifiers
-from training.bundle_classifier import bundle_classifier
-from training.data import to_pixels
-from training.graph import torch_run
-from training.wrapping.free_batch import with_free_batch
-from training.wrapping.merge import merge
-from training.wrapping.original import read_original
-from training.wrapping.outputs import Outputs, scores_graph
-from training.wrapping.pixels import Pixels
 
 
 def _wrapped(path: Path, pixels: Pixels, build: Callable[..., Bundle]) -> Bundle:

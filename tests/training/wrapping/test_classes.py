@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.errors import ClassifierError
-from training.data import ImageSet
-from training.wrapping.classes import labels_in, read_classes
+from oodguard.models.errors import ClassifierError
+from oodguard.training.data.dataset import ImageSet
+from oodguard.training.wrap.output import labels_in, read_classes
 
 
 def _data(classes: tuple[str, ...], labels: list[int]) -> ImageSet:

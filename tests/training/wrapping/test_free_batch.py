@@ -6,15 +6,13 @@ import numpy as np
 import onnx
 import pytest
 
-from models.errors import ClassifierError, ParityError
+from oodguard.models.errors import ClassifierError, ParityError
+from oodguard.training.wrap.classifier import Original, read_original
+from oodguard.training.wrap.graph import answers_of, merge, run_of
+from oodguard.training.wrap.input import Pixels, with_free_batch
+from oodguard.training.wrap.output import Outputs, scores_graph
+from oodguard.training.wrap.wrap import check_agreement
 from tests.training.wrapping.classifiers import SIZE, expected_logits, exported, hand_made
-from training.wrapping.agreement import check_agreement
-from training.wrapping.free_batch import with_free_batch
-from training.wrapping.merge import merge
-from training.wrapping.original import Original, read_original
-from training.wrapping.outputs import Outputs, scores_graph
-from training.wrapping.pixels import Pixels
-from training.wrapping.runtime import answers_of, run_of
 
 IMAGES = np.random.default_rng(3).integers(0, 256, (70, SIZE, SIZE, 3), dtype=np.uint8)
 

@@ -1,9 +1,8 @@
 import pytest
 
-from models.errors import ClassifierError
-from training.wrapping.geometry import layout_of, size_of
-from training.wrapping.original import Shape
-from training.wrapping.pixels import Layout
+from oodguard.models.errors import ClassifierError
+from oodguard.training.wrap.classifier import Shape
+from oodguard.training.wrap.input import Layout, layout_of, size_of
 
 
 @pytest.mark.parametrize(

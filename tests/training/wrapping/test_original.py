@@ -5,10 +5,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from models.errors import ClassifierError
+from oodguard.models.errors import ClassifierError
+from oodguard.training.wrap import classifier as original
+from oodguard.training.wrap.classifier import Original, read_original
 from tests.training.wrapping.classifiers import hand_made
-from training.wrapping import original
-from training.wrapping.original import Original, read_original
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from models.errors import ClassifierError
-from models.scores import LOGIT_SCORES
-from training.wrapping.outputs import Outputs, Scored, check_outputs
+from oodguard.models.errors import ClassifierError
+from oodguard.models.scores import LOGIT_SCORES
+from oodguard.training.wrap.output import Outputs, Scored, check_outputs
 
 LOGITS = np.array([[2.0, -1.0, 0.5], [0.1, 0.0, -7.0]], np.float32)
 PROBABILITIES = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)

@@ -2,8 +2,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from models.errors import ClassifierError
-from training.wrapping.pixels import Pixels
+from oodguard.models.errors import ClassifierError
+from oodguard.training.wrap.input import Pixels
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 4, 5, 3), dtype=np.uint8)
 

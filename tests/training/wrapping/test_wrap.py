@@ -9,9 +9,12 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from models.bundle import Bundle, open_bundle
-from models.decision import Policy
-from models.guard import Guard
+from oodguard.models.bundle import Bundle, open_bundle
+from oodguard.models.decision import Policy
+from oodguard.models.guard import Guard
+from oodguard.training.cli.main import app
+from oodguard.training.scoring.parity import onnx_run
+from oodguard.training.wrap.report import WrapReport
 from tests.training.wrapping.classifiers import (
     CLASSES,
     SIZE,
@@ -21,9 +24,6 @@ from tests.training.wrapping.classifiers import (
     exported,
     hand_made,
 )
-from training.cli import app
-from training.parity import onnx_run
-from training.wrapping.figures import WrapReport
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.networks.classifier import Classifier
+from oodguard.models.networks.classifier import Classifier
 from tests.models.scores.fits import head
 
 _HELD = json.loads(Path(__file__).with_name("pytorch_ood.json").read_text(encoding="utf-8"))

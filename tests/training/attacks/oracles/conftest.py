@@ -8,12 +8,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from models.networks.build import build_network
-from models.scores import LOGIT_SCORES
-from models.scores.base import of_logits
-from training.data import to_pixels
-from training.graph import ScoredClassifier
-from training.objectives.losses import cross_entropy, uniform_cross_entropy
+from oodguard.models.networks.build import build_network
+from oodguard.models.scores import LOGIT_SCORES
+from oodguard.models.scores.base import of_logits
+from oodguard.training.data.dataset import to_pixels
+from oodguard.training.objectives.losses import cross_entropy, uniform_cross_entropy
+from oodguard.training.scoring.graph import ScoredClassifier
 
 DATA = Path(__file__).parents[3] / "data"
 STEPS = 30

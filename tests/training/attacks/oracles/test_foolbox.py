@@ -13,11 +13,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.two_logits import ACCEPTED, REJECTED, TwoLogits
-from training.attacks.goals import to_accepted, to_rejected
-from training.attacks.gradient import Goal
-from training.attacks.pgd import Pgd, WorstCasePgd
-from training.attacks.starts import uniform, zero
-from training.graph import ScoredClassifier
+from oodguard.training.attacks.base import Goal, uniform, zero
+from oodguard.training.attacks.losses import to_accepted, to_rejected
+from oodguard.training.attacks.pgd import Pgd, WorstCasePgd
+from oodguard.training.scoring.graph import ScoredClassifier
 
 with warnings.catch_warnings():  # it imports a name that scipy has moved
     warnings.filterwarnings("ignore", "Please import `gaussian_filter`", DeprecationWarning)

@@ -13,13 +13,12 @@ import torchattacks
 from torch import Tensor
 
 from benchmarks.two_logits import ACCEPTED, REJECTED, TwoLogits
-from training.attacks.apgd import Apgd
-from training.attacks.attack import Attack
-from training.attacks.goals import to_accepted, to_rejected
-from training.attacks.gradient import Goal
-from training.attacks.pgd import WorstCasePgd
-from training.attacks.square import Square
-from training.graph import ScoredClassifier
+from oodguard.training.attacks.apgd import Apgd
+from oodguard.training.attacks.base import Attack, Goal
+from oodguard.training.attacks.losses import to_accepted, to_rejected
+from oodguard.training.attacks.pgd import WorstCasePgd
+from oodguard.training.attacks.square import Square
+from oodguard.training.scoring.graph import ScoredClassifier
 
 EPSILON = 2**-5  # exact in float32, in which torchattacks makes its steps; about 8 / 255
 QUERIES = 200

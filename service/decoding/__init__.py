@@ -1,1 +1,0 @@
-"""Encoded images to pixels, within limits that are known before anything is allocated."""

@@ -1,1 +1,0 @@
-"""Which models are served, and each of them at work."""

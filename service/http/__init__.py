@@ -1,1 +1,0 @@
-"""What speaks HTTP around the application, and how it begins and ends."""

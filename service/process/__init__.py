@@ -1,1 +1,0 @@
-"""What is set for the process and its threads: memory, processors, priorities."""

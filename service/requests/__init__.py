@@ -1,1 +1,0 @@
-"""The way of one request, whatever protocol it speaks."""

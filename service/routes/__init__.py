@@ -1,1 +1,0 @@
-"""The HTTP routes, one router a file; `service.app` hands each what it needs."""

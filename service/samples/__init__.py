@@ -1,1 +1,0 @@
-"""Rejected images kept for a look: a share of them, for a time, and in nobody's way."""

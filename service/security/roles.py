@@ -1,5 +1,0 @@
-"""What a key may be for."""
-
-from typing import Literal, TypeAlias
-
-Role: TypeAlias = Literal["predict", "metrics", "admin"]

@@ -1,1 +1,0 @@
-"""OpenTelemetry spans, where the standard variables ask for them; nothing is imported else."""

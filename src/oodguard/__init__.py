@@ -1,0 +1,1 @@
+"""OOD Guard: hardened image classifiers with calibrated out-of-distribution decisions."""

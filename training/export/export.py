@@ -1,0 +1,127 @@
+"""From a finished run to a bundle: graph, calibration, parity gate, card."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from oodguard.models.bundle import Bundle, write_bundle
+from oodguard.models.decision import threshold
+from oodguard.models.errors import RecipeError
+from oodguard.models.manifest import DataRecord, Description, TrainingRecord
+from oodguard.training.data.dataset import Split, load, split
+from oodguard.training.export.onnx import to_onnx
+from oodguard.training.report.card import write_card
+from oodguard.training.report.model import Report
+from oodguard.training.report.write import read_report
+from oodguard.training.run_folder import RunFolder
+from oodguard.training.scoring.fit_scores import scored_classifier
+from oodguard.training.scoring.graph import torch_run
+from oodguard.training.scoring.parity import Parity, calibration_scores, check_parity, onnx_run
+
+PARITY_IMAGES = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exported:
+    """A bundle that was written, and what the parity gate saw."""
+
+    bundle: Bundle
+    parity: Parity
+
+
+def export(run: RunFolder, out: Path) -> Exported:
+    """Write the run's bundle to `out`.
+
+    Calibration scores are those of ONNX Runtime, which is what serves.
+
+    Raises:
+        RecipeError: the run is not finished, or not evaluated by the score that will decide.
+        ParityError: torch and ONNX Runtime disagree; nothing is written.
+        BundleError: `out` cannot be replaced.
+    """
+    report = _report_of_finished(run)
+    recipe = run.recipe
+    data = split(load(recipe.inliers, recipe.input), recipe.inliers, seed=recipe.seed)
+    names = recipe.score_names
+    classifier = scored_classifier(run, data.training, names)
+    model = to_onnx(classifier, recipe.input)
+    serve = onnx_run(model)
+    calibration = calibration_scores(serve, data.calibration, names)
+    limits = np.array([threshold(calibration[name], report.policy) for name in names])
+    parity = check_parity(torch_run(classifier), serve, _parity_images(data), limits)
+    parameters = sum(parameter.numel() for parameter in classifier.network.parameters())
+    description = _describe(run, data, parameters=parameters)
+    bundle = write_bundle(
+        out,
+        description=description,
+        model=model,
+        calibration=calibration,
+        evaluation=report.model_dump(mode="json"),
+        card=write_card(description, report, run.recipe_text),
+    )
+    return Exported(bundle=bundle, parity=parity)
+
+
+def _report_of_finished(run: RunFolder) -> Report:
+    recipe, done = run.recipe, len(run.progress().epochs)
+    if done < recipe.schedule.epochs:
+        raise RecipeError(
+            f"{run.folder}: {done} of {recipe.schedule.epochs} epochs are done; all are wanted:"
+            " go on with fit --resume"
+        )
+    report = read_report(run)
+    if report.trust.stamp == "untrusted":
+        raise RecipeError(
+            f"{run.folder}: its figures are untrusted, as a check of the attack failed: see"
+            " evaluation.html; a bundle carries only figures that can be believed"
+        )
+    if report.score != recipe.default_score:
+        raise RecipeError(
+            f"{run.folder} was evaluated by {report.score!r}, and {recipe.default_score!r} will"
+            " decide: evaluate it again without --score"
+        )
+    return report
+
+
+def _parity_images(data: Split) -> NDArray[np.uint8]:
+    """Real images that set no threshold: at a threshold, rounding alone decides.
+
+    Training images join where the validation part is small.
+    """
+    both = torch.cat([data.validation.images, data.training.images[:PARITY_IMAGES]])
+    return both[:PARITY_IMAGES].numpy()
+
+
+def _describe(run: RunFolder, data: Split, *, parameters: int) -> Description:
+    recipe, progress = run.recipe, run.progress()
+    attack, outliers = recipe.attack, recipe.outliers
+    return Description(
+        name=recipe.name,
+        version=recipe.version,
+        created=datetime.now(UTC),
+        classes=data.training.classes,
+        input=recipe.input,
+        scores=recipe.score_names,
+        default_score=recipe.default_score,
+        training=TrainingRecord(
+            method=recipe.method,
+            network=str(recipe.network),
+            parameters=parameters,
+            epsilon=attack.epsilon_255 / 255 if attack else 0.0,
+            attack_steps=attack.steps if attack else 0,
+            inliers=DataRecord(name=recipe.inliers.name, images=progress.training_images),
+            outliers=DataRecord(name=outliers.name, images=progress.outlier_images)
+            if outliers
+            else None,
+            seed=recipe.seed,
+            epochs=len(progress.epochs),
+            duration_s=progress.duration_s,
+            hardware=progress.hardware,
+            command=progress.command,
+            libraries=progress.libraries,
+        ),
+    )

@@ -1,1 +1,0 @@
-"""The report as one self-contained page: hand-made SVG, no script, nothing fetched."""

@@ -1,1 +1,0 @@
-"""What `evaluate` does: a guard's scores pushed through every budget, and what became of them."""

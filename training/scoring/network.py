@@ -1,0 +1,140 @@
+"""A recipe's network, tried once before hours are spent on it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from oodguard.models.errors import RecipeError
+from oodguard.models.networks.build import build_network
+from oodguard.models.networks.classifier import Classifier
+from oodguard.models.networks.mirrored import Mirrored
+from oodguard.training.config.recipe import Recipe
+from oodguard.training.run_folder import RunFolder, load_weights, part
+
+
+def network_of(recipe: Recipe, *, classes: int) -> Classifier:
+    """Build the recipe's network with random weights and see that it works at the recipe's size.
+
+    It has one output for every class, and one more where the method trains a reject class. A
+    network by import string runs the user's code here, not where the recipe is read.
+
+    Raises:
+        RecipeError: it cannot be built, or does not give what a `Classifier` gives.
+    """
+    name = recipe.network.name
+    outputs = classes + recipe.reject_classes
+    network = build_network(name, outputs, width=recipe.network.width)
+    images = torch.full((2, 3, recipe.input.height, recipe.input.width), 0.5)
+    _probe(network, images, outputs, origin=f"network.name: {name!r} on images {_shape(images)}")
+    return network
+
+
+@torch.no_grad()
+def _probe(network: Classifier, images: Tensor, outputs: int, *, origin: str) -> None:
+    with frozen(network):
+        try:
+            features = network.features(images)
+            _want(features, len(images), None, origin=f"{origin}: features")
+            logits = network.head(features)
+            _want(logits, len(images), outputs, origin=f"{origin}: head(features)")
+            whole = network(images)
+        except RuntimeError as error:  # torch's own, such as an image smaller than a kernel
+            raise RecipeError(f"{origin}: {error}") from error
+    if not (isinstance(whole, Tensor) and torch.allclose(whole, logits, atol=1e-4)):
+        raise RecipeError(f"{origin}: the call of the network differs from head(features(images))")
+
+
+def _want(value: object, rows: int, columns: int | None, *, origin: str) -> None:
+    if not (
+        isinstance(value, Tensor)
+        and value.ndim == 2
+        and value.shape[0] == rows
+        and columns in (None, value.shape[1])
+    ):
+        raise RecipeError(f"{origin}: came {_shape(value)}, wanted ({rows}, {columns or 'D'})")
+
+
+def _shape(value: object) -> str:
+    return str(tuple(value.shape)) if isinstance(value, Tensor) else type(value).__name__
+
+
+def trained_network(run: RunFolder, *, classes: int) -> Classifier:
+    """Return the run's averaged network, in float32 and evaluation mode, without gradients.
+
+    Where the recipe says `mirror`, it is the mean over every image and its mirror image.
+
+    Raises:
+        RecipeError: the run has no checkpoint, or it is damaged.
+        CheckpointError: it is of another network.
+    """
+    recipe = run.recipe
+    network = network_of(recipe, classes=classes)
+    progress = run.progress()
+    load_weights(
+        network,
+        part(run.tensors(progress), "average"),
+        origin=str(run.folder / progress.tensors),
+    )
+    if recipe.network.mirror:
+        network = Mirrored(network)
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+# oneDNN to this day writes past its workspace in the backward pass of a strided 1x1 convolution of
+# fewer channels than its block of 16, where they come last: wrong gradients, or a crash once images
+# are large (https://github.com/uxlfoundation/oneDNN/issues/6035).
+NARROWEST_STRIDED = 16
+
+
+class Runner(nn.Module):
+    """A network run in bfloat16 where asked, and channels-last where that is safe.
+
+    Logits always come back in float32.
+    """
+
+    def __init__(self, network: nn.Module, precision: Literal["bfloat16", "float32"]) -> None:
+        super().__init__()
+        safe = not any(_is_narrow_and_strided(module) for module in network.modules())
+        self.layout = torch.channels_last if safe else torch.contiguous_format
+        self.network = network.to(memory_format=self.layout)  # type: ignore[call-overload]
+        self.reduced = precision == "bfloat16"
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images `(n, 3, H, W)` in [0, 1] to float32 logits `(n, K)`."""
+        images = images.contiguous(memory_format=self.layout)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.reduced):
+            logits: Tensor = self.network(images)
+        return logits.float()
+
+
+def _is_narrow_and_strided(module: nn.Module) -> bool:
+    return (
+        isinstance(module, nn.Conv2d)
+        and module.kernel_size == (1, 1)
+        and module.stride != (1, 1)
+        and module.in_channels < NARROWEST_STRIDED
+    )
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Hold the network still: evaluation mode, no gradients for its parameters.
+
+    Batch-norm must not see an attack's half-made images: in training mode each of its passes would
+    move the running statistics towards pictures that the network is never asked about.
+    """
+    modes = [(module, module.training) for module in network.modules()]
+    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    network.eval()
+    for parameter in trainable:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+        for module, mode in modes:  # each its own: a part may be held in evaluation mode
+            module.training = mode
