@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import track
 
 from oodguard.models.decision import rejects
-from oodguard.service.inference.model import ServedModel, load
+from oodguard.service.inference.model import LoadedModel, load_model
 from oodguard.service.settings import Settings
 
 
@@ -31,7 +31,7 @@ def images(path: Path, count: int) -> NDArray[np.uint8]:
     )
 
 
-def scores(model: ServedModel, pixels: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
+def scores(model: LoadedModel, pixels: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
     """Score all images in batches of a size."""
     column = model.bundle.manifest.scores.index(model.guard.policy.score)
     starts = range(0, len(pixels), size)
@@ -40,7 +40,7 @@ def scores(model: ServedModel, pixels: NDArray[np.uint8], size: int) -> NDArray[
 
 def report(console: Console, bundle: Path, pixels: NDArray[np.uint8], largest: int) -> int:
     """Print what was found for one bundle; how many decisions differ."""
-    model = load(bundle, Settings(max_batch=largest))
+    model = load_model(bundle, Settings(max_batch=largest))
     alone = scores(model, pixels, 1)
     decided = rejects(alone, model.guard.threshold)
     furthest, differing = 0.0, 0

@@ -21,7 +21,7 @@ from oodguard.models.decision import Policy
 from oodguard.training.cli.progress import EvaluationBar, ProgressBar
 from oodguard.training.config.suites import Ascent, Suite
 from oodguard.training.evaluation.evaluate import evaluate
-from oodguard.training.evaluation.target import run_subject
+from oodguard.training.evaluation.target import run_target
 from oodguard.training.fit.fit import fit
 from oodguard.training.report.card import percent, share
 from oodguard.training.report.model import Report
@@ -110,7 +110,7 @@ def measured(bench: Bench, text: str, console: Console) -> Report:
             fit(run, bar, resume=False)
         with EvaluationBar(console) as bar:
             report, _ = evaluate(
-                run_subject(run, "energy"),
+                run_target(run, "energy"),
                 suite=suite(bench),
                 policy=Policy(score="energy"),
                 watcher=bar,

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from oodguard.training.scoring.graph import Scored
+from oodguard.training.scoring.graph import ScoredBatch
 
 ACCEPTED, REJECTED = 0, 1
 
@@ -15,7 +15,9 @@ class TwoLogits(nn.Module):
     climbs it climbs what `training.attacks.goals` names, as long as k (s - tau) does not saturate.
     """
 
-    def __init__(self, classifier: Scored, score: str, *, threshold: float, scale: float) -> None:
+    def __init__(
+        self, classifier: ScoredBatch, score: str, *, threshold: float, scale: float
+    ) -> None:
         super().__init__()
         self.classifier = classifier
         self.score = score

@@ -13,20 +13,25 @@ from starlette.types import ASGIApp
 
 from oodguard.service.api import middleware as headers
 from oodguard.service.api import operations, predict, problems
-from oodguard.service.api.access_log import AccessMiddleware, Accounts
-from oodguard.service.api.middleware import DirectMiddleware, FarewellMiddleware, LayeredFastAPI
-from oodguard.service.auth.key_store import held_keys
-from oodguard.service.auth.middleware import admittance_by, protect, tell_who_may_ask, with_keys
+from oodguard.service.api.access_log import AccessLog, AccessMiddleware
+from oodguard.service.api.middleware import DrainingMiddleware, FastPathMiddleware, LayeredFastAPI
+from oodguard.service.auth.key_store import open_key_store
+from oodguard.service.auth.middleware import (
+    authorizer_from,
+    log_authentication_mode,
+    protect,
+    with_keys,
+)
 from oodguard.service.inference import session as engine
-from oodguard.service.inference.model import ServedModel, load
+from oodguard.service.inference.model import LoadedModel, load_model
 from oodguard.service.open_inference import routes as oip
-from oodguard.service.prediction.predictor import Judging, Pipeline, Shadow
+from oodguard.service.prediction.predictor import Pipeline, Predictor, Shadow
 from oodguard.service.readiness import Readiness
 from oodguard.service.registry.deployment import Deployment
-from oodguard.service.registry.registry import Catalog, bundle_folders
+from oodguard.service.registry.registry import ModelRegistry, bundle_folders
 from oodguard.service.registry.reload import Reloader
 from oodguard.service.sampling.sampler import sampler_from
-from oodguard.service.server.http_protocol import Door
+from oodguard.service.server.http_protocol import EarlyLoadShedding
 from oodguard.service.settings import Settings
 from oodguard.service.telemetry.metrics import Metrics
 from oodguard.service.telemetry.tracing_config import tracing_from
@@ -61,8 +66,8 @@ def create_app(
     readiness = readiness or Readiness()
     tracing = tracing or tracing_from(os.environ, _version())
     counted = Metrics(build=_version(), runtime=engine.VERSION)
-    keys = held_keys(settings, counted)
-    catalog = Catalog(settings.default_model)
+    keys = open_key_store(settings, counted)
+    catalog = ModelRegistry(settings.default_model)
     reloader = _reloader(catalog, settings, counted)
     reloader.start()
     pipeline = Pipeline(settings, counted)
@@ -75,12 +80,12 @@ def create_app(
     )
     shadow.require_model()
     sampler = sampler_from(settings, counted.registry)
-    judging = Judging(catalog, pipeline, shadow, readiness, sampler)
+    judging = Predictor(catalog, pipeline, shadow, readiness, sampler)
     judged = predict.router(judging, settings.detail)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        tell_who_may_ask(keys)
+        log_authentication_mode(keys)
         readiness.warm()
         yield
         readiness.drain()
@@ -127,21 +132,21 @@ def create_app(
     for router in routers:
         app.include_router(router)
 
-    admittance = admittance_by(keys, settings, counted)
-    accounts = Accounts(counted)
+    admittance = authorizer_from(keys, settings, counted)
+    accounts = AccessLog(counted)
     busiest = predict.default_route(judged)
 
     def around(framework: ASGIApp) -> ASGIApp:
-        answering = DirectMiddleware(framework, route=busiest)
+        answering = FastPathMiddleware(framework, route=busiest)
         guarded = protect(answering, settings, admittance)
-        parting = FarewellMiddleware(guarded, readiness=readiness)
+        parting = DrainingMiddleware(guarded, readiness=readiness)
         return AccessMiddleware(parting, accounts=accounts, tracing=tracing)
 
     app.around = around
     # Spans, and what a page of another origin wants to read, are made further inside.
     app.state.door = None
     if tracing is None and settings.cors_origins is None:
-        app.state.door = Door(
+        app.state.door = EarlyLoadShedding(
             route=busiest,
             full=lambda: pipeline.full,
             requirements=[
@@ -159,13 +164,13 @@ def create_app(
     return app
 
 
-def _reloader(catalog: Catalog, settings: Settings, counted: Metrics) -> Reloader:
-    def warmed_up(folder: Path) -> ServedModel:
-        model = load(folder, settings)
+def _reloader(catalog: ModelRegistry, settings: Settings, counted: Metrics) -> Reloader:
+    def warmed_up(folder: Path) -> LoadedModel:
+        model = load_model(folder, settings)
         model.engine.warm_up()
         return model
 
-    def deployed(model: ServedModel) -> Deployment:
+    def deployed(model: LoadedModel) -> Deployment:
         return Deployment(model, counted, settings)
 
     return Reloader(

@@ -64,7 +64,7 @@ def predict(
     """Judge images without a server; exit 1 when one could not be judged."""
     settings = _settings(bundle=bundle)
     with refusals():
-        from oodguard.service.inference.model import load  # noqa: PLC0415
+        from oodguard.service.inference.model import load_model  # noqa: PLC0415
         from oodguard.service.offline import (  # noqa: PLC0415
             as_json_text,
             judge_files,
@@ -73,7 +73,7 @@ def predict(
         from oodguard.service.telemetry.logs import silence_decoders  # noqa: PLC0415
 
         silence_decoders()
-        model = load(settings.bundle, settings)
+        model = load_model(settings.bundle, settings)
         judged, refused = judge_files(model, images, settings)
     if as_json:
         typer.echo(as_json_text(model, judged))
@@ -89,10 +89,10 @@ def verify(bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")]
     """Check a bundle: its files, its graph and its calibration under the settings' policy."""
     settings = _settings(bundle=bundle)
     with refusals():
-        from oodguard.service.inference.model import load  # noqa: PLC0415
+        from oodguard.service.inference.model import load_model  # noqa: PLC0415
         from oodguard.service.offline import print_summary  # noqa: PLC0415
 
-        model = load(settings.bundle, settings)
+        model = load_model(settings.bundle, settings)
         model.engine.warm_up()
     print_summary(model)
 

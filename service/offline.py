@@ -14,13 +14,13 @@ from oodguard.models.errors import ImageError
 from oodguard.models.guard import Verdict
 from oodguard.service import responses as answers
 from oodguard.service.images.decode import read_image
-from oodguard.service.inference.model import ServedModel
+from oodguard.service.inference.model import LoadedModel
 from oodguard.service.settings import Settings
 
 STYLES = {"accept": "green", "reject": "bold red"}
 
 
-def print_table(model: ServedModel, judged: Sequence[tuple[Path, Verdict]]) -> None:
+def print_table(model: LoadedModel, judged: Sequence[tuple[Path, Verdict]]) -> None:
     """Print one row a file."""
     policy = model.guard.policy
     table = Table(caption=f"rejected when {policy.score} > {model.guard.threshold:.4g}")
@@ -39,7 +39,7 @@ def print_table(model: ServedModel, judged: Sequence[tuple[Path, Verdict]]) -> N
     Console().print(table)
 
 
-def as_json_text(model: ServedModel, judged: Sequence[tuple[Path, Verdict]]) -> str:
+def as_json_text(model: LoadedModel, judged: Sequence[tuple[Path, Verdict]]) -> str:
     """The answer of POST /predict, with each prediction's file."""
     predictions = answers.predictions(verdict for _, verdict in judged)
     answer = {
@@ -53,7 +53,7 @@ def as_json_text(model: ServedModel, judged: Sequence[tuple[Path, Verdict]]) -> 
     return orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode()
 
 
-def print_summary(model: ServedModel) -> None:
+def print_summary(model: LoadedModel) -> None:
     """Print what a verified bundle is."""
     manifest, policy = model.bundle.manifest, model.guard.policy
     rows = {
@@ -78,7 +78,7 @@ def _or_none(value: float | None) -> str:
 
 
 def judge_files(
-    model: ServedModel, paths: Sequence[Path], settings: Settings
+    model: LoadedModel, paths: Sequence[Path], settings: Settings
 ) -> tuple[list[tuple[Path, Verdict]], list[tuple[Path, str]]]:
     """Judge every file that can be judged.
 

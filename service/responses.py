@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias
 
 from oodguard.models.guard import Verdict
-from oodguard.service.inference.model import ServedModel
+from oodguard.service.inference.model import LoadedModel
 
 Json = dict[str, Any]
 
@@ -15,13 +15,13 @@ Detail: TypeAlias = Literal["full", "verdict"]
 COARSE_P_VALUES = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 
-def identity(model: ServedModel) -> Json:
+def identity(model: LoadedModel) -> Json:
     """Which model answers."""
     manifest = model.bundle.manifest
     return {"name": manifest.name, "version": manifest.version, "sha256": model.bundle.sha256}
 
 
-def policy(model: ServedModel, detail: Detail = "full") -> Json:
+def policy(model: LoadedModel, detail: Detail = "full") -> Json:
     """The line between accept and reject; where it lies is told in full detail alone."""
     chosen = model.guard.policy
     said = {"score": chosen.score, "alpha": chosen.alpha, "delta": chosen.delta}
@@ -71,7 +71,7 @@ def coarse_p_value(p_value: float, alpha: float) -> float:
     return next(level for level in COARSE_P_VALUES if level >= least)
 
 
-def facts(model: ServedModel, detail: Detail = "full") -> Json:
+def facts(model: LoadedModel, detail: Detail = "full") -> Json:
     """All that a bundle says of itself, and how it is served."""
     manifest = model.bundle.manifest
     said = manifest.model_dump(mode="json", include={"created", "classes", "input", "scores"})

@@ -9,8 +9,8 @@ import uvicorn
 from oodguard.models.errors import GuardError
 from oodguard.service.app import create_app
 from oodguard.service.readiness import Readiness
-from oodguard.service.server.http_protocol import bounded_heads
-from oodguard.service.server.process import look_seldom, return_large_blocks
+from oodguard.service.server.http_protocol import http_protocol_class
+from oodguard.service.server.process import return_freed_memory, tune_garbage_collector
 from oodguard.service.server.server import Server
 from oodguard.service.settings import Settings
 
@@ -32,14 +32,14 @@ def serve_app(settings: Settings) -> None:
     """
     # The engine's thread is not to wait the default 5 ms for its turn with the interpreter.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    return_large_blocks()
+    return_freed_memory()
     readiness = Readiness()
     app = create_app(settings, readiness)
-    look_seldom()
+    tune_garbage_collector()
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=bounded_heads(app.state.door),
+        http=http_protocol_class(app.state.door),
         ws="none",
         proxy_headers=False,
         access_log=False,

@@ -33,8 +33,8 @@ from benchmarks.drift.false_alarms import (
 )
 from benchmarks.drift.scores import RealScores, real_scores
 from oodguard.models.decision import rejects
-from oodguard.service.drift.monitor import Monitor
-from oodguard.service.drift.state import fresh_state, subject
+from oodguard.service.drift.monitor import DriftDetector
+from oodguard.service.drift.state import initial_state, monitored_score
 from oodguard.training.report.card import percent
 
 SHORT, LONG, LONGEST = 2_000, 50_000, 1_000_000
@@ -99,12 +99,12 @@ def changed(scores: RealScores, long: Sequence[Peaks], seeds: int) -> str:
 
 def as_shipped(scores: RealScores) -> str:
     """Return the table of the test images beside the shipped calibration set."""
-    watched = subject(scores.bundle, POLICY, LIMITS)
+    watched = monitored_score(scores.bundle, POLICY, LIMITS)
     rows = []
     for name, stream in scores.changed.items():
         random = np.random.default_rng(0)
-        state = fresh_state(len(scores.calibration), random)
-        watch = Monitor(scores.calibration, watched, LIMITS, state)
+        state = initial_state(len(scores.calibration), random)
+        watch = DriftDetector(scores.calibration, watched, LIMITS, state)
         found = monitor_delays(watch, stream, random)
         rejected = percent(float(rejects(stream, watched.threshold).mean()))
         rows.append([name, rejected, *delay_cells([found])])

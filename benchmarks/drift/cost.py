@@ -8,14 +8,14 @@ import time
 import numpy as np
 
 from benchmarks.drift.draws import Draw, Floats
-from oodguard.service.drift.monitor import Monitor
+from oodguard.service.drift.monitor import DriftDetector
 
 CALIBRATION_IMAGES = 4000
 SCORES = 20_000
 TOGETHER = (1, 8, 64, 1024)
 
 
-def us_per_score(watch: Monitor, stream: Floats, together: int) -> float:
+def us_per_score(watch: DriftDetector, stream: Floats, together: int) -> float:
     """Return the microseconds of processor time that a score of `stream` takes."""
     random = np.random.default_rng(0)
     began = time.process_time()

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from benchmarks.drift.draws import Change, Draw, Floats
 from benchmarks.drift.windows import WINDOW, ks_distances, looks, rejection_rates
-from oodguard.service.drift.monitor import Monitor
+from oodguard.service.drift.monitor import DriftDetector
 
 PATIENCE = 50_000
 """How many scores after a change are waited for."""
@@ -33,7 +33,7 @@ def delays(
     return found
 
 
-def monitor_delays(watch: Monitor, stream: Floats, random: np.random.Generator) -> Delays:
+def monitor_delays(watch: DriftDetector, stream: Floats, random: np.random.Generator) -> Delays:
     """Return when a monitor first raises each of its alarms."""
     restarts = watch.ranks.alarms
     found = dict.fromkeys(_raised(watch, restarts), np.inf)
@@ -48,7 +48,7 @@ def monitor_delays(watch: Monitor, stream: Floats, random: np.random.Generator) 
     return found
 
 
-def _raised(watch: Monitor, restarts: int) -> dict[str, bool]:
+def _raised(watch: DriftDetector, restarts: int) -> dict[str, bool]:
     limit = watch.limits.log_martingale
     return {
         "martingale": watch.ranks.log_peak >= limit,

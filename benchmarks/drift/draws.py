@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodguard.models.decision import Policy, threshold
-from oodguard.service.drift.martingale import Limits
-from oodguard.service.drift.monitor import Monitor
-from oodguard.service.drift.state import State, Subject, fresh_state
+from oodguard.service.drift.martingale import AlarmLimits
+from oodguard.service.drift.monitor import DriftDetector
+from oodguard.service.drift.state import DriftState, MonitoredScore, initial_state
 
 Floats = NDArray[np.float64]
 
 POLICY = Policy(score="abstain")
-LIMITS = Limits(delta=0.01, run_length=1e6)
+LIMITS = AlarmLimits(delta=0.01, run_length=1e6)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,16 +40,18 @@ class Draw:
         return cls(calibration=calibration, pool=pool, random=random)
 
     @property
-    def subject(self) -> Subject:
+    def subject(self) -> MonitoredScore:
         """What is watched."""
         limit = threshold(self.calibration, POLICY)
-        return Subject(bundle="drawn", score=POLICY.score, threshold=limit, rate=POLICY.alpha)
+        return MonitoredScore(
+            bundle="drawn", score=POLICY.score, threshold=limit, rate=POLICY.alpha
+        )
 
-    def monitor(self, state: State | None = None) -> Monitor:
+    def monitor(self, state: DriftState | None = None) -> DriftDetector:
         """Return a monitor, afresh unless it goes on from a state."""
         if state is None:
-            state = fresh_state(len(self.calibration), self.random)
-        return Monitor(self.calibration, self.subject, LIMITS, state)
+            state = initial_state(len(self.calibration), self.random)
+        return DriftDetector(self.calibration, self.subject, LIMITS, state)
 
     def unchanged(self, n: int) -> Floats:
         """Return unchanged traffic `(n,)`."""

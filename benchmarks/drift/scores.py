@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter
 
 from oodguard.models.bundle import Bundle
-from oodguard.service.inference.model import ServedModel, load
+from oodguard.service.inference.model import LoadedModel, load_model
 from oodguard.service.settings import Settings, default_bundle
 from oodguard.training.config.sources import Source
 from oodguard.training.data import dataset as data
@@ -64,7 +64,7 @@ class RealScores:
 
 def real_scores() -> RealScores:
     """Judge the images of `data/` once."""
-    served = load(default_bundle(), Settings(threads=1))
+    served = load_model(default_bundle(), Settings(threads=1))
     test = _images(served, "cifar10_test", None)
     changed = {name: _judge(served, _each(change, test)) for name, change in CHANGES.items()}
     outliers = [_judge(served, _images(served, name, EACH)) for name in OUT_OF_DISTRIBUTION]
@@ -82,13 +82,13 @@ def _each(
     return np.stack([np.asarray(change(Image.fromarray(each))) for each in images])
 
 
-def _images(served: ServedModel, name: str, most: int | None) -> NDArray[np.uint8]:
+def _images(served: LoadedModel, name: str, most: int | None) -> NDArray[np.uint8]:
     source = Source(parquet=Path("data") / f"{name}.parquet", images=most)
     images: NDArray[np.uint8] = data.load(source, served.bundle.manifest.input).images.numpy()
     return images
 
 
-def _judge(served: ServedModel, images: NDArray[np.uint8]) -> Floats:
+def _judge(served: LoadedModel, images: NDArray[np.uint8]) -> Floats:
     column = served.bundle.manifest.scores.index(served.guard.policy.score)
     parts = np.array_split(images, -(-len(images) // 64))
     scores = [served.engine.run(part)[1][:, column] for part in parts]

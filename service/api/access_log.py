@@ -26,7 +26,7 @@ TOLD = ("key", "model", "version", "problem", "shed")
 NOTHING_TIMED = Timings()
 
 
-class Accounts:
+class AccessLog:
     """Gives requests their ids, and counts and logs them when they are answered.
 
     Args:
@@ -71,7 +71,7 @@ class AccessMiddleware:
         tracing: Where their spans go; none: nowhere.
     """
 
-    def __init__(self, app: ASGIApp, accounts: Accounts, tracing: "Tracing | None" = None) -> None:
+    def __init__(self, app: ASGIApp, accounts: AccessLog, tracing: "Tracing | None" = None) -> None:
         self._app = app
         self._accounts = accounts
         self._tracing = tracing

@@ -16,7 +16,7 @@ from oodguard.service.errors import ClientGone
 from oodguard.service.readiness import Phase, Readiness
 
 
-class FarewellMiddleware:
+class DrainingMiddleware:
     """Asks clients to close their connection once the service drains.
 
     A client that keeps its connection would send its next request just as it is closed, and could
@@ -43,7 +43,7 @@ class FarewellMiddleware:
         await self._app(scope, receive, parting)
 
 
-class DirectMiddleware:
+class FastPathMiddleware:
     """Calls the endpoint of one route as the framework would, without its router and its stacks.
 
     The route stays where it is declared: the API's description tells of it, and every other way to

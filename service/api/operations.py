@@ -14,12 +14,12 @@ from oodguard.service import responses as answers
 from oodguard.service.api.schemas import BundleChange, Health, ModelsAnswer, Problem, ReloadAnswer
 from oodguard.service.errors import BundleRefused
 from oodguard.service.readiness import Readiness
-from oodguard.service.registry.registry import Catalog
+from oodguard.service.registry.registry import ModelRegistry
 from oodguard.service.registry.reload import Change, Reloader
 from oodguard.service.telemetry.metrics import Metrics, WithoutScores
 
 
-def models_router(catalog: Catalog, detail: answers.Detail = "full") -> APIRouter:
+def models_router(catalog: ModelRegistry, detail: answers.Detail = "full") -> APIRouter:
     """Make the route."""
     routes = APIRouter()
 

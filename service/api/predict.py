@@ -19,7 +19,7 @@ from oodguard.service.api.schemas import (
     Problem,
 )
 from oodguard.service.asgi import request_id
-from oodguard.service.prediction.predictor import Judging
+from oodguard.service.prediction.predictor import Predictor
 from oodguard.service.responses import Detail
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -44,7 +44,7 @@ class RawRoute(APIRoute):
         return endpoint
 
 
-def router(judging: Judging, detail: Detail = "full") -> APIRouter:
+def router(judging: Predictor, detail: Detail = "full") -> APIRouter:
     """Make the routes."""
 
     async def predict(request: Request) -> Response:

@@ -13,7 +13,7 @@ from oodguard.service.telemetry.metrics import Metrics
 logger = logging.getLogger("oodguard.keys")
 
 
-class HeldKeys:
+class KeyStore:
     """A keyring that can be read anew.
 
     Args:
@@ -36,7 +36,7 @@ class HeldKeys:
         # The last reading is to win, not the slowest.
         self._one_at_a_time = asyncio.Lock()
 
-    async def look_again(self) -> None:
+    async def reload(self) -> None:
         """Read the keys anew; where they are refused, those before stay in force."""
         async with self._one_at_a_time:
             await self._read_anew()
@@ -61,7 +61,7 @@ class HeldKeys:
         return ring
 
 
-def held_keys(settings: Settings, metrics: Metrics) -> HeldKeys | None:
+def open_key_store(settings: Settings, metrics: Metrics) -> KeyStore | None:
     """Read the keys that the settings name; none: whoever reaches the port may ask.
 
     Raises:
@@ -70,7 +70,7 @@ def held_keys(settings: Settings, metrics: Metrics) -> HeldKeys | None:
     """
     read = source(settings)
     if read is not None:
-        return HeldKeys(read, wants_admin=settings.admin, metrics=metrics)
+        return KeyStore(read, wants_admin=settings.admin, metrics=metrics)
     if settings.admin:
         raise AdminWithoutKeys(
             "OODGUARD_ADMIN is set and there are no keys; name a file of them, one with the role"

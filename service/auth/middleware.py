@@ -12,9 +12,9 @@ from oodguard.service.api import problems as oip
 from oodguard.service.api.middleware import SecurityHeaders, with_origins
 from oodguard.service.api.operations import PAGES
 from oodguard.service.api.problems import MEDIA_TYPE, refuse
-from oodguard.service.auth.key_store import HeldKeys
+from oodguard.service.auth.key_store import KeyStore
 from oodguard.service.auth.keys import Key, Role
-from oodguard.service.auth.rate_limit import Rates
+from oodguard.service.auth.rate_limit import RateLimiter
 from oodguard.service.errors import (
     Denial,
     KeyMissing,
@@ -40,7 +40,7 @@ BY_FIRST_SEGMENT: Mapping[str, Role] = {
 }
 
 
-def role_wanted(path: str) -> Role | None:
+def required_role(path: str) -> Role | None:
     """The role that a key needs for a path that is not open; none: there is nothing at it.
 
     Without a key all such paths look the same, whether there is something at them or not.
@@ -58,7 +58,7 @@ DENIALS: Final[Mapping[type[RequestError], Denial]] = {
 }
 
 
-class Admittance:
+class Authorizer:
     """Lets in who shows a key, and counts who does not.
 
     Args:
@@ -67,7 +67,7 @@ class Admittance:
         metrics: Where refusals are counted.
     """
 
-    def __init__(self, keys: HeldKeys, rates: Rates, metrics: Metrics) -> None:
+    def __init__(self, keys: KeyStore, rates: RateLimiter, metrics: Metrics) -> None:
         self._keys = keys
         self._rates = rates
         self._metrics = metrics
@@ -88,18 +88,18 @@ class Admittance:
             raise
 
     def _admitted(self, scope: Scope) -> Key:
-        key = self._keys.ring.find(shown_key(scope))
+        key = self._keys.ring.find(bearer_token(scope))
         if key is None:
             raise KeyUnknown("the key that came is not in force; a valid one is wanted")
         self._rates.require(key)
-        role = role_wanted(scope["path"])
+        role = required_role(scope["path"])
         if role is not None and role not in key.roles:
             has = ", ".join(sorted(key.roles))
             raise RoleMissing(f"key {key.id} has the role {has}; {role} is wanted", role=role)
         return key
 
 
-class Authorisation:
+class AuthorizationMiddleware:
     """Asks for a key before anything is read of a request, or known of its path.
 
     Args:
@@ -107,7 +107,7 @@ class Authorisation:
         admittance: Who is let in.
     """
 
-    def __init__(self, app: ASGIApp, admittance: Admittance) -> None:
+    def __init__(self, app: ASGIApp, admittance: Authorizer) -> None:
         self._app = app
         self._admittance = admittance
 
@@ -122,7 +122,7 @@ class Authorisation:
         await self._app(scope, receive, send)
 
 
-def shown_key(scope: Scope) -> str:
+def bearer_token(scope: Scope) -> str:
     """What a request shows as its key, valid or not.
 
     Raises:
@@ -142,7 +142,7 @@ def shown_key(scope: Scope) -> str:
 logger = logging.getLogger("oodguard.keys")
 
 
-def tell_who_may_ask(keys: HeldKeys | None) -> None:
+def log_authentication_mode(keys: KeyStore | None) -> None:
     """Say once in the log whom the service answers."""
     if keys is None:
         logger.warning("no keys are set: whoever reaches the port may ask for everything")
@@ -150,20 +150,22 @@ def tell_who_may_ask(keys: HeldKeys | None) -> None:
         logger.info("keys are wanted", extra={"fields": {"keys": len(keys.ring)}})
 
 
-def admittance_by(keys: HeldKeys | None, settings: Settings, metrics: Metrics) -> Admittance | None:
+def authorizer_from(
+    keys: KeyStore | None, settings: Settings, metrics: Metrics
+) -> Authorizer | None:
     """Who is let in, where there are keys."""
     if keys is None:
         return None
-    return Admittance(keys, Rates(settings.requests_per_minute), metrics)
+    return Authorizer(keys, RateLimiter(settings.requests_per_minute), metrics)
 
 
-def protect(app: ASGIApp, settings: Settings, admittance: Admittance | None) -> ASGIApp:
+def protect(app: ASGIApp, settings: Settings, admittance: Authorizer | None) -> ASGIApp:
     """Ask for keys where there are any, and guard every answer, also one to what went wrong.
 
     A preflight of a browser carries no key, so that CORS lies around what asks for one.
     """
     if admittance is not None:
-        app = Authorisation(app, admittance)
+        app = AuthorizationMiddleware(app, admittance)
     app = ServerErrorMiddleware(app, handler=problems.on_unforeseen)
     if settings.cors_origins is not None:
         app = with_origins(app, settings.cors_origins)
@@ -200,7 +202,7 @@ def with_keys(describe: Callable[[], Description]) -> Callable[[], Description]:
 
 
 def _tell(operation: Description, path: str) -> None:
-    role = role_wanted(path)
+    role = required_role(path)
     operation["security"] = [{SCHEME_DESCRIPTION: [] if role is None else [role]}]
     spoken = oip.is_spoken(path)
     media_type, shape = (oip.JSON, "OipError") if spoken else (MEDIA_TYPE, "Problem")

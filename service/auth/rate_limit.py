@@ -10,7 +10,7 @@ from oodguard.service.auth.keys import Key
 from oodguard.service.errors import RateLimited
 
 
-class Rates:
+class RateLimiter:
     """Counts the requests of each key by the generic cell rate algorithm.
 
     A key may ask for a minute's worth at once and goes on at an even rate. Two numbers a key are

@@ -45,7 +45,7 @@ def log_sum(log_wealth: Floats) -> Floats:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
+class AlarmLimits:
     """When evidence is an alarm.
 
     `delta` is the chance of a false alarm, ever, of the martingale; `run_length` the average number
@@ -76,7 +76,7 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Evidence:
+class DriftEvidence:
     """What has been won after `steps` bets; see `log_martingale` and `log_shiryaev_roberts`.
 
     `log_playing` `(K,)` is the part of the martingale that is in play, by bet, and `log_peak` the
@@ -101,13 +101,15 @@ class Evidence:
         return float(np.logaddexp.reduce(self.log_restarting))
 
 
-def no_evidence(bets: int) -> Evidence:
+def no_evidence(bets: int) -> DriftEvidence:
     """Return the state before the first of steps on `bets` bets each."""
     nothing = np.full(bets, -np.inf)
-    return Evidence(steps=0, log_playing=nothing, log_peak=0.0, log_restarting=nothing, alarms=0)
+    return DriftEvidence(
+        steps=0, log_playing=nothing, log_peak=0.0, log_restarting=nothing, alarms=0
+    )
 
 
-def advance(evidence: Evidence, log_bets: Floats, limits: Limits) -> Evidence:
+def advance(evidence: DriftEvidence, log_bets: Floats, limits: AlarmLimits) -> DriftEvidence:
     """Return the evidence after n >= 1 further steps, the same as one by one.
 
     What is left of the steps is computed anew after each alarm: give few at a time.
@@ -133,7 +135,7 @@ def advance(evidence: Evidence, log_bets: Floats, limits: Limits) -> Evidence:
     )
 
 
-def _restarting(log_wealth: Floats, log_bets: Floats, limits: Limits) -> tuple[Floats, int]:
+def _restarting(log_wealth: Floats, log_bets: Floats, limits: AlarmLimits) -> tuple[Floats, int]:
     alarms = 0
     while len(log_bets):
         deposits = np.full(len(log_bets), -math.log(log_bets.shape[1]))

@@ -13,15 +13,21 @@ from numpy.typing import NDArray
 from oodguard.models.calibration import Scores
 from oodguard.models.decision import rejects
 from oodguard.service.drift.betting import CHUNK, cells, fixed_bets, learned_bets, rejection_bets
-from oodguard.service.drift.martingale import Evidence, Limits, advance
+from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence, advance
 from oodguard.service.drift.ranks import Urn, ladder, slots
-from oodguard.service.drift.state import State, Subject, fresh_state, read_state, write_state
+from oodguard.service.drift.state import (
+    DriftState,
+    MonitoredScore,
+    initial_state,
+    read_state,
+    write_state,
+)
 from oodguard.service.errors import DriftStateError
 
 Floats = NDArray[np.float64]
 
 
-class Monitor:
+class DriftDetector:
     """Watches one subject's scores. Not to be used from two threads at a time.
 
     Args:
@@ -31,7 +37,9 @@ class Monitor:
         state: Where to go on from.
     """
 
-    def __init__(self, calibration: Scores, subject: Subject, limits: Limits, state: State) -> None:
+    def __init__(
+        self, calibration: Scores, subject: MonitoredScore, limits: AlarmLimits, state: DriftState
+    ) -> None:
         self._subject = subject
         self._limits = limits
         self._ladder = ladder(calibration, state.keys)
@@ -43,24 +51,24 @@ class Monitor:
         self._rejection_bets = rejection_bets(subject.rate)
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> AlarmLimits:
         """When evidence is an alarm."""
         return self._limits
 
     @property
-    def ranks(self) -> Evidence:
+    def ranks(self) -> DriftEvidence:
         """The evidence that scores are no longer exchangeable with the calibration scores."""
         return self._ranks
 
     @property
-    def rejections(self) -> Evidence:
+    def rejections(self) -> DriftEvidence:
         """The evidence that more than the subject's rate of images is rejected."""
         return self._rejections
 
     @property
-    def state(self) -> State:
+    def state(self) -> DriftState:
         """All that is known, to be saved. The arrays are not changed by what comes after."""
-        return State(
+        return DriftState(
             keys=self._ladder.imag.copy(),
             counts=self._urn.counts,
             faded=self._faded,
@@ -98,14 +106,16 @@ OBSERVE_EVERY_S = 1.0
 SAVE_EVERY_S = 30.0
 
 
-class Audience(Protocol):
+class EvidenceSink(Protocol):
     """Hears what the evidence is, in the watch's thread."""
 
-    def show_evidence(self, *, ranks: Evidence, rejections: Evidence, limits: Limits) -> None:
+    def show_evidence(
+        self, *, ranks: DriftEvidence, rejections: DriftEvidence, limits: AlarmLimits
+    ) -> None:
         """Tell of both tests, and of when they are alarms."""
 
 
-class Watch:
+class DriftMonitor:
     """Watches the scores of one model.
 
     A score costs some microseconds if many are observed together, so they are gathered for a
@@ -125,10 +135,10 @@ class Watch:
         self,
         calibration: Scores,
         *,
-        subject: Subject,
-        limits: Limits,
+        subject: MonitoredScore,
+        limits: AlarmLimits,
         file: Path | None,
-        audience: Audience,
+        audience: EvidenceSink,
         random: np.random.Generator,
     ) -> None:
         self._subject = subject
@@ -155,7 +165,7 @@ class Watch:
         if self._thread.is_alive():
             self._thread.join()
 
-    def _begin(self, calibration: Scores, limits: Limits) -> Monitor:
+    def _begin(self, calibration: Scores, limits: AlarmLimits) -> DriftDetector:
         state = None
         if self._file is not None:
             try:
@@ -163,8 +173,8 @@ class Watch:
             except DriftStateError as error:
                 # Evidence about another model, threshold or rate says nothing of this one.
                 logger.warning("the evidence of drift starts over: %s", error)
-        state = state or fresh_state(len(calibration), self._random)
-        return Monitor(calibration, self._subject, limits, state)
+        state = state or initial_state(len(calibration), self._random)
+        return DriftDetector(calibration, self._subject, limits, state)
 
     def _work(self) -> None:
         saved_at = time.monotonic()

@@ -15,7 +15,7 @@ from oodguard.models.bundle import Bundle
 from oodguard.models.calibration import Scores
 from oodguard.models.decision import Policy, threshold
 from oodguard.service.drift.betting import MEMORIES, ODDS, fixed_bets, honest_rate, nothing_learned
-from oodguard.service.drift.martingale import Evidence, Limits, no_evidence
+from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence, no_evidence
 from oodguard.service.drift.ranks import ladder
 from oodguard.service.errors import DriftStateError
 
@@ -25,7 +25,7 @@ RANK_BETS = fixed_bets().shape[1] + len(MEMORIES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class State:
+class DriftState:
     """What came of a stream of scores so far.
 
     `keys` `(m,)` tell equal calibration scores apart; `counts` `(m + 1,)` are the urn; `faded`
@@ -35,13 +35,13 @@ class State:
     keys: Floats
     counts: NDArray[np.int64]
     faded: Floats
-    ranks: Evidence
-    rejections: Evidence
+    ranks: DriftEvidence
+    rejections: DriftEvidence
 
 
-def fresh_state(calibration_images: int, random: np.random.Generator) -> State:
+def initial_state(calibration_images: int, random: np.random.Generator) -> DriftState:
     """Return the state before any score."""
-    return State(
+    return DriftState(
         keys=random.random(calibration_images),
         counts=np.zeros(calibration_images + 1, dtype=np.int64),
         faded=nothing_learned(),
@@ -51,7 +51,7 @@ def fresh_state(calibration_images: int, random: np.random.Generator) -> State:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Subject:
+class MonitoredScore:
     """A bundle under a policy.
 
     `bundle` is the bundle's sha256, `score` the one that decides, `threshold` what it rejects
@@ -64,14 +64,14 @@ class Subject:
     rate: float
 
 
-def subject(bundle: Bundle, policy: Policy, limits: Limits) -> Subject:
+def monitored_score(bundle: Bundle, policy: Policy, limits: AlarmLimits) -> MonitoredScore:
     """Return what is to be watched where `bundle` is served under `policy`.
 
     Raises:
         CalibrationError: the bundle has too few calibration scores for the policy.
     """
     calibration = bundle.calibration[policy.score]
-    return Subject(
+    return MonitoredScore(
         bundle=bundle.sha256,
         score=policy.score,
         threshold=threshold(calibration, policy),
@@ -86,7 +86,7 @@ REMEDY = "Remove the file to start over, with no evidence"
 Arrays = dict[str, NDArray[np.float64] | NDArray[np.int64]]
 
 
-def write_state(path: Path, state: State, subject: Subject) -> None:
+def write_state(path: Path, state: DriftState, subject: MonitoredScore) -> None:
     """Write `state` to `path`; whatever stops it, the file is the old one or the new one.
 
     Raises:
@@ -103,8 +103,8 @@ def write_state(path: Path, state: State, subject: Subject) -> None:
 
 
 def read_state(
-    path: Path, subject: Subject, calibration: Scores, random: np.random.Generator
-) -> State:
+    path: Path, subject: MonitoredScore, calibration: Scores, random: np.random.Generator
+) -> DriftState:
     """Read the state at `path`, or return a fresh one where there is no file.
 
     Args:
@@ -116,7 +116,7 @@ def read_state(
     Raises:
         DriftStateError: the file cannot be read, is damaged, or is about another subject.
     """
-    fresh = fresh_state(len(calibration), random)
+    fresh = initial_state(len(calibration), random)
     content = _read(path, most=16 * len(calibration) + 2**16)
     if content is None:
         return fresh
@@ -147,7 +147,7 @@ def _read(path: Path, *, most: int) -> bytes | None:
     return content
 
 
-def _metadata(subject: Subject) -> dict[str, str]:
+def _metadata(subject: MonitoredScore) -> dict[str, str]:
     return {
         "format": FORMAT,
         "bundle": subject.bundle,
@@ -178,7 +178,7 @@ def _shapes(arrays: Arrays) -> dict[str, tuple[str, tuple[int, ...]]]:
     return {name: (str(each.dtype), each.shape) for name, each in sorted(arrays.items())}
 
 
-def _is_sound(state: State, calibration: Scores) -> bool:
+def _is_sound(state: DriftState, calibration: Scores) -> bool:
     arrays = _to_arrays(state)
     return bool(
         not any(np.isnan(each).any() or (each == np.inf).any() for each in arrays.values())
@@ -189,7 +189,7 @@ def _is_sound(state: State, calibration: Scores) -> bool:
     )
 
 
-def _to_arrays(state: State) -> Arrays:
+def _to_arrays(state: DriftState) -> Arrays:
     return {
         "keys": state.keys,
         "counts": state.counts,
@@ -199,8 +199,8 @@ def _to_arrays(state: State) -> Arrays:
     }
 
 
-def _from_arrays(arrays: Arrays) -> State:
-    return State(
+def _from_arrays(arrays: Arrays) -> DriftState:
+    return DriftState(
         keys=arrays["keys"].astype(np.float64),
         counts=arrays["counts"].astype(np.int64),
         faded=arrays["faded"].astype(np.float64),
@@ -209,7 +209,7 @@ def _from_arrays(arrays: Arrays) -> State:
     )
 
 
-def _evidence_to_arrays(name: str, evidence: Evidence) -> Arrays:
+def _evidence_to_arrays(name: str, evidence: DriftEvidence) -> Arrays:
     return {
         f"{name}.steps": np.array([evidence.steps, evidence.alarms]),
         f"{name}.log_peak": np.array([evidence.log_peak]),
@@ -218,9 +218,9 @@ def _evidence_to_arrays(name: str, evidence: Evidence) -> Arrays:
     }
 
 
-def _evidence_from_arrays(name: str, arrays: Arrays) -> Evidence:
+def _evidence_from_arrays(name: str, arrays: Arrays) -> DriftEvidence:
     steps, alarms = arrays[f"{name}.steps"].tolist()
-    return Evidence(
+    return DriftEvidence(
         steps=int(steps),
         alarms=int(alarms),
         log_peak=float(arrays[f"{name}.log_peak"][0]),

@@ -8,12 +8,12 @@ from starlette.requests import Request
 from oodguard.service.asgi import header
 from oodguard.service.errors import BodyTooLarge, ClientGone, UnsupportedContent
 from oodguard.service.images.formats import read_files, read_json, read_pixels
-from oodguard.service.images.types import Body, Encoded, Limits, Parser, Payload
+from oodguard.service.images.types import Body, Encoded, Parser, Payload, RequestLimits
 
 RAW_PIXELS = "application/octet-stream"
 
 
-def _encoded(body: Body, _limits: Limits) -> Payload:
+def _encoded(body: Body, _limits: RequestLimits) -> Payload:
     return [Encoded(data=body.data)]
 
 
@@ -43,7 +43,7 @@ def content_type(header: str | None) -> tuple[str, Mapping[bytes, bytes]]:
     return known, options
 
 
-def parse(body: Body, limits: Limits) -> Payload:
+def parse(body: Body, limits: RequestLimits) -> Payload:
     """Take a body apart by its content type; nothing is decoded yet.
 
     Raises:

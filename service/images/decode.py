@@ -23,7 +23,7 @@ from oodguard.models.manifest import InputSpec
 from oodguard.models.preprocessing import prepare
 from oodguard.service.errors import DeadlineExceeded, ImageRefused
 from oodguard.service.images.header import PNG_SIGNATURE, TAKEN, Format, check_size, read_header
-from oodguard.service.images.types import Encoded, Limits, Payload
+from oodguard.service.images.types import Encoded, Payload, RequestLimits
 
 # Signature; IHDR with its size and type, width, height, bit depth, colour type, compression,
 # filter, interlace and checksum; size and type of the next chunk: ISO/IEC 15948, 11.2.2.
@@ -131,7 +131,7 @@ def fits(payload: Payload, spec: InputSpec) -> TypeGuard[NDArray[np.uint8]]:
 
 
 def to_pixels(
-    payload: Payload, spec: InputSpec, limits: Limits, given_up: Callable[[], object]
+    payload: Payload, spec: InputSpec, limits: RequestLimits, given_up: Callable[[], object]
 ) -> NDArray[np.uint8]:
     """Bring every image of a request to the model's size.
 
@@ -159,7 +159,7 @@ def to_pixels(
 
 
 def _one(
-    image: Encoded | NDArray[np.uint8], spec: InputSpec, limits: Limits, index: int
+    image: Encoded | NDArray[np.uint8], spec: InputSpec, limits: RequestLimits, index: int
 ) -> NDArray[np.uint8]:
     if not isinstance(image, Encoded):
         return prepare(Image.fromarray(image), spec)

@@ -13,7 +13,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from oodguard.models.errors import ImageTooLarge, UndecodableImage
 from oodguard.service.errors import ImageRefused, MalformedBody, TooManyImages, WrongFields
 from oodguard.service.images.header import check_size
-from oodguard.service.images.types import Body, Encoded, Limits, Payload
+from oodguard.service.images.types import Body, Encoded, Payload, RequestLimits
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -25,7 +25,7 @@ WANTED = 'send {"images": ["<base64>", ...]}'
 MOST_VALUES = 2**17
 
 
-def read_json(body: Body, limits: Limits) -> Payload:
+def read_json(body: Body, limits: RequestLimits) -> Payload:
     """Read `{"images": [...]}`.
 
     Raises:
@@ -87,7 +87,7 @@ CHANNELS = 3
 SHAPE = re.compile(r"\s*(\d{1,9})\s*,\s*(\d{1,9})\s*,\s*(\d{1,9})\s*,\s*(\d{1,9})\s*", re.ASCII)
 
 
-def read_pixels(body: Body, limits: Limits) -> Payload:
+def read_pixels(body: Body, limits: RequestLimits) -> Payload:
     """View the body as the images that X-Shape says; nothing is copied.
 
     Raises:
@@ -139,7 +139,7 @@ class Part:
     data: bytearray = field(default_factory=bytearray)
 
 
-def read_files(body: Body, limits: Limits) -> Payload:
+def read_files(body: Body, limits: RequestLimits) -> Payload:
     """Read every file of the field `files`.
 
     Raises:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
+class RequestLimits:
     """What one request may ask for."""
 
     max_body_bytes: int
@@ -42,4 +42,4 @@ class Body:
 Payload: TypeAlias = Sequence[Encoded] | NDArray[np.uint8]
 """Encoded images, or raw pixels `(n, H, W, 3)` RGB."""
 
-Parser: TypeAlias = Callable[[Body, Limits], Payload]
+Parser: TypeAlias = Callable[[Body, RequestLimits], Payload]

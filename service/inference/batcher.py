@@ -16,7 +16,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from oodguard.models.verdicts import Verdicts
-from oodguard.service.inference.queue import Dropped, Job, Line, Piece, Pixels, Run
+from oodguard.service.inference.queue import BatchQueue, BatchRun, Dropped, Job, JobSlice, Pixels
 
 # A run takes about as much of the interpreter, whatever is in it, and threads wait for each other
 # meanwhile: what is done sooner is not worth a thread.
@@ -31,7 +31,7 @@ MOST_ALONE_S = 0.002
 TURNS_TO_COME_FORWARD = 3
 
 
-class LoopRuns:
+class InlineExecution:
     """Tells what is to be run in the event loop, in which all of this is to be called.
 
     That is a batch of a graph that does next to nothing; and of any other graph that is not slow,
@@ -68,7 +68,7 @@ NICER_BY = 10
 LEAST_URGENT = 19
 
 
-def give_way() -> None:
+def lower_thread_priority() -> None:
     """Let the other threads of this machine go before the calling one.
 
     Runs of the model would else keep the event loop waiting for a processor, by milliseconds a
@@ -84,7 +84,7 @@ def give_way() -> None:
 Judge: TypeAlias = Callable[[Pixels], Verdicts]
 
 
-class Watcher(Protocol):
+class BatchObserver(Protocol):
     """Hears what becomes of images, in whichever thread that is."""
 
     def ran(self, images: int, run_s: float) -> None:
@@ -117,20 +117,20 @@ class Batcher:
         image: tuple[int, int, int],
         max_batch: int,
         max_delay_s: float,
-        watcher: Watcher,
+        watcher: BatchObserver,
         in_loop: bool = False,
     ) -> None:
         self._judge = judge
         self._max_batch = max_batch
         self._max_delay_s = max_delay_s
         self._watcher = watcher
-        self._line = Line(watcher.skipped)
+        self._line = BatchQueue(watcher.skipped)
         self._image = image
         self._fresh: list[Job] = []
         self._decoding = 0
         self._closed = False
         self._changed = threading.Condition()
-        self._loop_runs = LoopRuns() if in_loop else None
+        self._loop_runs = InlineExecution() if in_loop else None
         self._loop_gathered = np.empty((max_batch, *image), np.uint8)
         # Runs that may begin: as many as there are threads, less those that are under way.
         self._idle = threads
@@ -219,7 +219,7 @@ class Batcher:
         self._line.put(job)
 
     def _work(self) -> None:
-        give_way()
+        lower_thread_priority()
         # Requests are gathered here; a batch of one request is run from where it lies.
         gathered = np.empty((self._max_batch, *self._image), np.uint8)
         while pieces := self._next_batch():
@@ -229,7 +229,7 @@ class Batcher:
             # Else the last images would stay in memory until others come.
             del pieces, finished
 
-    def _next_batch(self) -> list[Piece]:
+    def _next_batch(self) -> list[JobSlice]:
         """Wait for images; none mean that the batcher was closed and all is done."""
         with self._changed:
             while True:
@@ -244,7 +244,7 @@ class Batcher:
     def _may_begin(self) -> bool:
         return self._idle > 0 and bool(self._line.images or self._closed)
 
-    def _take(self, most: int) -> list[Piece]:
+    def _take(self, most: int) -> list[JobSlice]:
         """Take what is to be run next, and the place of an idle thread to run it."""
         pieces = self._line.take(most)
         if pieces:
@@ -265,7 +265,7 @@ class Batcher:
     def _need_not_wait(self) -> bool:
         return not self._decoding or self._line.images >= self._max_batch or self._closed
 
-    def _run(self, pieces: Sequence[Piece], gathered: Pixels) -> set[Job]:
+    def _run(self, pieces: Sequence[JobSlice], gathered: Pixels) -> set[Job]:
         """Run pieces together; the jobs that have something to hear of it."""
         started = time.monotonic()
         for piece in pieces:
@@ -273,7 +273,7 @@ class Batcher:
                 piece.job.timings.taken = started
         try:
             verdicts = self._judge(_gather(pieces, gathered))
-            run = Run(started, time.monotonic(), sum(len(piece) for piece in pieces))
+            run = BatchRun(started, time.monotonic(), sum(len(piece) for piece in pieces))
             self._image_s = (run.ended - run.started) / run.images
             self._watcher.ran(run.images, run.ended - run.started)
         except BaseException as error:  # noqa: BLE001 - handed on to who waits, as executors do
@@ -284,7 +284,7 @@ class Batcher:
             return set().union(*(self._run([piece], gathered) for piece in pieces))
         return self._share_out(pieces, verdicts, run)
 
-    def _share_out(self, pieces: Sequence[Piece], verdicts: Verdicts, run: Run) -> set[Job]:
+    def _share_out(self, pieces: Sequence[JobSlice], verdicts: Verdicts, run: BatchRun) -> set[Job]:
         finished = set()
         start = 0
         # Another thread may be adding to the same job.
@@ -309,7 +309,7 @@ def share(waiting: int, idle: int, image_s: float) -> int:
     return max(math.ceil(waiting / idle), math.ceil(WORTH_A_THREAD_S / image_s))
 
 
-def _gather(pieces: Sequence[Piece], gathered: Pixels) -> Pixels:
+def _gather(pieces: Sequence[JobSlice], gathered: Pixels) -> Pixels:
     if len(pieces) == 1:
         return pieces[0].pixels
     end = sum(len(piece) for piece in pieces)

@@ -21,7 +21,7 @@ def buckets(max_batch: int) -> list[int]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Bound:
+class BoundBuffers:
     """One size of batch: its buffers, and what binds them to the session.
 
     `staging` is the host's copy `(size, H, W, 3)` of the input; `images` and `outputs` live on the
@@ -35,7 +35,7 @@ class Bound:
     options: Any
 
 
-class BoundRuns:
+class IoBinding:
     """Batches run through bound buffers.
 
     Args:
@@ -72,7 +72,7 @@ class BoundRuns:
         logits, scores = (output.numpy()[:count] for output in bound.outputs)
         return logits, scores
 
-    def _bind(self, size: int) -> Bound:
+    def _bind(self, size: int) -> BoundBuffers:
         staging = np.zeros((size, *self._image), np.uint8)
         images = self._runtime.OrtValue.ortvalue_from_numpy(staging, DEVICE, 0)
         outputs = {
@@ -88,7 +88,7 @@ class BoundRuns:
         options = self._runtime.RunOptions()
         # A CUDA graph is of one shape; each size records its own.
         options.add_run_config_entry("gpu_graph_id", str(size))
-        return Bound(
+        return BoundBuffers(
             staging=staging,
             images=images,
             outputs=tuple(outputs.values()),

@@ -6,20 +6,20 @@ from pathlib import Path
 from oodguard.models.bundle import Bundle, open_bundle
 from oodguard.models.decision import Policy
 from oodguard.models.guard import Guard
-from oodguard.service.inference.session import Engine
+from oodguard.service.inference.session import ModelSession
 from oodguard.service.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ServedModel:
+class LoadedModel:
     """One model with its bundle, its session and its line between accept and reject."""
 
     bundle: Bundle
-    engine: Engine
+    engine: ModelSession
     guard: Guard
 
 
-def load(folder: Path, settings: Settings) -> ServedModel:
+def load_model(folder: Path, settings: Settings) -> LoadedModel:
     """Open a bundle under the settings' policy.
 
     Raises:
@@ -33,7 +33,7 @@ def load(folder: Path, settings: Settings) -> ServedModel:
         alpha=settings.alpha,
         delta=settings.delta,
     )
-    engine = Engine(
+    engine = ModelSession(
         bundle.model,
         bundle.manifest,
         device=settings.device,
@@ -41,4 +41,4 @@ def load(folder: Path, settings: Settings) -> ServedModel:
         threads_per_run=settings.threads_per_run,
         max_batch=settings.max_batch,
     )
-    return ServedModel(bundle=bundle, engine=engine, guard=Guard(bundle, policy, engine.run))
+    return LoadedModel(bundle=bundle, engine=engine, guard=Guard(bundle, policy, engine.run))

@@ -18,7 +18,7 @@ Dropped: TypeAlias = Literal["gone", "late", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class BatchRun:
     """One run of the model: its `time.monotonic()` start and end, and all its images."""
 
     started: float
@@ -42,7 +42,7 @@ class Timings:
     decode_ended: float = 0.0
     queued: float = 0.0
     taken: float = 0.0
-    runs: list[Run] = field(default_factory=list)
+    runs: list[BatchRun] = field(default_factory=list)
 
     @property
     def decode_s(self) -> float:
@@ -117,7 +117,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class JobSlice:
     """Images `start` to `end` of a job: all of them, or as many as fit into a batch."""
 
     job: Job
@@ -134,7 +134,7 @@ class Piece:
         return self.job.pixels[self.start : self.end]
 
 
-class Line:
+class BatchQueue:
     """First come, first served; but what is left of a large request lets the others go first.
 
     Args:
@@ -146,21 +146,21 @@ class Line:
 
     def __init__(self, skipped: Callable[[int, Dropped], None]) -> None:
         self.images = 0
-        self._pieces: deque[Piece] = deque()
+        self._pieces: deque[JobSlice] = deque()
         self._skipped = skipped
 
     def put(self, job: Job) -> None:
         """Let a decoded job wait."""
-        self._pieces.append(Piece(job, 0, len(job.pixels)))
+        self._pieces.append(JobSlice(job, 0, len(job.pixels)))
         self.images += len(job.pixels)
 
     def oldest(self) -> float:
         """When the first in line was queued, by `time.monotonic()`; there must be one."""
         return self._pieces[0].job.timings.queued
 
-    def take(self, room: int) -> list[Piece]:
+    def take(self, room: int) -> list[JobSlice]:
         """Take up to `room` images out of the line, dropping what nobody waits for."""
-        taken: list[Piece] = []
+        taken: list[JobSlice] = []
         while room and self._pieces:
             piece = self._pieces.popleft()
             if why := piece.job.dropped():
@@ -176,8 +176,8 @@ class Line:
         return taken
 
 
-def _cut(piece: Piece, room: int) -> tuple[Piece, Piece | None]:
+def _cut(piece: JobSlice, room: int) -> tuple[JobSlice, JobSlice | None]:
     if len(piece) <= room:
         return piece, None
     cut = piece.start + room
-    return Piece(piece.job, piece.start, cut), Piece(piece.job, cut, piece.end)
+    return JobSlice(piece.job, piece.start, cut), JobSlice(piece.job, cut, piece.end)

@@ -12,7 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as states
 from oodguard.models.errors import BundleError
 from oodguard.models.manifest import Manifest
 from oodguard.service.cpus import available_cpus
-from oodguard.service.inference.io_binding import BoundRuns, buckets
+from oodguard.service.inference.io_binding import IoBinding, buckets
 from oodguard.service.inference.providers import (
     CPU,
     CUDA,
@@ -43,7 +43,7 @@ ERRORS_ONLY = 3
 Outputs: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
-class Engine:
+class ModelSession:
     """One session of one graph, which may be run from `runs` threads at a time.
 
     Args:
@@ -123,8 +123,8 @@ class Engine:
     def _outputs(self) -> tuple[tuple[str, int], ...]:
         return ("logits", len(self._manifest.classes)), ("scores", len(self._manifest.scores))
 
-    def _bind(self) -> BoundRuns:
-        return BoundRuns(
+    def _bind(self) -> IoBinding:
+        return IoBinding(
             self._session,
             ort,
             image=self._image,

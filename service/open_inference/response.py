@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from oodguard.models.verdicts import Columns
 from oodguard.service.api.problems import JSON
-from oodguard.service.inference.model import ServedModel
+from oodguard.service.inference.model import LoadedModel
 from oodguard.service.open_inference.request import Inference, Requested
 from oodguard.service.registry.deployment import Deployment
 from oodguard.service.responses import Detail, coarse_p_value
@@ -40,7 +40,7 @@ class Output:
         return [images] if self.width is None else [images, self.width]
 
 
-def offered(model: ServedModel, detail: Detail) -> Mapping[str, Output]:
+def offered(model: LoadedModel, detail: Detail) -> Mapping[str, Output]:
     """The outputs of a model by name, in the order in which they come where none are named.
 
     With detail `verdict`, what an attacker could climb is not there, and p-values are coarse.

@@ -30,10 +30,10 @@ from oodguard.service.open_inference.schemas import (
     parameters,
     refusals,
 )
-from oodguard.service.prediction.predictor import Judging
+from oodguard.service.prediction.predictor import Predictor
 from oodguard.service.readiness import Readiness
 from oodguard.service.registry.deployment import Deployment
-from oodguard.service.registry.registry import Catalog
+from oodguard.service.registry.registry import ModelRegistry
 from oodguard.service.responses import Detail
 
 NAME = "ood-guard"
@@ -50,7 +50,7 @@ def server_metadata(version: str) -> ServerMetadata:
     return ServerMetadata(name=NAME, version=version, extensions=list(EXTENSIONS))
 
 
-def model_metadata(catalog: Catalog, deployment: Deployment, detail: Detail) -> ModelMetadata:
+def model_metadata(catalog: ModelRegistry, deployment: Deployment, detail: Detail) -> ModelMetadata:
     """What one version of a model takes and tells, and which other versions there are."""
     spec = deployment.model.bundle.manifest.input
     images = TensorMetadata(
@@ -151,8 +151,8 @@ REFUSALS = (400, 404, 413, 415, 422, 429, 503, 504)
 
 
 def router(  # noqa: PLR0913 - the parts of a service
-    catalog: Catalog,
-    judging: Judging,
+    catalog: ModelRegistry,
+    judging: Predictor,
     readiness: Readiness,
     in_thread: InThread,
     *,

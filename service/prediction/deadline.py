@@ -16,7 +16,7 @@ from oodguard.service.errors import DeadlineExceeded, WrongFields
 LOOK_AFTER_S = 0.02
 
 
-class HangUpWatch:
+class DisconnectWatcher:
     """Calls `on_gone` if the client hangs up before the block ends.
 
     Args:

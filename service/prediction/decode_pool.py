@@ -9,7 +9,7 @@ from oodguard.service.errors import DeadlineExceeded
 from oodguard.service.images.body import RAW_PIXELS, parse
 from oodguard.service.images.decode import fits, to_pixels
 from oodguard.service.images.header import SMALL_BODY_BYTES, is_small
-from oodguard.service.images.types import Body, Limits, Payload
+from oodguard.service.images.types import Body, Payload, RequestLimits
 from oodguard.service.inference.queue import Job
 from oodguard.service.prediction.admission import Claim
 from oodguard.service.registry.deployment import Deployment
@@ -17,7 +17,7 @@ from oodguard.service.registry.deployment import Deployment
 T = TypeVar("T")
 
 
-class Decoders:
+class DecodePool:
     """Decodes the images of jobs and queues them for their engines.
 
     Args:
@@ -25,7 +25,7 @@ class Decoders:
         limits: What a request may ask for.
     """
 
-    def __init__(self, threads: int, limits: Limits) -> None:
+    def __init__(self, threads: int, limits: RequestLimits) -> None:
         self._limits = limits
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
 

@@ -22,14 +22,14 @@ from oodguard.service.errors import (
     UnknownModel,
 )
 from oodguard.service.images.body import read_body
-from oodguard.service.images.types import Body, Limits
+from oodguard.service.images.types import Body, RequestLimits
 from oodguard.service.inference.queue import Job
 from oodguard.service.prediction.admission import Admission, Claim
-from oodguard.service.prediction.deadline import Deadline, HangUpWatch, timeout_s
-from oodguard.service.prediction.decode_pool import Decoders
+from oodguard.service.prediction.deadline import Deadline, DisconnectWatcher, timeout_s
+from oodguard.service.prediction.decode_pool import DecodePool
 from oodguard.service.readiness import Readiness
 from oodguard.service.registry.deployment import Deployment
-from oodguard.service.registry.registry import Catalog, address
+from oodguard.service.registry.registry import ModelRegistry, address
 from oodguard.service.sampling.sampler import Sampler
 from oodguard.service.settings import Settings
 from oodguard.service.telemetry.metrics import Metrics
@@ -55,7 +55,7 @@ class Pipeline:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._timeout_s = settings.timeout_s
         self._metrics = metrics
-        self._limits = Limits(
+        self._limits = RequestLimits(
             max_body_bytes=settings.max_body_bytes,
             max_images=settings.max_images,
             max_pixels=settings.max_pixels,
@@ -66,7 +66,7 @@ class Pipeline:
             max_images=settings.max_pending_images,
         )
         metrics.watch_in_flight(lambda: self._admission.requests, settings.max_pending)
-        self._decoders = Decoders(settings.decode_threads or available_cpus(), self._limits)
+        self._decoders = DecodePool(settings.decode_threads or available_cpus(), self._limits)
 
     async def answer(
         self, deployment: Deployment, request: Request, read: Read = read_body
@@ -143,7 +143,7 @@ class Pipeline:
             job = self._job(limit.until)
             # Told of a request that is given up as well: how far did it come?
             request.scope["state"]["timings"] = job.timings
-            with HangUpWatch(request.receive, lambda: _hung_up(job)):
+            with DisconnectWatcher(request.receive, lambda: _hung_up(job)):
                 await self._judge(deployment, job, body, claim)
         return body, job
 
@@ -188,7 +188,7 @@ class Shadow:
 
     def __init__(
         self,
-        catalog: Catalog,
+        catalog: ModelRegistry,
         pipeline: Pipeline,
         *,
         model: str | None,
@@ -240,7 +240,7 @@ class Shadow:
         deployment.metrics.count_shadow(same=same, different=len(verdicts) - same)
 
 
-class Judging:
+class Predictor:
     """Finds the model, has the images judged, and accounts for the verdicts.
 
     Args:
@@ -253,7 +253,7 @@ class Judging:
 
     def __init__(
         self,
-        catalog: Catalog,
+        catalog: ModelRegistry,
         pipeline: Pipeline,
         shadow: Shadow,
         readiness: Readiness,

@@ -7,11 +7,11 @@ import numpy as np
 
 from oodguard.models.guard import Verdict
 from oodguard.service import responses as answers
-from oodguard.service.drift.martingale import Limits
-from oodguard.service.drift.monitor import Watch
-from oodguard.service.drift.state import subject
+from oodguard.service.drift.martingale import AlarmLimits
+from oodguard.service.drift.monitor import DriftMonitor
+from oodguard.service.drift.state import monitored_score
 from oodguard.service.inference.batcher import Batcher
-from oodguard.service.inference.model import ServedModel
+from oodguard.service.inference.model import LoadedModel
 from oodguard.service.inference.queue import Job
 from oodguard.service.settings import Settings
 from oodguard.service.telemetry.metrics import Metrics
@@ -37,7 +37,7 @@ class Deployment:
         constant: What its answers have in common.
     """
 
-    def __init__(self, model: ServedModel, metrics: Metrics, settings: Settings) -> None:
+    def __init__(self, model: LoadedModel, metrics: Metrics, settings: Settings) -> None:
         self.model = model
         self.metrics = metrics.of(model, lambda: self.batcher.depth)
         spec, policy = model.bundle.manifest.input, model.guard.policy
@@ -121,13 +121,13 @@ class Deployment:
             self.batcher.close()
 
 
-def _watch(model: ServedModel, metrics: ModelMetrics, settings: Settings) -> Watch:
+def _watch(model: LoadedModel, metrics: ModelMetrics, settings: Settings) -> DriftMonitor:
     policy, manifest = model.guard.policy, model.bundle.manifest
-    limits = Limits(delta=settings.drift_delta)
+    limits = AlarmLimits(delta=settings.drift_delta)
     file = f"drift-{manifest.name}-{manifest.version}.safetensors"
-    return Watch(
+    return DriftMonitor(
         model.bundle.calibration[policy.score],
-        subject=subject(model.bundle, policy, limits),
+        subject=monitored_score(model.bundle, policy, limits),
         limits=limits,
         file=settings.state / file if settings.state else None,
         audience=metrics,

@@ -36,7 +36,7 @@ def bundle_folders(settings: Settings) -> list[Path]:
     return found
 
 
-class Catalog:
+class ModelRegistry:
     """Deployments by the folder that their bundle lies in. Changed in the event loop alone.
 
     Args:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from oodguard.models.errors import GuardError
-from oodguard.service.inference.model import ServedModel
+from oodguard.service.inference.model import LoadedModel
 from oodguard.service.registry.deployment import Deployment
-from oodguard.service.registry.registry import Catalog
+from oodguard.service.registry.registry import ModelRegistry
 from oodguard.service.telemetry.metrics import Metrics
 
 logger = logging.getLogger("oodguard.reload")
@@ -46,11 +46,11 @@ class Reloader:
 
     def __init__(
         self,
-        catalog: Catalog,
+        catalog: ModelRegistry,
         *,
         folders: Callable[[], Sequence[Path]],
-        load: Callable[[Path], ServedModel],
-        deploy: Callable[[ServedModel], Deployment],
+        load: Callable[[Path], LoadedModel],
+        deploy: Callable[[LoadedModel], Deployment],
         metrics: Metrics,
     ) -> None:
         self._catalog = catalog

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 
 from oodguard.service.errors import StoreFailed
 from oodguard.service.sampling.sample import Sample, moment, stem_of
-from oodguard.service.sampling.stores import Store
+from oodguard.service.sampling.stores import SampleStore
 
 
-class Shelf:
+class Retention:
     """Samples in a store, within bounds in number, bytes and age.
 
     What is there already counts and ages too; files that are no samples are let alone. Room is made
@@ -27,7 +27,7 @@ class Shelf:
 
     def __init__(
         self,
-        store: Store,
+        store: SampleStore,
         *,
         max_bytes: int,
         max_images: int,

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import obstore
 from obstore.exceptions import BaseError
-from obstore.store import S3Store
+from obstore.store import S3Store as ObstoreS3
 
 from oodguard.service.errors import SamplesRefused, StoreFailed
 
@@ -16,7 +16,7 @@ TIMEOUT = timedelta(seconds=10)
 RETRIES = 2
 
 
-class BucketStore:
+class S3Store:
     """Objects below a prefix of a bucket; endpoint, region and keys are the AWS_* variables'.
 
     Nothing is sent before the first sample: a store that is away keeps nobody from starting.
@@ -30,7 +30,7 @@ class BucketStore:
 
     def __init__(self, url: str) -> None:
         try:
-            self._store = S3Store.from_url(
+            self._store = ObstoreS3.from_url(
                 url,
                 # One by one: not every store has the call that removes many.
                 config={"disable_bulk_delete": True},

@@ -15,7 +15,7 @@ from oodguard.models.guard import Verdict
 from oodguard.service import responses as answers
 from oodguard.service.images.body import parse
 from oodguard.service.images.header import read_header
-from oodguard.service.images.types import Body, Encoded, Limits
+from oodguard.service.images.types import Body, Encoded, RequestLimits
 from oodguard.service.responses import Json
 
 SUFFIXES = ("jpeg", "png", "webp", "json")
@@ -81,7 +81,7 @@ class Sample:
         return sum(len(data) for data in self.files.values())
 
 
-def samples(rejection: Rejection, limits: Limits) -> Iterator[Sample]:
+def samples(rejection: Rejection, limits: RequestLimits) -> Iterator[Sample]:
     """Take a body apart once more, and out of it what was rejected.
 
     Raises:

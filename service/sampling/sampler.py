@@ -14,11 +14,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from oodguard.models.guard import Verdict
 from oodguard.service import responses as answers
 from oodguard.service.errors import RequestError, SamplesRefused, StoreFailed
-from oodguard.service.images.types import Body, Limits
-from oodguard.service.inference.model import ServedModel
-from oodguard.service.sampling.retention import Shelf
+from oodguard.service.images.types import Body, RequestLimits
+from oodguard.service.inference.model import LoadedModel
+from oodguard.service.sampling.retention import Retention
 from oodguard.service.sampling.sample import Rejection, Sample, samples
-from oodguard.service.sampling.stores import Store
+from oodguard.service.sampling.stores import SampleStore
 from oodguard.service.settings import Settings
 
 Outcome: TypeAlias = Literal["kept", "dropped", "failed"]
@@ -54,7 +54,7 @@ class SampleMetrics:
         self._bytes.set(size)
 
 
-class Waiting:
+class SampleQueue:
     """A queue that is bounded in requests and in bytes of their bodies.
 
     Args:
@@ -130,10 +130,10 @@ class Sampler:
 
     def __init__(
         self,
-        shelf: Shelf,
+        shelf: Retention,
         *,
         rate: float,
-        limits: Limits,
+        limits: RequestLimits,
         metrics: SampleMetrics,
         chance: random.Random,
     ) -> None:
@@ -142,13 +142,13 @@ class Sampler:
         self._limits = limits
         self._metrics = metrics
         self._chance = chance
-        self._waiting = Waiting(max_requests=MAX_WAITING, max_bytes=MAX_WAITING_BYTES)
+        self._waiting = SampleQueue(max_requests=MAX_WAITING, max_bytes=MAX_WAITING_BYTES)
         self._failing = False
         self._thread = threading.Thread(target=self._work, name="samples", daemon=True)
         self._thread.start()
 
     def follow(
-        self, model: ServedModel, request_id: str, body: Body, verdicts: Sequence[Verdict]
+        self, model: LoadedModel, request_id: str, body: Body, verdicts: Sequence[Verdict]
     ) -> None:
         """Maybe keep some of the images that `model` has just rejected."""
         chosen = {
@@ -238,7 +238,7 @@ def sampler_from(settings: Settings, registry: CollectorRegistry) -> Sampler | N
     if not settings.sample_rate:
         return None
     days = settings.sample_max_days
-    shelf = Shelf(
+    shelf = Retention(
         _store(settings),
         max_bytes=settings.sample_max_bytes,
         max_images=settings.sample_max_images,
@@ -253,7 +253,7 @@ def sampler_from(settings: Settings, registry: CollectorRegistry) -> Sampler | N
     return Sampler(
         shelf,
         rate=settings.sample_rate,
-        limits=Limits(
+        limits=RequestLimits(
             max_body_bytes=settings.max_body_bytes,
             max_images=settings.max_images,
             max_pixels=settings.max_pixels,
@@ -263,7 +263,7 @@ def sampler_from(settings: Settings, registry: CollectorRegistry) -> Sampler | N
     )
 
 
-def _store(settings: Settings) -> Store:
+def _store(settings: Settings) -> SampleStore:
     place = settings.sample_to
     if place is None:
         raise SamplesRefused(
@@ -281,13 +281,13 @@ def _store(settings: Settings) -> Store:
     return FolderStore(Path(place))
 
 
-def _bucket(url: str) -> Store:
+def _bucket(url: str) -> SampleStore:
     try:
-        from oodguard.service.sampling.s3_store import BucketStore  # noqa: PLC0415 - only where it is wanted
+        from oodguard.service.sampling.s3_store import S3Store  # noqa: PLC0415 - only where it is wanted
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("obstore"):
             raise
         raise SamplesRefused(
             f"OODGUARD_SAMPLE_TO={url} wants obstore, which is not installed; install ood-guard[s3]"
         ) from error
-    return BucketStore(url)
+    return S3Store(url)

@@ -69,7 +69,7 @@ def _failures() -> Iterator[None]:
         raise StoreFailed(f"{error.filename}: {error.strerror}") from error
 
 
-class Store(Protocol):
+class SampleStore(Protocol):
     """Files by name, each written as a whole or not at all.
 
     Every method raises StoreFailed where the place does not do its part.

@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import (
 from uvicorn.server import ServerState
 
 from oodguard.service.api import problems
-from oodguard.service.api.access_log import Accounts
+from oodguard.service.api.access_log import AccessLog
 from oodguard.service.asgi import HEADER
 from oodguard.service.errors import RequestError
 from oodguard.service.readiness import Phase, Readiness
@@ -26,7 +26,7 @@ from oodguard.service.readiness import Phase, Readiness
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 
 
-class Door:
+class EarlyLoadShedding:
     """Refuses requests to the busiest route as its layers would, without asking them.
 
     Args:
@@ -45,7 +45,7 @@ class Door:
         full: Callable[[], bool],
         requirements: Sequence[Callable[[Scope], None]],
         readiness: Readiness,
-        accounts: Accounts,
+        accounts: AccessLog,
         guard: Callable[[RawHeaders], None],
     ) -> None:
         self._route = route
@@ -101,14 +101,14 @@ class Answered:
         self.message_event = asyncio.Event()
 
 
-class Doorkeeper(HttpToolsProtocol):
+class LoadSheddingProtocol(HttpToolsProtocol):
     """Uvicorn's protocol with a door.
 
     Attributes:
         door: Who refuses; none: everybody is let in. Of the class, as uvicorn makes the protocols.
     """
 
-    door: Door | None = None
+    door: EarlyLoadShedding | None = None
 
     def on_headers_complete(self) -> None:
         """Begin with a request, or refuse it."""
@@ -151,7 +151,7 @@ class HeadTooLarge(Exception):
     """A whole head of too many bytes; it stops the parser, and goes no further."""
 
 
-class BoundedHeads(Doorkeeper):
+class HeaderLimitProtocol(LoadSheddingProtocol):
     """Uvicorn's protocol, which by itself collects headers without end and waits for them for ever.
 
     One header of 200 MB kept the event loop for 49 s, and two million short ones took 400 MB.
@@ -239,10 +239,10 @@ class BoundedHeads(Doorkeeper):
             self.transport.close()
 
 
-def bounded_heads(behind: Door | None) -> type[BoundedHeads]:
+def http_protocol_class(behind: EarlyLoadShedding | None) -> type[HeaderLimitProtocol]:
     """Make the protocol of a service with a door of its own, or with none."""
 
-    class Guarded(BoundedHeads):
+    class Guarded(HeaderLimitProtocol):
         door = behind
 
     return Guarded

@@ -9,7 +9,7 @@ import gc
 OBJECTS = 20_000
 
 
-def look_seldom() -> None:
+def tune_garbage_collector() -> None:
     """Look among what comes from now on, and only once there is much of it.
 
     To be called when everything that stays has been made: what is there now is not looked at again.
@@ -25,7 +25,7 @@ M_MMAP_THRESHOLD = -3
 MAPPED_BYTES = 2**20
 
 
-def return_large_blocks() -> bool:
+def return_freed_memory() -> bool:
     """Have the C library give back every block of 1 MiB or more as soon as it is freed.
 
     By itself, glibc raises that size to that of whatever is freed, up to 32 MiB, and keeps smaller

@@ -16,7 +16,7 @@ from types import FrameType
 import uvicorn
 
 from oodguard.models.errors import GuardError
-from oodguard.service.auth.key_store import HeldKeys
+from oodguard.service.auth.key_store import KeyStore
 from oodguard.service.readiness import Readiness
 from oodguard.service.registry.reload import Reloader
 
@@ -30,7 +30,7 @@ KEEP_NOTHING = struct.pack("HBBI", 0x06, 0, 0, 0)
 GRACE_S = 0.25
 
 
-async def let_in_the_last(listeners: Sequence[socket.socket]) -> None:
+async def drain_accept_backlog(listeners: Sequence[socket.socket]) -> None:
     """Take no more connections, and all those that the system has taken already.
 
     Closing a listener resets the connections that wait to be accepted, whatever was sent over them.
@@ -68,7 +68,7 @@ class Server(uvicorn.Server):
         config: uvicorn.Config,
         readiness: Readiness,
         reloader: Reloader,
-        keys: HeldKeys | None = None,
+        keys: KeyStore | None = None,
         *,
         drain_s: float,
     ) -> None:
@@ -92,7 +92,7 @@ class Server(uvicorn.Server):
     async def _look_again(self) -> None:
         # Keys first: one that was withdrawn does not wait for models to be loaded.
         if self._keys is not None:
-            await self._keys.look_again()
+            await self._keys.reload()
         try:
             await self._reloader.reload()
         except GuardError as error:
@@ -111,7 +111,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let in who stands in the door, close it, and finish what was accepted."""
         if not self.force_exit:
-            await let_in_the_last(sockets or [])
+            await drain_accept_backlog(sockets or [])
         await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:

@@ -37,7 +37,7 @@ class JsonFormatter(logging.Formatter):
         return orjson.dumps(line, default=str).decode()
 
 
-class TurnHandler(logging.StreamHandler[TextIO]):
+class BufferedHandler(logging.StreamHandler[TextIO]):
     """Writes what is logged in one turn of the event loop in one call of the system, at its end.
 
     A call for every line hands the processor to whoever reads the log, in the middle of a request.
@@ -92,7 +92,7 @@ def configure(level: str) -> None:
     """
     # No line tells of them, and each record would ask the system for them.
     logging.logProcesses = logging.logThreads = logging.logMultiprocessing = False
-    handler = TurnHandler(sys.stderr)
+    handler = BufferedHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     logging.captureWarnings(capture=True)

@@ -15,7 +15,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from oodguard.service.errors import Denial, Reason
-from oodguard.service.inference.model import ServedModel
+from oodguard.service.inference.model import LoadedModel
 from oodguard.service.telemetry.model_metrics import ModelFamilies, ModelMetrics
 
 # Somebody who reads one of these before and after a request of theirs learns where its score fell;
@@ -151,7 +151,7 @@ class Metrics:
         self._in_flight.set_function(pending)
         self._most_in_flight.set(limit)
 
-    def of(self, model: ServedModel, depth: Callable[[], int]) -> ModelMetrics:
+    def of(self, model: LoadedModel, depth: Callable[[], int]) -> ModelMetrics:
         """Make the metrics of one model; its `close` ends what is told of its present.
 
         Args:

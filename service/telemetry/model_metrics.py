@@ -11,8 +11,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from oodguard.models.guard import Verdict
-from oodguard.service.drift.martingale import Evidence, Limits
-from oodguard.service.inference.model import ServedModel
+from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence
+from oodguard.service.inference.model import LoadedModel
 from oodguard.service.inference.queue import Dropped, Timings
 
 NAME = "oodguard_score"
@@ -150,7 +150,7 @@ class ModelMetrics:
     """
 
     def __init__(
-        self, families: ModelFamilies, model: ServedModel, depth: Callable[[], int]
+        self, families: ModelFamilies, model: LoadedModel, depth: Callable[[], int]
     ) -> None:
         manifest, policy = model.bundle.manifest, model.guard.policy
         self._families = families
@@ -210,7 +210,9 @@ class ModelMetrics:
         self._families.shadowed.labels(*self._names, "same").inc(same)
         self._families.shadowed.labels(*self._names, "different").inc(different)
 
-    def show_evidence(self, *, ranks: Evidence, rejections: Evidence, limits: Limits) -> None:
+    def show_evidence(
+        self, *, ranks: DriftEvidence, rejections: DriftEvidence, limits: AlarmLimits
+    ) -> None:
         """Tell of the evidence that the input has changed."""
         families, names = self._families, self._names
         families.drift.labels(*names).set(ranks.log_martingale)

@@ -20,7 +20,7 @@ PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"
 PROTOCOL = "http/protobuf"
 
 
-def asking(environment: Mapping[str, str]) -> str | None:
+def tracing_variable(environment: Mapping[str, str]) -> str | None:
     """Name the variable that asks for traces, if one does. An empty variable is not set.
 
     Raises:
@@ -58,7 +58,7 @@ def tracing_from(environment: Mapping[str, str], version: str) -> "Tracing | Non
     Raises:
         TracingRefused: What is asked for cannot be had.
     """
-    variable = asking(environment)
+    variable = tracing_variable(environment)
     if variable is None:
         return None
     try:

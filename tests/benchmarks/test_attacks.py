@@ -8,13 +8,13 @@ from benchmarks.attacks import HELD_AGAINST, OURS, OURS_TO_THE_END, Side, pictur
 from benchmarks.two_logits import ACCEPTED, REJECTED, TwoLogits
 from oodguard.models.scores.base import Score
 from oodguard.training.attacks.losses import to_accepted, to_rejected
-from oodguard.training.scoring.graph import Scored
+from oodguard.training.scoring.graph import ScoredBatch
 
 THRESHOLD = 0.5
 EPSILON = 0.1
 
 
-class Brightness(Scored):
+class Brightness(ScoredBatch):
     """A detector of bright images: the score is the mean of the pixels."""
 
     def __init__(self) -> None:

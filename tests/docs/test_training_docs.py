@@ -9,7 +9,7 @@ from oodguard.models.networks import NETWORK_NAMES
 from oodguard.models.scores.options import ScoreOptions
 from oodguard.training.config.recipe import (
     METHODS,
-    Attack,
+    AttackSettings,
     Energy,
     Evaluation,
     Mining,
@@ -28,7 +28,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "input": InputSpec,
     "inliers": Inliers,
     "outliers": Outliers,
-    "attack": Attack,
+    "attack": AttackSettings,
     "energy": Energy,
     "mining": Mining,
     "trades": Trades,

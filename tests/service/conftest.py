@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from oodguard.service.app import create_app
-from oodguard.service.inference.model import ServedModel, load
+from oodguard.service.inference.model import LoadedModel, load_model
 from oodguard.service.settings import Settings
 from oodguard.service.telemetry.logs import JsonFormatter
 from tests.service.tiny import write_tiny
@@ -45,8 +45,8 @@ def bundle_folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def model(bundle_folder: Path) -> ServedModel:
-    return load(bundle_folder, Settings())
+def model(bundle_folder: Path) -> LoadedModel:
+    return load_model(bundle_folder, Settings())
 
 
 @pytest.fixture

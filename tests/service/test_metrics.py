@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from oodguard.models.guard import Verdict
-from oodguard.service.inference.model import ServedModel
+from oodguard.service.inference.model import LoadedModel
 from oodguard.service.telemetry.metrics import Metrics
 from oodguard.service.telemetry.model_metrics import score_buckets
 from tests.service.checks import DOCS
@@ -94,7 +94,7 @@ def test_score_buckets_are_calibration_quantiles_and_the_threshold() -> None:
     )
 
 
-def test_a_score_that_is_not_a_number_does_not_spoil_the_histogram(model: ServedModel) -> None:
+def test_a_score_that_is_not_a_number_does_not_spoil_the_histogram(model: LoadedModel) -> None:
     metrics = Metrics(build="1", runtime="1")
     counted = metrics.of(model, lambda: 0)
     counted.appear()

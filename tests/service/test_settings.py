@@ -64,9 +64,7 @@ def test_the_default_bundle_lies_beside_the_installed_package() -> None:
     from oodguard import models  # noqa: PLC0415
 
     assert models.__file__ is not None
-    assert (
-        default_bundle() == Path(models.__file__).parent / "pretrained" / "cifar10-aloe"
-    )
+    assert default_bundle() == Path(models.__file__).parent / "pretrained" / "cifar10-aloe"
 
 
 def test_every_setting_is_documented_with_its_default_and_no_other_is() -> None:

@@ -9,7 +9,7 @@ from oodguard.training.report.model import (
     Condition,
     ConditionEvidence,
     Decisions,
-    Evidence,
+    EvaluationEvidence,
     FalseAccept,
     InlierResult,
     Interval,
@@ -126,9 +126,9 @@ def tiny_report() -> Report:
     )
 
 
-def tiny_evidence() -> Evidence:
+def tiny_evidence() -> EvaluationEvidence:
     """Scores in eighths, so that every share of four images is exact."""
-    return Evidence(
+    return EvaluationEvidence(
         score="energy",
         threshold=0.5,
         conditions=(

@@ -20,7 +20,7 @@ from oodguard.training.attacks.pgd import WorstCasePgd
 from oodguard.training.data.dataset import to_pixels
 from oodguard.training.export.onnx import to_onnx
 from oodguard.training.onnx_torch.classifier import BundleClassifier, bundle_classifier
-from oodguard.training.scoring.graph import Scored, ScoredClassifier, torch_run
+from oodguard.training.scoring.graph import ScoredBatch, ScoredClassifier, torch_run
 from oodguard.training.scoring.network import frozen
 from oodguard.training.scoring.parity import onnx_run
 from tests.conftest import build_bundle
@@ -83,7 +83,7 @@ def test_every_score_answers_as_it_is_served(bundle: Bundle) -> None:
     _check_same(bundle, noise())
 
 
-def _gradient(classifier: Scored, score: str, pixels: Tensor) -> Tensor:
+def _gradient(classifier: ScoredBatch, score: str, pixels: Tensor) -> Tensor:
     pixels = pixels.clone().requires_grad_(True)
     (gradient,) = torch.autograd.grad(classifier.score(score, pixels).sum(), pixels)
     return gradient
@@ -117,7 +117,7 @@ def test_the_gradient_is_the_slope(of_bundle: BundleClassifier, score: str) -> N
     assert close.float().mean() > 0.9
 
 
-def test_fractions_of_pixels_count(of_bundle: BundleClassifier, classifier: Scored) -> None:
+def test_fractions_of_pixels_count(of_bundle: BundleClassifier, classifier: ScoredBatch) -> None:
     pixels = torch.rand(9, 3, 8, 8, generator=torch.Generator().manual_seed(4))
     with torch.no_grad():
         features, logits = of_bundle.outputs(pixels)

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from oodguard.training.evaluation.attack_trials import Soundings
+from oodguard.training.evaluation.attack_trials import AttackTrials
 from oodguard.training.evaluation.masking_checks import (
     CHECKS,
     all_at_64,
@@ -18,7 +18,7 @@ from oodguard.training.evaluation.masking_checks import (
 )
 from oodguard.training.report.model import Check
 
-GOOD = Soundings(
+GOOD = AttackTrials(
     by_epsilon={0.0: 0.95, 1.0: 0.9, 8.0: 0.4},
     budget_255=2.0,
     steps=30,
@@ -32,7 +32,7 @@ GOOD = Soundings(
     bad_gradients=0.0,
 )
 
-BROKEN: Mapping[Callable[[Soundings], Check], Soundings] = {
+BROKEN: Mapping[Callable[[AttackTrials], Check], AttackTrials] = {
     larger_budgets: replace(GOOD, by_epsilon={0.0: 0.95, 1.0: 0.4, 8.0: 0.42}),
     more_steps: replace(GOOD, by_steps={10: 0.7, 30: 0.8, 100: 0.795}),
     enough_steps: replace(GOOD, by_steps={10: 0.82, 30: 0.8, 100: 0.78}),
@@ -47,13 +47,15 @@ BROKEN: Mapping[Callable[[Soundings], Check], Soundings] = {
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_a_check_passes_what_an_attack_that_works_finds(
-    check: Callable[[Soundings], Check],
+    check: Callable[[AttackTrials], Check],
 ) -> None:
     assert check(GOOD).outcome == "passed"
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_each_check_can_fail_alone_and_that_is_enough(check: Callable[[Soundings], Check]) -> None:
+def test_each_check_can_fail_alone_and_that_is_enough(
+    check: Callable[[AttackTrials], Check],
+) -> None:
     found = trust(BROKEN[check])
     failed = [index for index, each in enumerate(found.checks) if each.outcome == "failed"]
     assert failed == [CHECKS.index(check)]
@@ -61,8 +63,8 @@ def test_each_check_can_fail_alone_and_that_is_enough(check: Callable[[Soundings
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_a_check_of_what_was_not_tried_is_not_made(check: Callable[[Soundings], Check]) -> None:
-    made = check(Soundings.of_budgets({0.0: 0.9}))
+def test_a_check_of_what_was_not_tried_is_not_made(check: Callable[[AttackTrials], Check]) -> None:
+    made = check(AttackTrials.of_budgets({0.0: 0.9}))
     assert (made.outcome, made.figure) == ("not checked", None)
 
 

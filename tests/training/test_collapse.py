@@ -1,7 +1,11 @@
 import pytest
 
-from oodguard.training.config.recipe import Attack, parse_recipe
-from oodguard.training.fit.catastrophic_overfitting import Fall, Guard, strengthened
+from oodguard.training.config.recipe import AttackSettings, parse_recipe
+from oodguard.training.fit.catastrophic_overfitting import (
+    CatastrophicOverfittingDetector,
+    RobustnessDrop,
+    strengthened,
+)
 from oodguard.training.run_folder import Epoch
 
 
@@ -17,8 +21,8 @@ def _epoch(number: int, attacked: float, *, auroc: float | None = None, own: flo
     )
 
 
-def _fall(*epochs: Epoch, first: int = 0, images: int = 500) -> Fall | None:
-    return Guard(first=first, images=images).fall(epochs[:-1], epochs[-1])
+def _fall(*epochs: Epoch, first: int = 0, images: int = 500) -> RobustnessDrop | None:
+    return CatastrophicOverfittingDetector(first=first, images=images).fall(epochs[:-1], epochs[-1])
 
 
 def test_accuracy_lost_while_training_accuracy_rises_is_a_collapse() -> None:
@@ -70,22 +74,24 @@ def test_a_guard_judges_from_behind_the_warm_up_and_the_ramp(recipe_text: str) -
     text = recipe_text.replace("epochs = 2", "epochs = 10\nwarm_up = 0.15")
     plain = parse_recipe(text, origin="tiny.toml")
     ramped = parse_recipe(text.replace("= 2\n", "= 2\nramp = 0.3\n", 1), origin="tiny.toml")
-    assert Guard.from_recipe(plain, images=500).first == 2
-    assert Guard.from_recipe(ramped, images=500).first == 3
+    assert CatastrophicOverfittingDetector.from_recipe(plain, images=500).first == 2
+    assert CatastrophicOverfittingDetector.from_recipe(ramped, images=500).first == 3
 
 
 def test_a_method_without_an_attack_is_never_judged(recipe_text: str) -> None:
     kept = [part for part in recipe_text.split("\n\n") if not part.startswith("[attack]")]
     recipe = parse_recipe("\n\n".join(kept).replace('"aloe"', '"oe"'), origin="tiny.toml")
-    guard = Guard.from_recipe(recipe, images=500)
+    guard = CatastrophicOverfittingDetector.from_recipe(recipe, images=500)
     assert guard.fall((_epoch(0, 0.5),), _epoch(1, 0.0)) is None
 
 
 def test_each_roll_back_doubles_the_steps_and_halves_them() -> None:
-    attack = Attack(kind="n-fgsm", epsilon_255=4, outlier_epsilon_255=8, step_size=1.0, ramp=0.3)
+    attack = AttackSettings(
+        kind="n-fgsm", epsilon_255=4, outlier_epsilon_255=8, step_size=1.0, ramp=0.3
+    )
     assert strengthened(attack, 0) == attack
-    assert strengthened(attack, 2) == Attack(
+    assert strengthened(attack, 2) == AttackSettings(
         kind="pgd", epsilon_255=4, outlier_epsilon_255=8, steps=4, step_size=0.25, ramp=0.3
     )
-    many = Attack(epsilon_255=8, steps=80, step_size=0.5)
+    many = AttackSettings(epsilon_255=8, steps=80, step_size=0.5)
     assert strengthened(many, 1).steps == 100  # the most that a recipe may ask for

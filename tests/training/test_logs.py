@@ -7,7 +7,7 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event  # type: ignore[import-untyped]
 from tensorboardX.record_writer import masked_crc32c  # type: ignore[import-untyped]
 
-from oodguard.training.fit.rollback import Logs
+from oodguard.training.fit.rollback import RunLogs
 from oodguard.training.run_folder import Epoch
 
 
@@ -23,8 +23,8 @@ def _epoch(number: int, auroc: float | None = 0.75) -> Epoch:
     )
 
 
-def _logs(run: Path) -> Logs:
-    return Logs(run, lambda epoch: 0.5 ** (epoch + 1))
+def _logs(run: Path) -> RunLogs:
+    return RunLogs(run, lambda epoch: 0.5 ** (epoch + 1))
 
 
 def _rows(run: Path) -> list[dict[str, str]]:

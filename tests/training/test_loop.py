@@ -8,7 +8,7 @@ import torch
 from oodguard.training.config.recipe import METHODS, Recipe, parse_recipe
 from oodguard.training.data.dataset import ImageSet
 from oodguard.training.fit.trainer import Data, Trainer
-from oodguard.training.objectives.base import Batch, Step
+from oodguard.training.objectives.base import Batch, TrainingStep
 from oodguard.training.objectives.standard import Standard
 
 
@@ -58,7 +58,9 @@ class Noting:
     def __init__(self) -> None:
         self.batches: list[Batch] = []
 
-    def __call__(self, network: torch.nn.Module, batch: Batch, generator: torch.Generator) -> Step:
+    def __call__(
+        self, network: torch.nn.Module, batch: Batch, generator: torch.Generator
+    ) -> TrainingStep:
         self.batches.append(batch)
         return Standard()(network, batch, generator)
 

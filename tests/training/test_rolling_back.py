@@ -12,7 +12,7 @@ from oodguard.models.errors import RecipeError
 from oodguard.training.cli.progress import ProgressBar
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.fit.fit import fit
-from oodguard.training.fit.robust_validation import Figures, Watch
+from oodguard.training.fit.robust_validation import RobustValidation, ValidationResult
 from oodguard.training.fit.trainer import Tick
 from oodguard.training.objectives import OBJECTIVES
 from oodguard.training.run_folder import Epoch, Progress, RunFolder
@@ -23,10 +23,10 @@ INTACT, DOUBTFUL, COLLAPSED = 0.9, 0.6, 0.1  # of 20 images the margin is 0.45, 
 def _script(monkeypatch: pytest.MonkeyPatch, *attacked: float) -> None:
     figures = iter(attacked)
 
-    def next_figures(_watch: Watch, _network: nn.Module) -> Figures:
-        return Figures(accuracy=0.9, attacked_accuracy=next(figures), attacked_auroc=None)
+    def next_figures(_watch: RobustValidation, _network: nn.Module) -> ValidationResult:
+        return ValidationResult(accuracy=0.9, attacked_accuracy=next(figures), attacked_auroc=None)
 
-    monkeypatch.setattr(Watch, "__call__", next_figures)
+    monkeypatch.setattr(RobustValidation, "__call__", next_figures)
 
 
 class Looking:

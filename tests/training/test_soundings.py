@@ -3,7 +3,12 @@ import torch
 
 from oodguard.training.attacks.pgd import Pgd
 from oodguard.training.config.suites import Ascent, Suite, Trials
-from oodguard.training.evaluation.attack_trials import Soundings, _at_64, _with_steps, sound
+from oodguard.training.evaluation.attack_trials import (
+    AttackTrials,
+    _at_64,
+    _with_steps,
+    run_attack_trials,
+)
 from tests.training.masked import Honest, pictures, scored
 
 BUDGET_255 = 16.0
@@ -11,7 +16,7 @@ BUDGET_255 = 16.0
 
 def _soundings(
     ascent: Ascent, trials: Trials, *, twin: bool = False, network: Honest | None = None
-) -> Soundings:
+) -> AttackTrials:
     suite = Suite(
         name="tiny",
         budgets_255=(BUDGET_255,),
@@ -21,7 +26,7 @@ def _soundings(
         trials=trials,
     )
     inliers, outliers = pictures(20)
-    return sound(
+    return run_attack_trials(
         scored(network or Honest()),
         "energy",
         inliers,

@@ -8,7 +8,12 @@ import torch
 
 from oodguard.training.config.suites import Ascent, Suite, Trials
 from oodguard.training.evaluation.attack_runner import ascent_attack
-from oodguard.training.evaluation.attack_trials import Probe, Scorer, Soundings, sound
+from oodguard.training.evaluation.attack_trials import (
+    AttackTrials,
+    Probe,
+    Scorer,
+    run_attack_trials,
+)
 from oodguard.training.evaluation.masking_checks import trust
 from oodguard.training.report.model import Trust
 from oodguard.training.scoring.network import frozen
@@ -49,7 +54,7 @@ def _judged(network: Honest, suite: Suite, *, twin: bool = True) -> Trust:
         for epsilon in suite.budgets_255:
             attack = ascent_attack(suite.ascent, epsilon)
             by_epsilon[epsilon] = probe.auroc_under(attack, generator)
-    soundings = sound(
+    soundings = run_attack_trials(
         classifier,
         "energy",
         inliers,
@@ -114,16 +119,16 @@ def test_an_attack_of_too_few_steps_is_caught() -> None:
 
 
 def test_nothing_tried_is_not_checked() -> None:
-    assert trust(Soundings.of_budgets({})).stamp == "not checked"
+    assert trust(AttackTrials.of_budgets({})).stamp == "not checked"
 
 
 def test_some_passed_and_some_not_tried_is_partly_checked() -> None:
-    found = trust(Soundings.of_budgets({0.0: 0.9, 1.0: 0.8}))
+    found = trust(AttackTrials.of_budgets({0.0: 0.9, 1.0: 0.8}))
     assert found.stamp == "partly checked"
     assert [check.outcome for check in found.checks] == ["passed", *["not checked"] * 7]
 
 
 def test_one_failure_is_enough_where_nothing_else_was_tried() -> None:
-    assert trust(Soundings.of_budgets({0.0: 0.8, 1.0: 0.9})).stamp == "untrusted"
-    bare = replace(Soundings.of_budgets({}), bad_gradients=0.5)
+    assert trust(AttackTrials.of_budgets({0.0: 0.8, 1.0: 0.9})).stamp == "untrusted"
+    bare = replace(AttackTrials.of_budgets({}), bad_gradients=0.5)
     assert trust(bare).stamp == "untrusted"

@@ -15,7 +15,7 @@ from torch import Tensor
 from oodguard.models.scores.base import LeastOfClasses
 from oodguard.models.scores.msp import msp_log_odds
 from oodguard.training.attacks.base import Goal
-from oodguard.training.scoring.graph import Scored
+from oodguard.training.scoring.graph import ScoredBatch
 
 OfOutputs = Callable[[Tensor, Tensor], Tensor]
 """Features `(n, D)` and all outputs of the network to one value an image `(n,)`."""
@@ -37,7 +37,7 @@ class Surrogate:
     toward: tuple[OfOutputs, ...] = ()
 
 
-def surrogate(classifier: Scored, score: str) -> Surrogate:
+def surrogate(classifier: ScoredBatch, score: str) -> Surrogate:
     """Return what to climb for the classifier's score of this name.
 
     MSP has its log-odds, GEN its logarithm, taken in float64 where float32 would be 0. All others
@@ -91,7 +91,7 @@ def _toward(fitted: LeastOfClasses, target: int, classes: int) -> OfOutputs:
     return lambda features, outputs: fitted.toward(target, features, outputs[:, :classes])
 
 
-def to_rejected(classifier: Scored, score: str) -> tuple[Goal, ...]:
+def to_rejected(classifier: ScoredBatch, score: str) -> tuple[Goal, ...]:
     """Return what an attack on an in-distribution image climbs, so that it is rejected.
 
     One goal, strictly increasing in the score: to be far from every class is one direction.
@@ -99,7 +99,7 @@ def to_rejected(classifier: Scored, score: str) -> tuple[Goal, ...]:
     return (_of_pixels(classifier, surrogate(classifier, score).of, sign=1),)
 
 
-def to_accepted(classifier: Scored, score: str) -> tuple[Goal, ...]:
+def to_accepted(classifier: ScoredBatch, score: str) -> tuple[Goal, ...]:
     """Return what an attack on an out-of-distribution image climbs, so that it is accepted.
 
     The first is strictly decreasing in the score. For scores that are low next to any one class
@@ -110,7 +110,7 @@ def to_accepted(classifier: Scored, score: str) -> tuple[Goal, ...]:
 
 
 def to_wrong_and_accepted(
-    classifier: Scored,
+    classifier: ScoredBatch,
     score: str,
     labels: Tensor,
     *,
@@ -161,7 +161,7 @@ def goal_of(scored: Callable[[Tensor], Tensor], *, sign: Literal[1, -1]) -> Goal
     return goal
 
 
-def _of_pixels(classifier: Scored, of: OfOutputs, *, sign: Literal[1, -1]) -> Goal:
+def _of_pixels(classifier: ScoredBatch, of: OfOutputs, *, sign: Literal[1, -1]) -> Goal:
     return goal_of(lambda images: of(*classifier.all_outputs(images)), sign=sign)
 
 

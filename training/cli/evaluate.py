@@ -12,7 +12,12 @@ from oodguard.training.cli.progress import EvaluationBar, Threads, console, sett
 from oodguard.training.config.recipe import read_recipe
 from oodguard.training.config.suites import FIT_TO_SHIP, SUITES
 from oodguard.training.evaluation.evaluate import evaluate as run_evaluation
-from oodguard.training.evaluation.target import Subject, bundle_subject, is_bundle, run_subject
+from oodguard.training.evaluation.target import (
+    EvaluationTarget,
+    bundle_target,
+    is_bundle,
+    run_target,
+)
 from oodguard.training.report.card import figures
 from oodguard.training.report.model import Report
 from oodguard.training.report.write import renew as renew_bundle
@@ -77,11 +82,11 @@ def evaluate(  # noqa: PLR0913  (each is an option of the command)
 
 def _subject(
     target: Path, recipe_text: str | None, score: str | None, beside: tuple[str, ...]
-) -> Subject:
+) -> EvaluationTarget:
     if is_bundle(target):
-        return bundle_subject(target, recipe_text)
+        return bundle_target(target, recipe_text)
     run = RunFolder(target)
-    return run_subject(run, score or run.recipe.default_score, (*run.recipe.score_names, *beside))
+    return run_target(run, score or run.recipe.default_score, (*run.recipe.score_names, *beside))
 
 
 def _say(report: Report) -> None:

@@ -17,7 +17,7 @@ from oodguard.training.wrap.classifier import read_original
 from oodguard.training.wrap.input import Layout, Pixels, Triple, layout_of, size_of
 from oodguard.training.wrap.output import Outputs, read_classes
 from oodguard.training.wrap.report import SUSPICION, wrapped_figures
-from oodguard.training.wrap.wrap import Wish
+from oodguard.training.wrap.wrap import WrapOptions
 from oodguard.training.wrap.wrap import wrap as run_wrap
 
 NAME = TypeAdapter(BundleName)
@@ -68,7 +68,7 @@ def wrap(  # noqa: PLR0913  (each is an option of the command)
         original = read_original(classifier, input_name=input_name, output_name=output_name)
         arranged = layout_of(original.shape, layout)
         high, wide = size_of(original.shape, arranged, height=height, width=width)
-        wish = Wish(
+        wish = WrapOptions(
             name=_checked(NAME, name or out.name, "--name"),
             version=_checked(VERSION, version, "--version"),
             spec=InputSpec(height=high, width=wide, fit=fit, resample=resample),

@@ -135,7 +135,7 @@ class Network(_Frozen):
         return f"{self.name}{width}{', mean over the mirror image' if self.mirror else ''}"
 
 
-class Attack(_Frozen):
+class AttackSettings(_Frozen):
     """The attack of the inner maximisation: L-infinity in [0, 1] pixel space.
 
     `epsilon_255` is in 255ths of the pixel range; `step_size` in epsilons; `fgsm` and `n-fgsm` take
@@ -199,7 +199,7 @@ class Recipe(_Frozen):
     input: InputSpec
     inliers: Inliers
     outliers: Outliers | None = None
-    attack: Attack | None = None
+    attack: AttackSettings | None = None
     energy: Energy | None = None
     mining: Mining | None = None
     trades: Trades | None = None

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from oodguard.training.detectors.mahalanobis import preprocessed_mahalanobis
 from oodguard.training.detectors.odin import odin
 from oodguard.training.detectors.preprocessing import Detector
-from oodguard.training.scoring.graph import Scored
+from oodguard.training.scoring.graph import ScoredBatch
 
-DETECTORS: Mapping[str, Callable[[Scored], Detector]] = {
+DETECTORS: Mapping[str, Callable[[ScoredBatch], Detector]] = {
     "odin": odin,
     "preprocessed_mahalanobis": preprocessed_mahalanobis,
 }

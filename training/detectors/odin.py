@@ -2,10 +2,10 @@
 
 from oodguard.models.scores.msp import msp_log_odds
 from oodguard.training.detectors.preprocessing import Detector, Preprocessed
-from oodguard.training.scoring.graph import Scored
+from oodguard.training.scoring.graph import ScoredBatch
 
 
-def odin(classifier: Scored, *, temperature: float = 1000.0, step: float = 0.0014) -> Detector:
+def odin(classifier: ScoredBatch, *, temperature: float = 1000.0, step: float = 0.0014) -> Detector:
     """Return ODIN for a classifier: Liang et al. 2018, arXiv:1706.02690, with its defaults.
 
     The score is log((1 - p) / p) of the largest probability p of softmax(z / T) in place of -p: the

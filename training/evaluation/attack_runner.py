@@ -58,7 +58,7 @@ def ascent_attack(ascent: Ascent, epsilon_255: float, *, before: Tensor | None =
     return Apgd(epsilon=epsilon, steps=ascent.steps, starts=starts)
 
 
-def climbed(  # noqa: PLR0913  (a suite, and what goes through it)
+def run_attack(  # noqa: PLR0913  (a suite, and what goes through it)
     ascent: Ascent,
     goals: Sequence[Goal],
     images: Tensor,

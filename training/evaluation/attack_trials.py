@@ -15,7 +15,7 @@ from oodguard.training.attacks.square import Square
 from oodguard.training.config.suites import Ascent, Suite
 from oodguard.training.evaluation.attack_runner import ascent_attack
 from oodguard.training.report.metrics import Scores, auroc
-from oodguard.training.scoring.graph import Scored
+from oodguard.training.scoring.graph import ScoredBatch
 from oodguard.training.scoring.network import frozen
 
 BATCH = 250
@@ -28,7 +28,7 @@ Push = Callable[[Tensor], Tensor]
 class Scorer:
     """A classifier by one of its scores, higher more OOD."""
 
-    classifier: Scored
+    classifier: ScoredBatch
     score: str
 
     @property
@@ -119,7 +119,7 @@ LARGE_255 = 64.0  # a quarter of all brightness: within it any image can be made
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Soundings:
+class AttackTrials:
     """AUROC by attack, both sides attacked; None is what was not tried.
 
     `by_epsilon` is the whole evaluation's mean by budget in 255ths, 0 for clean, ascending. All
@@ -159,8 +159,8 @@ class Soundings:
         )
 
 
-def sound(  # noqa: PLR0913  (a classifier, and all that it is tried with)
-    classifier: Scored,
+def run_attack_trials(  # noqa: PLR0913  (a classifier, and all that it is tried with)
+    classifier: ScoredBatch,
     score: str,
     inliers: Tensor,
     outliers: Tensor,
@@ -168,9 +168,9 @@ def sound(  # noqa: PLR0913  (a classifier, and all that it is tried with)
     suite: Suite,
     budget_255: float,
     by_epsilon: Mapping[float, float],
-    twin: tuple[Scored, str] | None,
+    twin: tuple[ScoredBatch, str] | None,
     generator: torch.Generator,
-) -> Soundings:
+) -> AttackTrials:
     """Try the suite's trials on in-distribution images `(n, 3, H, W)` and outliers `(m, 3, H, W)`.
 
     All pixels are in [0, 1]. `twin` is another classifier with one of its scores, by which images
@@ -194,7 +194,7 @@ def sound(  # noqa: PLR0913  (a classifier, and all that it is tried with)
         by_steps = {steps: under(_with_steps(ascent, steps, budget_255)) for steps in all_steps}
         noise = Noise(epsilon=epsilon, draws=trials.noise_draws)
         square = Square(epsilon=epsilon, queries=trials.square_queries)
-        return Soundings(
+        return AttackTrials(
             by_epsilon=by_epsilon,
             budget_255=budget_255,
             steps=ascent.steps,
@@ -225,7 +225,7 @@ def _transferred(
     probe: Probe,
     ascent: Ascent,
     budget_255: float,
-    twin: tuple[Scored, str] | None,
+    twin: tuple[ScoredBatch, str] | None,
     generator: torch.Generator,
 ) -> float | None:
     if twin is None:

@@ -16,21 +16,27 @@ from oodguard.training.attacks.losses import to_wrong_and_accepted
 from oodguard.training.config.recipe import evaluation_sources
 from oodguard.training.config.suites import Suite
 from oodguard.training.data.dataset import ImageSet, load, to_pixels
-from oodguard.training.evaluation.attack_runner import climbed, until_broken, whole_pixels
-from oodguard.training.evaluation.attack_trials import Soundings, sound
+from oodguard.training.evaluation.attack_runner import run_attack, until_broken, whole_pixels
+from oodguard.training.evaluation.attack_trials import AttackTrials, run_attack_trials
 from oodguard.training.evaluation.masking_checks import trust
 from oodguard.training.evaluation.results import (
     Answers,
+    AttackResult,
     Findings,
-    Found,
     evidence,
     joined_answers,
     score_result,
 )
-from oodguard.training.evaluation.target import Judged, Subject, values
+from oodguard.training.evaluation.target import EvaluationTarget, ScoreUnderTest, values
 from oodguard.training.provenance import command, hardware
-from oodguard.training.report.model import Condition, Evidence, FalseAccept, Report, ScoreResult
-from oodguard.training.scoring.graph import Scored
+from oodguard.training.report.model import (
+    Condition,
+    EvaluationEvidence,
+    FalseAccept,
+    Report,
+    ScoreResult,
+)
+from oodguard.training.scoring.graph import ScoredBatch
 from oodguard.training.scoring.network import frozen
 from oodguard.training.scoring.parity import in_batches
 
@@ -41,34 +47,34 @@ Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Bench:
+class Evaluator:
     """A classifier, one of its scores, and the suite that it goes through.
 
     `serve` runs the graph as it is served. Images go through in batches, each through all budgets,
     so that memory does not grow with their number.
     """
 
-    classifier: Scored
-    judged: Judged
+    classifier: ScoredBatch
+    judged: ScoreUnderTest
     suite: Suite
     serve: Run
     classes: tuple[str, ...]
     advance: Advance
 
-    def inliers(self, images: ImageSet) -> tuple[Found, ...]:
+    def inliers(self, images: ImageSet) -> tuple[AttackResult, ...]:
         """Push in-distribution images towards rejection; one result a budget, the clean first."""
         return self._through(images, outliers=False)
 
-    def outliers(self, images: ImageSet) -> tuple[Found, ...]:
+    def outliers(self, images: ImageSet) -> tuple[AttackResult, ...]:
         """Push outliers towards acceptance; one result a budget, the clean first."""
         return self._through(images, outliers=True)
 
-    def end_to_end(self, images: ImageSet) -> tuple[Found, ...]:
+    def end_to_end(self, images: ImageSet) -> tuple[AttackResult, ...]:
         """Push in-distribution images to a wrong class that is accepted; a result a budget > 0."""
         generator = self._generator()
         ascent, budgets = self.suite.ascent, self.suite.budgets_255
 
-        def rounds() -> Iterator[list[Found]]:
+        def rounds() -> Iterator[list[AttackResult]]:
             for part, pixels, labels in _batches(images):
                 goal = to_wrong_and_accepted(
                     self.classifier, self.judged.name, labels, threshold=self.judged.threshold
@@ -78,15 +84,15 @@ class Bench:
 
         return _joined(rounds())
 
-    def _through(self, images: ImageSet, *, outliers: bool) -> tuple[Found, ...]:
+    def _through(self, images: ImageSet, *, outliers: bool) -> tuple[AttackResult, ...]:
         ascent, generator = self.suite.ascent, self._generator()
         goals = self.judged.accepted if outliers else (self.judged.rejected,)
         left = ascent.targeted  # images of the set that are yet to be aimed at classes
 
-        def rounds() -> Iterator[list[Found]]:
+        def rounds() -> Iterator[list[AttackResult]]:
             nonlocal left
             for part, pixels, _ in _batches(images):
-                pushed = climbed(
+                pushed = run_attack(
                     ascent,
                     goals,
                     pixels,
@@ -103,7 +109,7 @@ class Bench:
 
     def _rounds(
         self, part: Tensor, pushed: Iterator[tuple[float, Tensor]], *, steps: int, name: str | None
-    ) -> list[Found]:
+    ) -> list[AttackResult]:
         found = []
         with frozen(self.classifier):
             for epsilon_255, moved in pushed:
@@ -111,12 +117,14 @@ class Bench:
                 self.advance(len(part) * steps)
         return found
 
-    def _judge(self, part: Tensor, epsilon_255: float, moved: Tensor, *, name: str | None) -> Found:
+    def _judge(
+        self, part: Tensor, epsilon_255: float, moved: Tensor, *, name: str | None
+    ) -> AttackResult:
         with torch.no_grad():
             classes = self.classifier.outputs(moved)[1].argmax(1)
         scores = values(self.judged, moved)
         answers = Answers(scores=scores.numpy(), classes=classes.numpy())
-        return Found(
+        return AttackResult(
             epsilon_255=epsilon_255,
             answers=answers,
             replayed=self._replayed(part, epsilon_255, moved),
@@ -158,12 +166,12 @@ def _batches(images: ImageSet) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         yield part, to_pixels(part), labels
 
 
-def _joined(rounds: Iterator[list[Found]]) -> tuple[Found, ...]:
+def _joined(rounds: Iterator[list[AttackResult]]) -> tuple[AttackResult, ...]:
     """Join the batches' results, budget by budget."""
     return tuple(_as_one(list(parts)) for parts in zip(*rounds, strict=True))
 
 
-def _as_one(parts: list[Found]) -> Found:
+def _as_one(parts: list[AttackResult]) -> AttackResult:
     replayed = [part.replayed for part in parts if part.replayed is not None]
     worst = sorted((case for part in parts for case in part.worst), key=lambda case: case.score)
     return replace(
@@ -179,7 +187,7 @@ BATCH = 250
 REPLAYED_BY = "ONNX Runtime"
 
 
-class Watcher(Protocol):
+class EvaluationObserver(Protocol):
     """What an evaluation tells while it goes on."""
 
     def start(self, steps: int) -> None:
@@ -193,14 +201,14 @@ class Watcher(Protocol):
 
 
 def evaluate(  # noqa: PLR0913  (what is measured, and how)
-    subject: Subject,
+    subject: EvaluationTarget,
     *,
     suite: Suite,
     policy: Policy,
-    watcher: Watcher,
+    watcher: EvaluationObserver,
     beside: tuple[str, ...] = (),
-    twin: Subject | None = None,
-) -> tuple[Report, Evidence]:
+    twin: EvaluationTarget | None = None,
+) -> tuple[Report, EvaluationEvidence]:
     """Measure a run or bundle on its recipe's evaluation sets, by the score that decides first.
 
     In-distribution images are attacked towards rejection and outliers towards acceptance, each
@@ -223,7 +231,7 @@ def evaluate(  # noqa: PLR0913  (what is measured, and how)
     watcher.start(_steps(suite, inside, outside, scores=len(names)))
     findings = []
     for index, score in enumerate(judged):
-        bench = Bench(
+        bench = Evaluator(
             classifier=subject.classifier,
             judged=score,
             suite=suite,
@@ -255,7 +263,9 @@ def evaluate(  # noqa: PLR0913  (what is measured, and how)
     ), evidence(findings[0])
 
 
-def _images(subject: Subject, suite: Suite) -> tuple[ImageSet, ImageSet, dict[str, ImageSet]]:
+def _images(
+    subject: EvaluationTarget, suite: Suite
+) -> tuple[ImageSet, ImageSet, dict[str, ImageSet]]:
     """Return the whole test set, the part of it that is attacked, and the outliers by name."""
     recipe = subject.recipe
     test_source, outlier_sources = evaluation_sources(recipe)
@@ -273,10 +283,10 @@ def _images(subject: Subject, suite: Suite) -> tuple[ImageSet, ImageSet, dict[st
 
 
 def _findings(
-    bench: Bench,
+    bench: Evaluator,
     inside: ImageSet,
     outside: Mapping[str, ImageSet],
-    watcher: Watcher,
+    watcher: EvaluationObserver,
     *,
     decides: bool,
 ) -> Findings:
@@ -296,20 +306,20 @@ def _findings(
 
 
 def _soundings(  # noqa: PLR0913  (what is sounded, and on what)
-    subject: Subject,
-    judged: Judged,
+    subject: EvaluationTarget,
+    judged: ScoreUnderTest,
     suite: Suite,
     result: ScoreResult,
     inside: ImageSet,
     outside: Mapping[str, ImageSet],
-    twin: Subject | None,
-) -> Soundings:
+    twin: EvaluationTarget | None,
+) -> AttackTrials:
     by_epsilon = {each.epsilon_255: each.mean_auroc for each in result.conditions}
     if suite.trials.images == 0 or not suite.budgets_255:
-        return Soundings.of_budgets(by_epsilon)
+        return AttackTrials.of_budgets(by_epsilon)
     share = -(-suite.trials.images // len(outside))
     few = torch.cat([each.images[:share] for each in outside.values()])[: suite.trials.images]
-    return sound(
+    return run_attack_trials(
         subject.classifier,
         judged.name,
         to_pixels(inside.images[: suite.trials.images]),
@@ -322,7 +332,7 @@ def _soundings(  # noqa: PLR0913  (what is sounded, and on what)
     )
 
 
-def _sounded_budget(subject: Subject, conditions: tuple[Condition, ...]) -> float:
+def _sounded_budget(subject: EvaluationTarget, conditions: tuple[Condition, ...]) -> float:
     """Return the budget that the run was hardened at, else the weakest: where there is most left.
 
     Where the attack has everything already, nothing tells a good one from a bad one.
@@ -339,6 +349,6 @@ def _steps(suite: Suite, inside: ImageSet, outside: Mapping[str, ImageSet], *, s
     return once * len(suite.budgets_255)
 
 
-def _accuracy(subject: Subject, test: ImageSet) -> float:
+def _accuracy(subject: EvaluationTarget, test: ImageSet) -> float:
     logits, _ = in_batches(subject.serve, test.images.numpy(), BATCH)
     return float((logits.argmax(axis=1) == test.labels.numpy()).mean())

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from itertools import accumulate
 from typing import Literal
 
-from oodguard.training.evaluation.attack_trials import Soundings
+from oodguard.training.evaluation.attack_trials import AttackTrials
 from oodguard.training.report.model import Check, Trust
 
 # What was found within a smaller budget, or in fewer steps, is there for more: an attack that finds
@@ -33,7 +33,7 @@ LEAST_TAKEN = 0.02
 MOST_BAD_GRADIENTS = 0.01
 
 
-def larger_budgets(soundings: Soundings) -> Check:
+def larger_budgets(soundings: AttackTrials) -> Check:
     """See that the AUROC does not rise with the budget."""
     return _at_most(
         MOST_RISE,
@@ -43,7 +43,7 @@ def larger_budgets(soundings: Soundings) -> Check:
     )
 
 
-def more_steps(soundings: Soundings) -> Check:
+def more_steps(soundings: AttackTrials) -> Check:
     """See that the AUROC does not rise with the steps."""
     return _at_most(
         MOST_RISE,
@@ -53,7 +53,7 @@ def more_steps(soundings: Soundings) -> Check:
     )
 
 
-def enough_steps(soundings: Soundings) -> Check:
+def enough_steps(soundings: AttackTrials) -> Check:
     """See that the most steps tried, if more than the suite's own, gain little."""
     most = max(soundings.by_steps, default=0)
     longer = soundings.steps is not None and most > soundings.steps
@@ -65,7 +65,7 @@ def enough_steps(soundings: Soundings) -> Check:
     )
 
 
-def all_at_64(soundings: Soundings) -> Check:
+def all_at_64(soundings: AttackTrials) -> Check:
     """See that nothing withstands a budget that nothing can withstand."""
     return _at_most(
         MOST_AT_64,
@@ -75,7 +75,7 @@ def all_at_64(soundings: Soundings) -> Check:
     )
 
 
-def square(soundings: Soundings) -> Check:
+def square(soundings: AttackTrials) -> Check:
     """See that an attack without gradients finds no more."""
     return _at_most(
         MOST_BEATEN,
@@ -85,7 +85,7 @@ def square(soundings: Soundings) -> Check:
     )
 
 
-def transfer(soundings: Soundings) -> Check:
+def transfer(soundings: AttackTrials) -> Check:
     """See that an attack on another network finds no more."""
     return _at_most(
         MOST_BEATEN,
@@ -95,7 +95,7 @@ def transfer(soundings: Soundings) -> Check:
     )
 
 
-def noise(soundings: Soundings) -> Check:
+def noise(soundings: AttackTrials) -> Check:
     """See that random noise finds far less.
 
     Where the gradient attack takes too little to compare with, noise that takes little as well says
@@ -109,7 +109,7 @@ def noise(soundings: Soundings) -> Check:
     )
 
 
-def gradients(soundings: Soundings) -> Check:
+def gradients(soundings: AttackTrials) -> Check:
     """See that there are gradients to follow."""
     return _at_most(
         MOST_BAD_GRADIENTS,
@@ -119,7 +119,7 @@ def gradients(soundings: Soundings) -> Check:
     )
 
 
-CHECKS: tuple[Callable[[Soundings], Check], ...] = (
+CHECKS: tuple[Callable[[AttackTrials], Check], ...] = (
     larger_budgets,
     more_steps,
     enough_steps,
@@ -149,14 +149,14 @@ def _highest_rise(aurocs: Mapping[float, float] | Mapping[int, float]) -> float 
     return max(after - before for before, after in zip(lowest, values[1:], strict=False))
 
 
-def _beaten(soundings: Soundings, other: float | None) -> float | None:
+def _beaten(soundings: AttackTrials, other: float | None) -> float | None:
     """Return how much lower another attack brings the AUROC than the suite's own."""
     if soundings.white_box is None or other is None:
         return None
     return soundings.white_box - other
 
 
-def _noise_share(soundings: Soundings) -> float | None:
+def _noise_share(soundings: AttackTrials) -> float | None:
     """Return what noise takes as a share of what the attack takes, or of `LEAST_TAKEN` if more.
 
     None where neither takes much.
@@ -168,7 +168,7 @@ def _noise_share(soundings: Soundings) -> float | None:
     return share if taken >= LEAST_TAKEN or share > MOST_NOISE_SHARE else None
 
 
-def trust(soundings: Soundings) -> Trust:
+def trust(soundings: AttackTrials) -> Trust:
     """Return the stamp that the attack deserves, with every check of it."""
     checks = tuple(check(soundings) for check in CHECKS)
     return Trust(stamp=_stamp({check.outcome for check in checks}), checks=checks)

@@ -19,7 +19,7 @@ from oodguard.training.report.model import (
     Condition,
     ConditionEvidence,
     Decisions,
-    Evidence,
+    EvaluationEvidence,
     FalseAccept,
     InlierResult,
     MeanAuroc,
@@ -43,7 +43,7 @@ class Answers:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class AttackResult:
     """One set under one budget; `epsilon_255` 0 is clean.
 
     `answers` are torch's in float32; `replayed` those of the served graph on the same images in
@@ -78,9 +78,9 @@ class Findings:
     score: str
     threshold: float
     labels: Classes
-    inliers: tuple[Found, ...]
-    outliers: Mapping[str, tuple[Found, ...]]
-    end_to_end: tuple[Found, ...] = ()
+    inliers: tuple[AttackResult, ...]
+    outliers: Mapping[str, tuple[AttackResult, ...]]
+    end_to_end: tuple[AttackResult, ...] = ()
 
 
 def score_result(findings: Findings, *, seed: int) -> ScoreResult:
@@ -95,9 +95,9 @@ def score_result(findings: Findings, *, seed: int) -> ScoreResult:
     )
 
 
-def evidence(findings: Findings) -> Evidence:
+def evidence(findings: Findings) -> EvaluationEvidence:
     """Return what the figures were computed from."""
-    return Evidence(
+    return EvaluationEvidence(
         score=findings.score,
         threshold=findings.threshold,
         conditions=tuple(
@@ -115,7 +115,7 @@ def evidence(findings: Findings) -> Evidence:
 
 
 def _condition(
-    findings: Findings, at: int, end_to_end: Found | None, generator: np.random.Generator
+    findings: Findings, at: int, end_to_end: AttackResult | None, generator: np.random.Generator
 ) -> Condition:
     inliers, limit = findings.inliers[at], findings.threshold
     rankings, means = {}, {}
@@ -162,7 +162,9 @@ def _ranked(
     return ranked, MeanAuroc(auroc=mean, auroc_interval=interval)
 
 
-def _inlier_result(findings: Findings, answers: Answers, end_to_end: Found | None) -> InlierResult:
+def _inlier_result(
+    findings: Findings, answers: Answers, end_to_end: AttackResult | None
+) -> InlierResult:
     return InlierResult(
         images=len(answers.scores),
         accuracy=float((answers.classes == findings.labels).mean()),
@@ -181,7 +183,7 @@ def _decisions(findings: Findings, answers: Answers) -> Decisions:
     )
 
 
-def _replayed(findings: Findings, at: int, end_to_end: Found | None) -> Replayed | None:
+def _replayed(findings: Findings, at: int, end_to_end: AttackResult | None) -> Replayed | None:
     inliers = findings.inliers[at].replayed
     outliers = {name: found[at].replayed for name, found in findings.outliers.items()}
     known = {name: answers.scores for name, answers in outliers.items() if answers is not None}

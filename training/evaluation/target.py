@@ -25,13 +25,13 @@ from oodguard.training.export.onnx import to_onnx
 from oodguard.training.onnx_torch.classifier import bundle_classifier
 from oodguard.training.run_folder import RunFolder
 from oodguard.training.scoring.fit_scores import scored_classifier
-from oodguard.training.scoring.graph import Scored, torch_run
+from oodguard.training.scoring.graph import ScoredBatch, torch_run
 from oodguard.training.scoring.network import frozen
 from oodguard.training.scoring.parity import calibration_scores, onnx_run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
+class ScoreUnderTest:
     """One score, higher more OOD; images above `threshold` are rejected.
 
     `rejected` is climbed by an attack on in-distribution images and `accepted` by one on outliers,
@@ -47,15 +47,15 @@ class Judged:
     column: int | None
 
 
-def judged_score(
-    classifier: Scored, name: str, *, threshold: float, columns: tuple[str, ...]
-) -> Judged:
+def score_under_test(
+    classifier: ScoredBatch, name: str, *, threshold: float, columns: tuple[str, ...]
+) -> ScoreUnderTest:
     """Return a score of the graph under examination; `columns` are the graph's."""
 
     def value(images: Tensor) -> Tensor:
         return classifier.score(name, images)
 
-    return Judged(
+    return ScoreUnderTest(
         name=name,
         threshold=threshold,
         value=value,
@@ -65,9 +65,9 @@ def judged_score(
     )
 
 
-def judged_detector(name: str, detector: Detector, *, threshold: float) -> Judged:
+def detector_under_test(name: str, detector: Detector, *, threshold: float) -> ScoreUnderTest:
     """Return a detector that is in no graph under examination; it is attacked itself."""
-    return Judged(
+    return ScoreUnderTest(
         name=name,
         threshold=threshold,
         value=detector,
@@ -77,7 +77,7 @@ def judged_detector(name: str, detector: Detector, *, threshold: float) -> Judge
     )
 
 
-def values(judged: Judged, pixels: Tensor) -> Tensor:
+def values(judged: ScoreUnderTest, pixels: Tensor) -> Tensor:
     """Score images `(n, 3, H, W)` in [0, 1] as `(n,)`, detached."""
     # Not under no_grad: a detector with input pre-processing asks for a gradient of its own.
     with torch.enable_grad():
@@ -91,7 +91,7 @@ NEEDS = {"preprocessed_mahalanobis": "mahalanobis"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Subject:
+class EvaluationTarget:
     """A classifier with its scores, the served graph, and where its data come from.
 
     `measured` is "run" or the sha256 of the bundle. `calibration` maps the scores of the graph, in
@@ -104,7 +104,7 @@ class Subject:
     default_score: str
     recipe: Recipe
     recipe_text: str
-    classifier: Scored
+    classifier: ScoredBatch
     classes: tuple[str, ...]
     calibration: Mapping[str, NDArray[np.float32]]
     held_out: ImageSet | None
@@ -115,7 +115,7 @@ class Subject:
         """How many images the thresholds were set on."""
         return len(next(iter(self.calibration.values())))
 
-    def judged(self, name: str, policy: Policy) -> Judged:
+    def judged(self, name: str, policy: Policy) -> ScoreUnderTest:
         """Return a score or detector by its name, at the threshold that the policy sets for it.
 
         Raises:
@@ -125,7 +125,7 @@ class Subject:
         if name in self.calibration:
             limit = threshold(self.calibration[name], policy)
             columns = tuple(self.calibration)
-            return judged_score(self.classifier, name, threshold=limit, columns=columns)
+            return score_under_test(self.classifier, name, threshold=limit, columns=columns)
         comparable = [each for each in DETECTORS if self._can_be_made(each)]
         if name not in comparable:
             raise RecipeError(
@@ -139,7 +139,7 @@ class Subject:
                 for part in self._calibration_images().split(BATCH)
             ]
         limit = threshold(np.sort(torch.cat(parts).numpy()), policy)
-        return judged_detector(name, detector, threshold=limit)
+        return detector_under_test(name, detector, threshold=limit)
 
     def _can_be_made(self, detector: str) -> bool:
         return detector not in NEEDS or NEEDS[detector] in self.calibration
@@ -151,7 +151,7 @@ class Subject:
         return split(inliers, self.recipe.inliers, seed=self.recipe.seed).calibration.images
 
 
-def run_subject(run: RunFolder, score: str, others: Sequence[str] = ()) -> Subject:
+def run_target(run: RunFolder, score: str, others: Sequence[str] = ()) -> EvaluationTarget:
     """Return a finished run; its graph has `score` and what `others` need of it, fitted anew.
 
     Raises:
@@ -168,7 +168,7 @@ def run_subject(run: RunFolder, score: str, others: Sequence[str] = ()) -> Subje
     graph = to_onnx(classifier, recipe.input)
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster
     held_out = parts.calibration
-    return Subject(
+    return EvaluationTarget(
         name=recipe.name,
         measured="run",
         default_score=recipe.default_score,
@@ -182,7 +182,7 @@ def run_subject(run: RunFolder, score: str, others: Sequence[str] = ()) -> Subje
     )
 
 
-def bundle_subject(folder: Path, recipe_text: str | None) -> Subject:
+def bundle_target(folder: Path, recipe_text: str | None) -> EvaluationTarget:
     """Return an exported bundle, on the data of its own recipe or of the one that is given.
 
     Its thresholds are those that it is served with.
@@ -193,7 +193,7 @@ def bundle_subject(folder: Path, recipe_text: str | None) -> Subject:
     """
     bundle = open_bundle(folder)
     text = recipe_text or _own_recipe(bundle.evaluation, folder)
-    return Subject(
+    return EvaluationTarget(
         name=bundle.manifest.name,
         measured=bundle.sha256,
         default_score=bundle.manifest.default_score,

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
-from oodguard.training.config.recipe import Attack, Recipe
+from oodguard.training.config.recipe import AttackSettings, Recipe
 from oodguard.training.run_folder import Epoch
 
 LOST = 0.4  # of the best so far; what overfits slowly (arXiv:2002.11569) loses far less
@@ -26,7 +26,7 @@ FIGURES = {"attacked_accuracy": "attacked accuracy", "attacked_auroc": "attacked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Fall:
+class RobustnessDrop:
     """A watched figure below its best so far; `depth` 1 is where a collapse begins."""
 
     figure: str
@@ -49,7 +49,7 @@ class Fall:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Guard:
+class CatastrophicOverfittingDetector:
     """Judges the epochs from number `first` on; `images` were watched on the smaller side.
 
     Before, while the rate warms up and epsilon grows, the figures fall and rise for other reasons:
@@ -66,7 +66,7 @@ class Guard:
         growing = max(ramp, recipe.schedule.warm_up)
         return cls(first=math.ceil(growing * recipe.schedule.epochs), images=images)
 
-    def fall(self, before: tuple[Epoch, ...], epoch: Epoch) -> Fall | None:
+    def fall(self, before: tuple[Epoch, ...], epoch: Epoch) -> RobustnessDrop | None:
         """Return the deepest fall of this epoch's figures, of which None is below its best."""
         falls = [
             fall
@@ -76,16 +76,16 @@ class Guard:
         ]
         return max(falls, key=lambda fall: fall.depth, default=None)
 
-    def _between(self, figure: str, best: Epoch, epoch: Epoch) -> Fall | None:
+    def _between(self, figure: str, best: Epoch, epoch: Epoch) -> RobustnessDrop | None:
         high, low = getattr(best, figure), getattr(epoch, figure)
         failed = epoch.training_accuracy < best.training_accuracy - SLACK
         if high is None or low is None or low >= high or failed:
             return None
         margin = max(LOST * high, LEAST, STANDARD_ERRORS * 0.5 / math.sqrt(self.images))
-        return Fall(figure=figure, best=high, came=low, depth=(high - low) / margin)
+        return RobustnessDrop(figure=figure, best=high, came=low, depth=(high - low) / margin)
 
 
-def strengthened(attack: Attack, times: int) -> Attack:
+def strengthened(attack: AttackSettings, times: int) -> AttackSettings:
     """Return the attack with twice the steps of half the size, `times` over; always PGD then."""
     if times == 0:
         return attack

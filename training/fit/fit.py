@@ -11,9 +11,9 @@ from lightning_fabric import Fabric
 from oodguard.models.errors import RecipeError
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.data.dataset import ImageSet, load, split, without_inliers
-from oodguard.training.fit.catastrophic_overfitting import Guard
+from oodguard.training.fit.catastrophic_overfitting import CatastrophicOverfittingDetector
 from oodguard.training.fit.distributed import computing_on
-from oodguard.training.fit.rollback import Record, return_to, rolled_back, told
+from oodguard.training.fit.rollback import RunRecorder, return_to, rolled_back, told
 from oodguard.training.fit.trainer import Data, Tick, Trainer
 from oodguard.training.provenance import command, libraries
 from oodguard.training.run_folder import Epoch, Progress, RunFolder, Start, tensors_name
@@ -59,7 +59,7 @@ def _parted(pool: ImageSet, validation: int) -> tuple[ImageSet, ImageSet | None]
     return pool.subset(slice(-validation)), pool.subset(slice(-validation, None))
 
 
-class Watcher(Protocol):
+class FitObserver(Protocol):
     """What a run tells while it goes on."""
 
     def start(self, *, epochs: int, steps_per_epoch: int, done: int) -> None:
@@ -77,7 +77,7 @@ class Watcher(Protocol):
 
 def fit(
     run: RunFolder,
-    watcher: Watcher,
+    watcher: FitObserver,
     *,
     resume: bool,
     start: Start | None = None,
@@ -107,12 +107,12 @@ def fit(
     return _go_on(run, trainer, progress, watcher)
 
 
-def _go_on(run: RunFolder, trainer: Trainer, progress: Progress, watcher: Watcher) -> Progress:
+def _go_on(run: RunFolder, trainer: Trainer, progress: Progress, watcher: FitObserver) -> Progress:
     """Make the epochs that are left; keep each, or undo it."""
     epochs = run.recipe.schedule.epochs
-    guard = Guard.from_recipe(run.recipe, images=trainer.watch.images)
+    guard = CatastrophicOverfittingDetector.from_recipe(run.recipe, images=trainer.watch.images)
     watcher.start(epochs=epochs, steps_per_epoch=trainer.steps_per_epoch, done=len(progress.epochs))
-    with closing(Record(run, trainer)) as record:
+    with closing(RunRecorder(run, trainer)) as record:
         record.begin(progress)
         while len(progress.epochs) < epochs:
             epoch = _one_epoch(trainer, len(progress.epochs), watcher)
@@ -129,7 +129,7 @@ def _go_on(run: RunFolder, trainer: Trainer, progress: Progress, watcher: Watche
     return progress
 
 
-def _one_epoch(trainer: Trainer, number: int, watcher: Watcher) -> Epoch:
+def _one_epoch(trainer: Trainer, number: int, watcher: FitObserver) -> Epoch:
     began = time.perf_counter()
     ticks: list[Tick] = []
     for tick in trainer.train_epoch(number):

@@ -27,7 +27,7 @@ UNDER_ATTACK = 500  # images of each side; PGD-10 on them costs some seconds an 
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Figures:
+class ValidationResult:
     """Accuracies as shares; the AUROC is None where no outliers are trained against an attack."""
 
     accuracy: float
@@ -36,7 +36,7 @@ class Figures:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Watch:
+class RobustValidation:
     """The watched images: inliers, and outlier pixels `(m, 3, H, W)` in [0, 1] or None."""
 
     recipe: Recipe
@@ -44,7 +44,9 @@ class Watch:
     outliers: Tensor | None
 
     @classmethod
-    def of(cls, recipe: Recipe, validation: ImageSet, outliers: ImageSet | None) -> "Watch":
+    def of(
+        cls, recipe: Recipe, validation: ImageSet, outliers: ImageSet | None
+    ) -> "RobustValidation":
         """Choose what is watched; synthetic outliers are made of the validation images."""
         watched: Tensor | None = None
         if recipe.attack is not None and recipe.outliers is not None:
@@ -61,7 +63,7 @@ class Watch:
         sides = [self.inliers.images] + ([] if self.outliers is None else [self.outliers])
         return min(UNDER_ATTACK, *(len(side) for side in sides))
 
-    def __call__(self, network: nn.Module) -> Figures:
+    def __call__(self, network: nn.Module) -> ValidationResult:
         """Measure a network; it is left as it was."""
         runner = Runner(network, self.recipe.schedule.precision).eval()
         device = next(network.parameters()).device
@@ -75,7 +77,7 @@ class Watch:
 
         with frozen(runner):
             attacked = self._attacked(harm, pixels[few])
-            return Figures(
+            return ValidationResult(
                 accuracy=_accuracy(runner, pixels, labels, classes=classes),
                 attacked_accuracy=_accuracy(runner, attacked, labels[few], classes=classes),
                 attacked_auroc=self._auroc(runner, pixels[few]),

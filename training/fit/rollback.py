@@ -9,7 +9,11 @@ from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
 from oodguard.models.errors import RecipeError
 from oodguard.training.config.recipe import Recipe
-from oodguard.training.fit.catastrophic_overfitting import MOST_ROLL_BACKS, Fall, strengthened
+from oodguard.training.fit.catastrophic_overfitting import (
+    MOST_ROLL_BACKS,
+    RobustnessDrop,
+    strengthened,
+)
 from oodguard.training.fit.trainer import Trainer
 from oodguard.training.run_folder import Epoch, Progress, RollBack, RunFolder, tensors_name
 
@@ -18,7 +22,7 @@ FOLDER = "logs"
 FILES = ("csv/metrics.csv", "tensorboard/events.out.tfevents.*")
 
 
-class Logs:
+class RunLogs:
     """The folder `logs` of a run.
 
     It is derived from the run's progress: `begin` writes anew what is there of it, so that nothing
@@ -61,13 +65,13 @@ class Logs:
         return {**figures, "learning_rate": self._rate_of(epoch.epoch)}
 
 
-class Record:
+class RunRecorder:
     """Writes a run's folder; every process calls it, and goes on when all is written."""
 
     def __init__(self, run: RunFolder, trainer: Trainer) -> None:
         self._run = run
         self._trainer = trainer
-        self._logs = Logs(run.folder, self._rate_after)
+        self._logs = RunLogs(run.folder, self._rate_after)
 
     def begin(self, progress: Progress) -> None:
         """Write the logs of what was done before."""
@@ -97,7 +101,7 @@ class Record:
         return self._trainer.rate((epoch + 1) * self._trainer.steps_per_epoch - 1)
 
 
-def rolled_back(progress: Progress, epoch: Epoch, fall: Fall, recipe: Recipe) -> Progress:
+def rolled_back(progress: Progress, epoch: Epoch, fall: RobustnessDrop, recipe: Recipe) -> Progress:
     """Return how far the run has come once the collapse, at `epoch`, is undone.
 
     Raises:

@@ -17,7 +17,7 @@ from oodguard.training.data.dataset import ImageSet
 from oodguard.training.data.outliers import outlier_batches
 from oodguard.training.fit.catastrophic_overfitting import strengthened
 from oodguard.training.fit.distributed import Sharded, divisible, one_process, shared_statistics
-from oodguard.training.fit.robust_validation import Figures, Watch
+from oodguard.training.fit.robust_validation import RobustValidation, ValidationResult
 from oodguard.training.objectives import OBJECTIVES
 from oodguard.training.objectives.base import Batch
 from oodguard.training.provenance import drawn_from
@@ -102,7 +102,7 @@ class Trainer:
         self.runner = Sharded(runner, self.fabric) if several else runner
         self.objective = OBJECTIVES[recipe.method](recipe)
         self.optimizer = _optimizer(self.network, recipe)
-        self.watch = Watch.of(recipe, data.validation, data.held_out or data.outliers)
+        self.watch = RobustValidation.of(recipe, data.validation, data.held_out or data.outliers)
         self.steps_per_epoch = len(data.training) // recipe.schedule.batch_size
 
     def train_epoch(self, epoch: int) -> Iterator[Tick]:
@@ -141,10 +141,12 @@ class Trainer:
             final=schedule.final_rate,
         )
 
-    def measure(self) -> Figures:
+    def measure(self) -> ValidationResult:
         """Measure the averaged network, in the first process, for all of them."""
         first = self.fabric.is_global_zero
-        return cast("Figures", self.fabric.broadcast(self.watch(self.average) if first else None))
+        return cast(
+            "ValidationResult", self.fabric.broadcast(self.watch(self.average) if first else None)
+        )
 
     def begin_with(self, weights: dict[str, Tensor], *, origin: str) -> None:
         """Start from a network's weights; their average starts there too.

@@ -15,7 +15,7 @@ from oodguard.training.config.recipe import Recipe
 from oodguard.training.objectives.adversary import Adversary
 from oodguard.training.objectives.base import (
     Batch,
-    Step,
+    TrainingStep,
     inlier_loss,
     logits_of_both,
     outlier_weight,
@@ -35,12 +35,14 @@ class Acet:
         """Build the objective from the recipe's [attack] and [outliers]."""
         return cls(adversary=Adversary.from_recipe(recipe), outlier_weight=outlier_weight(recipe))
 
-    def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Step:
+    def __call__(
+        self, network: nn.Module, batch: Batch, generator: torch.Generator
+    ) -> TrainingStep:
         """Attack the outliers alone, then return the loss on both halves."""
         attacked = self.adversary(network, batch, generator, outliers=log_confidence)
         inliers, outliers = logits_of_both(network, attacked)
         outlier_loss = log_confidence(outliers).mean()
-        return Step(
+        return TrainingStep(
             loss=inlier_loss(inliers, batch) + self.outlier_weight * outlier_loss,
             inlier_logits=inliers,
         )

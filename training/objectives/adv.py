@@ -12,7 +12,7 @@ from torch import nn
 
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.objectives.adversary import Adversary
-from oodguard.training.objectives.base import Batch, Step, inlier_loss
+from oodguard.training.objectives.base import Batch, TrainingStep, inlier_loss
 from oodguard.training.objectives.losses import cross_entropy
 
 
@@ -27,8 +27,10 @@ class Adversarial:
         """Build the objective from the recipe's [attack]."""
         return cls(adversary=Adversary.from_recipe(recipe))
 
-    def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Step:
+    def __call__(
+        self, network: nn.Module, batch: Batch, generator: torch.Generator
+    ) -> TrainingStep:
         """Attack the inliers, then return the loss on what the attack found."""
         attacked = self.adversary(network, batch, generator, inliers=cross_entropy)
         logits = network(attacked.inliers)
-        return Step(loss=inlier_loss(logits, batch), inlier_logits=logits)
+        return TrainingStep(loss=inlier_loss(logits, batch), inlier_logits=logits)

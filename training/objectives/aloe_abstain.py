@@ -20,7 +20,7 @@ from oodguard.training.config.recipe import Recipe
 from oodguard.training.objectives.adversary import Adversary
 from oodguard.training.objectives.base import (
     Batch,
-    Step,
+    TrainingStep,
     inlier_loss,
     logits_of_both,
     outlier_weight,
@@ -40,14 +40,16 @@ class AloeAbstain:
         """Build the objective from the recipe's [attack] and [outliers]."""
         return cls(adversary=Adversary.from_recipe(recipe), outlier_weight=outlier_weight(recipe))
 
-    def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Step:
+    def __call__(
+        self, network: nn.Module, batch: Batch, generator: torch.Generator
+    ) -> TrainingStep:
         """Attack both halves in one pass, then return the loss on what the attack found."""
         attacked = self.adversary(
             network, batch, generator, inliers=cross_entropy, outliers=reject_cross_entropy
         )
         inliers, outliers = logits_of_both(network, attacked)
         outlier_loss = reject_cross_entropy(outliers).mean()
-        return Step(
+        return TrainingStep(
             loss=inlier_loss(inliers, batch) + self.outlier_weight * outlier_loss,
             inlier_logits=class_logits(inliers),
         )

@@ -23,7 +23,7 @@ from oodguard.training.config.recipe import Mining, Recipe
 from oodguard.training.objectives.adversary import Adversary
 from oodguard.training.objectives.base import (
     Batch,
-    Step,
+    TrainingStep,
     inlier_loss,
     logits_of_both,
     outlier_weight,
@@ -52,7 +52,9 @@ class Atom:
             outlier_weight=outlier_weight(recipe),
         )
 
-    def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Step:
+    def __call__(
+        self, network: nn.Module, batch: Batch, generator: torch.Generator
+    ) -> TrainingStep:
         """Mine, attack the asked share of what was mined, and return the loss on all of it."""
         mined = mine(
             network,
@@ -71,7 +73,7 @@ class Atom:
         outliers = torch.cat([attacked.outliers, mined[count:]])
         inlier_logits, outlier_logits = logits_of_both(network, replace(batch, outliers=outliers))
         outlier_loss = reject_cross_entropy(outlier_logits).mean()
-        return Step(
+        return TrainingStep(
             loss=inlier_loss(inlier_logits, batch) + self.outlier_weight * outlier_loss,
             inlier_logits=class_logits(inlier_logits),
         )

@@ -26,7 +26,7 @@ class Batch:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
+class TrainingStep:
     """The loss to descend, and the inliers' class logits `(n, K)` as they were trained on."""
 
     loss: Tensor
@@ -36,7 +36,9 @@ class Step:
 class Objective(Protocol):
     """One training method."""
 
-    def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Step:
+    def __call__(
+        self, network: nn.Module, batch: Batch, generator: torch.Generator
+    ) -> TrainingStep:
         """Return the loss of one batch, with its graph."""
         ...
 

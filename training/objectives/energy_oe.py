@@ -19,7 +19,7 @@ from oodguard.training.config.recipe import Energy, Recipe
 from oodguard.training.objectives.adversary import Adversary
 from oodguard.training.objectives.base import (
     Batch,
-    Step,
+    TrainingStep,
     inlier_loss,
     logits_of_both,
     outlier_weight,
@@ -44,7 +44,9 @@ class EnergyBounded:
             adversary=Adversary.from_recipe(recipe) if recipe.attack else None,
         )
 
-    def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Step:
+    def __call__(
+        self, network: nn.Module, batch: Batch, generator: torch.Generator
+    ) -> TrainingStep:
         """Attack both halves in one pass, if at all, then return the loss on both."""
         attacked = batch
         if self.adversary is not None:
@@ -57,7 +59,9 @@ class EnergyBounded:
             )
         inliers, outliers = logits_of_both(network, attacked)
         hinges = self._high(inliers).mean() + self._low(outliers).mean()
-        return Step(loss=inlier_loss(inliers, batch) + self.weight * hinges, inlier_logits=inliers)
+        return TrainingStep(
+            loss=inlier_loss(inliers, batch) + self.weight * hinges, inlier_logits=inliers
+        )
 
     def _high(self, logits: Tensor) -> Tensor:
         return torch.relu(energy(logits) - self.margins.inlier_margin).square()

@@ -13,7 +13,7 @@ from torch import nn
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.objectives.base import (
     Batch,
-    Step,
+    TrainingStep,
     inlier_loss,
     logits_of_both,
     outlier_weight,
@@ -32,11 +32,16 @@ class OutlierExposure:
         """Build the objective from the recipe's [outliers]."""
         return cls(outlier_weight=outlier_weight(recipe))
 
-    def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Step:  # noqa: ARG002
+    def __call__(
+        self,
+        network: nn.Module,
+        batch: Batch,
+        generator: torch.Generator,  # noqa: ARG002
+    ) -> TrainingStep:
         """Return the loss on both halves as they are."""
         inliers, outliers = logits_of_both(network, batch)
         outlier_loss = uniform_cross_entropy(outliers).mean()
-        return Step(
+        return TrainingStep(
             loss=inlier_loss(inliers, batch) + self.outlier_weight * outlier_loss,
             inlier_logits=inliers,
         )

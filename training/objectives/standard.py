@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from oodguard.training.config.recipe import Recipe
-from oodguard.training.objectives.base import Batch, Step, inlier_loss
+from oodguard.training.objectives.base import Batch, TrainingStep, inlier_loss
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,7 +19,12 @@ class Standard:
         """Build the objective; nothing in the recipe changes it."""
         return cls()
 
-    def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Step:  # noqa: ARG002
+    def __call__(
+        self,
+        network: nn.Module,
+        batch: Batch,
+        generator: torch.Generator,  # noqa: ARG002
+    ) -> TrainingStep:
         """Return the mean cross-entropy of the inliers."""
         logits = network(batch.inliers)
-        return Step(loss=inlier_loss(logits, batch), inlier_logits=logits)
+        return TrainingStep(loss=inlier_loss(logits, batch), inlier_logits=logits)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from oodguard.training.config.recipe import Recipe, Trades
 from oodguard.training.objectives.adversary import Adversary
-from oodguard.training.objectives.base import Batch, Step, inlier_loss, outlier_weight
+from oodguard.training.objectives.base import Batch, TrainingStep, inlier_loss, outlier_weight
 from oodguard.training.objectives.losses import divergence, uniform_cross_entropy
 from oodguard.training.scoring.network import frozen
 
@@ -37,7 +37,9 @@ class TradesAloe:
             outlier_weight=outlier_weight(recipe),
         )
 
-    def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> Step:
+    def __call__(
+        self, network: nn.Module, batch: Batch, generator: torch.Generator
+    ) -> TrainingStep:
         """Attack both halves in one pass, then return the loss on clean and attacked images."""
         images = torch.cat([batch.inliers, batch.outliers])
         attacked = self._most_different(network, images, batch.progress, generator)
@@ -47,7 +49,7 @@ class TradesAloe:
         inlier_term = inlier_loss(clean[:count], batch) + self.beta * apart[:count].mean()
         exposure = uniform_cross_entropy(clean[count:]).mean()
         outlier_term = exposure + self.beta * apart[count:].mean()
-        return Step(
+        return TrainingStep(
             loss=inlier_term + self.outlier_weight * outlier_term, inlier_logits=clean[:count]
         )
 

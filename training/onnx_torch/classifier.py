@@ -12,10 +12,10 @@ from oodguard.models.bundle import Bundle
 from oodguard.models.errors import BundleError
 from oodguard.models.scores.base import Score
 from oodguard.training.onnx_torch.module import OnnxModule
-from oodguard.training.scoring.graph import Scored
+from oodguard.training.scoring.graph import ScoredBatch
 
 
-class Apart(torch.autograd.Function):
+class IndependentConcat(torch.autograd.Function):
     """Columns `(n, 1)` each to `(n, S)`; the gradient of one goes to that one alone.
 
     A plain concatenation hands a gradient of zeros to the columns that nobody climbs. That costs a
@@ -34,7 +34,7 @@ class Apart(torch.autograd.Function):
         return tuple(part if part.any() else None for part in gradients[0].split(1, dim=1))
 
 
-class BundleClassifier(Scored):
+class BundleClassifier(ScoredBatch):
     """A bundle's graph with its scores by name.
 
     Its features are the score columns `(n, S)`: what the scores are made of is inside the graph.
@@ -48,7 +48,7 @@ class BundleClassifier(Scored):
         """Map float `(n, 3, H, W)` in [0, 1] to score columns `(n, S)` and logits `(n, K)`."""
         # The graph's uint8 pixels as float: it scales them down again, and gradients pass.
         logits, *columns = self.graph(255 * pixels.permute(0, 2, 3, 1))
-        joined: Tensor = Apart.apply(*columns)  # type: ignore[no-untyped-call]
+        joined: Tensor = IndependentConcat.apply(*columns)  # type: ignore[no-untyped-call]
         return joined, logits
 
 

@@ -116,7 +116,7 @@ OLDEST_OPSET = 13
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
+class GraphStep:
     """A node and the function that runs it; after it nobody asks for `finished` any more."""
 
     node: Node
@@ -195,8 +195,8 @@ def _read(nodes: Iterable[Node]) -> list[str]:
     return list(dict.fromkeys(name for node in nodes for name in node.inputs))
 
 
-def _steps(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Step]:
-    steps: list[Step] = []
+def _steps(nodes: Sequence[Node], outputs: Sequence[str]) -> list[GraphStep]:
+    steps: list[GraphStep] = []
     made = {name for node in nodes for name in node.outputs if name}
     seen = set(outputs)
     for node in reversed(nodes):
@@ -205,7 +205,7 @@ def _steps(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Step]:
         # Results that nobody asks for go at once; without gradients that keeps the memory small.
         last = {*node.inputs, *node.outputs} & made - seen
         seen |= last
-        steps.append(Step(node=node, run=OPERATORS[node.operator], finished=tuple(last)))
+        steps.append(GraphStep(node=node, run=OPERATORS[node.operator], finished=tuple(last)))
     return steps[::-1]
 
 

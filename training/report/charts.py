@@ -19,7 +19,7 @@ from oodguard.training.report.html_helpers import (
     shown_condition,
 )
 from oodguard.training.report.metrics import Scores, false_rejection_rate, missed_ood_rate
-from oodguard.training.report.model import Evidence, Interval, Report
+from oodguard.training.report.model import EvaluationEvidence, Interval, Report
 
 Point = tuple[float, float]
 
@@ -215,7 +215,7 @@ class Scale:
     threshold: float
 
 
-def histogram_section(report: Report, evidence: Evidence) -> Markup:
+def histogram_section(report: Report, evidence: EvaluationEvidence) -> Markup:
     """Return the scores of every set, clean and under the shown budget, on one scale."""
     shown = shown_condition(report)
     budgets = (0, shown.epsilon_255) if shown else (0,)
@@ -458,7 +458,7 @@ class Curve:
     auroc: float
 
 
-def roc_section(report: Report, evidence: Evidence) -> Markup:
+def roc_section(report: Report, evidence: EvaluationEvidence) -> Markup:
     """Return the ROC curves of every set, one for each budget."""
     pairs = list(zip(report.conditions, evidence.conditions, strict=True))
     drawn = []

@@ -46,7 +46,7 @@ class FalseAccept:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Evidence:
+class EvaluationEvidence:
     """The score that decides, image by image, and its worst mistakes.
 
     `conditions` are in the report's order, the clean one first. `worst_accepts` holds some outliers

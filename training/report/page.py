@@ -30,7 +30,7 @@ from oodguard.training.report.model import (
     Check,
     Condition,
     Decisions,
-    Evidence,
+    EvaluationEvidence,
     FalseAccept,
     Interval,
     Ranking,
@@ -83,7 +83,7 @@ def _mean_missed(sets: Sequence[Scores], limit: float) -> float:
 CHANCE = 0.5
 
 
-def advice_section(report: Report, evidence: Evidence) -> Markup:
+def advice_section(report: Report, evidence: EvaluationEvidence) -> Markup:
     """Return the advice as a list, and what moving alpha would trade."""
     shown = shown_condition(report)
     said = [
@@ -181,7 +181,7 @@ def _end_to_end(shown: Condition) -> Markup:
     )
 
 
-def _trade(report: Report, evidence: Evidence, shown: Condition | None) -> list[Markup]:
+def _trade(report: Report, evidence: EvaluationEvidence, shown: Condition | None) -> list[Markup]:
     clean = evidence.conditions[0]
     attacked = next(
         (c.outliers for c in evidence.conditions if shown and c.epsilon_255 == shown.epsilon_255),
@@ -287,7 +287,7 @@ MOST_BYTES = 240_000
 """Of pictures on a page, as text: a bundle carries the page and must stay small."""
 
 
-def gallery_section(report: Report, evidence: Evidence) -> Markup | None:
+def gallery_section(report: Report, evidence: EvaluationEvidence) -> Markup | None:
     """Return a grid of false accepts under the shown budget; None where none was attacked."""
     shown = shown_condition(report)
     if shown is None:
@@ -666,7 +666,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """What a browser may load for this page: its own style and its own pictures."""
 
 
-def write_html(report: Report, evidence: Evidence) -> str:
+def write_html(report: Report, evidence: EvaluationEvidence) -> str:
     """Return the page."""
     title = f"{report.name}: OOD Guard report"
     attacked = len(report.conditions) > 1

@@ -9,7 +9,7 @@ from oodguard.models.errors import BundleError, RecipeError
 from oodguard.models.manifest import Description
 from oodguard.training.config.suites import FIT_TO_SHIP
 from oodguard.training.report.card import figures, write_card
-from oodguard.training.report.model import Evidence, Report
+from oodguard.training.report.model import EvaluationEvidence, Report
 from oodguard.training.report.page import write_html
 from oodguard.training.run_folder import RunFolder
 
@@ -41,7 +41,7 @@ def renew(folder: Path, report: Report) -> Bundle:
     )
 
 
-def write_report(folder: Path, report: Report, evidence: Evidence) -> Path:
+def write_report(folder: Path, report: Report, evidence: EvaluationEvidence) -> Path:
     """Write `NAME.json`, `NAME.md` and `NAME.html` into a folder, replacing older ones.
 
     NAME is `evaluation` for the suites that a bundle may carry, else `evaluation-SUITE`. Returns

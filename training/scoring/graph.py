@@ -14,7 +14,7 @@ from oodguard.models.scores.base import Score
 from oodguard.training.data.dataset import to_pixels
 
 
-class Scored(nn.Module):
+class ScoredBatch(nn.Module):
     """What is measured and attacked: logits and scores by name, in the pixel space of clients.
 
     The network has `classes` outputs, or one more: the reject class, last. That one is seen by the
@@ -51,7 +51,7 @@ class Scored(nn.Module):
         return self.scores[name](features, seen)
 
 
-class ScoredClassifier(Scored):
+class ScoredClassifier(ScoredBatch):
     """A network with its scores by name."""
 
     def __init__(self, network: Classifier, scores: Mapping[str, Score], *, classes: int) -> None:
@@ -66,7 +66,7 @@ class ScoredClassifier(Scored):
         return features, self.network.head(features)
 
 
-def torch_run(classifier: Scored, *, batch_size: int = 250) -> Run:
+def torch_run(classifier: ScoredBatch, *, batch_size: int = 250) -> Run:
     """Return the classifier as the `run` that a guard takes."""
 
     @torch.no_grad()

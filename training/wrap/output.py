@@ -112,7 +112,7 @@ class Outputs(StrEnum):
         return chosen
 
 
-class Scored(nn.Module):
+class ScoresGraph(nn.Module):
     """Raw outputs `(n, K)` to logits `(n, K)` and scores `(n, S)`, higher meaning more OOD."""
 
     def __init__(self, outputs: Outputs) -> None:
@@ -131,7 +131,9 @@ class Scored(nn.Module):
 
 def scores_graph(outputs: Outputs, *, classes: int) -> onnx.ModelProto:
     """Return `Scored` as a graph from `raw` to `logits` and `scores`."""
-    return exported(Scored(outputs), torch.zeros(2, classes), takes=RAW, gives=("logits", "scores"))
+    return exported(
+        ScoresGraph(outputs), torch.zeros(2, classes), takes=RAW, gives=("logits", "scores")
+    )
 
 
 def check_outputs(raw: NDArray[np.float32], outputs: Outputs) -> None:

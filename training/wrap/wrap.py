@@ -25,7 +25,7 @@ from oodguard.training.wrap.input import Pixels, with_free_batch
 from oodguard.training.wrap.output import (
     MEANING,
     Outputs,
-    Scored,
+    ScoresGraph,
     check_outputs,
     labels_in,
     scores_graph,
@@ -66,7 +66,7 @@ def check_agreement(
         ParityError: a logit or score differs by more than 1e-4 of the largest, or a class differs.
     """
     with torch.no_grad():
-        logits, scores = (each.numpy() for each in Scored(outputs)(torch.from_numpy(raw)))
+        logits, scores = (each.numpy() for each in ScoresGraph(outputs)(torch.from_numpy(raw)))
     clear = _clear(logits)
     largest = 0.0
     for size in BATCH_SIZES:
@@ -123,7 +123,7 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wish:
+class WrapOptions:
     """What the bundle is to be: its name, its pixels' rule, its classes, its policy."""
 
     name: str
@@ -146,7 +146,7 @@ class Wrapped:
 
 def wrap(  # noqa: PLR0913  (by keyword)
     original: Original,
-    wish: Wish,
+    wish: WrapOptions,
     *,
     data: Source,
     outliers: Mapping[str, Source],
@@ -192,7 +192,7 @@ def wrap(  # noqa: PLR0913  (by keyword)
 
 def _report(  # noqa: PLR0913  (what a report is made of)
     run: Run,
-    wish: Wish,
+    wish: WrapOptions,
     classes: tuple[str, ...],
     halves: Halves,
     calibration: Columns,
@@ -227,7 +227,7 @@ def _report(  # noqa: PLR0913  (what a report is made of)
     )
 
 
-def _describe(original: Original, wish: Wish, classes: tuple[str, ...]) -> Description:
+def _describe(original: Original, wish: WrapOptions, classes: tuple[str, ...]) -> Description:
     return Description(
         name=wish.name,
         version=wish.version,

@@ -9,14 +9,14 @@ from oodguard.models.manifest import InputSpec
 from oodguard.service.images.body import content_type, parse
 from oodguard.service.images.decode import read_image
 from oodguard.service.images.header import read_header
-from oodguard.service.images.types import Body, Limits
+from oodguard.service.images.types import Body, RequestLimits
 from tests.abuse.samples import JSON, MULTIPART, RAW
 
 Target = Callable[[bytes], None]
 
 SPEC = InputSpec(height=8, width=8)
 # As large as the fuzzer's memory limit bears with ease.
-LIMITS = Limits(max_body_bytes=2**20, max_images=8, max_pixels=250_000)
+LIMITS = RequestLimits(max_body_bytes=2**20, max_images=8, max_pixels=250_000)
 
 
 def header(data: bytes) -> None:

@@ -6,9 +6,9 @@ from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
 from oodguard.service.drift.betting import WIDTHS, cells, fixed_bets
-from oodguard.service.drift.martingale import Evidence, Limits, advance, no_evidence
+from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence, advance, no_evidence
 
-HIGH = Limits(delta=1e-9, run_length=1e300)
+HIGH = AlarmLimits(delta=1e-9, run_length=1e300)
 
 
 def _bets(*factors: float) -> NDArray[np.float64]:
@@ -16,7 +16,7 @@ def _bets(*factors: float) -> NDArray[np.float64]:
 
 
 def test_the_limits_are_logarithms_of_the_odds_and_of_the_run_length() -> None:
-    limits = Limits(delta=0.01, run_length=1e6)
+    limits = AlarmLimits(delta=0.01, run_length=1e6)
     assert limits.log_martingale == pytest.approx(math.log(100))
     assert limits.log_shiryaev_roberts == pytest.approx(math.log(1e6))
 
@@ -24,13 +24,13 @@ def test_the_limits_are_logarithms_of_the_odds_and_of_the_run_length() -> None:
 @pytest.mark.parametrize("delta", [0.0, 1.0, math.nan])
 def test_a_chance_is_between_0_and_1(delta: float) -> None:
     with pytest.raises(ValueError, match=r"delta is .*; wanted a chance"):
-        Limits(delta=delta)
+        AlarmLimits(delta=delta)
 
 
 @pytest.mark.parametrize("run_length", [1.0, math.inf, math.nan])
 def test_a_run_length_is_finite_and_above_1(run_length: float) -> None:
     with pytest.raises(ValueError, match=r"run_length is .*; wanted scores"):
-        Limits(run_length=run_length)
+        AlarmLimits(run_length=run_length)
 
 
 def test_before_any_bet_the_martingale_is_1_and_shiryaev_roberts_0() -> None:
@@ -68,10 +68,10 @@ def test_shiryaev_roberts_gets_a_fresh_1_every_step_and_starts_over_after_an_ala
     """Bets of 2: 2, 6, 14. At 6 it is an alarm, and the third bet makes 2 again."""
     unlimited = advance(no_evidence(1), _bets(2, 2, 2), HIGH)
     assert math.exp(unlimited.log_shiryaev_roberts) == pytest.approx(14)
-    evidence = advance(no_evidence(1), _bets(2, 2, 2), Limits(run_length=6))
+    evidence = advance(no_evidence(1), _bets(2, 2, 2), AlarmLimits(run_length=6))
     assert evidence.alarms == 1
     assert math.exp(evidence.log_shiryaev_roberts) == pytest.approx(2)
-    again = advance(evidence, _bets(2), Limits(run_length=6))
+    again = advance(evidence, _bets(2), AlarmLimits(run_length=6))
     assert again.alarms == 2
     assert again.log_shiryaev_roberts == -math.inf
 
@@ -88,7 +88,7 @@ def _brute_force(bets: NDArray[np.float64], run_length: float) -> tuple[float, i
 def test_calls_of_any_length_come_to_the_same() -> None:
     random = np.random.default_rng(3)
     bets = np.exp(random.normal(scale=0.5, size=(400, 4)))
-    limits = Limits(run_length=150)
+    limits = AlarmLimits(run_length=150)
     whole = advance(no_evidence(4), np.log(bets), limits)
     parts = no_evidence(4)
     for part in np.split(np.log(bets), [1, 2, 50, 177, 399]):
@@ -101,7 +101,7 @@ def test_calls_of_any_length_come_to_the_same() -> None:
         assert found.log_peak == pytest.approx(whole.log_peak)
 
 
-def _null_streams(streams: int, steps: int, limits: Limits) -> list[Evidence]:
+def _null_streams(streams: int, steps: int, limits: AlarmLimits) -> list[DriftEvidence]:
     random = np.random.default_rng(11)
     bets = fixed_bets()
     return [
@@ -112,7 +112,7 @@ def _null_streams(streams: int, steps: int, limits: Limits) -> list[Evidence]:
 
 def test_false_alarms_of_shiryaev_roberts_come_as_rarely_as_promised() -> None:
     """At most one in `run_length` scores on average, and not never: the bound is nearly met."""
-    found = _null_streams(streams=60, steps=2000, limits=Limits(run_length=200))
+    found = _null_streams(streams=60, steps=2000, limits=AlarmLimits(run_length=200))
     alarms = sum(each.alarms for each in found)
     assert 0.5 < alarms / (60 * 2000 / 200) <= 1
 
@@ -140,7 +140,7 @@ def test_on_average_over_the_next_rank_nothing_is_gained() -> None:
 
 def test_a_change_after_a_million_scores_still_finds_money_to_bet() -> None:
     long_ago = advance(no_evidence(1), np.full((1, 1), -9.0), HIGH)
-    quiet = Evidence(
+    quiet = DriftEvidence(
         steps=1_000_000,
         log_playing=np.full(1, -1000.0),
         log_peak=0.0,

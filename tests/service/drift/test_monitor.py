@@ -6,15 +6,15 @@ import pytest
 from numpy.typing import NDArray
 
 from oodguard.service.drift.betting import HIGHER_SCORES, LOWER_SCORES, MEMORIES, cells, fixed_bets
-from oodguard.service.drift.martingale import Limits, advance, no_evidence
-from oodguard.service.drift.monitor import Monitor
+from oodguard.service.drift.martingale import AlarmLimits, advance, no_evidence
+from oodguard.service.drift.monitor import DriftDetector
 from oodguard.service.drift.ranks import ladder, slots
 from tests.service.drift.watched import SUBJECT, drawn, monitor
 
 Change = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
-def _observed(watch: Monitor, stream: NDArray[np.float64], seed: int = 0) -> Monitor:
+def _observed(watch: DriftDetector, stream: NDArray[np.float64], seed: int = 0) -> DriftDetector:
     watch.observe(stream, np.random.default_rng(seed))
     return watch
 
@@ -63,7 +63,9 @@ def test_the_same_bets_on_p_values_of_a_fixed_calibration_set_do_not() -> None:
         random = np.random.default_rng(seed)
         found = slots(ladder(calibration, np.zeros(30)), stream, np.zeros(20_000))
         p = (30 - found + 1 - random.random(20_000)) / 31
-        evidence = advance(no_evidence(bets.shape[1]), bets[cells(p)], Limits(run_length=1e300))
+        evidence = advance(
+            no_evidence(bets.shape[1]), bets[cells(p)], AlarmLimits(run_length=1e300)
+        )
         alarms += evidence.log_peak >= math.log(100)
     assert alarms >= 3
 

@@ -9,8 +9,8 @@ from scipy import stats
 from oodguard.models.decision import Policy, threshold
 from oodguard.models.errors import CalibrationError
 from oodguard.service.drift.betting import ODDS, honest_rate, rejection_bets
-from oodguard.service.drift.martingale import Limits, advance, no_evidence
-from oodguard.service.drift.state import subject
+from oodguard.service.drift.martingale import AlarmLimits, advance, no_evidence
+from oodguard.service.drift.state import monitored_score
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ def test_a_bet_supposes_odds_that_many_times_as_high() -> None:
 
 def test_a_rate_above_is_found_and_the_rate_itself_is_not() -> None:
     random = np.random.default_rng(0)
-    bets, limits = rejection_bets(0.05), Limits(delta=0.01)
+    bets, limits = rejection_bets(0.05), AlarmLimits(delta=0.01)
     at, above = (
         advance(no_evidence(len(ODDS)), bets[(random.random(5000) < rate).astype(int)], limits)
         for rate in (0.05, 0.08)
@@ -69,7 +69,7 @@ def test_a_subject_is_the_bundle_as_it_is_served(
 ) -> None:
     bundle = make_bundle(tmp_path / "tiny", n_calibration=400)
     policy = Policy(score="energy", alpha=0.05, delta=None)
-    found = subject(bundle, policy, Limits(delta=0.01))
+    found = monitored_score(bundle, policy, AlarmLimits(delta=0.01))
     assert (found.bundle, found.score) == (bundle.sha256, "energy")
     assert found.threshold == threshold(bundle.calibration["energy"], policy) == 381
     assert found.rate == honest_rate(400, policy, delta=0.01)

@@ -6,27 +6,27 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
-from oodguard.service.drift.monitor import Monitor
-from oodguard.service.drift.state import State, Subject, read_state, write_state
+from oodguard.service.drift.monitor import DriftDetector
+from oodguard.service.drift.state import DriftState, MonitoredScore, read_state, write_state
 from oodguard.service.errors import DriftStateError
 from tests.service.drift.watched import SUBJECT, drawn, monitor
 
 CALIBRATION, STREAM = drawn(40, 1000, seed=0)
 
 
-def _after(count: int) -> Monitor:
+def _after(count: int) -> DriftDetector:
     watch = monitor(CALIBRATION)
     watch.observe(STREAM[:count], np.random.default_rng(0))
     return watch
 
 
 def _read(
-    path: Path, subject: Subject = SUBJECT, calibration: NDArray[np.float64] = CALIBRATION
-) -> State:
+    path: Path, subject: MonitoredScore = SUBJECT, calibration: NDArray[np.float64] = CALIBRATION
+) -> DriftState:
     return read_state(path, subject, calibration, np.random.default_rng(1))
 
 
-def _everything(state: State) -> dict[str, object]:
+def _everything(state: DriftState) -> dict[str, object]:
     return {
         "keys": state.keys.tolist(),
         "counts": state.counts.tolist(),
@@ -87,7 +87,7 @@ def test_a_file_never_grows(tmp_path: Path) -> None:
     ],
 )
 def test_evidence_about_another_subject_is_refused(
-    tmp_path: Path, other: Subject, named: str
+    tmp_path: Path, other: MonitoredScore, named: str
 ) -> None:
     write_state(tmp_path / "state", _after(10).state, SUBJECT)
     with pytest.raises(DriftStateError) as caught:

@@ -10,24 +10,26 @@ from starlette.testclient import TestClient
 
 from oodguard.models.decision import Policy
 from oodguard.service.app import create_app
-from oodguard.service.drift.martingale import Evidence, Limits
-from oodguard.service.drift.monitor import Monitor, Watch
-from oodguard.service.drift.state import Subject, fresh_state
-from oodguard.service.inference.model import ServedModel
+from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence
+from oodguard.service.drift.monitor import DriftDetector, DriftMonitor
+from oodguard.service.drift.state import MonitoredScore, initial_state
+from oodguard.service.inference.model import LoadedModel
 from oodguard.service.settings import Settings
 from tests.service.pictures import BLACK, WHITE, encode, plain
 from tests.service.test_metrics import samples, value
 
 CALIBRATION = np.arange(1, 251, dtype=np.float32)
-LIMITS = Limits(delta=0.01, run_length=1000)
-SUBJECT = Subject(bundle="0" * 64, score="brightness", threshold=244.0, rate=0.05)
+LIMITS = AlarmLimits(delta=0.01, run_length=1000)
+SUBJECT = MonitoredScore(bundle="0" * 64, score="brightness", threshold=244.0, rate=0.05)
 
 
 @dataclass
 class Audience:
-    heard: list[tuple[Evidence, Evidence]] = field(default_factory=list)
+    heard: list[tuple[DriftEvidence, DriftEvidence]] = field(default_factory=list)
 
-    def show_evidence(self, *, ranks: Evidence, rejections: Evidence, limits: Limits) -> None:
+    def show_evidence(
+        self, *, ranks: DriftEvidence, rejections: DriftEvidence, limits: AlarmLimits
+    ) -> None:
         assert limits == LIMITS
         self.heard.append((ranks, rejections))
 
@@ -37,8 +39,8 @@ class Audience:
         return ranks.log_martingale, rejections.log_martingale
 
 
-def watch(audience: Audience, file: Path | None = None, seed: int = 0) -> Watch:
-    return Watch(
+def watch(audience: Audience, file: Path | None = None, seed: int = 0) -> DriftMonitor:
+    return DriftMonitor(
         CALIBRATION,
         subject=SUBJECT,
         limits=LIMITS,
@@ -62,7 +64,7 @@ def test_what_was_gathered_is_observed_in_its_order_as_a_monitor_does() -> None:
         watched.take(each)
     watched.close()
     random = np.random.default_rng(0)
-    monitor = Monitor(CALIBRATION, SUBJECT, LIMITS, fresh_state(len(CALIBRATION), random))
+    monitor = DriftDetector(CALIBRATION, SUBJECT, LIMITS, initial_state(len(CALIBRATION), random))
     monitor.observe(np.concatenate(taken), random)
     assert audience.heard[0][0].steps == 0
     assert audience.heard[-1][0].steps == 140
@@ -115,7 +117,7 @@ def test_a_folder_that_cannot_be_written_costs_the_state_and_not_the_service(
 
 
 def test_a_flood_of_images_that_are_not_known_shows_in_both_tests(
-    bundle_folder: Path, tmp_path: Path, model: ServedModel
+    bundle_folder: Path, tmp_path: Path, model: LoadedModel
 ) -> None:
     assert model.guard.policy == Policy(score="brightness")
     files = [("files", encode(plain(WHITE))) for _ in range(100)]

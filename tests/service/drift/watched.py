@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from oodguard.service.drift.martingale import Limits
-from oodguard.service.drift.monitor import Monitor
-from oodguard.service.drift.state import State, Subject, fresh_state
+from oodguard.service.drift.martingale import AlarmLimits
+from oodguard.service.drift.monitor import DriftDetector
+from oodguard.service.drift.state import DriftState, MonitoredScore, initial_state
 
-SUBJECT = Subject(bundle="ab" * 32, score="energy", threshold=1.6, rate=0.1)
+SUBJECT = MonitoredScore(bundle="ab" * 32, score="energy", threshold=1.6, rate=0.1)
 
 
 def drawn(m: int, n: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -18,12 +18,14 @@ def drawn(m: int, n: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.fl
 
 def monitor(
     calibration: NDArray[np.float64],
-    state: State | None = None,
+    state: DriftState | None = None,
     *,
     delta: float = 0.01,
     run_length: float = 1e4,
-) -> Monitor:
+) -> DriftDetector:
     """Return a monitor of SUBJECT, afresh unless it goes on from a state."""
     if state is None:
-        state = fresh_state(len(calibration), np.random.default_rng(99))
-    return Monitor(calibration, SUBJECT, Limits(delta=delta, run_length=run_length), state)
+        state = initial_state(len(calibration), np.random.default_rng(99))
+    return DriftDetector(
+        calibration, SUBJECT, AlarmLimits(delta=delta, run_length=run_length), state
+    )

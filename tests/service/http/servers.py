@@ -6,15 +6,15 @@ from contextlib import asynccontextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-from oodguard.service.server.http_protocol import Door, bounded_heads
+from oodguard.service.server.http_protocol import EarlyLoadShedding, http_protocol_class
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, door: Door | None = None) -> AsyncIterator[int]:
+async def serving(app: ASGIApp, door: EarlyLoadShedding | None = None) -> AsyncIterator[int]:
     """Serve an app until the end of the block; its port."""
     config = uvicorn.Config(
         app,
-        http=bounded_heads(door),
+        http=http_protocol_class(door),
         log_config=None,
         access_log=False,
         server_header=False,

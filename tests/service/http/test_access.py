@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from oodguard.service.registry.deployment import Deployment
-from oodguard.service.registry.registry import Catalog
+from oodguard.service.registry.registry import ModelRegistry
 from oodguard.service.telemetry.logs import JsonFormatter
 from tests.service.checks import problem
 from tests.service.conftest import MakeClient
@@ -95,11 +95,11 @@ def test_what_is_logged_while_a_request_is_answered_has_its_id(
     handler.setFormatter(JsonFormatter())
     logger = logging.getLogger("tests.logs")
 
-    def broken(_catalog: Catalog) -> list[Deployment]:
+    def broken(_catalog: ModelRegistry) -> list[Deployment]:
         logger.error("it broke")
         raise RuntimeError("it broke")
 
-    monkeypatch.setattr(Catalog, "deployments", broken)
+    monkeypatch.setattr(ModelRegistry, "deployments", broken)
     logger.addHandler(handler)
     try:
         answer = client.get("/models", headers={"x-request-id": "seven"})

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from oodguard.service.server.server import let_in_the_last
+from oodguard.service.server.server import drain_accept_backlog
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="wants Linux's socket filters")
 
@@ -32,7 +32,7 @@ def test_waiting_connections_are_answered_and_later_ones_are_not_taken() -> None
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=2 * WAITING))
         server = await asyncio.start_server(echo, sock=listener)
         callers = [stack.enter_context(caller(listener)) for _ in range(WAITING)]
-        closing = asyncio.create_task(let_in_the_last([listener]))
+        closing = asyncio.create_task(drain_accept_backlog([listener]))
         await asyncio.sleep(0)
         with pytest.raises(TimeoutError):
             socket.create_connection(listener.getsockname(), timeout=0.05)

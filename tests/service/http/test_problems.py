@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 from oodguard.models.errors import GuardError
 from oodguard.service import errors
 from oodguard.service.api.problems import FRAMEWORK, INTERNAL, KINDS
-from oodguard.service.inference.session import Engine
+from oodguard.service.inference.session import ModelSession
 from tests.service.checks import DOCS, problem, still_serves
 from tests.service.pictures import encode, plain
 
@@ -29,7 +29,7 @@ def test_an_unforeseen_error_is_a_problem_without_its_inside_and_its_log_line_ha
     def broken(*_: object) -> None:
         raise RuntimeError("a secret of the inside")
 
-    monkeypatch.setattr(Engine, "_run", broken)
+    monkeypatch.setattr(ModelSession, "_run", broken)
     with caplog.at_level(logging.INFO, "oodguard.access"):
         response = client.post(
             "/predict",

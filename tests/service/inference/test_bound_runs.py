@@ -8,7 +8,7 @@ import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 
-from oodguard.service.inference.io_binding import BoundRuns, buckets
+from oodguard.service.inference.io_binding import IoBinding, buckets
 from tests.service.graphs import graph
 
 
@@ -92,7 +92,7 @@ def test_sizes_of_batch_double_up_to_the_largest(max_batch: int, sizes: list[int
 
 def test_a_batch_is_filled_up_and_answers_as_a_bare_session_does() -> None:
     session = Session()
-    runs = BoundRuns(
+    runs = IoBinding(
         session, Runtime, image=(8, 8, 3), outputs={"logits": 3, "scores": 2}, max_batch=6
     )
     bare = ort.InferenceSession(graph(), providers=["CPUExecutionProvider"])
@@ -113,7 +113,7 @@ def test_a_batch_is_filled_up_and_answers_as_a_bare_session_does() -> None:
 def test_on_a_real_device_bound_runs_answer_as_the_processor_does() -> None:
     ort.preload_dlls()
     session = ort.InferenceSession(graph(), providers=["CUDAExecutionProvider"])
-    runs = BoundRuns(
+    runs = IoBinding(
         session,
         sys.modules["onnxruntime"],
         image=(8, 8, 3),

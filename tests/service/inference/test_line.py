@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from oodguard.service.inference.queue import Job, Line
+from oodguard.service.inference.queue import BatchQueue, Job
 
 Dropped = list[tuple[int, str]]
 
@@ -33,16 +33,16 @@ def dropped() -> Dropped:
 
 
 @pytest.fixture
-def line(dropped: Dropped) -> Line:
-    return Line(lambda images, why: dropped.append((images, why)))
+def line(dropped: Dropped) -> BatchQueue:
+    return BatchQueue(lambda images, why: dropped.append((images, why)))
 
 
-def spans(line: Line, room: int) -> list[tuple[Job, int, int]]:
+def spans(line: BatchQueue, room: int) -> list[tuple[Job, int, int]]:
     return [(piece.job, piece.start, piece.end) for piece in line.take(room)]
 
 
 def test_whole_requests_fill_a_batch_in_their_order(
-    line: Line, loop: asyncio.AbstractEventLoop
+    line: BatchQueue, loop: asyncio.AbstractEventLoop
 ) -> None:
     first, second, third = (job(loop, n) for n in (1, 2, 1))
     for each in (first, second, third):
@@ -54,7 +54,7 @@ def test_whole_requests_fill_a_batch_in_their_order(
 
 
 def test_a_large_request_is_split_and_its_rest_lets_the_others_go_first(
-    line: Line, loop: asyncio.AbstractEventLoop
+    line: BatchQueue, loop: asyncio.AbstractEventLoop
 ) -> None:
     large, small = job(loop, 7), job(loop, 1)
     line.put(large)
@@ -66,7 +66,7 @@ def test_a_large_request_is_split_and_its_rest_lets_the_others_go_first(
 
 
 def test_what_nobody_waits_for_takes_no_room(
-    line: Line, loop: asyncio.AbstractEventLoop, dropped: Dropped
+    line: BatchQueue, loop: asyncio.AbstractEventLoop, dropped: Dropped
 ) -> None:
     gone, late, failed, waited_for = (job(loop, n) for n in (1, 2, 3, 4))
     gone.gone = True

@@ -9,7 +9,7 @@ from httpx2 import Response
 from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
-from oodguard.service.inference.session import Engine
+from oodguard.service.inference.session import ModelSession
 from oodguard.service.open_inference.request import MOST_MARKS
 from tests.service.conftest import MakeClient
 from tests.service.oip.speaking import (
@@ -146,11 +146,11 @@ def test_all_outputs_are_binary_where_the_request_says_so_and_an_output_may_diff
 def test_what_is_no_number_is_null_in_json_exact_in_bytes_and_rejected(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, value: float
 ) -> None:
-    def broken(_: Engine, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
+    def broken(_: ModelSession, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
         logits = np.full((len(images), 3), value, np.float32)
         return logits, np.full((len(images), 2), math.nan, np.float32)
 
-    monkeypatch.setattr(Engine, "_run", broken)
+    monkeypatch.setattr(ModelSession, "_run", broken)
     within = answered(post_json(client, plain(RED))).response.outputs
     assert within[0].data == [None] * 3
     assert within[1].data == [None] * 2

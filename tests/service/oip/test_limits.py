@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from oodguard.service.inference.session import Engine
+from oodguard.service.inference.session import ModelSession
 from tests.service.checks import still_serves
 from tests.service.conftest import MakeClient
 from tests.service.gate import Gate
@@ -74,7 +74,7 @@ def test_a_failure_of_the_service_is_told_without_its_inside(
     def broken(*_: object) -> None:
         raise RuntimeError("a secret of the inside")
 
-    monkeypatch.setattr(Engine, "_run", broken)
+    monkeypatch.setattr(ModelSession, "_run", broken)
     assert "secret" not in refused(post_binary(client, plain(RED)), 500)
     monkeypatch.undo()
     still_serves(client)

@@ -8,9 +8,9 @@ from python_multipart.multipart import MultipartParser
 from oodguard.service.errors import ImageRefused, TooManyImages, WrongFields
 from oodguard.service.images.body import content_type, parse
 from oodguard.service.images.formats import MOST_VALUES
-from oodguard.service.images.types import Body, Limits
+from oodguard.service.images.types import Body, RequestLimits
 
-LIMITS = Limits(max_body_bytes=2**24, max_images=4, max_pixels=100)
+LIMITS = RequestLimits(max_body_bytes=2**24, max_images=4, max_pixels=100)
 MOST = MOST_VALUES + LIMITS.max_images
 
 
@@ -69,7 +69,7 @@ def test_a_file_may_hold_lines_that_begin_with_the_boundary_while_they_are_few()
 
 
 def test_raw_pixels_have_no_side_that_is_longer_than_an_encoded_one() -> None:
-    limits = Limits(max_body_bytes=2**24, max_images=4, max_pixels=10**6)
+    limits = RequestLimits(max_body_bytes=2**24, max_images=4, max_pixels=10**6)
     kind, options = content_type("application/octet-stream")
     strip = bytes(3 * 65_536)
     long = Body(data=strip, content_type=kind, options=options, shape="1,65536,1,3")

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from oodguard.service.errors import RequestError
 from oodguard.service.images.body import PARSERS, content_type, parse
-from oodguard.service.images.types import Body, Encoded, Limits
+from oodguard.service.images.types import Body, Encoded, RequestLimits
 
-LIMITS = Limits(max_body_bytes=10_000, max_images=3, max_pixels=100)
+LIMITS = RequestLimits(max_body_bytes=10_000, max_images=3, max_pixels=100)
 
 
 def body(data: bytes, header: str, shape: str | None = None) -> Body:

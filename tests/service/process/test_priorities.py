@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from oodguard.service.inference.batcher import give_way
+from oodguard.service.inference.batcher import lower_thread_priority
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority here")
 
@@ -20,7 +20,7 @@ def test_a_thread_gives_way_and_the_others_stay_as_they_were() -> None:
 
     def work() -> None:
         for _ in range(3):
-            give_way()
+            lower_thread_priority()
             found.append(nice())
 
     thread = threading.Thread(target=work)

@@ -13,9 +13,9 @@ from starlette.types import Message
 from oodguard.models.manifest import InputSpec
 from oodguard.service.errors import DeadlineExceeded
 from oodguard.service.images.decode import to_pixels
-from oodguard.service.images.types import Encoded, Limits
-from oodguard.service.inference.batcher import LoopRuns
-from oodguard.service.inference.model import ServedModel
+from oodguard.service.images.types import Encoded, RequestLimits
+from oodguard.service.inference.batcher import InlineExecution
+from oodguard.service.inference.model import LoadedModel
 from oodguard.service.prediction.predictor import Pipeline
 from oodguard.service.registry.deployment import Deployment
 from oodguard.service.settings import Settings
@@ -79,7 +79,7 @@ def test_a_request_that_takes_too_long_is_given_up_and_its_place_is_free_again(
 def test_runs_that_take_their_time_happen_in_threads_of_their_own(
     gate: Gate, client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(LoopRuns, "worth_it", lambda *_: False)
+    monkeypatch.setattr(InlineExecution, "worth_it", lambda *_: False)
     gate.opened.set()
     with ThreadPoolExecutor(4) as pool:
         for future in [pool.submit(send, client) for _ in range(8)]:
@@ -88,7 +88,7 @@ def test_runs_that_take_their_time_happen_in_threads_of_their_own(
 
 
 def test_a_request_that_is_being_read_keeps_the_engine_of_a_model_that_is_replaced(
-    model: ServedModel,
+    model: LoadedModel,
 ) -> None:
     async def scene() -> None:
         metrics = Metrics(build="1", runtime="1")
@@ -113,7 +113,7 @@ def test_a_request_that_is_being_read_keeps_the_engine_of_a_model_that_is_replac
 
 
 def test_images_past_the_deadline_are_not_decoded() -> None:
-    limits = Limits(max_body_bytes=1, max_images=2, max_pixels=64)
+    limits = RequestLimits(max_body_bytes=1, max_images=2, max_pixels=64)
     payload = [Encoded(data=encode(plain()))] * 2
     with pytest.raises(DeadlineExceeded, match="0 of 2 images"):
         to_pixels(payload, InputSpec(height=8, width=8), limits, lambda: True)

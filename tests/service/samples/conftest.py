@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from localbucket import S3Handler
 
-from oodguard.service.sampling.s3_store import BucketStore
-from oodguard.service.sampling.stores import FolderStore, Store
+from oodguard.service.sampling.s3_store import S3Store
+from oodguard.service.sampling.stores import FolderStore, SampleStore
 
 BUCKET = "looks"
 
@@ -38,7 +38,7 @@ class Place:
 
     to: str
     folder: Path
-    open: Callable[[], Store]
+    open: Callable[[], SampleStore]
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -48,4 +48,4 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
         return Place(str(folder), folder, lambda: FolderStore(folder))
     s3_folder: Path = request.getfixturevalue("s3_folder")
     url = f"s3://{BUCKET}/guard"
-    return Place(url, s3_folder / "guard", lambda: BucketStore(url))
+    return Place(url, s3_folder / "guard", lambda: S3Store(url))

@@ -10,15 +10,15 @@ from prometheus_client import CollectorRegistry
 
 from oodguard.models.guard import Verdict
 from oodguard.service.errors import StoreFailed
-from oodguard.service.images.types import Body, Limits
-from oodguard.service.inference.model import ServedModel
+from oodguard.service.images.types import Body, RequestLimits
+from oodguard.service.inference.model import LoadedModel
 from oodguard.service.sampling import sampler as sampler_module
-from oodguard.service.sampling.retention import Shelf
+from oodguard.service.sampling.retention import Retention
 from oodguard.service.sampling.sampler import SampleMetrics, Sampler
-from oodguard.service.sampling.stores import Store
+from oodguard.service.sampling.stores import SampleStore
 from tests.service.samples.test_shelf import Clock, Memory
 
-LIMITS = Limits(max_body_bytes=10_000, max_images=8, max_pixels=1000)
+LIMITS = RequestLimits(max_body_bytes=10_000, max_images=8, max_pixels=1000)
 
 
 class Chance(random.Random):
@@ -64,10 +64,10 @@ def make_sampler() -> Iterator[MakeSampler]:
     made: list[Sampler] = []
 
     def make(
-        store: Store, *, rate: float = 1.0, chance: random.Random | None = None
+        store: SampleStore, *, rate: float = 1.0, chance: random.Random | None = None
     ) -> tuple[Sampler, CollectorRegistry]:
         registry = CollectorRegistry()
-        shelf = Shelf(store, max_bytes=10**6, max_images=100, max_age=None, now=Clock())
+        shelf = Retention(store, max_bytes=10**6, max_images=100, max_age=None, now=Clock())
         sampler = Sampler(
             shelf,
             rate=rate,
@@ -95,7 +95,7 @@ def kept_images(names: Sequence[str]) -> list[int]:
 
 
 def test_each_rejected_image_is_kept_by_a_chance_of_its_own(
-    model: ServedModel, make_sampler: MakeSampler
+    model: LoadedModel, make_sampler: MakeSampler
 ) -> None:
     store = Memory()
     # Accepted images draw nothing.
@@ -124,7 +124,7 @@ class Slow(Memory):
 
 
 def test_a_slow_store_holds_nobody_up_and_what_it_cannot_take_is_dropped_and_counted(
-    model: ServedModel, make_sampler: MakeSampler, monkeypatch: pytest.MonkeyPatch
+    model: LoadedModel, make_sampler: MakeSampler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sampler_module, "MAX_WAITING", 2)
     store = Slow()
@@ -155,7 +155,7 @@ class Failing(Memory):
 
 
 def test_a_store_that_fails_is_counted_each_time_and_logged_once(
-    model: ServedModel, make_sampler: MakeSampler, caplog: pytest.LogCaptureFixture
+    model: LoadedModel, make_sampler: MakeSampler, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = Failing()
     with caplog.at_level(logging.INFO, "oodguard.samples"):
@@ -169,7 +169,7 @@ def test_a_store_that_fails_is_counted_each_time_and_logged_once(
 
 
 def test_after_a_failure_the_next_sample_is_kept_and_the_log_says_so(
-    model: ServedModel, make_sampler: MakeSampler, caplog: pytest.LogCaptureFixture
+    model: LoadedModel, make_sampler: MakeSampler, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Recovering(Failing):
         def put(self, name: str, data: bytes) -> None:

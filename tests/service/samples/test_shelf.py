@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from oodguard.service.errors import StoreFailed
-from oodguard.service.sampling.retention import Shelf
+from oodguard.service.sampling.retention import Retention
 from oodguard.service.sampling.sample import Sample, stem
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -58,8 +58,8 @@ def shelf(
     max_images: int = 100,
     max_age: timedelta | None = None,
     clock: Clock | None = None,
-) -> Shelf:
-    return Shelf(
+) -> Retention:
+    return Retention(
         store,
         max_bytes=max_bytes,
         max_images=max_images,

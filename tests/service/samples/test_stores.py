@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from oodguard.service.errors import SamplesRefused, StoreFailed
-from oodguard.service.sampling.s3_store import BucketStore
+from oodguard.service.sampling.s3_store import S3Store
 from oodguard.service.sampling.stores import FolderStore
 from tests.service.samples.conftest import BUCKET, Place
 
@@ -84,7 +84,7 @@ def test_a_folder_that_went_away_is_a_failure_and_no_crash(tmp_path: Path) -> No
 
 def test_a_bucket_that_is_not_there_is_a_failure(s3_folder: Path) -> None:
     assert s3_folder.name == BUCKET
-    store = BucketStore("s3://nowhere/guard")
+    store = S3Store("s3://nowhere/guard")
     with pytest.raises(StoreFailed, match="nowhere"):
         store.put(NAME, b"x")
 
@@ -95,4 +95,4 @@ def test_a_store_that_nobody_answers_for_is_a_failure(monkeypatch: pytest.Monkey
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     with pytest.raises(StoreFailed):
-        BucketStore("s3://looks").put(NAME, b"x")
+        S3Store("s3://looks").put(NAME, b"x")

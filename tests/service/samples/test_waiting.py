@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from oodguard.service.images.types import Body
 from oodguard.service.sampling.sample import Rejection
-from oodguard.service.sampling.sampler import Waiting
+from oodguard.service.sampling.sampler import SampleQueue
 
 
 def rejection(size: int) -> Rejection:
@@ -14,14 +14,14 @@ def rejection(size: int) -> Rejection:
 
 
 def test_it_is_bounded_in_requests() -> None:
-    line = Waiting(max_requests=2, max_bytes=1000)
+    line = SampleQueue(max_requests=2, max_bytes=1000)
     assert [line.put(rejection(1)) for _ in range(3)] == [True, True, False]
     assert line.take(0) is not None
     assert line.put(rejection(1))
 
 
 def test_it_is_bounded_in_bytes_but_for_one_body_alone() -> None:
-    line = Waiting(max_requests=10, max_bytes=100)
+    line = SampleQueue(max_requests=10, max_bytes=100)
     assert line.put(rejection(60))
     assert not line.put(rejection(41))
     assert line.put(rejection(40))
@@ -36,7 +36,7 @@ def test_it_is_bounded_in_bytes_but_for_one_body_alone() -> None:
 
 
 def test_it_gives_them_in_their_order_and_none_when_there_are_none() -> None:
-    line = Waiting(max_requests=2, max_bytes=1000)
+    line = SampleQueue(max_requests=2, max_bytes=1000)
     first, second = rejection(1), rejection(2)
     line.put(first)
     line.put(second)
@@ -46,7 +46,7 @@ def test_it_gives_them_in_their_order_and_none_when_there_are_none() -> None:
 
 
 def test_a_closed_one_takes_no_more_and_gives_what_waits() -> None:
-    line = Waiting(max_requests=2, max_bytes=1000)
+    line = SampleQueue(max_requests=2, max_bytes=1000)
     last = rejection(1)
     line.put(last)
     line.close()

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from oodguard.service.auth.keys import new_token
-from oodguard.service.auth.middleware import OPEN, role_wanted
+from oodguard.service.auth.middleware import OPEN, required_role
 from tests.service.checks import predictions, problem
 from tests.service.pictures import encode, plain
 from tests.service.security.holders import Holder, bearer
@@ -105,7 +105,7 @@ def test_every_route_of_the_service_is_open_on_purpose_or_wants_a_role(
     paths = set(app.openapi()["paths"]) | {"/docs", "/openapi.json"}
     assert {"/predict", "/models", "/metrics", "/admin/models/reload", "/readyz"} <= paths
     for path in paths:
-        assert path in OPEN or role_wanted(path) is not None, path
+        assert path in OPEN or required_role(path) is not None, path
 
 
 @pytest.mark.parametrize(

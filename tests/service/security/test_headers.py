@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from starlette.testclient import TestClient
 
 from oodguard.service.api.middleware import HEADERS
-from oodguard.service.inference.session import Engine
+from oodguard.service.inference.session import ModelSession
 from oodguard.service.settings import Settings
 from tests.service.checks import problem
 from tests.service.conftest import MakeClient
@@ -48,7 +48,7 @@ def test_every_kind_of_answer_has_the_headers(
         guarded.get("/healthz"),
         guarded.get("/openapi.json"),
     ]
-    monkeypatch.setattr(Engine, "_run", broken)
+    monkeypatch.setattr(ModelSession, "_run", broken)
     answers.append(guarded.post("/predict", content=encode(plain()), headers=headers))
     assert [each.status_code for each in answers] == [200, 400, 405, 404, 401, 403, 200, 200, 500]
     for answer in answers:

@@ -18,7 +18,7 @@ Holders = dict[str, Holder]
 def look_again(client: TestClient) -> None:
     app: Any = client.app
     assert client.portal is not None
-    client.portal.call(app.state.keys.look_again)
+    client.portal.call(app.state.keys.reload)
 
 
 def read(client: TestClient, holders: Holders) -> dict[str, float]:

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from oodguard.service.auth import rate_limit as rates
 from oodguard.service.auth.keys import Key, KeyHash, new_token
-from oodguard.service.auth.rate_limit import Rates
+from oodguard.service.auth.rate_limit import RateLimiter
 from oodguard.service.errors import RateLimited
 from tests.service.checks import problem
 from tests.service.security.holders import Holder, bearer, text_of
@@ -41,7 +41,7 @@ def key(key_id: str, requests_per_minute: int | None = None) -> Key:
     )
 
 
-def refused(limits: Rates, who: Key) -> int:
+def refused(limits: RateLimiter, who: Key) -> int:
     """In how many seconds a refused key may ask again."""
     with pytest.raises(RateLimited) as limited:
         limits.require(who)
@@ -49,7 +49,7 @@ def refused(limits: Rates, who: Key) -> int:
 
 
 def test_a_minute_s_worth_at_once_and_then_an_even_rate(clock: Clock) -> None:
-    limits, who = Rates(None), key("a", requests_per_minute=4)
+    limits, who = RateLimiter(None), key("a", requests_per_minute=4)
     for _ in range(4):
         limits.require(who)
     # One every 15 seconds.
@@ -69,7 +69,7 @@ def test_a_minute_s_worth_at_once_and_then_an_even_rate(clock: Clock) -> None:
 def test_a_limit_of_its_own_comes_before_the_common_one_and_keys_count_apart(
     clock: Clock,
 ) -> None:
-    limits = Rates(2)
+    limits = RateLimiter(2)
     for _ in range(2):
         limits.require(key("a"))
         limits.require(key("b"))
@@ -81,7 +81,7 @@ def test_a_limit_of_its_own_comes_before_the_common_one_and_keys_count_apart(
 
 
 def test_without_a_limit_there_is_none() -> None:
-    limits = Rates(None)
+    limits = RateLimiter(None)
     for _ in range(1000):
         limits.require(key("a"))
 
@@ -90,7 +90,7 @@ def test_no_more_keys_are_remembered_than_there_may_be(
     monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     monkeypatch.setattr(rates, "MOST_KEYS", 3)
-    limits = Rates(1)
+    limits = RateLimiter(1)
     for each in ("a", "b", "c", "d"):
         limits.require(key(each))
     # "a" had to go for "d", "c" had not.

@@ -3,7 +3,7 @@
 import pytest
 
 from oodguard.service.errors import TracingRefused
-from oodguard.service.telemetry.tracing_config import asking
+from oodguard.service.telemetry.tracing_config import tracing_variable
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
@@ -24,7 +24,7 @@ URL = "http://127.0.0.1:4318"
     ],
 )
 def test_nothing_is_traced_where_nothing_asks_for_it(environment: dict[str, str]) -> None:
-    assert asking(environment) is None
+    assert tracing_variable(environment) is None
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_nothing_is_traced_where_nothing_asks_for_it(environment: dict[str, str]
     ],
 )
 def test_the_variable_that_asks_is_named(environment: dict[str, str], variable: str) -> None:
-    assert asking(environment) == variable
+    assert tracing_variable(environment) == variable
 
 
 @pytest.mark.parametrize(
@@ -58,4 +58,4 @@ def test_what_is_not_spoken_is_refused_and_not_ignored(
     environment: dict[str, str], said: str
 ) -> None:
     with pytest.raises(TracingRefused, match=said):
-        asking(environment)
+        tracing_variable(environment)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from oodguard.training.report.model import Evidence, Report
+from oodguard.training.report.model import EvaluationEvidence, Report
 from tests.training.reports import tiny_evidence, tiny_report
 
 
@@ -12,5 +12,5 @@ def report() -> Report:
 
 
 @pytest.fixture
-def evidence() -> Evidence:
+def evidence() -> EvaluationEvidence:
     return tiny_evidence()

@@ -1,16 +1,16 @@
 import pytest
 
-from oodguard.training.report.model import Evidence, Report
+from oodguard.training.report.model import EvaluationEvidence, Report
 from oodguard.training.report.page import advice_section
 from tests.training.html.parsing import parse
 
 
-def _advice(report: Report, evidence: Evidence) -> list[str]:
+def _advice(report: Report, evidence: EvaluationEvidence) -> list[str]:
     items = parse(advice_section(report, evidence)).every("ul", "advice")[0].every("li")
     return [item.text.replace("\N{NO-BREAK SPACE}", " ") for item in items]
 
 
-def test_the_set_that_is_missed_most_is_named(report: Report, evidence: Evidence) -> None:
+def test_the_set_that_is_missed_most_is_named(report: Report, evidence: EvaluationEvidence) -> None:
     (said,) = [text for text in _advice(report, evidence) if "missed most" in text]
     assert "near" in said
     assert "50 % of it is accepted unattacked, 100 % attacked at 2/255" in said
@@ -28,7 +28,7 @@ def test_the_set_that_is_missed_most_is_named(report: Report, evidence: Evidence
     ],
 )
 def test_false_rejections_are_held_against_the_promise(
-    report: Report, evidence: Evidence, images: int, rejected: float, said: str
+    report: Report, evidence: EvaluationEvidence, images: int, rejected: float, said: str
 ) -> None:
     (result,) = report.results
     clean, attacked = result.conditions
@@ -41,7 +41,7 @@ def test_false_rejections_are_held_against_the_promise(
 
 
 def test_the_budget_from_which_ranking_is_chance_is_named(
-    report: Report, evidence: Evidence
+    report: Report, evidence: EvaluationEvidence
 ) -> None:
     (said,) = [text for text in _advice(report, evidence) if "chance (" in text]
     assert said.startswith("From 2/255 on an attacker")
@@ -49,7 +49,7 @@ def test_the_budget_from_which_ranking_is_chance_is_named(
 
 
 def test_moving_the_threshold_is_worked_out_on_the_evidence(
-    report: Report, evidence: Evidence
+    report: Report, evidence: EvaluationEvidence
 ) -> None:
     table = parse(advice_section(report, evidence)).every("table")[0]
     last = [cell.text.replace("\N{NO-BREAK SPACE}", " ") for cell in table.every("tr")[-1].children]

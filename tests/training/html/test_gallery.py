@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from oodguard.training.report import page as gallery
-from oodguard.training.report.model import Evidence, Report
+from oodguard.training.report.model import EvaluationEvidence, Report
 from oodguard.training.report.page import amplified, gallery_section, png_uri, worst_first
 from tests.training.html.hostile import HOSTILE
 from tests.training.html.parsing import parse
@@ -20,7 +20,7 @@ def test_a_picture_comes_back_from_its_data_uri() -> None:
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))), pixels)
 
 
-def test_the_perturbation_fills_the_range_around_grey(evidence: Evidence) -> None:
+def test_the_perturbation_fills_the_range_around_grey(evidence: EvaluationEvidence) -> None:
     case = evidence.worst_accepts[0]
     clean = np.full((1, 3, 3), 128, np.uint8)
     step = np.array([-2, 0, 2], np.float32)[None, :, None] / 255
@@ -29,7 +29,9 @@ def test_the_perturbation_fills_the_range_around_grey(evidence: Evidence) -> Non
     np.testing.assert_allclose(amplified(case)[0, :, 0], [0, 0.5, 1], atol=1e-4)
 
 
-def test_every_set_shows_its_worst_before_any_shows_its_second(evidence: Evidence) -> None:
+def test_every_set_shows_its_worst_before_any_shows_its_second(
+    evidence: EvaluationEvidence,
+) -> None:
     cases = worst_first(evidence.worst_accepts, 2.0)
     assert [(case.set_name, case.score) for case in cases] == [
         ("far", 0.25),
@@ -39,7 +41,7 @@ def test_every_set_shows_its_worst_before_any_shows_its_second(evidence: Evidenc
 
 
 def test_every_case_has_three_pictures_that_say_what_they_are(
-    report: Report, evidence: Evidence
+    report: Report, evidence: EvaluationEvidence
 ) -> None:
     figures = parse(gallery_section(report, evidence) or "").every("figure")
     assert len(figures) == 3
@@ -55,7 +57,7 @@ def test_every_case_has_three_pictures_that_say_what_they_are(
 
 
 def test_no_more_is_shown_than_there_is_room_for(
-    report: Report, evidence: Evidence, monkeypatch: pytest.MonkeyPatch
+    report: Report, evidence: EvaluationEvidence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = parse(gallery_section(report, evidence) or "").every("figure")
     assert len(whole) == 3
@@ -65,7 +67,9 @@ def test_no_more_is_shown_than_there_is_room_for(
     assert sum(len(img.attributes["src"]) for img in parse(shown).every("img")) <= 2500
 
 
-def test_it_says_so_where_nothing_was_accepted(report: Report, evidence: Evidence) -> None:
+def test_it_says_so_where_nothing_was_accepted(
+    report: Report, evidence: EvaluationEvidence
+) -> None:
     section = gallery_section(report, replace(evidence, worst_accepts=()))
     (said,) = parse(section or "").every("p")
     assert said.text == "Attacked at 2/255, no outlier was accepted."

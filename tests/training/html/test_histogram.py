@@ -9,7 +9,7 @@ from oodguard.training.report.charts import (
     histogram_section,
     shares,
 )
-from oodguard.training.report.model import Evidence, Report
+from oodguard.training.report.model import EvaluationEvidence, Report
 from tests.training.html.parsing import parse
 
 EDGES = np.array([0.25, 0.5, 1.0])
@@ -69,7 +69,7 @@ def test_the_drawn_steps_are_the_shares() -> None:
 
 
 def test_there_is_a_chart_for_the_test_set_and_every_other(
-    report: Report, evidence: Evidence
+    report: Report, evidence: EvaluationEvidence
 ) -> None:
     figures = parse(histogram_section(report, evidence)).every("figure")
     captions = [figure.every("figcaption")[0].text for figure in figures]

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from oodguard.training.report.model import Check, Evidence, Report, Trust
+from oodguard.training.report.model import Check, EvaluationEvidence, Report, Trust
 from oodguard.training.report.page import write_html
 from tests.training.html.hostile import HOSTILE
 from tests.training.html.parsing import Node, parse
@@ -20,7 +20,7 @@ def _untrusted(report: Report) -> Report:
     return report.model_copy(update={"trust": Trust(stamp="untrusted", checks=checks)})
 
 
-def test_the_page_is_one_well_formed_document(report: Report, evidence: Evidence) -> None:
+def test_the_page_is_one_well_formed_document(report: Report, evidence: EvaluationEvidence) -> None:
     page = write_html(report, evidence)
     assert page.startswith("<!DOCTYPE html>\n")
     root = parse(page)
@@ -43,7 +43,9 @@ def test_the_page_is_one_well_formed_document(report: Report, evidence: Evidence
     assert len(names) == len(set(names))
 
 
-def test_the_page_fetches_nothing_and_runs_nothing(report: Report, evidence: Evidence) -> None:
+def test_the_page_fetches_nothing_and_runs_nothing(
+    report: Report, evidence: EvaluationEvidence
+) -> None:
     root = parse(write_html(report, evidence))
     for node in _all(root):
         assert node.name not in BARRED
@@ -61,7 +63,7 @@ def test_the_page_fetches_nothing_and_runs_nothing(report: Report, evidence: Evi
 
 
 def test_every_picture_and_every_drawing_has_words_for_who_cannot_see_it(
-    report: Report, evidence: Evidence
+    report: Report, evidence: EvaluationEvidence
 ) -> None:
     root = parse(write_html(report, evidence))
     assert all(picture.attributes["alt"] for picture in root.every("img"))
@@ -79,7 +81,7 @@ def test_every_picture_and_every_drawing_has_words_for_who_cannot_see_it(
         assert all(cell.attributes["scope"] in {"col", "row"} for cell in table.every("th"))
 
 
-def test_hostile_names_are_text(report: Report, evidence: Evidence) -> None:
+def test_hostile_names_are_text(report: Report, evidence: EvaluationEvidence) -> None:
     trust = Trust(
         stamp="untrusted",
         checks=(Check(name=HOSTILE, outcome="failed", figure=1.0, wanted=HOSTILE),),
@@ -102,7 +104,7 @@ def test_hostile_names_are_text(report: Report, evidence: Evidence) -> None:
 
 
 def test_an_untrusted_report_says_so_first_and_names_the_failed_checks(
-    report: Report, evidence: Evidence
+    report: Report, evidence: EvaluationEvidence
 ) -> None:
     root = parse(write_html(_untrusted(report), evidence))
     first = root.every("section")[0]
@@ -116,14 +118,14 @@ def test_an_untrusted_report_says_so_first_and_names_the_failed_checks(
 
 
 def test_a_trusted_report_does_not_call_anything_untrusted(
-    report: Report, evidence: Evidence
+    report: Report, evidence: EvaluationEvidence
 ) -> None:
     assert "untrusted" not in parse(write_html(report, evidence)).every("body")[0].text.lower()
 
 
 @pytest.mark.parametrize("stamp", ["partly checked", "not checked"])
 def test_a_report_whose_attack_was_not_wholly_checked_is_not_called_trusted(
-    report: Report, evidence: Evidence, stamp: str
+    report: Report, evidence: EvaluationEvidence, stamp: str
 ) -> None:
     trust = report.trust.model_copy(update={"stamp": stamp})
     root = parse(write_html(report.model_copy(update={"trust": trust}), evidence))
@@ -132,7 +134,7 @@ def test_a_report_whose_attack_was_not_wholly_checked_is_not_called_trusted(
     assert first.every("h2")[0].text.lower() == stamp
 
 
-def test_clean_figures_alone_make_a_page_too(report: Report, evidence: Evidence) -> None:
+def test_clean_figures_alone_make_a_page_too(report: Report, evidence: EvaluationEvidence) -> None:
     (result,) = report.results
     clean = report.model_copy(
         update={
@@ -150,7 +152,9 @@ def test_clean_figures_alone_make_a_page_too(report: Report, evidence: Evidence)
     assert "No attack was tried" in page
 
 
-def test_the_table_holds_the_figures_of_the_report(report: Report, evidence: Evidence) -> None:
+def test_the_table_holds_the_figures_of_the_report(
+    report: Report, evidence: EvaluationEvidence
+) -> None:
     tables = parse(write_html(report, evidence)).every("table")
     by_caption = {table.every("caption")[0].text: table for table in tables}
     auroc = by_caption["AUROC, both sides attacked"]

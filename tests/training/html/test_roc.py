@@ -2,7 +2,7 @@ import numpy as np
 from sklearn.metrics import roc_curve
 
 from oodguard.training.report.charts import Curve, roc, roc_chart, roc_section, simplified
-from oodguard.training.report.model import Evidence, Report
+from oodguard.training.report.model import EvaluationEvidence, Report
 from tests.training.html.parsing import parse
 
 INLIERS = np.array([0.0, 0.25, 0.5, 0.75], np.float32)
@@ -67,7 +67,7 @@ def test_the_drawn_points_are_those_of_the_curve() -> None:
 
 
 def test_there_is_a_chart_for_every_set_with_a_curve_for_every_budget(
-    report: Report, evidence: Evidence
+    report: Report, evidence: EvaluationEvidence
 ) -> None:
     figures = parse(roc_section(report, evidence)).every("figure")
     assert [figure.every("figcaption")[0].text for figure in figures] == ["near", "far"]

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from oodguard.training.attacks.base import Goal
 from oodguard.training.config.suites import Ascent
-from oodguard.training.evaluation.attack_runner import BROKEN, climbed, until_broken
+from oodguard.training.evaluation.attack_runner import BROKEN, run_attack, until_broken
 
 IMAGES = torch.rand(5, 3, 4, 4, generator=torch.Generator().manual_seed(1)) * 0.8 + 0.1
 WEIGHTS = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(0))
@@ -25,7 +25,7 @@ def _generator() -> torch.Generator:
 
 def test_every_budget_finds_its_own_optimum() -> None:
     ascent = Ascent(kind="apgd", steps=10, restarts=2)
-    found = dict(climbed(ascent, (linear,), IMAGES, (1, 2, 8), _generator(), targeted=0))
+    found = dict(run_attack(ascent, (linear,), IMAGES, (1, 2, 8), _generator(), targeted=0))
     assert list(found) == [1, 2, 8]
     for epsilon_255, images in found.items():
         torch.testing.assert_close(images, _optimum(epsilon_255))
@@ -38,7 +38,7 @@ def test_a_larger_budget_never_finds_less() -> None:
         return -(images - target[rows]).abs().sum(dim=(1, 2, 3))
 
     ascent = Ascent(kind="apgd", steps=8, restarts=1)
-    found = climbed(ascent, (near,), IMAGES, (1, 2, 4), _generator(), targeted=0)
+    found = run_attack(ascent, (near,), IMAGES, (1, 2, 4), _generator(), targeted=0)
     one, two, four = (near(images, ROWS) for _, images in found)
     assert (two >= one).all()
     assert (four >= two).all()
@@ -46,7 +46,7 @@ def test_a_larger_budget_never_finds_less() -> None:
 
 def test_the_last_iterate_of_pgd_is_handed_out_in_steps_of_its_own() -> None:
     ascent = Ascent(kind="pgd", steps=3, restarts=1, step_255=1)
-    ((_, found),) = climbed(ascent, (linear,), IMAGES, (8,), _generator(), targeted=0)
+    ((_, found),) = run_attack(ascent, (linear,), IMAGES, (8,), _generator(), targeted=0)
     # A random start in the ball and three steps of 1/255 along the signs of the weights.
     moved = (found - IMAGES) * WEIGHTS.sign() * 255
     assert moved.max().item() <= 8 + 1e-3
@@ -62,9 +62,9 @@ def test_the_first_images_are_also_aimed_at_targets() -> None:
 
     ascent = Ascent(kind="apgd", steps=5, restarts=1, targeted=2)
     goals: tuple[Goal, ...] = (direct, linear)
-    ((_, found),) = climbed(ascent, goals, IMAGES, (4,), _generator(), targeted=2)
+    ((_, found),) = run_attack(ascent, goals, IMAGES, (4,), _generator(), targeted=2)
     assert direct(found, ROWS).tolist()[:2] == [1, 1]
-    without = next(climbed(ascent, goals, IMAGES, (4,), _generator(), targeted=0))[1]
+    without = next(run_attack(ascent, goals, IMAGES, (4,), _generator(), targeted=0))[1]
     assert direct(without, ROWS).tolist()[:2] != [1, 1]
     torch.testing.assert_close(found[2:], without[2:])
 

@@ -1,15 +1,23 @@
 import numpy as np
 import pytest
 
-from oodguard.training.evaluation.results import Answers, Findings, Found, evidence, score_result
+from oodguard.training.evaluation.results import (
+    Answers,
+    AttackResult,
+    Findings,
+    evidence,
+    score_result,
+)
 
 LABELS = np.array([0, 0, 1, 1])
 
 
-def _found(epsilon_255: float, scores: list[float], classes: list[int] | None = None) -> Found:
+def _found(
+    epsilon_255: float, scores: list[float], classes: list[int] | None = None
+) -> AttackResult:
     chosen = classes if classes is not None else LABELS.tolist()[: len(scores)]
     answers = Answers(scores=np.array(scores, np.float32), classes=np.array(chosen))
-    return Found(epsilon_255=epsilon_255, answers=answers, replayed=answers)
+    return AttackResult(epsilon_255=epsilon_255, answers=answers, replayed=answers)
 
 
 def _findings() -> Findings:

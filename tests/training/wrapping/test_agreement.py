@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from oodguard.models.errors import ParityError
-from oodguard.training.wrap.output import Outputs, Scored
+from oodguard.training.wrap.output import Outputs, ScoresGraph
 from oodguard.training.wrap.wrap import check_agreement
 
 IMAGES = np.arange(10 * 3, dtype=np.uint8).reshape(10, 1, 1, 3)
@@ -14,7 +14,7 @@ Answer = tuple[np.ndarray, np.ndarray]
 
 def _answer(images: np.ndarray) -> Answer:
     rows = images[:, 0, 0, 0] // 3
-    logits, scores = Scored(Outputs.LOGITS)(torch.from_numpy(RAW[rows]))
+    logits, scores = ScoresGraph(Outputs.LOGITS)(torch.from_numpy(RAW[rows]))
     return logits.numpy().copy(), scores.numpy().copy()
 
 
@@ -48,7 +48,9 @@ def test_differences_count_by_the_largest_logit() -> None:
     large = RAW * 1000
 
     def nearly(images: np.ndarray) -> Answer:
-        logits, scores = Scored(Outputs.LOGITS)(torch.from_numpy(large[images[:, 0, 0, 0] // 3]))
+        logits, scores = ScoresGraph(Outputs.LOGITS)(
+            torch.from_numpy(large[images[:, 0, 0, 0] // 3])
+        )
         return logits.numpy() + np.float32(0.05), scores.numpy()
 
     found = check_agreement(large, nearly, IMAGES, Outputs.LOGITS)

@@ -4,7 +4,7 @@ import torch
 
 from oodguard.models.errors import ClassifierError
 from oodguard.models.scores import LOGIT_SCORES
-from oodguard.training.wrap.output import Outputs, Scored, check_outputs
+from oodguard.training.wrap.output import Outputs, ScoresGraph, check_outputs
 
 LOGITS = np.array([[2.0, -1.0, 0.5], [0.1, 0.0, -7.0]], np.float32)
 PROBABILITIES = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
@@ -37,14 +37,14 @@ def test_outputs_that_are_not_finite_are_refused() -> None:
 
 def test_probabilities_give_the_very_msp_of_the_logits_that_made_them() -> None:
     outputs = Outputs.PROBABILITIES
-    logits, scores = Scored(outputs)(torch.from_numpy(PROBABILITIES))
+    logits, scores = ScoresGraph(outputs)(torch.from_numpy(PROBABILITIES))
     expected = LOGIT_SCORES["msp"](torch.from_numpy(LOGITS))
     torch.testing.assert_close(scores[:, outputs.scores.index("msp")], expected)
     torch.testing.assert_close(torch.softmax(logits, dim=1), torch.from_numpy(PROBABILITIES))
 
 
 def test_a_probability_of_zero_stays_finite() -> None:
-    logits, scores = Scored(Outputs.PROBABILITIES)(torch.tensor([[1.0, 0.0, 0.0]]))
+    logits, scores = ScoresGraph(Outputs.PROBABILITIES)(torch.tensor([[1.0, 0.0, 0.0]]))
     assert torch.isfinite(logits).all()
     assert scores[0, 0] == 0
 
