@@ -43,7 +43,7 @@ test-images: $(READY) ## build the training and the GPU image; train in one, sta
 fuzz: $(FUZZ_READY) ## fuzz the decode and parse paths (FUZZ_SECONDS=60 for each of six targets)
 	$(FUZZ_VENV)/bin/python -m tests.abuse.fuzz --seconds $(FUZZ_SECONDS)
 
-check: $(READY) ## formatting, lint, types and import rules
+check: $(READY) ## formatting, lint, types, import rules and layers
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
