@@ -50,7 +50,7 @@ def serve(
         from oodguard.service.serve import serve_app  # noqa: PLC0415
         from oodguard.service.telemetry import logs  # noqa: PLC0415
 
-        logs.configure(settings.log_level)
+        logs.configure(settings.log_level, settings.log_format)
         logs.silence_decoders()
         serve_app(settings)
 

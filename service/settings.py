@@ -184,6 +184,10 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="least severe log line that is written"
     )
+    log_format: Literal["auto", "json", "text"] = Field(
+        default="auto",
+        description="format of log lines; auto: text where stderr is a terminal, else JSON",
+    )
 
 
 def variable(field: str) -> str:

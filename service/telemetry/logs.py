@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 import orjson
 
@@ -84,11 +84,12 @@ class BufferedHandler(logging.StreamHandler[TextIO]):
         return True
 
 
-def configure(level: str) -> None:
+def configure(level: str, log_format: Literal["auto", "json", "text"] = "auto") -> None:  # noqa: ARG001 - text follows
     """Send every logger of this process to standard error as JSON.
 
     Args:
         level: Least severity that is written: debug, info, warning or error.
+        log_format: "auto" is text where standard error is a terminal, else JSON.
     """
     # No line tells of them, and each record would ask the system for them.
     logging.logProcesses = logging.logThreads = logging.logMultiprocessing = False
