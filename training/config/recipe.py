@@ -157,6 +157,16 @@ class AttackSettings(_Frozen):
             raise ValueError(f"steps: {self.kind!r} takes 1 step; came {self.steps}")
         return self
 
+    @property
+    def epsilon(self) -> float:
+        """The radius of the L-infinity ball around an inlier, in [0, 1] pixel units."""
+        return self.epsilon_255 / 255
+
+    @property
+    def outlier_epsilon(self) -> float | None:
+        """The radius around an outlier in [0, 1] pixel units; None where it is `epsilon`."""
+        return None if self.outlier_epsilon_255 is None else self.outlier_epsilon_255 / 255
+
 
 class Schedule(_Frozen):
     """SGD-Nesterov: linear warm-up over the `warm_up` share of the steps, then a cosine anneal.

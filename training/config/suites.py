@@ -28,6 +28,11 @@ class Ascent(_Frozen):
     targeted: int = Field(default=0, ge=0)
     end_to_end: int = Field(default=0, ge=0)
 
+    @property
+    def step_size(self) -> float | None:
+        """The step of `pgd` in [0, 1] pixel units; None for `apgd`, which chooses its own."""
+        return None if self.step_255 is None else self.step_255 / 255
+
 
 class Trials(_Frozen):
     """What a subset of the images also meets, so that the attack itself can be judged.
@@ -57,6 +62,11 @@ class Suite(_Frozen):
     ascent: Ascent
     trials: Trials = Trials()
     seed: int = 0
+
+    @property
+    def budgets(self) -> tuple[float, ...]:
+        """The L-infinity radii in [0, 1] pixel units, ascending."""
+        return tuple(budget / 255 for budget in self.budgets_255)
 
 
 BUDGETS_255 = (1.0, 2.0, 4.0, 8.0)

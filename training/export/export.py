@@ -111,7 +111,7 @@ def _describe(run: RunFolder, data: Split, *, parameters: int) -> Description:
             method=recipe.method,
             network=str(recipe.network),
             parameters=parameters,
-            epsilon=attack.epsilon_255 / 255 if attack else 0.0,
+            epsilon=attack.epsilon if attack else 0.0,
             attack_steps=attack.steps if attack else 0,
             inliers=DataRecord(name=recipe.inliers.name, images=progress.training_images),
             outliers=DataRecord(name=outliers.name, images=progress.outlier_images)

@@ -95,7 +95,7 @@ class RobustValidation:
 
     def _attacked(self, goal: Goal, pixels: Tensor) -> Tensor:
         """Attack in batches of the training's size: a large network fits no more into memory."""
-        epsilon = (self.recipe.attack.epsilon_255 if self.recipe.attack else 1.0) / 255
+        epsilon = self.recipe.attack.epsilon if self.recipe.attack else 1 / 255
         attack = Pgd(epsilon=epsilon, steps=10, step_size=epsilon / 4)
         generator = drawn_from(self.recipe.seed, WATCHING, pixels.device)
         parts = torch.arange(len(pixels), device=pixels.device).split(

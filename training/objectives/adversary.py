@@ -44,10 +44,8 @@ class Adversary:
             raise ValueError(f"{recipe.method!r} wants a recipe with an [attack] table; none came")
         return cls(
             kind=settings.kind,
-            epsilon=settings.epsilon_255 / 255,
-            outlier_epsilon=settings.outlier_epsilon_255 / 255
-            if settings.outlier_epsilon_255 is not None
-            else None,
+            epsilon=settings.epsilon,
+            outlier_epsilon=settings.outlier_epsilon,
             steps=settings.steps,
             step_size=settings.step_size,
             ramp=settings.ramp,
