@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from oodguard.models.errors import ImageError
-from oodguard.models.guard import Verdict
+from oodguard.models.verdicts import Verdict
 from oodguard.service import responses as answers
 from oodguard.service.images.decode import read_image
 from oodguard.service.inference.model import LoadedModel
@@ -99,5 +99,5 @@ def judge_files(
             pixels.append((path, image))
     if not pixels:
         return [], refused
-    verdicts = model.guard.judge(np.stack([image for _, image in pixels]))
+    verdicts = model.guard.predict(np.stack([image for _, image in pixels]))
     return [(path, verdict) for (path, _), verdict in zip(pixels, verdicts, strict=True)], refused

@@ -16,12 +16,12 @@ from PIL import Image
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
 
 from oodguard.models.bundle import open_bundle
+from oodguard.models.calibrated_model import CalibratedModel, RunGraph
 from oodguard.models.decision import Policy
-from oodguard.models.guard import Guard, Run
 from oodguard.models.preprocessing import prepare
 
 
-def remote(client: InferenceServerClient, model: str) -> Run:
+def remote(client: InferenceServerClient, model: str) -> RunGraph:
     """Return what runs images `(n, H, W, 3)` on the server, to logits and scores."""
 
     def run(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -43,9 +43,9 @@ def main() -> None:
     chosen = parser.parse_args()
     bundle = open_bundle(chosen.bundle)
     run = remote(InferenceServerClient(chosen.server), bundle.manifest.name)
-    guard = Guard(bundle, Policy(score=bundle.manifest.default_score), run)
+    guard = CalibratedModel(bundle, Policy(score=bundle.manifest.default_score), run)
     images = [prepare(Image.open(path), bundle.manifest.input) for path in chosen.pictures]
-    for path, verdict in zip(chosen.pictures, guard.judge(np.stack(images)), strict=True):
+    for path, verdict in zip(chosen.pictures, guard.predict(np.stack(images)), strict=True):
         print(f"{path}: {verdict.label}, p = {verdict.p_value:.4f}, {verdict.decision}")
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oodguard.models.bundle import Bundle, open_bundle
+from oodguard.models.calibrated_model import CalibratedModel
 from oodguard.models.decision import Policy
-from oodguard.models.guard import Guard
 from oodguard.service.inference.session import ModelSession
 from oodguard.service.settings import Settings
 
@@ -16,7 +16,7 @@ class LoadedModel:
 
     bundle: Bundle
     engine: ModelSession
-    guard: Guard
+    guard: CalibratedModel
 
 
 def load_model(folder: Path, settings: Settings) -> LoadedModel:
@@ -41,4 +41,6 @@ def load_model(folder: Path, settings: Settings) -> LoadedModel:
         threads_per_run=settings.threads_per_run,
         max_batch=settings.max_batch,
     )
-    return LoadedModel(bundle=bundle, engine=engine, guard=Guard(bundle, policy, engine.run))
+    return LoadedModel(
+        bundle=bundle, engine=engine, guard=CalibratedModel(bundle, policy, engine.run)
+    )

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from oodguard.models.errors import BundleError
-from oodguard.models.guard import Verdict
+from oodguard.models.verdicts import Verdict
 from oodguard.service.asgi import header
 from oodguard.service.cpus import available_cpus
 from oodguard.service.errors import (

@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from oodguard.models.guard import Verdict
+from oodguard.models.verdicts import Verdict
 from oodguard.service import responses as answers
 from oodguard.service.drift.martingale import AlarmLimits
 from oodguard.service.drift.monitor import DriftMonitor
@@ -42,7 +42,7 @@ class Deployment:
         self.metrics = metrics.of(model, lambda: self.batcher.depth)
         spec, policy = model.bundle.manifest.input, model.guard.policy
         self.batcher = Batcher(
-            model.guard.judge,
+            model.guard.predict,
             threads=model.engine.runs,
             image=(spec.height, spec.width, 3),
             max_batch=model.engine.max_batch,

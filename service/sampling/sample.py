@@ -11,7 +11,7 @@ import orjson
 from numpy.typing import NDArray
 from PIL import Image
 
-from oodguard.models.guard import Verdict
+from oodguard.models.verdicts import Verdict
 from oodguard.service import responses as answers
 from oodguard.service.images.body import parse
 from oodguard.service.images.header import read_header

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from oodguard.models.guard import Verdict
+from oodguard.models.verdicts import Verdict
 from oodguard.service import responses as answers
 from oodguard.service.errors import RequestError, SamplesRefused, StoreFailed
 from oodguard.service.images.types import Body, RequestLimits

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from oodguard.models.guard import Verdict
+from oodguard.models.verdicts import Verdict
 from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.inference.queue import Dropped, Timings

@@ -15,9 +15,9 @@ from tritonclient.http import InferenceServerClient, InferInput
 from benchmarks.shipped import NAMES, PRETRAINED
 from examples.triton import client as example
 from oodguard.models.bundle import Bundle, open_bundle
+from oodguard.models.calibrated_model import CalibratedModel, RunGraph
 from oodguard.models.decision import Policy
 from oodguard.models.errors import CalibrationError
-from oodguard.models.guard import Guard, Run
 from oodguard.models.preprocessing import prepare
 from oodguard.training.scoring.parity import onnx_run
 from tests.e2e.conftest import RunningServer, serving
@@ -47,7 +47,11 @@ def test_the_example_decides_as_the_service_that_it_asks(server: RunningServer) 
     images = prepared(bundle)
     client = InferenceServerClient(server.url.removeprefix("http://"))
     policy = Policy(score=bundle.manifest.default_score)
-    found = Guard(bundle, policy, example.remote(client, "cifar10-aloe")).judge(images).columns
+    found = (
+        CalibratedModel(bundle, policy, example.remote(client, "cifar10-aloe"))
+        .predict(images)
+        .columns
+    )
 
     tensor = InferInput("images", list(images.shape), "UINT8")
     tensor.set_data_from_numpy(images)
@@ -88,7 +92,7 @@ def ran(code: str, **given: Any) -> dict[str, Any]:
     return variables
 
 
-def answering(bundle: Bundle, scores: NDArray[np.float32]) -> Run:
+def answering(bundle: Bundle, scores: NDArray[np.float32]) -> RunGraph:
     """A graph that gives these scores, whatever it is asked."""
     return lambda images: (
         np.zeros((len(images), len(bundle.manifest.classes)), np.float32),
@@ -109,9 +113,11 @@ def test_the_lines_without_this_package_decide_as_the_guard(
     ties = [*bundle.calibration[score], np.nan, np.inf, -np.inf]
     scores = np.zeros((len(ties), len(bundle.manifest.scores)), np.float32)
     scores[:, column] = ties
-    guard = Guard(bundle, Policy(score=score, alpha=alpha, delta=delta), answering(bundle, scores))
+    guard = CalibratedModel(
+        bundle, Policy(score=score, alpha=alpha, delta=delta), answering(bundle, scores)
+    )
     size = bundle.manifest.input
-    expected = guard.judge(np.zeros((len(ties), size.height, size.width, 3), np.uint8)).columns
+    expected = guard.predict(np.zeros((len(ties), size.height, size.width, 3), np.uint8)).columns
 
     found = ran(lines(1), folder=PRETRAINED / name, scores=scores, alpha=alpha, delta=delta)
     assert found["threshold"] == guard.threshold
@@ -124,7 +130,7 @@ def test_the_lines_without_this_package_refuse_a_policy_as_the_guard_does() -> N
     bundle = open_bundle(PRETRAINED / "cifar10-aloe")
     policy = Policy(score=bundle.manifest.default_score, alpha=0.001, delta=0.001)
     with pytest.raises(CalibrationError, match="too few"):
-        Guard(bundle, policy, answering(bundle, np.zeros((0, 1), np.float32)))
+        CalibratedModel(bundle, policy, answering(bundle, np.zeros((0, 1), np.float32)))
     with pytest.raises(ValueError, match="too few"):
         ran(lines(1), folder=PRETRAINED / "cifar10-aloe", alpha=0.001, delta=0.001)
 

@@ -8,8 +8,8 @@ from PIL import Image
 
 from benchmarks.shipped import NAMES, standard_report
 from oodguard.models.bundle import Bundle, open_bundle
+from oodguard.models.calibrated_model import CalibratedModel
 from oodguard.models.decision import Policy, rejects
-from oodguard.models.guard import Guard
 from oodguard.models.preprocessing import prepare
 from oodguard.models.verdicts import Verdicts
 from oodguard.training.report.model import Report
@@ -30,15 +30,15 @@ def bundle(request: pytest.FixtureRequest) -> Bundle:
     return open_bundle(ROOT / "models" / "pretrained" / request.param)
 
 
-def _guard(bundle: Bundle) -> Guard:
+def _guard(bundle: Bundle) -> CalibratedModel:
     policy = Policy(score=bundle.manifest.default_score)
-    return Guard(bundle, policy, onnx_run(bundle.model))
+    return CalibratedModel(bundle, policy, onnx_run(bundle.model))
 
 
-def _judge(guard: Guard, folder: str) -> tuple[list[Path], Verdicts]:
+def _judge(guard: CalibratedModel, folder: str) -> tuple[list[Path], Verdicts]:
     paths = sorted((PICTURES / folder).rglob("*.png"))
     images = [prepare(Image.open(path), guard.manifest.input) for path in paths]
-    return paths, guard.judge(np.stack(images))
+    return paths, guard.predict(np.stack(images))
 
 
 def test_a_bundle_is_at_most_six_megabytes(bundle: Bundle) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from oodguard.models.guard import Guard
+from oodguard.models.calibrated_model import CalibratedModel
 from oodguard.models.verdicts import Verdicts
 
 
@@ -17,12 +17,12 @@ class Gate:
         self.entered = threading.Event()
         self.opened = threading.Event()
         self.threads: set[str] = set()
-        judge = Guard.judge
+        judge = CalibratedModel.predict
 
-        def held(guard: Guard, images: NDArray[np.uint8]) -> Verdicts:
+        def held(guard: CalibratedModel, images: NDArray[np.uint8]) -> Verdicts:
             self.threads.add(threading.current_thread().name)
             self.entered.set()
             assert self.opened.wait(20)
             return judge(guard, images)
 
-        monkeypatch.setattr(Guard, "judge", held)
+        monkeypatch.setattr(CalibratedModel, "predict", held)

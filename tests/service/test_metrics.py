@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from oodguard.models.guard import Verdict
+from oodguard.models.verdicts import Verdict
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.telemetry.metrics import Metrics
 from oodguard.service.telemetry.model_metrics import score_buckets

@@ -11,8 +11,8 @@ from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from oodguard.models.bundle import Bundle, open_bundle
+from oodguard.models.calibrated_model import CalibratedModel
 from oodguard.models.decision import Policy, threshold
-from oodguard.models.guard import Guard
 from oodguard.training.cli.main import app
 from oodguard.training.config.recipe import evaluation_sources
 from oodguard.training.config.suites import SUITES, Ascent, Trials
@@ -95,19 +95,19 @@ def test_the_graph_tells_nothing_of_the_machine_that_made_it(bundle: Bundle) -> 
 def test_the_reports_figures_are_those_of_the_bundle(run: Path, bundle: Bundle) -> None:
     """Clean figures once more, from the bundle alone, by another library's AUROC."""
     report = read_report(RunFolder(run))
-    guard = Guard(bundle, Policy(score=report.score), onnx_run(bundle.model))
+    guard = CalibratedModel(bundle, Policy(score=report.score), onnx_run(bundle.model))
     assert guard.threshold == pytest.approx(report.threshold, abs=1e-5)
     recipe = RunFolder(run).recipe
     test, outliers = evaluation_sources(recipe)
     inside = load(test, recipe.input).images.numpy()
-    accepted = guard.judge(inside)
+    accepted = guard.predict(inside)
     clean = report.conditions[0]
     rejected = np.mean([verdict.decision == "reject" for verdict in accepted])
     assert clean.false_rejection_rate == pytest.approx(float(rejected))
     assert set(clean.sets) == {"cifar100", "textures", "hands"}
     for name, source in outliers.items():
         pictures = load(source, recipe.input).images.numpy()[: SHORT.outlier_images]
-        verdicts = guard.judge(pictures)
+        verdicts = guard.predict(pictures)
         missed = np.mean([verdict.decision == "accept" for verdict in verdicts])
         assert clean.sets[name].missed_ood_rate == pytest.approx(float(missed))
         scores = [verdict.scores[report.score] for verdict in (*accepted, *verdicts)]

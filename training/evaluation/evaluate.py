@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.decision import Policy
 from oodguard.models.errors import RecipeError
-from oodguard.models.guard import Run
 from oodguard.training.attacks.losses import to_wrong_and_accepted
 from oodguard.training.config.recipe import evaluation_sources
 from oodguard.training.config.suites import Suite
@@ -57,7 +57,7 @@ class Evaluator:
     classifier: ScoredBatch
     judged: ScoreUnderTest
     suite: Suite
-    serve: Run
+    serve: RunGraph
     classes: tuple[str, ...]
     advance: Advance
 

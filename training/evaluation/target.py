@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from oodguard.models.bundle import MANIFEST, open_bundle
+from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.decision import Policy, threshold
 from oodguard.models.errors import RecipeError
-from oodguard.models.guard import Run
 from oodguard.models.scores import SCORE_NAMES
 from oodguard.models.scores.build import check_score
 from oodguard.training.attacks.base import Goal
@@ -108,7 +108,7 @@ class EvaluationTarget:
     classes: tuple[str, ...]
     calibration: Mapping[str, NDArray[np.float32]]
     held_out: ImageSet | None
-    serve: Run
+    serve: RunGraph
 
     @property
     def calibration_images(self) -> int:

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from oodguard.models.guard import Run
+from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.networks.classifier import Classifier
 from oodguard.models.scores import REJECT_SCORES
 from oodguard.models.scores.base import Score
@@ -66,7 +66,7 @@ class ScoredClassifier(ScoredBatch):
         return features, self.network.head(features)
 
 
-def torch_run(classifier: ScoredBatch, *, batch_size: int = 250) -> Run:
+def torch_run(classifier: ScoredBatch, *, batch_size: int = 250) -> RunGraph:
     """Return the classifier as the `run` that a guard takes."""
 
     @torch.no_grad()

@@ -7,16 +7,16 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.decision import rejects
 from oodguard.models.errors import ParityError
-from oodguard.models.guard import Run
 from oodguard.training.data.dataset import ImageSet
 
 BATCH = 250
 
 
 def calibration_scores(
-    run: Run, held_out: ImageSet, scores: Sequence[str]
+    run: RunGraph, held_out: ImageSet, scores: Sequence[str]
 ) -> dict[str, NDArray[np.float32]]:
     """Return each score's values `(n,)` on the held-out images, sorted ascending.
 
@@ -45,7 +45,7 @@ class Parity:
     largest_difference: float
 
 
-def onnx_run(model: bytes) -> Run:
+def onnx_run(model: bytes) -> RunGraph:
     """Return a serialised model as the `run` that a guard takes, on the CPU."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
 
@@ -57,7 +57,7 @@ def onnx_run(model: bytes) -> Run:
 
 
 def check_parity(
-    torch_run: Run, onnx_run: Run, images: Images, limits: NDArray[np.float64]
+    torch_run: RunGraph, onnx_run: RunGraph, images: Images, limits: NDArray[np.float64]
 ) -> Parity:
     """Compare both on real images `(n, H, W, 3)`, one by one and in batches.
 
@@ -85,9 +85,9 @@ def check_parity(
 
 
 def in_batches(
-    run: Run, images: Images, size: int
+    run: RunGraph, images: Images, size: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Run images `(n, H, W, 3)`, `size` at a time."""
+    """RunGraph images `(n, H, W, 3)`, `size` at a time."""
     parts = [run(images[start : start + size]) for start in range(0, len(images), size)]
     logits, scores = zip(*parts, strict=True)
     return np.concatenate(logits), np.concatenate(scores)

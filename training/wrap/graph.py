@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from onnx import compose, version_converter
 from onnxruntime.capi import onnxruntime_pybind11_state as states
 
+from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.errors import ClassifierError
-from oodguard.models.guard import Run
 from oodguard.training.wrap.classifier import Original, opset_of
 from oodguard.training.wrap.input import PIXELS, Pixels
 from oodguard.training.wrap.output import RAW
@@ -54,7 +54,7 @@ def answers_of(original: Original, pixels: Pixels) -> Answers:
     return answers
 
 
-def run_of(merged: onnx.ModelProto) -> Run:
+def run_of(merged: onnx.ModelProto) -> RunGraph:
     """Return the merged graph as the `run` that a guard takes, on the CPU.
 
     Raises:

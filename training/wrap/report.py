@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.decision import Policy, threshold
-from oodguard.models.guard import Run
 from oodguard.models.manifest import Description
 from oodguard.training.data.dataset import ImageSet
 from oodguard.training.report.card import percent
@@ -186,7 +186,9 @@ class Halves:
         )
 
 
-def answers(run: Run, images: ImageSet, names: Sequence[str]) -> tuple[NDArray[np.int64], Columns]:
+def answers(
+    run: RunGraph, images: ImageSet, names: Sequence[str]
+) -> tuple[NDArray[np.int64], Columns]:
     """Return the predicted classes `(n,)` and the score columns `(n,)` by name."""
     logits, scores = in_batches(run, images.images.numpy(), BATCH)
     return logits.argmax(axis=1), {name: scores[:, at] for at, name in enumerate(names)}

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from oodguard.models.bundle import Bundle, write_bundle
+from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.decision import Policy
 from oodguard.models.errors import ParityError
-from oodguard.models.guard import Run
 from oodguard.models.manifest import DataRecord, Description, InputSpec, TrainingRecord
 from oodguard.training.config.sources import Source
 from oodguard.training.data.dataset import load
@@ -56,7 +56,7 @@ class Agreement:
 
 
 def check_agreement(
-    raw: NDArray[np.float32], wrapped: Run, images: Images, outputs: Outputs
+    raw: NDArray[np.float32], wrapped: RunGraph, images: Images, outputs: Outputs
 ) -> Agreement:
     """Compare the classifier's own answers `(n, K)` with the wrapped graph's, in several batches.
 
@@ -191,7 +191,7 @@ def wrap(  # noqa: PLR0913  (by keyword)
 
 
 def _report(  # noqa: PLR0913  (what a report is made of)
-    run: Run,
+    run: RunGraph,
     wish: WrapOptions,
     classes: tuple[str, ...],
     halves: Halves,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from prometheus_client import CollectorRegistry
 
-from oodguard.models.guard import Verdict
+from oodguard.models.verdicts import Verdict
 from oodguard.service.errors import StoreFailed
 from oodguard.service.images.types import Body, RequestLimits
 from oodguard.service.inference.model import LoadedModel

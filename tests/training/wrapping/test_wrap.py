@@ -10,8 +10,8 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from oodguard.models.bundle import Bundle, open_bundle
+from oodguard.models.calibrated_model import CalibratedModel
 from oodguard.models.decision import Policy
-from oodguard.models.guard import Guard
 from oodguard.training.cli.main import app
 from oodguard.training.scoring.parity import onnx_run
 from oodguard.training.wrap.report import WrapReport
@@ -78,11 +78,11 @@ def test_the_figures_are_of_clean_images_that_set_no_threshold(of_torch: Bundle)
 
 
 def test_the_bundle_judges_by_hand_made_numbers(pictures: Path, of_torch: Bundle) -> None:
-    guard = Guard(of_torch, Policy(score="energy"), onnx_run(of_torch.model))
+    guard = CalibratedModel(of_torch, Policy(score="energy"), onnx_run(of_torch.model))
     paths = sorted((pictures / "colours").rglob("*.png"))
     images = np.stack([np.asarray(Image.open(path)) for path in paths])
     logits = expected_logits(images)
-    for path, row, verdict in zip(paths, logits, guard.judge(images), strict=True):
+    for path, row, verdict in zip(paths, logits, guard.predict(images), strict=True):
         assert verdict.label == path.parent.name
         assert verdict.scores["energy"] == pytest.approx(-np.log(np.exp(row).sum()), rel=1e-4)
 
@@ -107,7 +107,9 @@ def test_probabilities_are_wrapped_with_the_scores_that_mean_something(
     assert "No out-of-distribution images were given" in done.output
     images = np.full((1, SIZE, SIZE, 3), (200, 40, 30), np.uint8)
     (row,) = expected_logits(images)
-    (verdict,) = Guard(bundle, Policy(score="msp"), onnx_run(bundle.model)).judge(images)
+    (verdict,) = CalibratedModel(bundle, Policy(score="msp"), onnx_run(bundle.model)).predict(
+        images
+    )
     assert verdict.label == "red"
     assert verdict.confidence == pytest.approx(np.exp(row.max()) / np.exp(row).sum(), rel=1e-4)
 

@@ -10,15 +10,13 @@ from oodguard.models.calibration import p_values
 from oodguard.models.decision import Policy, rejects, threshold
 from oodguard.models.errors import BundleError, UnsupportedImage
 from oodguard.models.manifest import Manifest
-from oodguard.models.verdicts import Columns, Verdict, Verdicts
+from oodguard.models.verdicts import Columns, Verdicts
 
-__all__ = ["Guard", "Run", "Verdict"]
-
-Run = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
+RunGraph = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 """Images `(n, H, W, 3)` uint8 RGB to logits `(n, K)` and scores `(n, S)`, higher meaning OOD."""
 
 
-class Guard:
+class CalibratedModel:
     """A bundle under a policy, ready to judge.
 
     Raises:
@@ -26,7 +24,7 @@ class Guard:
         CalibrationError: the bundle has too few calibration scores for the policy.
     """
 
-    def __init__(self, bundle: Bundle, policy: Policy, run: Run) -> None:
+    def __init__(self, bundle: Bundle, policy: Policy, run: RunGraph) -> None:
         if policy.score not in bundle.calibration:
             raise BundleError(
                 f"bundle {bundle.manifest.name} has no score {policy.score!r};"
@@ -54,7 +52,7 @@ class Guard:
         """The policy's score above which an image is rejected."""
         return self._threshold
 
-    def judge(self, images: NDArray[np.uint8]) -> Verdicts:
+    def predict(self, images: NDArray[np.uint8]) -> Verdicts:
         """Judge images `(n, H, W, 3)`, uint8 RGB of the manifest's size, in order.
 
         Raises:

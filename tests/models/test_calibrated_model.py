@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from oodguard.models.bundle import Bundle
+from oodguard.models.calibrated_model import CalibratedModel, RunGraph
 from oodguard.models.decision import Policy
 from oodguard.models.errors import BundleError, CalibrationError, UnsupportedImage
-from oodguard.models.guard import Guard, Run
 
 MakeBundle = Callable[..., Bundle]
 Rows = list[list[float]]
@@ -23,7 +23,7 @@ def bundle(make_bundle: MakeBundle, tmp_path: Path) -> Bundle:
     return make_bundle(tmp_path / "tiny", height=2, width=3)
 
 
-def answering(logits: Rows, scores: Rows) -> Run:
+def answering(logits: Rows, scores: Rows) -> RunGraph:
     def run(_images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         return np.array(logits, np.float32), np.array(scores, np.float32)
 
@@ -41,7 +41,9 @@ def blank(n: int) -> NDArray[np.uint8]:
 def test_a_verdict_tells_class_confidence_scores_p_value_and_decision(bundle: Bundle) -> None:
     logits = [[0.0, math.log(3), 0.0], [math.log(8), 0.0, 0.0]]
     scores = [[0.25, -1.5, 381.0], [0.5, -2.5, 381.5]]
-    accepted, rejected = Guard(bundle, POLICY, answering(logits, scores)).judge(blank(2))
+    accepted, rejected = CalibratedModel(bundle, POLICY, answering(logits, scores)).predict(
+        blank(2)
+    )
     assert (accepted.label, accepted.class_id, accepted.decision) == ("dog", 1, "accept")
     assert accepted.confidence == pytest.approx(3 / 5)
     assert accepted.scores == {"msp": 0.25, "max_logit": -1.5, "energy": 381.0}
@@ -53,13 +55,13 @@ def test_a_verdict_tells_class_confidence_scores_p_value_and_decision(bundle: Bu
 
 def test_the_policys_score_decides_wherever_its_column_stands(bundle: Bundle) -> None:
     run = answering([[0, 0, 1]], [[1000, 1, 1]])
-    by_msp = Guard(bundle, Policy(score="msp"), run).judge(blank(1))
-    by_energy = Guard(bundle, Policy(score="energy"), run).judge(blank(1))
+    by_msp = CalibratedModel(bundle, Policy(score="msp"), run).predict(blank(1))
+    by_energy = CalibratedModel(bundle, Policy(score="energy"), run).predict(blank(1))
     assert [by_msp[0].decision, by_energy[0].decision] == ["reject", "accept"]
 
 
 def test_the_threshold_and_the_policy_can_be_read_but_not_set(bundle: Bundle) -> None:
-    guard = Guard(bundle, POLICY, refuse_to_run)
+    guard = CalibratedModel(bundle, POLICY, refuse_to_run)
     assert guard.threshold == 381.0
     assert guard.policy == POLICY
     assert guard.manifest == bundle.manifest
@@ -75,19 +77,19 @@ def test_the_images_reach_the_graph_as_they_came(bundle: Bundle) -> None:
         return np.zeros((1, 3), np.float32), np.zeros((1, 3), np.float32)
 
     images = np.arange(18, dtype=np.uint8).reshape(1, 2, 3, 3)
-    Guard(bundle, POLICY, run).judge(images)
+    CalibratedModel(bundle, POLICY, run).predict(images)
     np.testing.assert_array_equal(seen, [images])
 
 
 def test_large_logits_do_not_overflow(bundle: Bundle) -> None:
     run = answering([[1e38, 0, 0]], [[0, 0, 0]])
-    assert Guard(bundle, POLICY, run).judge(blank(1))[0].confidence == 1.0
+    assert CalibratedModel(bundle, POLICY, run).predict(blank(1))[0].confidence == 1.0
 
 
 def test_the_arrays_are_what_the_graph_gave_and_what_the_verdicts_say(bundle: Bundle) -> None:
     logits = [[0.0, math.log(3), 0.0], [math.log(8), 0.0, 0.0]]
     scores = [[0.25, -1.5, 381.0], [0.5, -2.5, 381.5]]
-    columns = Guard(bundle, POLICY, answering(logits, scores)).judge(blank(2)).columns
+    columns = CalibratedModel(bundle, POLICY, answering(logits, scores)).predict(blank(2)).columns
     np.testing.assert_array_equal(columns.logits, np.array(logits, np.float32))
     np.testing.assert_array_equal(columns.scores, np.array(scores, np.float32))
     assert columns.class_ids.dtype == np.int64
@@ -100,14 +102,14 @@ def test_the_arrays_are_what_the_graph_gave_and_what_the_verdicts_say(bundle: Bu
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_an_image_that_breaks_the_graph_is_rejected(bundle: Bundle, value: float) -> None:
     run = answering([[value, 0, 0]], [[value, value, value]])
-    (verdict,) = Guard(bundle, POLICY, run).judge(blank(1))
+    (verdict,) = CalibratedModel(bundle, POLICY, run).predict(blank(1))
     assert verdict.decision == "reject"
     assert verdict.p_value == 1 / 401
     assert math.isnan(verdict.confidence)
 
 
 def test_no_images_get_no_verdicts_and_run_nothing(bundle: Bundle) -> None:
-    assert list(Guard(bundle, POLICY, refuse_to_run).judge(blank(0))) == []
+    assert list(CalibratedModel(bundle, POLICY, refuse_to_run).predict(blank(0))) == []
 
 
 @pytest.mark.parametrize(
@@ -123,7 +125,7 @@ def test_pixels_of_another_shape_or_type_are_refused(
     bundle: Bundle, images: NDArray[np.uint8]
 ) -> None:
     with pytest.raises(UnsupportedImage, match=r"wanted uint8 \(n, 2, 3, 3\)"):
-        Guard(bundle, POLICY, refuse_to_run).judge(images)
+        CalibratedModel(bundle, POLICY, refuse_to_run).predict(images)
 
 
 @pytest.mark.parametrize(
@@ -138,12 +140,12 @@ def test_a_graph_that_contradicts_its_manifest_is_refused(
     bundle: Bundle, logits: Rows, scores: Rows
 ) -> None:
     with pytest.raises(BundleError, match=r"the manifest says \(\(1, 3\), \(1, 3\)\)"):
-        Guard(bundle, POLICY, answering(logits, scores)).judge(blank(1))
+        CalibratedModel(bundle, POLICY, answering(logits, scores)).predict(blank(1))
 
 
 def test_a_score_that_the_bundle_lacks_is_refused_with_those_it_has(bundle: Bundle) -> None:
     with pytest.raises(BundleError, match="no score 'knn'; choose one of msp, max_logit, energy"):
-        Guard(bundle, Policy(score="knn"), refuse_to_run)
+        CalibratedModel(bundle, Policy(score="knn"), refuse_to_run)
 
 
 def test_calibration_too_small_for_the_policy_is_refused(
@@ -151,5 +153,5 @@ def test_calibration_too_small_for_the_policy_is_refused(
 ) -> None:
     small = make_bundle(tmp_path / "small", n_calibration=58)
     with pytest.raises(CalibrationError, match="58 calibration images are too few") as refusal:
-        Guard(small, Policy(score="energy"), refuse_to_run)
+        CalibratedModel(small, Policy(score="energy"), refuse_to_run)
     assert "at least 59 are needed" in str(refusal.value)
