@@ -3,7 +3,7 @@
     python examples/triton/repository.py models/pretrained/cifar10-aloe /tmp/triton
     tritonserver --model-repository=/tmp/triton
 
-The graph goes there byte for byte. docs/elsewhere.md says what stays behind.
+The graph goes there byte for byte. docs/other-runtimes.md says what stays behind.
 """
 
 import argparse

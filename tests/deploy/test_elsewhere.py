@@ -80,7 +80,7 @@ def test_the_example_prints_a_verdict_for_each_picture(server: RunningServer) ->
 
 def lines(place: int) -> str:
     """A block of Python of the page."""
-    page = (DOCS / "elsewhere.md").read_text(encoding="utf-8")
+    page = (DOCS / "other-runtimes.md").read_text(encoding="utf-8")
     blocks: list[str] = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     return blocks[place]
 
@@ -88,7 +88,7 @@ def lines(place: int) -> str:
 def ran(code: str, **given: Any) -> dict[str, Any]:
     """The variables that code leaves, given some."""
     variables = dict(given)
-    exec(compile(code, "elsewhere.md", "exec"), variables)  # noqa: S102 - the page's own lines
+    exec(compile(code, "other-runtimes.md", "exec"), variables)  # noqa: S102 - the page's own lines
     return variables
 
 
