@@ -7,16 +7,18 @@ from pydantic import BaseModel
 from oodguard.models.manifest import InputSpec
 from oodguard.models.networks import NETWORK_NAMES
 from oodguard.models.scores.options import ScoreOptions
-from oodguard.training.config.recipe import (
+from oodguard.training.config.methods import (
     METHODS,
+    EnergySettings,
+    MiningSettings,
+    TradesSettings,
+)
+from oodguard.training.config.recipe import (
     AttackSettings,
-    Energy,
-    Evaluation,
-    Mining,
-    Network,
+    EvaluationSettings,
+    NetworkSettings,
     Recipe,
-    Schedule,
-    Trades,
+    ScheduleSettings,
     parse_recipe,
 )
 from oodguard.training.config.sources import Inliers, Outliers, Source
@@ -24,16 +26,16 @@ from oodguard.training.config.sources import Inliers, Outliers, Source
 TEXT = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 TABLES: dict[str, type[BaseModel]] = {
     "score_options": ScoreOptions,
-    "network": Network,
+    "network": NetworkSettings,
     "input": InputSpec,
     "inliers": Inliers,
     "outliers": Outliers,
     "attack": AttackSettings,
-    "energy": Energy,
-    "mining": Mining,
-    "trades": Trades,
-    "schedule": Schedule,
-    "evaluation": Evaluation,
+    "energy": EnergySettings,
+    "mining": MiningSettings,
+    "trades": TradesSettings,
+    "schedule": ScheduleSettings,
+    "evaluation": EvaluationSettings,
 }
 
 

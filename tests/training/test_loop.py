@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from oodguard.training.config.recipe import METHODS, Recipe, parse_recipe
+from oodguard.training.config.methods import METHODS
+from oodguard.training.config.recipe import Recipe, parse_recipe
 from oodguard.training.data.dataset import ImageSet
 from oodguard.training.fit.trainer import Data, Trainer
 from oodguard.training.objectives.base import Batch, TrainingStep

@@ -1,5 +1,5 @@
 from oodguard.models.manifest import WRAPPED
-from oodguard.training.config.recipe import METHODS
+from oodguard.training.config.methods import METHODS
 from oodguard.training.objectives import OBJECTIVES
 from oodguard.training.report.card import PURPOSE
 

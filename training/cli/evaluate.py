@@ -10,7 +10,7 @@ from oodguard.models.decision import Policy
 from oodguard.models.errors import RecipeError
 from oodguard.training.cli.progress import EvaluationBar, Threads, console, settings
 from oodguard.training.config.recipe import read_recipe
-from oodguard.training.config.suites import FIT_TO_SHIP, SUITES
+from oodguard.training.config.suites import SHIPPABLE_SUITES, SUITES
 from oodguard.training.evaluation.evaluate import evaluate as run_evaluation
 from oodguard.training.evaluation.target import (
     EvaluationTarget,
@@ -54,8 +54,8 @@ def evaluate(  # noqa: PLR0913  (each is an option of the command)
     with settings(threads):
         if suite not in SUITES:
             raise RecipeError(f"--suite: came {suite!r}, wanted one of {', '.join(SUITES)}")
-        if renew and not (is_bundle(target) and suite in FIT_TO_SHIP):
-            raise RecipeError(f"--renew wants a bundle and --suite {' or '.join(FIT_TO_SHIP)}")
+        if renew and not (is_bundle(target) and suite in SHIPPABLE_SUITES):
+            raise RecipeError(f"--renew wants a bundle and --suite {' or '.join(SHIPPABLE_SUITES)}")
         if recipe:
             read_recipe(recipe)  # which says what is wrong with it
         text = recipe.read_text(encoding="utf-8") if recipe else None

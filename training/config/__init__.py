@@ -1,1 +1,1 @@
-"""Config."""
+"""The run configuration: recipes and evaluation suites, as validated frozen data."""

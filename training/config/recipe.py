@@ -1,121 +1,40 @@
-"""A training run as validated, frozen data, read from a TOML file."""
+"""The recipe of a training run: validated, frozen data that is read from a TOML file."""
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import InputSpec
 from oodguard.models.networks.build import check_name
 from oodguard.models.scores.build import check_score
 from oodguard.models.scores.options import ScoreOptions
-from oodguard.training.config.sources import Inliers, Outliers, Source
+from oodguard.training.config.methods import (
+    METHODS,
+    EnergySettings,
+    MiningSettings,
+    TradesSettings,
+)
+from oodguard.training.config.sources import Inliers, Outliers, RecipeTable, Source
 
-
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Energy(_Table):
-    """The energies that inliers are to stay below and outliers above, in nats.
-
-    Defaults: Liu et al. 2020, arXiv:2010.03759, for CIFAR-10; for CIFAR-100 they took -27 and -5.
-    """
-
-    inlier_margin: float = -23.0
-    outlier_margin: float = -5.0
-
-    @model_validator(mode="after")
-    def _inliers_lie_lower(self) -> Self:
-        if self.inlier_margin >= self.outlier_margin:
-            raise ValueError(
-                f"inlier_margin: came {self.inlier_margin:g}, wanted less than outlier_margin,"
-                f" {self.outlier_margin:g}"
-            )
-        return self
-
-
-class Mining(_Table):
-    """How outliers are chosen from a pool of `pool` times as many.
-
-    Of the pool, ranked from least to most out-of-distribution, those from `quantile` on are taken;
-    the share `attacked` of them is attacked. Defaults: Chen et al. 2021, arXiv:2006.15207, for
-    CIFAR-10.
-    """
-
-    pool: int = Field(default=4, ge=2, le=64)
-    quantile: float = Field(default=0.125, ge=0, lt=1)
-    attacked: float = Field(default=0.5, gt=0, le=1)
-
-    @model_validator(mode="after")
-    def _enough_are_left(self) -> Self:
-        if self.quantile > 1 - 1 / self.pool:
-            raise ValueError(
-                f"quantile: came {self.quantile:g}, wanted at most {1 - 1 / self.pool:g}: of"
-                f" {self.pool} times as many the whole number must be left to take"
-            )
-        return self
-
-
-class Trades(_Table):
-    """`beta`, the weight of consistency against that of the clean loss.
-
-    Default: Zhang et al. 2019, arXiv:1901.08573, for CIFAR-10.
-    """
-
-    beta: float = Field(default=6.0, gt=0)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Method:
-    """Whether a method trains on outliers, under attack, and with a class for rejection.
-
-    `parameters` is the recipe's table that tunes the method, if there is one.
-    """
-
-    outliers: bool
-    attack: bool
-    reject_class: bool = False
-    parameters: Literal["energy", "mining", "trades"] | None = None
-
-
-METHODS: Mapping[str, Method] = {
-    "standard": Method(outliers=False, attack=False),
-    "oe": Method(outliers=True, attack=False),
-    "adv": Method(outliers=False, attack=True),
-    "aoe": Method(outliers=True, attack=True),
-    "aloe": Method(outliers=True, attack=True),
-    "aloe-abstain": Method(outliers=True, attack=True, reject_class=True),
-    "trades-aloe": Method(outliers=True, attack=True, parameters="trades"),
-    "acet": Method(outliers=True, attack=True),
-    "energy-oe": Method(outliers=True, attack=False, parameters="energy"),
-    "energy-aloe": Method(outliers=True, attack=True, parameters="energy"),
-    "atom": Method(outliers=True, attack=True, reject_class=True, parameters="mining"),
-}
-
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+RecipeName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 
 SetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
 UNKNOWN_CLASSES = "unknown_classes"
-"""The row of the classes that the inliers leave out."""
+"""The evaluation set of the test images whose classes the inliers leave out."""
 
 AttackKind = Literal["pgd", "fgsm", "n-fgsm"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Network(_Frozen):
+class NetworkSettings(RecipeTable):
     """The architecture, by its name in `models.networks` or as `package.module:factory`.
 
-    `width` is its first stage's, for an architecture that does not fix it. With `mirror` the
-    trained network looks at every image and at its mirror image; training is the same.
+    `width` is the number of channels of the first stage, for an architecture without a fixed width.
+    With `mirror` the trained network averages its logits over each image and its mirror image;
+    training is not affected.
     """
 
     name: str
@@ -123,10 +42,10 @@ class Network(_Frozen):
     mirror: bool = False
 
     @model_validator(mode="after")
-    def _known(self) -> Self:
+    def _is_known(self) -> Self:
         try:
             check_name(self.name, width=self.width)
-        except RecipeError as error:  # pydantic gathers ValueErrors alone
+        except RecipeError as error:  # pydantic collects only ValueErrors
             raise ValueError(str(error)) from error
         return self
 
@@ -135,13 +54,13 @@ class Network(_Frozen):
         return f"{self.name}{width}{', mean over the mirror image' if self.mirror else ''}"
 
 
-class AttackSettings(_Frozen):
-    """The attack of the inner maximisation: L-infinity in [0, 1] pixel space.
+class AttackSettings(RecipeTable):
+    """The L-infinity attack of the inner maximization.
 
-    `epsilon_255` is in 255ths of the pixel range; `step_size` in epsilons; `fgsm` and `n-fgsm` take
-    one step. Over the first `ramp` share of the run epsilon grows linearly from 0. Outliers are
-    attacked within `outlier_epsilon_255` where it is given: a wider ball on their side costs no
-    accuracy on inliers.
+    `epsilon_255` is in 255ths of the pixel range; `step_size` is a multiple of epsilon. `fgsm` and
+    `n-fgsm` take one step. Over the first `ramp` share of the run epsilon grows linearly from 0.
+    `outlier_epsilon_255`, if given, is the radius for outliers: a larger radius for them does not
+    reduce the accuracy on inliers.
     """
 
     kind: AttackKind = "pgd"
@@ -152,9 +71,9 @@ class AttackSettings(_Frozen):
     ramp: float = Field(default=0.0, ge=0, le=1)
 
     @model_validator(mode="after")
-    def _one_step_where_one_is_the_method(self) -> Self:
+    def _has_one_step_unless_pgd(self) -> Self:
         if self.kind != "pgd" and self.steps != 1:
-            raise ValueError(f"steps: {self.kind!r} takes 1 step; came {self.steps}")
+            raise ValueError(f"steps is {self.steps}, expected 1 for kind = {self.kind!r}")
         return self
 
     @property
@@ -168,11 +87,12 @@ class AttackSettings(_Frozen):
         return None if self.outlier_epsilon_255 is None else self.outlier_epsilon_255 / 255
 
 
-class Schedule(_Frozen):
-    """SGD-Nesterov: linear warm-up over the `warm_up` share of the steps, then a cosine anneal.
+class ScheduleSettings(RecipeTable):
+    """SGD with Nesterov momentum: linear warm-up over `warm_up` of the steps, then cosine decay.
 
-    `average_decay` is that of the weights' moving average, which is what is kept in the end; at 0
-    it is the weights themselves. With `decay_all` biases and batch-norm decay too.
+    `average_decay` is the decay of the exponential moving average of the weights, which is the
+    result of the run; 0 keeps the weights themselves. With `decay_all` weight decay also applies to
+    biases and batch-norm parameters.
     """
 
     epochs: int = Field(ge=1)
@@ -188,115 +108,104 @@ class Schedule(_Frozen):
     precision: Literal["bfloat16", "float32"] = "bfloat16"
 
 
-class Evaluation(_Frozen):
-    """The data of the honest table: the test set and the out-of-distribution sets by name."""
+class EvaluationSettings(RecipeTable):
+    """The data that a guard is evaluated on: the test set and the named out-of-distribution sets."""
 
     test: Source
     outliers: dict[SetName, Source] = Field(min_length=1)
 
 
-class Recipe(_Frozen):
-    """Everything that determines a run, but for the machine."""
+class Recipe(RecipeTable):
+    """Everything that determines the result of a training run, except for the machine."""
 
-    name: Name
+    name: RecipeName
     version: str = "1"
     method: str
     seed: int = Field(ge=0, lt=2**31)
     default_score: str = "energy"
     scores: tuple[str, ...] = ("msp", "max_logit", "energy")
     score_options: ScoreOptions = ScoreOptions()
-    network: Network
+    network: NetworkSettings
     input: InputSpec
     inliers: Inliers
     outliers: Outliers | None = None
     attack: AttackSettings | None = None
-    energy: Energy | None = None
-    mining: Mining | None = None
-    trades: Trades | None = None
-    schedule: Schedule
-    evaluation: Evaluation
+    energy: EnergySettings | None = None
+    mining: MiningSettings | None = None
+    trades: TradesSettings | None = None
+    schedule: ScheduleSettings
+    evaluation: EvaluationSettings
 
     @property
     def reject_classes(self) -> int:
-        """How many outputs the network has besides one for every class: 1 with a reject class."""
+        """The number of outputs in addition to one per class: 1 with a reject class, else 0."""
         return 1 if METHODS[self.method].reject_class else 0
 
     @property
     def outliers_per_batch(self) -> int:
-        """How many outliers a batch brings: for a method that mines them, the whole pool."""
+        """The number of outliers in a batch; for a method that mines them, the size of the pool."""
         if self.outliers is None:
             return 0
-        learnt = round(self.schedule.batch_size * self.outliers.per_inlier)
-        mined = METHODS[self.method].parameters == "mining"
-        return learnt * ((self.mining or Mining()).pool if mined else 1)
+        used = round(self.schedule.batch_size * self.outliers.per_inlier)
+        is_mined = METHODS[self.method].parameters == "mining"
+        return used * ((self.mining or MiningSettings()).pool if is_mined else 1)
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """The scores in the bundle: `scores`, then `default_score` if it is not among them."""
+        return tuple(dict.fromkeys((*self.scores, self.default_score)))
 
     @field_validator("outliers", mode="before")
     @classmethod
-    def _made_on_the_fly(cls, value: object) -> object:
-        """`outliers = "synthetic"` is short for a table that asks for nothing else."""
+    def _expand_synthetic(cls, value: object) -> object:
+        """Accept `outliers = "synthetic"` as short for a table with `synthetic = 1.0` alone."""
         return {"synthetic": 1.0} if value == "synthetic" else value
 
     @model_validator(mode="after")
-    def _parts_fit_the_method(self) -> Self:
+    def _tables_match_method(self) -> Self:
         if self.method not in METHODS:
-            raise ValueError(f"method: came {self.method!r}, wanted one of {sorted(METHODS)}")
+            raise ValueError(f"method is {self.method!r}, expected one of {sorted(METHODS)}")
         method = METHODS[self.method]
-        for key, wanted in (("outliers", method.outliers), ("attack", method.attack)):
-            came = getattr(self, key) is not None
-            if wanted and not came:
-                raise ValueError(f"{key}: method {self.method!r} needs a [{key}] table; none came")
-            if came and not wanted:
-                raise ValueError(f"{key}: method {self.method!r} takes no [{key}] table; one came")
-        for key in ("energy", "mining", "trades"):
-            if getattr(self, key) is not None and method.parameters != key:
-                raise ValueError(f"{key}: method {self.method!r} takes no [{key}] table; one came")
+        for key, required in (("outliers", method.outliers), ("attack", method.attack)):
+            if required and getattr(self, key) is None:
+                raise ValueError(f"{key}: method {self.method!r} requires the [{key}] table")
+        allowed = {"outliers": method.outliers, "attack": method.attack}
+        allowed |= {key: method.parameters == key for key in ("energy", "mining", "trades")}
+        for key, is_allowed in allowed.items():
+            if getattr(self, key) is not None and not is_allowed:
+                raise ValueError(
+                    f"{key}: method {self.method!r} does not use the [{key}] table; remove it"
+                )
         return self
 
     @model_validator(mode="after")
-    def _the_inliers_choose_the_classes(self) -> Self:
+    def _inliers_select_the_classes(self) -> Self:
         test, others = self.evaluation.test, self.evaluation.outliers
         if not (self.inliers.leave_out or self.inliers.only):
             return self
         if test.leave_out or test.only:
-            raise ValueError("evaluation.test: takes the inliers' choice of classes; another came")
+            raise ValueError(
+                "evaluation.test: received leave_out or only, expected none of them: the test set"
+                " uses the classes that [inliers] selects"
+            )
         if UNKNOWN_CLASSES in others:
             raise ValueError(
-                f"evaluation.outliers: {UNKNOWN_CLASSES!r} is the row of the classes that the"
-                " inliers leave out; give your set another name"
+                f"evaluation.outliers: the name {UNKNOWN_CLASSES!r} is reserved for the classes"
+                " that [inliers] leaves out; rename the set"
             )
         return self
 
     @model_validator(mode="after")
-    def _scores_are_there(self) -> Self:
+    def _scores_exist(self) -> Self:
         if len(set(self.scores)) < len(self.scores):
-            raise ValueError(f"scores: came {list(self.scores)}, wanted each once")
+            raise ValueError(f"scores is {list(self.scores)}, expected no duplicates")
         for name in self.score_names:
             key = "scores" if name in self.scores else "default_score"
             try:
                 check_score(name, reject_class=self.reject_classes > 0)
-            except RecipeError as error:  # pydantic gathers ValueErrors alone
+            except RecipeError as error:  # pydantic collects only ValueErrors
                 raise ValueError(f"{key}: {error}") from error
         return self
-
-    @property
-    def score_names(self) -> tuple[str, ...]:
-        """The scores that the bundle carries: `scores`, and the one that decides."""
-        return tuple(dict.fromkeys((*self.scores, self.default_score)))
-
-
-def parse_recipe(text: str, *, origin: str) -> Recipe:
-    """Parse a recipe's TOML text; `origin` names it in errors.
-
-    Raises:
-        RecipeError: naming every offending key, what came and what was wanted.
-    """
-    try:
-        return Recipe.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{origin} is not TOML: {error}") from error
-    except ValidationError as error:
-        complaints = "\n".join(f"  {_complaint(dict(item))}" for item in error.errors())
-        raise RecipeError(f"{origin}:\n{complaints}") from error
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -308,24 +217,39 @@ def read_recipe(path: Path) -> Recipe:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
+        raise RecipeError(f"{path}: cannot read the recipe: {error.strerror}") from error
     return parse_recipe(text, origin=str(path))
 
 
-def _complaint(item: dict[str, Any]) -> str:
-    key = ".".join(str(part) for part in item["loc"])
-    message = str(item["msg"]).removeprefix("Value error, ")
-    came = item["input"]
-    shown = f" (came {came!r})" if not isinstance(came, dict) else ""
-    return f"{key}: {message}{shown}" if key else message
+def parse_recipe(text: str, *, origin: str) -> Recipe:
+    """Parse a recipe's TOML text; errors name `origin` as its source.
+
+    Raises:
+        RecipeError: the text is not TOML, or keys are invalid; the error lists each of them with
+            the received and the expected value.
+    """
+    try:
+        return Recipe.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{origin}: invalid TOML: {error}") from error
+    except ValidationError as error:
+        lines = "\n".join(f"  {_describe(dict(item))}" for item in error.errors())
+        raise RecipeError(f"{origin}:\n{lines}") from error
+
+
+def _describe(error: dict[str, Any]) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    message = str(error["msg"]).removeprefix("Value error, ")
+    received = "" if isinstance(error["input"], dict) else f" (received {error['input']!r})"
+    return f"{key}: {message}{received}" if key else message
 
 
 def evaluation_sources(recipe: Recipe) -> tuple[Source, dict[str, Source]]:
     """Return the source of the test set and those of the out-of-distribution sets by name.
 
-    Where the inliers leave classes out, the test set leaves out the same, and what it has of them
-    is an out-of-distribution set of its own, the nearest that there is: an unknown one of the kind
-    that is known.
+    Where the inliers leave classes out, the test set leaves out the same classes. Its images of
+    these classes become the additional set `unknown_classes`: out-of-distribution images from the
+    same source as the inliers.
     """
     inliers, test = recipe.inliers, recipe.evaluation.test
     outliers = dict(recipe.evaluation.outliers)

@@ -1,4 +1,4 @@
-"""Where a recipe's images come from."""
+"""The recipe tables that say where images are read from."""
 
 from pathlib import Path
 from typing import Self
@@ -9,16 +9,20 @@ ClassKey = str | int
 """A class by its name, or by its index among the data's classes."""
 
 
-class Source(BaseModel):
-    """Where images come from: exactly one of a hub name, an image folder or a Parquet file.
-
-    `images` caps how many are read; `split` is the hub's or folder's split name. `group` names a
-    column, such as a film's number: images that share its value and their label are near-duplicates
-    of one another. `leave_out` drops classes, by name or by index, and `only` drops all others; the
-    labels that stay are counted from 0 again.
-    """
+class RecipeTable(BaseModel):
+    """A table of a recipe: immutable, unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Source(RecipeTable):
+    """A source of images: exactly one of `hub` (a data set's name), `folder` and `parquet`.
+
+    `images` limits how many are read; `split` is the hub's or folder's split name. `group` names a
+    column, such as a film's number: images with the same group and label are near-duplicates.
+    `leave_out` drops classes, by name or by index; `only` drops all other classes. The remaining
+    labels are renumbered from 0.
+    """
 
     hub: str | None = None
     folder: Path | None = None
@@ -30,45 +34,42 @@ class Source(BaseModel):
     only: tuple[ClassKey, ...] = ()
 
     @model_validator(mode="after")
-    def _one_choice_of_classes(self) -> Self:
+    def _has_one_class_selection(self) -> Self:
         if self.leave_out and self.only:
-            raise ValueError("give leave_out or only, not both: each says which classes stay")
+            raise ValueError("received both leave_out and only, expected at most one of them")
         return self
 
     @model_validator(mode="after")
-    def _places_as_wanted(self) -> Self:
-        given = self._places()
-        if len(given) != self._wanted_places():
+    def _has_expected_locations(self) -> Self:
+        keys = [key for key in ("hub", "folder", "parquet") if getattr(self, key) is not None]
+        if len(keys) != self._expected_locations():
             raise ValueError(
-                f"give exactly {self._wanted_places()} of hub, folder, parquet;"
-                f" came: {given or 'none'}"
+                f"received {', '.join(keys) or 'none'} of hub, folder and parquet, expected exactly"
+                f" {self._expected_locations()} of them"
             )
         return self
 
-    def _wanted_places(self) -> int:
+    def _expected_locations(self) -> int:
         return 1
-
-    def _places(self) -> list[str]:
-        return [key for key in ("hub", "folder", "parquet") if getattr(self, key) is not None]
 
     @property
     def name(self) -> str:
-        """The data set's name for cards and tables."""
+        """The data set's name for model cards and tables."""
         if self.hub is not None:
             return self.hub
-        place = self.folder or self.parquet
-        return place.stem if place else ""
+        path = self.folder or self.parquet
+        return path.stem if path else ""
 
 
 class Inliers(Source):
-    """The in-distribution images; the first two figures are held out of training.
+    """The in-distribution images; `validation` and `calibration` of them are held out.
 
-    `validation` images are watched during training; `calibration` images are touched only by
-    `evaluate` and `export`, which set the rejection threshold on them. `mirror` says whether a
-    mirror image shows the same class, which it does not for signs and letters. `distort` is the
-    strength of `training.distort`, for few images or images of one camera. Images of one
-    `group` are kept in one part. Classes that are left out are reported as unknown ones, see
-    `training.evaluation_sources`.
+    Validation images are measured after every epoch. Calibration images are used only by
+    `evaluate` and `export`, to set the rejection threshold. `mirror` states that a mirrored image
+    has the same class, which is false for signs and letters. `distort` is the strength of
+    `training.data.augment.distort`, for few images or images of one camera. Images of one `group`
+    are assigned to the same part. Classes that are left out are reported as unknown classes, see
+    `training.config.recipe.evaluation_sources`.
     """
 
     validation: int = Field(ge=1)
@@ -78,13 +79,15 @@ class Inliers(Source):
 
 
 class Outliers(Source):
-    """The auxiliary out-of-distribution images, seen in training only.
+    """The auxiliary out-of-distribution images, used in training only.
 
-    `synthetic` is the share of every batch that is made on the fly (`training.synthetic`); at 1 no
-    place of images is wanted. `vary` is the share of the others whose colours and frame are changed
-    strongly. `blur` is the largest weight, drawn per image, with which an outlier is mixed with its
-    blurred self, so that sharpness alone does not tell outliers from inliers. The last `validation`
-    real ones are held out and watched; at 0 the first are watched, which training sees too.
+    `synthetic` is the share of every batch that is generated (`training.data.synthetic`); at 1 no
+    source of images is given. `vary` is the share of the other images whose colours and frame are
+    changed strongly. `blur` is the largest weight, drawn per image, with which an outlier is mixed
+    with its blurred copy, so that sharpness alone does not separate outliers from inliers. The last
+    `validation` real images are held out for validation; at 0 validation uses the first training
+    outliers. `weight` is the weight of the outlier term in the loss, and a batch has `per_inlier`
+    outliers for every inlier.
     """
 
     synthetic: float = Field(default=0.0, ge=0, le=1)
@@ -95,17 +98,20 @@ class Outliers(Source):
     validation: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
-    def _some_to_hold_out(self) -> Self:
+    def _has_images_to_hold_out(self) -> Self:
         if self.validation and self.synthetic == 1:
-            raise ValueError("validation: none can be held out where all are synthetic; wanted 0")
+            raise ValueError(
+                f"validation is {self.validation}, expected 0 where synthetic = 1: there are no"
+                " real outliers to hold out"
+            )
         return self
 
-    def _wanted_places(self) -> int:
+    def _expected_locations(self) -> int:
         return 0 if self.synthetic == 1 else 1
 
     @property
     def name(self) -> str:
-        """The data set's name for cards and tables."""
+        """The data set's name for model cards and tables."""
         if self.synthetic == 1:
             return "synthetic"
         return super().name + (f" and {self.synthetic:.0%} synthetic" if self.synthetic else "")

@@ -1,4 +1,4 @@
-"""The suites by name, from the cheapest to the strongest, and the reference's own protocol."""
+"""The evaluation suites by name, from cheapest to strongest, and the ALOE paper's protocol."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -12,13 +12,13 @@ class _Frozen(BaseModel):
 
 
 class Ascent(_Frozen):
-    """The gradient attack on the score: its steps, and how often it starts anew.
+    """The gradient attack on the score, with `steps` steps from each of `restarts` starts.
 
-    `apgd` halves its step as it stalls, keeps the best iterate of all and, from the second budget
-    on, also starts from what it found within the budget before; `pgd` steps by `step_255` 255ths
-    and hands out its last iterate, as the reference does. `targeted` images of each set are also
-    attacked once for every class; `end_to_end` steps push an in-distribution image to a wrong class
-    that is accepted, 0 for none.
+    `apgd` halves its step when progress stalls, returns the best iterate and, from the second
+    budget on, also starts from the result of the previous budget. `pgd` moves by `step_255` 255ths
+    and returns its last iterate, as the reference implementation does. `targeted` images of each
+    set are also attacked once towards every class. `end_to_end` steps move an in-distribution image
+    to a wrong class that is accepted; 0 disables that attack.
     """
 
     kind: Literal["apgd", "pgd"]
@@ -35,11 +35,11 @@ class Ascent(_Frozen):
 
 
 class Trials(_Frozen):
-    """What a subset of the images also meets, so that the attack itself can be judged.
+    """Other attacks on a subset of the images, to cross-check the gradient attack.
 
-    `images` of the test set and as many outliers, shared among their sets; 0: no such trials.
-    `square_queries` of Square, `noise_draws` of random noise, `long_steps` of the gradient attack;
-    0: not tried.
+    `images` is the number of test images and also the number of outliers, divided among their sets;
+    0 disables the trials. `square_queries` of Square, `noise_draws` of random noise and
+    `long_steps` of the gradient attack are tried; 0 disables each.
     """
 
     images: int = Field(default=0, ge=0)
@@ -49,10 +49,10 @@ class Trials(_Frozen):
 
 
 class Suite(_Frozen):
-    """One way to measure a guard; `budgets_255` are L-infinity radii in 255ths, ascending.
+    """An evaluation protocol; `budgets_255` are L-infinity radii in 255ths, ascending.
 
-    `test_images` and `outlier_images` are the most taken from the test set and from each
-    out-of-distribution set.
+    At most `test_images` of the test set and `outlier_images` of each out-of-distribution set are
+    used.
     """
 
     name: str
@@ -77,7 +77,8 @@ _SUITES = (
         budgets_255=BUDGETS_255,
         test_images=400,
         outlier_images=200,
-        # One run from a random start, of which the last iterate counts: kind to the defender.
+        # The paper's protocol: one random start, and the last iterate counts. It overestimates
+        # robustness compared with the suites below.
         ascent=Ascent(kind="pgd", steps=10, restarts=1, step_255=1.0),
     ),
     Suite(
@@ -108,5 +109,5 @@ _SUITES = (
 
 SUITES: Mapping[str, Suite] = MappingProxyType({suite.name: suite for suite in _SUITES})
 
-FIT_TO_SHIP = ("standard", "full")
+SHIPPABLE_SUITES = ("standard", "full")
 """The suites whose report a bundle may carry."""

@@ -19,7 +19,8 @@ from typing import Self
 import torch
 from torch import nn
 
-from oodguard.training.config.recipe import Mining, Recipe
+from oodguard.training.config.methods import MiningSettings
+from oodguard.training.config.recipe import Recipe
 from oodguard.training.objectives.adversary import Adversary
 from oodguard.training.objectives.base import (
     Batch,
@@ -40,7 +41,7 @@ class Atom:
     """
 
     adversary: Adversary
-    mining: Mining
+    mining: MiningSettings
     outlier_weight: float
 
     @classmethod
@@ -48,7 +49,7 @@ class Atom:
         """Build the objective from the recipe's [attack], [mining] and [outliers]."""
         return cls(
             adversary=Adversary.from_recipe(recipe),
-            mining=recipe.mining or Mining(),
+            mining=recipe.mining or MiningSettings(),
             outlier_weight=outlier_weight(recipe),
         )
 

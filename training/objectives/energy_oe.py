@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from oodguard.models.scores.energy import energy
-from oodguard.training.config.recipe import Energy, Recipe
+from oodguard.training.config.methods import EnergySettings
+from oodguard.training.config.recipe import Recipe
 from oodguard.training.objectives.adversary import Adversary
 from oodguard.training.objectives.base import (
     Batch,
@@ -31,7 +32,7 @@ from oodguard.training.objectives.losses import cross_entropy
 class EnergyBounded:
     """The margins and the weight of both hinges; `adversary` is None where nothing is attacked."""
 
-    margins: Energy
+    margins: EnergySettings
     weight: float
     adversary: Adversary | None = None
 
@@ -39,7 +40,7 @@ class EnergyBounded:
     def from_recipe(cls, recipe: Recipe) -> Self:
         """Build the objective from the recipe's [energy], [outliers] and, if there, [attack]."""
         return cls(
-            margins=recipe.energy or Energy(),
+            margins=recipe.energy or EnergySettings(),
             weight=outlier_weight(recipe),
             adversary=Adversary.from_recipe(recipe) if recipe.attack else None,
         )

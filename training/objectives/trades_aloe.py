@@ -13,7 +13,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from oodguard.training.config.recipe import Recipe, Trades
+from oodguard.training.config.methods import TradesSettings
+from oodguard.training.config.recipe import Recipe
 from oodguard.training.objectives.adversary import Adversary
 from oodguard.training.objectives.base import Batch, TrainingStep, inlier_loss, outlier_weight
 from oodguard.training.objectives.losses import divergence, uniform_cross_entropy
@@ -33,7 +34,7 @@ class TradesAloe:
         """Build the objective from the recipe's [attack], [outliers] and [trades]."""
         return cls(
             adversary=Adversary.from_recipe(recipe),
-            beta=(recipe.trades or Trades()).beta,
+            beta=(recipe.trades or TradesSettings()).beta,
             outlier_weight=outlier_weight(recipe),
         )
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from oodguard.models.bundle import EVALUATION, Bundle, open_bundle, write_bundle
 from oodguard.models.errors import BundleError, RecipeError
 from oodguard.models.manifest import Description
-from oodguard.training.config.suites import FIT_TO_SHIP
+from oodguard.training.config.suites import SHIPPABLE_SUITES
 from oodguard.training.report.card import figures, write_card
 from oodguard.training.report.model import EvaluationEvidence, Report
 from oodguard.training.report.page import write_html
@@ -48,7 +48,9 @@ def write_report(folder: Path, report: Report, evidence: EvaluationEvidence) -> 
     the path of the page.
     """
     suite = report.suite.name
-    name = Path(EVALUATION).stem if suite in FIT_TO_SHIP else f"{Path(EVALUATION).stem}-{suite}"
+    name = (
+        Path(EVALUATION).stem if suite in SHIPPABLE_SUITES else f"{Path(EVALUATION).stem}-{suite}"
+    )
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
         ".json": report.model_dump_json(indent=2) + "\n",

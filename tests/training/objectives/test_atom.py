@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from oodguard.training.config.recipe import Mining
+from oodguard.training.config.methods import MiningSettings
 from oodguard.training.objectives.atom import Atom
 from tests.training.objectives.slope import ADVERSARY, BATCH, CLEAN_INLIERS, Slope, with_reject
 
@@ -16,7 +16,7 @@ MINED = replace(BATCH, outliers=POOL.view(8, 1, 1, 1).expand(8, 3, 2, 2))
 
 
 def _objective(**mining: float) -> Atom:
-    settings = Mining.model_validate({"pool": 4, "quantile": 0.25, **mining})
+    settings = MiningSettings.model_validate({"pool": 4, "quantile": 0.25, **mining})
     return Atom(adversary=ADVERSARY, mining=settings, outlier_weight=0.5)
 
 

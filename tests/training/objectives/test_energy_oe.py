@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from oodguard.training.config.recipe import Energy
+from oodguard.training.config.methods import EnergySettings
 from oodguard.training.objectives.energy_oe import EnergyBounded
 from tests.training.objectives.slope import (
     ADVERSARY,
@@ -17,7 +17,7 @@ from tests.training.objectives.slope import (
     Slope,
 )
 
-MARGINS = Energy(inlier_margin=-0.8, outlier_margin=-0.75)
+MARGINS = EnergySettings(inlier_margin=-0.8, outlier_margin=-0.75)
 
 
 def _energy(z: float) -> float:

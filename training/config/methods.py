@@ -1,0 +1,92 @@
+"""The training methods by name: the recipe tables that each requires and the tables that tune it.
+
+The loss of each method is documented in `training/objectives`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from oodguard.training.config.sources import RecipeTable
+
+
+class EnergySettings(RecipeTable):
+    """The `[energy]` table: the margins of the energy hinges, in nats.
+
+    Defaults: Liu et al. 2020, arXiv:2010.03759, for CIFAR-10. For CIFAR-100 the paper uses -27 and
+    -5.
+    """
+
+    inlier_margin: float = -23.0
+    outlier_margin: float = -5.0
+
+    @model_validator(mode="after")
+    def _inlier_margin_is_lower(self) -> Self:
+        if self.inlier_margin >= self.outlier_margin:
+            raise ValueError(
+                f"inlier_margin is {self.inlier_margin:g}, expected less than outlier_margin,"
+                f" {self.outlier_margin:g}"
+            )
+        return self
+
+
+class MiningSettings(RecipeTable):
+    """The `[mining]` table: how training outliers are chosen from a larger pool.
+
+    The pool holds `pool` times as many images as are used. Images are ranked from least to most
+    out-of-distribution; those from `quantile` on are used, and the share `attacked` of them is
+    attacked. Defaults: Chen et al. 2021, arXiv:2006.15207, for CIFAR-10.
+    """
+
+    pool: int = Field(default=4, ge=2, le=64)
+    quantile: float = Field(default=0.125, ge=0, lt=1)
+    attacked: float = Field(default=0.5, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _enough_images_remain(self) -> Self:
+        largest = 1 - 1 / self.pool
+        if self.quantile > largest:
+            raise ValueError(
+                f"quantile is {self.quantile:g}, expected at most {largest:g} for pool ="
+                f" {self.pool}: 1 of {self.pool} images must remain beyond the quantile"
+            )
+        return self
+
+
+class TradesSettings(RecipeTable):
+    """The `[trades]` table: `beta`, the weight of the divergence term relative to the clean loss.
+
+    Default: Zhang et al. 2019, arXiv:1901.08573, for CIFAR-10.
+    """
+
+    beta: float = Field(default=6.0, gt=0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Method:
+    """What a method trains with: outliers, an attack, a reject class as an additional output.
+
+    `parameters` is the name of the recipe table that tunes the method, if there is one.
+    """
+
+    outliers: bool
+    attack: bool
+    reject_class: bool = False
+    parameters: Literal["energy", "mining", "trades"] | None = None
+
+
+METHODS: Mapping[str, Method] = {
+    "standard": Method(outliers=False, attack=False),
+    "oe": Method(outliers=True, attack=False),
+    "adv": Method(outliers=False, attack=True),
+    "aoe": Method(outliers=True, attack=True),
+    "aloe": Method(outliers=True, attack=True),
+    "aloe-abstain": Method(outliers=True, attack=True, reject_class=True),
+    "trades-aloe": Method(outliers=True, attack=True, parameters="trades"),
+    "acet": Method(outliers=True, attack=True),
+    "energy-oe": Method(outliers=True, attack=False, parameters="energy"),
+    "energy-aloe": Method(outliers=True, attack=True, parameters="energy"),
+    "atom": Method(outliers=True, attack=True, reject_class=True, parameters="mining"),
+}
