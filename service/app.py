@@ -59,9 +59,9 @@ def create_app(
         BundleError: A bundle cannot be trusted, or it is not clear which one is the default.
         CalibrationError: A calibration is too small for the asked alpha and delta.
         DeviceError: The device that the settings name is not there.
-        KeysRefused: The keys cannot be used, or nobody could ask for the admin routes.
-        SamplesRefused: Rejected images are to be kept in a place that cannot be had.
-        TracingRefused: The OTEL_* variables ask for what cannot be had.
+        KeyFileError: The keys cannot be used, or nobody could ask for the admin routes.
+        SamplingError: Rejected images are to be kept in a place that cannot be had.
+        TracingError: The OTEL_* variables ask for what cannot be had.
     """
     readiness = readiness or Readiness()
     tracing = tracing or tracing_from(os.environ, _version())

@@ -7,7 +7,7 @@ import typer
 from pydantic import ValidationError
 
 from oodguard.service.auth import keys_cli as keys_command
-from oodguard.service.cli_errors import REFUSED, refusals
+from oodguard.service.cli_errors import REFUSED, exit_on_error
 from oodguard.service.settings import Settings, describe, unknown_variables, variable
 
 USAGE = 2
@@ -45,7 +45,7 @@ def serve(
 ) -> None:
     """Serve a bundle over HTTP until SIGTERM."""
     settings = _settings(bundle=bundle, host=host, port=port)
-    with refusals():
+    with exit_on_error():
         # Each command imports what it needs: help and a refused setting do not wait for it.
         from oodguard.service.serve import serve_app  # noqa: PLC0415
         from oodguard.service.telemetry import logs  # noqa: PLC0415
@@ -63,7 +63,7 @@ def predict(
 ) -> None:
     """Judge images without a server; exit 1 when one could not be judged."""
     settings = _settings(bundle=bundle)
-    with refusals():
+    with exit_on_error():
         from oodguard.service.inference.model import load_model  # noqa: PLC0415
         from oodguard.service.offline import (  # noqa: PLC0415
             as_json_text,
@@ -88,7 +88,7 @@ def predict(
 def verify(bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")]) -> None:
     """Check a bundle: its files, its graph and its calibration under the settings' policy."""
     settings = _settings(bundle=bundle)
-    with refusals():
+    with exit_on_error():
         from oodguard.service.inference.model import load_model  # noqa: PLC0415
         from oodguard.service.offline import print_summary  # noqa: PLC0415
 

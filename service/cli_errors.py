@@ -11,7 +11,7 @@ REFUSED = 1
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
+def exit_on_error() -> Iterator[None]:
     """Turn an error of the tree into one line on standard error and an exit code."""
     try:
         yield

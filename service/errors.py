@@ -7,15 +7,15 @@
        |- TooManyImages        more images than the limit
        |- MalformedBody        a body that breaks the rules of its own format
        |- WrongFields          a well-formed body that does not say what was asked for
-       |- ImageRefused         one image of the request, with its place in it
+       |- InvalidImage         one image of the request, with its place in it
        |- KeyMissing           no key came where one is wanted
        |- KeyUnknown           a key came that is not in force
        |- RoleMissing          the key has not the role that is wanted
        |- RateLimited          the key has asked too often
        |- UnknownModel         no model of that name or version is served
-       |- BundleRefused        a reload met a bundle that cannot be served
+       |- BundleRejected        a reload met a bundle that cannot be served
        |- Overloaded           as many requests in flight as allowed
-       |- ClientGone           the client hung up before it had its answer
+       |- ClientDisconnected           the client hung up before it had its answer
        |- NotReady             starting or draining
        `- DeadlineExceeded     not answered in time
 
@@ -27,23 +27,23 @@ from typing import Literal, TypeAlias
 from oodguard.models.errors import GuardError, ImageError
 
 
-class SamplesRefused(GuardError):
+class SamplingError(GuardError):
     """The settings ask for samples in a place that cannot be had."""
 
 
-class StoreFailed(GuardError):
+class SampleStoreError(GuardError):
     """A store did not do what it was asked; the next time it may."""
 
 
-class KeysRefused(GuardError):
+class KeyFileError(GuardError):
     """Keys that cannot be used; the message names the place, and never tells what stood there."""
 
 
-class AdminWithoutKeys(KeysRefused):
+class AdminWithoutKeys(KeyFileError):
     """The admin routes are asked for, and no key has the role admin."""
 
 
-class TracingRefused(GuardError):
+class TracingError(GuardError):
     """The OTEL_* variables ask for traces that this process cannot send."""
 
 
@@ -51,10 +51,10 @@ class DriftStateError(GuardError):
     """A saved state that is damaged or of another test; the message says which and the way out."""
 
 
-Reason: TypeAlias = Literal["overloaded", "late", "gone", "not-ready"]
+ShedReason: TypeAlias = Literal["overloaded", "late", "gone", "not-ready"]
 """Why a request was not judged though nothing was wrong with it."""
 
-Denial: TypeAlias = Literal["no-key", "unknown-key", "role", "rate"]
+DenialReason: TypeAlias = Literal["no-key", "unknown-key", "role", "rate"]
 """Why somebody was not let in."""
 
 
@@ -82,7 +82,7 @@ class WrongFields(RequestError):
     """A well-formed body or header that does not say what was asked for."""
 
 
-class ImageRefused(RequestError):
+class InvalidImage(RequestError):
     """One image of a request that cannot be judged.
 
     Attributes:
@@ -135,11 +135,11 @@ class UnknownModel(RequestError):
     """No model of that name or version is served."""
 
 
-class BundleRefused(RequestError):
+class BundleRejected(RequestError):
     """A reload met a bundle that cannot be served."""
 
 
-class ClientGone(RequestError):
+class ClientDisconnected(RequestError):
     """The client hung up before it had its answer."""
 
 

@@ -27,7 +27,7 @@ def serve_app(settings: Settings) -> None:
     Raises:
         BundleError: The bundle is refused; no port was bound.
         CalibrationError: Its calibration is too small for the policy; no port was bound.
-        KeysRefused: The keys cannot be used; no port was bound.
+        KeyFileError: The keys cannot be used; no port was bound.
         CannotListen: The port is taken, or the address is not one of this machine.
     """
     # The engine's thread is not to wait the default 5 ms for its turn with the interpreter.

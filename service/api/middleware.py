@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from oodguard.models.errors import GuardError
 from oodguard.service.api import problems
-from oodguard.service.errors import ClientGone
+from oodguard.service.errors import ClientDisconnected
 from oodguard.service.readiness import Phase, Readiness
 
 
@@ -67,7 +67,7 @@ class FastPathMiddleware:
         scope["route"] = self._route
         try:
             response: Response = await self._route.endpoint(Request(scope, receive))
-        except ClientGone:
+        except ClientDisconnected:
             response = problems.nobody_listens()
         except GuardError as error:
             await problems.refuse(error, scope, receive, send)

@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, Response
 
 from oodguard.service import responses as answers
 from oodguard.service.api.schemas import BundleChange, Health, ModelsAnswer, Problem, ReloadAnswer
-from oodguard.service.errors import BundleRefused
+from oodguard.service.errors import BundleRejected
 from oodguard.service.readiness import Readiness
 from oodguard.service.registry.registry import ModelRegistry
 from oodguard.service.registry.reload import Change, Reloader
@@ -57,11 +57,11 @@ def _answer(changes: Sequence[Change]) -> ReloadAnswer:
     """Tell what changed.
 
     Raises:
-        BundleRefused: Something was refused; what was accepted is served all the same.
+        BundleRejected: Something was refused; what was accepted is served all the same.
     """
     refused = [f"{each.folder.name}: {each.detail}" for each in changes if each.detail]
     if refused:
-        raise BundleRefused(f"{'; '.join(refused)} (what was served before still is)")
+        raise BundleRejected(f"{'; '.join(refused)} (what was served before still is)")
     return ReloadAnswer(
         changes=[
             BundleChange(model=each.model, version=each.version, outcome=each.outcome)

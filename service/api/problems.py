@@ -67,7 +67,7 @@ KINDS: Mapping[type[GuardError], Kind] = {
     errors.RoleMissing: Kind("role-missing", 403, "The key has not the wanted role"),
     errors.RateLimited: Kind("rate-limited", 429, "The key has asked too often"),
     errors.UnknownModel: Kind("unknown-model", 404, "No such model is served"),
-    errors.BundleRefused: Kind("bundle-refused", 409, "A bundle is refused"),
+    errors.BundleRejected: Kind("bundle-refused", 409, "A bundle is refused"),
     errors.Overloaded: Kind("overloaded", 429, "Too many requests are in flight"),
     errors.NotReady: Kind("not-ready", 503, "The service is not ready"),
     errors.DeadlineExceeded: Kind("deadline-exceeded", 504, "The answer took too long"),
@@ -89,7 +89,7 @@ def install(app: FastAPI) -> None:
     """Answer every error of an app as a problem."""
     app.add_exception_handler(GuardError, _on_guard_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(errors.ClientGone, _on_disconnect)
+    app.add_exception_handler(errors.ClientDisconnected, _on_disconnect)
     app.add_exception_handler(Exception, on_unforeseen)
 
 
@@ -103,12 +103,12 @@ def refusal(scope: Scope, error: Exception) -> Response:
     Raises:
         Exception: The error itself, if it is no refusal.
     """
-    cause = error.cause if isinstance(error, errors.ImageRefused) else error
+    cause = error.cause if isinstance(error, errors.InvalidImage) else error
     kind = next((KINDS[base] for base in type(cause).__mro__ if base in KINDS), None)
     if kind is None:
         raise error
     extension: dict[str, Any] = {}
-    if isinstance(error, errors.ImageRefused):
+    if isinstance(error, errors.InvalidImage):
         extension["image"] = {"index": error.index, "name": error.name}
     answer = _problem(scope, kind, str(error), extension)
     answer.headers.update(_headers(error))

@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from oodguard.service.auth.keys import ID_PATTERN, PATTERN, Key, KeyHash, Keyring, Role
-from oodguard.service.errors import KeysRefused
+from oodguard.service.errors import KeyFileError
 from oodguard.service.settings import Settings
 
 MOST_KEYS = 10_000
@@ -56,21 +56,21 @@ def parse_entries(text: str, place: str) -> list[KeyEntry]:
         place: Where it stood, for the message.
 
     Raises:
-        KeysRefused: It is not TOML, not what is wanted, or an id comes twice. The message does not
+        KeyFileError: It is not TOML, not what is wanted, or an id comes twice. The message does not
             repeat what came: somebody may have put a key where its hash belongs.
     """
     try:
         data = tomllib.loads(text)
     except ValueError as error:
-        raise KeysRefused(f"{place}: this is not TOML: {error}") from error
+        raise KeyFileError(f"{place}: this is not TOML: {error}") from error
     try:
         entries = KeysText.model_validate(data).keys
     except ValidationError as error:
-        raise KeysRefused(f"{place}: {_faults(error)}") from None
+        raise KeyFileError(f"{place}: {_faults(error)}") from None
     times = Counter(entry.id for entry in entries)
     twice = sorted(each for each, count in times.items() if count > 1)
     if twice:
-        raise KeysRefused(f"{place}: an id is wanted once; more came of {', '.join(twice)}")
+        raise KeyFileError(f"{place}: an id is wanted once; more came of {', '.join(twice)}")
     return entries
 
 
@@ -78,7 +78,7 @@ def parse_keys(text: str, place: str) -> list[Key]:
     """Read the keys of a text.
 
     Raises:
-        KeysRefused: As `parse_entries` has it.
+        KeyFileError: As `parse_entries` has it.
     """
     return [
         Key(
@@ -107,11 +107,11 @@ def source(settings: Settings) -> Callable[[], Keyring] | None:
     """What reads the keys; none: the settings name none.
 
     Raises:
-        KeysRefused: They name two places.
+        KeyFileError: They name two places.
     """
     path, text = settings.keys_file, settings.keys
     if path is not None and text is not None:
-        raise KeysRefused("OODGUARD_KEYS_FILE and OODGUARD_KEYS are both set; set one of them")
+        raise KeyFileError("OODGUARD_KEYS_FILE and OODGUARD_KEYS are both set; set one of them")
     if path is not None:
         return lambda: Keyring(parse_keys(read_file(path), str(path)))
     if text is not None:
@@ -123,7 +123,7 @@ def read_file(path: Path) -> str:
     """Read a file of keys, and warn of one that everybody on the machine can read.
 
     Raises:
-        KeysRefused: It cannot be read, is too large, or is no text.
+        KeyFileError: It cannot be read, is too large, or is no text.
     """
     try:
         with path.open("rb") as file:
@@ -131,11 +131,11 @@ def read_file(path: Path) -> str:
             mode = path.stat().st_mode
         text = content.decode()
     except OSError as error:
-        raise KeysRefused(f"{path}: {error.strerror}") from error
+        raise KeyFileError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise KeysRefused(f"{path}: this is no text in UTF-8") from error
+        raise KeyFileError(f"{path}: this is no text in UTF-8") from error
     if len(content) > MOST_BYTES:
-        raise KeysRefused(f"{path}: more than {MOST_BYTES} bytes came")
+        raise KeyFileError(f"{path}: more than {MOST_BYTES} bytes came")
     if mode & stat.S_IROTH:
         logger.warning("%s can be read by everybody on this machine; chmod 600 is wanted", path)
     return text

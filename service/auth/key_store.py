@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from oodguard.service.auth.key_file import source
 from oodguard.service.auth.keys import Keyring
-from oodguard.service.errors import AdminWithoutKeys, KeysRefused
+from oodguard.service.errors import AdminWithoutKeys, KeyFileError
 from oodguard.service.settings import Settings
 from oodguard.service.telemetry.metrics import Metrics
 
@@ -25,7 +25,7 @@ class KeyStore:
         ring: The keys in force; replaced whole.
 
     Raises:
-        KeysRefused: They cannot be read.
+        KeyFileError: They cannot be read.
     """
 
     def __init__(self, read: Callable[[], Keyring], *, wants_admin: bool, metrics: Metrics) -> None:
@@ -44,7 +44,7 @@ class KeyStore:
     async def _read_anew(self) -> None:
         try:
             self.ring = await asyncio.to_thread(self._checked)
-        except KeysRefused as error:
+        except KeyFileError as error:
             self._metrics.count_keys_read("refused")
             logger.warning("keys refused, those before stay in force: %s", error)
         else:
@@ -65,7 +65,7 @@ def open_key_store(settings: Settings, metrics: Metrics) -> KeyStore | None:
     """Read the keys that the settings name; none: whoever reaches the port may ask.
 
     Raises:
-        KeysRefused: They cannot be read.
+        KeyFileError: They cannot be read.
         AdminWithoutKeys: The admin routes are asked for and nobody could be let in.
     """
     read = source(settings)

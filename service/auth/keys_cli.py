@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from oodguard.service.auth.key_file import KeyEntry, parse_entries, read_file
 from oodguard.service.auth.keys import KeyHash, new_id, new_token
-from oodguard.service.cli_errors import refusals
-from oodguard.service.errors import KeysRefused
+from oodguard.service.cli_errors import exit_on_error
+from oodguard.service.errors import KeyFileError
 
 PRIVATE = 0o600
 
@@ -36,7 +36,7 @@ def new(
     ] = None,
 ) -> None:
     """Make a key and print it: the only time that it is seen. What is stored is its hash."""
-    with refusals():
+    with exit_on_error():
         token, entry = make(role, key_id or new_id(), requests_per_minute)
         if file is not None:
             append(file, entry)
@@ -49,7 +49,7 @@ def new(
 @app.command("list")
 def list_(file: Annotated[Path, typer.Argument(help="File of keys.")]) -> None:
     """Check a file of keys and print who is in it, with which roles."""
-    with refusals():
+    with exit_on_error():
         entries = parse_entries(read_file(file), str(file))
     for entry in entries:
         limit = entry.requests_per_minute
@@ -62,7 +62,7 @@ def make(roles: list[str], key_id: str, requests_per_minute: int | None) -> tupl
     """Make a key, and its entry for the file.
 
     Raises:
-        KeysRefused: The id or a role is none.
+        KeyFileError: The id or a role is none.
     """
     token = new_token(key_id)
     said = {
@@ -76,7 +76,7 @@ def make(roles: list[str], key_id: str, requests_per_minute: int | None) -> tupl
         return token, KeyEntry.model_validate(said)
     except ValidationError as error:
         fault = error.errors()[0]
-        raise KeysRefused(f"{fault['loc'][0]}: {fault['input']!r} came; {fault['msg']}") from None
+        raise KeyFileError(f"{fault['loc'][0]}: {fault['input']!r} came; {fault['msg']}") from None
 
 
 def append(path: Path, entry: KeyEntry) -> None:
@@ -86,7 +86,7 @@ def append(path: Path, entry: KeyEntry) -> None:
     meanwhile sees the old keys or the new ones.
 
     Raises:
-        KeysRefused: The file is none of keys, has the id already, or cannot be written.
+        KeyFileError: The file is none of keys, has the id already, or cannot be written.
     """
     before = read_file(path) if path.exists() else ""
     gap = "" if not before or before.endswith("\n\n") else "\n" if before.endswith("\n") else "\n\n"
@@ -97,4 +97,4 @@ def append(path: Path, entry: KeyEntry) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(added.encode())
     except OSError as error:
-        raise KeysRefused(f"{path}: {error.strerror}") from error
+        raise KeyFileError(f"{path}: {error.strerror}") from error

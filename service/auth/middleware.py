@@ -16,7 +16,7 @@ from oodguard.service.auth.key_store import KeyStore
 from oodguard.service.auth.keys import Key, Role
 from oodguard.service.auth.rate_limit import RateLimiter
 from oodguard.service.errors import (
-    Denial,
+    DenialReason,
     KeyMissing,
     KeyUnknown,
     RateLimited,
@@ -50,7 +50,7 @@ def required_role(path: str) -> Role | None:
 
 SCHEME = b"bearer"
 
-DENIALS: Final[Mapping[type[RequestError], Denial]] = {
+DENIALS: Final[Mapping[type[RequestError], DenialReason]] = {
     KeyMissing: "no-key",
     KeyUnknown: "unknown-key",
     RoleMissing: "role",

@@ -6,7 +6,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from oodguard.service.asgi import header
-from oodguard.service.errors import BodyTooLarge, ClientGone, UnsupportedContent
+from oodguard.service.errors import BodyTooLarge, ClientDisconnected, UnsupportedContent
 from oodguard.service.images.formats import read_files, read_json, read_pixels
 from oodguard.service.images.types import Body, Encoded, Parser, Payload, RequestLimits
 
@@ -98,7 +98,7 @@ async def _collect(request: Request, max_bytes: int, claim: Callable[[int], None
     while more:
         message = await request.receive()
         if message["type"] == "http.disconnect":
-            raise ClientGone("the client hung up before all of its body had come")
+            raise ClientDisconnected("the client hung up before all of its body had come")
         piece, more = message.get("body", b""), message.get("more_body", False)
         total += len(piece)
         if total > max_bytes:

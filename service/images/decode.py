@@ -21,7 +21,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from oodguard.models.errors import ImageError, UndecodableImage
 from oodguard.models.manifest import InputSpec
 from oodguard.models.preprocessing import prepare
-from oodguard.service.errors import DeadlineExceeded, ImageRefused
+from oodguard.service.errors import DeadlineExceeded, InvalidImage
 from oodguard.service.images.header import PNG_SIGNATURE, TAKEN, Format, check_size, read_header
 from oodguard.service.images.types import Encoded, Payload, RequestLimits
 
@@ -145,7 +145,7 @@ def to_pixels(
         `(n, H, W, 3)` RGB.
 
     Raises:
-        ImageRefused: The first image that cannot be judged, by its place.
+        InvalidImage: The first image that cannot be judged, by its place.
         DeadlineExceeded: Nobody waits any more.
     """
     if fits(payload, spec):
@@ -166,4 +166,4 @@ def _one(
     try:
         return read_image(bytes(image.data), spec, max_pixels=limits.max_pixels)
     except ImageError as error:
-        raise ImageRefused(error, index=index, name=image.name) from error
+        raise InvalidImage(error, index=index, name=image.name) from error

@@ -11,7 +11,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from oodguard.models.errors import ImageTooLarge, UndecodableImage
-from oodguard.service.errors import ImageRefused, MalformedBody, TooManyImages, WrongFields
+from oodguard.service.errors import InvalidImage, MalformedBody, TooManyImages, WrongFields
 from oodguard.service.images.header import check_size
 from oodguard.service.images.types import Body, Encoded, Payload, RequestLimits
 
@@ -32,7 +32,7 @@ def read_json(body: Body, limits: RequestLimits) -> Payload:
         MalformedBody: Not JSON.
         WrongFields: Another shape of JSON, or one of far more values than images are taken.
         TooManyImages: More than the limit.
-        ImageRefused: A string that is not base64.
+        InvalidImage: A string that is not base64.
     """
     _check_values(body.data, MOST_VALUES + limits.max_images)
     try:
@@ -78,7 +78,7 @@ def _base64(text: object, index: int) -> Encoded:
             f"not base64 ({error}); the standard alphabet with padding and without line breaks "
             "is wanted"
         )
-        raise ImageRefused(cause, index=index, name=None) from error
+        raise InvalidImage(cause, index=index, name=None) from error
 
 
 CHANNELS = 3
@@ -93,7 +93,7 @@ def read_pixels(body: Body, limits: RequestLimits) -> Payload:
     Raises:
         WrongFields: X-Shape is missing, or does not fit the body.
         TooManyImages: More than the limit.
-        ImageRefused: Images of more pixels, or longer sides, than the limit.
+        InvalidImage: Images of more pixels, or longer sides, than the limit.
     """
     n, height, width = _shape(body.shape)
     if n > limits.max_images:
@@ -101,7 +101,7 @@ def read_pixels(body: Body, limits: RequestLimits) -> Payload:
     try:
         check_size(width, height, limits.max_pixels)
     except ImageTooLarge as error:
-        raise ImageRefused(error, index=0, name=None) from error
+        raise InvalidImage(error, index=0, name=None) from error
     expected = n * height * width * CHANNELS
     if len(body.data) != expected:
         raise WrongFields(

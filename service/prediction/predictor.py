@@ -14,11 +14,11 @@ from oodguard.models.verdicts import Verdict
 from oodguard.service.asgi import header
 from oodguard.service.cpus import available_cpus
 from oodguard.service.errors import (
-    ClientGone,
+    ClientDisconnected,
     DeadlineExceeded,
     Overloaded,
-    Reason,
     RequestError,
+    ShedReason,
     UnknownModel,
 )
 from oodguard.service.images.body import read_body
@@ -39,10 +39,10 @@ Read: TypeAlias = Callable[[Request, int, Callable[[int], None]], Awaitable[Body
 
 T = TypeVar("T")
 
-SHED: Mapping[type[RequestError], Reason] = {
+SHED: Mapping[type[RequestError], ShedReason] = {
     Overloaded: "overloaded",
     DeadlineExceeded: "late",
-    ClientGone: "gone",
+    ClientDisconnected: "gone",
 }
 
 
@@ -166,7 +166,7 @@ class Pipeline:
 def _hung_up(job: Job) -> None:
     job.gone = True
     if not job.future.done():
-        job.future.set_exception(ClientGone("the client hung up before it had its answer"))
+        job.future.set_exception(ClientDisconnected("the client hung up before it had its answer"))
 
 
 logger = logging.getLogger("oodguard.shadow")

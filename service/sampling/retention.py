@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from oodguard.service.errors import StoreFailed
+from oodguard.service.errors import SampleStoreError
 from oodguard.service.sampling.sample import Sample, moment, stem_of
 from oodguard.service.sampling.stores import SampleStore
 
@@ -52,10 +52,10 @@ class Retention:
         """Keep a sample.
 
         Raises:
-            StoreFailed: It is larger than all that may be kept, or the store fails.
+            SampleStoreError: It is larger than all that may be kept, or the store fails.
         """
         if sample.size > self._max_bytes:
-            raise StoreFailed(
+            raise SampleStoreError(
                 f"{sample.size} bytes came; at most {self._max_bytes} are kept in all"
             )
         self.expire()
@@ -69,7 +69,7 @@ class Retention:
         """Remove what is too old.
 
         Raises:
-            StoreFailed: The store does.
+            SampleStoreError: The store does.
         """
         self._look()
         if self._max_age is None:

@@ -8,7 +8,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store as ObstoreS3
 
-from oodguard.service.errors import SamplesRefused, StoreFailed
+from oodguard.service.errors import SampleStoreError, SamplingError
 
 # Well below what the queue of samples takes to fill: a store that hangs is given up.
 TIMEOUT = timedelta(seconds=10)
@@ -25,7 +25,7 @@ class S3Store:
         url: `s3://BUCKET/PREFIX`.
 
     Raises:
-        SamplesRefused: The URL or a variable is not what S3 wants.
+        SamplingError: The URL or a variable is not what S3 wants.
     """
 
     def __init__(self, url: str) -> None:
@@ -39,7 +39,7 @@ class S3Store:
                 retry_config={"max_retries": RETRIES, "retry_timeout": TIMEOUT},
             )
         except (BaseError, ValueError) as error:
-            raise SamplesRefused(f"samples cannot be kept in {url}: {error}") from error
+            raise SamplingError(f"samples cannot be kept in {url}: {error}") from error
 
     def held(self) -> Iterable[tuple[str, int]]:
         """Name and bytes of every object below the prefix."""
@@ -64,4 +64,4 @@ def _failures() -> Iterator[None]:
     try:
         yield
     except (BaseError, OSError, ValueError) as error:
-        raise StoreFailed(str(error).partition("\n")[0]) from error
+        raise SampleStoreError(str(error).partition("\n")[0]) from error

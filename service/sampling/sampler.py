@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from oodguard.models.verdicts import Verdict
 from oodguard.service import responses as answers
-from oodguard.service.errors import RequestError, SamplesRefused, StoreFailed
+from oodguard.service.errors import RequestError, SampleStoreError, SamplingError
 from oodguard.service.images.types import Body, RequestLimits
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.sampling.retention import Retention
@@ -196,7 +196,7 @@ class Sampler:
     def _keep(self, sample: Sample) -> None:
         try:
             self._shelf.put(sample)
-        except StoreFailed as error:
+        except SampleStoreError as error:
             self._metrics.count("failed")
             self._tell(error)
         else:
@@ -206,12 +206,12 @@ class Sampler:
     def _expire(self) -> None:
         try:
             self._shelf.expire()
-        except StoreFailed as error:
+        except SampleStoreError as error:
             self._tell(error)
         else:
             self._tell(None)
 
-    def _tell(self, error: StoreFailed | None) -> None:
+    def _tell(self, error: SampleStoreError | None) -> None:
         """Show what is held; log that it begins to fail and that it ends, not each time between."""
         self._metrics.show(images=len(self._shelf), size=self._shelf.size)
         if error and not self._failing:
@@ -232,7 +232,7 @@ def sampler_from(settings: Settings, registry: CollectorRegistry) -> Sampler | N
         registry: Where it is told what becomes of samples.
 
     Raises:
-        SamplesRefused: They ask for a place that cannot be had.
+        SamplingError: They ask for a place that cannot be had.
     """
     metrics = SampleMetrics(registry)
     if not settings.sample_rate:
@@ -266,14 +266,14 @@ def sampler_from(settings: Settings, registry: CollectorRegistry) -> Sampler | N
 def _store(settings: Settings) -> SampleStore:
     place = settings.sample_to
     if place is None:
-        raise SamplesRefused(
+        raise SamplingError(
             f"OODGUARD_SAMPLE_RATE is {settings.sample_rate:g} and OODGUARD_SAMPLE_TO names no"
             f" place; a folder or {S3}BUCKET/PREFIX is wanted"
         )
     if place.startswith(S3):
         return _bucket(place)
     if "://" in place:
-        raise SamplesRefused(
+        raise SamplingError(
             f"OODGUARD_SAMPLE_TO={place} came; a folder or {S3}BUCKET/PREFIX is wanted"
         )
     from oodguard.service.sampling.stores import FolderStore  # noqa: PLC0415 - only where it is wanted
@@ -287,7 +287,7 @@ def _bucket(url: str) -> SampleStore:
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("obstore"):
             raise
-        raise SamplesRefused(
+        raise SamplingError(
             f"OODGUARD_SAMPLE_TO={url} wants obstore, which is not installed; install ood-guard[s3]"
         ) from error
     return S3Store(url)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from oodguard.service.errors import SamplesRefused, StoreFailed
+from oodguard.service.errors import SampleStoreError, SamplingError
 from oodguard.service.sampling.sample import stem_of
 
 PARTIAL = ".part"
@@ -19,7 +19,7 @@ class FolderStore:
         folder: The folder.
 
     Raises:
-        SamplesRefused: It cannot be made or written.
+        SamplingError: It cannot be made or written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,7 +32,7 @@ class FolderStore:
             self._write(folder / f".oodguard{PARTIAL}", b"")
             (folder / f".oodguard{PARTIAL}").unlink()
         except OSError as error:
-            raise SamplesRefused(
+            raise SamplingError(
                 f"samples cannot be kept in {folder}: {error.strerror}; a folder that this process"
                 " may write is wanted"
             ) from error
@@ -66,13 +66,13 @@ def _failures() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreFailed(f"{error.filename}: {error.strerror}") from error
+        raise SampleStoreError(f"{error.filename}: {error.strerror}") from error
 
 
 class SampleStore(Protocol):
     """Files by name, each written as a whole or not at all.
 
-    Every method raises StoreFailed where the place does not do its part.
+    Every method raises SampleStoreError where the place does not do its part.
     """
 
     def held(self) -> Iterable[tuple[str, int]]:

@@ -14,7 +14,7 @@ from prometheus_client import (
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from oodguard.service.errors import Denial, Reason
+from oodguard.service.errors import DenialReason, ShedReason
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.telemetry.model_metrics import ModelFamilies, ModelMetrics
 
@@ -87,7 +87,7 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
-        self._denied = {reason: denied.labels(reason) for reason in get_args(Denial)}
+        self._denied = {reason: denied.labels(reason) for reason in get_args(DenialReason)}
         self._keys_read = Counter(
             "oodguard_keys_read_total",
             "Times that the keys were read again, by what came of it.",
@@ -130,11 +130,11 @@ class Metrics:
         counter.inc()
         histogram.observe(duration_s)
 
-    def count_shed(self, reason: Reason) -> None:
+    def count_shed(self, reason: ShedReason) -> None:
         """Count a request that was not judged for no fault of its own."""
         self._shed.labels(reason).inc()
 
-    def count_denied(self, reason: Denial) -> None:
+    def count_denied(self, reason: DenialReason) -> None:
         """Count a request that was not let in."""
         self._denied[reason].inc()
 

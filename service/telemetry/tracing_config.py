@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from oodguard.service.errors import TracingRefused
+from oodguard.service.errors import TracingError
 
 if TYPE_CHECKING:
     from oodguard.service.telemetry.tracing import Tracing
@@ -24,7 +24,7 @@ def tracing_variable(environment: Mapping[str, str]) -> str | None:
     """Name the variable that asks for traces, if one does. An empty variable is not set.
 
     Raises:
-        TracingRefused: One asks for an exporter or a protocol that is not spoken here.
+        TracingError: One asks for an exporter or a protocol that is not spoken here.
     """
     if environment.get(DISABLED, "").strip().lower() == "true":
         return None
@@ -32,7 +32,7 @@ def tracing_variable(environment: Mapping[str, str]) -> str | None:
     if exporter == "none":
         return None
     if exporter not in {"", "otlp"}:
-        raise TracingRefused(f"{EXPORTER}={exporter} came; otlp or none is wanted")
+        raise TracingError(f"{EXPORTER}={exporter} came; otlp or none is wanted")
     found = next((name for name in (EXPORTER, *ENDPOINTS) if environment.get(name)), None)
     if found:
         _require_protocol(environment)
@@ -42,7 +42,7 @@ def tracing_variable(environment: Mapping[str, str]) -> str | None:
 def _require_protocol(environment: Mapping[str, str]) -> None:
     name = next((each for each in PROTOCOLS if environment.get(each)), None)
     if name and environment[name].strip().lower() != PROTOCOL:
-        raise TracingRefused(
+        raise TracingError(
             f"{name}={environment[name]} came; {PROTOCOL} is wanted, which collectors take on"
             " port 4318"
         )
@@ -56,7 +56,7 @@ def tracing_from(environment: Mapping[str, str], version: str) -> "Tracing | Non
         version: The service's version.
 
     Raises:
-        TracingRefused: What is asked for cannot be had.
+        TracingError: What is asked for cannot be had.
     """
     variable = tracing_variable(environment)
     if variable is None:
@@ -69,7 +69,7 @@ def tracing_from(environment: Mapping[str, str], version: str) -> "Tracing | Non
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("opentelemetry"):
             raise
-        raise TracingRefused(
+        raise TracingError(
             f"{variable} asks for traces and {error.name} is not installed; install"
             " ood-guard[otel], or set OTEL_SDK_DISABLED=true"
         ) from error

@@ -47,7 +47,10 @@ def test_an_unforeseen_error_is_a_problem_without_its_inside_and_its_log_line_ha
 
 
 def test_every_error_of_a_request_has_a_kind_of_its_own() -> None:
-    leaves = set(errors.RequestError.__subclasses__()) - {errors.ImageRefused, errors.ClientGone}
+    leaves = set(errors.RequestError.__subclasses__()) - {
+        errors.InvalidImage,
+        errors.ClientDisconnected,
+    }
     assert leaves <= set(KINDS)
     slugs = [kind.slug for kind in (*KINDS.values(), *FRAMEWORK.values(), INTERNAL)]
     assert len(set(slugs)) == len(slugs)

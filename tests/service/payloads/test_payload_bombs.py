@@ -5,7 +5,7 @@ import tracemalloc
 import pytest
 from python_multipart.multipart import MultipartParser
 
-from oodguard.service.errors import ImageRefused, TooManyImages, WrongFields
+from oodguard.service.errors import InvalidImage, TooManyImages, WrongFields
 from oodguard.service.images.body import content_type, parse
 from oodguard.service.images.formats import MOST_VALUES
 from oodguard.service.images.types import Body, RequestLimits
@@ -73,7 +73,7 @@ def test_raw_pixels_have_no_side_that_is_longer_than_an_encoded_one() -> None:
     kind, options = content_type("application/octet-stream")
     strip = bytes(3 * 65_536)
     long = Body(data=strip, content_type=kind, options=options, shape="1,65536,1,3")
-    with pytest.raises(ImageRefused, match="image 0: 1 x 65536 pixels came; a side of at most"):
+    with pytest.raises(InvalidImage, match="image 0: 1 x 65536 pixels came; a side of at most"):
         parse(long, limits)
     short = Body(data=strip[3:], content_type=kind, options=options, shape="1,1,65535,3")
     assert len(parse(short, limits)) == 1

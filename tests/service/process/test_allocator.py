@@ -10,7 +10,7 @@ import re, sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from oodguard.service.server.process import return_large_blocks
+from oodguard.service.server.process import return_freed_memory
 
 def resident_mib():
     return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
@@ -19,7 +19,7 @@ def fill(_):
     blocks = [bytearray(b"x" * 16 * 2**20) for _ in range(4)]
 
 if sys.argv[1] == "set":
-    assert return_large_blocks()
+    assert return_freed_memory()
 with ThreadPoolExecutor(2) as threads:
     before = resident_mib()
     for _ in range(3):

@@ -5,7 +5,7 @@ import sys
 
 SCRIPT = """
 import gc, weakref
-from oodguard.service.server.process import OBJECTS, look_seldom
+from oodguard.service.server.process import OBJECTS, tune_garbage_collector
 
 class Link:
     pass
@@ -16,7 +16,7 @@ def circle():
     return weakref.ref(link)
 
 looked = []
-look_seldom()
+tune_garbage_collector()
 gc.callbacks.append(lambda phase, info: looked.append(info["generation"]))
 goes = circle()
 some = [[] for _ in range(OBJECTS // 2)]

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from oodguard.models.verdicts import Verdict
-from oodguard.service.errors import StoreFailed
+from oodguard.service.errors import SampleStoreError
 from oodguard.service.images.types import Body, RequestLimits
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.sampling import sampler as sampler_module
@@ -150,7 +150,7 @@ class Failing(Memory):
 
     def put(self, name: str, data: bytes) -> None:
         if self.broken:
-            raise StoreFailed("no room on the device")
+            raise SampleStoreError("no room on the device")
         super().put(name, data)
 
 

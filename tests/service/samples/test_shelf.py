@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from oodguard.service.errors import StoreFailed
+from oodguard.service.errors import SampleStoreError
 from oodguard.service.sampling.retention import Retention
 from oodguard.service.sampling.sample import Sample, stem
 
@@ -31,7 +31,7 @@ class Memory:
 
     def remove(self, name: str) -> None:
         if not self.removes:
-            raise StoreFailed("not allowed to remove")
+            raise SampleStoreError("not allowed to remove")
         del self.files[name]
 
 
@@ -105,7 +105,7 @@ def test_a_sample_of_more_than_all_that_may_be_kept_drives_nothing_out() -> None
     store = Memory()
     held = shelf(store, max_bytes=20)
     held.put(sample(0))
-    with pytest.raises(StoreFailed, match="21 bytes came; at most 20"):
+    with pytest.raises(SampleStoreError, match="21 bytes came; at most 20"):
         held.put(sample(1, size=21))
     assert kept(store) == [sample(0).stem]
 
@@ -150,7 +150,7 @@ def test_a_store_that_does_not_remove_gets_no_more() -> None:
     held.put(sample(0))
     held.put(sample(1))
     store.removes = False
-    with pytest.raises(StoreFailed, match="not allowed"):
+    with pytest.raises(SampleStoreError, match="not allowed"):
         held.put(sample(2))
     assert kept(store) == [sample(0).stem, sample(1).stem]
     assert (len(held), held.size) == (2, 20)

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
-from oodguard.service.errors import SamplesRefused
+from oodguard.service.errors import SamplingError
 from oodguard.service.sampling.sampler import sampler_from
 from oodguard.service.settings import Settings
 
@@ -21,7 +21,7 @@ from oodguard.service.settings import Settings
     ],
 )
 def test_a_rate_without_a_place_for_it_is_refused(to: str | None, said: str) -> None:
-    with pytest.raises(SamplesRefused) as refused:
+    with pytest.raises(SamplingError) as refused:
         sampler_from(Settings(sample_rate=0.5, sample_to=to), CollectorRegistry())
     assert str(refused.value).startswith(said)
 
@@ -34,7 +34,7 @@ def test_a_bucket_without_its_package_is_refused_with_the_remedy(
             monkeypatch.delitem(sys.modules, name)
     # How the import system says that there is no such module.
     monkeypatch.setitem(sys.modules, "obstore", None)
-    with pytest.raises(SamplesRefused, match=r"wants obstore.* install ood-guard\[s3\]"):
+    with pytest.raises(SamplingError, match=r"wants obstore.* install ood-guard\[s3\]"):
         sampler_from(Settings(sample_rate=1, sample_to="s3://looks"), CollectorRegistry())
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from oodguard.service.errors import SamplesRefused, StoreFailed
+from oodguard.service.errors import SampleStoreError, SamplingError
 from oodguard.service.sampling.s3_store import S3Store
 from oodguard.service.sampling.stores import FolderStore
 from tests.service.samples.conftest import BUCKET, Place
@@ -69,23 +69,23 @@ def test_a_file_is_moved_to_its_place_when_it_is_whole(
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(SamplesRefused, match=r"cannot be kept in .*/looks: Not a dir"):
+    with pytest.raises(SamplingError, match=r"cannot be kept in .*/looks: Not a dir"):
         FolderStore(tmp_path / "file" / "looks")
 
 
 def test_a_folder_that_went_away_is_a_failure_and_no_crash(tmp_path: Path) -> None:
     store = FolderStore(tmp_path / "looks")
     (tmp_path / "looks").rmdir()
-    with pytest.raises(StoreFailed, match="No such file"):
+    with pytest.raises(SampleStoreError, match="No such file"):
         store.put(NAME, b"x")
-    with pytest.raises(StoreFailed, match="No such file"):
+    with pytest.raises(SampleStoreError, match="No such file"):
         store.held()
 
 
 def test_a_bucket_that_is_not_there_is_a_failure(s3_folder: Path) -> None:
     assert s3_folder.name == BUCKET
     store = S3Store("s3://nowhere/guard")
-    with pytest.raises(StoreFailed, match="nowhere"):
+    with pytest.raises(SampleStoreError, match="nowhere"):
         store.put(NAME, b"x")
 
 
@@ -94,5 +94,5 @@ def test_a_store_that_nobody_answers_for_is_a_failure(monkeypatch: pytest.Monkey
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    with pytest.raises(StoreFailed):
+    with pytest.raises(SampleStoreError):
         S3Store("s3://looks").put(NAME, b"x")

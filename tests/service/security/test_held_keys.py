@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from oodguard.service.errors import AdminWithoutKeys, KeysRefused
+from oodguard.service.errors import AdminWithoutKeys, KeyFileError
 from tests.service.conftest import MakeClient
 from tests.service.security.holders import Holder, text_of
 
@@ -95,7 +95,7 @@ def test_admin_routes_without_an_admin_are_refused_at_start(
 
 
 def test_keys_that_cannot_be_read_are_refused_at_start(make_client: MakeClient) -> None:
-    with pytest.raises(KeysRefused, match="No such file"):
+    with pytest.raises(KeyFileError, match="No such file"):
         make_client(keys_file=Path("/nowhere/keys.toml"))
 
 

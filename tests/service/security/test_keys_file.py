@@ -15,7 +15,7 @@ from oodguard.service.auth.key_file import (
     source,
 )
 from oodguard.service.auth.keys import new_token
-from oodguard.service.errors import KeysRefused
+from oodguard.service.errors import KeyFileError
 from oodguard.service.settings import Settings
 from tests.service.security.holders import Holder, text_of
 
@@ -67,7 +67,7 @@ def test_what_an_entry_writes_is_what_is_read() -> None:
     ],
 )
 def test_a_text_that_is_not_as_wanted_is_refused_with_its_place(text: str, said: str) -> None:
-    with pytest.raises(KeysRefused) as refused:
+    with pytest.raises(KeyFileError) as refused:
         parse_keys(text, "keys.toml")
     assert str(refused.value).startswith("keys.toml: ")
     assert said in str(refused.value)
@@ -78,7 +78,7 @@ def test_a_key_where_its_hash_belongs_is_refused_without_being_repeated(field: s
     token = new_token("shop")
     given = {"id": '"shop"', "roles": '["predict"]', "hash": f'"{HASH}"', field: f'"{token}"'}
     text = "[[keys]]\n" + "".join(f"{name} = {value}\n" for name, value in given.items())
-    with pytest.raises(KeysRefused) as refused:
+    with pytest.raises(KeyFileError) as refused:
         parse_keys(text, "keys.toml")
     assert f"keys.0.{field}" in str(refused.value)
     assert token not in str(refused.value)
@@ -100,15 +100,15 @@ def test_a_file_that_everybody_can_read_is_read_with_a_warning(
 
 
 def test_a_file_that_cannot_be_read_is_refused_with_the_reason(tmp_path: Path) -> None:
-    with pytest.raises(KeysRefused, match="No such file"):
+    with pytest.raises(KeyFileError, match="No such file"):
         read_file(tmp_path / "missing.toml")
-    with pytest.raises(KeysRefused, match="directory"):
+    with pytest.raises(KeyFileError, match="directory"):
         read_file(tmp_path)
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(KeysRefused, match="no text in UTF-8"):
+    with pytest.raises(KeyFileError, match="no text in UTF-8"):
         read_file(tmp_path / "bytes.toml")
     (tmp_path / "large.toml").write_bytes(b"#" * (MOST_BYTES + 1))
-    with pytest.raises(KeysRefused, match=f"more than {MOST_BYTES} bytes"):
+    with pytest.raises(KeyFileError, match=f"more than {MOST_BYTES} bytes"):
         read_file(tmp_path / "large.toml")
 
 
@@ -122,5 +122,5 @@ def test_keys_come_from_a_file_or_from_the_environment_and_not_from_both(
     assert read is not None
     assert read().find(holder.token) is not None
     monkeypatch.setenv("OODGUARD_KEYS_FILE", str(tmp_path / "keys.toml"))
-    with pytest.raises(KeysRefused, match="set one of them"):
+    with pytest.raises(KeyFileError, match="set one of them"):
         source(Settings())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from oodguard.service.errors import TracingRefused
+from oodguard.service.errors import TracingError
 from oodguard.service.telemetry.tracing_config import tracing_variable
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -57,5 +57,5 @@ def test_the_variable_that_asks_is_named(environment: dict[str, str], variable: 
 def test_what_is_not_spoken_is_refused_and_not_ignored(
     environment: dict[str, str], said: str
 ) -> None:
-    with pytest.raises(TracingRefused, match=said):
+    with pytest.raises(TracingError, match=said):
         tracing_variable(environment)

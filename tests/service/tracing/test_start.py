@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from oodguard.service.errors import TracingRefused
+from oodguard.service.errors import TracingError
 from oodguard.service.telemetry.tracing_config import tracing_from
 
 SERVING = "import sys; from pathlib import Path; from oodguard.service.app import create_app;"
@@ -48,7 +48,7 @@ def test_packages_that_are_missing_are_named_with_the_variable_and_the_remedy(
             monkeypatch.delitem(sys.modules, name)
     # How the import system says that there is no such module.
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(TracingRefused) as refused:
+    with pytest.raises(TracingError) as refused:
         tracing_from(ENDPOINT, "1")
     said = str(refused.value)
     assert said.startswith(f"OTEL_EXPORTER_OTLP_ENDPOINT asks for traces and {missing}")
