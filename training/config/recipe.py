@@ -109,7 +109,7 @@ class ScheduleSettings(RecipeTable):
 
 
 class EvaluationSettings(RecipeTable):
-    """The data that a guard is evaluated on: the test set and the named out-of-distribution sets."""
+    """The evaluation data: the test set and the named out-of-distribution sets."""
 
     test: Source
     outliers: dict[SetName, Source] = Field(min_length=1)

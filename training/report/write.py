@@ -74,7 +74,7 @@ def read_report(run: RunFolder) -> Report:
     except FileNotFoundError as error:
         raise RecipeError(
             f"{run.folder} was not evaluated: run `oodguard-train evaluate {run.folder}` first,"
-            f" with --suite {' or '.join(FIT_TO_SHIP)}"
+            f" with --suite {' or '.join(SHIPPABLE_SUITES)}"
         ) from error
     except ValidationError as error:
         raise RecipeError(f"{path} is damaged: {error}; evaluate the run again") from error
