@@ -114,8 +114,8 @@ def tiny_report() -> Report:
         trust=Trust(
             stamp="trusted",
             checks=(
-                Check(name="beats noise", outcome="passed", figure=0.1, wanted="at most 50 %"),
-                Check(name="reaches zero", outcome="passed", figure=0.0, wanted="below 0.02"),
+                Check(name="beats noise", outcome="passed", figure=0.1, expected="at most 50 %"),
+                Check(name="reaches zero", outcome="passed", figure=0.0, expected="below 0.02"),
             ),
         ),
         replayed_by="ONNX Runtime",

@@ -184,12 +184,12 @@ def test_a_detector_outside_the_graph_is_measured_beside(copy: Path) -> None:
 def test_an_evaluation_that_cannot_be_trusted_ends_with_a_status_of_its_own(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failed = Check(name="reaches zero", outcome="failed", figure=0.5, wanted="at most 0.02")
+    failed = Check(name="reaches zero", outcome="failed", figure=0.5, expected="at most 0.02")
     stamped = Trust(stamp="untrusted", checks=(failed,))
     monkeypatch.setattr("oodguard.training.evaluation.evaluate.trust", lambda _: stamped)
     result = CliRunner().invoke(app, ["evaluate", str(copy)])
     assert result.exit_code == 2
-    assert "untrusted: reaches zero: found 0.5, wanted at most 0.02" in result.output
+    assert "untrusted: reaches zero: found 0.5, expected at most 0.02" in result.output
     assert "its figures are untrusted" in _refused_export(copy)
 
 

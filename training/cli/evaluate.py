@@ -100,7 +100,7 @@ def _say(report: Report) -> None:
     for check in report.trust.checks:
         if check.outcome == "failed":
             console.print(
-                f"untrusted: {check.name}: found {check.figure}, wanted {check.wanted}",
+                f"untrusted: {check.name}: found {check.figure}, expected {check.expected}",
                 style="red",
                 markup=False,
                 soft_wrap=True,

@@ -39,7 +39,7 @@ def larger_budgets(soundings: AttackTrials) -> Check:
         MOST_RISE,
         _highest_rise(soundings.by_epsilon),
         name="larger budgets take more",
-        wanted=f"an AUROC at most {MOST_RISE} above that of any smaller budget",
+        expected=f"an AUROC at most {MOST_RISE} above that of any smaller budget",
     )
 
 
@@ -49,7 +49,7 @@ def more_steps(soundings: AttackTrials) -> Check:
         MOST_RISE,
         _highest_rise(soundings.by_steps),
         name="more steps take more",
-        wanted=f"an AUROC at most {MOST_RISE} above that of any fewer steps",
+        expected=f"an AUROC at most {MOST_RISE} above that of any fewer steps",
     )
 
 
@@ -61,7 +61,7 @@ def enough_steps(soundings: AttackTrials) -> Check:
         MOST_BEATEN,
         _beaten(soundings, soundings.by_steps[most] if longer else None),
         name="many more steps take little more",
-        wanted=f"an AUROC at most {MOST_BEATEN} below that of the suite's own steps",
+        expected=f"an AUROC at most {MOST_BEATEN} below that of the suite's own steps",
     )
 
 
@@ -71,7 +71,7 @@ def all_at_64(soundings: AttackTrials) -> Check:
         MOST_AT_64,
         soundings.at_64,
         name="a budget of 64/255 takes all",
-        wanted=f"an AUROC of at most {MOST_AT_64}",
+        expected=f"an AUROC of at most {MOST_AT_64}",
     )
 
 
@@ -81,7 +81,7 @@ def square(soundings: AttackTrials) -> Check:
         MOST_BEATEN,
         _beaten(soundings, soundings.square),
         name="Square, which needs no gradient, takes no more",
-        wanted=f"an AUROC at most {MOST_BEATEN} below that of the gradient attack",
+        expected=f"an AUROC at most {MOST_BEATEN} below that of the gradient attack",
     )
 
 
@@ -91,7 +91,7 @@ def transfer(soundings: AttackTrials) -> Check:
         MOST_BEATEN,
         _beaten(soundings, soundings.transfer),
         name="an attack made on another model takes no more",
-        wanted=f"an AUROC at most {MOST_BEATEN} below that of the attack on this one",
+        expected=f"an AUROC at most {MOST_BEATEN} below that of the attack on this one",
     )
 
 
@@ -105,7 +105,7 @@ def noise(soundings: AttackTrials) -> Check:
         MOST_NOISE_SHARE,
         _noise_share(soundings),
         name="random noise takes far less",
-        wanted=f"at most {MOST_NOISE_SHARE} of what the gradient attack takes off the AUROC",
+        expected=f"at most {MOST_NOISE_SHARE} of what the gradient attack takes off the AUROC",
     )
 
 
@@ -115,7 +115,7 @@ def gradients(soundings: AttackTrials) -> Check:
         MOST_BAD_GRADIENTS,
         soundings.bad_gradients,
         name="there are gradients to follow",
-        wanted=f"none for at most {MOST_BAD_GRADIENTS} of the images",
+        expected=f"none for at most {MOST_BAD_GRADIENTS} of the images",
     )
 
 
@@ -132,12 +132,12 @@ CHECKS: tuple[Callable[[AttackTrials], Check], ...] = (
 """All checks, in the order in which a report shows them."""
 
 
-def _at_most(limit: float, figure: float | None, *, name: str, wanted: str) -> Check:
+def _at_most(limit: float, figure: float | None, *, name: str, expected: str) -> Check:
     if figure is None:
-        return Check(name=name, outcome="not checked", figure=None, wanted=wanted)
+        return Check(name=name, outcome="not checked", figure=None, expected=expected)
     # A figure that is not a number fails.
     outcome: Literal["passed", "failed"] = "passed" if figure <= limit else "failed"
-    return Check(name=name, outcome=outcome, figure=figure, wanted=wanted)
+    return Check(name=name, outcome=outcome, figure=figure, expected=expected)
 
 
 def _highest_rise(aurocs: Mapping[float, float] | Mapping[int, float]) -> float | None:

@@ -1,12 +1,17 @@
-"""What an evaluation found, as data: the content of evaluation.json."""
+"""The result of an evaluation as data.
 
+`Report` is the content of evaluation.json. `EvaluationEvidence` holds the scores of the single
+images, from which the page draws its figures; it is not stored.
+"""
+
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from oodguard.models.decision import Policy
 from oodguard.training.config.suites import Suite
@@ -16,11 +21,16 @@ Scores = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConditionEvidence:
-    """Every image's score under one budget; `epsilon_255` 0 is clean.
+    """The score of every image under one attack budget.
 
-    `inliers` `(n,)` pushed towards rejection and, by set, `outliers` `(m,)` pushed towards
-    acceptance; image i is the same one under every budget. Higher means more out-of-distribution.
-    One side attacked alone is this condition's one side beside the clean condition's other.
+    Image i is the same image under every budget. A higher score means more out-of-distribution. To
+    get the scores with one side attacked, combine that side of this condition with the other side
+    of the clean condition.
+
+    Attributes:
+        epsilon_255: The budget in 255ths of the pixel range; 0 is clean.
+        inliers: Scores `(n,)` of the test images, attacked towards rejection.
+        outliers: Scores `(m,)` of the outliers by set, attacked towards acceptance.
     """
 
     epsilon_255: float
@@ -30,10 +40,16 @@ class ConditionEvidence:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FalseAccept:
-    """An outlier that the attack had accepted.
+    """An attacked outlier that is accepted at the served threshold.
 
-    `clean` is uint8 `(H, W, 3)`, `attacked` float32 `(H, W, 3)` in [0, 1] within `epsilon_255`
-    255ths of it; `score` is that of `attacked`, `clean_score` that of `clean`.
+    Attributes:
+        set_name: The set of the outlier.
+        epsilon_255: The attack budget in 255ths of the pixel range.
+        clean: The original image, uint8 `(H, W, 3)`.
+        attacked: The attacked image, float32 `(H, W, 3)` in [0, 1].
+        clean_score: The score of the original image.
+        score: The score of the attacked image.
+        predicted_class: The class of the attacked image.
     """
 
     set_name: str
@@ -47,10 +63,13 @@ class FalseAccept:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationEvidence:
-    """The score that decides, image by image, and its worst mistakes.
+    """The deciding score of every image, and the worst false accepts.
 
-    `conditions` are in the report's order, the clean one first. `worst_accepts` holds some outliers
-    of every set under every budget above 0, the lowest scores first within each.
+    Attributes:
+        score: The name of the score.
+        threshold: The served threshold.
+        conditions: In the order of the report's conditions, the clean one first.
+        worst_accepts: Some outliers of every set under every budget above 0, lowest score first.
     """
 
     score: str
@@ -60,7 +79,7 @@ class EvaluationEvidence:
 
 
 Side = Literal["clean", "in_attacked", "out_attacked", "both_attacked"]
-"""Which images were attacked: none, the in-distribution ones, the outliers, or both."""
+"""The attacked images: none, the in-distribution images, the outliers, or both."""
 
 
 class _Frozen(BaseModel):
@@ -68,18 +87,18 @@ class _Frozen(BaseModel):
 
 
 class Interval(_Frozen):
-    """A 95 % bootstrap interval over the images."""
+    """The 95 % bootstrap interval over the images."""
 
     low: float
     high: float
 
 
 class Ranking(_Frozen):
-    """How well the score ranks one set of outliers above the test set; shares, all in [0, 1].
+    """Threshold-free measures of one set of outliers against the test set, all in [0, 1].
 
-    `id_rejected_at_95_ood_recall` is FPR95 with outliers as positives (OpenOOD, pytorch-ood);
-    `ood_accepted_at_95_id_acceptance` is FPR95 with in-distribution images as positives (ALOE,
-    ATOM). `detection_error` is the least mean of both error rates over all thresholds.
+    `metrics.ranking` computes them. `id_rejected_at_95_ood_recall` is FPR95 with outliers as
+    positives (OpenOOD, pytorch-ood). `ood_accepted_at_95_id_acceptance` is FPR95 with
+    in-distribution images as positives (ALOE, ATOM).
     """
 
     auroc: float
@@ -94,8 +113,10 @@ class Ranking(_Frozen):
 class SetResult(_Frozen):
     """One out-of-distribution set against the test set under one budget.
 
-    `rankings` holds `clean` alone where the budget is 0, else the three attacked sides.
-    `missed_ood_rate` is the share that is accepted at the served threshold.
+    Attributes:
+        images: The number of outliers.
+        rankings: The key is `clean` at budget 0, else each of the three attacked sides.
+        missed_ood_rate: The fraction of outliers accepted at the served threshold.
     """
 
     images: int
@@ -104,7 +125,7 @@ class SetResult(_Frozen):
 
 
 class Decisions(_Frozen):
-    """What becomes of in-distribution images at the served threshold; the shares add up to 1."""
+    """Outcomes of in-distribution images at the served threshold, as fractions that sum to 1."""
 
     accepted_right: float
     accepted_wrong: float
@@ -112,7 +133,7 @@ class Decisions(_Frozen):
 
     @property
     def accuracy_of_accepted(self) -> float | None:
-        """The share of right answers among those given; None where none is."""
+        """The accuracy on the accepted images, or None if no image is accepted."""
         accepted = self.accepted_right + self.accepted_wrong
         return self.accepted_right / accepted if accepted else None
 
@@ -120,9 +141,12 @@ class Decisions(_Frozen):
 class InlierResult(_Frozen):
     """The test set under one budget.
 
-    `accuracy` and `decisions` are those of images pushed towards rejection (clean at budget 0), and
-    `end_to_end` is what becomes of images pushed to a wrong class that is accepted; None where
-    that was not tried.
+    Attributes:
+        images: The number of test images.
+        accuracy: The accuracy on images attacked towards rejection (clean at budget 0).
+        decisions: The outcomes of the same images.
+        end_to_end: The outcomes of images attacked towards a wrong class and acceptance at once, or
+            None if this attack was not run.
     """
 
     images: int
@@ -132,16 +156,16 @@ class InlierResult(_Frozen):
 
 
 class MeanAuroc(_Frozen):
-    """The plain mean of the sets' AUROC, and its interval."""
+    """The unweighted mean AUROC over the sets, and its interval."""
 
     auroc: float
     auroc_interval: Interval
 
 
 class Replayed(_Frozen):
-    """The same images in whole 255ths, still within the budget, as ONNX Runtime scores them.
+    """The results of the exported graph on the same images, rounded to whole 255ths.
 
-    AUROC is that of the condition's own side: clean, or both attacked.
+    The rounded images are still within the budget. AUROC is that of `Condition.side`.
     """
 
     auroc: dict[str, float]
@@ -151,12 +175,12 @@ class Replayed(_Frozen):
 
     @property
     def mean_auroc(self) -> float:
-        """The plain mean over the sets."""
+        """The unweighted mean AUROC over the sets."""
         return sum(self.auroc.values()) / len(self.auroc)
 
 
 class Condition(_Frozen):
-    """All sets under one attack budget; `epsilon_255` 0 is clean. Figures are torch's, float32."""
+    """All sets under one attack budget; `epsilon_255` 0 is clean. Computed in torch, float32."""
 
     epsilon_255: float
     inliers: InlierResult
@@ -166,31 +190,31 @@ class Condition(_Frozen):
 
     @property
     def side(self) -> Side:
-        """The side that a table shows: both attacked, or clean at budget 0."""
+        """The side that tables show: both attacked, or clean at budget 0."""
         return "both_attacked" if self.epsilon_255 else "clean"
 
     @property
     def mean_auroc(self) -> float:
-        """The plain mean over the sets, of the side that a table shows."""
+        """The unweighted mean AUROC over the sets, for `side`."""
         return self.mean[self.side].auroc
 
     @property
     def mean_missed_ood_rate(self) -> float:
-        """The plain mean over the sets."""
+        """The unweighted mean over the sets."""
         return sum(result.missed_ood_rate for result in self.sets.values()) / len(self.sets)
 
     @property
     def false_rejection_rate(self) -> float:
-        """The share of the test set that is rejected at the served threshold."""
+        """The fraction of the test set that is rejected at the served threshold."""
         return self.inliers.decisions.rejected
 
     def auroc(self, name: str) -> float:
-        """Return the AUROC of the set `name`, of the side that a table shows."""
+        """Return the AUROC of the set `name`, for `side`."""
         return self.sets[name].rankings[self.side].auroc
 
 
 class ScoreResult(_Frozen):
-    """All conditions by one score, the clean one first; `threshold` is the one that is served."""
+    """All conditions by one score, the clean one first, and its served threshold."""
 
     score: str
     threshold: float
@@ -198,18 +222,23 @@ class ScoreResult(_Frozen):
 
 
 class Check(_Frozen):
-    """One check of the attack: what it found, what was wanted, and whether that was met."""
+    """One gradient-masking check: the measured figure, the expected one, and the outcome.
+
+    In evaluation.json the field `expected` is called `wanted`.
+    """
+
+    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 
     name: str
     outcome: Literal["passed", "failed", "not checked"]
     figure: float | None
-    wanted: str
+    expected: str = Field(alias="wanted")
 
 
 class Trust(_Frozen):
-    """Whether the attacked figures are those of an attack that works.
+    """The gradient-masking checks and their verdict on the attacked figures.
 
-    A figure of an attack that does not work shows robustness that is not there.
+    An attack that does not work makes a model look more robust than it is.
     """
 
     stamp: Literal["trusted", "partly checked", "not checked", "untrusted"]
@@ -217,11 +246,21 @@ class Trust(_Frozen):
 
 
 class Report(_Frozen):
-    """A run's or bundle's figures under one policy and one suite.
+    """The figures of a run or bundle under one policy and one suite.
 
-    `results` holds the score that decides first, then those that are measured beside it.
-    `recipe` is the TOML text of the run, which says where the data come from; `measured` is "run"
-    or the sha256 of the bundle, `replayed_by` the runtime of the replayed figures.
+    Attributes:
+        name: The name of the run or bundle.
+        measured: "run", or the sha256 of the bundle.
+        suite: The attacks and the numbers of images.
+        test_set: The name of the in-distribution test set.
+        alpha: The largest fraction of false rejections that the policy allows.
+        delta: 1 - confidence in alpha, or None.
+        calibration_images: The number of images that set the threshold.
+        accuracy: The clean accuracy on `accuracy_images` test images.
+        results: The deciding score first, then the other scores that were measured.
+        trust: The gradient-masking checks.
+        replayed_by: The runtime of the replayed figures, or None.
+        recipe: The TOML text of the run's recipe, which names the data sources.
     """
 
     schema_version: Literal[2] = 2
@@ -244,20 +283,31 @@ class Report(_Frozen):
 
     @property
     def score(self) -> str:
-        """The score that decides."""
+        """The deciding score."""
         return self.results[0].score
 
     @property
     def threshold(self) -> float:
-        """The threshold of the score that decides."""
+        """The threshold of the deciding score."""
         return self.results[0].threshold
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
-        """The conditions of the score that decides, the clean one first."""
+        """The conditions of the deciding score, the clean one first."""
         return self.results[0].conditions
 
     @property
+    def highlighted(self) -> Condition | None:
+        """The attacked condition that the page highlights, or None if nothing was attacked.
+
+        Its budget is the one that the run was hardened at, else the smallest one.
+        """
+        attacked = [condition for condition in self.conditions if condition.epsilon_255]
+        hardened = tomllib.loads(self.recipe).get("attack", {}).get("epsilon_255")
+        same = [condition for condition in attacked if condition.epsilon_255 == hardened]
+        return next(iter(same or attacked), None)
+
+    @property
     def policy(self) -> Policy:
-        """The policy that the threshold was set by."""
+        """The policy that set the threshold."""
         return Policy(score=self.score, alpha=self.alpha, delta=self.delta)

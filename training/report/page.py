@@ -542,7 +542,7 @@ def stamp(trust: Trust) -> Markup:
 def checks_section(trust: Trust) -> Markup:
     """Return what was checked, in full."""
     rows = [
-        (check.name, check.outcome, _figure_stamp(check), element("span", check.wanted))
+        (check.name, check.outcome, _figure_stamp(check), element("span", check.expected))
         for check in trust.checks
     ]
     return section(
@@ -557,7 +557,7 @@ def checks_section(trust: Trust) -> Markup:
 
 def _failure(check: Check) -> Markup:
     found = f" found {_figure_stamp(check)}," if check.figure is not None else ""
-    return element("li", element("strong", check.name), f":{found} wanted {check.wanted}")
+    return element("li", element("strong", check.name), f":{found} wanted {check.expected}")
 
 
 def _figure_stamp(check: Check) -> str:

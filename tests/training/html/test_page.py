@@ -13,9 +13,9 @@ BARRED = ("script", "link", "iframe", "object", "embed", "base", "form")
 
 def _untrusted(report: Report) -> Report:
     checks = (
-        Check(name="reaches zero", outcome="failed", figure=0.41, wanted="below 0.02"),
-        Check(name="beats noise", outcome="passed", figure=0.1, wanted="at most 50 %"),
-        Check(name="has converged", outcome="not checked", figure=None, wanted="at most 0.01"),
+        Check(name="reaches zero", outcome="failed", figure=0.41, expected="below 0.02"),
+        Check(name="beats noise", outcome="passed", figure=0.1, expected="at most 50 %"),
+        Check(name="has converged", outcome="not checked", figure=None, expected="at most 0.01"),
     )
     return report.model_copy(update={"trust": Trust(stamp="untrusted", checks=checks)})
 
@@ -84,7 +84,7 @@ def test_every_picture_and_every_drawing_has_words_for_who_cannot_see_it(
 def test_hostile_names_are_text(report: Report, evidence: EvaluationEvidence) -> None:
     trust = Trust(
         stamp="untrusted",
-        checks=(Check(name=HOSTILE, outcome="failed", figure=1.0, wanted=HOSTILE),),
+        checks=(Check(name=HOSTILE, outcome="failed", figure=1.0, expected=HOSTILE),),
     )
     hostile = report.model_copy(
         update={
