@@ -208,7 +208,7 @@ def copy(run: Path, tmp_path: Path) -> Path:
 
 def test_a_run_that_was_not_evaluated_is_not_exported(copy: Path) -> None:
     (copy / "evaluation.json").unlink()
-    assert "was not evaluated: run `oodguard-train evaluate" in _refused_export(copy)
+    assert "has no evaluation.json. Run `oodguard-train evaluate" in _refused_export(copy)
 
 
 def test_a_run_evaluated_by_another_score_is_not_exported(copy: Path) -> None:

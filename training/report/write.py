@@ -1,4 +1,4 @@
-"""What `evaluate` writes: the report as JSON, as a Markdown table and as a page."""
+"""Write a report as JSON, Markdown and HTML; read it back; put it into a bundle."""
 
 from pathlib import Path
 
@@ -14,43 +14,18 @@ from oodguard.training.report.page import write_html
 from oodguard.training.run_folder import RunFolder
 
 
-def renew(folder: Path, report: Report) -> Bundle:
-    """Replace the figures of the bundle in `folder` by a report that was measured on it.
-
-    Raises:
-        BundleError: the report is of another bundle, or by another score than the one that decides.
-    """
-    bundle = open_bundle(folder)
-    if report.measured != bundle.sha256:
-        raise BundleError(
-            f"{folder} is bundle {bundle.sha256[:12]}; the report is of {report.measured[:12]}"
-        )
-    if report.score != bundle.manifest.default_score:
-        raise BundleError(
-            f"{folder} decides by {bundle.manifest.default_score!r}; the report is by"
-            f" {report.score!r}"
-        )
-    description = Description.model_validate(bundle.manifest.model_dump(exclude={"files"}))
-    return write_bundle(
-        folder,
-        description=description,
-        model=bundle.model,
-        calibration=bundle.calibration,
-        evaluation=report.model_dump(mode="json"),
-        card=write_card(description, report, report.recipe),
-    )
-
-
 def write_report(folder: Path, report: Report, evidence: EvaluationEvidence) -> Path:
-    """Write `NAME.json`, `NAME.md` and `NAME.html` into a folder, replacing older ones.
+    """Write `NAME.json`, `NAME.md` and `NAME.html` into a folder and replace existing files.
 
-    NAME is `evaluation` for the suites that a bundle may carry, else `evaluation-SUITE`. Returns
-    the path of the page.
+    NAME is `evaluation` for the suites that a bundle may carry, else `evaluation-SUITE`.
+
+    Returns:
+        The path of the HTML page.
     """
     suite = report.suite.name
-    name = (
-        Path(EVALUATION).stem if suite in SHIPPABLE_SUITES else f"{Path(EVALUATION).stem}-{suite}"
-    )
+    name = Path(EVALUATION).stem
+    if suite not in SHIPPABLE_SUITES:
+        name += f"-{suite}"
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
         ".json": report.model_dump_json(indent=2) + "\n",
@@ -63,18 +38,47 @@ def write_report(folder: Path, report: Report, evidence: EvaluationEvidence) -> 
 
 
 def read_report(run: RunFolder) -> Report:
-    """Return the run's report by a suite that is fit to ship.
+    """Read the report of a run, measured with a suite that a bundle may carry.
 
     Raises:
-        RecipeError: the run was not evaluated so, or the file was damaged.
+        RecipeError: The run has no such report, or the file is invalid.
     """
     path = run.folder / EVALUATION
     try:
         return Report.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
         raise RecipeError(
-            f"{run.folder} was not evaluated: run `oodguard-train evaluate {run.folder}` first,"
+            f"{run.folder} has no {EVALUATION}. Run `oodguard-train evaluate {run.folder}` first,"
             f" with --suite {' or '.join(SHIPPABLE_SUITES)}"
         ) from error
     except ValidationError as error:
-        raise RecipeError(f"{path} is damaged: {error}; evaluate the run again") from error
+        raise RecipeError(f"{path} is invalid: {error}. Evaluate the run again") from error
+
+
+def renew(folder: Path, report: Report) -> Bundle:
+    """Replace the evaluation and the model card of a bundle by a report measured on it.
+
+    Raises:
+        BundleError: The report was measured on another bundle, or by another score than the
+            bundle's default.
+    """
+    bundle = open_bundle(folder)
+    if report.measured != bundle.sha256:
+        raise BundleError(
+            f"The report was measured on bundle {report.measured[:12]}, expected"
+            f" {bundle.sha256[:12]}, the bundle in {folder}"
+        )
+    if report.score != bundle.manifest.default_score:
+        raise BundleError(
+            f"The report is for the score {report.score!r}, expected"
+            f" {bundle.manifest.default_score!r}, the default score of {folder}"
+        )
+    description = Description.model_validate(bundle.manifest.model_dump(exclude={"files"}))
+    return write_bundle(
+        folder,
+        description=description,
+        model=bundle.model,
+        calibration=bundle.calibration,
+        evaluation=report.model_dump(mode="json"),
+        card=write_card(description, report, report.recipe),
+    )
