@@ -6,12 +6,12 @@ from typing import TypeAlias
 
 import numpy as np
 import onnxruntime as ort
+from loky import cpu_count
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as states
 
 from oodguard.models.errors import BundleError
 from oodguard.models.manifest import Manifest
-from oodguard.service.cpus import available_cpus
 from oodguard.service.inference.io_binding import IoBinding, buckets
 from oodguard.service.inference.providers import (
     CPU,
@@ -76,7 +76,7 @@ class ModelSession:
         threads_per_run: int,
         max_batch: int,
     ) -> None:
-        processors = threads or available_cpus()
+        processors = threads or cpu_count()
         self.threads = min(threads_per_run, processors)
         self.max_batch = max_batch
         self._manifest = manifest

@@ -6,13 +6,13 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias, TypeVar
 
+from loky import cpu_count
 from starlette.requests import Request
 from starlette.types import Scope
 
 from oodguard.models.errors import BundleError
 from oodguard.models.verdicts import Verdict
 from oodguard.service.asgi import header
-from oodguard.service.cpus import available_cpus
 from oodguard.service.errors import (
     ClientDisconnected,
     DeadlineExceeded,
@@ -66,7 +66,7 @@ class Pipeline:
             max_images=settings.max_pending_images,
         )
         metrics.watch_in_flight(lambda: self._admission.requests, settings.max_pending)
-        self._decoders = DecodePool(settings.decode_threads or available_cpus(), self._limits)
+        self._decoders = DecodePool(settings.decode_threads or cpu_count(), self._limits)
 
     async def answer(
         self, deployment: Deployment, request: Request, read: Read = read_body
