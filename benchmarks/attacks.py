@@ -31,8 +31,12 @@ from benchmarks.two_logits import ACCEPTED, REJECTED, TwoLogits
 from oodguard.models.bundle import open_bundle
 from oodguard.models.decision import Policy, threshold
 from oodguard.training.attacks.apgd import Apgd
-from oodguard.training.attacks.base import Goal
-from oodguard.training.attacks.losses import surrogate, to_accepted, to_rejected
+from oodguard.training.attacks.base import AttackObjective
+from oodguard.training.attacks.objectives import (
+    acceptance_objectives,
+    rejection_objective,
+    surrogate,
+)
 from oodguard.training.data.dataset import to_pixels
 from oodguard.training.onnx_torch.classifier import bundle_classifier
 from oodguard.training.scoring.network import frozen
@@ -65,7 +69,7 @@ class Side:
 
     name: str
     images: Tensor
-    goal: Goal
+    goal: AttackObjective
     enough: float
     wrapper: TwoLogits
     label: int
@@ -96,7 +100,7 @@ def sides(folder: Path, *, images: int) -> tuple[Side, Side]:
     inliers = Side(
         name="inliers to rejected",
         images=pictures(INLIERS, images),
-        goal=to_rejected(classifier, score)[0],
+        goal=rejection_objective(classifier, score),
         enough=at_limit,
         wrapper=wrapper,
         label=ACCEPTED,
@@ -104,7 +108,7 @@ def sides(folder: Path, *, images: int) -> tuple[Side, Side]:
     outliers = Side(
         name="outliers to accepted",
         images=pictures(OUTLIERS, images),
-        goal=to_accepted(classifier, score)[0],
+        goal=acceptance_objectives(classifier, score)[0],
         enough=-at_limit,
         wrapper=wrapper,
         label=REJECTED,
@@ -117,8 +121,8 @@ def rows(side: Side, *, epsilon: float, steps: int) -> dict[str, Attacked]:
     theirs = torchattacks.APGD(side.wrapper, eps=epsilon, steps=steps)
     labels = torch.full((len(side.images),), side.label)
 
-    def ours(enough: float | None) -> Tensor:
-        attack = Apgd(epsilon=epsilon, steps=steps, enough=enough)
+    def ours(stop_at: float | None) -> Tensor:
+        attack = Apgd(epsilon=epsilon, steps=steps, stop_at=stop_at)
         with frozen(side.wrapper):
             return attack(side.goal, side.images, torch.Generator().manual_seed(0))
 

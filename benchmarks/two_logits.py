@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from oodguard.training.scoring.graph import ScoredBatch
+from oodguard.training.scoring.graph import ScoredClassifier
 
 ACCEPTED, REJECTED = 0, 1
 
@@ -16,7 +16,7 @@ class TwoLogits(nn.Module):
     """
 
     def __init__(
-        self, classifier: ScoredBatch, score: str, *, threshold: float, scale: float
+        self, classifier: ScoredClassifier, score: str, *, threshold: float, scale: float
     ) -> None:
         super().__init__()
         self.classifier = classifier

@@ -7,21 +7,21 @@ from torch import Tensor
 from benchmarks.attacks import HELD_AGAINST, OURS, OURS_TO_THE_END, Side, pictures, rows
 from benchmarks.two_logits import ACCEPTED, REJECTED, TwoLogits
 from oodguard.models.scores.base import Score
-from oodguard.training.attacks.losses import to_accepted, to_rejected
-from oodguard.training.scoring.graph import ScoredBatch
+from oodguard.training.attacks.objectives import acceptance_objectives, rejection_objective
+from oodguard.training.scoring.graph import ScoredClassifier
 
 THRESHOLD = 0.5
 EPSILON = 0.1
 
 
-class Brightness(ScoredBatch):
+class Brightness(ScoredClassifier):
     """A detector of bright images: the score is the mean of the pixels."""
 
     def __init__(self) -> None:
         mean: Score = lambda features, _: features[:, 0]  # noqa: E731
         super().__init__({"brightness": mean}, classes=2)
 
-    def all_outputs(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    def features_and_outputs(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         mean = pixels.mean(dim=(1, 2, 3))[:, None]
         return mean, torch.cat([mean, -mean], dim=1)
 
@@ -33,7 +33,11 @@ def grey(*values: float) -> Tensor:
 def side(images: Tensor, *, label: int) -> Side:
     classifier = Brightness()
     upwards = label == ACCEPTED
-    goals = (to_rejected if upwards else to_accepted)(classifier, "brightness")
+    goals = (
+        (rejection_objective(classifier, "brightness"),)
+        if upwards
+        else acceptance_objectives(classifier, "brightness")
+    )
     return Side(
         name="grey",
         images=images,

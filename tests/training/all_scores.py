@@ -14,7 +14,7 @@ from oodguard.models.scores.build import unfitted_score
 from oodguard.models.scores.options import ScoreOptions
 from oodguard.training.data.dataset import ImageSet
 from oodguard.training.scoring.fit_scores import fit_scores
-from oodguard.training.scoring.graph import ScoredClassifier
+from oodguard.training.scoring.graph import ScoredNetwork
 
 CLASSES = ("a", "b", "c")
 OPTIONS = ScoreOptions(temperature=2.0, knn_bank=40, knn_neighbour=3)
@@ -48,13 +48,13 @@ def fitted_scores(network: Classifier) -> dict[str, nn.Module]:
     return fit_scores(network, greys(120, seed=0), tuple(FITTED_SCORES), options=OPTIONS, seed=1)
 
 
-def with_all_scores(network: Classifier) -> ScoredClassifier:
+def with_all_scores(network: Classifier) -> ScoredNetwork:
     fitted = fitted_scores(network)
     scores: dict[str, Score] = {
         name: fitted[name] if name in fitted else of_logits(unfitted_score(name, OPTIONS))
         for name in SCORE_NAMES
     }
-    return ScoredClassifier(network, scores, classes=len(CLASSES)).eval()
+    return ScoredNetwork(network, scores, classes=len(CLASSES)).eval()
 
 
 def noise() -> NDArray[np.uint8]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from oodguard.models.networks.classifier import Classifier
 from oodguard.models.scores.base import of_logits
 from oodguard.models.scores.energy import energy
-from oodguard.training.scoring.graph import ScoredClassifier
+from oodguard.training.scoring.graph import ScoredNetwork
 
 CLASSES, SIDE = 3, 8
 PIXELS = 3 * SIDE * SIDE
@@ -60,9 +60,9 @@ class Shattered(Honest):
         return images + ripple
 
 
-def scored(network: Classifier) -> ScoredClassifier:
+def scored(network: Classifier) -> ScoredNetwork:
     """Return the network with its energy."""
-    return ScoredClassifier(network, {"energy": of_logits(energy)}, classes=CLASSES).eval()
+    return ScoredNetwork(network, {"energy": of_logits(energy)}, classes=CLASSES).eval()
 
 
 def pictures(count: int) -> tuple[Tensor, Tensor]:

@@ -15,12 +15,12 @@ from oodguard.models.errors import BundleError
 from oodguard.models.scores import SCORE_NAMES
 from oodguard.training.attacks.apgd import Apgd
 from oodguard.training.attacks.base import Attack
-from oodguard.training.attacks.losses import to_accepted, to_rejected
+from oodguard.training.attacks.objectives import acceptance_objectives, rejection_objective
 from oodguard.training.attacks.pgd import WorstCasePgd
 from oodguard.training.data.dataset import to_pixels
 from oodguard.training.export.onnx import to_onnx
 from oodguard.training.onnx_torch.classifier import BundleClassifier, bundle_classifier
-from oodguard.training.scoring.graph import ScoredBatch, ScoredClassifier, torch_run
+from oodguard.training.scoring.graph import ScoredClassifier, ScoredNetwork, torch_run
 from oodguard.training.scoring.network import frozen
 from oodguard.training.scoring.parity import onnx_run
 from tests.conftest import build_bundle
@@ -58,12 +58,12 @@ def test_bytes_that_are_no_graph_are_refused(
 
 
 @pytest.fixture(scope="module")
-def classifier() -> ScoredClassifier:
+def classifier() -> ScoredNetwork:
     return with_all_scores(sure_network())
 
 
 @pytest.fixture(scope="module")
-def bundle(classifier: ScoredClassifier, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def bundle(classifier: ScoredNetwork, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return build_bundle(
         tmp_path_factory.mktemp("bundle") / "tiny",
         scores=SCORE_NAMES,
@@ -83,7 +83,7 @@ def test_every_score_answers_as_it_is_served(bundle: Bundle) -> None:
     _check_same(bundle, noise())
 
 
-def _gradient(classifier: ScoredBatch, score: str, pixels: Tensor) -> Tensor:
+def _gradient(classifier: ScoredClassifier, score: str, pixels: Tensor) -> Tensor:
     pixels = pixels.clone().requires_grad_(True)
     (gradient,) = torch.autograd.grad(classifier.score(score, pixels).sum(), pixels)
     return gradient
@@ -91,7 +91,7 @@ def _gradient(classifier: ScoredBatch, score: str, pixels: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("score", SCORE_NAMES)
 def test_the_gradient_is_the_runs(
-    classifier: ScoredClassifier, of_bundle: BundleClassifier, score: str
+    classifier: ScoredNetwork, of_bundle: BundleClassifier, score: str
 ) -> None:
     pixels = to_pixels(torch.from_numpy(noise()))
     expected = _gradient(classifier, score, pixels)
@@ -117,13 +117,17 @@ def test_the_gradient_is_the_slope(of_bundle: BundleClassifier, score: str) -> N
     assert close.float().mean() > 0.9
 
 
-def test_fractions_of_pixels_count(of_bundle: BundleClassifier, classifier: ScoredBatch) -> None:
+def test_fractions_of_pixels_count(
+    of_bundle: BundleClassifier, classifier: ScoredClassifier
+) -> None:
     pixels = torch.rand(9, 3, 8, 8, generator=torch.Generator().manual_seed(4))
     with torch.no_grad():
-        features, logits = of_bundle.outputs(pixels)
-        torch.testing.assert_close(logits, classifier.outputs(pixels)[1], rtol=1e-4, atol=1e-4)
+        features, logits = of_bundle.features_and_logits(pixels)
+        torch.testing.assert_close(
+            logits, classifier.features_and_logits(pixels)[1], rtol=1e-4, atol=1e-4
+        )
     assert features.shape == (9, len(SCORE_NAMES))
-    assert torch.equal(of_bundle.score_of("energy", features, logits), features[:, 2])
+    assert torch.equal(of_bundle.score_from_outputs("energy", features, logits), features[:, 2])
 
 
 @pytest.mark.parametrize(
@@ -136,13 +140,13 @@ def test_fractions_of_pixels_count(of_bundle: BundleClassifier, classifier: Scor
 )
 @pytest.mark.parametrize("score", ["msp", "gen", "energy", "mahalanobis"])
 def test_an_attack_finds_on_the_bundle_what_it_finds_on_the_run(
-    classifier: ScoredClassifier, of_bundle: BundleClassifier, attack: Attack, score: str
+    classifier: ScoredNetwork, of_bundle: BundleClassifier, attack: Attack, score: str
 ) -> None:
     pixels = to_pixels(torch.from_numpy(noise()))
     found = []
     for each in (classifier, of_bundle):
         with frozen(each):
-            goal = to_accepted(each, score)[0]
+            goal = acceptance_objectives(each, score)[0]
             attacked = attack(goal, pixels, torch.Generator().manual_seed(6))
         # Judged by the run, wherever it was found.
         with torch.no_grad():
@@ -154,16 +158,23 @@ def test_an_attack_finds_on_the_bundle_what_it_finds_on_the_run(
 
 
 def test_scores_of_the_logits_have_a_goal_for_each_class(of_bundle: BundleClassifier) -> None:
-    many = {name for name in SCORE_NAMES if len(to_accepted(of_bundle, name)) > 1}
+    many = {name for name in SCORE_NAMES if len(acceptance_objectives(of_bundle, name)) > 1}
     assert many == {"msp", "max_logit", "gen"}
 
 
 @pytest.mark.parametrize("score", SCORE_NAMES)
 @torch.no_grad()
 def test_goals_are_the_runs(
-    classifier: ScoredClassifier, of_bundle: BundleClassifier, score: str
+    classifier: ScoredNetwork, of_bundle: BundleClassifier, score: str
 ) -> None:
     pixels, rows = to_pixels(torch.from_numpy(noise())), torch.arange(37)
-    for goals in (to_rejected, to_accepted):
-        for mine, runs in zip(goals(of_bundle, score), goals(classifier, score), strict=False):
-            torch.testing.assert_close(mine(pixels, rows), runs(pixels, rows), rtol=1e-3, atol=1e-3)
+    both = [
+        (rejection_objective(of_bundle, score), rejection_objective(classifier, score)),
+        *zip(
+            acceptance_objectives(of_bundle, score),
+            acceptance_objectives(classifier, score),
+            strict=False,
+        ),
+    ]
+    for mine, runs in both:
+        torch.testing.assert_close(mine(pixels, rows), runs(pixels, rows), rtol=1e-3, atol=1e-3)

@@ -6,7 +6,7 @@ from oodguard.models.networks.classifier import Classifier
 from oodguard.models.scores.abstain import abstain
 from oodguard.models.scores.base import of_logits
 from oodguard.models.scores.energy import energy
-from oodguard.training.scoring.graph import ScoredClassifier
+from oodguard.training.scoring.graph import ScoredNetwork
 
 
 class MeanColour(Classifier):
@@ -30,14 +30,14 @@ SCORES = {"energy": of_logits(energy), "red": red_feature}
 
 
 def test_the_graph_gives_logits_and_one_column_a_score() -> None:
-    logits, scores = ScoredClassifier(MeanColour(), SCORES, classes=3)(IMAGES)
+    logits, scores = ScoredNetwork(MeanColour(), SCORES, classes=3)(IMAGES)
     torch.testing.assert_close(logits, torch.tensor([[0.0, 0.4, 2.0]] * 2))
     expected = -torch.tensor([0.0, 0.4, 2.0]).exp().sum().log()
     torch.testing.assert_close(scores, torch.stack([expected, torch.tensor(0.0)]).expand(2, 2))
 
 
 def test_a_score_can_be_climbed_in_pixels() -> None:
-    classifier = ScoredClassifier(MeanColour(), SCORES, classes=3)
+    classifier = ScoredNetwork(MeanColour(), SCORES, classes=3)
     pixels = torch.full((1, 3, 4, 4), 0.5, requires_grad=True)
     (gradient,) = torch.autograd.grad(classifier.score("red", pixels).sum(), pixels)
     assert gradient[0, :, 0, 0].tolist() == [1 / 16, 0, 0]
@@ -46,12 +46,12 @@ def test_a_score_can_be_climbed_in_pixels() -> None:
 def test_the_reject_class_is_seen_by_its_score_alone() -> None:
     """Three outputs as two classes and rejection: 0 and 0.4 against 2."""
     scores = {"energy": of_logits(energy), "abstain": of_logits(abstain)}
-    classifier = ScoredClassifier(MeanColour(), scores, classes=2)
+    classifier = ScoredNetwork(MeanColour(), scores, classes=2)
     logits, columns = classifier(IMAGES[:1])
     torch.testing.assert_close(logits, torch.tensor([[0.0, 0.4]]))
     weight = torch.tensor([0.0, 0.4]).exp().sum().log().item()
     assert columns[0].tolist() == pytest.approx([-weight, 2 - weight])
-    features, seen = classifier.outputs(IMAGES[:1].permute(0, 3, 1, 2) / 255)
+    features, seen = classifier.features_and_logits(IMAGES[:1].permute(0, 3, 1, 2) / 255)
     assert features[0].tolist() == pytest.approx([0, 0.2, 1])
     torch.testing.assert_close(seen, logits)
 
@@ -65,6 +65,6 @@ def test_fitted_scores_are_parts_of_the_graph() -> None:
         def forward(self, features: Tensor, logits: Tensor) -> Tensor:  # noqa: ARG002
             return features[:, 0] + self.get_buffer("by")
 
-    classifier = ScoredClassifier(MeanColour(), {"shift": Shift()}, classes=3)
+    classifier = ScoredNetwork(MeanColour(), {"shift": Shift()}, classes=3)
     assert classifier.state_dict()["fitted.shift.by"] == 3
     assert classifier(IMAGES)[1].tolist() == [[3.0], [3.0]]

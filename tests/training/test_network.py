@@ -8,7 +8,7 @@ import torch
 
 from oodguard.models.errors import RecipeError
 from oodguard.training.config.recipe import Recipe, parse_recipe
-from oodguard.training.scoring.network import network_of
+from oodguard.training.scoring.network import build_recipe_network
 
 SOURCE = """
 import torch
@@ -67,12 +67,12 @@ def _recipe(recipe_text: str, name: str) -> Recipe:
 def test_reading_a_recipe_runs_nothing_of_the_users(recipe_text: str) -> None:
     recipe = _recipe(recipe_text, "a_users_nets:Net")
     assert "a_users_nets" not in sys.modules
-    network = network_of(recipe, classes=5)
+    network = build_recipe_network(recipe, classes=5)
     assert network(torch.rand(2, 3, 8, 8)).shape == (2, 5)
 
 
 def test_a_network_that_was_tried_is_as_it_was_built(recipe_text: str) -> None:
-    network = network_of(_recipe(recipe_text, "a_users_nets:Net"), classes=5)
+    network = build_recipe_network(_recipe(recipe_text, "a_users_nets:Net"), classes=5)
     assert all(module.training for module in network.modules())
     assert [p.requires_grad for p in network.parameters()] == [False] * 2 + [True] * 4
     norm = network.get_submodule("free")
@@ -91,11 +91,11 @@ def test_a_network_that_was_tried_is_as_it_was_built(recipe_text: str) -> None:
 def test_a_network_of_another_shape_is_refused(recipe_text: str, name: str, complaint: str) -> None:
     wanted = rf"network\.name: 'a_users_nets:{name}' on images \(2, 3, 32, 32\): .*{complaint}"
     with pytest.raises(RecipeError, match=wanted):
-        network_of(_recipe(recipe_text, f"a_users_nets:{name}"), classes=5)
+        build_recipe_network(_recipe(recipe_text, f"a_users_nets:{name}"), classes=5)
 
 
 def test_images_too_small_for_a_network_are_refused(recipe_text: str) -> None:
     text = _text(recipe_text, "densenet-bc-100-12").replace("height = 32", "height = 3")
     recipe = parse_recipe(text, origin="tiny.toml")
     with pytest.raises(RecipeError, match=r"'densenet-bc-100-12' on images \(2, 3, 3, 32\): "):
-        network_of(recipe, classes=5)
+        build_recipe_network(recipe, classes=5)

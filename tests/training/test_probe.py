@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 
 from oodguard.models.scores.energy import energy
-from oodguard.training.attacks.base import Goal
-from oodguard.training.evaluation.attack_trials import BATCH, Probe, Scorer
+from oodguard.training.attacks.base import AttackObjective
+from oodguard.training.evaluation.attack_trials import BATCH, AttackedScore, TrialImages
 from oodguard.training.report.metrics import auroc
-from oodguard.training.scoring.graph import ScoredClassifier
+from oodguard.training.scoring.graph import ScoredNetwork
 from tests.training.masked import Honest, pictures, scored
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -21,7 +21,7 @@ class Recorded:
     sizes: list[int] = field(default_factory=list)
     goals: list[Tensor] = field(default_factory=list)
 
-    def __call__(self, goal: Goal, images: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+    def __call__(self, goal: AttackObjective, images: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG002
         self.sizes.append(len(images))
         self.goals.append(goal(images, torch.arange(len(images))))
         return 1 - images
@@ -39,9 +39,11 @@ class Dented(Honest):
         return copy
 
 
-def _probe(classifier: ScoredClassifier, inliers: Tensor, outliers: Tensor) -> Probe:
-    return Probe(
-        victim=Scorer(classifier=classifier, score="energy"), inliers=inliers, outliers=outliers
+def _probe(classifier: ScoredNetwork, inliers: Tensor, outliers: Tensor) -> TrialImages:
+    return TrialImages(
+        victim=AttackedScore(classifier=classifier, score="energy"),
+        inliers=inliers,
+        outliers=outliers,
     )
 
 
@@ -72,7 +74,7 @@ def test_a_transferred_attack_climbs_the_other_model_and_is_judged_by_this_one()
     mirrored.head.weight.data *= -1
     attack = Recorded()
     found = _probe(scored(Honest()), inliers, outliers).auroc_transferred(
-        attack, Scorer(classifier=scored(mirrored), score="energy"), GENERATOR
+        attack, AttackedScore(classifier=scored(mirrored), score="energy"), GENERATOR
     )
     torch.testing.assert_close(attack.goals[0], energy(mirrored(inliers)))
     torch.testing.assert_close(attack.goals[1], -energy(mirrored(outliers)))

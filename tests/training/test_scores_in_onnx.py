@@ -8,7 +8,7 @@ import torch
 from oodguard.models.networks.classifier import Classifier
 from oodguard.models.scores import SCORE_NAMES
 from oodguard.training.export.onnx import to_onnx
-from oodguard.training.scoring.graph import ScoredClassifier, torch_run
+from oodguard.training.scoring.graph import ScoredNetwork, torch_run
 from oodguard.training.scoring.parity import onnx_run
 from tests.training.all_scores import SPEC, fitted_scores, noise, sure_network, with_all_scores
 
@@ -19,18 +19,18 @@ def network() -> Classifier:
 
 
 @pytest.fixture(scope="module")
-def classifier(network: Classifier) -> ScoredClassifier:
+def classifier(network: Classifier) -> ScoredNetwork:
     return with_all_scores(network)
 
 
 @pytest.fixture(scope="module")
-def model(classifier: ScoredClassifier) -> bytes:
+def model(classifier: ScoredNetwork) -> bytes:
     return to_onnx(classifier, SPEC)
 
 
 @pytest.mark.parametrize("batch", [1, 37])
 def test_onnx_runtime_agrees_on_every_score(
-    classifier: ScoredClassifier, model: bytes, batch: int
+    classifier: ScoredNetwork, model: bytes, batch: int
 ) -> None:
     images, run = noise(), onnx_run(model)
     logits, scores = torch_run(classifier)(images)
@@ -46,7 +46,7 @@ def test_onnx_runtime_agrees_on_every_score(
 
 
 def test_fitted_statistics_are_constants_of_the_graph(
-    classifier: ScoredClassifier, model: bytes
+    classifier: ScoredNetwork, model: bytes
 ) -> None:
     graph = onnx.load_from_string(model).graph
     assert [each.name for each in graph.input] == ["images"]
@@ -57,7 +57,7 @@ def test_fitted_statistics_are_constants_of_the_graph(
 
 
 def test_a_second_fit_is_the_first_bit_for_bit(
-    network: Classifier, classifier: ScoredClassifier
+    network: Classifier, classifier: ScoredNetwork
 ) -> None:
     again = fitted_scores(network)
     for name, score in again.items():
@@ -66,7 +66,7 @@ def test_a_second_fit_is_the_first_bit_for_bit(
 
 
 @pytest.mark.parametrize("name", SCORE_NAMES)
-def test_every_score_can_be_climbed_in_pixels(classifier: ScoredClassifier, name: str) -> None:
+def test_every_score_can_be_climbed_in_pixels(classifier: ScoredNetwork, name: str) -> None:
     pixels = torch.from_numpy(noise()).permute(0, 3, 1, 2).float() / 255
     pixels.requires_grad_(True)
     before = classifier.score(name, pixels)

@@ -14,7 +14,7 @@ from oodguard.models.scores.base import of_logits
 from oodguard.models.scores.energy import energy
 from oodguard.training.export.onnx import to_onnx
 from oodguard.training.run_folder import Progress, RunFolder
-from oodguard.training.scoring.graph import ScoredClassifier, torch_run
+from oodguard.training.scoring.graph import ScoredNetwork, torch_run
 from oodguard.training.scoring.network import trained_network
 from oodguard.training.scoring.parity import check_parity, onnx_run
 
@@ -61,7 +61,7 @@ def test_the_mirrored_graph_agrees_in_every_batch_size_and_holds_the_weights_onc
     images = np.random.default_rng(0).integers(0, 256, (70, 12, 10, 3), np.uint8)
     limits = np.array([10.0])
     network = trained_network(_run(tmp_path, _mirror(recipe_text)), classes=3)
-    classifier = ScoredClassifier(network, {"energy": of_logits(energy)}, classes=3)
+    classifier = ScoredNetwork(network, {"energy": of_logits(energy)}, classes=3)
     model = to_onnx(classifier, spec)
     check_parity(torch_run(classifier), onnx_run(model), images, limits)
     constants = sum(math.prod(c.dims) for c in onnx.load_from_string(model).graph.initializer)

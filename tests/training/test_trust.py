@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from oodguard.training.config.suites import Ascent, Suite, Trials
-from oodguard.training.evaluation.attack_runner import ascent_attack
+from oodguard.training.evaluation.attack_runner import gradient_attack
 from oodguard.training.evaluation.attack_trials import (
+    AttackedScore,
     AttackTrials,
-    Probe,
-    Scorer,
+    TrialImages,
     run_attack_trials,
 )
-from oodguard.training.evaluation.masking_checks import trust
+from oodguard.training.evaluation.masking_checks import run_masking_checks
 from oodguard.training.report.model import Trust
 from oodguard.training.scoring.network import frozen
 from tests.training.masked import (
@@ -46,13 +46,15 @@ CLIFF, SQUARE, TRANSFER, GRADIENTS = (
 def _judged(network: Honest, suite: Suite, *, twin: bool = True) -> Trust:
     inliers, outliers = pictures(40)
     classifier, generator = scored(network), torch.Generator().manual_seed(0)
-    probe = Probe(
-        victim=Scorer(classifier=classifier, score="energy"), inliers=inliers, outliers=outliers
+    probe = TrialImages(
+        victim=AttackedScore(classifier=classifier, score="energy"),
+        inliers=inliers,
+        outliers=outliers,
     )
     by_epsilon = {0.0: probe.clean_auroc()}
     with frozen(classifier):
         for epsilon in suite.budgets_255:
-            attack = ascent_attack(suite.ascent, epsilon)
+            attack = gradient_attack(suite.ascent, epsilon)
             by_epsilon[epsilon] = probe.auroc_under(attack, generator)
     soundings = run_attack_trials(
         classifier,
@@ -65,7 +67,7 @@ def _judged(network: Honest, suite: Suite, *, twin: bool = True) -> Trust:
         twin=(scored(Honest()), "energy") if twin else None,
         generator=generator,
     )
-    return trust(soundings)
+    return run_masking_checks(soundings)
 
 
 def _outcomes(found: Trust) -> Mapping[str, str]:
@@ -119,16 +121,16 @@ def test_an_attack_of_too_few_steps_is_caught() -> None:
 
 
 def test_nothing_tried_is_not_checked() -> None:
-    assert trust(AttackTrials.of_budgets({})).stamp == "not checked"
+    assert run_masking_checks(AttackTrials.of_budgets({})).stamp == "not checked"
 
 
 def test_some_passed_and_some_not_tried_is_partly_checked() -> None:
-    found = trust(AttackTrials.of_budgets({0.0: 0.9, 1.0: 0.8}))
+    found = run_masking_checks(AttackTrials.of_budgets({0.0: 0.9, 1.0: 0.8}))
     assert found.stamp == "partly checked"
     assert [check.outcome for check in found.checks] == ["passed", *["not checked"] * 7]
 
 
 def test_one_failure_is_enough_where_nothing_else_was_tried() -> None:
-    assert trust(AttackTrials.of_budgets({0.0: 0.8, 1.0: 0.9})).stamp == "untrusted"
+    assert run_masking_checks(AttackTrials.of_budgets({0.0: 0.8, 1.0: 0.9})).stamp == "untrusted"
     bare = replace(AttackTrials.of_budgets({}), bad_gradients=0.5)
-    assert trust(bare).stamp == "untrusted"
+    assert run_masking_checks(bare).stamp == "untrusted"

@@ -1,7 +1,7 @@
 """APGD: projected gradient ascent with momentum that finds its own step size.
 
 Croce and Hein 2020, arXiv:2003.01690. The step begins at twice epsilon and is halved, image by
-image, at checkpoints that come closer and closer, where the goal no longer rises often enough; the
+image, at checkpoints that come closer and closer, where the goal no longer rises often stop_at; the
 image then goes on from its best point. There is nothing to tune but the number of steps.
 
 Where the paper and its authors' code differ this is the code's way, which finds more in few steps:
@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from oodguard.training.attacks.base import (
-    Best,
-    Goal,
+    AttackObjective,
+    BestIterates,
     Start,
+    nan_to_lowest,
     project,
-    ranked,
     uniform,
     value_and_gradient,
 )
@@ -35,7 +35,7 @@ TOO_FEW_RISES = 0.75  # of the steps since the last checkpoint; the paper's rho
 class Apgd:
     """`steps` steps once from each of `starts`; each image's best iterate of all of them counts.
 
-    The unperturbed image and every start are candidates. An image whose goal has come to `enough`
+    The unperturbed image and every start are candidates. An image whose goal has come to `stop_at`
     is broken and leaves the batch, so that the others become cheaper. `epsilon` is in [0, 1] pixel
     units.
     """
@@ -43,19 +43,21 @@ class Apgd:
     epsilon: float
     steps: int
     starts: tuple[Start, ...] = (uniform,)
-    enough: float | None = None
+    stop_at: float | None = None
 
-    def __call__(self, goal: Goal, images: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, goal: AttackObjective, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return, of all points tried, the images `(n, 3, H, W)` with the highest goal."""
-        best = Best.of_clean(goal, images)
+        best = BestIterates.of_clean(goal, images)
         for start in self.starts:
-            rows = best.open(self.enough)
+            rows = best.open(self.stop_at)
             if len(rows) == 0:
                 break
             self._climb(goal, images, rows, start(images[rows], self.epsilon, generator), best)
         return best.images
 
-    def _climb(self, goal: Goal, images: Tensor, rows: Tensor, point: Tensor, best: Best) -> None:
+    def _climb(
+        self, goal: AttackObjective, images: Tensor, rows: Tensor, point: Tensor, best: BestIterates
+    ) -> None:
         value, gradient = value_and_gradient(goal, point, rows)
         best.offer(rows, point, value)
         climb = _Climb.begin(
@@ -68,8 +70,8 @@ class Apgd:
         )
         checkpoints = dict(_checkpoints(self.steps))
         for step in range(1, self.steps + 1):
-            if self.enough is not None:
-                climb.keep(~(climb.highest >= self.enough))
+            if self.stop_at is not None:
+                climb.keep(~(climb.highest >= self.stop_at))
                 if len(climb.rows) == 0:
                     return
             climb.move(self.epsilon, MOMENTUM if step > 1 else 1.0)
@@ -119,10 +121,10 @@ class _Climb:
             gradient=gradient,
             peak=point,
             peak_gradient=gradient,
-            highest=ranked(value),
+            highest=nan_to_lowest(value),
             step_size=torch.full_like(point[:, :1, :1, :1], step_size),
             rises=torch.zeros_like(rows),
-            highest_at_check=ranked(value),
+            highest_at_check=nan_to_lowest(value),
             halved_at_check=torch.zeros_like(rows, dtype=torch.bool),
         )
 

@@ -6,7 +6,7 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
-Goal = Callable[[Tensor, Tensor], Tensor]
+AttackObjective = Callable[[Tensor, Tensor], Tensor]
 """What an attack maximises: `(images, rows)` to one value an image `(n,)`.
 
 `images` `(n, 3, H, W)` are pixels in [0, 1]; `rows` `(n,)` say which of the attacked images these
@@ -15,7 +15,9 @@ of its images only. The network behind a goal is held still by the caller, with 
 """
 
 
-def value_and_gradient(goal: Goal, images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+def value_and_gradient(
+    goal: AttackObjective, images: Tensor, rows: Tensor
+) -> tuple[Tensor, Tensor]:
     """Return the goal `(n,)` at `images` and its gradient `(n, 3, H, W)`, both detached."""
     images = images.detach().requires_grad_(True)
     with torch.enable_grad():
@@ -24,7 +26,7 @@ def value_and_gradient(goal: Goal, images: Tensor, rows: Tensor) -> tuple[Tensor
     return value.detach(), gradient
 
 
-def on_rows(goal: Goal, chosen: Tensor) -> Goal:
+def restrict_to_rows(goal: AttackObjective, chosen: Tensor) -> AttackObjective:
     """Return the goal for an attack that is given the images `chosen` `(m,)` alone."""
 
     def chosen_alone(images: Tensor, rows: Tensor) -> Tensor:
@@ -39,7 +41,7 @@ class Attack(Protocol):
     The caller holds the network behind the goal still, with `training.attacks.gradient.frozen`.
     """
 
-    def __call__(self, goal: Goal, images: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, goal: AttackObjective, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return images `(n, 3, H, W)` in [0, 1], near `images`, where the goal is high."""
         ...
 
@@ -51,7 +53,7 @@ def project(images: Tensor, centre: Tensor, epsilon: float) -> Tensor:
     )
 
 
-class Best:
+class BestIterates:
     """Images `(n, 3, H, W)` and their goals `(n,)`, the highest that were offered.
 
     It begins with the clean images, so an attack that returns it never reports less than no attack.
@@ -60,31 +62,31 @@ class Best:
 
     def __init__(self, images: Tensor, values: Tensor) -> None:
         self.images = images.detach().clone()
-        self.values = ranked(values)
+        self.values = nan_to_lowest(values)
 
     @classmethod
     @torch.no_grad()
-    def of_clean(cls, goal: Goal, images: Tensor) -> Self:
+    def of_clean(cls, goal: AttackObjective, images: Tensor) -> Self:
         """Begin with the images as they are."""
         return cls(images, goal(images, torch.arange(len(images), device=images.device)))
 
     def offer(self, rows: Tensor, images: Tensor, values: Tensor) -> Tensor:
         """Take what is better of `images`, found for the images `rows`; say which, `(m,)` bool."""
-        values = ranked(values)
+        values = nan_to_lowest(values)
         better = values > self.values[rows]
         taken = rows[better]
         self.images[taken] = images[better]
         self.values[taken] = values[better]
         return better
 
-    def open(self, enough: float | None) -> Tensor:
-        """Return the rows of the images that are still below `enough`; all of them for None."""
-        if enough is None:
+    def open(self, stop_at: float | None) -> Tensor:
+        """Return the rows of the images that are still below `stop_at`; all of them for None."""
+        if stop_at is None:
             return torch.arange(len(self.values), device=self.values.device)
-        return torch.nonzero(self.values < enough).squeeze(1)
+        return torch.nonzero(self.values < stop_at).squeeze(1)
 
 
-def ranked(values: Tensor) -> Tensor:
+def nan_to_lowest(values: Tensor) -> Tensor:
     """Return a copy of goals `(n,)` where what is not a number ranks below every number."""
     return values.detach().nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
 
@@ -95,7 +97,7 @@ Start = Callable[[Tensor, float, torch.Generator], Tensor]
 GAUSSIAN_SIGMA = 1e-4  # in [0, 1] pixel units; ProoD's own
 
 
-def zero(images: Tensor, epsilon: float, generator: torch.Generator) -> Tensor:  # noqa: ARG001
+def unperturbed(images: Tensor, epsilon: float, generator: torch.Generator) -> Tensor:  # noqa: ARG001
     """Begin at the images themselves."""
     return images.clone()
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from oodguard.training.attacks.base import Attack, Best, Goal, on_rows
+from oodguard.training.attacks.base import Attack, AttackObjective, BestIterates, restrict_to_rows
 
 NOBODY = "clean"
 """Who won an image that no attack made worse."""
@@ -22,7 +22,7 @@ class Member:
 
     name: str
     attack: Attack
-    goals: tuple[Goal, ...]
+    goals: tuple[AttackObjective, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,14 +55,14 @@ class Ensemble:
     """Every attack of `members` on each of its goals, in order; `judge` decides which was worst.
 
     The judge is as a rule the true score, where the goals may be other functions with better
-    gradients. The clean image is a candidate. An image for which the judge has come to `enough` is
+    gradients. The clean image is a candidate. An image for which the judge has come to `stop_at` is
     broken, and the attacks after that leave it alone: put the cheap ones first. Of equals the first
     wins.
     """
 
     members: tuple[Member, ...]
-    judge: Goal
-    enough: float | None = None
+    judge: AttackObjective
+    stop_at: float | None = None
 
     def __post_init__(self) -> None:
         """See that the members can be told apart.
@@ -76,17 +76,17 @@ class Ensemble:
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Worst:
         """Attack `images` `(n, 3, H, W)` in [0, 1]; the caller holds all networks still."""
-        best = Best.of_clean(self.judge, images)
+        best = BestIterates.of_clean(self.judge, images)
         clean_values = best.values.clone()
         winners = torch.full((len(images),), -1, device=images.device)
         found = {}
         for index, member in enumerate(self.members):
             own = torch.full_like(clean_values, torch.nan)
             for goal in member.goals:
-                rows = best.open(self.enough)
+                rows = best.open(self.stop_at)
                 if len(rows) == 0:
                     break
-                moved = member.attack(on_rows(goal, rows), images[rows], generator)
+                moved = member.attack(restrict_to_rows(goal, rows), images[rows], generator)
                 with torch.no_grad():
                     values = self.judge(moved, rows)
                 winners[rows[best.offer(rows, moved, values)]] = index

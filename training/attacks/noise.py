@@ -8,17 +8,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from oodguard.training.attacks.base import Attack, Best, Goal, uniform
+from oodguard.training.attacks.base import Attack, AttackObjective, BestIterates, uniform
 
 
-def transferred(
-    attack: Attack, images: Tensor, generator: torch.Generator, *, source: Goal, victim: Goal
+def transfer_attack(
+    attack: Attack,
+    images: Tensor,
+    generator: torch.Generator,
+    *,
+    source: AttackObjective,
+    victim: AttackObjective,
 ) -> Tensor:
     """Return what `attack` finds on `source`, or the clean image where `victim` likes that better.
 
     The victim's goal is asked about nothing else. The caller holds both networks still.
     """
-    best = Best.of_clean(victim, images)
+    best = BestIterates.of_clean(victim, images)
     found = attack(source, images, generator)
     rows = best.open(None)
     with torch.no_grad():
@@ -27,7 +32,7 @@ def transferred(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Noise:
+class RandomNoise:
     """The best of `draws` uniform draws from the ball and the clean image.
 
     `epsilon` is in [0, 1] pixel units.
@@ -37,9 +42,9 @@ class Noise:
     draws: int
 
     @torch.no_grad()
-    def __call__(self, goal: Goal, images: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, goal: AttackObjective, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return, of all draws, the images `(n, 3, H, W)` with the highest goal."""
-        best = Best.of_clean(goal, images)
+        best = BestIterates.of_clean(goal, images)
         rows = best.open(None)
         for _ in range(self.draws):
             drawn = uniform(images, self.epsilon, generator)

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from oodguard.training.attacks.base import Best, Goal, Start, project, uniform, value_and_gradient
+from oodguard.training.attacks.base import (
+    AttackObjective,
+    BestIterates,
+    Start,
+    project,
+    uniform,
+    value_and_gradient,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,7 +26,7 @@ class NFgsm:
     epsilon: float
     step_size: float
 
-    def __call__(self, goal: Goal, images: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, goal: AttackObjective, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return images `(n, 3, H, W)` in [0, 1] that raise the goal."""
         noise = torch.empty_like(images).uniform_(
             -2 * self.epsilon, 2 * self.epsilon, generator=generator
@@ -41,7 +48,7 @@ class Pgd:
     steps: int
     step_size: float
 
-    def __call__(self, goal: Goal, images: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, goal: AttackObjective, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return images `(n, 3, H, W)` within epsilon of `images` that raise the goal."""
         rows = torch.arange(len(images), device=images.device)
         perturbed = uniform(images, self.epsilon, generator)
@@ -56,34 +63,39 @@ class WorstCasePgd:
     """PGD once from each of `starts`, keeping each image's best iterate of all of them.
 
     The unperturbed image is a candidate too, so that an attack never reports less than no attack.
-    An image whose goal has come to `enough` is broken and is not attacked any further.
+    An image whose goal has come to `stop_at` is broken and is not attacked any further.
     """
 
     epsilon: float
     steps: int
     step_size: float
     starts: tuple[Start, ...] = (uniform,)
-    enough: float | None = None
+    stop_at: float | None = None
 
-    def __call__(self, goal: Goal, images: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, goal: AttackObjective, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return, of all iterates, the images `(n, 3, H, W)` with the highest goal."""
-        best = Best.of_clean(goal, images)
+        best = BestIterates.of_clean(goal, images)
         for start in self.starts:
-            rows = best.open(self.enough)
+            rows = best.open(self.stop_at)
             if len(rows) == 0:
                 break
             self._climb(goal, images, rows, start(images[rows], self.epsilon, generator), best)
         return best.images
 
     def _climb(
-        self, goal: Goal, images: Tensor, rows: Tensor, perturbed: Tensor, best: Best
+        self,
+        goal: AttackObjective,
+        images: Tensor,
+        rows: Tensor,
+        perturbed: Tensor,
+        best: BestIterates,
     ) -> None:
         for _ in range(self.steps):
             value, gradient = value_and_gradient(goal, perturbed, rows)
             best.offer(rows, perturbed, value)
             perturbed = perturbed + self.step_size * gradient.sign()
-            if self.enough is not None:
-                still = ~(value >= self.enough)
+            if self.stop_at is not None:
+                still = ~(value >= self.stop_at)
                 rows, perturbed = rows[still], perturbed[still]
                 if len(rows) == 0:
                     return

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from oodguard.training.attacks.base import Best, Goal, project
+from oodguard.training.attacks.base import AttackObjective, BestIterates, project
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries; the paper's
 
@@ -23,25 +23,27 @@ class Square:
     The first asks about vertical stripes of +-epsilon. Each one after that sets one square of the
     best point so far to +-epsilon, a sign a channel, and keeps it where the goal rises; `share` is
     the first squares' part of the image's area. Each image draws its own squares, and leaves the
-    batch when its goal has come to `enough`. `epsilon` is in [0, 1] pixel units.
+    batch when its goal has come to `stop_at`. `epsilon` is in [0, 1] pixel units.
     """
 
     epsilon: float
     queries: int
     share: float = 0.8
-    enough: float | None = None
+    stop_at: float | None = None
 
     @torch.no_grad()
-    def __call__(self, goal: Goal, images: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, goal: AttackObjective, images: Tensor, generator: torch.Generator) -> Tensor:
         """Return, of all points tried, the images `(n, 3, H, W)` with the highest goal."""
-        best = Best.of_clean(goal, images)
+        best = BestIterates.of_clean(goal, images)
         stripes = self._stripes(images, generator)
         everywhere = best.open(None)
         values = goal(stripes, everywhere)
         best.offer(everywhere, stripes, values)
-        search = Best(stripes, values)  # which goes on from the stripes even if clean is better
+        search = BestIterates(
+            stripes, values
+        )  # which goes on from the stripes even if clean is better
         for share in _shares(self.queries - 1, self.share):
-            rows = best.open(self.enough)
+            rows = best.open(self.stop_at)
             if len(rows) == 0:
                 break
             proposed = self._with_square(search.images[rows], images[rows], share, generator)

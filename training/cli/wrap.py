@@ -13,10 +13,10 @@ from oodguard.models.errors import ClassifierError
 from oodguard.models.manifest import BundleName, BundleVersion, InputSpec
 from oodguard.training.cli.progress import Threads, console, settings
 from oodguard.training.config.sources import Source
-from oodguard.training.wrap.classifier import read_original
-from oodguard.training.wrap.input import Layout, Pixels, Triple, layout_of, size_of
-from oodguard.training.wrap.output import Outputs, read_classes
-from oodguard.training.wrap.report import SUSPICION, wrapped_figures
+from oodguard.training.wrap.classifier import read_original_classifier
+from oodguard.training.wrap.input import Layout, PixelTransform, Triple, infer_layout, infer_size
+from oodguard.training.wrap.output import OutputKind, read_classes
+from oodguard.training.wrap.report import CHANCE_WARNING, wrapped_figures
 from oodguard.training.wrap.wrap import WrapOptions
 from oodguard.training.wrap.wrap import wrap as run_wrap
 
@@ -51,7 +51,9 @@ def wrap(  # noqa: PLR0913  (each is an option of the command)
         Literal["crop", "stretch"], typer.Option(help="How other sizes are brought to this one.")
     ] = "crop",
     resample: Annotated[Literal["bicubic", "bilinear"], typer.Option()] = "bicubic",
-    outputs: Annotated[Outputs, typer.Option(help="What its last layer gives.")] = Outputs.LOGITS,
+    outputs: Annotated[
+        OutputKind, typer.Option(help="What its last layer gives.")
+    ] = OutputKind.LOGITS,
     input_name: Annotated[str | None, typer.Option(help="If there are several.")] = None,
     output_name: Annotated[str | None, typer.Option(help="If there are several.")] = None,
     score: Annotated[
@@ -65,14 +67,16 @@ def wrap(  # noqa: PLR0913  (each is an option of the command)
 ) -> None:
     """Make a bundle of an ONNX classifier that exists: scores added, calibrated, NOT hardened."""
     with settings(threads):
-        original = read_original(classifier, input_name=input_name, output_name=output_name)
-        arranged = layout_of(original.shape, layout)
-        high, wide = size_of(original.shape, arranged, height=height, width=width)
+        original = read_original_classifier(
+            classifier, input_name=input_name, output_name=output_name
+        )
+        arranged = infer_layout(original.shape, layout)
+        high, wide = infer_size(original.shape, arranged, height=height, width=width)
         wish = WrapOptions(
             name=_checked(NAME, name or out.name, "--name"),
             version=_checked(VERSION, version, "--version"),
             spec=InputSpec(height=high, width=wide, fit=fit, resample=resample),
-            pixels=Pixels(
+            pixels=PixelTransform(
                 layout=arranged,
                 height=high,
                 width=wide,
@@ -96,7 +100,7 @@ def wrap(  # noqa: PLR0913  (each is an option of the command)
             )
         console.print(Markdown(wrapped_figures(wrapped.report)))
         if wrapped.report.hardly_better_than_chance:
-            console.print(f"warning: {SUSPICION}", style="yellow", soft_wrap=True)
+            console.print(f"warning: {CHANCE_WARNING}", style="yellow", soft_wrap=True)
         console.print(
             f"{out} written, not hardened; it answers as {classifier.name} on"
             f" {wrapped.agreement.images} images, largest difference"

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from oodguard.training.detectors.mahalanobis import preprocessed_mahalanobis
 from oodguard.training.detectors.odin import odin
 from oodguard.training.detectors.preprocessing import Detector
-from oodguard.training.scoring.graph import ScoredBatch
+from oodguard.training.scoring.graph import ScoredClassifier
 
-DETECTORS: Mapping[str, Callable[[ScoredBatch], Detector]] = {
+DETECTORS: Mapping[str, Callable[[ScoredClassifier], Detector]] = {
     "odin": odin,
     "preprocessed_mahalanobis": preprocessed_mahalanobis,
 }

@@ -1,10 +1,10 @@
 """Mahalanobis distance after input pre-processing."""
 
 from oodguard.training.detectors.preprocessing import Detector, Preprocessed
-from oodguard.training.scoring.graph import ScoredBatch
+from oodguard.training.scoring.graph import ScoredClassifier
 
 
-def preprocessed_mahalanobis(classifier: ScoredBatch, *, step: float = 0.002) -> Detector:
+def preprocessed_mahalanobis(classifier: ScoredClassifier, *, step: float = 0.002) -> Detector:
     """Return the detector of Lee et al. 2018, arXiv:1807.03888, for one layer.
 
     The image moves by `step` towards its nearest class mean before its distance is taken. Of the

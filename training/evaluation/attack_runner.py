@@ -10,14 +10,14 @@ from torch import Tensor
 from oodguard.training.attacks.apgd import Apgd
 from oodguard.training.attacks.base import (
     Attack,
-    Best,
-    Goal,
+    AttackObjective,
+    BestIterates,
     Start,
     decontrasted,
     gaussian,
-    on_rows,
+    restrict_to_rows,
     uniform,
-    zero,
+    unperturbed,
 )
 from oodguard.training.attacks.ensemble import Ensemble, Member
 from oodguard.training.attacks.pgd import Pgd
@@ -36,14 +36,14 @@ def whole_pixels(attacked: Tensor, clean: Tensor, epsilon_255: float) -> NDArray
     return near.clip(0, 255).astype(np.uint8)
 
 
-STARTS: tuple[Start, ...] = (uniform, decontrasted, zero, gaussian)
+STARTS: tuple[Start, ...] = (uniform, decontrasted, unperturbed, gaussian)
 """The starts of the first restarts, in this order; further ones are uniform."""
 
 BROKEN = 1e-6
 """A goal this far above 0 is above it beyond rounding."""
 
 
-def ascent_attack(ascent: Ascent, epsilon_255: float, *, before: Tensor | None = None) -> Attack:
+def gradient_attack(ascent: Ascent, epsilon_255: float, *, before: Tensor | None = None) -> Attack:
     """Return the gradient attack of one budget.
 
     `before` `(n, 3, H, W)` was found for the same images within a smaller budget: APGD starts from
@@ -60,7 +60,7 @@ def ascent_attack(ascent: Ascent, epsilon_255: float, *, before: Tensor | None =
 
 def run_attack(  # noqa: PLR0913  (a suite, and what goes through it)
     ascent: Ascent,
-    goals: Sequence[Goal],
+    goals: Sequence[AttackObjective],
     images: Tensor,
     budgets_255: Sequence[float],
     generator: torch.Generator,
@@ -74,17 +74,17 @@ def run_attack(  # noqa: PLR0913  (a suite, and what goes through it)
     """
     found: Tensor | None = None
     for epsilon_255 in budgets_255:
-        attack = ascent_attack(ascent, epsilon_255, before=found)
+        attack = gradient_attack(ascent, epsilon_255, before=found)
         found = attack(goals[0], images, generator)
         if targeted and len(goals) > 1:
-            short = ascent_attack(ascent.model_copy(update={"restarts": 1}), epsilon_255)
+            short = gradient_attack(ascent.model_copy(update={"restarts": 1}), epsilon_255)
             found = _with_targets(short, goals, images, found, generator, count=targeted)
         yield epsilon_255, found
 
 
-def until_broken(
+def run_end_to_end_attack(
     steps: int,
-    goal: Goal,
+    goal: AttackObjective,
     images: Tensor,
     budgets_255: Sequence[float],
     generator: torch.Generator,
@@ -101,15 +101,15 @@ def until_broken(
             rows = every[goal(found, every) < BROKEN]
         if len(rows):
             start = uniform if found is images else _from(found[rows])
-            attack = Apgd(epsilon=epsilon_255 / 255, steps=steps, starts=(start,), enough=BROKEN)
+            attack = Apgd(epsilon=epsilon_255 / 255, steps=steps, starts=(start,), stop_at=BROKEN)
             found = found.clone()
-            found[rows] = attack(on_rows(goal, rows), images[rows], generator)
+            found[rows] = attack(restrict_to_rows(goal, rows), images[rows], generator)
         yield epsilon_255, found
 
 
 def _with_targets(  # noqa: PLR0913  (two attacks, and what they were)
     attack: Attack,
-    goals: Sequence[Goal],
+    goals: Sequence[AttackObjective],
     images: Tensor,
     found: Tensor,
     generator: torch.Generator,
@@ -120,7 +120,7 @@ def _with_targets(  # noqa: PLR0913  (two attacks, and what they were)
     worst = Ensemble(members=(member,), judge=goals[0])(images[:count], generator)
     rows = torch.arange(len(found))
     with torch.no_grad():
-        best = Best(found, goals[0](found, rows))
+        best = BestIterates(found, goals[0](found, rows))
     best.offer(rows[:count], worst.images, worst.values)
     return best.images
 

@@ -8,14 +8,14 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from oodguard.training.attacks.base import Attack, Goal, uniform, value_and_gradient
-from oodguard.training.attacks.losses import to_accepted, to_rejected
-from oodguard.training.attacks.noise import Noise, transferred
+from oodguard.training.attacks.base import Attack, AttackObjective, uniform, value_and_gradient
+from oodguard.training.attacks.noise import RandomNoise, transfer_attack
+from oodguard.training.attacks.objectives import acceptance_objectives, rejection_objective
 from oodguard.training.attacks.square import Square
 from oodguard.training.config.suites import Ascent, Suite
-from oodguard.training.evaluation.attack_runner import ascent_attack
+from oodguard.training.evaluation.attack_runner import gradient_attack
 from oodguard.training.report.metrics import Scores, auroc
-from oodguard.training.scoring.graph import ScoredBatch
+from oodguard.training.scoring.graph import ScoredClassifier
 from oodguard.training.scoring.network import frozen
 
 BATCH = 250
@@ -25,28 +25,28 @@ Push = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Scorer:
+class AttackedScore:
     """A classifier by one of its scores, higher more OOD."""
 
-    classifier: ScoredBatch
+    classifier: ScoredClassifier
     score: str
 
     @property
-    def goals(self) -> tuple[Goal, Goal]:
+    def goals(self) -> tuple[AttackObjective, AttackObjective]:
         """What raises the score of in-distribution images, and what lowers that of outliers."""
-        rejected = to_rejected(self.classifier, self.score)[0]
-        return rejected, to_accepted(self.classifier, self.score)[0]
+        rejected = rejection_objective(self.classifier, self.score)
+        return rejected, acceptance_objectives(self.classifier, self.score)[0]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Probe:
+class TrialImages:
     """The images, float `(n, 3, H, W)` and `(m, 3, H, W)` in [0, 1], and who scores them.
 
     Images go through in batches. The caller holds all networks still, with
     `training.attacks.gradient.frozen`.
     """
 
-    victim: Scorer
+    victim: AttackedScore
     inliers: Tensor
     outliers: Tensor
 
@@ -63,11 +63,11 @@ class Probe:
         )
 
     def auroc_transferred(
-        self, attack: Attack, source: Scorer, generator: torch.Generator
+        self, attack: Attack, source: AttackedScore, generator: torch.Generator
     ) -> float:
         """Return the AUROC with both sides attacked by way of `source`, and judged here."""
         pushes = [
-            partial(transferred, attack, generator=generator, source=theirs, victim=ours)
+            partial(transfer_attack, attack, generator=generator, source=theirs, victim=ours)
             for theirs, ours in zip(source.goals, self.victim.goals, strict=True)
         ]
         return self._auroc(pushes[0], pushes[1])
@@ -104,7 +104,9 @@ def _as_they_are(images: Tensor) -> Tensor:
     return images
 
 
-def _bad(goal: Goal, images: Tensor, epsilon: float, generator: torch.Generator) -> Tensor:
+def _bad(
+    goal: AttackObjective, images: Tensor, epsilon: float, generator: torch.Generator
+) -> Tensor:
     rows = torch.arange(len(images))
     bad = torch.zeros_like(rows, dtype=torch.bool)
     for point in (images, uniform(images, epsilon, generator)):
@@ -160,7 +162,7 @@ class AttackTrials:
 
 
 def run_attack_trials(  # noqa: PLR0913  (a classifier, and all that it is tried with)
-    classifier: ScoredBatch,
+    classifier: ScoredClassifier,
     score: str,
     inliers: Tensor,
     outliers: Tensor,
@@ -168,7 +170,7 @@ def run_attack_trials(  # noqa: PLR0913  (a classifier, and all that it is tried
     suite: Suite,
     budget_255: float,
     by_epsilon: Mapping[float, float],
-    twin: tuple[ScoredBatch, str] | None,
+    twin: tuple[ScoredClassifier, str] | None,
     generator: torch.Generator,
 ) -> AttackTrials:
     """Try the suite's trials on in-distribution images `(n, 3, H, W)` and outliers `(m, 3, H, W)`.
@@ -176,8 +178,8 @@ def run_attack_trials(  # noqa: PLR0913  (a classifier, and all that it is tried
     All pixels are in [0, 1]. `twin` is another classifier with one of its scores, by which images
     are attacked that are then shown to this one; None where there is none.
     """
-    probe = Probe(
-        victim=Scorer(classifier=classifier, score=score), inliers=inliers, outliers=outliers
+    probe = TrialImages(
+        victim=AttackedScore(classifier=classifier, score=score), inliers=inliers, outliers=outliers
     )
     epsilon, ascent, trials = budget_255 / 255, suite.ascent, suite.trials
     seed = int(torch.randint(2**62, (), generator=generator))
@@ -192,7 +194,7 @@ def run_attack_trials(  # noqa: PLR0913  (a classifier, and all that it is tried
     with frozen(classifier):
         all_steps = sorted({FEW_STEPS, ascent.steps, trials.long_steps or ascent.steps})
         by_steps = {steps: under(_with_steps(ascent, steps, budget_255)) for steps in all_steps}
-        noise = Noise(epsilon=epsilon, draws=trials.noise_draws)
+        noise = RandomNoise(epsilon=epsilon, draws=trials.noise_draws)
         square = Square(epsilon=epsilon, queries=trials.square_queries)
         return AttackTrials(
             by_epsilon=by_epsilon,
@@ -210,7 +212,7 @@ def run_attack_trials(  # noqa: PLR0913  (a classifier, and all that it is tried
 
 
 def _with_steps(ascent: Ascent, steps: int, budget_255: float) -> Attack:
-    return ascent_attack(ascent.model_copy(update={"steps": steps}), budget_255)
+    return gradient_attack(ascent.model_copy(update={"steps": steps}), budget_255)
 
 
 def _at_64(ascent: Ascent, budget_255: float) -> Attack:
@@ -218,18 +220,18 @@ def _at_64(ascent: Ascent, budget_255: float) -> Attack:
     if ascent.step_255 is not None:  # or it would not come to the edge of the larger ball
         longer = ascent.step_255 * LARGE_255 / budget_255
         ascent = ascent.model_copy(update={"step_255": longer})
-    return ascent_attack(ascent, LARGE_255)
+    return gradient_attack(ascent, LARGE_255)
 
 
 def _transferred(
-    probe: Probe,
+    probe: TrialImages,
     ascent: Ascent,
     budget_255: float,
-    twin: tuple[ScoredBatch, str] | None,
+    twin: tuple[ScoredClassifier, str] | None,
     generator: torch.Generator,
 ) -> float | None:
     if twin is None:
         return None
-    source = Scorer(classifier=twin[0], score=twin[1])
+    source = AttackedScore(classifier=twin[0], score=twin[1])
     with frozen(source.classifier):
-        return probe.auroc_transferred(ascent_attack(ascent, budget_255), source, generator)
+        return probe.auroc_transferred(gradient_attack(ascent, budget_255), source, generator)

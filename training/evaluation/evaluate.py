@@ -12,17 +12,21 @@ from torch import Tensor
 from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.decision import Policy
 from oodguard.models.errors import RecipeError
-from oodguard.training.attacks.losses import to_wrong_and_accepted
+from oodguard.training.attacks.objectives import wrong_and_accepted_objectives
 from oodguard.training.config.recipe import evaluation_sources
 from oodguard.training.config.suites import Suite
 from oodguard.training.data.dataset import ImageSet, load, to_pixels
-from oodguard.training.evaluation.attack_runner import run_attack, until_broken, whole_pixels
+from oodguard.training.evaluation.attack_runner import (
+    run_attack,
+    run_end_to_end_attack,
+    whole_pixels,
+)
 from oodguard.training.evaluation.attack_trials import AttackTrials, run_attack_trials
-from oodguard.training.evaluation.masking_checks import trust
+from oodguard.training.evaluation.masking_checks import run_masking_checks
 from oodguard.training.evaluation.results import (
-    Answers,
     AttackResult,
-    Findings,
+    Predictions,
+    ScoreEvaluation,
     evidence,
     joined_answers,
     score_result,
@@ -36,7 +40,7 @@ from oodguard.training.report.model import (
     Report,
     ScoreResult,
 )
-from oodguard.training.scoring.graph import ScoredBatch
+from oodguard.training.scoring.graph import ScoredClassifier
 from oodguard.training.scoring.network import frozen
 from oodguard.training.scoring.parity import in_batches
 
@@ -54,7 +58,7 @@ class Evaluator:
     so that memory does not grow with their number.
     """
 
-    classifier: ScoredBatch
+    classifier: ScoredClassifier
     judged: ScoreUnderTest
     suite: Suite
     serve: RunGraph
@@ -76,10 +80,10 @@ class Evaluator:
 
         def rounds() -> Iterator[list[AttackResult]]:
             for part, pixels, labels in _batches(images):
-                goal = to_wrong_and_accepted(
+                goal = wrong_and_accepted_objectives(
                     self.classifier, self.judged.name, labels, threshold=self.judged.threshold
                 )[0]
-                pushed = until_broken(ascent.end_to_end, goal, pixels, budgets, generator)
+                pushed = run_end_to_end_attack(ascent.end_to_end, goal, pixels, budgets, generator)
                 yield self._rounds(part, pushed, steps=ascent.end_to_end, name=None)
 
         return _joined(rounds())
@@ -121,9 +125,9 @@ class Evaluator:
         self, part: Tensor, epsilon_255: float, moved: Tensor, *, name: str | None
     ) -> AttackResult:
         with torch.no_grad():
-            classes = self.classifier.outputs(moved)[1].argmax(1)
+            classes = self.classifier.features_and_logits(moved)[1].argmax(1)
         scores = values(self.judged, moved)
-        answers = Answers(scores=scores.numpy(), classes=classes.numpy())
+        answers = Predictions(scores=scores.numpy(), classes=classes.numpy())
         return AttackResult(
             epsilon_255=epsilon_255,
             answers=answers,
@@ -131,14 +135,14 @@ class Evaluator:
             worst=self._worst(part, epsilon_255, moved, answers, name) if name else (),
         )
 
-    def _replayed(self, part: Tensor, epsilon_255: float, moved: Tensor) -> Answers | None:
+    def _replayed(self, part: Tensor, epsilon_255: float, moved: Tensor) -> Predictions | None:
         if self.judged.column is None:
             return None
         logits, scores = self.serve(whole_pixels(moved, part, epsilon_255))
-        return Answers(scores=scores[:, self.judged.column], classes=logits.argmax(axis=1))
+        return Predictions(scores=scores[:, self.judged.column], classes=logits.argmax(axis=1))
 
     def _worst(
-        self, part: Tensor, epsilon_255: float, moved: Tensor, answers: Answers, name: str
+        self, part: Tensor, epsilon_255: float, moved: Tensor, answers: Predictions, name: str
     ) -> tuple[FalseAccept, ...]:
         lowest = np.argsort(answers.scores, kind="stable")[:WORST]
         rows = [row for row in lowest if answers.scores[row] <= self.judged.threshold]
@@ -254,7 +258,7 @@ def evaluate(  # noqa: PLR0913  (what is measured, and how)
         accuracy=_accuracy(subject, whole),
         accuracy_images=len(whole),
         results=results,
-        trust=trust(soundings),
+        trust=run_masking_checks(soundings),
         replayed_by=REPLAYED_BY,
         recipe=subject.recipe_text,
         duration_s=time.perf_counter() - began,
@@ -289,13 +293,13 @@ def _findings(
     watcher: EvaluationObserver,
     *,
     decides: bool,
-) -> Findings:
+) -> ScoreEvaluation:
     def told(images: ImageSet, name: str) -> ImageSet:
         watcher.tell(f"{bench.judged.name}: {name}")
         return images
 
     tried = decides and bench.suite.ascent.end_to_end > 0
-    return Findings(
+    return ScoreEvaluation(
         score=bench.judged.name,
         threshold=bench.judged.threshold,
         labels=inside.labels.numpy(),

@@ -168,7 +168,7 @@ def _noise_share(soundings: AttackTrials) -> float | None:
     return share if taken >= LEAST_TAKEN or share > MOST_NOISE_SHARE else None
 
 
-def trust(soundings: AttackTrials) -> Trust:
+def run_masking_checks(soundings: AttackTrials) -> Trust:
     """Return the stamp that the attack deserves, with every check of it."""
     checks = tuple(check(soundings) for check in CHECKS)
     return Trust(stamp=_stamp({check.outcome for check in checks}), checks=checks)

@@ -35,7 +35,7 @@ Classes = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answers:
+class Predictions:
     """The scores `(n,)`, higher more OOD, and predicted classes `(n,)` of some images."""
 
     scores: Scores
@@ -52,14 +52,14 @@ class AttackResult:
     """
 
     epsilon_255: float
-    answers: Answers
-    replayed: Answers | None
+    answers: Predictions
+    replayed: Predictions | None
     worst: tuple[FalseAccept, ...] = ()
 
 
-def joined_answers(parts: list[Answers]) -> Answers:
+def joined_answers(parts: list[Predictions]) -> Predictions:
     """Return the answers of consecutive batches as one."""
-    return Answers(
+    return Predictions(
         scores=np.concatenate([part.scores for part in parts]),
         classes=np.concatenate([part.classes for part in parts]),
     )
@@ -69,7 +69,7 @@ Sets = Mapping[str, Scores]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Findings:
+class ScoreEvaluation:
     """All that was found by one score; every tuple has one entry a budget, the clean one first.
 
     `end_to_end` has none for the clean images, and is empty where it was not tried.
@@ -83,7 +83,7 @@ class Findings:
     end_to_end: tuple[AttackResult, ...] = ()
 
 
-def score_result(findings: Findings, *, seed: int) -> ScoreResult:
+def score_result(findings: ScoreEvaluation, *, seed: int) -> ScoreResult:
     """Return the figures of one score; the bootstrap is drawn by `seed`."""
     beyond = (None, *findings.end_to_end) if findings.end_to_end else repeat(None)
     conditions = [
@@ -95,7 +95,7 @@ def score_result(findings: Findings, *, seed: int) -> ScoreResult:
     )
 
 
-def evidence(findings: Findings) -> EvaluationEvidence:
+def evidence(findings: ScoreEvaluation) -> EvaluationEvidence:
     """Return what the figures were computed from."""
     return EvaluationEvidence(
         score=findings.score,
@@ -115,7 +115,10 @@ def evidence(findings: Findings) -> EvaluationEvidence:
 
 
 def _condition(
-    findings: Findings, at: int, end_to_end: AttackResult | None, generator: np.random.Generator
+    findings: ScoreEvaluation,
+    at: int,
+    end_to_end: AttackResult | None,
+    generator: np.random.Generator,
 ) -> Condition:
     inliers, limit = findings.inliers[at], findings.threshold
     rankings, means = {}, {}
@@ -137,7 +140,7 @@ def _condition(
     )
 
 
-def _sides(findings: Findings, at: int) -> dict[Side, tuple[Scores, Sets]]:
+def _sides(findings: ScoreEvaluation, at: int) -> dict[Side, tuple[Scores, Sets]]:
     """Return by side what is ranked: one side attacked alone stands beside the other's clean."""
     clean, attacked = findings.inliers[0].answers.scores, findings.inliers[at].answers.scores
     if at == 0:
@@ -149,7 +152,7 @@ def _sides(findings: Findings, at: int) -> dict[Side, tuple[Scores, Sets]]:
     }
 
 
-def _scores(findings: Findings, at: int) -> dict[str, Scores]:
+def _scores(findings: ScoreEvaluation, at: int) -> dict[str, Scores]:
     return {name: found[at].answers.scores for name, found in findings.outliers.items()}
 
 
@@ -163,7 +166,7 @@ def _ranked(
 
 
 def _inlier_result(
-    findings: Findings, answers: Answers, end_to_end: AttackResult | None
+    findings: ScoreEvaluation, answers: Predictions, end_to_end: AttackResult | None
 ) -> InlierResult:
     return InlierResult(
         images=len(answers.scores),
@@ -173,7 +176,7 @@ def _inlier_result(
     )
 
 
-def _decisions(findings: Findings, answers: Answers) -> Decisions:
+def _decisions(findings: ScoreEvaluation, answers: Predictions) -> Decisions:
     rejected = rejects(answers.scores, findings.threshold)
     right = answers.classes == findings.labels
     return Decisions(
@@ -183,7 +186,9 @@ def _decisions(findings: Findings, answers: Answers) -> Decisions:
     )
 
 
-def _replayed(findings: Findings, at: int, end_to_end: AttackResult | None) -> Replayed | None:
+def _replayed(
+    findings: ScoreEvaluation, at: int, end_to_end: AttackResult | None
+) -> Replayed | None:
     inliers = findings.inliers[at].replayed
     outliers = {name: found[at].replayed for name, found in findings.outliers.items()}
     known = {name: answers.scores for name, answers in outliers.items() if answers is not None}

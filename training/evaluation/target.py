@@ -15,8 +15,12 @@ from oodguard.models.decision import Policy, threshold
 from oodguard.models.errors import RecipeError
 from oodguard.models.scores import SCORE_NAMES
 from oodguard.models.scores.build import check_score
-from oodguard.training.attacks.base import Goal
-from oodguard.training.attacks.losses import goal_of, to_accepted, to_rejected
+from oodguard.training.attacks.base import AttackObjective
+from oodguard.training.attacks.objectives import (
+    acceptance_objectives,
+    rejection_objective,
+    score_objective,
+)
 from oodguard.training.config.recipe import Recipe, parse_recipe
 from oodguard.training.data.dataset import ImageSet, load, split, to_pixels
 from oodguard.training.detectors import DETECTORS
@@ -25,7 +29,7 @@ from oodguard.training.export.onnx import to_onnx
 from oodguard.training.onnx_torch.classifier import bundle_classifier
 from oodguard.training.run_folder import RunFolder
 from oodguard.training.scoring.fit_scores import scored_classifier
-from oodguard.training.scoring.graph import ScoredBatch, torch_run
+from oodguard.training.scoring.graph import ScoredClassifier, torch_run
 from oodguard.training.scoring.network import frozen
 from oodguard.training.scoring.parity import calibration_scores, onnx_run
 
@@ -42,13 +46,13 @@ class ScoreUnderTest:
     name: str
     threshold: float
     value: Detector
-    rejected: Goal
-    accepted: tuple[Goal, ...]
+    rejected: AttackObjective
+    accepted: tuple[AttackObjective, ...]
     column: int | None
 
 
 def score_under_test(
-    classifier: ScoredBatch, name: str, *, threshold: float, columns: tuple[str, ...]
+    classifier: ScoredClassifier, name: str, *, threshold: float, columns: tuple[str, ...]
 ) -> ScoreUnderTest:
     """Return a score of the graph under examination; `columns` are the graph's."""
 
@@ -59,8 +63,8 @@ def score_under_test(
         name=name,
         threshold=threshold,
         value=value,
-        rejected=to_rejected(classifier, name)[0],
-        accepted=to_accepted(classifier, name),
+        rejected=rejection_objective(classifier, name),
+        accepted=acceptance_objectives(classifier, name),
         column=columns.index(name),
     )
 
@@ -71,8 +75,8 @@ def detector_under_test(name: str, detector: Detector, *, threshold: float) -> S
         name=name,
         threshold=threshold,
         value=detector,
-        rejected=goal_of(detector, sign=1),
-        accepted=(goal_of(detector, sign=-1),),
+        rejected=score_objective(detector, sign=1),
+        accepted=(score_objective(detector, sign=-1),),
         column=None,
     )
 
@@ -104,7 +108,7 @@ class EvaluationTarget:
     default_score: str
     recipe: Recipe
     recipe_text: str
-    classifier: ScoredBatch
+    classifier: ScoredClassifier
     classes: tuple[str, ...]
     calibration: Mapping[str, NDArray[np.float32]]
     held_out: ImageSet | None

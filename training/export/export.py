@@ -26,14 +26,14 @@ PARITY_IMAGES = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Exported:
+class ExportResult:
     """A bundle that was written, and what the parity gate saw."""
 
     bundle: Bundle
     parity: Parity
 
 
-def export(run: RunFolder, out: Path) -> Exported:
+def export(run: RunFolder, out: Path) -> ExportResult:
     """Write the run's bundle to `out`.
 
     Calibration scores are those of ONNX Runtime, which is what serves.
@@ -63,7 +63,7 @@ def export(run: RunFolder, out: Path) -> Exported:
         evaluation=report.model_dump(mode="json"),
         card=write_card(description, report, run.recipe_text),
     )
-    return Exported(bundle=bundle, parity=parity)
+    return ExportResult(bundle=bundle, parity=parity)
 
 
 def _report_of_finished(run: RunFolder) -> Report:

@@ -11,18 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from oodguard.models.manifest import InputSpec
-from oodguard.training.scoring.graph import ScoredClassifier
+from oodguard.training.scoring.graph import ScoredNetwork
 
 
-def to_onnx(classifier: ScoredClassifier, spec: InputSpec) -> bytes:
+def to_onnx(classifier: ScoredNetwork, spec: InputSpec) -> bytes:
     """Serialise: input `images` uint8 `(n, H, W, 3)`, outputs `logits` and `scores` float32."""
     example = torch.zeros(2, spec.height, spec.width, 3, dtype=torch.uint8)
-    model = exported(classifier, example, takes="images", gives=("logits", "scores"))
+    model = export_module(classifier, example, takes="images", gives=("logits", "scores"))
     serialised: bytes = model.SerializeToString()
     return serialised
 
 
-def exported(
+def export_module(
     module: nn.Module, example: Tensor, *, takes: str, gives: Sequence[str]
 ) -> onnx.ModelProto:
     """Return a module of one tensor as an ONNX model, its first dimension free, checked."""
@@ -39,7 +39,7 @@ def exported(
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
     model = program.model_proto
-    forget_the_machine(model)
+    strip_metadata(model)
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -58,7 +58,7 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def forget_the_machine(model: onnx.ModelProto) -> None:
+def strip_metadata(model: onnx.ModelProto) -> None:
     """Drop an exporter's notes: stack traces with paths of the machine that it ran on."""
     graph = model.graph
     parts = chain(

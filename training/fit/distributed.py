@@ -8,7 +8,7 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from torch import Tensor, nn
 
 from oodguard.training.provenance import hardware
-from oodguard.training.scoring.network import Runner
+from oodguard.training.scoring.network import MixedPrecisionNetwork
 
 
 class Sharded(nn.Module):
@@ -18,7 +18,7 @@ class Sharded(nn.Module):
     has it, nothing of the kind is set up, and the logits alone go round.
     """
 
-    def __init__(self, runner: Runner, fabric: Fabric) -> None:
+    def __init__(self, runner: MixedPrecisionNetwork, fabric: Fabric) -> None:
         super().__init__()
         self.runner = runner
         self.synchronised = fabric.setup_module(runner)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from oodguard.models.scores.abstain import abstain
 from oodguard.models.scores.energy import energy
 from oodguard.models.scores.msp import msp_log_odds
-from oodguard.training.attacks.base import Goal, on_rows
+from oodguard.training.attacks.base import AttackObjective, restrict_to_rows
 from oodguard.training.attacks.pgd import Pgd
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.data.dataset import ImageSet, to_pixels
@@ -21,7 +21,7 @@ from oodguard.training.data.synthetic import synthetic_outliers
 from oodguard.training.objectives.losses import cross_entropy
 from oodguard.training.provenance import WATCHING, drawn_from
 from oodguard.training.report.metrics import Scores, auroc
-from oodguard.training.scoring.network import Runner, frozen
+from oodguard.training.scoring.network import MixedPrecisionNetwork, frozen
 
 UNDER_ATTACK = 500  # images of each side; PGD-10 on them costs some seconds an epoch
 
@@ -65,7 +65,7 @@ class RobustValidation:
 
     def __call__(self, network: nn.Module) -> ValidationResult:
         """Measure a network; it is left as it was."""
-        runner = Runner(network, self.recipe.schedule.precision).eval()
+        runner = MixedPrecisionNetwork(network, self.recipe.schedule.precision).eval()
         device = next(network.parameters()).device
         pixels = to_pixels(self.inliers.images).to(device)
         labels = self.inliers.labels.to(device)
@@ -93,7 +93,7 @@ class RobustValidation:
         down = self._attacked(lambda images, _: -score(runner(images)), outliers)
         return auroc(_scores(runner, score, up), _scores(runner, score, down))
 
-    def _attacked(self, goal: Goal, pixels: Tensor) -> Tensor:
+    def _attacked(self, goal: AttackObjective, pixels: Tensor) -> Tensor:
         """Attack in batches of the training's size: a large network fits no more into memory."""
         epsilon = self.recipe.attack.epsilon if self.recipe.attack else 1 / 255
         attack = Pgd(epsilon=epsilon, steps=10, step_size=epsilon / 4)
@@ -101,7 +101,9 @@ class RobustValidation:
         parts = torch.arange(len(pixels), device=pixels.device).split(
             self.recipe.schedule.batch_size
         )
-        return torch.cat([attack(on_rows(goal, part), pixels[part], generator) for part in parts])
+        return torch.cat(
+            [attack(restrict_to_rows(goal, part), pixels[part], generator) for part in parts]
+        )
 
 
 def watched_score(recipe: Recipe) -> Callable[[Tensor], Tensor]:

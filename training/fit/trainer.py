@@ -22,7 +22,7 @@ from oodguard.training.objectives import OBJECTIVES
 from oodguard.training.objectives.base import Batch
 from oodguard.training.provenance import drawn_from
 from oodguard.training.run_folder import load_weights, part
-from oodguard.training.scoring.network import Runner, network_of
+from oodguard.training.scoring.network import MixedPrecisionNetwork, build_recipe_network
 
 
 def start_average(network: nn.Module) -> nn.Module:
@@ -94,9 +94,11 @@ class Trainer:
         self.recipe = recipe
         self.data = data
         self.fabric = fabric or one_process()
-        network = network_of(recipe, classes=len(data.training.classes)).to(self.fabric.device)
+        network = build_recipe_network(recipe, classes=len(data.training.classes)).to(
+            self.fabric.device
+        )
         self.network = shared_statistics(network, self.fabric)
-        runner = Runner(self.network, recipe.schedule.precision)
+        runner = MixedPrecisionNetwork(self.network, recipe.schedule.precision)
         self.average = start_average(self.network)
         several = self.fabric.world_size > 1
         self.runner = Sharded(runner, self.fabric) if several else runner

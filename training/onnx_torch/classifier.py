@@ -12,7 +12,7 @@ from oodguard.models.bundle import Bundle
 from oodguard.models.errors import BundleError
 from oodguard.models.scores.base import Score
 from oodguard.training.onnx_torch.module import OnnxModule
-from oodguard.training.scoring.graph import ScoredBatch
+from oodguard.training.scoring.graph import ScoredClassifier
 
 
 class IndependentConcat(torch.autograd.Function):
@@ -34,7 +34,7 @@ class IndependentConcat(torch.autograd.Function):
         return tuple(part if part.any() else None for part in gradients[0].split(1, dim=1))
 
 
-class BundleClassifier(ScoredBatch):
+class BundleClassifier(ScoredClassifier):
     """A bundle's graph with its scores by name.
 
     Its features are the score columns `(n, S)`: what the scores are made of is inside the graph.
@@ -44,7 +44,7 @@ class BundleClassifier(ScoredBatch):
         super().__init__({name: _column(k) for k, name in enumerate(scores)}, classes=classes)
         self.graph = graph
 
-    def all_outputs(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    def features_and_outputs(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Map float `(n, 3, H, W)` in [0, 1] to score columns `(n, S)` and logits `(n, K)`."""
         # The graph's uint8 pixels as float: it scales them down again, and gradients pass.
         logits, *columns = self.graph(255 * pixels.permute(0, 2, 3, 1))

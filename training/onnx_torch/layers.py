@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from oodguard.training.onnx_torch.node import Node, not_run
+from oodguard.training.onnx_torch.node import Node, unsupported
 
 Pair = tuple[int, int]
 
@@ -64,7 +64,7 @@ def average_pool(node: Node, x: Tensor) -> Tensor:
     """Take the mean of each window, of the padding too with `count_include_pad`."""
     window = _window(node, x, kernel=node.attributes["kernel_shape"])
     if window.dilations != (1, 1):
-        raise not_run(f"AveragePool with dilations {list(window.dilations)}")
+        raise unsupported(f"AveragePool with dilations {list(window.dilations)}")
     with_padding = bool(node.attribute("count_include_pad", 0))
     up = bool(node.attribute("ceil_mode", 0))
     if _torch_pads(window):
@@ -96,7 +96,7 @@ def _torch_pads(window: Window) -> bool:
 
 def _window(node: Node, x: Tensor, *, kernel: torch.Size | list[int]) -> Window:
     if x.dim() != 4:
-        raise not_run(f"{node.operator} of {x.dim()} dimensions")
+        raise unsupported(f"{node.operator} of {x.dim()} dimensions")
     strides = node.attribute("strides", [1, 1])
     dilations = node.attribute("dilations", [1, 1])
     auto = node.attribute("auto_pad", "NOTSET")

@@ -13,7 +13,7 @@ from oodguard.training.onnx_torch import elementwise as reductions
 from oodguard.training.onnx_torch import layers as windows
 from oodguard.training.onnx_torch import shapes as indexing
 from oodguard.training.onnx_torch.elementwise import arg, folded, plain, reduced
-from oodguard.training.onnx_torch.node import Node, Operator, as_tensor, not_run, parse_node
+from oodguard.training.onnx_torch.node import Node, Operator, as_tensor, parse_node, unsupported
 
 OPERATORS: Mapping[str, Operator] = {
     # layers
@@ -143,7 +143,7 @@ class OnnxModule(nn.Module):
         nodes = _needed([parse_node(each) for each in model.graph.node], self.outputs)
         missing = set(self.outputs).difference(*(node.outputs for node in nodes))
         if missing:
-            raise not_run(f"no tensor {', '.join(sorted(missing))}")
+            raise unsupported(f"no tensor {', '.join(sorted(missing))}")
         self._steps = _steps([node for node in nodes if node.operator != "Constant"], self.outputs)
         stored = {name: as_tensor(constants[name]) for name in _read(nodes) if name in constants}
         stored |= {n.outputs[0]: _constant(n) for n in nodes if n.operator == "Constant"}
@@ -170,13 +170,13 @@ class OnnxModule(nn.Module):
 def _check_opset(model: onnx.ModelProto) -> None:
     versions = [each.version for each in model.opset_import if each.domain in {"", "ai.onnx"}]
     if min(versions, default=0) < OLDEST_OPSET:
-        raise not_run(f"opset {min(versions, default=0)}, older than {OLDEST_OPSET}")
+        raise unsupported(f"opset {min(versions, default=0)}, older than {OLDEST_OPSET}")
 
 
 def _only_input(graph: onnx.GraphProto, constants: Container[str]) -> str:
     names: list[str] = [each.name for each in graph.input if each.name not in constants]
     if len(names) != 1:
-        raise not_run(f"{len(names)} inputs in place of one")
+        raise unsupported(f"{len(names)} inputs in place of one")
     return names[0]
 
 
@@ -201,7 +201,7 @@ def _steps(nodes: Sequence[Node], outputs: Sequence[str]) -> list[GraphStep]:
     seen = set(outputs)
     for node in reversed(nodes):
         if node.operator not in OPERATORS:
-            raise not_run(f"the operator {node.operator}")
+            raise unsupported(f"the operator {node.operator}")
         # Results that nobody asks for go at once; without gradients that keeps the memory small.
         last = {*node.inputs, *node.outputs} & made - seen
         seen |= last
@@ -214,7 +214,7 @@ def _constant(node: Node) -> Tensor:
     if form in {"value_float", "value_floats", "value_int", "value_ints"}:
         return torch.tensor(value)
     if form != "value":
-        raise not_run(f"a Constant with {form}")
+        raise unsupported(f"a Constant with {form}")
     tensor: Tensor = value
     return tensor
 
@@ -222,5 +222,5 @@ def _constant(node: Node) -> Tensor:
 def _named(node: Node, found: Tensor | tuple[Tensor, ...]) -> dict[str, Tensor]:
     results = found if isinstance(found, tuple) else (found,)
     if any(node.outputs[len(results) :]):
-        raise not_run(f"{node.operator} with {len(node.outputs)} outputs")
+        raise unsupported(f"{node.operator} with {len(node.outputs)} outputs")
     return {name: value for name, value in zip(node.outputs, results, strict=False) if name}

@@ -75,7 +75,7 @@ class Node:
         """
         found = self.attributes.get(name, value)
         if found != value:
-            raise not_run(f"{self.operator} with {name} {found!r}")
+            raise unsupported(f"{self.operator} with {name} {found!r}")
 
 
 Operator = Callable[..., Tensor | tuple[Tensor, ...]]
@@ -93,7 +93,7 @@ def parse_node(node: onnx.NodeProto) -> Node:
     )
 
 
-def not_run(what: str) -> BundleError:
+def unsupported(what: str) -> BundleError:
     """Return the error that says what of a graph torch does not run here."""
     return BundleError(
         f"model.onnx has {what}, which cannot be run in torch here, so there are no gradients to"

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from oodguard.training.onnx_torch.node import Node, not_run
+from oodguard.training.onnx_torch.node import Node, unsupported
 
 
 def gather(node: Node, x: Tensor, places: Tensor) -> Tensor:
@@ -138,7 +138,7 @@ def _inside(places: Tensor, size: int, mode: str) -> Tensor:
     if mode == "wrap":
         return places % size
     if mode != "reflect":
-        raise not_run(f"Pad with mode {mode!r}")
+        raise unsupported(f"Pad with mode {mode!r}")
     period = max(2 * (size - 1), 1)
     return torch.minimum(places % period, period - places % period)
 

@@ -12,7 +12,7 @@ from oodguard.models.scores.build import check_score, unfitted_score
 from oodguard.models.scores.options import ScoreOptions
 from oodguard.training.data.dataset import ImageSet, to_pixels
 from oodguard.training.run_folder import RunFolder
-from oodguard.training.scoring.graph import ScoredClassifier
+from oodguard.training.scoring.graph import ScoredNetwork
 from oodguard.training.scoring.network import trained_network
 
 BATCH = 250
@@ -56,7 +56,7 @@ def fit_scores(
     return {name: accumulator.finish() for name, accumulator in accumulators.items()}
 
 
-def scored_classifier(run: RunFolder, training: ImageSet, names: Sequence[str]) -> ScoredClassifier:
+def scored_classifier(run: RunFolder, training: ImageSet, names: Sequence[str]) -> ScoredNetwork:
     """Return the run's network with the scores `names`; fitted ones are fitted on `training`.
 
     Raises:
@@ -81,4 +81,4 @@ def scored_classifier(run: RunFolder, training: ImageSet, names: Sequence[str]) 
         else of_logits(unfitted_score(name, recipe.score_options))
         for name in names
     }
-    return ScoredClassifier(network, scores, classes=classes).eval()
+    return ScoredNetwork(network, scores, classes=classes).eval()

@@ -14,7 +14,7 @@ from oodguard.models.scores.base import Score
 from oodguard.training.data.dataset import to_pixels
 
 
-class ScoredBatch(nn.Module):
+class ScoredClassifier(nn.Module):
     """What is measured and attacked: logits and scores by name, in the pixel space of clients.
 
     The network has `classes` outputs, or one more: the reject class, last. That one is seen by the
@@ -26,32 +26,32 @@ class ScoredBatch(nn.Module):
         self.scores = dict(scores)
         self.classes = classes
 
-    def all_outputs(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    def features_and_outputs(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Map as `outputs` does, the reject class included where there is one."""
         raise NotImplementedError
 
-    def outputs(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    def features_and_logits(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Map float `(n, 3, H, W)` in [0, 1] to features `(n, D)` and class logits `(n, K)`."""
-        features, outputs = self.all_outputs(pixels)
+        features, outputs = self.features_and_outputs(pixels)
         return features, outputs[:, : self.classes]
 
     def score(self, name: str, pixels: Tensor) -> Tensor:
         """Score float `(n, 3, H, W)` in [0, 1] as `(n,)`, higher more OOD; differentiable."""
-        return self.score_of(name, *self.all_outputs(pixels))
+        return self.score_from_outputs(name, *self.features_and_outputs(pixels))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Map uint8 `(n, H, W, 3)` to logits `(n, K)` and scores `(n, S)`, higher more OOD."""
-        features, outputs = self.all_outputs(to_pixels(images))
-        columns = [self.score_of(name, features, outputs) for name in self.scores]
+        features, outputs = self.features_and_outputs(to_pixels(images))
+        columns = [self.score_from_outputs(name, features, outputs) for name in self.scores]
         return outputs[:, : self.classes], torch.stack(columns, dim=1)
 
-    def score_of(self, name: str, features: Tensor, outputs: Tensor) -> Tensor:
+    def score_from_outputs(self, name: str, features: Tensor, outputs: Tensor) -> Tensor:
         """Score what `all_outputs` returned as `(n,)`, higher more OOD."""
         seen = outputs if name in REJECT_SCORES else outputs[:, : self.classes]
         return self.scores[name](features, seen)
 
 
-class ScoredClassifier(ScoredBatch):
+class ScoredNetwork(ScoredClassifier):
     """A network with its scores by name."""
 
     def __init__(self, network: Classifier, scores: Mapping[str, Score], *, classes: int) -> None:
@@ -60,13 +60,13 @@ class ScoredClassifier(ScoredBatch):
         # Modules in a plain dict would keep their statistics from `to`, `state_dict` and export.
         self.fitted = nn.ModuleDict({k: s for k, s in scores.items() if isinstance(s, nn.Module)})
 
-    def all_outputs(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    def features_and_outputs(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Map as `outputs` does, the reject class included where there is one."""
         features = self.network.features(pixels)
         return features, self.network.head(features)
 
 
-def torch_run(classifier: ScoredBatch, *, batch_size: int = 250) -> RunGraph:
+def torch_run(classifier: ScoredClassifier, *, batch_size: int = 250) -> RunGraph:
     """Return the classifier as the `run` that a guard takes."""
 
     @torch.no_grad()

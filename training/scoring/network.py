@@ -15,7 +15,7 @@ from oodguard.training.config.recipe import Recipe
 from oodguard.training.run_folder import RunFolder, load_weights, part
 
 
-def network_of(recipe: Recipe, *, classes: int) -> Classifier:
+def build_recipe_network(recipe: Recipe, *, classes: int) -> Classifier:
     """Build the recipe's network with random weights and see that it works at the recipe's size.
 
     It has one output for every class, and one more where the method trains a reject class. A
@@ -71,7 +71,7 @@ def trained_network(run: RunFolder, *, classes: int) -> Classifier:
         CheckpointError: it is of another network.
     """
     recipe = run.recipe
-    network = network_of(recipe, classes=classes)
+    network = build_recipe_network(recipe, classes=classes)
     progress = run.progress()
     load_weights(
         network,
@@ -89,7 +89,7 @@ def trained_network(run: RunFolder, *, classes: int) -> Classifier:
 NARROWEST_STRIDED = 16
 
 
-class Runner(nn.Module):
+class MixedPrecisionNetwork(nn.Module):
     """A network run in bfloat16 where asked, and channels-last where that is safe.
 
     Logits always come back in float32.

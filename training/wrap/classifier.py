@@ -13,7 +13,7 @@ from onnx.external_data_helper import load_external_data_for_model, uses_externa
 from oodguard.models.bundle import MAX_BYTES, MODEL
 from oodguard.models.errors import ClassifierError
 from oodguard.models.manifest import FileRecord
-from oodguard.training.export.onnx import forget_the_machine
+from oodguard.training.export.onnx import strip_metadata
 
 OLDEST_OPSET = 7
 """Of what ONNX Runtime promises to run."""
@@ -25,7 +25,7 @@ Shape = tuple[int | None, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Original:
+class OriginalClassifier:
     """A classifier as it came.
 
     `model` holds its weights even if they came in files of their own; `files` records every file
@@ -47,7 +47,9 @@ class Original:
         return sum(sizes)
 
 
-def read_original(path: Path, *, input_name: str | None, output_name: str | None) -> Original:
+def read_original_classifier(
+    path: Path, *, input_name: str | None, output_name: str | None
+) -> OriginalClassifier:
     """Read a classifier.
 
     Raises:
@@ -74,7 +76,7 @@ def read_original(path: Path, *, input_name: str | None, output_name: str | None
         raise ClassifierError(
             f"{path.name}: output {given.name} is {_type(answered)}; float32 is wanted"
         )
-    return Original(
+    return OriginalClassifier(
         model=model,
         files=files,
         takes=taken.name,
@@ -105,7 +107,7 @@ def _read(path: Path) -> tuple[onnx.ModelProto, dict[str, FileRecord]]:
             f"{path.name} has opset {opset}, older than {OLDEST_OPSET}, the oldest that ONNX"
             " Runtime promises to run; export it anew with opset 17 or so"
         )
-    forget_the_machine(model)
+    strip_metadata(model)
     return model, files
 
 

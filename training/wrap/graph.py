@@ -11,8 +11,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as states
 
 from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.errors import ClassifierError
-from oodguard.training.wrap.classifier import Original, opset_of
-from oodguard.training.wrap.input import PIXELS, Pixels
+from oodguard.training.wrap.classifier import OriginalClassifier, opset_of
+from oodguard.training.wrap.input import PIXELS, PixelTransform
 from oodguard.training.wrap.output import RAW
 
 REFUSALS = (
@@ -28,11 +28,11 @@ SILENT = 4
 
 Images = NDArray[np.uint8]
 
-Answers = Callable[[Images], NDArray[np.float32]]
+RunOriginal = Callable[[Images], NDArray[np.float32]]
 """Images `(n, H, W, 3)` to the raw outputs `(n, K)` of a classifier as it came."""
 
 
-def answers_of(original: Original, pixels: Pixels) -> Answers:
+def original_outputs(original: OriginalClassifier, pixels: PixelTransform) -> RunOriginal:
     """Return the classifier as it came, on pixels that numpy made for it, in batches of its own.
 
     Raises:
@@ -54,7 +54,7 @@ def answers_of(original: Original, pixels: Pixels) -> Answers:
     return answers
 
 
-def run_of(merged: onnx.ModelProto) -> RunGraph:
+def merged_run(merged: onnx.ModelProto) -> RunGraph:
     """Return the merged graph as the `run` that a guard takes, on the CPU.
 
     Raises:
@@ -90,7 +90,7 @@ def _open(model: onnx.ModelProto, what: str) -> onnxruntime.InferenceSession:
 
 
 def _run(
-    session: onnxruntime.InferenceSession, original: Original, pixels: NDArray[np.generic]
+    session: onnxruntime.InferenceSession, original: OriginalClassifier, pixels: NDArray[np.generic]
 ) -> NDArray[np.float32]:
     try:
         (raw,) = session.run([original.gives], {original.takes: pixels})
@@ -114,7 +114,10 @@ PREFIX = "classifier/"
 
 
 def merge(
-    pixels: onnx.ModelProto, original: Original, free: onnx.ModelProto, scores: onnx.ModelProto
+    pixels: onnx.ModelProto,
+    original: OriginalClassifier,
+    free: onnx.ModelProto,
+    scores: onnx.ModelProto,
 ) -> onnx.ModelProto:
     """Return one graph from `images` to `logits` and `scores`; `free` is the classifier's.
 
@@ -151,7 +154,7 @@ def _at(model: onnx.ModelProto, opset: int, version: int) -> onnx.ModelProto:
     return moved
 
 
-def _keep_ports(graph: onnx.GraphProto, original: Original) -> None:
+def _keep_ports(graph: onnx.GraphProto, original: OriginalClassifier) -> None:
     """Drop outputs that nobody asked for, and inputs that are weights (IR version 3)."""
     for ports, name in ((graph.input, original.takes), (graph.output, original.gives)):
         kept = [port for port in ports if port.name == name]

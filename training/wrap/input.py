@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from oodguard.models.errors import ClassifierError
-from oodguard.training.wrap.classifier import Original, Shape
+from oodguard.training.wrap.classifier import OriginalClassifier, Shape
 
 Layout = Literal["nchw", "nhwc"]
 
@@ -24,7 +24,7 @@ OPSET = 13
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pixels:
+class PixelTransform:
     """A classifier's pixels: uint8 RGB / `scale`, minus `mean`, divided by `std`, per channel.
 
     Raises:
@@ -115,7 +115,7 @@ LARGEST = 4096
 """Side of an image that a bundle can have."""
 
 
-def layout_of(shape: Shape, said: Layout | None) -> Layout:
+def infer_layout(shape: Shape, said: Layout | None) -> Layout:
     """Return the layout of an input of this shape, None where a dimension is free.
 
     Raises:
@@ -142,7 +142,7 @@ def layout_of(shape: Shape, said: Layout | None) -> Layout:
     return certain[0]
 
 
-def size_of(
+def infer_size(
     shape: Shape, layout: Layout, *, height: int | None, width: int | None
 ) -> tuple[int, int]:
     """Return height and width in pixels.
@@ -172,7 +172,7 @@ def _told(shape: Shape) -> str:
     return f"({', '.join('?' if size is None else str(size) for size in shape)})"
 
 
-def with_free_batch(original: Original) -> onnx.ModelProto:
+def with_dynamic_batch(original: OriginalClassifier) -> onnx.ModelProto:
     """Return a copy of the graph that declares no batch size.
 
     Where images are reshaped to a constant shape that begins with the old batch size, that becomes

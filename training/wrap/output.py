@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from oodguard.models.errors import ClassifierError
 from oodguard.models.scores import LOGIT_SCORES
 from oodguard.training.data.dataset import ImageSet
-from oodguard.training.export.onnx import exported
+from oodguard.training.export.onnx import export_module
 
 
 def read_classes(path: Path) -> tuple[str, ...]:
@@ -29,7 +29,7 @@ def read_classes(path: Path) -> tuple[str, ...]:
     return tuple(line.strip() for line in lines if line.strip())
 
 
-def labels_in(classes: tuple[str, ...], data: ImageSet, *, outputs: int) -> Tensor:
+def labels_of_outputs(classes: tuple[str, ...], data: ImageSet, *, outputs: int) -> Tensor:
     """Return the labels `(n,)` of the data as places in `classes`, one for every output.
 
     The data may hold some of the classes alone. Names decide; where the data has numbers for
@@ -78,7 +78,7 @@ Probabilities fix the logits up to such a number: log p is the member of the fam
 """
 
 
-class Outputs(StrEnum):
+class OutputKind(StrEnum):
     """What the classifier's last layer gives."""
 
     LOGITS = "logits"
@@ -88,12 +88,12 @@ class Outputs(StrEnum):
     @property
     def scores(self) -> tuple[str, ...]:
         """The scores that mean something on such outputs."""
-        return tuple(LOGIT_SCORES) if self is Outputs.LOGITS else LEVEL_FREE
+        return tuple(LOGIT_SCORES) if self is OutputKind.LOGITS else LEVEL_FREE
 
     @property
     def default_score(self) -> str:
         """The score that decides unless another is asked for."""
-        return "energy" if self is Outputs.LOGITS else "msp"
+        return "energy" if self is OutputKind.LOGITS else "msp"
 
     def choose(self, score: str | None) -> str:
         """Return the asked score, or the default one.
@@ -112,31 +112,31 @@ class Outputs(StrEnum):
         return chosen
 
 
-class ScoresGraph(nn.Module):
+class OutputScores(nn.Module):
     """Raw outputs `(n, K)` to logits `(n, K)` and scores `(n, S)`, higher meaning more OOD."""
 
-    def __init__(self, outputs: Outputs) -> None:
+    def __init__(self, outputs: OutputKind) -> None:
         super().__init__()
         self.outputs = outputs
 
     def forward(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Take log p for logits where probabilities come; a probability of 0 counts as 1e-38."""
         logits = raw
-        if self.outputs is Outputs.PROBABILITIES:
+        if self.outputs is OutputKind.PROBABILITIES:
             logits = raw.clamp_min(torch.finfo(torch.float32).tiny).log()
         return logits, torch.stack(
             [LOGIT_SCORES[name](logits) for name in self.outputs.scores], dim=1
         )
 
 
-def scores_graph(outputs: Outputs, *, classes: int) -> onnx.ModelProto:
+def output_scores_graph(outputs: OutputKind, *, classes: int) -> onnx.ModelProto:
     """Return `Scored` as a graph from `raw` to `logits` and `scores`."""
-    return exported(
-        ScoresGraph(outputs), torch.zeros(2, classes), takes=RAW, gives=("logits", "scores")
+    return export_module(
+        OutputScores(outputs), torch.zeros(2, classes), takes=RAW, gives=("logits", "scores")
     )
 
 
-def check_outputs(raw: NDArray[np.float32], outputs: Outputs) -> None:
+def check_output_kind(raw: NDArray[np.float32], outputs: OutputKind) -> None:
     """Hold what the classifier answered, `(n, K)`, against what it is said to answer.
 
     Raises:
@@ -152,13 +152,13 @@ def check_outputs(raw: NDArray[np.float32], outputs: Outputs) -> None:
         )
 
 
-def _kind(raw: NDArray[np.float32]) -> Outputs:
+def _kind(raw: NDArray[np.float32]) -> OutputKind:
     wide = raw.astype(np.float64)
     if wide.min() >= 0 and np.allclose(wide.sum(axis=1), 1, atol=1e-3):
-        return Outputs.PROBABILITIES
+        return OutputKind.PROBABILITIES
     if np.allclose(np.logaddexp.reduce(wide, axis=1), 0, atol=1e-3):
-        return Outputs.LOG_PROBABILITIES
-    return Outputs.LOGITS
+        return OutputKind.LOG_PROBABILITIES
+    return OutputKind.LOGITS
 
 
 def _few(row: Sequence[float] | NDArray[np.float32]) -> str:
@@ -166,8 +166,8 @@ def _few(row: Sequence[float] | NDArray[np.float32]) -> str:
     return f"[{shown}{', ...' if len(row) > 4 else ''}]"
 
 
-MEANING: Mapping[Outputs, str] = {
-    Outputs.LOGITS: "logits, as they are",
-    Outputs.LOG_PROBABILITIES: "log-probabilities, taken for logits",
-    Outputs.PROBABILITIES: "probabilities; their logarithms are taken for logits",
+MEANING: Mapping[OutputKind, str] = {
+    OutputKind.LOGITS: "logits, as they are",
+    OutputKind.LOG_PROBABILITIES: "log-probabilities, taken for logits",
+    OutputKind.PROBABILITIES: "probabilities; their logarithms are taken for logits",
 }

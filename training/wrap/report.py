@@ -129,11 +129,11 @@ def wrapped_figures(report: WrapReport) -> str:
         _key(report) + f" Measured with `{report.command}` on {report.hardware}.",
     ]
     if report.hardly_better_than_chance:
-        parts.insert(1, f"**Warning:** {SUSPICION}")
+        parts.insert(1, f"**Warning:** {CHANCE_WARNING}")
     return "\n\n".join(parts)
 
 
-SUSPICION = (
+CHANCE_WARNING = (
     "the accuracy is below twice chance, so the classifier probably does not see what it was"
     " trained on: check --mean, --std, --scale, --layout and the order of --classes."
 )
@@ -167,7 +167,7 @@ Columns = dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Halves:
+class HeldOutHalves:
     """Held-out images in two: `calibration` sets the threshold, `test` tells what it does."""
 
     calibration: ImageSet
@@ -186,7 +186,7 @@ class Halves:
         )
 
 
-def answers(
+def predict(
     run: RunGraph, images: ImageSet, names: Sequence[str]
 ) -> tuple[NDArray[np.int64], Columns]:
     """Return the predicted classes `(n,)` and the score columns `(n,)` by name."""

@@ -19,22 +19,22 @@ from oodguard.training.config.sources import Source
 from oodguard.training.data.dataset import load
 from oodguard.training.provenance import command, hardware, libraries
 from oodguard.training.scoring.parity import in_batches
-from oodguard.training.wrap.classifier import Original
-from oodguard.training.wrap.graph import Images, answers_of, merge, run_of
-from oodguard.training.wrap.input import Pixels, with_free_batch
+from oodguard.training.wrap.classifier import OriginalClassifier
+from oodguard.training.wrap.graph import Images, merge, merged_run, original_outputs
+from oodguard.training.wrap.input import PixelTransform, with_dynamic_batch
 from oodguard.training.wrap.output import (
     MEANING,
-    Outputs,
-    ScoresGraph,
-    check_outputs,
-    labels_in,
-    scores_graph,
+    OutputKind,
+    OutputScores,
+    check_output_kind,
+    labels_of_outputs,
+    output_scores_graph,
 )
 from oodguard.training.wrap.report import (
     Columns,
-    Halves,
+    HeldOutHalves,
     WrapReport,
-    answers,
+    predict,
     score_figures,
     write_wrapped_card,
 )
@@ -56,7 +56,7 @@ class Agreement:
 
 
 def check_agreement(
-    raw: NDArray[np.float32], wrapped: RunGraph, images: Images, outputs: Outputs
+    raw: NDArray[np.float32], wrapped: RunGraph, images: Images, outputs: OutputKind
 ) -> Agreement:
     """Compare the classifier's own answers `(n, K)` with the wrapped graph's, in several batches.
 
@@ -66,7 +66,7 @@ def check_agreement(
         ParityError: a logit or score differs by more than 1e-4 of the largest, or a class differs.
     """
     with torch.no_grad():
-        logits, scores = (each.numpy() for each in ScoresGraph(outputs)(torch.from_numpy(raw)))
+        logits, scores = (each.numpy() for each in OutputScores(outputs)(torch.from_numpy(raw)))
     clear = _clear(logits)
     largest = 0.0
     for size in BATCH_SIZES:
@@ -100,9 +100,9 @@ def _clear(logits: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.asarray(first - second > 2 * TOLERANCE * _scale(logits))
 
 
-def _as_raw(logits: NDArray[np.float32], outputs: Outputs) -> NDArray[np.float32]:
+def _as_raw(logits: NDArray[np.float32], outputs: OutputKind) -> NDArray[np.float32]:
     # The logarithm of a probability of 1e-30 is not known to 1e-4, and nobody needs it to be.
-    return np.exp(logits) if outputs is Outputs.PROBABILITIES else logits
+    return np.exp(logits) if outputs is OutputKind.PROBABILITIES else logits
 
 
 def _refusal(what: str, difference: float, size: int) -> str:
@@ -129,14 +129,14 @@ class WrapOptions:
     name: str
     version: str
     spec: InputSpec
-    pixels: Pixels
-    outputs: Outputs
+    pixels: PixelTransform
+    outputs: OutputKind
     classes: tuple[str, ...] | None
     policy: Policy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wrapped:
+class WrapResult:
     """A bundle that was written, its figures, and what the gate saw."""
 
     bundle: Bundle
@@ -145,14 +145,14 @@ class Wrapped:
 
 
 def wrap(  # noqa: PLR0913  (by keyword)
-    original: Original,
+    original: OriginalClassifier,
     wish: WrapOptions,
     *,
     data: Source,
     outliers: Mapping[str, Source],
     out: Path,
     tell: Tell,
-) -> Wrapped:
+) -> WrapResult:
     """Write the bundle of a wrapped classifier to `out`; `tell` hears what is being done.
 
     Raises:
@@ -166,17 +166,22 @@ def wrap(  # noqa: PLR0913  (by keyword)
     images = load(data, wish.spec)
     few = images.images[:AGREEMENT_IMAGES].numpy()
     tell("running the classifier as it came")
-    raw = answers_of(original, wish.pixels)(few)
-    check_outputs(raw, wish.outputs)
+    raw = original_outputs(original, wish.pixels)(few)
+    check_output_kind(raw, wish.outputs)
     classes = wish.classes or images.classes
-    halves = Halves.of(images, labels_in(classes, images, outputs=raw.shape[1]), seed=SEED)
-    free, scores = with_free_batch(original), scores_graph(wish.outputs, classes=raw.shape[1])
+    halves = HeldOutHalves.of(
+        images, labels_of_outputs(classes, images, outputs=raw.shape[1]), seed=SEED
+    )
+    free, scores = (
+        with_dynamic_batch(original),
+        output_scores_graph(wish.outputs, classes=raw.shape[1]),
+    )
     model = merge(wish.pixels.graph(), original, free, scores)
     tell("comparing the wrapped classifier with it")
-    run = run_of(model)
+    run = merged_run(model)
     agreement = check_agreement(raw, run, few, wish.outputs)
     tell("calibrating")
-    _, calibration = answers(run, halves.calibration, wish.outputs.scores)
+    _, calibration = predict(run, halves.calibration, wish.outputs.scores)
     report = _report(run, wish, classes, halves, calibration, outliers, tell)
     description = _describe(original, wish, classes)
     bundle = write_bundle(
@@ -187,25 +192,25 @@ def wrap(  # noqa: PLR0913  (by keyword)
         evaluation=report.model_dump(mode="json"),
         card=write_wrapped_card(description, report),
     )
-    return Wrapped(bundle=bundle, report=report, agreement=agreement)
+    return WrapResult(bundle=bundle, report=report, agreement=agreement)
 
 
 def _report(  # noqa: PLR0913  (what a report is made of)
     run: RunGraph,
     wish: WrapOptions,
     classes: tuple[str, ...],
-    halves: Halves,
+    halves: HeldOutHalves,
     calibration: Columns,
     outliers: Mapping[str, Source],
     tell: Tell,
 ) -> WrapReport:
     names, policy = wish.outputs.scores, wish.policy
     tell("measuring the other half")
-    predicted, inside = answers(run, halves.test, names)
+    predicted, inside = predict(run, halves.test, names)
     outside = {}
     for key, source in outliers.items():
         tell(f"measuring {key}")
-        _, outside[key] = answers(run, load(source, wish.spec), names)
+        _, outside[key] = predict(run, load(source, wish.spec), names)
     return WrapReport(
         score=policy.score,
         alpha=policy.alpha,
@@ -227,7 +232,9 @@ def _report(  # noqa: PLR0913  (what a report is made of)
     )
 
 
-def _describe(original: Original, wish: WrapOptions, classes: tuple[str, ...]) -> Description:
+def _describe(
+    original: OriginalClassifier, wish: WrapOptions, classes: tuple[str, ...]
+) -> Description:
     return Description(
         name=wish.name,
         version=wish.version,

@@ -19,8 +19,11 @@ from torch import Tensor
 from oodguard.models.bundle import open_bundle
 from oodguard.models.decision import Policy, threshold
 from oodguard.training.attacks.apgd import Apgd
-from oodguard.training.attacks.base import Goal
-from oodguard.training.attacks.losses import to_accepted, to_wrong_and_accepted
+from oodguard.training.attacks.base import AttackObjective
+from oodguard.training.attacks.objectives import (
+    acceptance_objectives,
+    wrong_and_accepted_objectives,
+)
 from oodguard.training.data.dataset import to_pixels
 from oodguard.training.evaluation.attack_runner import whole_pixels
 from oodguard.training.onnx_torch.classifier import BundleClassifier, bundle_classifier
@@ -38,7 +41,9 @@ def read(files: list[Path]) -> Tensor:
     return torch.from_numpy(np.stack([np.asarray(Image.open(file)) for file in files]))
 
 
-def furthest(goals: tuple[Goal, ...], images: Tensor) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
+def furthest(
+    goals: tuple[AttackObjective, ...], images: Tensor
+) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
     """Attack `images`; return the rows where the first goal came highest, and their new pixels."""
     generator = torch.Generator().manual_seed(SEED)
     attack = Apgd(epsilon=EPSILON_255 / 255, steps=50)
@@ -50,7 +55,7 @@ def furthest(goals: tuple[Goal, ...], images: Tensor) -> tuple[NDArray[np.intp],
     return rows, pixels[rows]
 
 
-def save(kind: str, files: list[Path], goals: tuple[Goal, ...]) -> None:
+def save(kind: str, files: list[Path], goals: tuple[AttackObjective, ...]) -> None:
     """Attack the pictures of `files` and write what came of it."""
     folder = HERE / kind
     folder.mkdir(exist_ok=True)
@@ -77,8 +82,12 @@ def main() -> None:
     ]
     labels = torch.tensor([bundle.manifest.classes.index(file.parent.name) for file in inliers])
     with frozen(classifier):
-        save("outliers", outliers, to_accepted(classifier, score))
-        save("inliers", inliers, to_wrong_and_accepted(classifier, score, labels, threshold=limit))
+        save("outliers", outliers, acceptance_objectives(classifier, score))
+        save(
+            "inliers",
+            inliers,
+            wrong_and_accepted_objectives(classifier, score, labels, threshold=limit),
+        )
 
 
 if __name__ == "__main__":

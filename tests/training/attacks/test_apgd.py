@@ -4,12 +4,12 @@ from torch import Tensor, nn
 
 from oodguard.training.attacks.apgd import Apgd, _checkpoints
 from oodguard.training.attacks.base import (
-    Goal,
+    AttackObjective,
     decontrasted,
     gaussian,
     uniform,
+    unperturbed,
     value_and_gradient,
-    zero,
 )
 
 EPSILON = 8 / 255
@@ -32,7 +32,7 @@ def test_the_checkpoints_are_those_of_the_authors() -> None:
     assert [width for _, width in _checkpoints(40)] == [8, 7, 6, 5, 4, 3, 2, 2, 2]
 
 
-@pytest.mark.parametrize("start", [zero, uniform, decontrasted, gaussian])
+@pytest.mark.parametrize("start", [unperturbed, uniform, decontrasted, gaussian])
 def test_the_optimum_of_a_linear_network_is_found(start: object) -> None:
     attack = Apgd(epsilon=EPSILON, steps=10, starts=(start,))  # type: ignore[arg-type]
     found = attack(linear, IMAGES, torch.Generator().manual_seed(2))
@@ -52,7 +52,9 @@ def test_the_step_is_halved_where_it_overshoots_and_nowhere_else() -> None:
         value: Tensor = -(images - centre[rows] - peaks[rows]).abs().sum(dim=(1, 2, 3))
         return value
 
-    found = Apgd(epsilon=EPSILON, steps=40, starts=(zero,))(near_peak, centre, torch.Generator())
+    found = Apgd(epsilon=EPSILON, steps=40, starts=(unperturbed,))(
+        near_peak, centre, torch.Generator()
+    )
     assert ((found - centre - peaks).abs() / EPSILON).flatten().tolist() == pytest.approx(
         [0, 0], abs=0.05
     )
@@ -70,7 +72,7 @@ def test_momentum_is_a_quarter_of_the_last_move() -> None:
         return value
 
     image = torch.full((1, 1, 1, 1), 0.5)
-    Apgd(epsilon=EPSILON, steps=30, starts=(zero,))(kink, image, torch.Generator())
+    Apgd(epsilon=EPSILON, steps=30, starts=(unperturbed,))(kink, image, torch.Generator())
     clean, start, first, second = seen[:4]
     assert (clean, start) == (0, 0)
     assert first == pytest.approx(1, abs=1e-5)
@@ -80,7 +82,7 @@ def test_momentum_is_a_quarter_of_the_last_move() -> None:
 def test_never_less_than_the_clean_image_or_the_start() -> None:
     flat = decontrasted(IMAGES, EPSILON, torch.Generator())
 
-    def near(target: Tensor) -> Goal:
+    def near(target: Tensor) -> AttackObjective:
         return lambda images, rows: -(images - target[rows]).pow(2).sum(dim=(1, 2, 3)).sqrt()
 
     attack = Apgd(epsilon=EPSILON, steps=3, starts=(uniform, decontrasted))
@@ -95,7 +97,7 @@ def test_a_gradient_that_is_no_number_ruins_nothing() -> None:
         return value + 0 * torch.sqrt(clean[rows] + 0.5 - value)
 
     clean = linear(IMAGES, torch.arange(5))
-    attack = Apgd(epsilon=EPSILON, steps=20, starts=(uniform, zero))
+    attack = Apgd(epsilon=EPSILON, steps=20, starts=(uniform, unperturbed))
     found = attack(broken_above, IMAGES, torch.Generator().manual_seed(3))
     value, _ = value_and_gradient(broken_above, found, torch.arange(5))
     assert found.isfinite().all()
@@ -114,11 +116,13 @@ def test_broken_images_leave_the_batch_and_the_others_do_not_notice() -> None:
         return value
 
     base = network(IMAGES)[:, 0].detach()
-    everyone = Apgd(epsilon=EPSILON, steps=20, starts=(zero,))(goal, IMAGES, torch.Generator())
+    everyone = Apgd(epsilon=EPSILON, steps=20, starts=(unperturbed,))(
+        goal, IMAGES, torch.Generator()
+    )
     best = goal(everyone, torch.arange(5)).detach()
     assert best[1] > 0.02
     sizes.clear()
-    attack = Apgd(epsilon=EPSILON, steps=20, starts=(zero, gaussian), enough=0.01)
+    attack = Apgd(epsilon=EPSILON, steps=20, starts=(unperturbed, gaussian), stop_at=0.01)
     found = attack(goal, IMAGES, torch.Generator())
     assert sizes[:3] == [5, 4, 4]  # clean, start, first step: the first image was broken at once
     assert sizes[-1] == 3

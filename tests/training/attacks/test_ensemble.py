@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from oodguard.training.attacks.base import Goal
+from oodguard.training.attacks.base import AttackObjective
 from oodguard.training.attacks.ensemble import Ensemble, Member
 
 IMAGES = torch.zeros(4, 1, 1, 1)
@@ -20,13 +20,13 @@ class To:
     def __init__(self) -> None:
         self.sizes: list[int] = []
 
-    def __call__(self, goal: Goal, images: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, goal: AttackObjective, images: Tensor, generator: torch.Generator) -> Tensor:
         del generator
         self.sizes.append(len(images))
         return goal(images, torch.arange(len(images))).view(-1, 1, 1, 1)
 
 
-def at(*values: float) -> Goal:
+def at(*values: float) -> AttackObjective:
     return lambda _, rows: torch.tensor(values, dtype=torch.float)[rows]
 
 
@@ -53,7 +53,7 @@ def test_broken_images_are_left_alone_by_what_comes_after() -> None:
         Member(name="three", attack=To(), goals=(at(3, 3, 3, 3),)),
     )
     images = torch.tensor([0.0, 8.0, 0.0, 0.0]).view(4, 1, 1, 1)
-    worst = Ensemble(members=members, judge=judge, enough=8)(images, torch.Generator())
+    worst = Ensemble(members=members, judge=judge, stop_at=8)(images, torch.Generator())
     assert first.sizes == [3, 2]  # one was broken as it was, another by the first goal
     assert second.sizes == [1]
     assert worst.values.tolist() == [9, 8, 9, 3]
@@ -64,7 +64,7 @@ def test_broken_images_are_left_alone_by_what_comes_after() -> None:
 def test_nothing_is_attacked_when_all_are_broken() -> None:
     attack = To()
     ensemble = Ensemble(
-        members=(Member(name="one", attack=attack, goals=(at(1),)),), judge=judge, enough=-1
+        members=(Member(name="one", attack=attack, goals=(at(1),)),), judge=judge, stop_at=-1
     )
     worst = ensemble(IMAGES, torch.Generator())
     assert attack.sizes == []

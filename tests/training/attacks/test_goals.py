@@ -12,15 +12,15 @@ from oodguard.models.scores import FITTED_SCORES, LOGIT_SCORES
 from oodguard.models.scores.base import Score, of_logits
 from oodguard.models.scores.gen import gen
 from oodguard.training.attacks.base import value_and_gradient
-from oodguard.training.attacks.losses import (
-    goal_of,
+from oodguard.training.attacks.objectives import (
+    acceptance_objectives,
+    rejection_objective,
+    score_objective,
     surrogate,
-    to_accepted,
-    to_rejected,
-    to_wrong_and_accepted,
+    wrong_and_accepted_objectives,
 )
 from oodguard.training.detectors import DETECTORS
-from oodguard.training.scoring.graph import ScoredClassifier
+from oodguard.training.scoring.graph import ScoredNetwork
 from tests.models.scores.fits import fit
 
 CLASSES = 4
@@ -51,7 +51,7 @@ def images() -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def classifier() -> ScoredClassifier:
+def classifier() -> ScoredNetwork:
     network = Plain()
     with torch.no_grad():
         features = network.features(torch.rand(300, 3, 2, 2))
@@ -61,28 +61,28 @@ def classifier() -> ScoredClassifier:
     fitted = {
         name: fit(name, features, logits, labels, layer=network.head) for name in FITTED_SCORES
     }
-    return ScoredClassifier(network, {**scores, **fitted}, classes=CLASSES).eval()
+    return ScoredNetwork(network, {**scores, **fitted}, classes=CLASSES).eval()
 
 
 @pytest.mark.parametrize("score", [*LOGIT_SCORES, *FITTED_SCORES])
 @torch.no_grad()
 def test_the_first_goals_order_images_as_the_score_does(
-    classifier: ScoredClassifier, images: Tensor, score: str
+    classifier: ScoredNetwork, images: Tensor, score: str
 ) -> None:
-    (rejected,) = to_rejected(classifier, score)
+    rejected = rejection_objective(classifier, score)
     climbed = rejected(images, ROWS)
     assert (classifier.score(score, images)[climbed.argsort()].diff() >= 0).all()
     assert len(climbed.unique()) > 150
-    accepted = to_accepted(classifier, score)[0](images, ROWS)
+    accepted = acceptance_objectives(classifier, score)[0](images, ROWS)
     torch.testing.assert_close(accepted, -climbed, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("score", BY_CLASS)
 @torch.no_grad()
 def test_acceptance_is_the_best_of_its_target_classes(
-    classifier: ScoredClassifier, images: Tensor, score: str
+    classifier: ScoredNetwork, images: Tensor, score: str
 ) -> None:
-    first, *targeted = to_accepted(classifier, score)
+    first, *targeted = acceptance_objectives(classifier, score)
     assert len(targeted) == CLASSES
     each = torch.stack([goal(images, ROWS) for goal in targeted])
     torch.testing.assert_close(each.amax(dim=0), first(images, ROWS), rtol=1e-4, atol=1e-4)
@@ -90,25 +90,23 @@ def test_acceptance_is_the_best_of_its_target_classes(
 
 
 @torch.no_grad()
-def test_gen_has_target_classes_and_the_others_have_none(classifier: ScoredClassifier) -> None:
-    many = {name for name in classifier.scores if len(to_accepted(classifier, name)) > 1}
+def test_gen_has_target_classes_and_the_others_have_none(classifier: ScoredNetwork) -> None:
+    many = {name for name in classifier.scores if len(acceptance_objectives(classifier, name)) > 1}
     assert many == {*BY_CLASS, "gen"}
 
 
 @pytest.mark.parametrize("score", [*LOGIT_SCORES, "mahalanobis"])
 @torch.no_grad()
-def test_a_threshold_is_carried_over(
-    classifier: ScoredClassifier, images: Tensor, score: str
-) -> None:
+def test_a_threshold_is_carried_over(classifier: ScoredNetwork, images: Tensor, score: str) -> None:
     climbed = surrogate(classifier, score)
-    of = climbed.of(*classifier.all_outputs(images))
+    of = climbed.of(*classifier.features_and_outputs(images))
     at = [climbed.at(value) for value in classifier.score(score, images).tolist()]
     torch.testing.assert_close(of, torch.tensor(at), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_a_threshold_at_the_end_of_the_range_is_a_finite_number(
-    classifier: ScoredClassifier, value: float
+    classifier: ScoredNetwork, value: float
 ) -> None:
     assert math.isfinite(surrogate(classifier, "msp").at(value))
     assert math.isfinite(surrogate(classifier, "gen").at(value))
@@ -118,19 +116,22 @@ def test_the_gradient_does_not_vanish_where_the_softmax_saturates(images: Tensor
     network = Plain(gain=100.0)
     steep = of_logits(lambda logits: gen(logits, gamma=0.9))
     scores = {"msp": of_logits(LOGIT_SCORES["msp"]), "gen": steep}
-    classifier = ScoredClassifier(network, scores, classes=CLASSES).eval()
+    classifier = ScoredNetwork(network, scores, classes=CLASSES).eval()
     for score in scores:
         assert _without_gradient(classifier, score, images).any()
-        for goal in (*to_rejected(classifier, score), *to_accepted(classifier, score)):
+        for goal in (
+            rejection_objective(classifier, score),
+            *acceptance_objectives(classifier, score),
+        ):
             value, gradient = value_and_gradient(goal, images, ROWS)
             assert value.isfinite().all()
             assert gradient.isfinite().all()
             assert (gradient.flatten(1) != 0).any(dim=1).all()
 
 
-def _without_gradient(classifier: ScoredClassifier, score: str, images: Tensor) -> Tensor:
+def _without_gradient(classifier: ScoredNetwork, score: str, images: Tensor) -> Tensor:
     """Say for which images the score's own gradient is zero or not a number, `(n,)`."""
-    naive = goal_of(lambda pixels: classifier.score(score, pixels), sign=1)
+    naive = score_objective(lambda pixels: classifier.score(score, pixels), sign=1)
     _, gradient = value_and_gradient(naive, images, ROWS)
     return gradient.flatten(1).nan_to_num(0).eq(0).all(dim=1)
 
@@ -141,10 +142,10 @@ def test_end_to_end_by_hand() -> None:
     network.head.weight.data.zero_()
     network.head.bias.data = torch.tensor([2.0, 1.0, -1.0])
     scores = {"energy": of_logits(LOGIT_SCORES["energy"])}
-    classifier = ScoredClassifier(network, scores, classes=3).eval()
+    classifier = ScoredNetwork(network, scores, classes=3).eval()
     labels = torch.tensor([0, 1, 2])
     images = torch.zeros(3, 3, 2, 2)
-    goals = to_wrong_and_accepted(classifier, "energy", labels, threshold=-2.3, scale=0.1)
+    goals = wrong_and_accepted_objectives(classifier, "energy", labels, threshold=-2.3, scale=0.1)
     values = torch.stack([goal(images, torch.arange(3)) for goal in goals])
     spare = (-2.3 + 2.3490) / 0.1
     expected = [
@@ -160,15 +161,15 @@ def test_end_to_end_by_hand() -> None:
 @pytest.mark.parametrize("score", ["msp", "energy", "gen", "mahalanobis"])
 @torch.no_grad()
 def test_the_end_to_end_goal_is_positive_just_where_the_attack_has_succeeded(
-    classifier: ScoredClassifier, images: Tensor, score: str
+    classifier: ScoredNetwork, images: Tensor, score: str
 ) -> None:
     labels = torch.randint(0, CLASSES, (200,), generator=torch.Generator().manual_seed(2))
     scores = classifier.score(score, images)
     threshold = scores.median().item() + 1e-4
-    predicted = classifier.outputs(images)[1].argmax(dim=1)
+    predicted = classifier.features_and_logits(images)[1].argmax(dim=1)
     fooled = (predicted != labels) & ~torch.from_numpy(rejects(scores.numpy(), threshold))
     assert 20 < fooled.sum() < 180
-    first, *targeted = to_wrong_and_accepted(classifier, score, labels, threshold=threshold)
+    first, *targeted = wrong_and_accepted_objectives(classifier, score, labels, threshold=threshold)
     assert torch.equal(first(images, ROWS) > 0, fooled)
     each = torch.stack([goal(images, ROWS) for goal in targeted])
     assert torch.equal((each > 0).any(dim=0), fooled)
@@ -176,10 +177,10 @@ def test_the_end_to_end_goal_is_positive_just_where_the_attack_has_succeeded(
 
 @pytest.mark.parametrize("name", DETECTORS)
 def test_a_detector_outside_the_graph_is_a_goal(
-    classifier: ScoredClassifier, images: Tensor, name: str
+    classifier: ScoredNetwork, images: Tensor, name: str
 ) -> None:
     detector = DETECTORS[name](classifier)
-    value, gradient = value_and_gradient(goal_of(detector, sign=-1), images, ROWS)
+    value, gradient = value_and_gradient(score_objective(detector, sign=-1), images, ROWS)
     torch.testing.assert_close(value, -detector(images).detach())
     assert (gradient.flatten(1) != 0).any(dim=1).all()
 
@@ -188,9 +189,9 @@ def test_the_reject_class_is_no_wrong_class() -> None:
     network = Plain(outputs=CLASSES + 1)
     network.head.bias.data[-1] = 100
     scores = {"msp": of_logits(LOGIT_SCORES["msp"])}
-    classifier = ScoredClassifier(network, scores, classes=CLASSES).eval()
+    classifier = ScoredNetwork(network, scores, classes=CLASSES).eval()
     images = torch.rand(4, 3, 2, 2)
-    labels = classifier.outputs(images)[1].argmax(dim=1)
-    first, *targeted = to_wrong_and_accepted(classifier, "msp", labels, threshold=0.9)
+    labels = classifier.features_and_logits(images)[1].argmax(dim=1)
+    first, *targeted = wrong_and_accepted_objectives(classifier, "msp", labels, threshold=0.9)
     assert len(targeted) == CLASSES - 1
     assert (first(images, torch.arange(4)) < 0).all()

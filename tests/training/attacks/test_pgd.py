@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from oodguard.training.attacks.base import Goal, decontrasted, uniform, zero
+from oodguard.training.attacks.base import AttackObjective, decontrasted, uniform, unperturbed
 from oodguard.training.attacks.pgd import Pgd, WorstCasePgd
 from oodguard.training.scoring.network import frozen
 
@@ -26,7 +26,7 @@ IMAGES = torch.full((5, 3, 4, 4), 0.5)
 EPSILON = 8 / 255
 
 
-def first_logit(network: nn.Module) -> Goal:
+def first_logit(network: nn.Module) -> AttackObjective:
     return lambda images, _: network(images)[:, 0]
 
 
@@ -114,7 +114,9 @@ def test_the_given_start_is_a_candidate() -> None:
     def near_flat(pixels: Tensor, rows: Tensor) -> Tensor:
         return -(pixels - flat[rows]).abs().sum(dim=(1, 2, 3))
 
-    attack = WorstCasePgd(epsilon=EPSILON, steps=2, step_size=EPSILON, starts=(zero, decontrasted))
+    attack = WorstCasePgd(
+        epsilon=EPSILON, steps=2, step_size=EPSILON, starts=(unperturbed, decontrasted)
+    )
     found = attack(near_flat, images, torch.Generator())
     torch.testing.assert_close(found, flat, rtol=0, atol=0)
 
@@ -130,7 +132,11 @@ def test_a_broken_image_is_not_asked_about_again() -> None:
         return value
 
     attack = WorstCasePgd(
-        epsilon=EPSILON, steps=4, step_size=EPSILON / 2, starts=(zero, zero), enough=0.0
+        epsilon=EPSILON,
+        steps=4,
+        step_size=EPSILON / 2,
+        starts=(unperturbed, unperturbed),
+        stop_at=0.0,
     )
     found = attack(head_start, IMAGES[:3], torch.Generator())
     assert asked[0] == [0, 1, 2]  # clean

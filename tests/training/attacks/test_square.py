@@ -80,7 +80,7 @@ def test_broken_images_leave_the_batch() -> None:
         sizes.append(len(rows))
         return linear(images, rows) - clean[rows] - 99.0 * (rows > 2)
 
-    found = Square(epsilon=EPSILON, queries=60, enough=1.0)(
+    found = Square(epsilon=EPSILON, queries=60, stop_at=1.0)(
         goal, IMAGES, torch.Generator().manual_seed(2)
     )
     assert sizes[0] == 6

@@ -7,13 +7,13 @@ from oodguard.training.attacks.base import (
     decontrasted,
     gaussian,
     uniform,
-    zero,
+    unperturbed,
 )
 
 EPSILON = 8 / 255
 
 
-@pytest.mark.parametrize("start", [zero, uniform, decontrasted, gaussian])
+@pytest.mark.parametrize("start", [unperturbed, uniform, decontrasted, gaussian])
 @pytest.mark.parametrize("epsilon", [0.0, 1 / 255, 0.5])
 def test_every_start_is_in_the_ball_and_in_the_pixel_range(start: Start, epsilon: float) -> None:
     images = torch.rand(3, 3, 4, 4, generator=torch.Generator().manual_seed(0))

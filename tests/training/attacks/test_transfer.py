@@ -2,7 +2,7 @@ import torch
 from torch import Tensor
 
 from oodguard.training.attacks.apgd import Apgd
-from oodguard.training.attacks.noise import transferred
+from oodguard.training.attacks.noise import transfer_attack
 
 IMAGES = torch.full((2, 3, 4, 4), 0.5)
 SIGNS = torch.tensor([1.0, -1.0])
@@ -23,7 +23,7 @@ def test_the_source_is_climbed_and_the_victim_only_judges() -> None:
         return brightness(images)
 
     attack = Apgd(epsilon=0.1, steps=5)
-    found = transferred(attack, IMAGES, torch.Generator(), source=source, victim=victim)
+    found = transfer_attack(attack, IMAGES, torch.Generator(), source=source, victim=victim)
     torch.testing.assert_close(found[0], torch.full((3, 4, 4), 0.6))
     torch.testing.assert_close(found[1], IMAGES[1], rtol=0, atol=0)
     assert asked == [False, False]

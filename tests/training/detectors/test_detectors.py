@@ -10,7 +10,7 @@ from oodguard.training.attacks.base import value_and_gradient
 from oodguard.training.detectors import DETECTORS
 from oodguard.training.detectors.odin import odin
 from oodguard.training.detectors.preprocessing import Detector, Preprocessed
-from oodguard.training.scoring.graph import ScoredClassifier
+from oodguard.training.scoring.graph import ScoredNetwork
 from tests.models.scores.fits import fit
 from tests.models.scores.golden.problem import GOLDEN, INPUTS, Problem
 
@@ -19,14 +19,14 @@ ROWS = torch.arange(len(IMAGES))
 
 
 @pytest.fixture(scope="module")
-def classifier() -> ScoredClassifier:
+def classifier() -> ScoredNetwork:
     network = Problem()
     labels = INPUTS["training_labels"]
     score = fit("mahalanobis", network.features(SEEN), network(SEEN), labels)
-    return ScoredClassifier(network, {"mahalanobis": score, "msp": of_logits(msp)}, classes=3)
+    return ScoredNetwork(network, {"mahalanobis": score, "msp": of_logits(msp)}, classes=3)
 
 
-def test_odin_is_pytorch_oods(classifier: ScoredClassifier) -> None:
+def test_odin_is_pytorch_oods(classifier: ScoredNetwork) -> None:
     # Ours are the log-odds of what theirs are -p of.
     scores = torch.sigmoid(odin(classifier)(IMAGES)) - 1
     torch.testing.assert_close(scores, GOLDEN["odin"], rtol=0, atol=1e-6)
@@ -34,7 +34,7 @@ def test_odin_is_pytorch_oods(classifier: ScoredClassifier) -> None:
     assert (odin(classifier, step=0.0)(IMAGES).sigmoid() - 1 - GOLDEN["odin"]).abs().max() > 2e-6
 
 
-def test_preprocessed_mahalanobis_is_pytorch_oods(classifier: ScoredClassifier) -> None:
+def test_preprocessed_mahalanobis_is_pytorch_oods(classifier: ScoredNetwork) -> None:
     scores = DETECTORS["preprocessed_mahalanobis"](classifier)(IMAGES)
     expected = 2 * len(SEEN) * GOLDEN["mahalanobis_odin"]
     torch.testing.assert_close(scores, expected, rtol=1e-3, atol=1e-4)
@@ -42,7 +42,7 @@ def test_preprocessed_mahalanobis_is_pytorch_oods(classifier: ScoredClassifier) 
 
 
 def test_preprocessed_mahalanobis_wants_the_fitted_score() -> None:
-    plain = ScoredClassifier(Problem(), {"msp": of_logits(msp)}, classes=3)
+    plain = ScoredNetwork(Problem(), {"msp": of_logits(msp)}, classes=3)
     with pytest.raises(KeyError, match="mahalanobis"):
         DETECTORS["preprocessed_mahalanobis"](plain)
 
@@ -61,7 +61,7 @@ def test_the_step_goes_down_the_score_by_hand() -> None:
 
 @pytest.mark.parametrize("name", DETECTORS)
 @pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_an_attack_gets_through(classifier: ScoredClassifier, name: str, sign: float) -> None:
+def test_an_attack_gets_through(classifier: ScoredNetwork, name: str, sign: float) -> None:
     detector: Detector = DETECTORS[name](classifier)
 
     def goal(images: Tensor, _: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ def test_an_attack_gets_through(classifier: ScoredClassifier, name: str, sign: f
     assert (after > before).all()
 
 
-def test_scores_need_no_surrounding_gradient(classifier: ScoredClassifier) -> None:
+def test_scores_need_no_surrounding_gradient(classifier: ScoredNetwork) -> None:
     detector = odin(classifier)
     with torch.no_grad():
         torch.testing.assert_close(detector(IMAGES), odin(classifier)(IMAGES))

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from oodguard.training.attacks.base import Goal
+from oodguard.training.attacks.base import AttackObjective
 from oodguard.training.config.suites import Ascent
-from oodguard.training.evaluation.attack_runner import BROKEN, run_attack, until_broken
+from oodguard.training.evaluation.attack_runner import BROKEN, run_attack, run_end_to_end_attack
 
 IMAGES = torch.rand(5, 3, 4, 4, generator=torch.Generator().manual_seed(1)) * 0.8 + 0.1
 WEIGHTS = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(0))
@@ -61,7 +61,7 @@ def test_the_first_images_are_also_aimed_at_targets() -> None:
         return (risen > 0.35).float() + 0 * images.sum()  # of .6 that 4/255 can give
 
     ascent = Ascent(kind="apgd", steps=5, restarts=1, targeted=2)
-    goals: tuple[Goal, ...] = (direct, linear)
+    goals: tuple[AttackObjective, ...] = (direct, linear)
     ((_, found),) = run_attack(ascent, goals, IMAGES, (4,), _generator(), targeted=2)
     assert direct(found, ROWS).tolist()[:2] == [1, 1]
     without = next(run_attack(ascent, goals, IMAGES, (4,), _generator(), targeted=0))[1]
@@ -77,7 +77,7 @@ def test_images_are_pushed_until_they_are_broken_and_no_further() -> None:
     def goal(images: Tensor, rows: Tensor) -> Tensor:
         return linear(images, rows) - linear(IMAGES[rows], rows) - needed[rows]
 
-    rounds = dict(until_broken(10, goal, IMAGES, (1, 2, 4), _generator()))
+    rounds = dict(run_end_to_end_attack(10, goal, IMAGES, (1, 2, 4), _generator()))
     broken = {eps: (goal(images, ROWS) >= BROKEN).tolist() for eps, images in rounds.items()}
     assert broken == {
         1: [True, True, False, False, False],

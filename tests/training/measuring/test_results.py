@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from oodguard.training.evaluation.results import (
-    Answers,
     AttackResult,
-    Findings,
+    Predictions,
+    ScoreEvaluation,
     evidence,
     score_result,
 )
@@ -16,13 +16,13 @@ def _found(
     epsilon_255: float, scores: list[float], classes: list[int] | None = None
 ) -> AttackResult:
     chosen = classes if classes is not None else LABELS.tolist()[: len(scores)]
-    answers = Answers(scores=np.array(scores, np.float32), classes=np.array(chosen))
+    answers = Predictions(scores=np.array(scores, np.float32), classes=np.array(chosen))
     return AttackResult(epsilon_255=epsilon_255, answers=answers, replayed=answers)
 
 
-def _findings() -> Findings:
+def _findings() -> ScoreEvaluation:
     """Threshold 0.5; attacked at 2/255 inliers rise and outliers fall."""
-    return Findings(
+    return ScoreEvaluation(
         score="energy",
         threshold=0.5,
         labels=LABELS,

@@ -16,12 +16,12 @@ from oodguard.training.data.dataset import to_pixels
 from oodguard.training.export.onnx import to_onnx
 from oodguard.training.onnx_torch.classifier import BundleClassifier
 from oodguard.training.onnx_torch.module import OnnxModule
-from oodguard.training.scoring.graph import ScoredClassifier
+from oodguard.training.scoring.graph import ScoredNetwork
 
 
 def _check(network: Classifier, *, size: int) -> None:
     network = network.eval().requires_grad_(False)
-    mine = ScoredClassifier(network, {"energy": of_logits(energy)}, classes=3)
+    mine = ScoredNetwork(network, {"energy": of_logits(energy)}, classes=3)
     model = onnx.load_model_from_string(to_onnx(mine, InputSpec(height=size, width=size)))
     read = BundleClassifier(OnnxModule(model, outputs=("logits", "scores")), ["energy"], classes=3)
     images = np.random.default_rng(1).integers(0, 256, (5, size, size, 3), np.uint8)

@@ -14,20 +14,20 @@ from oodguard.models.errors import BundleError
 from oodguard.training.data.dataset import to_pixels
 from oodguard.training.onnx_torch.classifier import bundle_classifier
 from oodguard.training.scoring.graph import torch_run
-from oodguard.training.wrap.classifier import read_original
+from oodguard.training.wrap.classifier import read_original_classifier
 from oodguard.training.wrap.graph import merge
-from oodguard.training.wrap.input import Pixels, with_free_batch
-from oodguard.training.wrap.output import Outputs, scores_graph
+from oodguard.training.wrap.input import PixelTransform, with_dynamic_batch
+from oodguard.training.wrap.output import OutputKind, output_scores_graph
 from tests.training.wrapping import classifiers
 
 
-def _wrapped(path: Path, pixels: Pixels, build: Callable[..., Bundle]) -> Bundle:
-    original = read_original(path, input_name=None, output_name=None)
-    scores = scores_graph(Outputs.LOGITS, classes=3)
-    model = merge(pixels.graph(), original, with_free_batch(original), scores)
+def _wrapped(path: Path, pixels: PixelTransform, build: Callable[..., Bundle]) -> Bundle:
+    original = read_original_classifier(path, input_name=None, output_name=None)
+    scores = output_scores_graph(OutputKind.LOGITS, classes=3)
+    model = merge(pixels.graph(), original, with_dynamic_batch(original), scores)
     return build(
         path.parent / "bundle",
-        scores=Outputs.LOGITS.scores,
+        scores=OutputKind.LOGITS.scores,
         classes=classifiers.CLASSES,
         height=classifiers.SIZE,
         width=classifiers.SIZE,
@@ -35,7 +35,7 @@ def _wrapped(path: Path, pixels: Pixels, build: Callable[..., Bundle]) -> Bundle
     )
 
 
-PLAIN = Pixels(layout="nhwc", height=classifiers.SIZE, width=classifiers.SIZE)
+PLAIN = PixelTransform(layout="nhwc", height=classifiers.SIZE, width=classifiers.SIZE)
 
 
 @pytest.mark.parametrize("kind", ["torch", "float", "uint8"])
@@ -45,13 +45,13 @@ def test_a_wrapped_classifier_has_gradients(
     path, pixels, scale = tmp_path / "net.onnx", PLAIN, 255.0
     if kind == "torch":
         classifiers.exported(path, batch=1)
-        pixels = Pixels(layout="nchw", height=classifiers.SIZE, width=classifiers.SIZE)
+        pixels = PixelTransform(layout="nchw", height=classifiers.SIZE, width=classifiers.SIZE)
     elif kind == "float":
         onnx.save(classifiers.hand_made(tail=("Identity", "Relu"), opset=13), path)
     else:
         scale = 1.0
         onnx.save(classifiers.hand_made(kind=TensorProto.UINT8), path)
-        pixels = Pixels(
+        pixels = PixelTransform(
             layout="nhwc",
             height=classifiers.SIZE,
             width=classifiers.SIZE,

@@ -5,7 +5,7 @@ import torch
 
 from oodguard.models.errors import ClassifierError
 from oodguard.training.data.dataset import ImageSet
-from oodguard.training.wrap.output import labels_in, read_classes
+from oodguard.training.wrap.output import labels_of_outputs, read_classes
 
 
 def _data(classes: tuple[str, ...], labels: list[int]) -> ImageSet:
@@ -15,12 +15,12 @@ def _data(classes: tuple[str, ...], labels: list[int]) -> ImageSet:
 
 def test_names_decide_which_output_a_label_is() -> None:
     data = _data(("cat", "dog"), [0, 1, 1])
-    assert labels_in(("dog", "bird", "cat"), data, outputs=3).tolist() == [2, 0, 0]
+    assert labels_of_outputs(("dog", "bird", "cat"), data, outputs=3).tolist() == [2, 0, 0]
 
 
 def test_numbers_for_names_are_places() -> None:
     data = _data(("0", "1"), [1, 0])
-    assert labels_in(("stop", "yield", "no entry"), data, outputs=3).tolist() == [1, 0]
+    assert labels_of_outputs(("stop", "yield", "no entry"), data, outputs=3).tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_classes_that_do_not_fit_are_refused(
     classes: tuple[str, ...], found: tuple[str, ...], wanted: str
 ) -> None:
     with pytest.raises(ClassifierError, match=wanted):
-        labels_in(classes, _data(found, [0]), outputs=3)
+        labels_of_outputs(classes, _data(found, [0]), outputs=3)
 
 
 def test_a_file_of_names_is_read_in_its_order(tmp_path: Path) -> None:

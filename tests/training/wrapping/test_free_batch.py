@@ -7,10 +7,10 @@ import onnx
 import pytest
 
 from oodguard.models.errors import ClassifierError, ParityError
-from oodguard.training.wrap.classifier import Original, read_original
-from oodguard.training.wrap.graph import answers_of, merge, run_of
-from oodguard.training.wrap.input import Pixels, with_free_batch
-from oodguard.training.wrap.output import Outputs, scores_graph
+from oodguard.training.wrap.classifier import OriginalClassifier, read_original_classifier
+from oodguard.training.wrap.graph import merge, merged_run, original_outputs
+from oodguard.training.wrap.input import PixelTransform, with_dynamic_batch
+from oodguard.training.wrap.output import OutputKind, output_scores_graph
 from oodguard.training.wrap.wrap import check_agreement
 from tests.training.wrapping.classifiers import SIZE, expected_logits, exported, hand_made
 
@@ -19,16 +19,18 @@ IMAGES = np.random.default_rng(3).integers(0, 256, (70, SIZE, SIZE, 3), dtype=np
 
 @pytest.fixture(scope="module")
 def scores() -> onnx.ModelProto:
-    return scores_graph(Outputs.LOGITS, classes=3)
+    return output_scores_graph(OutputKind.LOGITS, classes=3)
 
 
-def _merged(original: Original, pixels: Pixels, scores: onnx.ModelProto) -> onnx.ModelProto:
-    return merge(pixels.graph(), original, with_free_batch(original), scores)
+def _merged(
+    original: OriginalClassifier, pixels: PixelTransform, scores: onnx.ModelProto
+) -> onnx.ModelProto:
+    return merge(pixels.graph(), original, with_dynamic_batch(original), scores)
 
 
-def _saved(model: onnx.ModelProto, folder: Path) -> Original:
+def _saved(model: onnx.ModelProto, folder: Path) -> OriginalClassifier:
     onnx.save(model, folder / "classifier.onnx")
-    return read_original(folder / "classifier.onnx", input_name=None, output_name=None)
+    return read_original_classifier(folder / "classifier.onnx", input_name=None, output_name=None)
 
 
 @pytest.mark.parametrize("batch", [1, 4, None], ids=str)
@@ -36,15 +38,15 @@ def test_a_network_of_torch_exported_for_any_batch_size_takes_every_other(
     batch: int | None, scores: onnx.ModelProto, tmp_path: Path
 ) -> None:
     path = exported(tmp_path / "net.onnx", batch=batch)
-    original = read_original(path, input_name=None, output_name=None)
+    original = read_original_classifier(path, input_name=None, output_name=None)
     assert original.shape == (batch, 3, SIZE, SIZE)
-    pixels = Pixels(layout="nchw", height=SIZE, width=SIZE)
-    raw = answers_of(original, pixels)(IMAGES)
+    pixels = PixelTransform(layout="nchw", height=SIZE, width=SIZE)
+    raw = original_outputs(original, pixels)(IMAGES)
     np.testing.assert_allclose(raw, expected_logits(IMAGES), rtol=1e-4)
-    run = run_of(_merged(original, pixels, scores))
+    run = merged_run(_merged(original, pixels, scores))
     for n in (1, 2, 7, 64):
         np.testing.assert_allclose(run(IMAGES[:n])[0], expected_logits(IMAGES[:n]), rtol=1e-4)
-    assert check_agreement(raw, run, IMAGES, Outputs.LOGITS).images == 70
+    assert check_agreement(raw, run, IMAGES, OutputKind.LOGITS).images == 70
 
 
 @pytest.mark.parametrize(
@@ -54,10 +56,12 @@ def test_an_older_opset_is_brought_to_that_of_the_scores(
     opset: int, ir_version: int, scores: onnx.ModelProto, tmp_path: Path
 ) -> None:
     model = hand_made(opset=opset, ir_version=ir_version, weights_are_inputs=ir_version == 3)
-    merged = _merged(_saved(model, tmp_path), Pixels(layout="nhwc", height=8, width=8), scores)
+    merged = _merged(
+        _saved(model, tmp_path), PixelTransform(layout="nhwc", height=8, width=8), scores
+    )
     assert [port.name for port in merged.graph.input] == ["images"]
     assert [port.name for port in merged.graph.output] == ["logits", "scores"]
-    np.testing.assert_allclose(run_of(merged)(IMAGES)[0], expected_logits(IMAGES), rtol=1e-4)
+    np.testing.assert_allclose(merged_run(merged)(IMAGES)[0], expected_logits(IMAGES), rtol=1e-4)
 
 
 def test_a_newer_opset_than_that_of_the_scores_is_kept(
@@ -66,9 +70,9 @@ def test_a_newer_opset_than_that_of_the_scores_is_kept(
     original = _saved(hand_made(opset=17), tmp_path)
     newer = onnx.version_converter.convert_version(original.model, 21)
     original.model.CopyFrom(newer)
-    merged = _merged(original, Pixels(layout="nhwc", height=8, width=8), scores)
+    merged = _merged(original, PixelTransform(layout="nhwc", height=8, width=8), scores)
     assert {each.domain: each.version for each in merged.opset_import} == {"": 21}
-    np.testing.assert_allclose(run_of(merged)(IMAGES)[0], expected_logits(IMAGES), rtol=1e-4)
+    np.testing.assert_allclose(merged_run(merged)(IMAGES)[0], expected_logits(IMAGES), rtol=1e-4)
 
 
 def _blending(*, batch: int) -> onnx.ModelProto:
@@ -86,11 +90,11 @@ def test_a_batch_size_in_the_weights_cannot_be_freed(
     scores: onnx.ModelProto, tmp_path: Path
 ) -> None:
     original = _saved(_blending(batch=2), tmp_path)
-    pixels = Pixels(layout="nhwc", height=SIZE, width=SIZE)
-    raw = answers_of(original, pixels)(IMAGES)
-    run = run_of(_merged(original, pixels, scores))
+    pixels = PixelTransform(layout="nhwc", height=SIZE, width=SIZE)
+    raw = original_outputs(original, pixels)(IMAGES)
+    run = merged_run(_merged(original, pixels, scores))
     with pytest.raises((ClassifierError, ParityError), match=r"export .* anew.* batch dimension"):
-        check_agreement(raw, run, IMAGES, Outputs.LOGITS)
+        check_agreement(raw, run, IMAGES, OutputKind.LOGITS)
 
 
 def test_an_answer_that_hangs_on_the_other_images_of_its_batch_is_refused(
@@ -104,11 +108,11 @@ def test_an_answer_that_hangs_on_the_other_images_of_its_batch_is_refused(
     )
     graph.node.append(onnx.helper.make_node("Sub", ["bare", "largest"], ["logits"]))
     original = _saved(model, tmp_path)
-    pixels = Pixels(layout="nhwc", height=SIZE, width=SIZE)
-    raw = answers_of(original, pixels)(IMAGES)
-    run = run_of(_merged(original, pixels, scores))
+    pixels = PixelTransform(layout="nhwc", height=SIZE, width=SIZE)
+    raw = original_outputs(original, pixels)(IMAGES)
+    run = merged_run(_merged(original, pixels, scores))
     with pytest.raises(ParityError, match="depends on the other images of a batch"):
-        check_agreement(raw, run, IMAGES, Outputs.LOGITS)
+        check_agreement(raw, run, IMAGES, OutputKind.LOGITS)
 
 
 def test_answers_that_are_no_table_of_classes_are_refused(tmp_path: Path) -> None:
@@ -117,14 +121,17 @@ def test_answers_that_are_no_table_of_classes_are_refused(tmp_path: Path) -> Non
     graph.node[-1].output[0] = "bare"
     graph.node.append(onnx.helper.make_node("Unsqueeze", ["bare", "last"], ["logits"]))
     graph.initializer.append(onnx.numpy_helper.from_array(np.array([2, 3], np.int64), "last"))
-    answers = answers_of(_saved(model, tmp_path), Pixels(layout="nhwc", height=8, width=8))
+    answers = original_outputs(
+        _saved(model, tmp_path), PixelTransform(layout="nhwc", height=8, width=8)
+    )
     with pytest.raises(ClassifierError, match=r"shape \(1, 3, 1, 1\) for 1 images; \(1, classes\)"):
         answers(IMAGES)
 
 
 def test_a_size_that_the_classifier_does_not_take_is_refused(tmp_path: Path) -> None:
-    answers = answers_of(
-        _saved(hand_made(shape=(1, 8, 8, 3)), tmp_path), Pixels(layout="nhwc", height=4, width=4)
+    answers = original_outputs(
+        _saved(hand_made(shape=(1, 8, 8, 3)), tmp_path),
+        PixelTransform(layout="nhwc", height=4, width=4),
     )
     with pytest.raises(ClassifierError, match=r"does not run on pixels of shape \(1, 4, 4, 3\)"):
         answers(np.zeros((1, 4, 4, 3), np.uint8))

@@ -2,7 +2,7 @@ import pytest
 
 from oodguard.models.errors import ClassifierError
 from oodguard.training.wrap.classifier import Shape
-from oodguard.training.wrap.input import Layout, layout_of, size_of
+from oodguard.training.wrap.input import Layout, infer_layout, infer_size
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from oodguard.training.wrap.input import Layout, layout_of, size_of
     ],
 )
 def test_the_three_channels_tell_the_layout(shape: Shape, said: Layout, layout: Layout) -> None:
-    assert layout_of(shape, said) == layout
+    assert infer_layout(shape, said) == layout
 
 
 @pytest.mark.parametrize(
@@ -31,13 +31,13 @@ def test_the_three_channels_tell_the_layout(shape: Shape, said: Layout, layout: 
 )
 def test_an_input_that_is_no_rgb_image_is_refused(shape: Shape, said: Layout, wanted: str) -> None:
     with pytest.raises(ClassifierError, match=wanted):
-        layout_of(shape, said)
+        infer_layout(shape, said)
 
 
 def test_a_size_is_read_or_said() -> None:
-    assert size_of((1, 3, 24, 32), "nchw", height=None, width=None) == (24, 32)
-    assert size_of((1, 24, 32, 3), "nhwc", height=24, width=None) == (24, 32)
-    assert size_of((1, 3, None, None), "nchw", height=64, width=96) == (64, 96)
+    assert infer_size((1, 3, 24, 32), "nchw", height=None, width=None) == (24, 32)
+    assert infer_size((1, 24, 32, 3), "nhwc", height=24, width=None) == (24, 32)
+    assert infer_size((1, 3, None, None), "nchw", height=64, width=96) == (64, 96)
 
 
 @pytest.mark.parametrize(
@@ -52,4 +52,4 @@ def test_a_size_that_is_free_or_contradicted_is_refused(
     shape: Shape, height: int | None, wanted: str
 ) -> None:
     with pytest.raises(ClassifierError, match=wanted):
-        size_of(shape, "nchw", height=height, width=None)
+        infer_size(shape, "nchw", height=height, width=None)

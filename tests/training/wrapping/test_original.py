@@ -7,7 +7,7 @@ from onnx import TensorProto, helper
 
 from oodguard.models.errors import ClassifierError
 from oodguard.training.wrap import classifier as original
-from oodguard.training.wrap.classifier import Original, read_original
+from oodguard.training.wrap.classifier import OriginalClassifier, read_original_classifier
 from tests.training.wrapping.classifiers import hand_made
 
 
@@ -16,9 +16,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "classifier.onnx"
 
 
-def _read(path: Path, **names: str) -> Original:
+def _read(path: Path, **names: str) -> OriginalClassifier:
     chosen = {"input_name": names.get("input_name"), "output_name": names.get("output_name")}
-    return read_original(path, **chosen)
+    return read_original_classifier(path, **chosen)
 
 
 def test_a_classifier_is_read_with_its_ports_its_shape_and_its_hash(path: Path) -> None:

@@ -13,7 +13,7 @@ from oodguard.models.scores import LOGIT_SCORES
 from oodguard.models.scores.base import of_logits
 from oodguard.training.data.dataset import to_pixels
 from oodguard.training.objectives.losses import cross_entropy, uniform_cross_entropy
-from oodguard.training.scoring.graph import ScoredClassifier
+from oodguard.training.scoring.graph import ScoredNetwork
 
 DATA = Path(__file__).parents[3] / "data"
 STEPS = 30
@@ -38,7 +38,7 @@ def outside() -> Tensor:
 
 
 @pytest.fixture(scope="session")
-def classifier() -> ScoredClassifier:
+def classifier() -> ScoredNetwork:
     """Ten classes learnt by heart, with flat logits asked of outliers: its scores tell much."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
@@ -56,5 +56,5 @@ def classifier() -> ScoredClassifier:
         loss.backward()
         optimizer.step()
     scores = {name: of_logits(score) for name, score in LOGIT_SCORES.items()}
-    classifier = ScoredClassifier(network, scores, classes=10).eval()
+    classifier = ScoredNetwork(network, scores, classes=10).eval()
     return classifier.requires_grad_(requires_grad=False)

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.two_logits import ACCEPTED, REJECTED, TwoLogits
-from oodguard.training.attacks.base import Goal, uniform, zero
-from oodguard.training.attacks.losses import to_accepted, to_rejected
+from oodguard.training.attacks.base import AttackObjective, uniform, unperturbed
+from oodguard.training.attacks.objectives import acceptance_objectives, rejection_objective
 from oodguard.training.attacks.pgd import Pgd, WorstCasePgd
-from oodguard.training.scoring.graph import ScoredClassifier
+from oodguard.training.scoring.graph import ScoredNetwork
 
 with warnings.catch_warnings():  # it imports a name that scipy has moved
     warnings.filterwarnings("ignore", "Please import `gaussian_filter`", DeprecationWarning)
@@ -39,22 +39,22 @@ class FromOurStart(LinfPGD):
 
 
 @pytest.fixture(scope="module")
-def exact(classifier: ScoredClassifier) -> ScoredClassifier:
+def exact(classifier: ScoredNetwork) -> ScoredNetwork:
     """The classifier in float64."""
     return copy.deepcopy(classifier).double()
 
 
 @pytest.fixture(params=["outlier to accepted", "inlier to rejected"])
 def problem(
-    request: pytest.FixtureRequest, exact: ScoredClassifier, inside: Tensor, outside: Tensor
-) -> tuple[Tensor, Goal, int]:
+    request: pytest.FixtureRequest, exact: ScoredNetwork, inside: Tensor, outside: Tensor
+) -> tuple[Tensor, AttackObjective, int]:
     """Images, what an attack on them climbs, and their label in the wrapper."""
     if request.param == "outlier to accepted":
-        return outside.double(), to_accepted(exact, SCORE)[0], REJECTED
-    return inside.double(), to_rejected(exact, SCORE)[0], ACCEPTED
+        return outside.double(), acceptance_objectives(exact, SCORE)[0], REJECTED
+    return inside.double(), rejection_objective(exact, SCORE), ACCEPTED
 
 
-def iterates(attack: LinfPGD, exact: ScoredClassifier, images: Tensor, label: int) -> list[Tensor]:
+def iterates(attack: LinfPGD, exact: ScoredNetwork, images: Tensor, label: int) -> list[Tensor]:
     """Run an attack of foolbox; return where it took its steps from, and where it ended."""
     wrapper = TwoLogits(exact, SCORE, threshold=-2.5, scale=1.0).eval()
     seen: list[Tensor] = []
@@ -65,7 +65,7 @@ def iterates(attack: LinfPGD, exact: ScoredClassifier, images: Tensor, label: in
 
 
 def test_every_step_from_the_image_itself_is_foolboxs(
-    exact: ScoredClassifier, problem: tuple[Tensor, Goal, int]
+    exact: ScoredNetwork, problem: tuple[Tensor, AttackObjective, int]
 ) -> None:
     images, goal, label = problem
     theirs = iterates(
@@ -77,7 +77,7 @@ def test_every_step_from_the_image_itself_is_foolboxs(
         ours.append(pixels.detach().clone())
         return goal(pixels, rows)
 
-    attack = WorstCasePgd(epsilon=EPSILON, steps=STEPS, step_size=STEP_SIZE, starts=(zero,))
+    attack = WorstCasePgd(epsilon=EPSILON, steps=STEPS, step_size=STEP_SIZE, starts=(unperturbed,))
     found = attack(watched, images, torch.Generator())
     assert len(ours) == 1 + len(theirs) == STEPS + 2  # the clean images come first
     for our, their in zip(ours[1:], theirs, strict=True):
@@ -88,7 +88,7 @@ def test_every_step_from_the_image_itself_is_foolboxs(
 
 
 def test_the_last_step_from_a_random_start_is_foolboxs(
-    exact: ScoredClassifier, problem: tuple[Tensor, Goal, int]
+    exact: ScoredNetwork, problem: tuple[Tensor, AttackObjective, int]
 ) -> None:
     images, goal, label = problem
     theirs = iterates(FromOurStart(abs_stepsize=STEP_SIZE, steps=STEPS), exact, images, label)

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from benchmarks.two_logits import ACCEPTED, REJECTED, TwoLogits
 from oodguard.training.attacks.apgd import Apgd
-from oodguard.training.attacks.base import Attack, Goal
-from oodguard.training.attacks.losses import to_accepted, to_rejected
+from oodguard.training.attacks.base import Attack, AttackObjective
+from oodguard.training.attacks.objectives import acceptance_objectives, rejection_objective
 from oodguard.training.attacks.pgd import WorstCasePgd
 from oodguard.training.attacks.square import Square
-from oodguard.training.scoring.graph import ScoredClassifier
+from oodguard.training.scoring.graph import ScoredNetwork
 
 EPSILON = 2**-5  # exact in float32, in which torchattacks makes its steps; about 8 / 255
 QUERIES = 200
@@ -30,7 +30,7 @@ class Problem:
     """Images of one side, what an attack on them climbs, and the same for torchattacks."""
 
     images: Tensor
-    goal: Goal
+    goal: AttackObjective
     wrapper: TwoLogits
     label: int
 
@@ -68,7 +68,7 @@ def score(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def wrapper(classifier: ScoredClassifier, score: str, inside: Tensor, outside: Tensor) -> TwoLogits:
+def wrapper(classifier: ScoredNetwork, score: str, inside: Tensor, outside: Tensor) -> TwoLogits:
     """Between the two kinds of images, so that the cross-entropy saturates on neither."""
     both = classifier.score(score, torch.cat([inside, outside]))
     return TwoLogits(classifier, score, threshold=both.median().item(), scale=1.0)
@@ -80,9 +80,9 @@ def problem(
 ) -> Problem:
     classifier, score = wrapper.classifier, wrapper.score
     if request.param == "outlier to accepted":
-        goal, images, label = to_accepted(classifier, score)[0], outside, REJECTED
+        goal, images, label = acceptance_objectives(classifier, score)[0], outside, REJECTED
     else:
-        goal, images, label = to_rejected(classifier, score)[0], inside, ACCEPTED
+        goal, images, label = rejection_objective(classifier, score), inside, ACCEPTED
     return Problem(images=images, goal=goal, wrapper=wrapper, label=label)
 
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from oodguard.models.scores.base import LeastOfClasses
 from oodguard.models.scores.msp import msp_log_odds
-from oodguard.training.attacks.base import Goal
-from oodguard.training.scoring.graph import ScoredBatch
+from oodguard.training.attacks.base import AttackObjective
+from oodguard.training.scoring.graph import ScoredClassifier
 
 OfOutputs = Callable[[Tensor, Tensor], Tensor]
 """Features `(n, D)` and all outputs of the network to one value an image `(n,)`."""
@@ -37,7 +37,7 @@ class Surrogate:
     toward: tuple[OfOutputs, ...] = ()
 
 
-def surrogate(classifier: ScoredBatch, score: str) -> Surrogate:
+def surrogate(classifier: ScoredClassifier, score: str) -> Surrogate:
     """Return what to climb for the classifier's score of this name.
 
     MSP has its log-odds, GEN its logarithm, taken in float64 where float32 would be 0. All others
@@ -53,7 +53,7 @@ def surrogate(classifier: ScoredBatch, score: str) -> Surrogate:
     if score == "gen":
         return Surrogate(
             of=lambda features, outputs: (
-                classifier.score_of("gen", features, outputs.double()).log().float()
+                classifier.score_from_outputs("gen", features, outputs.double()).log().float()
             ),
             at=lambda value: math.log(max(value, torch.finfo(torch.float32).tiny)),
             toward=tuple(_odds_against(k, classifier.classes) for k in classes),
@@ -65,7 +65,7 @@ def surrogate(classifier: ScoredBatch, score: str) -> Surrogate:
     else:
         toward = ()
     return Surrogate(
-        of=lambda features, outputs: classifier.score_of(score, features, outputs),
+        of=lambda features, outputs: classifier.score_from_outputs(score, features, outputs),
         at=lambda value: value,
         toward=toward,
     )
@@ -91,15 +91,15 @@ def _toward(fitted: LeastOfClasses, target: int, classes: int) -> OfOutputs:
     return lambda features, outputs: fitted.toward(target, features, outputs[:, :classes])
 
 
-def to_rejected(classifier: ScoredBatch, score: str) -> tuple[Goal, ...]:
+def rejection_objective(classifier: ScoredClassifier, score: str) -> AttackObjective:
     """Return what an attack on an in-distribution image climbs, so that it is rejected.
 
     One goal, strictly increasing in the score: to be far from every class is one direction.
     """
-    return (_of_pixels(classifier, surrogate(classifier, score).of, sign=1),)
+    return _of_pixels(classifier, surrogate(classifier, score).of, sign=1)
 
 
-def to_accepted(classifier: ScoredBatch, score: str) -> tuple[Goal, ...]:
+def acceptance_objectives(classifier: ScoredClassifier, score: str) -> tuple[AttackObjective, ...]:
     """Return what an attack on an out-of-distribution image climbs, so that it is accepted.
 
     The first is strictly decreasing in the score. For scores that are low next to any one class
@@ -109,14 +109,14 @@ def to_accepted(classifier: ScoredBatch, score: str) -> tuple[Goal, ...]:
     return tuple(_of_pixels(classifier, of, sign=-1) for of in (climbed.of, *climbed.toward))
 
 
-def to_wrong_and_accepted(
-    classifier: ScoredBatch,
+def wrong_and_accepted_objectives(
+    classifier: ScoredClassifier,
     score: str,
     labels: Tensor,
     *,
     threshold: float,
     scale: float = 1.0,
-) -> tuple[Goal, ...]:
+) -> tuple[AttackObjective, ...]:
     """Return what an attack climbs so that an image of `labels` `(n,)` is misread *and* accepted.
 
     The attack has succeeded, by definition, where the predicted class, that of the largest class
@@ -134,9 +134,9 @@ def to_wrong_and_accepted(
     limit = climbed.at(threshold)
     classes = classifier.classes
 
-    def goal_of_margin(margin: Callable[[Tensor, Tensor], Tensor]) -> Goal:
+    def goal_of_margin(margin: Callable[[Tensor, Tensor], Tensor]) -> AttackObjective:
         def goal(images: Tensor, rows: Tensor) -> Tensor:
-            features, outputs = classifier.all_outputs(images)
+            features, outputs = classifier.features_and_outputs(images)
             acceptance = (limit - climbed.of(features, outputs)) / scale
             return torch.minimum(margin(outputs[:, :classes], labels[rows]), acceptance)
 
@@ -148,7 +148,7 @@ def to_wrong_and_accepted(
     return (goal_of_margin(_margin), *(goal_of_margin(toward(j)) for j in range(1, classes)))
 
 
-def goal_of(scored: Callable[[Tensor], Tensor], *, sign: Literal[1, -1]) -> Goal:
+def score_objective(scored: Callable[[Tensor], Tensor], *, sign: Literal[1, -1]) -> AttackObjective:
     """Return the goal of raising (1) or lowering (-1) any differentiable score of images.
 
     `scored` maps images `(n, 3, H, W)` in [0, 1] to `(n,)`: a detector that is in no graph, such as
@@ -161,8 +161,10 @@ def goal_of(scored: Callable[[Tensor], Tensor], *, sign: Literal[1, -1]) -> Goal
     return goal
 
 
-def _of_pixels(classifier: ScoredBatch, of: OfOutputs, *, sign: Literal[1, -1]) -> Goal:
-    return goal_of(lambda images: of(*classifier.all_outputs(images)), sign=sign)
+def _of_pixels(
+    classifier: ScoredClassifier, of: OfOutputs, *, sign: Literal[1, -1]
+) -> AttackObjective:
+    return score_objective(lambda images: of(*classifier.features_and_outputs(images)), sign=sign)
 
 
 def _margin(logits: Tensor, classes: Tensor) -> Tensor:
