@@ -10,7 +10,7 @@ from oodguard.training.config.recipe import Recipe, parse_recipe
 from oodguard.training.data.dataset import ImageSet
 from oodguard.training.fit.trainer import Data, Trainer
 from oodguard.training.objectives.base import Batch, TrainingStep
-from oodguard.training.objectives.standard import Standard
+from oodguard.training.objectives.table import OBJECTIVE_TABLE, TableObjective
 
 
 def _recipe(text: str, method: str) -> Recipe:
@@ -63,7 +63,7 @@ class Noting:
         self, network: torch.nn.Module, batch: Batch, generator: torch.Generator
     ) -> TrainingStep:
         self.batches.append(batch)
-        return Standard()(network, batch, generator)
+        return TableObjective(terms=OBJECTIVE_TABLE["standard"])(network, batch, generator)
 
 
 def test_a_batch_knows_how_far_the_run_is_and_how_labels_are_smoothed(recipe_text: str) -> None:

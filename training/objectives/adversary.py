@@ -1,6 +1,5 @@
-"""The attack inside training: the inner maximisation that all hardened objectives share."""
+"""The attack on training batches: the inner maximization of the adversarial objectives."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -11,22 +10,22 @@ from oodguard.training.attacks.base import Attack
 from oodguard.training.attacks.pgd import NFgsm, Pgd
 from oodguard.training.config.recipe import AttackKind, Recipe
 from oodguard.training.objectives.base import Batch
+from oodguard.training.objectives.losses import InlierLoss, OutlierLoss
 from oodguard.training.scoring.network import frozen
-
-InlierLoss = Callable[[Tensor, Tensor], Tensor]
-"""Logits `(n, C)` and labels `(n,)` to one value an image `(n,)`."""
-
-OutlierLoss = Callable[[Tensor], Tensor]
-"""Logits `(m, C)` to one value an image `(m,)`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Adversary:
-    """The attack on a batch: `epsilon` in [0, 1] pixel units, `step_size` in epsilons.
+    """Attacks one or both halves of a batch within L-infinity balls.
 
-    `fgsm` is one step of `pgd` (Wong et al. 2020, arXiv:2001.03994), and so is `n-fgsm`, from
-    stronger noise. Over the first `ramp` share of the run epsilon grows linearly from 0 to its full
-    value. Outliers are attacked within `outlier_epsilon` where it is not None.
+    Args:
+        kind: `pgd`; `fgsm`, which is one step of it (Wong et al. 2020, arXiv:2001.03994); or
+            `n-fgsm`, one step from stronger noise.
+        epsilon: the radius in [0, 1] pixel units.
+        outlier_epsilon: the radius for outliers; None for `epsilon`.
+        steps: the number of gradient steps of `pgd`.
+        step_size: the length of a step, as a multiple of epsilon.
+        ramp: the share of the run over which epsilon grows linearly from 0.
     """
 
     kind: AttackKind = "pgd"
@@ -38,10 +37,10 @@ class Adversary:
 
     @classmethod
     def from_recipe(cls, recipe: Recipe) -> Self:
-        """Build the attack from the [attack] that the recipe's method makes sure of."""
+        """Build the attack from the recipe's `[attack]` table."""
         settings = recipe.attack
         if settings is None:
-            raise ValueError(f"{recipe.method!r} wants a recipe with an [attack] table; none came")
+            raise ValueError(f"method {recipe.method!r} requires the [attack] table")
         return cls(
             kind=settings.kind,
             epsilon=settings.epsilon,
@@ -52,7 +51,7 @@ class Adversary:
         )
 
     def at(self, progress: float) -> Attack:
-        """Return the attack as it is when `progress`, a share of the run, lies behind."""
+        """Return the attack at `progress`, the share of the run that is done."""
         grown = min(progress / self.ramp, 1.0) if self.ramp > 0 else 1.0
         epsilon = grown * self.epsilon
         step_size = self.step_size * epsilon
@@ -70,18 +69,21 @@ class Adversary:
         inliers: InlierLoss | None = None,
         outliers: OutlierLoss | None = None,
     ) -> Batch:
-        """Return the batch with its images moved to where the losses are high.
+        """Return the batch with images that maximize the given losses.
 
-        A half without a loss stays as it is. Both halves are attacked in one pass, or in one each
-        where their budgets differ, with the network held still.
+        A half without a loss is not changed. Both halves are attacked in one pass, or in one pass
+        each if their radii differ. The network's parameters and statistics do not change.
         """
         if self.outlier_epsilon is None:
-            return self._attacked(network, batch, generator, inliers, outliers)
-        inside = self._attacked(network, batch, generator, inliers, None) if inliers else batch
-        wider = replace(self, epsilon=self.outlier_epsilon)
-        return wider._attacked(network, inside, generator, None, outliers) if outliers else inside
+            return self._attack(network, batch, generator, inliers, outliers)
+        if inliers:
+            batch = self._attack(network, batch, generator, inliers, None)
+        if outliers:
+            for_outliers = replace(self, epsilon=self.outlier_epsilon)
+            batch = for_outliers._attack(network, batch, generator, None, outliers)
+        return batch
 
-    def _attacked(
+    def _attack(
         self,
         network: nn.Module,
         batch: Batch,
@@ -90,11 +92,11 @@ class Adversary:
         outliers: OutlierLoss | None,
     ) -> Batch:
         count = len(batch.inliers) if inliers else 0
-        outside = batch.outliers if outliers else batch.outliers[:0]
+        attacked_outliers = batch.outliers if outliers else batch.outliers[:0]
 
-        def harm(images: Tensor, rows: Tensor) -> Tensor:
+        def loss(images: Tensor, rows: Tensor) -> Tensor:
             logits = network(images)
-            cut = int((rows < count).sum())  # rows come in ascending order
+            cut = int((rows < count).sum())  # rows are in ascending order
             return torch.cat(
                 [
                     *([inliers(logits[:cut], batch.labels[rows[:cut]])] if inliers else []),
@@ -104,7 +106,7 @@ class Adversary:
 
         with frozen(network):
             attacked = self.at(batch.progress)(
-                harm, torch.cat([batch.inliers[:count], outside]), generator
+                loss, torch.cat([batch.inliers[:count], attacked_outliers]), generator
             )
         return replace(
             batch,

@@ -1,23 +1,23 @@
 """ATOM: adversarial training with informative outlier mining.
 
-Chen et al. 2021, arXiv:2006.15207: CE(x, y) + weight * CE(o*, reject) over K + 1 outputs of which
-the last is the reject class. The outliers are mined: a pool is ranked by the probability of the
-reject class, lowest first, the images from a quantile on are taken, and half of these are attacked
-away from rejection before they are learnt. The authors' weight is 1, their quantile 0.125 for
-CIFAR-10, their pool four times what is taken.
+    L = CE(x, y) + w CE(o*, reject)
 
-They rank one pool an epoch, of four times the epoch's outliers, with the network as it is at the
-epoch's start; here every batch has a pool of its own, ranked by the network of that very step. The
-ranking is never stale and nothing is stored between batches, but what is taken is the least
-out-of-distribution of a few hundred images in place of some hundred thousand. Both see the same
-number of images.
+over K + 1 outputs of which the last is the reject class. Chen et al. 2021, arXiv:2006.15207; w = 1.
+The outliers o* are mined: a pool is ranked by the probability of the reject class, lowest first,
+the images from a quantile on are used, and half of them are attacked to minimize that probability.
+The paper's quantile is 0.125 for CIFAR-10, and its pool is four times the number of images used.
+
+Difference to the paper: it ranks one pool per epoch, four times the epoch's outliers, with the
+network at the start of the epoch. Here every batch has its own pool, ranked by the current network.
+The ranking is never stale and nothing is stored between batches, but the mined images are the
+hardest of a few hundred instead of some hundred thousand. Both use the same number of images.
 """
 
 from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from oodguard.training.config.methods import MiningSettings
 from oodguard.training.config.recipe import Recipe
@@ -30,14 +30,14 @@ from oodguard.training.objectives.base import (
     outlier_weight,
 )
 from oodguard.training.objectives.losses import class_logits, reject_cross_entropy
-from oodguard.training.objectives.mining import mine
+from oodguard.training.scoring.network import frozen
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Atom:
-    """The attack on the mined outliers, how they are mined and the weight of their term.
+    """The attack on the mined outliers, the mining settings and the weight w.
 
-    A batch's outliers are the pool; one in `mining.pool` of them is learnt.
+    A batch's outliers are the pool; 1 of `mining.pool` of them is used.
     """
 
     adversary: Adversary
@@ -46,7 +46,7 @@ class Atom:
 
     @classmethod
     def from_recipe(cls, recipe: Recipe) -> Self:
-        """Build the objective from the recipe's [attack], [mining] and [outliers]."""
+        """Build the objective from the tables `[attack]`, `[mining]` and `[outliers]`."""
         return cls(
             adversary=Adversary.from_recipe(recipe),
             mining=recipe.mining or MiningSettings(),
@@ -56,11 +56,11 @@ class Atom:
     def __call__(
         self, network: nn.Module, batch: Batch, generator: torch.Generator
     ) -> TrainingStep:
-        """Mine, attack the asked share of what was mined, and return the loss on all of it."""
+        """Mine outliers, attack a share of them, and return the loss of inliers and outliers."""
         mined = mine(
             network,
             batch.outliers,
-            count=-(-len(batch.outliers) // self.mining.pool),  # upwards: at least one is learnt
+            count=-(-len(batch.outliers) // self.mining.pool),  # rounded up: at least one
             quantile=self.mining.quantile,
             generator=generator,
         )
@@ -73,8 +73,30 @@ class Atom:
         )
         outliers = torch.cat([attacked.outliers, mined[count:]])
         inlier_logits, outlier_logits = logits_of_both(network, replace(batch, outliers=outliers))
-        outlier_loss = reject_cross_entropy(outlier_logits).mean()
+        outlier_term = reject_cross_entropy(outlier_logits).mean()
         return TrainingStep(
-            loss=inlier_loss(inlier_logits, batch) + self.outlier_weight * outlier_loss,
+            loss=inlier_loss(inlier_logits, batch) + self.outlier_weight * outlier_term,
             inlier_logits=class_logits(inlier_logits),
         )
+
+
+@torch.no_grad()
+def mine(
+    network: nn.Module,
+    pool: Tensor,
+    *,
+    count: int,
+    quantile: float,
+    generator: torch.Generator,
+) -> Tensor:
+    """Return `count` images of the pool `(p, 3, H, W)`, in random order.
+
+    The pool is ranked by the probability of the reject class, the network's last output, from low
+    to high, with the network in evaluation mode. The images from `quantile` of the pool on are
+    returned.
+    """
+    with frozen(network):
+        ranked = reject_cross_entropy(network(pool)).argsort(descending=True)
+    first = min(int(quantile * len(pool)), len(pool) - count)
+    shuffled = torch.randperm(count, generator=generator, device=pool.device)
+    return pool[ranked[first : first + count][shuffled]]

@@ -1,4 +1,4 @@
-"""What every training objective takes and returns."""
+"""The interface of the training objectives, and what they share."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,10 +12,10 @@ from oodguard.training.objectives.losses import cross_entropy
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """Pixels `(n, 3, H, W)` in [0, 1] with labels `(n,)`, and outlier pixels `(m, 3, H, W)`.
+    """Inlier pixels `(n, 3, H, W)` in [0, 1], their labels `(n,)`, outlier pixels `(m, 3, H, W)`.
 
-    `progress` is the share of the run's steps that were made before this one; `smoothing` is that
-    of the labels in the loss, which no attack climbs.
+    `progress` is the share of the run's steps that are done. `smoothing` is the label smoothing of
+    the loss; attacks maximize the loss without it.
     """
 
     inliers: Tensor
@@ -27,26 +27,26 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingStep:
-    """The loss to descend, and the inliers' class logits `(n, K)` as they were trained on."""
+    """The loss to minimize, and the inliers' class logits `(n, K)` that it was computed from."""
 
     loss: Tensor
     inlier_logits: Tensor
 
 
 class Objective(Protocol):
-    """One training method."""
+    """A training method."""
 
     def __call__(
         self, network: nn.Module, batch: Batch, generator: torch.Generator
     ) -> TrainingStep:
-        """Return the loss of one batch, with its graph."""
+        """Return the loss of one batch, with its autograd graph."""
         ...
 
 
 def logits_of_both(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Return the logits of the inliers and of the outliers, from one pass over both.
+    """Return the logits of the inliers and of the outliers, from one forward pass.
 
-    One pass, so that batch-norm sees what training mixes and not two kinds of batch in turn.
+    One pass, so that batch-norm normalizes over the mixture of both.
     """
     count = len(batch.inliers)
     logits = network(torch.cat([batch.inliers, batch.outliers]))
@@ -59,7 +59,7 @@ def inlier_loss(logits: Tensor, batch: Batch) -> Tensor:
 
 
 def outlier_weight(recipe: Recipe) -> float:
-    """Return the weight of the outlier term, from the [outliers] that the method makes sure of."""
+    """Return the weight of the outlier term, from the recipe's `[outliers]` table."""
     if recipe.outliers is None:
-        raise ValueError(f"{recipe.method!r} wants a recipe with an [outliers] table; none came")
+        raise ValueError(f"method {recipe.method!r} requires the [outliers] table")
     return recipe.outliers.weight

@@ -6,11 +6,11 @@ import torch
 from oodguard.training.attacks.pgd import NFgsm, Pgd
 from oodguard.training.objectives.adversary import Adversary
 from oodguard.training.objectives.losses import cross_entropy, uniform_cross_entropy
-from tests.training.objectives.slope import ADVERSARY, BATCH, Slope
+from tests.training.objectives.known_network import ADVERSARY, BATCH, KnownNetwork
 
 
-def test_both_halves_are_attacked_in_one_pass_a_step_with_the_network_held_still() -> None:
-    network = Slope()
+def test_adversary_attacks_both_halves_in_one_pass_per_step() -> None:
+    network = KnownNetwork()
     attacked = ADVERSARY(
         network,
         BATCH,
@@ -24,34 +24,34 @@ def test_both_halves_are_attacked_in_one_pass_a_step_with_the_network_held_still
     torch.testing.assert_close(attacked.outliers, torch.full((3, 3, 2, 2), 0.8))
 
 
-def test_a_half_without_a_loss_is_neither_moved_nor_looked_at() -> None:
-    network, generator = Slope(), torch.Generator().manual_seed(0)
-    inside = ADVERSARY(network, BATCH, generator, inliers=cross_entropy)
-    assert inside.outliers is BATCH.outliers
-    torch.testing.assert_close(inside.inliers[:, 0, 0, 0], torch.tensor([0.5, 0.4]))
-    outside = ADVERSARY(network, BATCH, generator, outliers=uniform_cross_entropy)
-    assert outside.inliers is BATCH.inliers
-    torch.testing.assert_close(outside.outliers, torch.full((3, 3, 2, 2), 0.8))
+def test_adversary_skips_a_half_without_a_loss() -> None:
+    network, generator = KnownNetwork(), torch.Generator().manual_seed(0)
+    inliers_only = ADVERSARY(network, BATCH, generator, inliers=cross_entropy)
+    assert inliers_only.outliers is BATCH.outliers
+    torch.testing.assert_close(inliers_only.inliers[:, 0, 0, 0], torch.tensor([0.5, 0.4]))
+    outliers_only = ADVERSARY(network, BATCH, generator, outliers=uniform_cross_entropy)
+    assert outliers_only.inliers is BATCH.inliers
+    torch.testing.assert_close(outliers_only.outliers, torch.full((3, 3, 2, 2), 0.8))
     assert network.passes == [(2, False), (2, False), (3, False), (3, False)]
 
 
-def test_outliers_can_have_a_budget_of_their_own() -> None:
-    network, generator = Slope(), torch.Generator().manual_seed(0)
-    wider = replace(ADVERSARY, outlier_epsilon=0.2)
-    inside, outside = cross_entropy, uniform_cross_entropy
-    attacked = wider(network, BATCH, generator, inliers=inside, outliers=outside)
-    same = ADVERSARY(network, BATCH, generator, inliers=inside, outliers=outside)
+def test_adversary_uses_outlier_epsilon_for_outliers() -> None:
+    network, generator = KnownNetwork(), torch.Generator().manual_seed(0)
+    adversary = replace(ADVERSARY, outlier_epsilon=0.2)
+    losses = {"inliers": cross_entropy, "outliers": uniform_cross_entropy}
+    attacked = adversary(network, BATCH, generator, **losses)
+    same = ADVERSARY(network, BATCH, generator, **losses)
     torch.testing.assert_close(attacked.inliers, same.inliers)
     moved = (attacked.outliers - BATCH.outliers).abs()
     torch.testing.assert_close(moved, 2 * (same.outliers - BATCH.outliers).abs())
-    alone = wider(network, BATCH, generator, outliers=uniform_cross_entropy)
+    alone = adversary(network, BATCH, generator, outliers=uniform_cross_entropy)
     torch.testing.assert_close(alone.outliers, attacked.outliers)
 
 
 @pytest.mark.parametrize(
     ("progress", "epsilon"), [(0.0, 0.0), (0.125, 0.05), (0.25, 0.1), (1.0, 0.1)]
 )
-def test_epsilon_and_its_steps_grow_over_the_ramp(progress: float, epsilon: float) -> None:
+def test_epsilon_and_step_size_grow_over_the_ramp(progress: float, epsilon: float) -> None:
     adversary = Adversary(epsilon=0.1, steps=3, step_size=1.25, ramp=0.25)
     attack = adversary.at(progress)
     assert isinstance(attack, Pgd)
@@ -59,7 +59,7 @@ def test_epsilon_and_its_steps_grow_over_the_ramp(progress: float, epsilon: floa
     assert (attack.epsilon, attack.step_size) == pytest.approx((epsilon, 1.25 * epsilon))
 
 
-def test_without_a_ramp_epsilon_is_whole_from_the_start() -> None:
+def test_epsilon_is_constant_without_a_ramp() -> None:
     assert ADVERSARY.at(0.0) == Pgd(epsilon=0.1, steps=2, step_size=0.2)
 
 
@@ -68,6 +68,6 @@ def test_fgsm_is_one_step_of_pgd() -> None:
     assert adversary.at(0.0) == Pgd(epsilon=0.1, steps=1, step_size=0.125)
 
 
-def test_the_kind_chooses_the_attack() -> None:
+def test_n_fgsm_is_selected_by_its_kind() -> None:
     adversary = Adversary(kind="n-fgsm", epsilon=0.1, step_size=1.0, ramp=0.5)
     assert adversary.at(0.25) == NFgsm(epsilon=0.05, step_size=0.05)

@@ -24,7 +24,7 @@ def test_uniform_cross_entropy_is_the_mean_over_all_labels() -> None:
     assert uniform_cross_entropy(logits).tolist() == pytest.approx([mean])
 
 
-def test_uniform_cross_entropy_is_least_where_the_network_does_not_know() -> None:
+def test_uniform_cross_entropy_is_log_k_for_equal_logits() -> None:
     assert uniform_cross_entropy(torch.zeros(1, 4)).tolist() == pytest.approx([math.log(4)])
 
 
@@ -39,14 +39,14 @@ def test_log_confidence_is_the_log_of_the_highest_probability() -> None:
     assert log_confidence(logits).tolist() == pytest.approx([math.log(5 / 8), math.log(1 / 3)])
 
 
-def test_divergence_is_weighted_by_the_first() -> None:
+def test_divergence_is_kl_of_the_second_from_the_first() -> None:
     fair, loaded = torch.log(torch.tensor([[2.0, 2.0]])), torch.log(torch.tensor([[3.0, 1.0]]))
     assert divergence(fair, loaded).tolist() == pytest.approx([math.log(4 / 3) / 2])
     expected = 0.75 * math.log(3 / 2) + 0.25 * math.log(1 / 2)
     assert divergence(loaded, fair).tolist() == pytest.approx([expected])
 
 
-def test_smoothing_moves_a_share_of_the_label_to_all_outputs() -> None:
+def test_label_smoothing_distributes_a_share_over_all_outputs() -> None:
     logits = torch.log(torch.tensor([[1.0, 2.0, 5.0]]))
     uniform = (math.log(8) + math.log(4) + math.log(8 / 5)) / 3
     loss = cross_entropy(logits, torch.tensor([1]), smoothing=0.1)

@@ -1,4 +1,4 @@
-"""A network and a batch whose best attack is known: confidence grows away from mid-grey."""
+"""A network and a batch whose strongest attack is known: confidence grows away from mid-grey."""
 
 import torch
 from torch import Tensor, nn
@@ -7,10 +7,10 @@ from oodguard.training.objectives.adversary import Adversary
 from oodguard.training.objectives.base import Batch
 
 
-class Slope(nn.Module):
-    """Logits (z, -z), then 0 for the reject class if asked; z = weight * (mean pixel - 0.5).
+class KnownNetwork(nn.Module):
+    """Returns the logits (z, -z), z = 3 (mean pixel - 0.5), and 0 for the reject class if any.
 
-    It notes how many images came, and in which mode, on every pass.
+    `passes` records the number of images and the training mode of every forward pass.
     """
 
     def __init__(self, *, reject_class: bool = False) -> None:
@@ -27,17 +27,17 @@ class Slope(nn.Module):
 
 
 ADVERSARY = Adversary(epsilon=0.1, steps=2, step_size=2.0)
-"""Ends on the ball's surface, whatever its start."""
+"""Ends on the surface of the ball for every start."""
 
 BATCH = Batch(
     inliers=torch.tensor([0.6, 0.3]).view(2, 1, 1, 1).expand(2, 3, 2, 2),
     labels=torch.tensor([0, 1]),
     outliers=torch.full((3, 3, 2, 2), 0.7),
 )
-"""Two inliers on their right sides, z = 0.3 and -0.6, and three outliers alike, z = 0.6.
+"""Two correctly classified inliers, z = 0.3 and -0.6, and three equal outliers, z = 0.6.
 
-The attack moves the inliers against their class, to z = 0 and -0.3, and the outliers towards
-confidence, to z = 0.9.
+An attack changes z by 0.3: the inliers' to 0 and -0.3, away from their class, and the outliers' to
+0.9, towards confidence.
 """
 
 CLEAN_INLIERS = torch.tensor([[0.3, -0.3], [-0.6, 0.6]])
@@ -48,5 +48,5 @@ UNIFORM = torch.full((1, 2), 0.5)
 
 
 def with_reject(logits: Tensor) -> Tensor:
-    """Append the reject class's logit, which is 0."""
+    """Append the logit of the reject class, which is 0."""
     return torch.cat([logits, torch.zeros(len(logits), 1)], dim=1)

@@ -1,10 +1,11 @@
-"""ALOE after the manner of TRADES: learn from clean images, and be the same on attacked ones.
+"""TRADES-ALOE: learn from clean images, and give the same prediction on attacked ones.
 
-CE(x) + beta KL(p(x) || p(x')) + weight * [CE_uniform(o) + beta KL(p(o) || p(o'))], where x' and o'
-are what an attack finds by raising the divergence itself. The form on inliers is TRADES, Zhang et
-al. 2019, arXiv:1901.08573, with their beta of 6; the outliers are ALOE's (Chen et al. 2021,
-arXiv:2003.09711). HALO (Lyons Keenan et al. 2025, arXiv:2502.19755) joins the two as well, with a
-helper term that is not here.
+    L = CE(x, y) + beta KL(p(x) || p(x')) + w [U(o) + beta KL(p(o) || p(o'))]
+
+where the attacked images x' and o' maximize the divergence, and U is the cross-entropy to the
+uniform distribution. The inlier terms are TRADES, Zhang et al. 2019, arXiv:1901.08573, with their
+beta of 6; the outlier terms follow ALOE, Chen et al. 2021, arXiv:2003.09711. HALO (Lyons Keenan et
+al. 2025, arXiv:2502.19755) combines both too, with a helper term that is not used here.
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from oodguard.training.scoring.network import frozen
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TradesAloe:
-    """The attack, the weight of consistency and that of everything on outliers."""
+    """The attack, the weight beta of the divergences and the weight w of the outlier terms."""
 
     adversary: Adversary
     beta: float
@@ -31,7 +32,7 @@ class TradesAloe:
 
     @classmethod
     def from_recipe(cls, recipe: Recipe) -> Self:
-        """Build the objective from the recipe's [attack], [outliers] and [trades]."""
+        """Build the objective from the tables `[attack]`, `[outliers]` and `[trades]`."""
         return cls(
             adversary=Adversary.from_recipe(recipe),
             beta=(recipe.trades or TradesSettings()).beta,
@@ -41,25 +42,27 @@ class TradesAloe:
     def __call__(
         self, network: nn.Module, batch: Batch, generator: torch.Generator
     ) -> TrainingStep:
-        """Attack both halves in one pass, then return the loss on clean and attacked images."""
+        """Attack both halves in one pass, then return the loss of clean and attacked images."""
         images = torch.cat([batch.inliers, batch.outliers])
-        attacked = self._most_different(network, images, batch.progress, generator)
-        clean, moved = network(torch.cat([images, attacked])).chunk(2)
-        apart = divergence(clean, moved)
+        attacked = self._maximize_divergence(network, images, batch.progress, generator)
+        clean, perturbed = network(torch.cat([images, attacked])).chunk(2)
+        divergences = divergence(clean, perturbed)
         count = len(batch.inliers)
-        inlier_term = inlier_loss(clean[:count], batch) + self.beta * apart[:count].mean()
+        inlier_term = inlier_loss(clean[:count], batch) + self.beta * divergences[:count].mean()
         exposure = uniform_cross_entropy(clean[count:]).mean()
-        outlier_term = exposure + self.beta * apart[count:].mean()
+        outlier_term = exposure + self.beta * divergences[count:].mean()
         return TrainingStep(
             loss=inlier_term + self.outlier_weight * outlier_term, inlier_logits=clean[:count]
         )
 
-    def _most_different(
+    def _maximize_divergence(
         self, network: nn.Module, images: Tensor, progress: float, generator: torch.Generator
     ) -> Tensor:
         with frozen(network):
             with torch.no_grad():
                 clean = network(images)
             return self.adversary.at(progress)(
-                lambda moved, rows: divergence(clean[rows], network(moved)), images, generator
+                lambda perturbed, rows: divergence(clean[rows], network(perturbed)),
+                images,
+                generator,
             )

@@ -1,11 +1,13 @@
-"""Energy-bounded outlier exposure: low energies for inliers, high ones for outliers.
+"""Energy-bounded outlier exposure: low energy for inliers, high energy for outliers.
 
-Liu et al. 2020, arXiv:2010.03759: CE(x) + weight * [max(0, E(x) - m_in)^2 + max(0, m_out - E(o))^2]
-with E = -logsumexp(z). The authors' weight is 0.1, and they fine-tune a trained classifier with it.
+    L = CE(x, y) + w [max(0, E(x) - m_in)^2 + max(0, m_out - E(o))^2],  E = -logsumexp(z)
 
-Under attack (`energy-aloe`, this project's own) the inlier x' has been pushed to a higher value of
-its own terms, as weighted above, and the outlier o' to a lower energy: not to a higher hinge, whose
-gradient vanishes beyond the margin.
+Liu et al. 2020, arXiv:2010.03759 (`energy-oe`). The paper uses w = 0.1 and fine-tunes a trained
+classifier.
+
+In `energy-aloe`, this project's combination with ALOE, the attacked inlier x' maximizes
+CE(x', y) + w max(0, E(x') - m_in)^2, and the attacked outlier o' minimizes E(o'). It does not
+maximize the outliers' hinge, whose gradient is zero within the margin.
 """
 
 from dataclasses import dataclass
@@ -30,7 +32,7 @@ from oodguard.training.objectives.losses import cross_entropy
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EnergyBounded:
-    """The margins and the weight of both hinges; `adversary` is None where nothing is attacked."""
+    """The margins and the weight w of both hinges; `adversary` is None without an attack."""
 
     margins: EnergySettings
     weight: float
@@ -38,7 +40,7 @@ class EnergyBounded:
 
     @classmethod
     def from_recipe(cls, recipe: Recipe) -> Self:
-        """Build the objective from the recipe's [energy], [outliers] and, if there, [attack]."""
+        """Build the objective from the tables `[energy]`, `[outliers]` and, if any, `[attack]`."""
         return cls(
             margins=recipe.energy or EnergySettings(),
             weight=outlier_weight(recipe),
@@ -48,24 +50,23 @@ class EnergyBounded:
     def __call__(
         self, network: nn.Module, batch: Batch, generator: torch.Generator
     ) -> TrainingStep:
-        """Attack both halves in one pass, if at all, then return the loss on both."""
-        attacked = batch
+        """Attack both halves in one pass, if there is an attack, then return the loss of both."""
         if self.adversary is not None:
-            attacked = self.adversary(
+            batch = self.adversary(
                 network,
                 batch,
                 generator,
-                inliers=lambda z, labels: cross_entropy(z, labels) + self.weight * self._high(z),
+                inliers=lambda z, y: cross_entropy(z, y) + self.weight * self._inlier_hinge(z),
                 outliers=lambda z: -energy(z),
             )
-        inliers, outliers = logits_of_both(network, attacked)
-        hinges = self._high(inliers).mean() + self._low(outliers).mean()
+        inliers, outliers = logits_of_both(network, batch)
+        hinges = self._inlier_hinge(inliers).mean() + self._outlier_hinge(outliers).mean()
         return TrainingStep(
             loss=inlier_loss(inliers, batch) + self.weight * hinges, inlier_logits=inliers
         )
 
-    def _high(self, logits: Tensor) -> Tensor:
+    def _inlier_hinge(self, logits: Tensor) -> Tensor:
         return torch.relu(energy(logits) - self.margins.inlier_margin).square()
 
-    def _low(self, logits: Tensor) -> Tensor:
+    def _outlier_hinge(self, logits: Tensor) -> Tensor:
         return torch.relu(self.margins.outlier_margin - energy(logits)).square()
