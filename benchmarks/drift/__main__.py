@@ -1,19 +1,21 @@
-"""What drift detection finds on real scores, how soon, and how often it is wrong.
+"""Measure the detection delay and the false-alarm rate of drift detection on real scores.
 
     python -m benchmarks.drift [--seeds N] [--streams N]
 
-The score that decides in the shipped cifar10-aloe, on its calibration images, CIFAR-10's test
-images and out-of-distribution ones from `data/`. First, traffic that has not changed: calibration
-set and stream are drawn alike from all in-distribution scores, so that every alarm is a false one.
-Second, other scores mixed into such traffic. Third, the shipped calibration set as it is, and
-CIFAR-10's test images once each in their order.
+The benchmark uses the deciding score of the shipped cifar10-aloe on its calibration images, on
+CIFAR-10's test images and on out-of-distribution images from `data/`, in three experiments:
 
-Beside the tests of `service.drift` stand two windows of 1,000 scores, looked at every 100 once they
-are full: the rate of rejections, and the Kolmogorov-Smirnov distance from the calibration scores.
-For their delays both have a limit that was chosen afterwards, such that they alarm in 1 % of the
-long unchanged streams: what nobody can choose who has no such streams.
+1. Unchanged traffic: calibration set and stream are drawn from the same in-distribution scores, so
+   that every alarm is false.
+2. Changed traffic: other scores are mixed into such traffic.
+3. The shipped calibration set, and CIFAR-10's test images once each, in order.
 
-A quarter of an hour on one core; with `--seeds 3 --streams 5` two minutes.
+The baselines are two sliding windows of 1,000 scores, evaluated every 100 scores: the rejection
+rate, and the Kolmogorov-Smirnov distance from the calibration scores. Their limits are fitted
+afterwards such that they alarm in 1 % of the long unchanged streams, which an operator does not
+have.
+
+The run takes 15 minutes on one core, and two minutes with `--seeds 3 --streams 5`.
 """
 
 import argparse
@@ -23,12 +25,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks.drift.delays import delay_cells, delays, monitor_delays
+from benchmarks.drift.delays import delay_cells, delays, detector_delays
 from benchmarks.drift.draws import LIMITS, POLICY, Change, Draw
 from benchmarks.drift.false_alarms import (
     Peaks,
     false_alarm_rows,
-    limit_afterwards,
+    fitted_limit,
     unchanged_peaks,
 )
 from benchmarks.drift.scores import RealScores, real_scores
@@ -38,11 +40,11 @@ from oodguard.service.drift.state import initial_state, monitored_score
 from oodguard.training.report.card import percent
 
 SHORT, LONG, LONGEST = 2_000, 50_000, 1_000_000
-"""Lengths of unchanged streams; of the short ones there are ten times as many, of the longest a
-tenth."""
+"""Lengths of unchanged streams. `--streams` is the number of long ones; there are ten times as many
+short ones and a tenth as many of the longest."""
 
 QUIET = (0, 100_000)
-"""How much unchanged traffic comes before a change."""
+"""Numbers of unchanged scores before a change."""
 
 ALARMS = ("martingale", "Shiryaev-Roberts", "rejections", "window: rate", "window: KS")
 
@@ -54,13 +56,13 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def unchanged(scores: RealScores, streams: int) -> tuple[str, Sequence[Peaks]]:
-    """Return the table of false alarms, and what the long streams came to."""
+    """Return the table of false alarms, and the peaks of the long streams."""
     m = len(scores.calibration)
     counts = {SHORT: 10 * streams, LONG: streams, LONGEST: max(1, streams // 10)}
     groups = {
         length: [
             unchanged_peaks(Draw.of(scores.inliers, m, seed), length)
-            for seed in _counted(count, f"unchanged, {length:,}")
+            for seed in _progress(count, f"unchanged, {length:,}")
         ]
         for length, count in counts.items()
     }
@@ -76,20 +78,20 @@ def unchanged(scores: RealScores, streams: int) -> tuple[str, Sequence[Peaks]]:
 
 def changed(scores: RealScores, long: Sequence[Peaks], seeds: int) -> str:
     """Return the table of delays."""
-    limits = {key: limit_afterwards(long, key, LIMITS.delta) for key in ("rate", "ks")}
-    usual = np.array([np.median(scores.calibration)])
+    limits = {key: fitted_limit(long, key, LIMITS.delta) for key in ("rate", "ks")}
+    repeated = np.array([np.median(scores.calibration)])
     changes = {
         **{
             f"{percent(share)} out-of-distribution": Change(share=share, others=scores.outliers)
             for share in (0.01, 0.05, 0.2)
         },
-        "20 % one and the same usual image": Change(share=0.2, others=usual),
+        "20 % one repeated in-distribution image": Change(share=0.2, others=repeated),
     }
     rows = []
     for quiet in QUIET:
         runs = [
             delays(Draw.of(scores.inliers, len(scores.calibration), seed), quiet, changes, limits)
-            for seed in _counted(seeds, f"changed after {quiet:,}")
+            for seed in _progress(seeds, f"changed after {quiet:,}")
         ]
         rows += [
             [name, f"{quiet:,}", *delay_cells([run[name] for run in runs])] for name in changes
@@ -98,20 +100,20 @@ def changed(scores: RealScores, long: Sequence[Peaks], seeds: int) -> str:
 
 
 def as_shipped(scores: RealScores) -> str:
-    """Return the table of the test images beside the shipped calibration set."""
-    watched = monitored_score(scores.bundle, POLICY, LIMITS)
+    """Return the table of the test images with the shipped calibration set."""
+    monitored = monitored_score(scores.bundle, POLICY, LIMITS)
     rows = []
     for name, stream in scores.changed.items():
         random = np.random.default_rng(0)
         state = initial_state(len(scores.calibration), random)
-        watch = DriftDetector(scores.calibration, watched, LIMITS, state)
-        found = monitor_delays(watch, stream, random)
-        rejected = percent(float(rejects(stream, watched.threshold).mean()))
+        detector = DriftDetector(scores.calibration, monitored, LIMITS, state)
+        found = detector_delays(detector, stream, random)
+        rejected = percent(float(rejects(stream, monitored.threshold).mean()))
         rows.append([name, rejected, *delay_cells([found])])
     return table(["test images", "rejected", *ALARMS[:3]], rows)
 
 
-def _counted(count: int, what: str) -> Iterable[int]:
+def _progress(count: int, what: str) -> Iterable[int]:
     return track(range(count), what, console=Console(stderr=True))
 
 

@@ -1,4 +1,4 @@
-"""What it costs to watch a score, by how many are observed together.
+"""Measure the CPU time per observed score by batch size.
 
 python -m benchmarks.drift.cost
 """
@@ -12,27 +12,27 @@ from oodguard.service.drift.monitor import DriftDetector
 
 CALIBRATION_IMAGES = 4000
 SCORES = 20_000
-TOGETHER = (1, 8, 64, 1024)
+BATCH_SIZES = (1, 8, 64, 1024)
 
 
-def us_per_score(watch: DriftDetector, stream: Floats, together: int) -> float:
-    """Return the microseconds of processor time that a score of `stream` takes."""
+def us_per_score(detector: DriftDetector, stream: Floats, batch_size: int) -> float:
+    """Return the CPU time in microseconds per score of `stream`."""
     random = np.random.default_rng(0)
     began = time.process_time()
-    for start in range(0, len(stream), together):
-        watch.observe(stream[start : start + together], random)
+    for start in range(0, len(stream), batch_size):
+        detector.observe(stream[start : start + batch_size], random)
     return (time.process_time() - began) / len(stream) * 1e6
 
 
 def main() -> None:
-    """Measure and print: unchanged traffic, and a flood that alarms again and again."""
-    usual = np.random.default_rng(0).normal(size=100_000)
-    print("| together | us a score | in a flood |\n| --- | --- | --- |")
-    for together in TOGETHER:
-        draw = Draw.of(usual, CALIBRATION_IMAGES, seed=1)
+    """Measure and print: unchanged traffic, and a flood with repeated alarms."""
+    inliers = np.random.default_rng(0).normal(size=100_000)
+    print("| batch size | us per score | in a flood |\n| --- | --- | --- |")
+    for batch_size in BATCH_SIZES:
+        draw = Draw.of(inliers, CALIBRATION_IMAGES, seed=1)
         stream = draw.unchanged(SCORES)
-        costs = (us_per_score(draw.monitor(), each, together) for each in (stream, stream + 9))
-        print(f"| {together:,} | {' | '.join(f'{cost:.1f}' for cost in costs)} |")
+        costs = (us_per_score(draw.detector(), each, batch_size) for each in (stream, stream + 9))
+        print(f"| {batch_size:,} | {' | '.join(f'{cost:.1f}' for cost in costs)} |")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Traffic to be watched: unchanged, or with other scores mixed in."""
+"""Draw traffic: unchanged, or with other scores mixed in."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ LIMITS = AlarmLimits(delta=0.01, run_length=1e6)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """A `share` of the scores drawn from `others` `(k,)` in place of the usual ones."""
+    """A `share` of the scores is drawn from `others` `(k,)`."""
 
     share: float
     others: Floats
@@ -34,24 +34,24 @@ class Draw:
 
     @classmethod
     def of(cls, pool: Floats, calibration_images: int, seed: int) -> "Draw":
-        """Return the draw of a seed. With replacement: its scores are independent."""
+        """Draw a calibration set with replacement, so that its scores are independent."""
         random = np.random.default_rng(seed)
         calibration = np.sort(random.choice(pool, calibration_images))
         return cls(calibration=calibration, pool=pool, random=random)
 
     @property
-    def subject(self) -> MonitoredScore:
-        """What is watched."""
+    def monitored(self) -> MonitoredScore:
+        """The monitored score."""
         limit = threshold(self.calibration, POLICY)
         return MonitoredScore(
             bundle="drawn", score=POLICY.score, threshold=limit, rate=POLICY.alpha
         )
 
-    def monitor(self, state: DriftState | None = None) -> DriftDetector:
-        """Return a monitor, afresh unless it goes on from a state."""
+    def detector(self, state: DriftState | None = None) -> DriftDetector:
+        """Return a detector, from the initial state by default."""
         if state is None:
             state = initial_state(len(self.calibration), self.random)
-        return DriftDetector(self.calibration, self.subject, LIMITS, state)
+        return DriftDetector(self.calibration, self.monitored, LIMITS, state)
 
     def unchanged(self, n: int) -> Floats:
         """Return unchanged traffic `(n,)`."""

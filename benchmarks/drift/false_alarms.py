@@ -1,4 +1,4 @@
-"""How often each alarm is raised by traffic that has not changed."""
+"""Measure the false-alarm rate of each alarm on unchanged traffic."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,45 +8,47 @@ import numpy as np
 from benchmarks.drift.draws import LIMITS, POLICY, Draw, Floats
 from benchmarks.drift.windows import ks_distances, ks_limit, rejection_rates
 from oodguard.service.drift.betting import cells, fixed_bets
-from oodguard.service.drift.martingale import advance, no_evidence
+from oodguard.service.drift.martingale import advance, initial_evidence
 from oodguard.training.report.card import percent
 
 Peaks = Mapping[str, float]
-"""The most that each statistic becomes on one stream; "restarts": alarms of Shiryaev-Roberts."""
+"""The maximum of each statistic on a stream; "restarts" counts Shiryaev-Roberts alarms."""
 
-TOGETHER = 50_000
-"""How many scores are worked out at a time, to spare memory."""
+CHUNK = 50_000
+"""Scores per step, to bound memory."""
 
 
 def unchanged_peaks(draw: Draw, n: int) -> Peaks:
-    """Watch unchanged traffic of `n` scores."""
-    stream, watch = draw.unchanged(n), draw.monitor()
-    watch.observe(stream, draw.random)
+    """Observe `n` unchanged scores."""
+    stream, detector = draw.unchanged(n), draw.detector()
+    detector.observe(stream, draw.random)
     return {
-        "martingale": watch.ranks.log_peak,
-        "restarts": watch.ranks.alarms,
-        "rejections": watch.rejections.log_peak,
+        "martingale": detector.ranks.log_peak,
+        "restarts": detector.ranks.alarms,
+        "rejections": detector.rejections.log_peak,
         "fixed": _peak_from_fixed_calibration(draw, stream),
-        "rate": float(rejection_rates(stream, draw.subject.threshold).max()),
+        "rate": float(rejection_rates(stream, draw.monitored.threshold).max()),
         "ks": float(ks_distances(stream, draw.calibration).max()),
     }
 
 
 def _peak_from_fixed_calibration(draw: Draw, stream: Floats) -> float:
-    """Return what the same bets come to on p-values from the calibration set alone."""
+    """Return the peak of the same bets on p-values from the calibration set alone."""
     m, bets = len(draw.calibration), fixed_bets()
     above = m - np.searchsorted(draw.calibration, stream, side="left")
     p = (above + draw.random.random(len(stream))) / (m + 1)
-    evidence = no_evidence(bets.shape[1])
-    for start in range(0, len(p), TOGETHER):
-        evidence = advance(evidence, bets[cells(p[start : start + TOGETHER])], LIMITS)
+    evidence = initial_evidence(bets.shape[1])
+    for start in range(0, len(p), CHUNK):
+        evidence = advance(evidence, bets[cells(p[start : start + CHUNK])], LIMITS)
     return evidence.log_peak
 
 
 def false_alarm_rows(groups: Sequence[Sequence[Peaks]], m: int) -> list[list[str]]:
-    """Return, by alarm, the share of each group's streams that raise it.
+    """Return the share of each group's streams that raise each alarm.
 
-    `m` is the number of calibration images.
+    Args:
+        groups: The peaks of each group's streams.
+        m: The number of calibration images.
     """
     limits = [
         ("martingale, delta .05", "martingale", math.log(20)),
@@ -66,6 +68,6 @@ def _share_above(limit: float, runs: Sequence[Peaks], key: str) -> str:
     return percent(float(np.mean([run[key] >= limit for run in runs])))
 
 
-def limit_afterwards(runs: Sequence[Peaks], key: str, delta: float) -> float:
-    """Return the limit that a share `delta` of the runs, rounded down, goes above."""
+def fitted_limit(runs: Sequence[Peaks], key: str, delta: float) -> float:
+    """Return the limit that a share `delta` of the runs, rounded down, exceeds."""
     return float(np.quantile([run[key] for run in runs], 1 - delta, method="lower"))

@@ -1,4 +1,4 @@
-"""Real scores of the shipped bundle, for the benchmark of drift detection."""
+"""Compute the deciding scores of the shipped bundle on real images."""
 
 import io
 from collections.abc import Callable, Mapping
@@ -25,30 +25,34 @@ OUT_OF_DISTRIBUTION = (
     "ood_hands",
     "ood_fashion_mnist",
 )
-EACH = 1000
-"""How many images of each out-of-distribution set."""
+PER_SET = 1000
+"""Images of each out-of-distribution set."""
 
 
-def _jpeg(picture: Image.Image) -> Image.Image:
+def _jpeg(image: Image.Image) -> Image.Image:
     file = io.BytesIO()
-    picture.save(file, format="JPEG", quality=75)
+    image.save(file, format="JPEG", quality=75)
     return Image.open(file)
 
 
 CHANGES: Mapping[str, Callable[[Image.Image], Image.Image]] = {
-    "as they are": lambda picture: picture,
+    "as they are": lambda image: image,
     "JPEG, quality 75": _jpeg,
-    "a tenth brighter": lambda picture: ImageEnhance.Brightness(picture).enhance(1.1),
-    "blurred, radius 0.5": lambda picture: picture.filter(ImageFilter.GaussianBlur(0.5)),
+    "a tenth brighter": lambda image: ImageEnhance.Brightness(image).enhance(1.1),
+    "blurred, radius 0.5": lambda image: image.filter(ImageFilter.GaussianBlur(0.5)),
 }
-"""What may have happened to a picture between the camera and the service."""
+"""Changes of an image between the camera and the service."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RealScores:
-    """What decides in the shipped bundle, on real images.
+    """Deciding scores of the shipped bundle.
 
-    `calibration` is the bundle's; `changed` the test images after each of CHANGES, in their order.
+    Attributes:
+        bundle: The bundle.
+        calibration: Its calibration scores.
+        changed: Scores of the test images after each of CHANGES, in order.
+        outliers: Scores of the out-of-distribution images.
     """
 
     bundle: Bundle
@@ -63,33 +67,33 @@ class RealScores:
 
 
 def real_scores() -> RealScores:
-    """Judge the images of `data/` once."""
-    served = load_model(default_bundle(), Settings(threads=1))
-    test = _images(served, "cifar10_test", None)
-    changed = {name: _judge(served, _each(change, test)) for name, change in CHANGES.items()}
-    outliers = [_judge(served, _images(served, name, EACH)) for name in OUT_OF_DISTRIBUTION]
+    """Score the images of `data/`."""
+    model = load_model(default_bundle(), Settings(threads=1))
+    test = _images(model, "cifar10_test", None)
+    changed = {name: _scores(model, _apply(change, test)) for name, change in CHANGES.items()}
+    outliers = [_scores(model, _images(model, name, PER_SET)) for name in OUT_OF_DISTRIBUTION]
     return RealScores(
-        bundle=served.bundle,
-        calibration=served.bundle.calibration[served.guard.policy.score].astype(np.float64),
+        bundle=model.bundle,
+        calibration=model.bundle.calibration[model.guard.policy.score].astype(np.float64),
         changed=changed,
         outliers=np.concatenate(outliers),
     )
 
 
-def _each(
+def _apply(
     change: Callable[[Image.Image], Image.Image], images: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
     return np.stack([np.asarray(change(Image.fromarray(each))) for each in images])
 
 
-def _images(served: LoadedModel, name: str, most: int | None) -> NDArray[np.uint8]:
-    source = Source(parquet=Path("data") / f"{name}.parquet", images=most)
-    images: NDArray[np.uint8] = data.load(source, served.bundle.manifest.input).images.numpy()
+def _images(model: LoadedModel, name: str, limit: int | None) -> NDArray[np.uint8]:
+    source = Source(parquet=Path("data") / f"{name}.parquet", images=limit)
+    images: NDArray[np.uint8] = data.load(source, model.bundle.manifest.input).images.numpy()
     return images
 
 
-def _judge(served: LoadedModel, images: NDArray[np.uint8]) -> Floats:
-    column = served.bundle.manifest.scores.index(served.guard.policy.score)
+def _scores(model: LoadedModel, images: NDArray[np.uint8]) -> Floats:
+    column = model.bundle.manifest.scores.index(model.guard.policy.score)
     parts = np.array_split(images, -(-len(images) // 64))
-    scores = [served.engine.run(part)[1][:, column] for part in parts]
+    scores = [model.engine.run(part)[1][:, column] for part in parts]
     return np.concatenate(scores).astype(np.float64)

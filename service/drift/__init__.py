@@ -1,4 +1,5 @@
-"""Is the traffic still what the model was calibrated on? Answers that hold however long one asks.
+"""Detect drift: test online whether traffic is still like the calibration images.
 
-docs/drift.md has the mathematics and what was measured.
+The false-alarm probability holds at every time simultaneously; docs/drift.md has the mathematics
+and the measurements.
 """

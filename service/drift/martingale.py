@@ -1,12 +1,12 @@
-"""Evidence against a hypothesis from bets that gain nothing on average while it is true.
+"""Evidence against a hypothesis, from bets that gain nothing on average while it is true.
 
-Two ways to add up the same bets, over all times at which a change may have come:
+Two statistics combine the same bets over all possible times of a change:
 
-- a martingale that starts from 1, whose money goes into play little by little:
-  P(it ever reaches 1 / delta) <= delta, Ville 1939. One alarm, for ever.
-- the Shiryaev-Roberts statistic R_n = (1 + R_(n-1)) * bet_n, which gets a fresh 1 at every step:
-  from zero to `run_length` it takes, on average, at least `run_length` steps. It starts over
-  after an alarm. Shiryaev 1963, Roberts 1966; Shin, Ramdas & Rinaldo 2022, arXiv:2203.03532.
+- A martingale that starts at 1 and stakes its wealth gradually. P(it ever reaches 1 / delta) is at
+  most delta (Ville 1939). It supports one alarm.
+- The Shiryaev-Roberts statistic R_n = (1 + R_(n-1)) * bet_n, with a new stake of 1 at every step.
+  From 0 it takes at least `run_length` steps on average to reach `run_length`. It restarts from 0
+  after each alarm. Shiryaev 1963; Roberts 1966; Shin, Ramdas & Rinaldo 2022, arXiv:2203.03532.
 """
 
 import math
@@ -18,41 +18,16 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-def compound(log_wealth: Floats, log_bets: Floats, log_deposits: Floats) -> Floats:
-    """Return the wealth on each of K bets after each of n >= 1 steps, `(n, K)`.
-
-    W_k = (W_(k-1) + deposit_k) * bet_k, of which the closed form is the sum over all starts of the
-    deposit laid then times the bets won since.
-
-    Args:
-        log_wealth: Before the first step, `(K,)`; minus infinity is nothing.
-        log_bets: Logarithms of what a stake is multiplied by, `(n, K)`.
-        log_deposits: What is laid on every bet before each step, `(n,)`.
-    """
-    won = np.cumsum(log_bets, axis=0)
-    laid = np.empty((len(log_bets) + 1, log_bets.shape[1]))
-    laid[0] = log_wealth
-    laid[1:] = log_deposits[:, None]
-    laid[2:] -= won[:-1]
-    return np.asarray(won + np.logaddexp.accumulate(laid, axis=0)[1:])
-
-
-def log_sum(log_wealth: Floats) -> Floats:
-    """Return the logarithms `(n,)` of the sums of rows `(n, K)`, none of which is all nothing."""
-    # np.logaddexp.reduce says the same in three times the time.
-    most = log_wealth.max(axis=1, keepdims=True)
-    return np.asarray(most[:, 0] + np.log(np.exp(log_wealth - most).sum(axis=1)))
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AlarmLimits:
-    """When evidence is an alarm.
+    """The limits at which evidence becomes an alarm.
 
-    `delta` is the chance of a false alarm, ever, of the martingale; `run_length` the average number
-    of scores from one false alarm of Shiryaev-Roberts to the next, at least.
+    Attributes:
+        delta: Probability that the martingale ever raises a false alarm, at most.
+        run_length: Average number of scores between false alarms of Shiryaev-Roberts, at least.
 
     Raises:
-        ValueError: `delta` is not above 0 and below 1, or `run_length` not above 1 and finite.
+        ValueError: `delta` is not in (0, 1), or `run_length` is not finite and above 1.
     """
 
     delta: float = 0.01
@@ -60,82 +35,115 @@ class AlarmLimits:
 
     def __post_init__(self) -> None:
         if not 0 < self.delta < 1:
-            raise ValueError(f"delta is {self.delta}; wanted a chance above 0 and below 1")
+            raise ValueError(f"delta is {self.delta}, expected a probability above 0 and below 1")
         if not 1 < self.run_length < math.inf:
-            raise ValueError(f"run_length is {self.run_length}; wanted scores, more than 1")
+            raise ValueError(
+                f"run_length is {self.run_length}, expected a finite number of scores above 1"
+            )
 
     @property
     def log_martingale(self) -> float:
-        """What the logarithm of the martingale must reach."""
+        """The limit of the martingale's logarithm."""
         return -math.log(self.delta)
 
     @property
     def log_shiryaev_roberts(self) -> float:
-        """What the logarithm of Shiryaev-Roberts must reach."""
+        """The limit of the logarithm of Shiryaev-Roberts."""
         return math.log(self.run_length)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DriftEvidence:
-    """What has been won after `steps` bets; see `log_martingale` and `log_shiryaev_roberts`.
+    """The state of both statistics after a number of steps on K bets.
 
-    `log_playing` `(K,)` is the part of the martingale that is in play, by bet, and `log_peak` the
-    most that the martingale has been. `log_restarting` `(K,)` is Shiryaev-Roberts by bet, and
-    `alarms` how often it has reached its limit.
+    Attributes:
+        steps: Number of steps.
+        log_staked: Logarithm of the martingale's staked wealth by bet, `(K,)`.
+        log_peak: Logarithm of the martingale's maximum.
+        log_restarting: Logarithm of Shiryaev-Roberts by bet, `(K,)`.
+        alarms: How often Shiryaev-Roberts has reached its limit.
     """
 
     steps: int
-    log_playing: Floats
+    log_staked: Floats
     log_peak: float
     log_restarting: Floats
     alarms: int
 
     @property
     def log_martingale(self) -> float:
-        """The logarithm of the martingale."""
-        return float(np.logaddexp(_log_asleep(self.steps), np.logaddexp.reduce(self.log_playing)))
+        """The logarithm of the martingale: its reserve plus its staked wealth."""
+        return float(np.logaddexp(_log_reserve(self.steps), np.logaddexp.reduce(self.log_staked)))
 
     @property
     def log_shiryaev_roberts(self) -> float:
-        """The logarithm of the Shiryaev-Roberts statistic, minus infinity at its start."""
+        """The logarithm of Shiryaev-Roberts; minus infinity at its start."""
         return float(np.logaddexp.reduce(self.log_restarting))
 
 
-def no_evidence(bets: int) -> DriftEvidence:
-    """Return the state before the first of steps on `bets` bets each."""
+def initial_evidence(bets: int) -> DriftEvidence:
+    """Return the evidence before the first step on `bets` bets."""
     nothing = np.full(bets, -np.inf)
     return DriftEvidence(
-        steps=0, log_playing=nothing, log_peak=0.0, log_restarting=nothing, alarms=0
+        steps=0, log_staked=nothing, log_peak=0.0, log_restarting=nothing, alarms=0
     )
 
 
 def advance(evidence: DriftEvidence, log_bets: Floats, limits: AlarmLimits) -> DriftEvidence:
-    """Return the evidence after n >= 1 further steps, the same as one by one.
+    """Return the evidence after n >= 1 further steps; the split into calls does not matter.
 
-    What is left of the steps is computed anew after each alarm: give few at a time.
+    The remaining steps are recomputed after each alarm, so pass few steps per call.
 
     Args:
-        evidence: What there was.
-        log_bets: Logarithms of what each bet multiplies a stake by, `(n, K)`. Each bet is 1 or
-            less on average, given all before it, while the hypothesis is true.
-        limits: When Shiryaev-Roberts starts over.
+        evidence: The evidence so far.
+        log_bets: Logarithms of the factors by which each bet multiplies its stake, `(n, K)`. Given
+            everything before it, each factor is at most 1 on average while the hypothesis is true.
+        limits: The limits at which Shiryaev-Roberts restarts.
     """
     n, bets = log_bets.shape
     steps = evidence.steps + np.arange(1, n + 1)
-    playing = compound(evidence.log_playing, log_bets, _log_woken(steps) - math.log(bets))
-    log_martingale = np.logaddexp(_log_asleep(steps), log_sum(playing))
-    restarting, alarms = _restarting(evidence.log_restarting, log_bets, limits)
+    staked = compound(evidence.log_staked, log_bets, _log_released(steps) - math.log(bets))
+    log_martingale = np.logaddexp(_log_reserve(steps), log_sum(staked))
+    restarting, alarms = _advance_restarting(evidence.log_restarting, log_bets, limits)
     return replace(
         evidence,
         steps=evidence.steps + n,
-        log_playing=playing[-1],
+        log_staked=staked[-1],
         log_peak=max(evidence.log_peak, float(log_martingale.max())),
         log_restarting=restarting,
         alarms=evidence.alarms + alarms,
     )
 
 
-def _restarting(log_wealth: Floats, log_bets: Floats, limits: AlarmLimits) -> tuple[Floats, int]:
+def compound(log_wealth: Floats, log_bets: Floats, log_deposits: Floats) -> Floats:
+    """Return the logarithm of the wealth on each of K bets after each of n >= 1 steps, `(n, K)`.
+
+    W_k = (W_(k-1) + deposit_k) * bet_k. In closed form it is the sum over all deposits of the
+    deposit times the product of the bets since then.
+
+    Args:
+        log_wealth: Before the first step, `(K,)`; minus infinity is no wealth.
+        log_bets: Logarithms of the factors by which a stake is multiplied, `(n, K)`.
+        log_deposits: Logarithms of the amounts added to every bet before each step, `(n,)`.
+    """
+    gains = np.cumsum(log_bets, axis=0)
+    deposits = np.empty((len(log_bets) + 1, log_bets.shape[1]))
+    deposits[0] = log_wealth
+    deposits[1:] = log_deposits[:, None]
+    deposits[2:] -= gains[:-1]
+    return np.asarray(gains + np.logaddexp.accumulate(deposits, axis=0)[1:])
+
+
+def log_sum(log_wealth: Floats) -> Floats:
+    """Return the logarithms `(n,)` of the row sums of `(n, K)`; each row has a finite entry."""
+    # np.logaddexp.reduce gives the same result in three times the time.
+    largest = log_wealth.max(axis=1, keepdims=True)
+    return np.asarray(largest[:, 0] + np.log(np.exp(log_wealth - largest).sum(axis=1)))
+
+
+def _advance_restarting(
+    log_wealth: Floats, log_bets: Floats, limits: AlarmLimits
+) -> tuple[Floats, int]:
     alarms = 0
     while len(log_bets):
         deposits = np.full(len(log_bets), -math.log(log_bets.shape[1]))
@@ -149,16 +157,16 @@ def _restarting(log_wealth: Floats, log_bets: Floats, limits: AlarmLimits) -> tu
     return log_wealth, alarms
 
 
-def _log_asleep(steps: int | NDArray[np.int64]) -> Floats:
-    """Return the logarithm of what is not yet in play after n steps: 1 / (1 + log(1 + n)).
+def _log_reserve(steps: int | NDArray[np.int64]) -> Floats:
+    """Return the logarithm of the reserve that is not staked after n steps: 1 / (1 + log(1 + n)).
 
-    It falls so slowly that a change after a million scores finds a fifteenth of the money unspent.
+    It decreases so slowly that 1/15 is left after a million scores, for a change that comes late.
     """
     return np.asarray(-np.log1p(np.log1p(steps)))
 
 
-def _log_woken(steps: NDArray[np.int64]) -> Floats:
-    """Return the logarithms of what goes into play before the n-th step, for n >= 1."""
-    # asleep(n-1) - asleep(n), without the cancellation.
-    logarithm_grows_by = np.log1p(1 / steps)
-    return np.asarray(np.log(logarithm_grows_by) + _log_asleep(steps - 1) + _log_asleep(steps))
+def _log_released(steps: NDArray[np.int64]) -> Floats:
+    """Return the logarithm of the wealth that is staked before the n-th step, for n >= 1."""
+    # reserve(n - 1) - reserve(n), without cancellation.
+    log_growth = np.log1p(1 / steps)
+    return np.asarray(np.log(log_growth) + _log_reserve(steps - 1) + _log_reserve(steps))

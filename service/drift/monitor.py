@@ -1,4 +1,4 @@
-"""Both tests over the scores of one model, as they come."""
+"""Test the scores of one model for drift: the detector, and the thread that feeds it."""
 
 import logging
 import threading
@@ -12,9 +12,15 @@ from numpy.typing import NDArray
 
 from oodguard.models.calibration import Scores
 from oodguard.models.decision import rejects
-from oodguard.service.drift.betting import CHUNK, cells, fixed_bets, learned_bets, rejection_bets
+from oodguard.service.drift.betting import (
+    MAX_CHUNK,
+    cells,
+    fixed_bets,
+    learned_bets,
+    rejection_bets,
+)
 from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence, advance
-from oodguard.service.drift.ranks import Urn, ladder, slots
+from oodguard.service.drift.ranks import Urn, slots, sort_calibration
 from oodguard.service.drift.state import (
     DriftState,
     MonitoredScore,
@@ -24,186 +30,176 @@ from oodguard.service.drift.state import (
 )
 from oodguard.service.errors import DriftStateError
 
-Floats = NDArray[np.float64]
+logger = logging.getLogger("oodguard.drift")
+
+OBSERVE_INTERVAL_S = 1.0
+
+SAVE_INTERVAL_S = 30.0
 
 
 class DriftDetector:
-    """Watches one subject's scores. Not to be used from two threads at a time.
+    """Run both tests over one model's scores. Not safe for use from two threads.
 
     Args:
-        calibration: The bundle's calibration scores of the subject's score, `(m,)`.
-        subject: What is watched.
-        limits: When evidence is an alarm.
-        state: Where to go on from.
+        calibration: The bundle's calibration scores of the deciding score, `(m,)`.
+        monitored: The score and the threshold that are tested.
+        limits: The limits at which evidence becomes an alarm.
+        state: The state to continue from.
+
+    Attributes:
+        limits: The limits at which evidence becomes an alarm.
+        ranks: Evidence that scores are no longer exchangeable with the calibration scores.
+        rejections: Evidence that the rejection rate is above the monitored rate.
     """
 
     def __init__(
-        self, calibration: Scores, subject: MonitoredScore, limits: AlarmLimits, state: DriftState
+        self, calibration: Scores, monitored: MonitoredScore, limits: AlarmLimits, state: DriftState
     ) -> None:
-        self._subject = subject
-        self._limits = limits
-        self._ladder = ladder(calibration, state.keys)
+        self.limits = limits
+        self.ranks = state.ranks
+        self.rejections = state.rejections
+        self._threshold = monitored.threshold
+        self._calibration = sort_calibration(calibration, state.keys)
         self._urn = Urn(state.counts)
-        self._faded = state.faded
-        self._ranks = state.ranks
-        self._rejections = state.rejections
+        self._histograms = state.histograms
         self._fixed_bets = fixed_bets()
-        self._rejection_bets = rejection_bets(subject.rate)
-
-    @property
-    def limits(self) -> AlarmLimits:
-        """When evidence is an alarm."""
-        return self._limits
-
-    @property
-    def ranks(self) -> DriftEvidence:
-        """The evidence that scores are no longer exchangeable with the calibration scores."""
-        return self._ranks
-
-    @property
-    def rejections(self) -> DriftEvidence:
-        """The evidence that more than the subject's rate of images is rejected."""
-        return self._rejections
+        self._rejection_bets = rejection_bets(monitored.rate)
 
     @property
     def state(self) -> DriftState:
-        """All that is known, to be saved. The arrays are not changed by what comes after."""
+        """A snapshot of the state; later observations do not change its arrays."""
         return DriftState(
-            keys=self._ladder.imag.copy(),
+            keys=self._calibration.imag.copy(),
             counts=self._urn.counts,
-            faded=self._faded,
-            ranks=self._ranks,
-            rejections=self._rejections,
+            histograms=self._histograms,
+            ranks=self.ranks,
+            rejections=self.rejections,
         )
 
     def observe(self, scores: Scores, random: np.random.Generator) -> None:
-        """Take in the deciding scores `(n,)` of images, in the order in which they were judged.
+        """Observe the deciding scores `(n,)` of images, in the order of the predictions.
 
-        The result does not depend on how a stream is cut into calls. One call costs as much as
-        some fifty scores: gather scores and observe them together.
+        The result does not depend on how a stream is split into calls. A call costs as much as
+        about 50 scores, so collect scores and observe them together.
         """
-        for start in range(0, len(scores), CHUNK):
-            chunk = scores[start : start + CHUNK]
+        for start in range(0, len(scores), MAX_CHUNK):
+            chunk = scores[start : start + MAX_CHUNK]
             self._observe_ranks(chunk, random)
-            rejected = rejects(chunk, self._subject.threshold).astype(np.int64)
+            rejected = rejects(chunk, self._threshold).astype(np.int64)
             bets = self._rejection_bets[rejected]
-            self._rejections = advance(self._rejections, bets, self._limits)
+            self.rejections = advance(self.rejections, bets, self.limits)
 
     def _observe_ranks(self, scores: Scores, random: np.random.Generator) -> None:
-        # One row a score, so that a stream draws the same however it is cut.
+        # One row per score, so that the draws do not depend on the split into calls.
         keys, theta = random.random((len(scores), 2)).T
-        shares = self._urn.take(slots(self._ladder, scores, keys))
-        where = cells(shares.ranks(1 - theta))
-        learned, self._faded = learned_bets(self._faded, where)
-        bets = np.concatenate([self._fixed_bets[where], learned], axis=1)
-        self._ranks = advance(self._ranks, bets, self._limits)
-
-
-logger = logging.getLogger("oodguard.drift")
-
-OBSERVE_EVERY_S = 1.0
-
-SAVE_EVERY_S = 30.0
+        chances = self._urn.add(slots(self._calibration, scores, keys))
+        hit = cells(chances.ranks(1 - theta))
+        learned, self._histograms = learned_bets(self._histograms, hit)
+        bets = np.concatenate([self._fixed_bets[hit], learned], axis=1)
+        self.ranks = advance(self.ranks, bets, self.limits)
 
 
 class EvidenceSink(Protocol):
-    """Hears what the evidence is, in the watch's thread."""
+    """Receives the evidence in the monitor's thread."""
 
-    def show_evidence(
+    def set_drift_evidence(
         self, *, ranks: DriftEvidence, rejections: DriftEvidence, limits: AlarmLimits
     ) -> None:
-        """Tell of both tests, and of when they are alarms."""
+        """Publish the evidence of both tests, and the limits at which it becomes an alarm."""
 
 
 class DriftMonitor:
-    """Watches the scores of one model.
+    """Feed one model's scores to a detector in a background thread; save its state.
 
-    A score costs some microseconds if many are observed together, so they are gathered for a
-    second. What was gathered since the last save is lost if the process is killed; a monitor that
-    misses scores at times that do not depend on them is still valid.
+    Scores are collected for a second, because a score costs only microseconds if many are observed
+    together. Scores since the last save are lost if the process is killed; the test stays valid as
+    long as the times of the losses do not depend on the scores.
 
     Args:
-        calibration: The bundle's calibration scores of the score that decides, `(m,)`.
-        subject: What is watched.
-        limits: When evidence is an alarm.
-        file: Where the state is kept; none: it is forgotten with the process.
-        audience: Who hears of the evidence.
-        random: What equal scores are told apart by.
+        calibration: The bundle's calibration scores of the deciding score, `(m,)`.
+        monitored: The score and the threshold that are tested.
+        limits: The limits at which evidence becomes an alarm.
+        file: The state file; None keeps the state in memory only.
+        sink: Receives the evidence.
+        random: Generator of the tie-breaking keys and of the positions within slots.
     """
 
-    def __init__(  # noqa: PLR0913 - by keyword, each from elsewhere
+    def __init__(  # noqa: PLR0913 - keyword-only
         self,
         calibration: Scores,
         *,
-        subject: MonitoredScore,
+        monitored: MonitoredScore,
         limits: AlarmLimits,
         file: Path | None,
-        audience: EvidenceSink,
+        sink: EvidenceSink,
         random: np.random.Generator,
     ) -> None:
-        self._subject = subject
+        self._monitored = monitored
         self._file = file
-        self._audience = audience
+        self._sink = sink
         self._random = random
-        self._gathered: deque[NDArray[np.float32]] = deque()
-        self._ended = threading.Event()
-        self._monitor = self._begin(calibration, limits)
+        self._pending: deque[NDArray[np.float32]] = deque()
+        self._closing = threading.Event()
+        self._detector = DriftDetector(calibration, monitored, limits, self._load(calibration))
         self._thread = threading.Thread(target=self._work, name="drift", daemon=True)
 
     def start(self) -> None:
-        """Begin to observe."""
-        self._show()
+        """Publish the evidence and start the thread."""
+        self._publish()
         self._thread.start()
 
-    def take(self, scores: NDArray[np.float32]) -> None:
-        """Take in the deciding scores `(n,)` of a request, in the order of the requests."""
-        self._gathered.append(scores)
+    def add(self, scores: NDArray[np.float32]) -> None:
+        """Add the deciding scores `(n,)` of a request, in the order of the requests."""
+        self._pending.append(scores)
 
     def close(self) -> None:
-        """Observe what is left, save, and end the thread."""
-        self._ended.set()
+        """Observe the pending scores, save the state and stop the thread."""
         if self._thread.is_alive():
+            self._closing.set()
             self._thread.join()
 
-    def _begin(self, calibration: Scores, limits: AlarmLimits) -> DriftDetector:
-        state = None
+    def _load(self, calibration: Scores) -> DriftState:
         if self._file is not None:
             try:
-                state = read_state(self._file, self._subject, calibration, self._random)
+                return read_state(self._file, self._monitored, calibration, self._random)
             except DriftStateError as error:
-                # Evidence about another model, threshold or rate says nothing of this one.
-                logger.warning("the evidence of drift starts over: %s", error)
-        state = state or initial_state(len(calibration), self._random)
-        return DriftDetector(calibration, self._subject, limits, state)
+                # Evidence about another model, threshold or rate does not apply to this one.
+                logger.warning(
+                    "The drift state cannot be used: the tests start without evidence.",
+                    extra={"fields": {"error": str(error)}},
+                )
+        return initial_state(len(calibration), self._random)
 
     def _work(self) -> None:
         saved_at = time.monotonic()
-        while not self._ended.wait(OBSERVE_EVERY_S):
-            if self._observe() and time.monotonic() - saved_at >= SAVE_EVERY_S:
+        while not self._closing.wait(OBSERVE_INTERVAL_S):
+            if self._observe() and time.monotonic() - saved_at >= SAVE_INTERVAL_S:
                 self._save()
                 saved_at = time.monotonic()
         self._observe()
         self._save()
 
     def _observe(self) -> bool:
-        """Observe what was gathered; whether there was anything."""
-        gathered = [self._gathered.popleft() for _ in range(len(self._gathered))]
-        if not gathered:
+        """Observe the pending scores; return False if there were none."""
+        pending = [self._pending.popleft() for _ in range(len(self._pending))]
+        if not pending:
             return False
-        self._monitor.observe(np.concatenate(gathered), self._random)
-        self._show()
+        self._detector.observe(np.concatenate(pending), self._random)
+        self._publish()
         return True
 
-    def _show(self) -> None:
-        monitor = self._monitor
-        self._audience.show_evidence(
-            ranks=monitor.ranks, rejections=monitor.rejections, limits=monitor.limits
+    def _publish(self) -> None:
+        detector = self._detector
+        self._sink.set_drift_evidence(
+            ranks=detector.ranks, rejections=detector.rejections, limits=detector.limits
         )
 
     def _save(self) -> None:
         if self._file is None:
             return
         try:
-            write_state(self._file, self._monitor.state, self._subject)
+            write_state(self._file, self._detector.state, self._monitored)
         except OSError as error:
-            logger.warning("the evidence of drift is not saved: %s", error)
+            logger.warning(
+                "The drift state cannot be saved.", extra={"fields": {"error": str(error)}}
+            )

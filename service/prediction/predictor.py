@@ -65,7 +65,7 @@ class Pipeline:
             max_bytes=settings.max_pending_bytes,
             max_images=settings.max_pending_images,
         )
-        metrics.watch_in_flight(lambda: self._admission.requests, settings.max_pending)
+        metrics.observe_in_flight(lambda: self._admission.requests, settings.max_pending)
         self._decoders = DecodePool(settings.decode_threads or cpu_count(), self._limits)
 
     async def answer(

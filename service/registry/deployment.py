@@ -39,7 +39,7 @@ class Deployment:
 
     def __init__(self, model: LoadedModel, metrics: Metrics, settings: Settings) -> None:
         self.model = model
-        self.metrics = metrics.of(model, lambda: self.batcher.depth)
+        self.metrics = metrics.for_model(model, lambda: self.batcher.depth)
         spec, policy = model.bundle.manifest.input, model.guard.policy
         self.batcher = Batcher(
             model.guard.predict,
@@ -83,18 +83,18 @@ class Deployment:
             How many are rejections.
         """
         self.metrics.count_request(job.timings)
-        self._drift.take(job.verdicts.scores(self._deciding))
+        self._drift.add(job.verdicts.scores(self._deciding))
         return self.metrics.count_verdicts(job.verdicts)
 
     def appear(self) -> None:
         """Begin to tell of the present: this model is served now."""
-        self.metrics.appear()
+        self.metrics.publish()
         self._drift.start()
 
     def disappear(self) -> None:
         """End what is told of the present; requests that are under way are still answered."""
         self._drift.close()
-        self.metrics.disappear()
+        self.metrics.withdraw()
 
     def __enter__(self) -> Self:
         """Keep the engine alive while a request is on its way to it or in it."""
@@ -127,9 +127,9 @@ def _watch(model: LoadedModel, metrics: ModelMetrics, settings: Settings) -> Dri
     file = f"drift-{manifest.name}-{manifest.version}.safetensors"
     return DriftMonitor(
         model.bundle.calibration[policy.score],
-        subject=monitored_score(model.bundle, policy, limits),
+        monitored=monitored_score(model.bundle, policy, limits),
         limits=limits,
         file=settings.state / file if settings.state else None,
-        audience=metrics,
+        sink=metrics,
         random=np.random.default_rng(),
     )

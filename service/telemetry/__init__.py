@@ -1,1 +1,1 @@
-"""Telemetry."""
+"""Logs, Prometheus metrics and OpenTelemetry traces of the service."""

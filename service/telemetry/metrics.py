@@ -1,4 +1,4 @@
-"""What Prometheus is told of the process: requests, their durations, and what was shed."""
+"""Prometheus metrics of the process: requests, load shedding, API keys, reloads."""
 
 from collections.abc import Callable, Iterator
 from typing import Literal, get_args
@@ -18,9 +18,9 @@ from oodguard.service.errors import DenialReason, ShedReason
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.telemetry.model_metrics import ModelFamilies, ModelMetrics
 
-# Somebody who reads one of these before and after a request of theirs learns where its score fell;
-# the martingale is multiplied by a function of each p-value.
-TELL_SCORES = frozenset(
+# The difference of one of these between two scrapes reveals the score of a request in between; the
+# martingale is multiplied by a function of each p-value.
+SCORE_METRICS = frozenset(
     {
         "oodguard_score",
         "oodguard_threshold",
@@ -29,9 +29,12 @@ TELL_SCORES = frozenset(
     }
 )
 
+# 0.5 ms, doubling to 4.096 s.
+DURATION_BUCKETS_S = tuple(0.0005 * 2**power for power in range(14))
+
 
 class WithoutScores(Collector):
-    """A registry's metrics but for those that tell scores.
+    """The metrics of a registry except those that reveal scores.
 
     Args:
         registry: All metrics.
@@ -41,87 +44,87 @@ class WithoutScores(Collector):
         self._registry = registry
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the families that may be told to everybody."""
-        return (each for each in self._registry.collect() if each.name not in TELL_SCORES)
-
-
-# 0.5 ms, doubling to 4.096 s.
-DURATION_BUCKETS_S = tuple(0.0005 * 2**power for power in range(14))
+        """Yield the families that do not reveal scores."""
+        return (each for each in self._registry.collect() if each.name not in SCORE_METRICS)
 
 
 class Metrics:
-    """The metrics of one app, in a registry of its own.
+    """The metrics of one application, in their own registry.
 
-    Children are looked up once: with labels, a counter's price is mostly finding its child.
+    Label children are looked up once, because the look-up costs most of an increment.
+
+    Args:
+        build: Version of the service.
+        runtime: Version of ONNX Runtime.
 
     Attributes:
-        registry: What `/metrics` renders.
+        registry: The registry that `/metrics` renders.
     """
 
     def __init__(self, *, build: str, runtime: str) -> None:
-        # A `_created` series beside every counter doubles what is stored and tells nothing.
+        # A `_created` series for each counter doubles the number of series without a use.
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        self.registry = CollectorRegistry()
+        self.registry = registry = CollectorRegistry()
         self._requests = Counter(
             "oodguard_requests_total",
-            "Requests answered, by route and status code.",
+            "Completed requests by route and status code.",
             ["route", "code"],
-            registry=self.registry,
+            registry=registry,
         )
         self._durations = Histogram(
             "oodguard_request_duration_seconds",
-            "Time from a request's headers to the end of its answer.",
+            "Time from receiving a request's headers to the end of its response.",
             ["route"],
             buckets=DURATION_BUCKETS_S,
-            registry=self.registry,
+            registry=registry,
         )
         self._shed = Counter(
             "oodguard_shed_total",
-            "Requests that were not judged though nothing was wrong with them, by reason.",
+            "Valid requests that were not predicted, by reason.",
             ["reason"],
-            registry=self.registry,
+            registry=registry,
         )
         denied = Counter(
             "oodguard_denied_total",
-            "Requests that were not let in, by reason.",
+            "Requests that failed authentication, authorization or the rate limit, by reason.",
             ["reason"],
-            registry=self.registry,
+            registry=registry,
         )
         self._denied = {reason: denied.labels(reason) for reason in get_args(DenialReason)}
         self._keys_read = Counter(
             "oodguard_keys_read_total",
-            "Times that the keys were read again, by what came of it.",
+            "Reloads of the API keys, by outcome.",
             ["outcome"],
-            registry=self.registry,
+            registry=registry,
         )
         self._in_flight = Gauge(
             "oodguard_requests_in_flight",
-            "Requests admitted and not answered.",
-            registry=self.registry,
+            "Admitted requests that are not yet answered.",
+            registry=registry,
         )
-        self._most_in_flight = Gauge(
+        self._in_flight_limit = Gauge(
             "oodguard_requests_in_flight_limit",
-            "How many are admitted at a time.",
-            registry=self.registry,
+            "Maximum number of requests in flight.",
+            registry=registry,
         )
         self._reloads = Counter(
             "oodguard_reloads_total",
-            "Bundles looked at by a reload, by what came of it.",
+            "Bundles checked by a reload, by outcome.",
             ["model", "outcome"],
-            registry=self.registry,
+            registry=registry,
         )
         Gauge(
             "oodguard_build_info",
-            "1 for the release that runs, and its ONNX Runtime.",
+            "1 for the running release and its ONNX Runtime version.",
             ["version", "onnxruntime"],
-            registry=self.registry,
+            registry=registry,
         ).labels(build, runtime).set(1)
-        self._families = ModelFamilies(self.registry, DURATION_BUCKETS_S)
+        self._families = ModelFamilies(registry, DURATION_BUCKETS_S)
         self._request_children: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
-        ProcessCollector(registry=self.registry)
+        ProcessCollector(registry=registry)
 
     def count_request(self, route: str, code: int, duration_s: float) -> None:
-        """Count one answered request."""
+        """Count a completed request."""
         children = self._request_children.get((route, code))
         if children is None:
             children = self._requests.labels(route, str(code)), self._durations.labels(route)
@@ -131,31 +134,31 @@ class Metrics:
         histogram.observe(duration_s)
 
     def count_shed(self, reason: ShedReason) -> None:
-        """Count a request that was not judged for no fault of its own."""
+        """Count a valid request that was not predicted."""
         self._shed.labels(reason).inc()
 
     def count_denied(self, reason: DenialReason) -> None:
-        """Count a request that was not let in."""
+        """Count a request that was denied."""
         self._denied[reason].inc()
 
     def count_keys_read(self, outcome: Literal["loaded", "refused"]) -> None:
-        """Count a second reading of the keys."""
+        """Count a reload of the API keys."""
         self._keys_read.labels(outcome).inc()
 
     def count_reload(self, model: str, outcome: str) -> None:
-        """Count what a reload made of one bundle."""
+        """Count the outcome of a reload for one bundle."""
         self._reloads.labels(model, outcome).inc()
 
-    def watch_in_flight(self, pending: Callable[[], int], limit: int) -> None:
-        """Tell how many requests are in flight, and how many may be."""
-        self._in_flight.set_function(pending)
-        self._most_in_flight.set(limit)
+    def observe_in_flight(self, requests: Callable[[], int], limit: int) -> None:
+        """Read the number of requests in flight from `requests` at each scrape."""
+        self._in_flight.set_function(requests)
+        self._in_flight_limit.set(limit)
 
-    def of(self, model: LoadedModel, depth: Callable[[], int]) -> ModelMetrics:
-        """Make the metrics of one model; its `close` ends what is told of its present.
+    def for_model(self, model: LoadedModel, queue_depth: Callable[[], int]) -> ModelMetrics:
+        """Create the metrics of one model.
 
         Args:
             model: The model.
-            depth: How many images wait for its engine.
+            queue_depth: Returns how many images wait for the engine.
         """
-        return ModelMetrics(self._families, model, depth)
+        return ModelMetrics(self._families, model, queue_depth)

@@ -1,4 +1,4 @@
-"""What Prometheus is told of each model: its line, its runs, its policy and its verdicts."""
+"""Prometheus metrics of each model: queue, batches, policy, verdicts, drift."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -15,76 +15,59 @@ from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.inference.queue import Dropped, Timings
 
-NAME = "oodguard_score"
+MODEL = ("model", "version")
 
-MEANING = "Deciding score of each image; a higher one is more out-of-distribution."
+DECISIONS = ("accept", "reject")
 
-LABELS = ("model", "version", "score")
+BATCH_BUCKETS = tuple(2**power for power in range(13))
 
-Labels: TypeAlias = tuple[str, str, str]
+P_VALUE_BUCKETS = (0.001, 0.005, 0.01, 0.02, 0.05, *(n / 10 for n in range(1, 11)))
 
-QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
+SCORE = "oodguard_score"
+
+SCORE_HELP = "Deciding score of each image; a higher score is more out-of-distribution."
+
+SCORE_QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
+
+ScoreLabels: TypeAlias = tuple[str, str, str]
+"""Model, version and score."""
 
 
-class ScoreHistogram:
-    """The scores of one model.
+def score_buckets(calibration: NDArray[np.float32], threshold: float) -> list[float]:
+    """Return upper bounds at quantiles of the calibration scores, and at the threshold.
 
-    Args:
-        labels: Model, version and score.
-        buckets: Upper bounds, ascending.
+    The share of each bucket is then known for in-distribution traffic, and the share above the
+    threshold is exactly the rejected share.
     """
-
-    def __init__(self, labels: Labels, buckets: Sequence[float]) -> None:
-        self.labels = labels
-        self.family = Histogram(NAME, MEANING, LABELS, buckets=buckets, registry=None)
-        self._child = self.family.labels(*labels)
-
-    def observe(self, score: float) -> None:
-        """Count one score, which must be finite."""
-        self._child.observe(score)
+    quantiles = np.quantile(calibration.astype(np.float64), SCORE_QUANTILES)
+    return sorted({*quantiles.tolist(), threshold})
 
 
 class ScoreHistograms(Collector):
-    """The histograms of all models, collected as one family."""
+    """One family of score histograms, each with its model's own buckets.
+
+    prometheus_client has one set of buckets per family.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._shown: dict[Labels, ScoreHistogram] = {}
+        self._by_labels: dict[ScoreLabels, Histogram] = {}
         registry.register(self)
 
-    def show(self, histogram: ScoreHistogram) -> None:
-        """Tell of a model, in place of an earlier one with the same labels."""
-        self._shown[histogram.labels] = histogram
+    def publish(self, labels: ScoreLabels, histogram: Histogram) -> None:
+        """Expose a histogram in place of an earlier one with the same labels."""
+        self._by_labels[labels] = histogram
 
     def collect(self) -> Iterator[Metric]:
         """Yield the family."""
-        family = Metric(NAME, MEANING, "histogram")
-        for histogram in self._shown.values():
-            for each in histogram.family.collect():
+        family = Metric(SCORE, SCORE_HELP, "histogram")
+        for histogram in self._by_labels.values():
+            for each in histogram.collect():
                 family.samples.extend(each.samples)
         yield family
 
 
-def score_buckets(calibration: NDArray[np.float32], threshold: float) -> list[float]:
-    """Upper bounds at quantiles of the calibration scores, and at the threshold.
-
-    On in-distribution traffic each bucket's share is known; the threshold as a bound makes the
-    rejected share exact.
-    """
-    quantiles = np.quantile(calibration.astype(np.float64), QUANTILES)
-    return sorted({*quantiles.tolist(), threshold})
-
-
-MODEL = ("model", "version")
-
-P_VALUE_BUCKETS = (0.001, 0.005, 0.01, 0.02, 0.05, *(n / 10 for n in range(1, 11)))
-
-BATCH_BUCKETS = tuple(2**power for power in range(13))
-
-DECISIONS = ("accept", "reject")
-
-
 class ModelFamilies:
-    """The families that every model has a child of."""
+    """The metric families with the labels model and version."""
 
     def __init__(self, registry: CollectorRegistry, duration_buckets_s: Sequence[float]) -> None:
         def gauge(name: str, meaning: str, *labels: str) -> Gauge:
@@ -93,69 +76,74 @@ class ModelFamilies:
         def counter(name: str, meaning: str, *labels: str) -> Counter:
             return Counter(f"oodguard_{name}", meaning, [*MODEL, *labels], registry=registry)
 
-        def histogram(name: str, meaning: str, buckets: Sequence[float]) -> Histogram:
+        def histogram(
+            name: str, meaning: str, buckets: Sequence[float] = duration_buckets_s
+        ) -> Histogram:
             return Histogram(f"oodguard_{name}", meaning, MODEL, buckets=buckets, registry=registry)
 
-        self.info = gauge("bundle_info", "1 for each bundle that is served.", "sha256", "provider")
+        self.info = gauge("bundle_info", "1 for each served bundle.", "sha256", "provider")
         self.threshold = gauge("threshold", "Score above which an image is rejected.", "score")
-        self.alpha = gauge("alpha", "Share of in-distribution images that may be rejected.")
+        self.alpha = gauge("alpha", "Maximum share of in-distribution images that are rejected.")
         self.depth = gauge("queue_depth", "Images that wait for the engine.")
-        self.batch = histogram("batch_size", "Images in one run of the model.", BATCH_BUCKETS)
-        self.decode = histogram(
-            "decode_seconds", "Decoding of one request's images.", duration_buckets_s
-        )
-        self.queue = histogram(
-            "queue_seconds", "Wait of one request's images for the engine.", duration_buckets_s
-        )
-        self.run = histogram("run_seconds", "One run of the model.", duration_buckets_s)
+        self.batch = histogram("batch_size", "Images per run of the model.", BATCH_BUCKETS)
+        self.decode = histogram("decode_seconds", "Time to decode the images of a request.")
+        self.queue = histogram("queue_seconds", "Time that a request waits for the engine.")
+        self.run = histogram("run_seconds", "Time of one run of the model.")
         self.skipped = counter(
-            "skipped_images_total", "Images that were not run for nobody waited.", "reason"
+            "skipped_images_total",
+            "Images that were dropped from the queue before a run, by reason.",
+            "reason",
         )
-        self.decisions = counter("decisions_total", "Images judged, by decision.", "decision")
+        self.decisions = counter("decisions_total", "Predicted images by decision.", "decision")
         self.classes = counter(
-            "predicted_class_total", "Images judged, by predicted class.", "class"
+            "predicted_class_total", "Predicted images by predicted class.", "class"
         )
         self.p_values = histogram(
             "p_value",
-            "p-values; uniform while the input is as it was calibrated on.",
+            "p-values of the images; uniform while traffic is like the calibration images.",
             P_VALUE_BUCKETS,
         )
         self.shadowed = counter(
             "shadow_images_total",
-            "Images that a shadow model judged too, by whether it decided the same.",
+            "Images that a shadow model predicted, by agreement of its decision.",
             "agreement",
         )
         self.drift = gauge(
-            "drift_log_martingale", "Evidence that scores are no longer as calibrated: natural log."
+            "drift_log_martingale",
+            "Evidence that scores are not like the calibration scores: natural logarithm.",
         )
         self.rejection = gauge(
-            "rejection_log_martingale", "Evidence that more than alpha is rejected: natural log."
+            "rejection_log_martingale",
+            "Evidence that more than alpha is rejected: natural logarithm.",
         )
         self.drift_threshold = gauge(
-            "drift_log_threshold", "What a log martingale exceeds with chance delta at most, ever."
+            "drift_log_threshold",
+            "Limit that a log martingale ever exceeds with probability at most delta.",
         )
         self.drift_alarms = counter(
-            "drift_alarms_total", "How often Shiryaev-Roberts has reached its limit.", "test"
+            "drift_alarms_total",
+            "How often the Shiryaev-Roberts statistic of a test has reached its limit.",
+            "test",
         )
         self.scores = ScoreHistograms(registry)
 
 
 class ModelMetrics:
-    """The metrics of one model; also what its batcher tells of its runs.
+    """The metrics of one model; observer of its batcher and of its drift monitor.
 
     Args:
-        families: Where to count.
+        families: The families of all models.
         model: The model.
-        depth: How many images wait for its engine.
+        queue_depth: Returns how many images wait for its engine.
     """
 
     def __init__(
-        self, families: ModelFamilies, model: LoadedModel, depth: Callable[[], int]
+        self, families: ModelFamilies, model: LoadedModel, queue_depth: Callable[[], int]
     ) -> None:
         manifest, policy = model.bundle.manifest, model.guard.policy
         self._families = families
         self._model = model
-        self._depth = depth
+        self._queue_depth = queue_depth
         self._names = names = (manifest.name, manifest.version)
         self._info = (model.bundle.sha256, model.engine.providers[0])
         self._score_name = policy.score
@@ -167,37 +155,37 @@ class ModelMetrics:
         self._decisions = {name: families.decisions.labels(*names, name) for name in DECISIONS}
         self._classes: dict[str, Counter] = {}
         self._alarms: dict[str, int] = {}
-        self._scores = ScoreHistogram(
-            (*names, policy.score),
-            score_buckets(model.bundle.calibration[policy.score], model.guard.threshold),
+        self._scores = Histogram(
+            SCORE,
+            SCORE_HELP,
+            [*MODEL, "score"],
+            buckets=score_buckets(model.bundle.calibration[policy.score], model.guard.threshold),
+            registry=None,
         )
+        self._score = self._scores.labels(*names, policy.score)
 
     def ran(self, images: int, run_s: float) -> None:
-        """A batch was run."""
+        """Count a run of the model on a batch."""
         self._batch.observe(images)
         self._run.observe(run_s)
 
     def skipped(self, images: int, why: Dropped) -> None:
-        """Images were dropped and not run."""
+        """Count images that were dropped from the queue."""
         self._families.skipped.labels(*self._names, why).inc(images)
 
     def count_request(self, timings: Timings) -> None:
-        """Count where one request's time went."""
+        """Count the durations of one request's stages."""
         if timings.decode_s:
             self._decode.observe(timings.decode_s)
         self._queue.observe(timings.queue_s)
 
     def count_verdicts(self, verdicts: Sequence[Verdict]) -> int:
-        """Count the verdicts of one request.
-
-        Returns:
-            How many are rejections.
-        """
+        """Count the verdicts of one request and return the number of rejections."""
         for verdict in verdicts:
             score = verdict.scores[self._score_name]
             # One NaN would make the histogram's sum NaN for good.
             if math.isfinite(score):
-                self._scores.observe(score)
+                self._score.observe(score)
             self._p_values.observe(verdict.p_value)
             self._class(verdict.label).inc()
         rejected = sum(verdict.decision == "reject" for verdict in verdicts)
@@ -206,43 +194,46 @@ class ModelMetrics:
         return rejected
 
     def count_shadow(self, *, same: int, different: int) -> None:
-        """Count images that this model judged in another one's shadow."""
+        """Count images that this model predicted as a shadow of another model."""
         self._families.shadowed.labels(*self._names, "same").inc(same)
         self._families.shadowed.labels(*self._names, "different").inc(different)
 
-    def show_evidence(
+    def set_drift_evidence(
         self, *, ranks: DriftEvidence, rejections: DriftEvidence, limits: AlarmLimits
     ) -> None:
-        """Tell of the evidence that the input has changed."""
+        """Set the evidence that traffic has drifted."""
         families, names = self._families, self._names
         families.drift.labels(*names).set(ranks.log_martingale)
         families.rejection.labels(*names).set(rejections.log_martingale)
         families.drift_threshold.labels(*names).set(limits.log_martingale)
         for test, evidence in (("scores", ranks), ("rejections", rejections)):
-            # The evidence outlives the process, and a counter starts with it.
+            # The evidence survives a restart; the counter starts at 0 in each process.
             known = self._alarms.setdefault(test, evidence.alarms)
             families.drift_alarms.labels(*names, test).inc(evidence.alarms - known)
             self._alarms[test] = evidence.alarms
 
-    def appear(self) -> None:
-        """Begin to tell of the present: this model is served now."""
+    def publish(self) -> None:
+        """Expose the gauges and scores of this model: it is served now."""
         families, names, policy = self._families, self._names, self._model.guard.policy
         families.info.labels(*names, *self._info).set(1)
         families.threshold.labels(*names, policy.score).set(self._model.guard.threshold)
         families.alpha.labels(*names).set(policy.alpha)
-        families.depth.labels(*names).set_function(self._depth)
-        families.scores.show(self._scores)
+        families.depth.labels(*names).set_function(self._queue_depth)
+        families.scores.publish((*names, policy.score), self._scores)
 
-    def disappear(self) -> None:
-        """End what is told of the present; what was counted stays counted."""
+    def withdraw(self) -> None:
+        """Remove the gauges of this model; its counters and histograms stay."""
         families, names = self._families, self._names
         families.info.remove(*names, *self._info)
         families.threshold.remove(*names, self._score_name)
-        families.alpha.remove(*names)
-        families.depth.remove(*names)
-        families.drift.remove(*names)
-        families.rejection.remove(*names)
-        families.drift_threshold.remove(*names)
+        for gauge in (
+            families.alpha,
+            families.depth,
+            families.drift,
+            families.rejection,
+            families.drift_threshold,
+        ):
+            gauge.remove(*names)
 
     def _class(self, label: str) -> Counter:
         child = self._classes.get(label)

@@ -96,8 +96,8 @@ def test_score_buckets_are_calibration_quantiles_and_the_threshold() -> None:
 
 def test_a_score_that_is_not_a_number_does_not_spoil_the_histogram(model: LoadedModel) -> None:
     metrics = Metrics(build="1", runtime="1")
-    counted = metrics.of(model, lambda: 0)
-    counted.appear()
+    counted = metrics.for_model(model, lambda: 0)
+    counted.publish()
     verdict = Verdict(
         label="red",
         class_id=0,

@@ -1,4 +1,4 @@
-"""A subject to watch, with calibration scores and a stream of its own kind."""
+"""A monitored score, with calibration scores and a stream from the same distribution."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ from oodguard.service.drift.martingale import AlarmLimits
 from oodguard.service.drift.monitor import DriftDetector
 from oodguard.service.drift.state import DriftState, MonitoredScore, initial_state
 
-SUBJECT = MonitoredScore(bundle="ab" * 32, score="energy", threshold=1.6, rate=0.1)
+MONITORED = MonitoredScore(bundle="ab" * 32, score="energy", threshold=1.6, rate=0.1)
 
 
 def drawn(m: int, n: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -16,16 +16,16 @@ def drawn(m: int, n: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.fl
     return np.sort(values[:m]), values[m:]
 
 
-def monitor(
+def detector(
     calibration: NDArray[np.float64],
     state: DriftState | None = None,
     *,
     delta: float = 0.01,
     run_length: float = 1e4,
 ) -> DriftDetector:
-    """Return a monitor of SUBJECT, afresh unless it goes on from a state."""
+    """Return a detector of MONITORED, from the initial state by default."""
     if state is None:
         state = initial_state(len(calibration), np.random.default_rng(99))
     return DriftDetector(
-        calibration, SUBJECT, AlarmLimits(delta=delta, run_length=run_length), state
+        calibration, MONITORED, AlarmLimits(delta=delta, run_length=run_length), state
     )

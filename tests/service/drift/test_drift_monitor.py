@@ -1,5 +1,3 @@
-"""The watch beside the traffic: what it is fed is observed, told, and kept over a restart."""
-
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,103 +18,99 @@ from tests.service.test_metrics import samples, value
 
 CALIBRATION = np.arange(1, 251, dtype=np.float32)
 LIMITS = AlarmLimits(delta=0.01, run_length=1000)
-SUBJECT = MonitoredScore(bundle="0" * 64, score="brightness", threshold=244.0, rate=0.05)
+MONITORED = MonitoredScore(bundle="0" * 64, score="brightness", threshold=244.0, rate=0.05)
 
 
 @dataclass
-class Audience:
-    heard: list[tuple[DriftEvidence, DriftEvidence]] = field(default_factory=list)
+class Published:
+    evidence: list[tuple[DriftEvidence, DriftEvidence]] = field(default_factory=list)
 
-    def show_evidence(
+    def set_drift_evidence(
         self, *, ranks: DriftEvidence, rejections: DriftEvidence, limits: AlarmLimits
     ) -> None:
         assert limits == LIMITS
-        self.heard.append((ranks, rejections))
+        self.evidence.append((ranks, rejections))
+
+    @property
+    def steps(self) -> list[int]:
+        return [ranks.steps for ranks, _ in self.evidence]
 
     @property
     def last(self) -> tuple[float, float]:
-        ranks, rejections = self.heard[-1]
+        ranks, rejections = self.evidence[-1]
         return ranks.log_martingale, rejections.log_martingale
 
 
-def watch(audience: Audience, file: Path | None = None, seed: int = 0) -> DriftMonitor:
-    return DriftMonitor(
+def monitored(
+    file: Path | None = None,
+    seed: int = 0,
+    batches: list[np.ndarray[tuple[int], np.dtype[np.float32]]] | None = None,
+) -> Published:
+    """Run a monitor on `batches` and return what it published."""
+    published = Published()
+    monitor = DriftMonitor(
         CALIBRATION,
-        subject=SUBJECT,
+        monitored=MONITORED,
         limits=LIMITS,
         file=file,
-        audience=audience,
+        sink=published,
         random=np.random.default_rng(seed),
     )
+    monitor.start()
+    for batch in batches or []:
+        monitor.add(batch)
+    monitor.close()
+    return published
 
 
-def batches(seed: int, count: int) -> list[np.ndarray[tuple[int], np.dtype[np.float32]]]:
+def drawn_batches(seed: int, count: int) -> list[np.ndarray[tuple[int], np.dtype[np.float32]]]:
     random = np.random.default_rng(seed)
     return [random.uniform(200, 300, 7).astype(np.float32) for _ in range(count)]
 
 
-def test_what_was_gathered_is_observed_in_its_order_as_a_monitor_does() -> None:
-    audience = Audience()
-    watched = watch(audience)
-    watched.start()
-    taken = batches(1, 20)
-    for each in taken:
-        watched.take(each)
-    watched.close()
+def test_drift_monitor_observes_scores_in_order() -> None:
+    batches = drawn_batches(1, 20)
+    published = monitored(batches=batches)
     random = np.random.default_rng(0)
-    monitor = DriftDetector(CALIBRATION, SUBJECT, LIMITS, initial_state(len(CALIBRATION), random))
-    monitor.observe(np.concatenate(taken), random)
-    assert audience.heard[0][0].steps == 0
-    assert audience.heard[-1][0].steps == 140
-    assert audience.last == pytest.approx(
-        (monitor.ranks.log_martingale, monitor.rejections.log_martingale)
+    detector = DriftDetector(
+        CALIBRATION, MONITORED, LIMITS, initial_state(len(CALIBRATION), random)
     )
+    detector.observe(np.concatenate(batches), random)
+    assert (published.steps[0], published.steps[-1]) == (0, 140)
+    expected = (detector.ranks.log_martingale, detector.rejections.log_martingale)
+    assert published.last == pytest.approx(expected)
 
 
-def test_the_evidence_outlives_the_process(tmp_path: Path) -> None:
-    before, after = Audience(), Audience()
+def test_drift_monitor_continues_from_its_state_file(tmp_path: Path) -> None:
     file = tmp_path / "drift.safetensors"
-    first = watch(before, file)
-    first.start()
-    for each in batches(2, 30):
-        first.take(each)
-    first.close()
-    second = watch(after, file, seed=5)
-    second.start()
-    second.close()
-    assert before.heard[-1][0].steps == 210
-    assert after.heard[0][0].steps == 210
+    before = monitored(file, batches=drawn_batches(2, 30))
+    after = monitored(file, seed=5)
+    assert before.steps[-1] == after.steps[0] == 210
     assert after.last == pytest.approx(before.last)
 
 
-def test_evidence_about_something_else_is_not_gone_on_from_and_the_log_says_so(
+def test_drift_monitor_starts_without_evidence_if_the_state_cannot_be_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "drift.safetensors"
-    file.write_bytes(b"nothing of the kind")
-    audience = Audience()
-    with caplog.at_level(logging.WARNING, "oodguard.drift"):
-        watched = watch(audience, file)
-    assert "starts over" in caplog.text
-    watched.start()
-    watched.close()
-    assert audience.heard[0][0].steps == 0
+    file.write_bytes(b"not a state")
+    assert monitored(file).steps[0] == 0
+    (record,) = [each for each in caplog.records if each.levelno == logging.WARNING]
+    assert record.getMessage() == (
+        "The drift state cannot be used: the tests start without evidence."
+    )
+    assert "is damaged" in record.__dict__["fields"]["error"]
 
 
-def test_a_folder_that_cannot_be_written_costs_the_state_and_not_the_service(
+def test_drift_monitor_continues_if_the_state_cannot_be_saved(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    audience = Audience()
-    watched = watch(audience, tmp_path / "missing" / "drift.safetensors")
-    watched.start()
-    watched.take(batches(3, 1)[0])
-    with caplog.at_level(logging.WARNING, "oodguard.drift"):
-        watched.close()
-    assert "not saved" in caplog.text
-    assert audience.heard[-1][0].steps == 7
+    published = monitored(tmp_path / "missing" / "state", batches=drawn_batches(3, 1))
+    assert "The drift state cannot be saved." in caplog.messages
+    assert published.steps[-1] == 7
 
 
-def test_a_flood_of_images_that_are_not_known_shows_in_both_tests(
+def test_drift_metrics_exceed_the_limit_after_a_flood_of_outliers(
     bundle_folder: Path, tmp_path: Path, model: LoadedModel
 ) -> None:
     assert model.guard.policy == Policy(score="brightness")
@@ -128,7 +122,7 @@ def test_a_flood_of_images_that_are_not_known_shows_in_both_tests(
         labels = {"model": "tiny", "version": "1"}
         limit = value(samples(client), "oodguard_drift_log_threshold", **labels)
         assert limit == pytest.approx(-np.log(0.02))
-    # The end of the service has observed and saved what was left.
+    # The shutdown has observed and saved the remaining scores.
     assert (tmp_path / "drift-tiny-1.safetensors").exists()
     with TestClient(create_app(settings)) as client:
         found = samples(client)
