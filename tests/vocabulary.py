@@ -71,7 +71,7 @@ ALLOWED_TERMS = (
     r"(?:span|record|log) ?processors?",  # OpenTelemetry
     r"image ?processors?",  # Hugging Face
     r"border-collapse|\"collapsed?\"|collapsed=",  # CSS; Grafana's rows
-    r"certificate subjects?|subject line",
+    r"certificate subjects?|subject first",
     r"\"wanted\"",  # a field of evaluation.json
     r"--beside",  # an option of `oodguard-train evaluate`
 )
