@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from oodguard.service.asgi import HEADER, choose, header, new_ids
 from oodguard.service.inference.queue import Timings
-from oodguard.service.telemetry.logs import about_request
+from oodguard.service.telemetry.logs import request_ids
 from oodguard.service.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class AccessMiddleware:
         identifier = self._accounts.open(scope)
         span = self._tracing.begin(scope) if self._tracing else None
         ids = {"request_id": identifier, **(span.ids if span else {})}
-        about_request.set(ids)
+        request_ids.set(ids)
         # An exception that leaves the app is answered with 500 outside of this middleware.
         code = 500
 

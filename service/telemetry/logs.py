@@ -1,104 +1,82 @@
-"""The log: one JSON object a line, on standard error."""
+"""Log to standard error: JSON lines for machines, readable lines on a terminal.
 
-import asyncio
+A log call is a constant event sentence plus fields:
+`logger.info("The API keys were reloaded.", extra={"fields": {"keys": 3}})`.
+"""
+
+import json
 import logging
 import sys
 import warnings
 from collections.abc import Mapping
-from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
 import orjson
 
-about_request: ContextVar[Mapping[str, str] | None] = ContextVar("about_request", default=None)
-"""The ids of the request in whose context something is logged: a traceback is to be found by them.
+request_ids: ContextVar[Mapping[str, str] | None] = ContextVar("request_ids", default=None)
+"""The ids of the current request; every record that is logged in its context has them.
 
-They end with the context: the server answers each request in a task of its own.
+They end with the context: the server handles each request in its own task.
 """
 
 
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    return {**(request_ids.get() or {}), **getattr(record, "fields", {})}
+
+
 class JsonFormatter(logging.Formatter):
-    """A record as one JSON line; its `fields` and the request's ids become keys of their own."""
+    """Format a record as one JSON object; its fields and the request's ids become keys."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write the record."""
+        """Return the JSON text of a record."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **(about_request.get() or {}),
-            **getattr(record, "fields", {}),
+            **_fields(record),
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return orjson.dumps(line, default=str).decode()
 
 
-class BufferedHandler(logging.StreamHandler[TextIO]):
-    """Writes what is logged in one turn of the event loop in one call of the system, at its end.
+class TextFormatter(logging.Formatter):
+    """Format a record as a readable line: time, level, logger, message, `name=value` fields."""
 
-    A call for every line hands the processor to whoever reads the log, in the middle of a request.
-    Warnings, and what is logged elsewhere, are written at once with all that came before. A process
-    that is killed has not written the lines of its last turn.
-    """
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
-        self._lines: list[str] = []
-        # Which loop was asked to write them.
-        self._asked: asyncio.AbstractEventLoop | None = None
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Take a record in."""
-        try:
-            self._lines.append(self.format(record))
-        except Exception:  # noqa: BLE001 - as every handler of the library
-            self.handleError(record)
-            return
-        if record.levelno >= logging.WARNING or not self._is_written_later():
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what was taken in."""
-        self.acquire()
-        try:
-            lines, self._lines, self._asked = self._lines, [], None
-            with suppress(OSError, ValueError):
-                if lines:
-                    self.stream.write("".join(f"{line}{self.terminator}" for line in lines))
-                super().flush()
-        finally:
-            self.release()
-
-    def _is_written_later(self) -> bool:
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return False
-        if loop is not self._asked:
-            self._asked = loop
-            loop.call_soon(self.flush)
-        return True
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - of the base class
+        """Return the line of a record, without its traceback."""
+        pairs = [f"{name}={_quoted(value)}" for name, value in _fields(record).items()]
+        return " ".join([super().formatMessage(record), *pairs])
 
 
-def configure(level: str, log_format: Literal["auto", "json", "text"] = "auto") -> None:  # noqa: ARG001 - text follows
-    """Send every logger of this process to standard error as JSON.
+def _quoted(value: object) -> str:
+    """Return a value as text; quote spaces, and escape control characters of a client's text."""
+    text = str(value)
+    return text if text.isprintable() and text and " " not in text else json.dumps(text)
+
+
+def configure(level: str, log_format: Literal["auto", "json", "text"] = "auto") -> None:
+    """Send the records of every logger to standard error.
 
     Args:
-        level: Least severity that is written: debug, info, warning or error.
-        log_format: "auto" is text where standard error is a terminal, else JSON.
+        level: The least severe level that is logged: debug, info, warning or error.
+        log_format: "json", "text", or "auto": text if standard error is a terminal, else JSON.
     """
-    # No line tells of them, and each record would ask the system for them.
+    # No line contains them, and collecting them costs system calls for each record.
     logging.logProcesses = logging.logThreads = logging.logMultiprocessing = False
-    handler = BufferedHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
+    text = sys.stderr.isatty() if log_format == "auto" else log_format == "text"
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(TextFormatter() if text else JsonFormatter())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     logging.captureWarnings(capture=True)
 
 
 def silence_decoders() -> None:
-    """Drop Pillow's warnings of odd metadata: hostile images would write the log full of them."""
+    """Ignore Pillow's warnings about metadata: malformed images would flood the log."""
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")

@@ -1,4 +1,7 @@
-"""Traces from the environment: on where its variables ask for them, else nothing at all."""
+"""Enable tracing from the OTEL_* environment variables.
+
+OpenTelemetry's SDK is an optional extra, so `tracing` is imported only if a variable requests it.
+"""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -14,17 +17,17 @@ EXPORTER = "OTEL_TRACES_EXPORTER"
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
-# The first that is set counts.
+# The first one that is set takes precedence.
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 
 PROTOCOL = "http/protobuf"
 
 
-def tracing_variable(environment: Mapping[str, str]) -> str | None:
-    """Name the variable that asks for traces, if one does. An empty variable is not set.
+def enabling_variable(environment: Mapping[str, str]) -> str | None:
+    """Return the name of the variable that enables tracing, or None. Empty variables are unset.
 
     Raises:
-        TracingError: One asks for an exporter or a protocol that is not spoken here.
+        TracingError: A variable requests an exporter or a protocol that is not supported.
     """
     if environment.get(DISABLED, "").strip().lower() == "true":
         return None
@@ -32,45 +35,45 @@ def tracing_variable(environment: Mapping[str, str]) -> str | None:
     if exporter == "none":
         return None
     if exporter not in {"", "otlp"}:
-        raise TracingError(f"{EXPORTER}={exporter} came; otlp or none is wanted")
-    found = next((name for name in (EXPORTER, *ENDPOINTS) if environment.get(name)), None)
-    if found:
-        _require_protocol(environment)
-    return found
+        raise TracingError(f"{EXPORTER} is {exporter}, expected otlp or none.")
+    enabling = next((name for name in (EXPORTER, *ENDPOINTS) if environment.get(name)), None)
+    if enabling:
+        _require_supported_protocol(environment)
+    return enabling
 
 
-def _require_protocol(environment: Mapping[str, str]) -> None:
+def _require_supported_protocol(environment: Mapping[str, str]) -> None:
     name = next((each for each in PROTOCOLS if environment.get(each)), None)
     if name and environment[name].strip().lower() != PROTOCOL:
         raise TracingError(
-            f"{name}={environment[name]} came; {PROTOCOL} is wanted, which collectors take on"
-            " port 4318"
+            f"{name} is {environment[name]}, expected {PROTOCOL}, which collectors receive on port"
+            " 4318."
         )
 
 
 def tracing_from(environment: Mapping[str, str], version: str) -> "Tracing | None":
-    """Make ready what is asked for.
+    """Create tracing as the environment variables request it, or return None.
 
     Args:
-        environment: The variables of the process.
+        environment: The environment variables of the process.
         version: The service's version.
 
     Raises:
-        TracingError: What is asked for cannot be had.
+        TracingError: The request is not supported, or OpenTelemetry is not installed.
     """
-    variable = tracing_variable(environment)
+    variable = enabling_variable(environment)
     if variable is None:
         return None
     try:
         from oodguard.service.telemetry.tracing import (  # noqa: PLC0415 - an optional extra
             Tracing,
-            provider,
+            create_provider,
         )
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("opentelemetry"):
             raise
         raise TracingError(
-            f"{variable} asks for traces and {error.name} is not installed; install"
-            " ood-guard[otel], or set OTEL_SDK_DISABLED=true"
+            f"{variable} enables tracing, but {error.name} is not installed. Install"
+            f" ood-guard[otel], or set {DISABLED}=true."
         ) from error
-    return Tracing(provider(version), version)
+    return Tracing(create_provider(version), version)

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from oodguard.service.app import create_app
 from oodguard.service.inference.model import LoadedModel, load_model
 from oodguard.service.settings import Settings
-from oodguard.service.telemetry.logs import JsonFormatter
+from oodguard.service.telemetry.logs import JsonFormatter, TextFormatter
 from tests.service.tiny import write_tiny
 
 MakeClient = Callable[..., TestClient]
@@ -31,7 +31,7 @@ def _log_as_before() -> Iterator[None]:
     level = root.level
     yield
     for handler in root.handlers[:]:
-        if isinstance(handler.formatter, JsonFormatter):
+        if isinstance(handler.formatter, (JsonFormatter, TextFormatter)):
             root.removeHandler(handler)
     root.setLevel(level)
     logging.captureWarnings(capture=False)

@@ -17,7 +17,7 @@ from tests.service.checks import predictions, problem
 from tests.service.conftest import MakeClient
 from tests.service.pictures import encode, plain
 from tests.service.security.holders import Holder, text_of
-from tests.service.test_metrics import samples, value
+from tests.service.telemetry.test_metrics import samples, value
 from tests.service.tiny import write_tiny
 
 

@@ -14,7 +14,7 @@ from oodguard.service.drift.state import MonitoredScore, initial_state
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.settings import Settings
 from tests.service.pictures import BLACK, WHITE, encode, plain
-from tests.service.test_metrics import samples, value
+from tests.service.telemetry.test_metrics import samples, value
 
 CALIBRATION = np.arange(1, 251, dtype=np.float32)
 LIMITS = AlarmLimits(delta=0.01, run_length=1000)

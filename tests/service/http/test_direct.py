@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 from tests.service.checks import predictions, problem
 from tests.service.conftest import MakeClient
 from tests.service.pictures import encode, plain
-from tests.service.test_metrics import samples, value
+from tests.service.telemetry.test_metrics import samples, value
 
 PNG = {"content-type": "image/png"}
 

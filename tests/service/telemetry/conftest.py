@@ -1,4 +1,4 @@
-"""An app whose spans are kept in memory."""
+"""An app with an in-memory span exporter."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,22 +17,22 @@ from oodguard.service.telemetry.tracing import Tracing
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """A client of the app, and what it traced."""
+    """A client of the app, and the exporter of its spans."""
 
     client: TestClient
     exporter: InMemorySpanExporter
 
     def spans(self) -> list[ReadableSpan]:
-        """All spans, by their start."""
+        """All spans by start time."""
         return sorted(self.exporter.get_finished_spans(), key=lambda span: span.start_time or 0)
 
     def server_span(self) -> ReadableSpan:
-        """The only span of a request."""
+        """The only server span."""
         (span,) = [each for each in self.spans() if each.name not in {"decode", "queue", "run"}]
         return span
 
     def stages(self) -> list[ReadableSpan]:
-        """The spans below it."""
+        """The spans of the stages."""
         return [each for each in self.spans() if each is not self.server_span()]
 
 

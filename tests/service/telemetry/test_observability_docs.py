@@ -1,4 +1,4 @@
-"""The page on what happened names what is told, and nothing else."""
+"""docs/observability.md lists exactly the fields of the access log and the span attributes."""
 
 import json
 import logging
@@ -10,20 +10,20 @@ from starlette.testclient import TestClient
 
 from oodguard.service.api.access_log import TOLD
 from oodguard.service.telemetry.logs import JsonFormatter
-from oodguard.service.telemetry.tracing import of_answer, of_request
+from oodguard.service.telemetry.tracing import request_attributes, response_attributes
 from tests.service.checks import DOCS
 from tests.service.pictures import encode, plain
 
 
-def named(heading: str) -> set[str]:
-    """What stands in the first column of a section's table."""
+def documented(heading: str) -> set[str]:
+    """The names in the first column of a section's table."""
     text = (DOCS / "observability.md").read_text(encoding="utf-8")
     section = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     cells = re.findall(r"^\| (`.+?) \|", section, re.MULTILINE)
     return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
 
 
-def test_every_field_of_the_access_line_is_documented_and_no_other_is(
+def test_access_log_fields_are_documented(
     client: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "oodguard.access"):
@@ -31,10 +31,10 @@ def test_every_field_of_the_access_line_is_documented_and_no_other_is(
     (record,) = [each for each in caplog.records if each.name == "oodguard.access"]
     line = json.loads(JsonFormatter().format(record))
     every_line = {"time", "level", "logger", "message"}
-    assert named("The log") == {*line, *TOLD, "trace_id", "span_id"} - every_line
+    assert documented("The log") == {*line, *TOLD, "trace_id", "span_id"} - every_line
 
 
-def test_every_attribute_of_a_span_is_documented_and_no_other_is() -> None:
+def test_span_attributes_are_documented() -> None:
     state = {"request_id": "r", "images": 0, "rejected": 0, **dict.fromkeys(TOLD, "x")}
     scope = {
         "method": "BREW",
@@ -45,5 +45,5 @@ def test_every_attribute_of_a_span_is_documented_and_no_other_is() -> None:
         "state": state,
     }
     headers = Headers({"user-agent": "x"})
-    told = {**of_request(scope, headers), **of_answer("/predict", 504, state)}
-    assert named("OpenTelemetry") == set(told)
+    found = {**request_attributes(scope, headers), **response_attributes("/predict", 504, state)}
+    assert documented("OpenTelemetry") == set(found)

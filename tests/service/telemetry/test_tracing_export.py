@@ -1,4 +1,4 @@
-"""Spans reach a receiver of OTLP over HTTP, and none holds the process up."""
+"""Spans are exported over OTLP/HTTP, and an unresponsive receiver does not block shutdown."""
 
 import json
 import logging
@@ -16,28 +16,28 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from oodguard.service.telemetry.logs import JsonFormatter
-from oodguard.service.telemetry.tracing import provider, shut_down
+from oodguard.service.telemetry.tracing import Tracing, create_provider
 from tests.service.conftest import MakeClient
 from tests.service.pictures import encode, plain
 
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """What a receiver listens on, and what it has got."""
+    """The address of an OTLP receiver, and the requests that it received."""
 
     url: str
-    got: list[tuple[str, ExportTraceServiceRequest]] = field(default_factory=list)
+    received: list[tuple[str, ExportTraceServiceRequest]] = field(default_factory=list)
 
 
 @pytest.fixture(name="receiver")
 def _receiver() -> Iterator[Receiver]:
-    """A server that takes traces as OTLP/HTTP says: protobuf by POST to /v1/traces."""
+    """A server for OTLP over HTTP: protobuf by POST to /v1/traces."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             assert self.headers["content-type"] == "application/x-protobuf"
             body = self.rfile.read(int(self.headers["content-length"]))
-            receiver.got.append((self.path, ExportTraceServiceRequest.FromString(body)))
+            receiver.received.append((self.path, ExportTraceServiceRequest.FromString(body)))
             answer = ExportTraceServiceResponse().SerializeToString()
             self.send_response(200)
             self.send_header("content-type", "application/x-protobuf")
@@ -46,7 +46,7 @@ def _receiver() -> Iterator[Receiver]:
             self.wfile.write(answer)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         receiver = Receiver(f"http://127.0.0.1:{server.server_port}")
@@ -57,7 +57,7 @@ def _receiver() -> Iterator[Receiver]:
         thread.join()
 
 
-def test_the_variable_alone_sends_every_span_to_the_receiver(
+def test_tracing_exports_every_span_to_the_endpoint(
     receiver: Receiver,
     make_client: MakeClient,
     monkeypatch: pytest.MonkeyPatch,
@@ -68,14 +68,14 @@ def test_the_variable_alone_sends_every_span_to_the_receiver(
     client = make_client()
     with caplog.at_level(logging.INFO, "oodguard.access"):
         client.post("/predict", content=encode(plain()), headers={"content-type": "image/png"})
-    # The end of the app sends what waits.
+    # The shutdown exports the remaining spans.
     client.__exit__()
-    ((path, request),) = receiver.got
+    ((path, request),) = receiver.received
     assert path == "/v1/traces"
     (resource_spans,) = request.resource_spans
-    told = {each.key: each.value.string_value for each in resource_spans.resource.attributes}
-    assert told["service.name"] == "ood-guard"
-    assert told["deployment.environment.name"] == "test"
+    resource = {each.key: each.value.string_value for each in resource_spans.resource.attributes}
+    assert resource["service.name"] == "ood-guard"
+    assert resource["deployment.environment.name"] == "test"
     (scope_spans,) = resource_spans.scope_spans
     assert scope_spans.scope.name == "oodguard"
     spans = {span.name: span for span in scope_spans.spans}
@@ -87,40 +87,40 @@ def test_the_variable_alone_sends_every_span_to_the_receiver(
     assert {spans[stage].parent_span_id.hex() for stage in ("decode", "queue", "run")} == {
         line["span_id"]
     }
-    took_ns = {
+    duration_ns = {
         name: span.end_time_unix_nano - span.start_time_unix_nano for name, span in spans.items()
     }
     for stage in ("decode", "queue", "run"):
         # The log rounds to microseconds.
-        assert took_ns[stage] / 1e6 == pytest.approx(line[f"{stage}_ms"], abs=0.001)
+        assert duration_ns[stage] / 1e6 == pytest.approx(line[f"{stage}_ms"], abs=0.001)
 
 
-def test_the_service_s_name_is_the_operator_s_to_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tracing_service_name_is_configurable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_SERVICE_NAME", "guard-eu")
-    made = provider("7", Unhurried())
-    assert made.resource.attributes["service.name"] == "guard-eu"
-    assert made.resource.attributes["service.version"] == "7"
-    made.shutdown()
+    provider = create_provider("7", Blocked())
+    assert provider.resource.attributes["service.name"] == "guard-eu"
+    assert provider.resource.attributes["service.version"] == "7"
+    provider.shutdown()
 
 
-class Unhurried(SpanExporter):
-    """Does not come back from an export before it is told to."""
+class Blocked(SpanExporter):
+    """An exporter that blocks until `released` is set."""
 
     def __init__(self) -> None:
-        self.begun = threading.Event()
-        self.told = threading.Event()
+        self.started = threading.Event()
+        self.released = threading.Event()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:  # noqa: ARG002
-        self.begun.set()
-        assert self.told.wait(20)
+        self.started.set()
+        assert self.released.wait(20)
         return SpanExportResult.SUCCESS
 
 
-def test_a_receiver_that_does_not_answer_does_not_hold_up_the_end() -> None:
-    exporter = Unhurried()
-    made = provider("1", exporter)
-    made.get_tracer("tests").start_span("last").end()
-    shut_down(made, within_s=0.05)
-    assert exporter.begun.wait(20)
-    assert not exporter.told.is_set()
-    exporter.told.set()
+def test_tracing_shutdown_gives_up_after_its_timeout() -> None:
+    exporter = Blocked()
+    provider = create_provider("1", exporter)
+    provider.get_tracer("tests").start_span("last").end()
+    Tracing(provider, "1").close(timeout_s=0.05)
+    assert exporter.started.wait(20)
+    assert not exporter.released.is_set()
+    exporter.released.set()

@@ -1,5 +1,3 @@
-"""A request is one span with its stages below it, in the words of the semantic conventions."""
-
 import json
 import logging
 from collections.abc import Iterator, Mapping
@@ -20,7 +18,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from oodguard.service.telemetry.logs import JsonFormatter
 from tests.service.gate import Gate
 from tests.service.pictures import WHITE, encode, plain
-from tests.service.tracing.conftest import Traced
+from tests.service.telemetry.conftest import Traced
 
 PNG = {"content-type": "image/png"}
 # The example of the W3C recommendation: https://www.w3.org/TR/trace-context/#traceparent-header
@@ -32,7 +30,7 @@ def attributes(span: ReadableSpan) -> Mapping[str, object]:
     return dict(span.attributes or {})
 
 
-def moments(span: ReadableSpan) -> tuple[int, int]:
+def times(span: ReadableSpan) -> tuple[int, int]:
     assert span.start_time is not None
     assert span.end_time is not None
     return span.start_time, span.end_time
@@ -44,7 +42,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> dict[str, object]:
     return line
 
 
-def test_a_request_is_a_server_span_in_the_words_of_the_conventions(traced: Traced) -> None:
+def test_tracing_request_has_a_server_span_with_semantic_conventions(traced: Traced) -> None:
     headers = {**PNG, "user-agent": "guard-test/1", "x-request-id": "one"}
     traced.client.post("/predict?secret=1", content=encode(plain(WHITE)), headers=headers)
     span = traced.server_span()
@@ -69,7 +67,7 @@ def test_a_request_is_a_server_span_in_the_words_of_the_conventions(traced: Trac
     }
 
 
-def test_its_stages_lie_one_behind_the_other_within_it(traced: Traced) -> None:
+def test_tracing_stages_are_consecutive_within_the_server_span(traced: Traced) -> None:
     traced.client.post("/predict", content=encode(plain()), headers=PNG)
     server = traced.server_span()
     decode, queue, run = traced.stages()
@@ -78,15 +76,15 @@ def test_its_stages_lie_one_behind_the_other_within_it(traced: Traced) -> None:
         assert each.parent is not None
         assert each.parent.span_id == server.context.span_id
         assert each.kind is SpanKind.INTERNAL
-    begin, end = moments(server)
-    times = [begin, *moments(decode), *moments(queue), *moments(run), end]
-    assert times == sorted(times)
-    # The queue is left for the engine, with nothing in between.
-    assert moments(queue)[1] == moments(run)[0]
-    assert moments(run)[1] > moments(run)[0]
+    begin, end = times(server)
+    moments = [begin, *times(decode), *times(queue), *times(run), end]
+    assert moments == sorted(moments)
+    # The run starts when the queue ends.
+    assert times(queue)[1] == times(run)[0]
+    assert times(run)[1] > times(run)[0]
 
 
-def test_images_that_need_several_runs_have_a_span_for_each(traced: Traced) -> None:
+def test_tracing_has_a_span_for_each_run(traced: Traced) -> None:
     traced.client.post("/predict", files=[("files", encode(plain()))] * 5)
     runs = [each for each in traced.stages() if each.name == "run"]
     assert [attributes(each) for each in runs] == [
@@ -94,13 +92,13 @@ def test_images_that_need_several_runs_have_a_span_for_each(traced: Traced) -> N
     ]
 
 
-def test_pixels_that_need_no_decoding_have_no_span_of_it(traced: Traced) -> None:
+def test_tracing_has_no_decode_span_for_raw_pixels(traced: Traced) -> None:
     headers = {"content-type": "application/octet-stream", "x-shape": "1,8,8,3"}
     traced.client.post("/predict", content=bytes(192), headers=headers)
     assert [each.name for each in traced.stages()] == ["queue", "run"]
 
 
-def test_a_trace_goes_on_where_the_caller_s_traceparent_left_it(
+def test_tracing_continues_the_trace_of_a_traceparent(
     traced: Traced, caplog: pytest.LogCaptureFixture
 ) -> None:
     headers = {**PNG, "traceparent": f"00-{TRACE_ID}-{PARENT_ID}-01"}
@@ -120,14 +118,16 @@ def test_a_trace_goes_on_where_the_caller_s_traceparent_left_it(
     "traceparent",
     ["", "00", f"00-{'0' * 32}-{PARENT_ID}-01", f"ff-{TRACE_ID}-{PARENT_ID}-01", "x" * 10_000],
 )
-def test_a_traceparent_that_is_none_begins_a_new_trace(traced: Traced, traceparent: str) -> None:
+def test_tracing_starts_a_new_trace_for_an_invalid_traceparent(
+    traced: Traced, traceparent: str
+) -> None:
     traced.client.post("/predict", headers={"traceparent": traceparent})
     span = traced.server_span()
     assert span.parent is None
     assert span.context.trace_id not in {0, int(TRACE_ID, 16)}
 
 
-def test_what_the_caller_does_not_sample_is_not_sent_and_still_in_the_log(
+def test_tracing_does_not_export_unsampled_requests_but_logs_their_trace_id(
     traced: Traced, caplog: pytest.LogCaptureFixture
 ) -> None:
     headers = {**PNG, "traceparent": f"00-{TRACE_ID}-{PARENT_ID}-00"}
@@ -138,7 +138,7 @@ def test_what_the_caller_does_not_sample_is_not_sent_and_still_in_the_log(
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
-def test_probes_and_scrapes_are_not_traced(
+def test_tracing_skips_probes_and_scrapes(
     traced: Traced, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
     with caplog.at_level(logging.INFO, "oodguard.access"):
@@ -147,14 +147,14 @@ def test_probes_and_scrapes_are_not_traced(
     assert "trace_id" not in logged(caplog)
 
 
-def test_a_client_s_mistake_is_told_and_is_no_error_of_the_service(traced: Traced) -> None:
+def test_tracing_records_a_4xx_problem_without_an_error_status(traced: Traced) -> None:
     traced.client.post("/predict", content=b"no image", headers=PNG)
     span = traced.server_span()
     assert span.status.status_code is StatusCode.UNSET
-    told = attributes(span)
-    assert told[http_attributes.HTTP_RESPONSE_STATUS_CODE] == 400
-    assert told["oodguard.problem"] == "undecodable-image"
-    assert error_attributes.ERROR_TYPE not in told
+    found = attributes(span)
+    assert found[http_attributes.HTTP_RESPONSE_STATUS_CODE] == 400
+    assert found["oodguard.problem"] == "undecodable-image"
+    assert error_attributes.ERROR_TYPE not in found
     assert [each.name for each in traced.stages()] == ["decode"]
 
 
@@ -165,44 +165,44 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     gate.opened.set()
 
 
-def test_a_request_that_is_given_up_in_the_engine_ends_there(gate: Gate, traced: Traced) -> None:
+def test_tracing_ends_an_unfinished_run_with_the_request(gate: Gate, traced: Traced) -> None:
     headers = {**PNG, "x-timeout-ms": "1000"}
     traced.client.post("/predict", content=encode(plain()), headers=headers)
     assert gate.entered.is_set()
     gate.opened.set()
     span = traced.server_span()
     assert span.status.status_code is StatusCode.ERROR
-    told = attributes(span)
-    assert told[error_attributes.ERROR_TYPE] == "deadline-exceeded"
-    assert told["oodguard.shed"] == "late"
+    found = attributes(span)
+    assert found[error_attributes.ERROR_TYPE] == "deadline-exceeded"
+    assert found["oodguard.shed"] == "late"
     run = traced.stages()[-1]
     assert run.name == "run"
-    assert moments(run)[1] == moments(span)[1]
+    assert times(run)[1] == times(span)[1]
 
 
-def test_a_path_that_is_no_route_is_named_by_its_method_alone(traced: Traced) -> None:
+def test_tracing_names_an_unknown_path_by_its_method(traced: Traced) -> None:
     traced.client.get("/wp-login.php")
     span = traced.server_span()
     assert span.name == "GET"
     assert http_attributes.HTTP_ROUTE not in attributes(span)
 
 
-def test_a_method_that_nobody_knows_is_not_in_the_name(traced: Traced) -> None:
+def test_tracing_does_not_name_an_unknown_method(traced: Traced) -> None:
     traced.client.request("BREW", "/predict")
     span = traced.server_span()
-    told = attributes(span)
+    found = attributes(span)
     assert span.name == "HTTP /predict"
-    assert told[http_attributes.HTTP_REQUEST_METHOD] == "_OTHER"
-    assert told[http_attributes.HTTP_REQUEST_METHOD_ORIGINAL] == "BREW"
+    assert found[http_attributes.HTTP_REQUEST_METHOD] == "_OTHER"
+    assert found[http_attributes.HTTP_REQUEST_METHOD_ORIGINAL] == "BREW"
 
 
-def test_what_a_client_writes_at_will_is_kept_short(traced: Traced) -> None:
+def test_tracing_truncates_client_values(traced: Traced) -> None:
     traced.client.get("/" + "p" * 5000, headers={"user-agent": "u" * 5000})
-    told = attributes(traced.server_span())
-    assert told[url_attributes.URL_PATH] == "/" + "p" * 255
-    assert told[user_agent_attributes.USER_AGENT_ORIGINAL] == "u" * 256
+    found = attributes(traced.server_span())
+    assert found[url_attributes.URL_PATH] == "/" + "p" * 255
+    assert found[user_agent_attributes.USER_AGENT_ORIGINAL] == "u" * 256
 
 
-def test_nobody_is_turned_away_without_a_span(traced: Traced) -> None:
+def test_tracing_disables_the_early_429(traced: Traced) -> None:
     assert isinstance(traced.client.app, FastAPI)
     assert traced.client.app.state.door is None

@@ -1,5 +1,3 @@
-"""Metrics count what clients saw, and each is documented."""
-
 import itertools
 import math
 import re
@@ -33,7 +31,7 @@ def value(found: Samples, name: str, **labels: str) -> float:
     return found[name, frozenset(labels.items())]
 
 
-def test_requests_are_counted_by_route_and_code_and_unknown_paths_share_a_label(
+def test_metrics_count_requests_by_route_and_code(
     client: TestClient,
 ) -> None:
     for _ in range(3):
@@ -48,7 +46,7 @@ def test_requests_are_counted_by_route_and_code_and_unknown_paths_share_a_label(
     assert value(found, "oodguard_request_duration_seconds_count", route="/predict") == 4
 
 
-def test_images_are_counted_by_decision_and_scores_fall_into_their_buckets(
+def test_metrics_count_decisions_and_scores(
     client: TestClient,
 ) -> None:
     files = [("files", encode(plain(colour))) for colour in (BLACK, RED, WHITE, WHITE)]
@@ -65,7 +63,7 @@ def test_images_are_counted_by_decision_and_scores_fall_into_their_buckets(
     assert value(found, "oodguard_score_bucket", le=str(threshold), **score) == 2
 
 
-def test_the_bundle_and_its_policy_are_told(make_client: MakeClient) -> None:
+def test_metrics_show_the_bundle_and_its_policy(make_client: MakeClient) -> None:
     client = make_client(alpha=0.2)
     sha256 = client.get("/models").json()["models"][0]["sha256"]
     found = samples(client)
@@ -75,7 +73,7 @@ def test_the_bundle_and_its_policy_are_told(make_client: MakeClient) -> None:
     assert value(found, "oodguard_bundle_info", **info) == 1
 
 
-def test_duration_buckets_double_from_half_a_millisecond(client: TestClient) -> None:
+def test_metrics_duration_buckets_double_from_half_a_millisecond(client: TestClient) -> None:
     client.get("/healthz")
     bounds = sorted(
         float(dict(labels)["le"])
@@ -87,14 +85,14 @@ def test_duration_buckets_double_from_half_a_millisecond(client: TestClient) -> 
     assert all(b == pytest.approx(2 * a) for a, b in itertools.pairwise(bounds[:-1]))
 
 
-def test_score_buckets_are_calibration_quantiles_and_the_threshold() -> None:
+def test_metrics_score_buckets_are_calibration_quantiles_and_the_threshold() -> None:
     calibration = np.arange(1001, dtype=np.float32)
     assert score_buckets(calibration, 961.0) == pytest.approx(
         [10, 50, 100, 250, 500, 750, 900, 950, 961, 990, 999]
     )
 
 
-def test_a_score_that_is_not_a_number_does_not_spoil_the_histogram(model: LoadedModel) -> None:
+def test_metrics_omit_nan_scores_from_the_histogram(model: LoadedModel) -> None:
     metrics = Metrics(build="1", runtime="1")
     counted = metrics.for_model(model, lambda: 0)
     counted.publish()
@@ -111,13 +109,13 @@ def test_a_score_that_is_not_a_number_does_not_spoil_the_histogram(model: Loaded
     assert metrics.registry.get_sample_value("oodguard_score_sum", labels) == 0
 
 
-def test_openmetrics_is_spoken_to_who_asks_for_it(client: TestClient) -> None:
+def test_metrics_negotiate_the_openmetrics_format(client: TestClient) -> None:
     response = client.get("/metrics", headers={"accept": "application/openmetrics-text"})
     assert response.headers["content-type"].startswith("application/openmetrics-text")
     assert response.text.endswith("# EOF\n")
 
 
-def test_every_metric_is_documented_and_every_documented_metric_exists(
+def test_metrics_are_documented(
     client: TestClient,
 ) -> None:
     client.post("/predict", content=encode(plain()), headers=PNG)
