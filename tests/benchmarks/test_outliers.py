@@ -2,7 +2,7 @@ import pytest
 
 from benchmarks.outliers import BENCHES, ROWS, recipe, table
 from oodguard.training.config.recipe import parse_recipe
-from tests.training.reports import tiny_report
+from tests.training.report.example import tiny_report
 
 
 @pytest.mark.parametrize("name", BENCHES)

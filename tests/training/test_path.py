@@ -170,7 +170,7 @@ def test_a_report_comes_as_data_as_a_table_and_as_a_page(run: Path) -> None:
     assert "| set | clean | 2/255 | 8/255 |" in (run / "evaluation.md").read_text()
     page = (run / "evaluation.html").read_text()
     assert page.startswith("<!DOCTYPE html>")
-    assert "Telling apart" in page
+    assert "Ranking" in page
 
 
 def test_a_detector_outside_the_graph_is_measured_beside(copy: Path) -> None:

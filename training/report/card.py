@@ -1,6 +1,6 @@
-"""The model card: what a bundle's README.md says, written from its figures alone."""
+"""Write the model card, which is a bundle's README.md, and the Markdown table of a report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from oodguard.models.manifest import Description
 from oodguard.training.config.suites import Ascent
@@ -8,130 +8,31 @@ from oodguard.training.report.model import Condition, Report
 
 STAMPS: Mapping[str, str] = {
     "trusted": "every check of the attack passed (trusted)",
-    "partly checked": "no check of the attack failed, and not all were made (partly checked)",
+    "partly checked": "no check of the attack failed, but some were not run (partly checked)",
     "not checked": "the attack was not checked",
-    "untrusted": "**a check of the attack failed: the attacked figures are not to be trusted**",
+    "untrusted": "**a check of the attack failed: do not trust the attacked figures**",
 }
 
-
-def protocol_text(report: Report) -> str:
-    """Return the conditions that a report's table was measured under."""
-    suite, first = report.suite, report.conditions[0]
-    outliers = max(result.images for result in first.sets.values())
-    return (
-        "Attacked on both sides: in-distribution images towards rejection, outliers towards"
-        f" acceptance, by {_attack(suite.ascent)}; {first.inliers.images:,} test images and up to"
-        f" {outliers:,} of each set. Each cell: AUROC / missed OOD at the served threshold."
-        + _end_to_end(suite.ascent)
-        + _replayed(report)
-        + f" Suite `{suite.name}`; {STAMPS[report.trust.stamp]}. Measured with"
-        f" `{report.command}` in {report.duration_s / 60:.1f} minutes on {report.hardware}."
-    )
-
-
-def _attack(ascent: Ascent) -> str:
-    if ascent.kind == "pgd":
-        return (
-            f"PGD on the score itself, {ascent.steps} steps of {ascent.step_255:g}/255 from a"
-            " random start, of which the last iterate counts"
-        )
-    starts = f"{ascent.restarts} start{'s' if ascent.restarts > 1 else ''}"
-    return (
-        f"APGD on the score itself, {ascent.steps} steps from {starts}, the best iterate counts,"
-        " and every budget goes on from what the smaller one found"
-    )
-
-
-def _end_to_end(ascent: Ascent) -> str:
-    if not ascent.end_to_end:
-        return ""
-    return (
-        " Wrong and accepted: in-distribution images pushed to a wrong class *and* acceptance at"
-        f" once, {ascent.end_to_end} steps."
-    )
-
-
-def _replayed(report: Report) -> str:
-    pairs = [
-        abs(condition.mean_auroc - condition.replayed.mean_auroc)
-        for condition in report.conditions
-        if condition.replayed is not None
-    ]
-    if not pairs:
-        return ""
-    return (
-        f" In whole 255ths, as a file holds them, and judged by {report.replayed_by}, the same"
-        f" images give a mean AUROC that differs by at most {max(pairs):.3f}."
-    )
-
-
-def percent(share: float) -> str:
-    """Write a share as a percentage of at most one decimal."""
-    return f"{100 * share:.1f}".removesuffix(".0") + " %"
-
-
-def share(value: float) -> str:
-    """Write a share as a decimal fraction of three places."""
-    return f"{value:.3f}".removeprefix("0")
-
-
-def table(report: Report) -> str:
-    """Return one column for every attack budget and one row for every set, with their means."""
-    conditions = report.conditions
-    rows = [
-        ["set", *(_budget(condition) for condition in conditions)],
-        ["---", *("---" for _ in conditions)],
-        *([name, *(_cell(c, name) for c in conditions)] for name in conditions[0].sets),
-        ["**mean**", *(_mean(condition) for condition in conditions)],
-        ["false rejections", *(percent(c.false_rejection_rate) for c in conditions)],
-        *_end_to_end_table(conditions),
-    ]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-def _budget(condition: Condition) -> str:
-    return f"{condition.epsilon_255:g}/255" if condition.epsilon_255 else "clean"
-
-
-def _end_to_end_table(conditions: Sequence[Condition]) -> list[list[str]]:
-    """Return the row of images pushed to a wrong class that is accepted, if that was tried."""
-    found = [c.inliers.end_to_end for c in conditions]
-    if not any(found):
-        return []
-    clean = conditions[0].inliers.decisions
-    shares = (decisions or clean for decisions in found)
-    return [["wrong and accepted", *(percent(each.accepted_wrong) for each in shares)]]
-
-
-def _cell(condition: Condition, name: str) -> str:
-    missed = condition.sets[name].missed_ood_rate
-    return f"{share(condition.auroc(name))} / {percent(missed)}"
-
-
-def _mean(condition: Condition) -> str:
-    return f"**{share(condition.mean_auroc)}** / {percent(condition.mean_missed_ood_rate)}"
-
-
-PURPOSE = {
+PURPOSE: Mapping[str, str] = {
     "wrapped": (
-        "Somebody's classifier with out-of-distribution scores added to its graph; its weights are"
+        "An existing classifier with out-of-distribution scores added to its graph. Its weights are"
         " unchanged. It is **not hardened**."
     ),
     "standard": (
-        "Trained plainly, with no defence: the undefended twin that shows what hardening is for."
-        " **Do not put it in front of anything.**"
+        "Trained without any defence: the undefended twin that shows the effect of hardening."
+        " **Do not deploy it.**"
     ),
     "oe": (
-        "Trained with outlier exposure (Hendrycks et al., arXiv:1812.04606): auxiliary outliers are"
-        " to be answered without confidence. It is **not hardened** against attacks."
+        "Trained with outlier exposure (Hendrycks et al., arXiv:1812.04606): low confidence on"
+        " auxiliary outliers. It is **not hardened** against attacks."
     ),
     "adv": (
-        "Trained on inliers attacked towards a wrong class (Madry et al., arXiv:1706.06083). It has"
-        " seen no outlier: **not hardened on the outliers' side.**"
+        "Trained on inliers attacked towards a wrong class (Madry et al., arXiv:1706.06083), and on"
+        " no outliers: **not hardened on the outliers' side.**"
     ),
     "aoe": (
-        "Trained on inliers attacked towards a wrong class and on auxiliary outliers as they are"
-        " (AOE in Chen et al., arXiv:2003.09711): **not hardened on the outliers' side.**"
+        "Trained on inliers attacked towards a wrong class and on clean auxiliary outliers (AOE in"
+        " Chen et al., arXiv:2003.09711): **not hardened on the outliers' side.**"
     ),
     "aloe": (
         "Hardened with ALOE (Chen et al., arXiv:2003.09711): trained on inliers attacked towards"
@@ -140,16 +41,16 @@ PURPOSE = {
     "aloe-abstain": (
         "Hardened with ALOE (Chen et al., arXiv:2003.09711) and a reject class (Chen et al.,"
         " arXiv:2006.15207): trained on inliers attacked towards a wrong class and on auxiliary"
-        " outliers, which are a class of their own, attacked away from it."
+        " outliers, labelled with the reject class and attacked away from it."
     ),
     "trades-aloe": (
-        "Hardened like ALOE (Chen et al., arXiv:2003.09711) in the form of TRADES (Zhang et al.,"
-        " arXiv:1901.08573): trained on clean inliers and auxiliary outliers, and to answer each as"
-        " it answers its attacked self."
+        "Hardened with ALOE (Chen et al., arXiv:2003.09711) in the form of TRADES (Zhang et al.,"
+        " arXiv:1901.08573): trained on clean inliers and auxiliary outliers, and on the divergence"
+        " between the outputs for each image and for its attacked version."
     ),
     "acet": (
         "Trained with ACET (Hein et al., arXiv:1812.05720) on auxiliary outliers attacked towards"
-        " confidence and on inliers as they are: **not hardened on the inliers' side.**"
+        " confidence and on clean inliers: **not hardened on the inliers' side.**"
     ),
     "energy-oe": (
         "Trained with energy-bounded outlier exposure (Liu et al., arXiv:2010.03759): low energies"
@@ -161,11 +62,12 @@ PURPOSE = {
         " outliers attacked towards low energy."
     ),
     "atom": (
-        "Trained with ATOM (Chen et al., arXiv:2006.15207): a reject class, learnt from the"
-        " auxiliary outliers that look most like inliers, a part of them attacked away from"
-        " rejection, and inliers as they are: **not hardened on the inliers' side.**"
+        "Trained with ATOM (Chen et al., arXiv:2006.15207): a reject class, trained on the"
+        " auxiliary outliers that are most similar to inliers, some of them attacked away from"
+        " rejection, and clean inliers: **not hardened on the inliers' side.**"
     ),
 }
+"""The first paragraph of the card for each training method."""
 
 
 def write_card(description: Description, report: Report, recipe_text: str) -> str:
@@ -197,8 +99,8 @@ def write_card(description: Description, report: Report, recipe_text: str) -> st
             ),
             "## Figures",
             figures(report),
-            "## What the decision promises",
-            _promise(report),
+            "## Guarantee",
+            _guarantee(report),
             "## Recipe",
             f"```toml\n{recipe_text.strip()}\n```\n",
         )
@@ -206,7 +108,7 @@ def write_card(description: Description, report: Report, recipe_text: str) -> st
 
 
 def figures(report: Report) -> str:
-    """Return the honest table with the conditions that it was measured under."""
+    """Return the table of a report and its measurement conditions, in Markdown."""
     return "\n\n".join(
         (
             f"Clean accuracy {percent(report.accuracy)} ({report.accuracy_images:,} test images)."
@@ -220,19 +122,102 @@ def figures(report: Report) -> str:
     )
 
 
-def _promise(report: Report) -> str:
-    clean = next(c for c in report.conditions if c.epsilon_255 == 0)
-    confidence = f"with {percent(1 - report.delta)} confidence, " if report.delta else ""
+def table(report: Report) -> str:
+    """Return a Markdown table with one column for every budget and one row for every set."""
+    conditions = report.conditions
+    rows = [
+        ["set", *(budget(c.epsilon_255) for c in conditions)],
+        ["---", *("---" for _ in conditions)],
+        *([name, *(_cell(c, name) for c in conditions)] for name in conditions[0].sets),
+        [
+            "**mean**",
+            *(f"**{share(c.mean_auroc)}** / {percent(c.mean_missed_ood_rate)}" for c in conditions),
+        ],
+        ["false rejections", *(percent(c.false_rejection_rate) for c in conditions)],
+    ]
+    if any(c.inliers.end_to_end for c in conditions):
+        outcomes = [c.inliers.end_to_end or conditions[0].inliers.decisions for c in conditions]
+        rows.append(["wrong and accepted", *(percent(each.accepted_wrong) for each in outcomes)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def protocol_text(report: Report) -> str:
+    """Return the measurement conditions of the table in one paragraph."""
+    suite, first = report.suite, report.conditions[0]
+    outliers = max(result.images for result in first.sets.values())
+    end_to_end = (
+        " Wrong and accepted: in-distribution images attacked towards a wrong class *and*"
+        f" acceptance at once, {suite.ascent.end_to_end} steps."
+        if suite.ascent.end_to_end
+        else ""
+    )
     return (
-        f"Of clean images drawn like the calibration images, {confidence}at most"
-        f" {percent(report.alpha)} are rejected; of the test images"
-        f" {percent(clean.false_rejection_rate)} were. Nothing is promised about how many"
-        " out-of-distribution images are missed: that depends on what comes, and in the sets above"
-        f" it was {_range(clean)} unattacked. An attacker within the budgets above can do at least"
-        " what the table says; a larger budget or a stronger attack does more."
+        "Attacked on both sides: in-distribution images towards rejection, outliers towards"
+        f" acceptance, by {_attack(suite.ascent)}; {first.inliers.images:,} test images and up to"
+        f" {outliers:,} of each set. Each cell: AUROC / missed OOD at the served threshold."
+        f"{end_to_end}{_replayed(report)}"
+        f" Suite `{suite.name}`; {STAMPS[report.trust.stamp]}. Measured with"
+        f" `{report.command}` in {report.duration_s / 60:.1f} minutes on {report.hardware}."
     )
 
 
-def _range(condition: Condition) -> str:
-    missed = [result.missed_ood_rate for result in condition.sets.values()]
-    return f"{percent(min(missed))} to {percent(max(missed))}"
+def percent(fraction: float) -> str:
+    """Write a fraction as a percentage of at most one decimal."""
+    return f"{100 * fraction:.1f}".removesuffix(".0") + " %"
+
+
+def share(value: float) -> str:
+    """Write a fraction with three decimals."""
+    return f"{value:.3f}".removeprefix("0")
+
+
+def budget(epsilon_255: float) -> str:
+    """Write an attack budget; 0 is clean."""
+    return f"{epsilon_255:g}/255" if epsilon_255 else "clean"
+
+
+def _cell(condition: Condition, name: str) -> str:
+    missed = condition.sets[name].missed_ood_rate
+    return f"{share(condition.auroc(name))} / {percent(missed)}"
+
+
+def _attack(ascent: Ascent) -> str:
+    if ascent.kind == "pgd":
+        return (
+            f"PGD on the score, {ascent.steps} steps of {ascent.step_255:g}/255 from a random"
+            " start, the last iterate"
+        )
+    return (
+        f"APGD on the score, {ascent.steps} steps from {ascent.restarts}"
+        f" start{'s' if ascent.restarts > 1 else ''}, the best iterate; every budget starts from"
+        " the result of the smaller budget"
+    )
+
+
+def _replayed(report: Report) -> str:
+    differences = [
+        abs(condition.mean_auroc - condition.replayed.mean_auroc)
+        for condition in report.conditions
+        if condition.replayed is not None
+    ]
+    if not differences:
+        return ""
+    return (
+        f" Rounded to whole 255ths and scored by {report.replayed_by}, the same images give a mean"
+        f" AUROC that differs by at most {max(differences):.3f}."
+    )
+
+
+def _guarantee(report: Report) -> str:
+    clean = report.conditions[0]
+    confidence = f"with {percent(1 - report.delta)} confidence, " if report.delta else ""
+    missed = [result.missed_ood_rate for result in clean.sets.values()]
+    return (
+        f"Of clean images drawn like the calibration images, {confidence}at most"
+        f" {percent(report.alpha)} are rejected; of the test images"
+        f" {percent(clean.false_rejection_rate)} were. There is no guarantee for the fraction of"
+        " missed out-of-distribution images: it depends on the images. In the sets above it was"
+        f" {percent(min(missed))} to {percent(max(missed))} without an attack. An attacker within"
+        " the budgets above achieves at least the figures of the table; a larger budget or a"
+        " stronger attack achieves more."
+    )

@@ -1,4 +1,4 @@
-"""A page as a tree of its elements, read by the standard library's parser."""
+"""Parse a page into a tree of elements with the standard library's parser."""
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -25,14 +25,12 @@ class Node:
             found += child.every(name, class_)
         return found
 
+    def all(self) -> list["Node"]:
+        return [each for child in self.children for each in (child, *child.all())]
+
     @property
     def text(self) -> str:
         return "".join(each.text if isinstance(each, Node) else each for each in self.content)
-
-    @property
-    def points(self) -> list[tuple[float, ...]]:
-        pairs = self.attributes["points"].split()
-        return [tuple(float(number) for number in pair.split(",")) for pair in pairs]
 
 
 class _Tree(HTMLParser):

@@ -1,4 +1,4 @@
-"""A report and its evidence, small enough to be worked out by hand."""
+"""A small report and its evidence, whose figures can be derived by hand."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,9 @@ from oodguard.training.report.model import (
     Side,
     Trust,
 )
-from tests.training.html.hostile import HOSTILE
+
+HOSTILE = '<script>alert("no")</script>'
+"""A class name that would run as a script if it were not escaped."""
 
 SIDES: dict[float, tuple[Side, ...]] = {
     0.0: ("clean",),
@@ -89,7 +91,7 @@ def _accept(set_name: str, score: float, epsilon_255: float = 2.0) -> FalseAccep
 
 
 def tiny_report() -> Report:
-    """Two sets, clean and at 2/255; hardened at 2/255; every check of the attack passed."""
+    """Return a report with two sets, clean and at 2/255, hardened at 2/255, all checks passed."""
     conditions = (
         _condition(0.0, {"near": 0.75, "far": 1.0}, {"near": 0.5, "far": 0.0}),
         _condition(2.0, {"near": 0.25, "far": 0.5}, {"near": 1.0, "far": 0.5}),
@@ -127,7 +129,7 @@ def tiny_report() -> Report:
 
 
 def tiny_evidence() -> EvaluationEvidence:
-    """Scores in eighths, so that every share of four images is exact."""
+    """Return scores in eighths, so that every fraction of four images is exact."""
     return EvaluationEvidence(
         score="energy",
         threshold=0.5,

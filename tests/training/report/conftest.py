@@ -1,9 +1,9 @@
-"""The report and the evidence that every part of the page is tried on."""
+"""The report and the evidence that the tests of the page share."""
 
 import pytest
 
 from oodguard.training.report.model import EvaluationEvidence, Report
-from tests.training.reports import tiny_evidence, tiny_report
+from tests.training.report.example import tiny_evidence, tiny_report
 
 
 @pytest.fixture

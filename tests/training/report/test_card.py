@@ -1,0 +1,41 @@
+import pytest
+
+from oodguard.training.report.card import budget, percent, protocol_text, share, table
+from oodguard.training.report.model import Trust
+from tests.training.report.example import tiny_report
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text"), [(0, "0 %"), (0.05, "5 %"), (0.1234, "12.3 %"), (1, "100 %")]
+)
+def test_percent_writes_at_most_one_decimal(fraction: float, text: str) -> None:
+    assert percent(fraction) == text
+
+
+def test_share_and_budget_are_written_short() -> None:
+    assert [share(value) for value in (0.5, 1.0)] == [".500", "1.000"]
+    assert [budget(epsilon_255) for epsilon_255 in (0.0, 2.0, 0.5)] == ["clean", "2/255", "0.5/255"]
+
+
+def test_card_table_has_a_column_per_budget_and_a_row_per_set() -> None:
+    assert table(tiny_report()).splitlines() == [
+        "| set | clean | 2/255 |",
+        "| --- | --- | --- |",
+        "| near | .750 / 50 % | .250 / 100 % |",
+        "| far | 1.000 / 0 % | .500 / 50 % |",
+        "| **mean** | **.875** / 25 % | **.375** / 75 % |",
+        "| false rejections | 0 % | 25 % |",
+        "| wrong and accepted | 25 % | 50 % |",
+    ]
+
+
+def test_card_states_the_protocol() -> None:
+    text = protocol_text(tiny_report())
+    for part in ("APGD", "30 steps from 1 start", "4 test images", "Suite `standard`", "15 steps"):
+        assert part in text
+    assert "every check of the attack passed" in text
+
+
+def test_card_marks_untrusted_figures() -> None:
+    report = tiny_report().model_copy(update={"trust": Trust(stamp="untrusted", checks=())})
+    assert "**a check of the attack failed" in protocol_text(report)

@@ -1,0 +1,245 @@
+from dataclasses import replace
+
+import pytest
+
+from oodguard.training.report.model import Check, EvaluationEvidence, Report, Trust
+from oodguard.training.report.page import write_html
+from tests.training.report.example import HOSTILE
+from tests.training.report.parsing import Node, parse
+
+FETCHING = ("src", "href", "action", "data", "poster", "srcset", "xlink:href", "background")
+FORBIDDEN = ("script", "link", "iframe", "object", "embed", "base", "form")
+
+
+def _root(report: Report, evidence: EvaluationEvidence) -> Node:
+    return parse(write_html(report, evidence))
+
+
+def _text(node: Node) -> str:
+    return " ".join(node.text.replace("\N{NO-BREAK SPACE}", " ").split())
+
+
+def _rows(root: Node, caption: str) -> list[list[str]]:
+    (table,) = (t for t in root.every("table") if t.every("caption")[0].text == caption)
+    rows = table.every("tbody")[0].every("tr")
+    return [[_text(cell) for cell in row.children] for row in rows]
+
+
+def _clean_only(report: Report) -> Report:
+    (result,) = report.results
+    return report.model_copy(
+        update={
+            "results": (result.model_copy(update={"conditions": result.conditions[:1]}),),
+            "suite": report.suite.model_copy(update={"budgets_255": ()}),
+            "trust": Trust(stamp="not checked", checks=()),
+        }
+    )
+
+
+def test_page_is_one_well_formed_document(report: Report, evidence: EvaluationEvidence) -> None:
+    page = write_html(report, evidence)
+    assert page == write_html(report, evidence)
+    assert page.startswith("<!DOCTYPE html>\n")
+    root = parse(page)
+    assert root.every("html")[0].attributes["lang"] == "en"
+    assert root.every("title")[0].text == "tiny: OOD Guard report"
+    assert [heading.text for heading in root.every("h2")] == [
+        "Trusted",
+        "Recommendations",
+        "Protocol",
+        "Ranking",
+        "Decisions",
+        "Security curves",
+        "ROC curves",
+        "Score histograms",
+        "Worst false accepts, attacked at 2/255",
+        "Gradient-masking checks",
+    ]
+    names = [node.attributes["id"] for node in root.all() if "id" in node.attributes]
+    assert len(names) == len(set(names))
+
+
+def test_page_loads_nothing_and_runs_nothing(report: Report, evidence: EvaluationEvidence) -> None:
+    root = _root(report, evidence)
+    for node in root.all():
+        assert node.name not in FORBIDDEN
+        assert not [key for key in node.attributes if key.startswith("on")]
+        fetched = [value for key, value in node.attributes.items() if key in FETCHING]
+        assert all(value.startswith(("data:image/png;base64,", "#")) for value in fetched)
+        assert not any("//" in value for value in node.attributes.values() if value not in fetched)
+    (style,) = root.every("style")
+    assert "url(" not in style.text
+    assert "@import" not in style.text
+    (policy,) = [node for node in root.every("meta") if "http-equiv" in node.attributes]
+    assert policy.attributes["content"] == (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    )
+
+
+def test_page_describes_every_image_and_table(report: Report, evidence: EvaluationEvidence) -> None:
+    root = _root(report, evidence)
+    assert all(image.attributes["alt"] for image in root.every("img"))
+    shown = [each for each in root.every("svg") if each.attributes.get("aria-hidden") != "true"]
+    assert len(shown) == 3 + 3 + 2 + 3  # outcomes, security curves with the mean, ROC, histograms
+    for drawing in shown:
+        title, description = drawing.every("title")[0], drawing.every("desc")[0]
+        assert title.text
+        assert description.text
+        assert drawing.attributes["aria-labelledby"] == (
+            f"{title.attributes['id']} {description.attributes['id']}"
+        )
+    for table in root.every("table"):
+        assert table.every("caption")[0].text
+        assert all(cell.attributes["scope"] in {"col", "row"} for cell in table.every("th"))
+
+
+def test_page_escapes_hostile_names(report: Report, evidence: EvaluationEvidence) -> None:
+    trust = Trust(
+        stamp="untrusted",
+        checks=(Check(name=HOSTILE, outcome="failed", figure=1.0, expected=HOSTILE),),
+    )
+    update = dict.fromkeys(("name", "test_set", "hardware", "command", "replayed_by"), HOSTILE)
+    page = write_html(report.model_copy(update={**update, "trust": trust}), evidence)
+    assert "<script" not in page
+    root = parse(page)
+    assert root.every("h1")[0].text == HOSTILE
+    assert HOSTILE in root.every("footer")[0].text
+    assert HOSTILE in root.every("figcaption")[-1].text  # the predicted class
+
+
+def test_page_marks_an_untrusted_report_first(report: Report, evidence: EvaluationEvidence) -> None:
+    checks = (
+        Check(name="reaches zero", outcome="failed", figure=0.41, expected="below 0.02"),
+        Check(name="beats noise", outcome="passed", figure=0.1, expected="at most 50 %"),
+        Check(name="has converged", outcome="not checked", figure=None, expected="at most 0.01"),
+    )
+    trust = Trust(stamp="untrusted", checks=checks)
+    root = _root(report.model_copy(update={"trust": trust}), evidence)
+    first = root.every("section")[0]
+    assert first.attributes["class"] == "stamp bad"
+    assert first.every("h2")[0].text == "UNTRUSTED"
+    (failed,) = first.every("li")
+    assert failed.text == "reaches zero: measured 0.41, expected below 0.02"
+    figures = [item.text for item in root.every("ul", "figures")[0].every("li")]
+    assert [("untrusted" in text) for text in figures] == [("attacked" in t) for t in figures]
+    assert "Repair the attack first." in root.every("ul", "advice")[0].text
+    assert _rows(root, "Checks of the attack")[2] == [
+        "has converged",
+        "not checked",
+        "",
+        "at most 0.01",
+    ]
+
+
+def test_page_of_a_trusted_report_has_no_untrusted_mark(
+    report: Report, evidence: EvaluationEvidence
+) -> None:
+    assert "untrusted" not in _root(report, evidence).every("body")[0].text.lower()
+
+
+@pytest.mark.parametrize("stamp", ["partly checked", "not checked"])
+def test_page_marks_a_report_without_all_checks(
+    report: Report, evidence: EvaluationEvidence, stamp: str
+) -> None:
+    trust = report.trust.model_copy(update={"stamp": stamp})
+    first = _root(report.model_copy(update={"trust": trust}), evidence).every("section")[0]
+    assert first.attributes["class"] == "stamp partial"
+    assert first.every("h2")[0].text.lower() == stamp
+
+
+def test_page_of_clean_figures_only(report: Report, evidence: EvaluationEvidence) -> None:
+    clean = replace(evidence, conditions=evidence.conditions[:1], worst_accepts=())
+    root = _root(_clean_only(report), clean)
+    headings = [heading.text for heading in root.every("h2")]
+    assert "ROC curves" in headings
+    assert "Security curves" not in headings
+    assert "No attack was run" in root.text
+
+
+def test_page_states_the_recommendations(report: Report, evidence: EvaluationEvidence) -> None:
+    root = _root(report, evidence)
+    missed, promise, chance, end_to_end = map(_text, root.every("ul", "advice")[0].every("li"))
+    assert missed.startswith("near is missed most: 50 % of it is accepted without an attack, 100 %")
+    assert missed.endswith("far is missed least, 0 %.")
+    assert "the guarantee holds on this test set" in promise
+    assert chance.startswith("At 2/255 and above an attacker")
+    assert "mean AUROC 0.375" in chance
+    assert "acceptance for 50 % of in-distribution images" in end_to_end
+    assert _rows(root, "Trade-off of the threshold")[-1] == ["0 %", "25 %", "75 %"]
+
+
+def test_page_states_the_protocol(report: Report, evidence: EvaluationEvidence) -> None:
+    (section,) = (
+        each
+        for each in _root(report, evidence).every("section")
+        if each.every("h2")[0].text == "Protocol"
+    )
+    assert [_text(line) for line in section.every("li")][:4] == [
+        "In-distribution images: 4 of things. Out-of-distribution images: 4 of near, 4 of far.",
+        "An image is rejected if its energy score is above 0.5. At this threshold at most 5 % of"
+        " images drawn like the 100 calibration images are rejected, with 95 % confidence.",
+        "Attacked: every pixel value may change by at most the budget, and the attacker knows the"
+        " network. In-distribution images are attacked towards rejection, outliers towards"
+        " acceptance. Budgets: 2/255 of the pixel range.",
+        "Attack: APGD on the score, 30 steps, 1 start; the best iterate is the result.",
+    ]
+
+
+def test_page_tables_hold_the_figures_of_the_report(
+    report: Report, evidence: EvaluationEvidence
+) -> None:
+    root = _root(report, evidence)
+    assert _rows(root, "AUROC, both sides attacked") == [
+        ["near", "0.750[0.700, 0.800]", "0.250[0.200, 0.300]"],
+        ["far", "1.000[0.950, 1.050]", "0.500[0.450, 0.550]"],
+        ["mean", "0.875[0.855, 0.895]", "0.375[0.355, 0.395]"],
+    ]
+    assert _rows(root, "Mean AUROC of the same images by runtime") == [
+        ["torch", "0.875", "0.375"],
+        ["ONNX Runtime", "0.875", "0.375"],
+    ]
+    assert _rows(root, "Other measures, 2/255")[0] == [
+        *("near", "0.700", "0.600", "25 %", "35 %", "45 %")
+    ]
+    assert [row[:5] for row in _rows(root, "In-distribution images")] == [
+        ["clean", "75 %", "25 %", "0 %", "75 %"],
+        ["2/255", "50 %", "25 %", "25 %", "66.7 %"],
+        ["2/255, end to end", "25 %", "50 %", "25 %", "33.3 %"],
+    ]
+
+
+def test_page_draws_the_outcomes_in_proportion(
+    report: Report, evidence: EvaluationEvidence
+) -> None:
+    bars = [
+        (float(bar.attributes.get("x", "0")), float(bar.attributes["width"]))
+        for bar in _root(report, evidence).every("td")
+        for bar in bar.every("rect")
+    ]
+    # Of 220 units: 75 and 25 %; 50, 25 and 25 %; 25, 50 and 25 %.
+    assert bars == [
+        *[(0, 165), (165, 55), (220, 0)],
+        *[(0, 110), (110, 55), (165, 55)],
+        *[(0, 55), (55, 110), (165, 55)],
+    ]
+
+
+def test_page_shows_the_gallery_of_false_accepts(
+    report: Report, evidence: EvaluationEvidence
+) -> None:
+    figures = _root(report, evidence).every("div", "gallery")[0].every("figure")
+    assert len(figures) == 3
+    images = figures[0].every("img")
+    assert [each.attributes["alt"] for each in images] == [
+        "an image of far, clean",
+        "an image of far, attacked",
+        "an image of far, perturbation",
+    ]
+    assert {each.attributes["width"] for each in images} == {"8"}
+    caption = figures[0].every("figcaption")[0].text
+    assert caption == f"far accepted as {HOSTILE}; score 1.25 clean, 0.25 attacked"
+
+
+def test_page_without_false_accepts_states_it(report: Report, evidence: EvaluationEvidence) -> None:
+    root = _root(report, replace(evidence, worst_accepts=()))
+    assert "Attacked at 2/255, no outlier was accepted." in [p.text for p in root.every("p")]
