@@ -291,5 +291,5 @@ class Predictor:
         state["rejected"] = deployment.account(job)
         self._shadow.follow(deployment, body, job.verdicts)
         if self._sampler and state["rejected"]:
-            self._sampler.follow(deployment.model, state["request_id"], body, job.verdicts)
+            self._sampler.sample(deployment.model, state["request_id"], body, job.verdicts)
         return job

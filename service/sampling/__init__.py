@@ -1,1 +1,1 @@
-"""Sampling."""
+"""Sample rejected images: fraction, retention, asynchronous writes to a folder or S3."""

@@ -1,28 +1,28 @@
-"""How much is kept, and for how long: the oldest samples make room for the newest."""
+"""Limit the stored samples by number, size and age; the oldest are removed first."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from oodguard.service.errors import SampleStoreError
-from oodguard.service.sampling.sample import Sample, moment, stem_of
+from oodguard.service.sampling.sample import Sample, stem_of, timestamp
 from oodguard.service.sampling.stores import SampleStore
 
 
 class Retention:
-    """Samples in a store, within bounds in number, bytes and age.
+    """Store samples within limits.
 
-    What is there already counts and ages too; files that are no samples are let alone. Room is made
-    before it is taken, so that a store that does not remove gets no more.
+    Samples of earlier processes count and expire as well; other files are ignored. Old samples are
+    removed before a new one is written, so the limits also hold if the store fails to remove.
 
     Args:
-        store: Where they are.
-        max_bytes: Most bytes of all of them.
-        max_images: Most of them.
-        max_age: For how long one is kept; none: until others need its room.
-        now: The time, in UTC.
+        store: Stores the files.
+        max_bytes: Maximum size of all samples in bytes.
+        max_images: Maximum number of samples.
+        max_age: Maximum age of a sample; None for no maximum.
+        now: Returns the time in UTC.
 
     Attributes:
-        size: Bytes that are held.
+        size: Size of all samples in bytes.
     """
 
     def __init__(
@@ -40,61 +40,61 @@ class Retention:
         self._max_images = max_images
         self._max_age = max_age
         self._now = now
-        # By stem, the oldest first: the files of each, and their bytes.
-        self._held: dict[str, dict[str, int]] = {}
-        self._looked = False
+        # Sizes by file name, by stem, in order of age.
+        self._samples: dict[str, dict[str, int]] = {}
+        self._listed = False
 
     def __len__(self) -> int:
-        """How many samples are held."""
-        return len(self._held)
+        """Return the number of samples."""
+        return len(self._samples)
 
     def put(self, sample: Sample) -> None:
-        """Keep a sample.
+        """Store a sample.
 
         Raises:
-            SampleStoreError: It is larger than all that may be kept, or the store fails.
+            SampleStoreError: The sample is larger than `max_bytes`, or the store fails.
         """
         if sample.size > self._max_bytes:
             raise SampleStoreError(
-                f"{sample.size} bytes came; at most {self._max_bytes} are kept in all"
+                f"The sample has {sample.size} bytes, expected at most {self._max_bytes}, the limit"
+                " of all samples."
             )
         self.expire()
-        while len(self._held) >= self._max_images or self.size + sample.size > self._max_bytes:
+        while len(self) >= self._max_images or self.size + sample.size > self._max_bytes:
             self._remove_oldest()
         for name, data in sample.files.items():
             self._store.put(name, data)
             self._add(sample.stem, name, len(data))
 
     def expire(self) -> None:
-        """Remove what is too old.
+        """Remove the samples that are older than the maximum age.
 
         Raises:
-            SampleStoreError: The store does.
+            SampleStoreError: The store fails.
         """
-        self._look()
+        self._list_once()
         if self._max_age is None:
             return
-        oldest = moment(self._now() - self._max_age)
-        while self._held and next(iter(self._held)) < oldest:
+        oldest = timestamp(self._now() - self._max_age)
+        while self._samples and next(iter(self._samples)) < oldest:
             self._remove_oldest()
 
-    def _look(self) -> None:
-        """Find out once what is there."""
-        if self._looked:
+    def _list_once(self) -> None:
+        if self._listed:
             return
-        for name, size in sorted(self._store.held()):
+        for name, size in sorted(self._store.list_files()):
             if stem := stem_of(name):
                 self._add(stem, name, size)
-        self._looked = True
+        self._listed = True
 
     def _add(self, stem: str, name: str, size: int) -> None:
-        self._held.setdefault(stem, {})[name] = size
+        self._samples.setdefault(stem, {})[name] = size
         self.size += size
 
     def _remove_oldest(self) -> None:
-        stem, files = next(iter(self._held.items()))
+        stem, files = next(iter(self._samples.items()))
         for name, size in [*files.items()]:
             self._store.remove(name)
             del files[name]
             self.size -= size
-        del self._held[stem]
+        del self._samples[stem]

@@ -1,4 +1,4 @@
-"""Samples in an S3-compatible store. The only import of obstore."""
+"""Store samples in S3 or a compatible object store. The only module that imports obstore."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -10,57 +10,57 @@ from obstore.store import S3Store as ObstoreS3
 
 from oodguard.service.errors import SampleStoreError, SamplingError
 
-# Well below what the queue of samples takes to fill: a store that hangs is given up.
+# Shorter than the time in which the sample queue fills up.
 TIMEOUT = timedelta(seconds=10)
 
 RETRIES = 2
 
 
 class S3Store:
-    """Objects below a prefix of a bucket; endpoint, region and keys are the AWS_* variables'.
+    """Objects below a prefix of a bucket. The AWS_* variables set endpoint, region and keys.
 
-    Nothing is sent before the first sample: a store that is away keeps nobody from starting.
+    No request is sent before the first sample, so an unavailable store does not prevent the start.
 
     Args:
         url: `s3://BUCKET/PREFIX`.
 
     Raises:
-        SamplingError: The URL or a variable is not what S3 wants.
+        SamplingError: The URL or an AWS_* variable is invalid.
     """
 
     def __init__(self, url: str) -> None:
         try:
             self._store = ObstoreS3.from_url(
                 url,
-                # One by one: not every store has the call that removes many.
+                # Not every compatible store supports bulk deletion.
                 config={"disable_bulk_delete": True},
-                # Taken where the endpoint that was set says http.
+                # Applies if the configured endpoint is http.
                 client_options={"timeout": TIMEOUT, "allow_http": True},
                 retry_config={"max_retries": RETRIES, "retry_timeout": TIMEOUT},
             )
         except (BaseError, ValueError) as error:
-            raise SamplingError(f"samples cannot be kept in {url}: {error}") from error
+            raise SamplingError(f"Samples cannot be written to {url}: {error}") from error
 
-    def held(self) -> Iterable[tuple[str, int]]:
-        """Name and bytes of every object below the prefix."""
-        with _failures():
+    def list_files(self) -> Iterable[tuple[str, int]]:
+        """Return the name and the size in bytes of every object below the prefix."""
+        with _store_errors():
             return [
                 (each["path"], each["size"]) for page in obstore.list(self._store) for each in page
             ]
 
     def put(self, name: str, data: bytes) -> None:
-        """Write an object; S3 shows it when it is whole."""
-        with _failures():
+        """Write an object; S3 makes it visible when it is complete."""
+        with _store_errors():
             obstore.put(self._store, name, data, use_multipart=False)
 
     def remove(self, name: str) -> None:
-        """Remove an object."""
-        with _failures(), suppress(FileNotFoundError):
+        """Remove an object; a missing object is no error."""
+        with _store_errors(), suppress(FileNotFoundError):
             obstore.delete(self._store, name)
 
 
 @contextmanager
-def _failures() -> Iterator[None]:
+def _store_errors() -> Iterator[None]:
     try:
         yield
     except (BaseError, OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Rejected images of a request, as the files that are kept of them."""
+"""Build the files of a sample: the image as received, and its verdict as JSON."""
 
 import io
 import re
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from oodguard.models.verdicts import Verdict
-from oodguard.service import responses as answers
+from oodguard.service import responses
 from oodguard.service.images.body import parse
 from oodguard.service.images.header import read_header
 from oodguard.service.images.types import Body, Encoded, RequestLimits
@@ -20,39 +20,39 @@ from oodguard.service.responses import Json
 
 SUFFIXES = ("jpeg", "png", "webp", "json")
 
-NAME = re.compile(
+FILE_NAME = re.compile(
     rf"(\d{{8}}T\d{{6}}\.\d{{6}}Z-[A-Za-z0-9._-]{{1,64}}-\d{{1,9}})\.(?:{'|'.join(SUFFIXES)})",
     re.ASCII,
 )
 
 
-def moment(at: datetime) -> str:
-    """How a name begins: a time in UTC, to the microsecond."""
+def timestamp(at: datetime) -> str:
+    """Return the prefix of a file name: a UTC time in microseconds, which sorts by age."""
     return f"{at:%Y%m%dT%H%M%S.%fZ}"
 
 
-def stem(at: datetime, request_id: str, index: int) -> str:
-    """What the files of one sample are called, without their suffix."""
-    return f"{moment(at)}-{request_id}-{index}"
+def sample_stem(at: datetime, request_id: str, index: int) -> str:
+    """Return the name of a sample's files without their suffix."""
+    return f"{timestamp(at)}-{request_id}-{index}"
 
 
-def stem_of(name: str) -> str | None:
-    """The sample that a file is of; none where it is nothing that was ever written here."""
-    match = NAME.fullmatch(name)
+def stem_of(file_name: str) -> str | None:
+    """Return the stem of a sample's file, or None if the file is not part of a sample."""
+    match = FILE_NAME.fullmatch(file_name)
     return match[1] if match else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rejection:
-    """The images of one answered request that are to be kept.
+class SampledRequest:
+    """The sampled images of one request.
 
     Attributes:
-        at: When it was answered, in UTC.
-        request_id: Its id.
-        body: Its body, all images of it.
-        model: Which model rejected them.
-        policy: By which line.
-        verdicts: What was said of each, by its place in the request.
+        at: Time of the response, in UTC.
+        request_id: The request's id.
+        body: The request's body with all its images.
+        model: The model in the response.
+        policy: The policy in the response.
+        verdicts: Verdicts of the sampled images by their index in the request.
     """
 
     at: datetime
@@ -68,8 +68,8 @@ class Sample:
     """One image and its verdict.
 
     Attributes:
-        stem: What its files are called, without their suffix.
-        files: Their bytes by name; the last one is the verdict, so that where it is, all is.
+        stem: The name of its files without their suffix.
+        files: Contents by file name; the verdict is last, so that its image is complete.
     """
 
     stem: str
@@ -77,40 +77,40 @@ class Sample:
 
     @property
     def size(self) -> int:
-        """Bytes of all its files."""
+        """Size of all files in bytes."""
         return sum(len(data) for data in self.files.values())
 
 
-def samples(rejection: Rejection, limits: RequestLimits) -> Iterator[Sample]:
-    """Take a body apart once more, and out of it what was rejected.
+def build_samples(request: SampledRequest, limits: RequestLimits) -> Iterator[Sample]:
+    """Parse the body again and yield the sampled images.
 
     Raises:
-        RequestError: The body is not what it was when it was judged.
+        RequestError: The body cannot be parsed.
     """
-    payload = parse(rejection.body, limits)
-    for index, verdict in rejection.verdicts.items():
-        suffix, image = _as_it_came(payload[index])
-        name = stem(rejection.at, rejection.request_id, index)
-        file = f"{name}.{suffix}"
-        (said,) = answers.predictions([verdict])
-        about = {
-            "request_id": rejection.request_id,
+    payload = parse(request.body, limits)
+    for index, verdict in request.verdicts.items():
+        suffix, image = _image_file(payload[index])
+        stem = sample_stem(request.at, request.request_id, index)
+        file = f"{stem}.{suffix}"
+        (prediction,) = responses.predictions([verdict])
+        record = {
+            "request_id": request.request_id,
             "image": index,
             "file": file,
-            "time": rejection.at,
-            "model": rejection.model,
-            "policy": rejection.policy,
-            "verdict": said,
+            "time": request.at,
+            "model": request.model,
+            "policy": request.policy,
+            "verdict": prediction,
         }
-        text = orjson.dumps(about, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z)
-        yield Sample(stem=name, files={file: image, f"{name}.json": text})
+        text = orjson.dumps(record, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z)
+        yield Sample(stem=stem, files={file: image, f"{stem}.json": text})
 
 
-def _as_it_came(image: Encoded | NDArray[np.uint8]) -> tuple[str, bytes]:
-    """The format and the bytes of an image; raw pixels become a PNG."""
+def _image_file(image: Encoded | NDArray[np.uint8]) -> tuple[str, bytes]:
+    """Return the suffix and the content of an image file; raw pixels become a PNG."""
     if isinstance(image, Encoded):
         data = bytes(image.data)
         return read_header(data).format.lower(), data
-    written = io.BytesIO()
-    Image.fromarray(image).save(written, "PNG")
-    return "png", written.getvalue()
+    png = io.BytesIO()
+    Image.fromarray(image).save(png, "PNG")
+    return "png", png.getvalue()

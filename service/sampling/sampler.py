@@ -1,4 +1,4 @@
-"""Chooses which rejected images are kept, and keeps them in a thread of its own."""
+"""Sample rejected images and write them from a background thread."""
 
 import logging
 import random
@@ -6,252 +6,259 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from oodguard.models.verdicts import Verdict
-from oodguard.service import responses as answers
+from oodguard.service import responses
 from oodguard.service.errors import RequestError, SampleStoreError, SamplingError
 from oodguard.service.images.types import Body, RequestLimits
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.sampling.retention import Retention
-from oodguard.service.sampling.sample import Rejection, Sample, samples
-from oodguard.service.sampling.stores import SampleStore
+from oodguard.service.sampling.sample import Sample, SampledRequest, build_samples
+from oodguard.service.sampling.stores import EXPECTED, open_store
 from oodguard.service.settings import Settings
+
+logger = logging.getLogger("oodguard.samples")
+
+# Pending requests use memory in addition to the limits on requests in flight.
+MAX_PENDING = 256
+
+MAX_PENDING_BYTES = 32 * 2**20
+
+EXPIRE_INTERVAL_S = 600.0
+
+SHUTDOWN_TIMEOUT_S = 5.0
 
 Outcome: TypeAlias = Literal["kept", "dropped", "failed"]
 
 
 class SampleMetrics:
-    """Counts rejected images that were chosen to be kept, by what became of them.
+    """Prometheus metrics of the samples.
 
     Args:
-        registry: Where it is told.
+        registry: Where they are registered.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         outcomes = Counter(
             "oodguard_samples_total",
-            "Rejected images that were chosen to be kept, by what became of them.",
+            "Rejected images that were selected as samples, by outcome.",
             ["outcome"],
             registry=registry,
         )
         self._outcomes = {each: outcomes.labels(each) for each in get_args(Outcome)}
-        self._images = Gauge("oodguard_samples_held", "Samples that are kept.", registry=registry)
+        self._images = Gauge("oodguard_samples_held", "Stored samples.", registry=registry)
         self._bytes = Gauge(
-            "oodguard_samples_held_bytes", "Bytes of the samples that are kept.", registry=registry
+            "oodguard_samples_held_bytes", "Size of the stored samples in bytes.", registry=registry
         )
 
     def count(self, outcome: Outcome, images: int = 1) -> None:
-        """Count images."""
+        """Count selected images by outcome."""
         self._outcomes[outcome].inc(images)
 
-    def show(self, *, images: int, size: int) -> None:
-        """Tell how much is held."""
+    def set_stored(self, *, images: int, size: int) -> None:
+        """Set the number and the size of the stored samples."""
         self._images.set(images)
         self._bytes.set(size)
 
 
 class SampleQueue:
-    """A queue that is bounded in requests and in bytes of their bodies.
+    """A thread-safe queue that is bounded by number of requests and by size of their bodies.
 
     Args:
-        max_requests: Most requests that wait.
-        max_bytes: Most bytes of bodies that wait; one body may have more, alone.
+        max_requests: Maximum number of requests.
+        max_bytes: Maximum size of their bodies; a single larger body is accepted if it is alone.
     """
 
     def __init__(self, *, max_requests: int, max_bytes: int) -> None:
         self._max_requests = max_requests
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._line: deque[Rejection] = deque()
+        self._requests: deque[SampledRequest] = deque()
         self._changed = threading.Condition()
         self._closed = False
 
-    def put(self, rejection: Rejection) -> bool:
-        """Let it wait, if there is room for it at once."""
-        size = len(rejection.body.data)
+    def put(self, request: SampledRequest) -> bool:
+        """Add a request; return False if the queue is full or closed."""
+        size = len(request.body.data)
         with self._changed:
-            full = len(self._line) >= self._max_requests or self._bytes + size > self._max_bytes
-            if self._closed or (self._line and full):
+            full = len(self._requests) >= self._max_requests or self._bytes + size > self._max_bytes
+            if self._closed or (self._requests and full):
                 return False
-            self._line.append(rejection)
+            self._requests.append(request)
             self._bytes += size
             self._changed.notify()
         return True
 
-    def take(self, within_s: float) -> Rejection | None:
-        """Wait for the next; none where there is none in time, or will be none any more."""
+    def take(self, timeout_s: float) -> SampledRequest | None:
+        """Wait for a request; return None at the timeout or if the queue is closed and empty."""
         with self._changed:
-            self._changed.wait_for(lambda: self._line or self._closed, within_s)
-            if not self._line:
+            self._changed.wait_for(lambda: self._requests or self._closed, timeout_s)
+            if not self._requests:
                 return None
-            rejection = self._line.popleft()
-            self._bytes -= len(rejection.body.data)
-            return rejection
+            request = self._requests.popleft()
+            self._bytes -= len(request.body.data)
+            return request
 
     def close(self) -> None:
-        """Take no more; what waits may still be taken."""
+        """Accept no further requests; pending ones can still be taken."""
         with self._changed:
             self._closed = True
             self._changed.notify()
 
     @property
-    def ended(self) -> bool:
-        """Whether nothing waits and nothing will."""
+    def finished(self) -> bool:
+        """True if the queue is closed and empty."""
         with self._changed:
-            return self._closed and not self._line
-
-
-logger = logging.getLogger("oodguard.samples")
-
-# What waits is held in memory beyond the bounds on requests in flight.
-MAX_WAITING = 256
-
-MAX_WAITING_BYTES = 32 * 2**20
-
-EXPIRE_EVERY_S = 600.0
-
-LAST_S = 5.0
+            return self._closed and not self._requests
 
 
 class Sampler:
-    """Follows answered requests. Nothing waits for it: what it cannot take at once is dropped.
+    """Sample rejected images of answered requests.
+
+    Requests never wait for it: samples that do not fit into the queue are dropped.
 
     Args:
-        shelf: Keeps the samples.
-        rate: Share of the rejected images that are kept.
-        limits: Those that the bodies were read within.
-        metrics: Where it is counted what became of them.
-        chance: Where the choice comes from.
+        retention: Stores the samples within limits.
+        rate: Share of the rejected images that are sampled.
+        limits: The limits that the bodies were parsed with.
+        metrics: Counts the samples.
+        random: Selects the images.
     """
 
     def __init__(
         self,
-        shelf: Retention,
+        retention: Retention,
         *,
         rate: float,
         limits: RequestLimits,
         metrics: SampleMetrics,
-        chance: random.Random,
+        random: random.Random,
     ) -> None:
-        self._shelf = shelf
+        self._retention = retention
         self._rate = rate
         self._limits = limits
         self._metrics = metrics
-        self._chance = chance
-        self._waiting = SampleQueue(max_requests=MAX_WAITING, max_bytes=MAX_WAITING_BYTES)
+        self._random = random
+        self._queue = SampleQueue(max_requests=MAX_PENDING, max_bytes=MAX_PENDING_BYTES)
         self._failing = False
         self._thread = threading.Thread(target=self._work, name="samples", daemon=True)
         self._thread.start()
 
-    def follow(
+    def sample(
         self, model: LoadedModel, request_id: str, body: Body, verdicts: Sequence[Verdict]
     ) -> None:
-        """Maybe keep some of the images that `model` has just rejected."""
-        chosen = {
+        """Select some of the rejected images of a request and queue them."""
+        selected = {
             index: verdict
             for index, verdict in enumerate(verdicts)
-            if verdict.decision == "reject" and self._chance.random() < self._rate
+            if verdict.decision == "reject" and self._random.random() < self._rate
         }
-        if not chosen:
+        if not selected:
             return
-        rejection = Rejection(
+        request = SampledRequest(
             at=datetime.now(UTC),
             request_id=request_id,
             body=body,
-            model=answers.identity(model),
-            policy=answers.policy(model),
-            verdicts=chosen,
+            model=responses.identity(model),
+            policy=responses.policy(model),
+            verdicts=selected,
         )
-        if not self._waiting.put(rejection):
-            self._metrics.count("dropped", len(chosen))
+        if not self._queue.put(request):
+            self._metrics.count("dropped", len(selected))
 
     def close(self) -> None:
-        """Keep what waits, for a few seconds at most."""
-        self._waiting.close()
-        self._thread.join(LAST_S)
+        """Write the pending samples, or give up after a few seconds."""
+        self._queue.close()
+        self._thread.join(SHUTDOWN_TIMEOUT_S)
 
     def _work(self) -> None:
         self._expire()
-        while not self._waiting.ended:
-            rejection = self._waiting.take(EXPIRE_EVERY_S)
-            if rejection is None:
+        while not self._queue.finished:
+            request = self._queue.take(EXPIRE_INTERVAL_S)
+            if request is None:
                 self._expire()
             else:
-                self._keep_all(rejection)
+                self._store_all(request)
 
-    def _keep_all(self, rejection: Rejection) -> None:
-        left = len(rejection.verdicts)
+    def _store_all(self, request: SampledRequest) -> None:
+        remaining = len(request.verdicts)
         try:
-            for sample in samples(rejection, self._limits):
-                self._keep(sample)
-                left -= 1
+            for sample in build_samples(request, self._limits):
+                self._store(sample)
+                remaining -= 1
         except RequestError as error:
-            self._metrics.count("failed", left)
-            logger.warning("a body that was judged cannot be read again: %s", error)
+            self._metrics.count("failed", remaining)
+            logger.warning(
+                "The body of a sampled request cannot be parsed.",
+                extra={"fields": {"request_id": request.request_id, "error": str(error)}},
+            )
 
-    def _keep(self, sample: Sample) -> None:
+    def _store(self, sample: Sample) -> None:
         try:
-            self._shelf.put(sample)
+            self._retention.put(sample)
         except SampleStoreError as error:
             self._metrics.count("failed")
-            self._tell(error)
+            self._report(error)
         else:
             self._metrics.count("kept")
-            self._tell(None)
+            self._report(None)
 
     def _expire(self) -> None:
         try:
-            self._shelf.expire()
+            self._retention.expire()
         except SampleStoreError as error:
-            self._tell(error)
+            self._report(error)
         else:
-            self._tell(None)
+            self._report(None)
 
-    def _tell(self, error: SampleStoreError | None) -> None:
-        """Show what is held; log that it begins to fail and that it ends, not each time between."""
-        self._metrics.show(images=len(self._shelf), size=self._shelf.size)
+    def _report(self, error: SampleStoreError | None) -> None:
+        """Update the metrics; log the first failure and the recovery, not each failure."""
+        self._metrics.set_stored(images=len(self._retention), size=self._retention.size)
         if error and not self._failing:
-            logger.warning("rejected images are not kept: %s", error)
+            logger.warning(
+                "The sample store fails: samples are lost.",
+                extra={"fields": {"error": str(error)}},
+            )
         if self._failing and not error:
-            logger.info("rejected images are kept again")
+            logger.info("The sample store works again.")
         self._failing = error is not None
 
 
-S3 = "s3://"
-
-
 def sampler_from(settings: Settings, registry: CollectorRegistry) -> Sampler | None:
-    """Make ready what the settings ask for.
+    """Create the sampler that the settings request, or return None.
 
     Args:
-        settings: What the operator set.
-        registry: Where it is told what becomes of samples.
+        settings: The service's settings.
+        registry: Where the metrics are registered.
 
     Raises:
-        SamplingError: They ask for a place that cannot be had.
+        SamplingError: The store is missing, invalid or not writable.
     """
     metrics = SampleMetrics(registry)
     if not settings.sample_rate:
         return None
+    if settings.sample_to is None:
+        raise SamplingError(
+            f"OODGUARD_SAMPLE_RATE is {settings.sample_rate:g}, but OODGUARD_SAMPLE_TO is not set:"
+            f" {EXPECTED}."
+        )
     days = settings.sample_max_days
-    shelf = Retention(
-        _store(settings),
+    retention = Retention(
+        open_store(settings.sample_to),
         max_bytes=settings.sample_max_bytes,
         max_images=settings.sample_max_images,
         max_age=None if days is None else timedelta(days=days),
         now=lambda: datetime.now(UTC),
     )
     logger.info(
-        "a share of %g of the rejected images is kept in %s",
-        settings.sample_rate,
-        settings.sample_to,
+        "Rejected images are sampled.",
+        extra={"fields": {"rate": settings.sample_rate, "to": settings.sample_to}},
     )
     return Sampler(
-        shelf,
+        retention,
         rate=settings.sample_rate,
         limits=RequestLimits(
             max_body_bytes=settings.max_body_bytes,
@@ -259,35 +266,5 @@ def sampler_from(settings: Settings, registry: CollectorRegistry) -> Sampler | N
             max_pixels=settings.max_pixels,
         ),
         metrics=metrics,
-        chance=random.Random(),  # noqa: S311 - which images are looked at is no secret
+        random=random.Random(),  # noqa: S311 - the selection is not secret
     )
-
-
-def _store(settings: Settings) -> SampleStore:
-    place = settings.sample_to
-    if place is None:
-        raise SamplingError(
-            f"OODGUARD_SAMPLE_RATE is {settings.sample_rate:g} and OODGUARD_SAMPLE_TO names no"
-            f" place; a folder or {S3}BUCKET/PREFIX is wanted"
-        )
-    if place.startswith(S3):
-        return _bucket(place)
-    if "://" in place:
-        raise SamplingError(
-            f"OODGUARD_SAMPLE_TO={place} came; a folder or {S3}BUCKET/PREFIX is wanted"
-        )
-    from oodguard.service.sampling.stores import FolderStore  # noqa: PLC0415 - only where it is wanted
-
-    return FolderStore(Path(place))
-
-
-def _bucket(url: str) -> SampleStore:
-    try:
-        from oodguard.service.sampling.s3_store import S3Store  # noqa: PLC0415 - only where it is wanted
-    except ModuleNotFoundError as error:
-        if error.name is None or not error.name.startswith("obstore"):
-            raise
-        raise SamplingError(
-            f"OODGUARD_SAMPLE_TO={url} wants obstore, which is not installed; install ood-guard[s3]"
-        ) from error
-    return S3Store(url)

@@ -1,4 +1,7 @@
-"""What a place for samples can do. Called in the sampler's thread alone, which may wait for it."""
+"""Stores of sample files: the interface, the folder, and the choice by the setting.
+
+Only the sampler's thread calls a store, so a store may block.
+"""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -11,15 +14,37 @@ from oodguard.service.sampling.sample import stem_of
 
 PARTIAL = ".part"
 
+S3 = "s3://"
+
+EXPECTED = f"expected a folder or {S3}BUCKET/PREFIX"
+
+
+class SampleStore(Protocol):
+    """Files by name, each written atomically.
+
+    Every method raises SampleStoreError if the store fails.
+    """
+
+    def list_files(self) -> Iterable[tuple[str, int]]:
+        """Return the name and the size in bytes of every file."""
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write a file."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file; a missing file is no error."""
+
 
 class FolderStore:
-    """Files in a folder, made if it is not there. What a killed process left half-written goes.
+    """Files in a folder, which is created if it does not exist.
+
+    Partial files of a killed process are removed.
 
     Args:
         folder: The folder.
 
     Raises:
-        SamplingError: It cannot be made or written.
+        SamplingError: The folder cannot be created or written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,29 +54,30 @@ class FolderStore:
             for path in folder.glob(f"*{PARTIAL}"):
                 if stem_of(path.name.removesuffix(PARTIAL)):
                     path.unlink(missing_ok=True)
-            self._write(folder / f".oodguard{PARTIAL}", b"")
-            (folder / f".oodguard{PARTIAL}").unlink()
+            probe = folder / f".oodguard{PARTIAL}"
+            self._write(probe, b"")
+            probe.unlink()
         except OSError as error:
             raise SamplingError(
-                f"samples cannot be kept in {folder}: {error.strerror}; a folder that this process"
-                " may write is wanted"
+                f"Samples cannot be written to {folder}: {error.strerror}. Set OODGUARD_SAMPLE_TO"
+                " to a folder that this process may write."
             ) from error
 
-    def held(self) -> Iterable[tuple[str, int]]:
-        """Name and bytes of every file."""
-        with _failures():
+    def list_files(self) -> Iterable[tuple[str, int]]:
+        """Return the name and the size in bytes of every file."""
+        with _store_errors():
             return [(each.name, each.stat().st_size) for each in os.scandir(self._folder)]
 
     def put(self, name: str, data: bytes) -> None:
-        """Write a file beside its place, then move it there."""
-        with _failures():
+        """Write a file under a temporary name, then rename it."""
+        with _store_errors():
             partial = self._folder / f"{name}{PARTIAL}"
             self._write(partial, data)
             partial.replace(self._folder / name)
 
     def remove(self, name: str) -> None:
-        """Remove a file."""
-        with _failures():
+        """Remove a file; a missing file is no error."""
+        with _store_errors():
             (self._folder / name).unlink(missing_ok=True)
 
     @staticmethod
@@ -62,24 +88,31 @@ class FolderStore:
 
 
 @contextmanager
-def _failures() -> Iterator[None]:
+def _store_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise SampleStoreError(f"{error.filename}: {error.strerror}") from error
 
 
-class SampleStore(Protocol):
-    """Files by name, each written as a whole or not at all.
+def open_store(location: str) -> SampleStore:
+    """Open the store at `location`: a folder, or an S3 URL.
 
-    Every method raises SampleStoreError where the place does not do its part.
+    Raises:
+        SamplingError: The location is invalid, not writable, or needs a package that is missing.
     """
-
-    def held(self) -> Iterable[tuple[str, int]]:
-        """Name and bytes of every file that is there."""
-
-    def put(self, name: str, data: bytes) -> None:
-        """Write a file."""
-
-    def remove(self, name: str) -> None:
-        """Remove a file, which may be gone already."""
+    if location.startswith(S3):
+        # obstore is an optional extra.
+        try:
+            from oodguard.service.sampling.s3_store import S3Store  # noqa: PLC0415
+        except ModuleNotFoundError as error:
+            if error.name is None or not error.name.startswith("obstore"):
+                raise
+            raise SamplingError(
+                f"OODGUARD_SAMPLE_TO is {location}, which needs obstore, but it is not installed."
+                " Install ood-guard[s3]."
+            ) from error
+        return S3Store(location)
+    if "://" in location:
+        raise SamplingError(f"OODGUARD_SAMPLE_TO is {location}, {EXPECTED}.")
+    return FolderStore(Path(location))

@@ -1,4 +1,4 @@
-"""Stores of both kinds, each over a folder that a test can look into."""
+"""Both kinds of stores, each over a folder that a test can read."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -12,12 +12,12 @@ from localbucket import S3Handler
 from oodguard.service.sampling.s3_store import S3Store
 from oodguard.service.sampling.stores import FolderStore, SampleStore
 
-BUCKET = "looks"
+BUCKET = "samples"
 
 
 @pytest.fixture
 def s3_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder behind a bucket of an S3-compatible server, which the AWS_* variables name."""
+    """The folder behind a bucket of an S3-compatible server, configured by the AWS_* variables."""
     folder = tmp_path / "s3" / BUCKET
     folder.mkdir(parents=True)
     monkeypatch.setattr(S3Handler, "data_root", folder.parent, raising=False)
@@ -33,8 +33,8 @@ def s3_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A place for samples as the settings name it, and the folder that its files lie in."""
+class Location:
+    """A location of samples as in the settings, and the folder of its files."""
 
     to: str
     folder: Path
@@ -42,10 +42,10 @@ class Place:
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> Location:
     if request.param == "folder":
-        folder = tmp_path / "looks"
-        return Place(str(folder), folder, lambda: FolderStore(folder))
+        folder = tmp_path / "samples"
+        return Location(str(folder), folder, lambda: FolderStore(folder))
     s3_folder: Path = request.getfixturevalue("s3_folder")
     url = f"s3://{BUCKET}/guard"
-    return Place(url, s3_folder / "guard", lambda: S3Store(url))
+    return Location(url, s3_folder / "guard", lambda: S3Store(url))

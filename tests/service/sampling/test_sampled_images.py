@@ -1,5 +1,3 @@
-"""Some of what is rejected is kept, as it came and with its verdict."""
-
 import base64
 import io
 import json
@@ -15,18 +13,18 @@ from starlette.testclient import TestClient
 from oodguard.service.sampling.stores import FolderStore
 from tests.service.conftest import MakeClient
 from tests.service.pictures import BLACK, WHITE, encode, plain
-from tests.service.samples.conftest import Place
+from tests.service.sampling.conftest import Location
 
 PNG = {"content-type": "image/png"}
 
 
-def judge(client: TestClient, **sent: Any) -> None:
-    response = client.post("/predict", **sent)
+def predict(client: TestClient, **request: Any) -> None:
+    response = client.post("/predict", **request)
     assert response.status_code == 200, response.text
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
-    """What is written of each sample, by request and image."""
+    """The records of all samples by request and image."""
     found = [json.loads(path.read_text()) for path in folder.glob("*.json")]
     return sorted(found, key=lambda each: (each["request_id"], each["image"]))
 
@@ -40,25 +38,25 @@ def outcomes(client: TestClient) -> dict[str, float]:
     }
 
 
-def test_rejected_images_are_kept_as_they_came_whichever_way_they_came(
-    make_client: MakeClient, place: Place
+def test_samples_store_rejected_images_as_received(
+    make_client: MakeClient, location: Location
 ) -> None:
-    client = make_client(sample_rate=1, sample_to=place.to)
+    client = make_client(sample_rate=1, sample_to=location.to)
     png, jpeg, webp = (encode(plain(WHITE), kind) for kind in ("PNG", "JPEG", "WEBP"))
     accepted = encode(plain(BLACK))
     files = [("files", (f"{n}", data)) for n, data in enumerate([accepted, png, accepted, webp])]
-    judge(client, files=files, headers={"x-request-id": "1-files"})
+    predict(client, files=files, headers={"x-request-id": "1-files"})
     texts = [base64.b64encode(each).decode() for each in (jpeg, accepted)]
-    judge(client, json={"images": texts}, headers={"x-request-id": "2-json"})
-    judge(client, content=png, headers={**PNG, "x-request-id": "3-raw"})
+    predict(client, json={"images": texts}, headers={"x-request-id": "2-json"})
+    predict(client, content=png, headers={**PNG, "x-request-id": "3-raw"})
     pixels = np.full((2, 16, 16, 3), 255, np.uint8)
     pixels[0] = 0
     pixels[1, 0, 0] = (1, 2, 3)
     headers = {"content-type": "application/octet-stream", "x-shape": "2,16,16,3"}
-    judge(client, content=pixels.tobytes(), headers={**headers, "x-request-id": "4-pixels"})
-    # The end of the app waits for the samples.
+    predict(client, content=pixels.tobytes(), headers={**headers, "x-request-id": "4-pixels"})
+    # The shutdown waits for the samples.
     client.__exit__()
-    found = records(place.folder)
+    found = records(location.folder)
     kept = [(each["request_id"], each["image"], each["file"]) for each in found]
     assert [(request, image, file.rpartition(".")[2]) for request, image, file in kept] == [
         ("1-files", 1, "png"),
@@ -67,34 +65,32 @@ def test_rejected_images_are_kept_as_they_came_whichever_way_they_came(
         ("3-raw", 0, "png"),
         ("4-pixels", 1, "png"),
     ]
-    written = [(place.folder / file).read_bytes() for _, _, file in kept]
+    written = [(location.folder / file).read_bytes() for _, _, file in kept]
     assert written[:4] == [png, webp, jpeg, png]
     assert (np.asarray(Image.open(io.BytesIO(written[4]))) == pixels[1]).all()
-    assert len(list(place.folder.iterdir())) == 10
+    assert len(list(location.folder.iterdir())) == 10
 
 
-def test_images_that_came_as_a_tensor_are_kept_as_well(
-    make_client: MakeClient, tmp_path: Path
-) -> None:
-    client = make_client(sample_rate=1, sample_to=str(tmp_path / "looks"))
+def test_samples_store_tensor_images_as_png(make_client: MakeClient, tmp_path: Path) -> None:
+    client = make_client(sample_rate=1, sample_to=str(tmp_path / "samples"))
     pixels = np.zeros((2, 8, 8, 3), np.uint8)
     pixels[1] = 255
     tensor = {"name": "images", "datatype": "UINT8", "shape": [2, 8, 8, 3]}
-    asked = {"inputs": [{**tensor, "data": pixels.ravel().tolist()}]}
-    assert client.post("/v2/models/tiny/infer", json=asked).status_code == 200
+    request = {"inputs": [{**tensor, "data": pixels.ravel().tolist()}]}
+    assert client.post("/v2/models/tiny/infer", json=request).status_code == 200
     client.__exit__()
-    (record,) = records(tmp_path / "looks")
+    (record,) = records(tmp_path / "samples")
     assert record["image"] == 1
-    assert (np.asarray(Image.open(tmp_path / "looks" / record["file"])) == pixels[1]).all()
+    assert (np.asarray(Image.open(tmp_path / "samples" / record["file"])) == pixels[1]).all()
 
 
-def test_the_record_says_what_was_decided_by_whom_and_when(
+def test_sample_record_has_model_policy_and_verdict(
     make_client: MakeClient, tmp_path: Path
 ) -> None:
-    client = make_client(sample_rate=1, sample_to=str(tmp_path / "looks"), alpha=0.2)
+    client = make_client(sample_rate=1, sample_to=str(tmp_path / "samples"), alpha=0.2)
     answer = client.post("/predict", content=encode(plain(WHITE)), headers=PNG).json()
     client.__exit__()
-    (record,) = records(tmp_path / "looks")
+    (record,) = records(tmp_path / "samples")
     assert record.pop("time").endswith("Z")
     assert record.pop("file").endswith(f"-{answer['request_id']}-0.png")
     assert record == {
@@ -106,44 +102,42 @@ def test_the_record_says_what_was_decided_by_whom_and_when(
     }
 
 
-def test_answers_that_withhold_scores_do_not_withhold_them_from_the_record(
+def test_sample_record_is_complete_for_detail_verdict(
     make_client: MakeClient, tmp_path: Path
 ) -> None:
-    client = make_client(sample_rate=1, sample_to=str(tmp_path / "looks"), detail="verdict")
-    judge(client, content=encode(plain(WHITE)), headers=PNG)
+    client = make_client(sample_rate=1, sample_to=str(tmp_path / "samples"), detail="verdict")
+    predict(client, content=encode(plain(WHITE)), headers=PNG)
     client.__exit__()
-    (record,) = records(tmp_path / "looks")
+    (record,) = records(tmp_path / "samples")
     assert record["verdict"]["scores"] == {"brightness": 255, "darkness": -255}
     assert record["policy"]["threshold"] < 255
 
 
-def test_an_id_that_would_leave_the_folder_is_no_name(
+def test_samples_stay_in_their_folder_for_any_request_id(
     make_client: MakeClient, tmp_path: Path
 ) -> None:
-    client = make_client(sample_rate=1, sample_to=str(tmp_path / "looks" / "here"))
-    for offered in ("../../outside", "..", "a/b", "a\x00b"):
-        judge(client, content=encode(plain(WHITE)), headers={**PNG, "x-request-id": offered})
+    client = make_client(sample_rate=1, sample_to=str(tmp_path / "samples" / "here"))
+    for request_id in ("../../outside", "..", "a/b", "a\x00b"):
+        predict(client, content=encode(plain(WHITE)), headers={**PNG, "x-request-id": request_id})
     client.__exit__()
-    assert len(records(tmp_path / "looks" / "here")) == 4
-    assert [each.name for each in (tmp_path / "looks").iterdir()] == ["here"]
+    assert len(records(tmp_path / "samples" / "here")) == 4
+    assert [each.name for each in (tmp_path / "samples").iterdir()] == ["here"]
 
 
-def test_nothing_is_kept_by_default(make_client: MakeClient, tmp_path: Path) -> None:
-    client = make_client(sample_to=str(tmp_path / "looks"))
-    judge(client, content=encode(plain(WHITE)), headers=PNG)
+def test_sampling_is_off_by_default(make_client: MakeClient, tmp_path: Path) -> None:
+    client = make_client(sample_to=str(tmp_path / "samples"))
+    predict(client, content=encode(plain(WHITE)), headers=PNG)
     assert outcomes(client) == {"kept": 0, "dropped": 0, "failed": 0}
     assert "samples" not in {thread.name for thread in threading.enumerate()}
     client.__exit__()
-    assert not (tmp_path / "looks").exists()
+    assert not (tmp_path / "samples").exists()
 
 
-def test_bounds_hold_for_what_requests_leave_in_a_folder(
-    make_client: MakeClient, tmp_path: Path
-) -> None:
-    folder = tmp_path / "looks"
+def test_samples_are_limited_in_number(make_client: MakeClient, tmp_path: Path) -> None:
+    folder = tmp_path / "samples"
     client = make_client(sample_rate=1, sample_to=str(folder), sample_max_images=3)
     for number in range(5):
-        judge(client, content=encode(plain(WHITE)), headers={**PNG, "x-request-id": f"r{number}"})
+        predict(client, content=encode(plain(WHITE)), headers={**PNG, "x-request-id": f"r{number}"})
     client.__exit__()
     assert [each["request_id"] for each in records(folder)] == ["r2", "r3", "r4"]
-    assert len([*FolderStore(folder).held()]) == 6
+    assert len([*FolderStore(folder).list_files()]) == 6

@@ -1,30 +1,28 @@
-"""Names sort by age, and tell samples from everything else."""
-
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from oodguard.service.sampling.sample import stem, stem_of
+from oodguard.service.sampling.sample import sample_stem, stem_of
 
 AT = datetime(2026, 9, 8, 7, 6, 5, 40, tzinfo=UTC)
 
 
-def test_a_name_is_its_time_its_request_and_its_image() -> None:
-    assert stem(AT, "a.b_c-d", 12) == "20260908T070605.000040Z-a.b_c-d-12"
+def test_sample_name_has_time_request_and_index() -> None:
+    assert sample_stem(AT, "a.b_c-d", 12) == "20260908T070605.000040Z-a.b_c-d-12"
 
 
-def test_the_longest_name_fits_every_file_system() -> None:
-    assert len(stem(AT, "x" * 64, 999_999_999) + ".jpeg.part") < 255
+def test_sample_name_fits_every_file_system() -> None:
+    assert len(sample_stem(AT, "x" * 64, 999_999_999) + ".jpeg.part") < 255
 
 
-def test_names_sort_by_their_time() -> None:
+def test_sample_names_sort_by_time() -> None:
     times = [AT + timedelta(**{unit: 1}) for unit in ("microseconds", "seconds", "hours", "days")]
-    names = [stem(at, request_id, 0) for at, request_id in zip(times, "dcba", strict=True)]
+    names = [sample_stem(at, request_id, 0) for at, request_id in zip(times, "dcba", strict=True)]
     assert sorted(names) == names
 
 
-def test_the_files_of_a_sample_are_known_by_their_stem() -> None:
-    name = stem(AT, "r-0", 3)
+def test_sample_files_have_a_common_stem() -> None:
+    name = sample_stem(AT, "r-0", 3)
     for suffix in ("jpeg", "png", "webp", "json"):
         assert stem_of(f"{name}.{suffix}") == name
 
@@ -42,5 +40,5 @@ def test_the_files_of_a_sample_are_known_by_their_stem() -> None:
         f"20260908T070605.000040Z-{'x' * 65}-0.png",
     ],
 )
-def test_nothing_else_is_taken_for_one(name: str) -> None:
+def test_sample_stem_is_none_for_other_files(name: str) -> None:
     assert stem_of(name) is None

@@ -1,0 +1,157 @@
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from oodguard.service.errors import SampleStoreError
+from oodguard.service.sampling.retention import Retention
+from oodguard.service.sampling.sample import Sample, sample_stem
+
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+class MemoryStore:
+    """A store in memory whose `remove` can fail."""
+
+    def __init__(self, **files: bytes) -> None:
+        self.files = {name.replace("__", "."): data for name, data in files.items()}
+        self.removes = True
+        self.lists = 0
+        self.most = 0
+
+    def list_files(self) -> Iterable[tuple[str, int]]:
+        self.lists += 1
+        return [(name, len(data)) for name, data in self.files.items()]
+
+    def put(self, name: str, data: bytes) -> None:
+        self.files[name] = data
+        self.most = max(self.most, sum(len(each) for each in self.files.values()))
+
+    def remove(self, name: str) -> None:
+        if not self.removes:
+            raise SampleStoreError("not allowed to remove")
+        del self.files[name]
+
+
+class Clock:
+    """A clock with a settable time."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def sample(seconds: float, *, size: int = 10) -> Sample:
+    """A sample of `size` bytes, taken `seconds` after noon."""
+    name = sample_stem(NOON + timedelta(seconds=seconds), "r", 0)
+    return Sample(stem=name, files={f"{name}.png": bytes(size - 2), f"{name}.json": b"{}"})
+
+
+def limited(
+    store: MemoryStore,
+    *,
+    max_bytes: int = 1000,
+    max_images: int = 100,
+    max_age: timedelta | None = None,
+    clock: Clock | None = None,
+) -> Retention:
+    return Retention(
+        store,
+        max_bytes=max_bytes,
+        max_images=max_images,
+        max_age=max_age,
+        now=clock or Clock(),
+    )
+
+
+def stored(store: MemoryStore) -> list[str]:
+    return sorted({name.rpartition(".")[0] for name in store.files})
+
+
+def test_retention_removes_the_oldest_to_limit_bytes() -> None:
+    store = MemoryStore()
+    retention = limited(store, max_bytes=35)
+    for second in range(5):
+        retention.put(sample(second))
+    assert stored(store) == [sample(second).stem for second in (2, 3, 4)]
+    assert (len(retention), retention.size) == (3, 30)
+    assert store.most <= 35
+
+
+def test_retention_removes_several_for_a_large_sample() -> None:
+    store = MemoryStore()
+    retention = limited(store, max_bytes=35)
+    for second in range(3):
+        retention.put(sample(second))
+    retention.put(sample(3, size=25))
+    assert stored(store) == [sample(2).stem, sample(3).stem]
+    assert retention.size == 35
+    assert store.most <= 35
+
+
+def test_retention_limits_the_number() -> None:
+    store = MemoryStore()
+    retention = limited(store, max_images=2)
+    for second in range(4):
+        retention.put(sample(second))
+    assert stored(store) == [sample(2).stem, sample(3).stem]
+
+
+def test_retention_rejects_a_sample_above_the_limit() -> None:
+    store = MemoryStore()
+    retention = limited(store, max_bytes=20)
+    retention.put(sample(0))
+    with pytest.raises(SampleStoreError, match="21 bytes, expected at most 20"):
+        retention.put(sample(1, size=21))
+    assert stored(store) == [sample(0).stem]
+
+
+def test_retention_counts_samples_of_earlier_processes() -> None:
+    store = MemoryStore()
+    limited(store).put(sample(0))
+    limited(store).put(sample(1))
+    retention = limited(store, max_images=2)
+    retention.put(sample(2))
+    assert stored(store) == [sample(1).stem, sample(2).stem]
+    assert (len(retention), retention.size) == (2, 20)
+    assert store.lists == 3
+
+
+def test_retention_ignores_other_files() -> None:
+    store = MemoryStore(README__md=bytes(500), photo__png=bytes(500))
+    retention = limited(store, max_bytes=10, max_images=1)
+    retention.put(sample(0))
+    retention.put(sample(1))
+    assert stored(store) == sorted(["README", "photo", sample(1).stem])
+    assert retention.size == 10
+
+
+def test_retention_expires_old_samples() -> None:
+    store, clock = MemoryStore(), Clock()
+    retention = limited(store, max_age=timedelta(hours=1), clock=clock)
+    retention.put(sample(0))
+    clock.now += timedelta(minutes=30)
+    retention.put(sample(30 * 60))
+    clock.now = NOON + timedelta(hours=1)
+    retention.expire()
+    assert len(retention) == 2
+    clock.now += timedelta(microseconds=1)
+    retention.expire()
+    assert stored(store) == [sample(30 * 60).stem]
+
+
+def test_retention_stores_nothing_if_removal_fails() -> None:
+    store = MemoryStore()
+    retention = limited(store, max_bytes=20)
+    retention.put(sample(0))
+    retention.put(sample(1))
+    store.removes = False
+    with pytest.raises(SampleStoreError, match="not allowed"):
+        retention.put(sample(2))
+    assert stored(store) == [sample(0).stem, sample(1).stem]
+    assert (len(retention), retention.size) == (2, 20)
+    store.removes = True
+    retention.put(sample(2))
+    assert stored(store) == [sample(1).stem, sample(2).stem]

@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import pytest
+
+from oodguard.service.errors import SampleStoreError, SamplingError
+from oodguard.service.sampling.s3_store import S3Store
+from oodguard.service.sampling.stores import FolderStore
+from tests.service.sampling.conftest import BUCKET, Location
+
+NAME = "20260102T030405.000006Z-a.b_c-1-0.png"
+
+
+def test_sample_store_lists_and_removes_files(location: Location) -> None:
+    store = location.open()
+    assert list(store.list_files()) == []
+    store.put(NAME, b"first")
+    store.put(NAME, b"second")
+    store.put("other.json", b"{}")
+    assert (location.folder / NAME).read_bytes() == b"second"
+    assert sorted(store.list_files()) == [(NAME, 6), ("other.json", 2)]
+    store.remove(NAME)
+    assert list(store.list_files()) == [("other.json", 2)]
+
+
+def test_sample_store_ignores_removing_a_missing_file(location: Location) -> None:
+    location.open().remove(NAME)
+
+
+def test_sample_store_lists_several_pages(location: Location) -> None:
+    store = location.open()
+    location.folder.mkdir(parents=True, exist_ok=True)
+    # S3 lists at most 1000 a page.
+    for number in range(1001):
+        (location.folder / f"{number}.png").write_bytes(b"x")
+    assert len(list(store.list_files())) == 1001
+
+
+def test_folder_store_is_accessible_to_the_owner_only(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "samples")
+    store.put(NAME, b"x")
+    assert (tmp_path / "samples").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "samples" / NAME).stat().st_mode & 0o777 == 0o600
+
+
+def test_folder_store_removes_its_partial_files_only(tmp_path: Path) -> None:
+    (tmp_path / f"{NAME}.part").write_bytes(b"hal")
+    (tmp_path / "other.part").write_bytes(b"x")
+    FolderStore(tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == ["other.part"]
+
+
+def test_folder_store_renames_complete_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved: list[tuple[str, bytes]] = []
+    replace = Path.replace
+
+    def seen(path: Path, target: Path) -> Path:
+        assert not target.exists()
+        moved.append((target.name, path.read_bytes()))
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", seen)
+    FolderStore(tmp_path).put(NAME, b"whole")
+    assert moved == [(NAME, b"whole")]
+
+
+def test_folder_store_rejects_a_folder_that_cannot_be_created(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(SamplingError, match=r"cannot be written to .*/samples: Not a dir"):
+        FolderStore(tmp_path / "file" / "samples")
+
+
+def test_folder_store_fails_if_its_folder_is_removed(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "samples")
+    (tmp_path / "samples").rmdir()
+    with pytest.raises(SampleStoreError, match="No such file"):
+        store.put(NAME, b"x")
+    with pytest.raises(SampleStoreError, match="No such file"):
+        store.list_files()
+
+
+def test_s3_store_fails_for_a_missing_bucket(s3_folder: Path) -> None:
+    assert s3_folder.name == BUCKET
+    store = S3Store("s3://nowhere/guard")
+    with pytest.raises(SampleStoreError, match="nowhere"):
+        store.put(NAME, b"x")
+
+
+def test_s3_store_fails_if_it_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Nothing listens on port 9 (discard).
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with pytest.raises(SampleStoreError):
+        S3Store("s3://samples").put(NAME, b"x")

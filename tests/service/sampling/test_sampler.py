@@ -1,0 +1,284 @@
+import logging
+import random
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+
+import pytest
+from prometheus_client import CollectorRegistry
+from pydantic import ValidationError
+
+from oodguard.models.verdicts import Verdict
+from oodguard.service.errors import SampleStoreError, SamplingError
+from oodguard.service.images.types import Body, RequestLimits
+from oodguard.service.inference.model import LoadedModel
+from oodguard.service.sampling import sampler as sampler_module
+from oodguard.service.sampling.retention import Retention
+from oodguard.service.sampling.sample import SampledRequest
+from oodguard.service.sampling.sampler import SampleMetrics, SampleQueue, Sampler, sampler_from
+from oodguard.service.sampling.stores import SampleStore
+from oodguard.service.settings import Settings
+from tests.service.sampling.test_retention import Clock, MemoryStore
+
+LIMITS = RequestLimits(max_body_bytes=10_000, max_images=8, max_pixels=1000)
+
+
+class FixedRandom(random.Random):
+    """Random numbers from a list."""
+
+    def __init__(self, *values: float) -> None:
+        super().__init__()
+        self._values = list(values)
+
+    def random(self) -> float:
+        return self._values.pop(0)
+
+
+def verdicts(decisions: str) -> list[Verdict]:
+    """One verdict per letter: r is a rejection."""
+    return [
+        Verdict(
+            label="red",
+            class_id=0,
+            confidence=0.5,
+            scores={"brightness": 1.0},
+            p_value=0.5,
+            decision="reject" if letter == "r" else "accept",
+        )
+        for letter in decisions
+    ]
+
+
+def white_images(number: int) -> Body:
+    return Body(
+        data=bytes([255]) * (number * 12),
+        content_type="application/octet-stream",
+        options={},
+        shape=f"{number},2,2,3",
+    )
+
+
+MakeSampler = Callable[..., tuple[Sampler, CollectorRegistry]]
+
+
+@pytest.fixture
+def make_sampler() -> Iterator[MakeSampler]:
+    made: list[Sampler] = []
+
+    def make(
+        store: SampleStore, *, rate: float = 1.0, generator: random.Random | None = None
+    ) -> tuple[Sampler, CollectorRegistry]:
+        registry = CollectorRegistry()
+        retention = Retention(store, max_bytes=10**6, max_images=100, max_age=None, now=Clock())
+        sampler = Sampler(
+            retention,
+            rate=rate,
+            limits=LIMITS,
+            metrics=SampleMetrics(registry),
+            random=generator or FixedRandom(*[0.0] * 10),
+        )
+        made.append(sampler)
+        return sampler, registry
+
+    yield make
+    for sampler in made:
+        sampler.close()
+
+
+def counted(registry: CollectorRegistry, outcome: str) -> float | None:
+    return registry.get_sample_value("oodguard_samples_total", {"outcome": outcome})
+
+
+def stored_images(names: Sequence[str]) -> list[int]:
+    """The indices of the stored images."""
+    return sorted(
+        int(name[: -len(".png")].rpartition("-")[2]) for name in names if name[-3:] == "png"
+    )
+
+
+def test_sampler_selects_each_rejected_image_independently(
+    model: LoadedModel, make_sampler: MakeSampler
+) -> None:
+    store = MemoryStore()
+    # Accepted images draw no number.
+    sampler, registry = make_sampler(store, rate=0.25, generator=FixedRandom(0.2, 0.25, 0.9, 0.0))
+    sampler.sample(model, "r", white_images(6), verdicts("rararr"))
+    sampler.close()
+    assert stored_images([*store.files]) == [0, 5]
+    assert counted(registry, "kept") == 2
+    assert registry.get_sample_value("oodguard_samples_held") == 2
+    size = sum(len(data) for data in store.files.values())
+    assert registry.get_sample_value("oodguard_samples_held_bytes") == size
+
+
+class BlockedStore(MemoryStore):
+    """A store that blocks until `released` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started = threading.Event()
+        self.released = threading.Event()
+
+    def put(self, name: str, data: bytes) -> None:
+        self.started.set()
+        assert self.released.wait(20)
+        super().put(name, data)
+
+
+def test_sampler_drops_samples_while_the_store_blocks(
+    model: LoadedModel, make_sampler: MakeSampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampler_module, "MAX_PENDING", 2)
+    store = BlockedStore()
+    sampler, registry = make_sampler(store)
+    sampler.sample(model, "in-progress", white_images(1), verdicts("r"))
+    assert store.started.wait(20)
+    for request_id in ("pending", "pending-too"):
+        sampler.sample(model, request_id, white_images(1), verdicts("r"))
+    # The store still blocks.
+    sampler.sample(model, "dropped", white_images(3), verdicts("rrr"))
+    assert counted(registry, "dropped") == 3
+    assert counted(registry, "kept") == 0
+    store.released.set()
+    sampler.close()
+    assert counted(registry, "kept") == 3
+    assert not any("dropped" in name for name in store.files)
+
+
+class FailingStore(MemoryStore):
+    """A store that fails while it is broken."""
+
+    broken = True
+
+    def put(self, name: str, data: bytes) -> None:
+        if self.broken:
+            raise SampleStoreError("No space left on device")
+        super().put(name, data)
+
+
+def test_sampler_counts_each_failure_and_logs_one(
+    model: LoadedModel, make_sampler: MakeSampler, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = FailingStore()
+    with caplog.at_level(logging.INFO, "oodguard.samples"):
+        sampler, registry = make_sampler(store)
+        sampler.sample(model, "r", white_images(3), verdicts("rrr"))
+        sampler.close()
+    assert counted(registry, "failed") == 3
+    (record,) = caplog.records
+    assert record.getMessage() == "The sample store fails: samples are lost."
+    assert record.__dict__["fields"] == {"error": "No space left on device"}
+
+
+def test_sampler_logs_the_recovery_of_the_store(
+    model: LoadedModel, make_sampler: MakeSampler, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Recovering(FailingStore):
+        def put(self, name: str, data: bytes) -> None:
+            try:
+                super().put(name, data)
+            finally:
+                self.broken = False
+
+    store = Recovering()
+    with caplog.at_level(logging.INFO, "oodguard.samples"):
+        sampler, registry = make_sampler(store)
+        sampler.sample(model, "r", white_images(3), verdicts("rrr"))
+        sampler.close()
+    assert (counted(registry, "failed"), counted(registry, "kept")) == (1, 2)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert stored_images([*store.files]) == [1, 2]
+
+
+def sampled_request(size: int) -> SampledRequest:
+    body = Body(data=bytes(size), content_type="image/png", options={}, shape=None)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    return SampledRequest(at=now, request_id="r", body=body, model={}, policy={}, verdicts={})
+
+
+def test_sample_queue_is_bounded_in_requests() -> None:
+    queue = SampleQueue(max_requests=2, max_bytes=1000)
+    assert [queue.put(sampled_request(1)) for _ in range(3)] == [True, True, False]
+    assert queue.take(0) is not None
+    assert queue.put(sampled_request(1))
+
+
+def test_sample_queue_is_bounded_in_bytes_except_for_a_single_body() -> None:
+    queue = SampleQueue(max_requests=10, max_bytes=100)
+    assert queue.put(sampled_request(60))
+    assert not queue.put(sampled_request(41))
+    assert queue.put(sampled_request(40))
+    assert queue.take(0) is not None
+    assert queue.put(sampled_request(60))
+    assert not queue.put(sampled_request(1))
+    assert queue.take(0) is not None
+    assert queue.take(0) is not None
+    assert queue.put(sampled_request(500))
+    assert not queue.put(sampled_request(1))
+
+
+def test_sample_queue_is_first_in_first_out() -> None:
+    queue = SampleQueue(max_requests=2, max_bytes=1000)
+    first, second = sampled_request(1), sampled_request(2)
+    queue.put(first)
+    queue.put(second)
+    assert queue.take(0) is first
+    assert queue.take(0) is second
+    assert queue.take(0) is None
+
+
+def test_sample_queue_returns_pending_requests_after_close() -> None:
+    queue = SampleQueue(max_requests=2, max_bytes=1000)
+    last = sampled_request(1)
+    queue.put(last)
+    queue.close()
+    assert not queue.put(sampled_request(1))
+    assert not queue.finished
+    assert queue.take(60) is last
+    assert queue.finished
+    assert queue.take(60) is None
+
+
+@pytest.mark.parametrize(
+    ("to", "message"),
+    [
+        (None, "OODGUARD_SAMPLE_RATE is 0.5, but OODGUARD_SAMPLE_TO is not set"),
+        ("gs://samples/guard", "OODGUARD_SAMPLE_TO is gs://samples/guard, expected a folder"),
+        ("/proc/samples", "Samples cannot be written to /proc/samples"),
+        ("s3://", "Samples cannot be written to s3://"),
+    ],
+)
+def test_sampler_rejects_an_invalid_location(to: str | None, message: str) -> None:
+    with pytest.raises(SamplingError) as rejected:
+        sampler_from(Settings(sample_rate=0.5, sample_to=to), CollectorRegistry())
+    assert str(rejected.value).startswith(message)
+
+
+def test_sampler_names_the_extra_of_s3_if_obstore_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in [*sys.modules]:
+        if name.startswith(("oodguard.service.sampling.s3_store", "obstore")):
+            monkeypatch.delitem(sys.modules, name)
+    # The import system treats None as a missing module.
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    with pytest.raises(SamplingError, match=r"needs obstore.* Install ood-guard\[s3\]"):
+        sampler_from(Settings(sample_rate=1, sample_to="s3://samples"), CollectorRegistry())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("sample_rate", -0.1),
+        ("sample_rate", 1.1),
+        ("sample_rate", float("nan")),
+        ("sample_to", ""),
+        ("sample_max_bytes", 0),
+        ("sample_max_images", 0),
+        ("sample_max_days", 0),
+    ],
+)
+def test_sampling_settings_reject_invalid_values(field: str, value: object) -> None:
+    with pytest.raises(ValidationError):
+        Settings.model_validate({field: value})
