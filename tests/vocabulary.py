@@ -70,6 +70,7 @@ DENIED_OPENINGS = {
 ALLOWED_TERMS = (
     r"(?:span|record|log) ?processors?",  # OpenTelemetry
     r"image ?processors?",  # Hugging Face
+    r"alias=\"wanted\"",  # a field of evaluation.json
     r"border-collapse|\"collapsed?\"|collapsed=",  # CSS; Grafana's rows
     r"certificate subjects?|subject first",
     r"\"wanted\"",  # a field of evaluation.json

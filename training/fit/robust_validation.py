@@ -20,7 +20,8 @@ from oodguard.training.data.dataset import ImageSet, to_pixels
 from oodguard.training.data.synthetic import synthetic_outliers
 from oodguard.training.objectives.losses import cross_entropy
 from oodguard.training.provenance import WATCHING, drawn_from
-from oodguard.training.report.metrics import Scores, auroc
+from oodguard.training.report.metrics import auroc
+from oodguard.training.report.model import Scores
 from oodguard.training.scoring.network import MixedPrecisionNetwork, frozen
 
 UNDER_ATTACK = 500  # images of each side; PGD-10 on them costs some seconds an epoch

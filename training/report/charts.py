@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
 from oodguard.training.report.card import budget, percent
-from oodguard.training.report.metrics import Scores, false_rejection_rate, missed_ood_rate
-from oodguard.training.report.model import Condition, EvaluationEvidence, Report
+from oodguard.training.report.metrics import false_rejection_rate, missed_ood_rate
+from oodguard.training.report.model import Condition, EvaluationEvidence, Report, Scores
 from oodguard.training.report.svg import COLOURS, inline_svg, new_figure
 
 WIDTH, HEIGHT = 340, 260

@@ -1,7 +1,7 @@
-"""How well scores separate in-distribution from out-of-distribution images.
+"""Metrics of the separation of in-distribution and out-of-distribution images, with intervals.
 
-Scores are higher for more OOD. Thresholds are counted out, never interpolated: an image is rejected
-strictly above one, so that images which tie are all rejected or all accepted.
+A higher score means more out-of-distribution. Thresholds are scores and are never interpolated. An
+image is rejected strictly above the threshold, so equal scores are all rejected or all accepted.
 """
 
 from collections.abc import Mapping
@@ -11,80 +11,83 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from oodguard.models.decision import rejects
-from oodguard.training.report.model import Interval, Ranking
+from oodguard.training.report.model import Interval, Ranking, Scores
 
-Scores = NDArray[np.float32]
+Counts = NDArray[np.int64]
+
+TAILS = (0.025, 0.975)  # of a 95 % interval
 
 
 def auroc(inliers: Scores, outliers: Scores) -> float:
-    """Probability that a random outlier scores above a random inlier, ties counting half.
+    """Return the probability that a random outlier scores above a random inlier.
 
-    Scores `(n,)` and `(m,)`; 1 is perfect, 0.5 is chance, 0 is perfectly wrong.
+    P(S_out > S_in) + P(S_out = S_in) / 2 for scores `(m,)` and `(n,)`: 1 is perfect, 0.5 is chance.
     """
     return float(roc_auc_score(*_outliers_as_positives(inliers, outliers)))
 
 
 def aupr_out(inliers: Scores, outliers: Scores) -> float:
-    """Average precision of finding the outliers `(m,)` among the inliers `(n,)` by high scores.
+    """Return the average precision with the outliers `(m,)` as positives among inliers `(n,)`.
 
-    A precision is that of all scores at or above one; chance is m / (n + m).
+    The precision at a score is that of all scores at or above it. Chance is m / (n + m).
     """
     return float(average_precision_score(*_outliers_as_positives(inliers, outliers)))
 
 
 def aupr_in(inliers: Scores, outliers: Scores) -> float:
-    """Average precision of finding the inliers `(n,)` among the outliers `(m,)` by low scores.
+    """Return the average precision with the inliers `(n,)` as positives among outliers `(m,)`.
 
-    A precision is that of all scores at or below one; chance is n / (n + m).
+    The precision at a score is that of all scores at or below it. Chance is n / (n + m).
     """
     return aupr_out(-outliers, -inliers)
 
 
 def detection_error(inliers: Scores, outliers: Scores) -> float:
-    """Least mean of the share of inliers rejected and that of outliers accepted, in [0, 0.5].
+    """Return the smallest error over all thresholds t, in [0, 0.5].
 
-    Over all thresholds: scores `(n,)` and `(m,)`, both kinds of image equally likely. Liang et al.
-    2018 (ODIN), arXiv:1706.02690.
+    min_t (P(S_in > t) + P(S_out <= t)) / 2 for scores `(n,)` and `(m,)`. Liang et al. 2018 (ODIN),
+    arXiv:1706.02690.
     """
-    thresholds = np.unique(inliers)  # between two of them fewer outliers alone would be rejected
+    # The thresholds between two inlier scores reject the same inliers and fewer outliers.
+    thresholds = np.unique(inliers)
     rejected = 1 - np.searchsorted(np.sort(inliers), thresholds, side="right") / len(inliers)
     accepted = np.searchsorted(np.sort(outliers), thresholds, side="right") / len(outliers)
-    # At most one half: to accept everything is a threshold too, which the largest inlier may miss.
+    # The threshold that accepts all images has error one half.
     return min(float(((rejected + accepted) / 2).min()), 0.5)
 
 
 def id_rejected_at_95_ood_recall(inliers: Scores, outliers: Scores) -> float:
-    """Share of inliers `(n,)` rejected where at least 95 % of the outliers `(m,)` are.
+    """Return the fraction of inliers `(n,)` rejected when at least 95 % of outliers `(m,)` are.
 
-    FPR95 with outliers as positives (OpenOOD, pytorch-ood). The threshold is the highest that
-    rejects so many; an inlier that ties with the last outlier rejected is rejected too.
+    FPR95 with outliers as positives (OpenOOD, pytorch-ood). The threshold is the highest one with
+    this recall; inliers equal to the last rejected outlier are rejected too.
     """
     last = np.sort(outliers)[len(outliers) - _at_least_95_percent(len(outliers))]
     return float((inliers >= last).mean())
 
 
 def ood_accepted_at_95_id_acceptance(inliers: Scores, outliers: Scores) -> float:
-    """Share of outliers `(m,)` accepted where at least 95 % of the inliers `(n,)` are.
+    """Return the fraction of outliers `(m,)` accepted when at least 95 % of inliers `(n,)` are.
 
-    FPR95 with in-distribution images as positives (ALOE, ATOM). The threshold is the lowest that
-    accepts so many; an outlier that ties with it is accepted.
+    FPR95 with in-distribution images as positives (ALOE, ATOM). The threshold is the lowest one
+    with this recall; outliers equal to it are accepted.
     """
     threshold = np.sort(inliers)[_at_least_95_percent(len(inliers)) - 1]
     return float((outliers <= threshold).mean())
 
 
 def false_rejection_rate(inliers: Scores, threshold: float) -> float:
-    """Share of in-distribution scores `(n,)` that are rejected at `threshold`."""
+    """Return the fraction of in-distribution scores `(n,)` that are rejected at `threshold`."""
     return float(rejects(inliers, threshold).mean())
 
 
 def missed_ood_rate(outliers: Scores, threshold: float) -> float:
-    """Share of out-of-distribution scores `(n,)` that are accepted at `threshold`."""
+    """Return the fraction of out-of-distribution scores `(n,)` accepted at `threshold`."""
     return float(1 - rejects(outliers, threshold).mean())
 
 
 def ranking(inliers: Scores, outliers: Scores, interval: Interval) -> Ranking:
-    """Return all that needs no served threshold, with the `interval` of the AUROC."""
+    """Return all metrics that need no served threshold, with the `interval` of the AUROC."""
     return Ranking(
         auroc=auroc(inliers, outliers),
         auroc_interval=interval,
@@ -102,12 +105,7 @@ def _outliers_as_positives(inliers: Scores, outliers: Scores) -> tuple[NDArray[n
 
 
 def _at_least_95_percent(of: int) -> int:
-    return -(-95 * of // 100)  # in whole numbers: 0.95 * n is not always what it seems
-
-
-TAILS = (0.025, 0.975)  # of a 95 % interval
-
-Counts = NDArray[np.int64]
+    return -(-95 * of // 100)  # ceil(0.95 n) in integers, free of rounding errors
 
 
 def auroc_intervals(
@@ -117,11 +115,16 @@ def auroc_intervals(
     *,
     resamples: int = 500,
 ) -> tuple[dict[str, Interval], Interval]:
-    """Return the 95 % interval of the AUROC of every set, and that of the mean over the sets.
+    """Return the 95 % intervals of the AUROC of every set and of their mean.
 
-    Scores `(n,)` against `(m,)` a set. Percentile bootstrap, Efron and Tibshirani 1993, ch. 13:
-    each resample draws n inliers, the same against all sets, and m outliers of each set. The
-    inliers are drawn first, then the sets in order.
+    Percentile bootstrap, Efron and Tibshirani 1993, ch. 13. Each resample draws n inliers, which
+    all sets share, and m outliers of each set.
+
+    Args:
+        inliers: scores `(n,)`.
+        outliers: scores `(m,)` by set.
+        generator: draws the inliers first, then the sets in order.
+        resamples: the number of resamples.
     """
     inlier_counts = _draw(len(inliers), resamples, generator)
     aurocs = {
@@ -133,7 +136,7 @@ def auroc_intervals(
 
 
 def _draw(images: int, resamples: int, generator: np.random.Generator) -> Counts:
-    """Draw how often each image is in each resample, `(resamples, images)`."""
+    """Draw the number of times that each image is in each resample, `(resamples, images)`."""
     drawn = generator.integers(images, size=(resamples, images))
     drawn += images * np.arange(resamples)[:, None]
     return np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
@@ -144,8 +147,8 @@ def _aurocs(
 ) -> NDArray[np.float64]:
     """Return the AUROC of each resample, `(resamples,)`, ties counting half.
 
-    From counts `(resamples, n)` and `(resamples, m)`. An outlier beats as many inliers as are drawn
-    from those below it, so running totals take the place of a comparison of all pairs.
+    From counts `(resamples, n)` and `(resamples, m)`. Cumulative counts of the sorted inliers give
+    the number of inliers below each outlier without a comparison of all pairs.
     """
     order = np.argsort(inliers)
     sorted_scores = inliers[order]

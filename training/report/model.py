@@ -224,7 +224,7 @@ class ScoreResult(_Frozen):
 class Check(_Frozen):
     """One gradient-masking check: the measured figure, the expected one, and the outcome.
 
-    In evaluation.json the field `expected` is called `wanted`.
+    In evaluation.json the field `expected` has the name of its alias.
     """
 
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)

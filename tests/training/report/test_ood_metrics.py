@@ -6,7 +6,6 @@ from scipy.stats import ks_2samp
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from oodguard.training.report.metrics import (
-    Scores,
     aupr_in,
     aupr_out,
     auroc,
@@ -17,7 +16,7 @@ from oodguard.training.report.metrics import (
     ood_accepted_at_95_id_acceptance,
     ranking,
 )
-from oodguard.training.report.model import Interval
+from oodguard.training.report.model import Interval, Scores
 
 BOUNDED = [detection_error, id_rejected_at_95_ood_recall, ood_accepted_at_95_id_acceptance]
 
@@ -46,22 +45,22 @@ def _false_positives_at_95_percent(negatives: Scores, positives: Scores) -> floa
     return float(rate[np.argmax(recall >= 0.95)])
 
 
-def test_auroc_counts_the_pairs_in_which_the_outlier_scores_higher() -> None:
+def test_auroc_counts_pairs_with_a_higher_outlier() -> None:
     # Of the 2 x 3 pairs: 1 < 2, 1 < 3, 2 = 2 (half), 2 < 3; 1 and 2 against 0 are lost.
     assert auroc(_scores(1, 2), _scores(0, 2, 3)) == pytest.approx(3.5 / 6)
 
 
-def test_perfect_separation_is_one_and_its_opposite_zero() -> None:
+def test_auroc_of_perfect_separation_is_one_and_of_its_opposite_zero() -> None:
     assert auroc(_scores(0, 1), _scores(2, 3)) == 1
     assert auroc(_scores(2, 3), _scores(0, 1)) == 0
 
 
-def test_a_score_at_the_threshold_is_accepted() -> None:
+def test_rates_accept_a_score_at_the_threshold() -> None:
     assert false_rejection_rate(_scores(1, 2, 3, 4), 3) == pytest.approx(1 / 4)
     assert missed_ood_rate(_scores(1, 2, 3, 4), 3) == pytest.approx(3 / 4)
 
 
-def test_average_precision_adds_up_the_precision_at_each_step_of_recall() -> None:
+def test_aupr_sums_the_precision_at_each_step_of_recall() -> None:
     inliers, outliers = _scores(0, 1, 2), _scores(1, 3)
     # From the top: 3 is an outlier, precision 1 for half of the recall; then 2 is none; then 1
     # and 1 tie, so that 2 of 4 are outliers where recall is complete.
@@ -71,7 +70,7 @@ def test_average_precision_adds_up_the_precision_at_each_step_of_recall() -> Non
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_average_precision_is_the_area_of_steps_under_the_curve_of_precision(seed: int) -> None:
+def test_aupr_is_the_area_under_the_precision_recall_steps(seed: int) -> None:
     inliers, outliers = _draws(seed)
     for found, negatives, positives in [
         (aupr_out(inliers, outliers), inliers, outliers),
@@ -81,7 +80,7 @@ def test_average_precision_is_the_area_of_steps_under_the_curve_of_precision(see
         assert found == pytest.approx(-np.sum(np.diff(recall) * precision[:-1]))
 
 
-def test_the_detection_error_is_that_of_the_best_threshold() -> None:
+def test_detection_error_is_that_of_the_best_threshold() -> None:
     # At 2: one of four inliers is rejected and one of two outliers, which ties, accepted. At 1:
     # two inliers are rejected, no outlier is accepted.
     assert detection_error(_scores(0, 1, 2, 3), _scores(2, 4)) == pytest.approx(0.25)
@@ -90,24 +89,24 @@ def test_the_detection_error_is_that_of_the_best_threshold() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_detection_error_is_what_the_kolmogorov_smirnov_distance_leaves(seed: int) -> None:
+def test_detection_error_follows_from_the_kolmogorov_smirnov_distance(seed: int) -> None:
     inliers, outliers = _draws(seed)
     distance = ks_2samp(inliers, outliers, alternative="greater", method="asymp").statistic
     assert detection_error(inliers, outliers) == pytest.approx((1 - distance) / 2)
 
 
-def test_a_detector_that_is_wrong_is_no_better_than_one_that_accepts_everything() -> None:
+def test_detection_error_is_at_most_one_half() -> None:
     assert detection_error(_scores(2, 3), _scores(0, 1)) == 0.5
 
 
-def test_inliers_that_tie_with_the_last_outlier_to_reject_are_rejected() -> None:
+def test_id_rejected_at_95_counts_ties_as_rejected() -> None:
     outliers = _scores(0, *[5] * 19)  # 19 of 20 are 95 %: the one at 0 may be missed
     assert id_rejected_at_95_ood_recall(_scores(4, 5, 6, 1), outliers) == 0.5
     outliers = _scores(0, *[5] * 18)  # 18 of 19 are not
     assert id_rejected_at_95_ood_recall(_scores(4, 5, 6, 1), outliers) == 1.0
 
 
-def test_outliers_that_tie_with_the_last_inlier_to_accept_are_accepted() -> None:
+def test_ood_accepted_at_95_counts_ties_as_accepted() -> None:
     inliers = _scores(9, *[5] * 19)  # 19 of 20 are 95 %: the one at 9 may be rejected
     assert ood_accepted_at_95_id_acceptance(inliers, _scores(4, 5, 6, 9)) == 0.5
     inliers = _scores(9, *[5] * 18)  # 18 of 19 are not
@@ -115,7 +114,7 @@ def test_outliers_that_tie_with_the_last_inlier_to_accept_are_accepted() -> None
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_both_rates_at_95_percent_are_those_of_the_roc_curve(seed: int) -> None:
+def test_rates_at_95_percent_match_the_roc_curve(seed: int) -> None:
     inliers, outliers = _draws(seed)
     assert id_rejected_at_95_ood_recall(inliers, outliers) == pytest.approx(
         _false_positives_at_95_percent(inliers, outliers)
@@ -126,11 +125,13 @@ def test_both_rates_at_95_percent_are_those_of_the_roc_curve(seed: int) -> None:
 
 
 @pytest.mark.parametrize("error", BOUNDED)
-def test_perfect_separation_leaves_no_error(error: Callable[[Scores, Scores], float]) -> None:
+def test_bounded_metrics_are_zero_for_perfect_separation(
+    error: Callable[[Scores, Scores], float],
+) -> None:
     assert error(_scores(0, 1), _scores(2, 3)) == 0
 
 
-def test_a_ranking_holds_each_figure_under_its_own_name() -> None:
+def test_ranking_fills_every_field() -> None:
     inliers, outliers = _scores(0, 1, 2), _scores(1, 3)
     interval = Interval(low=0.25, high=0.875)
     found = ranking(inliers, outliers, interval)

@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import bootstrap, mannwhitneyu, norm
 from sklearn.metrics import roc_auc_score
 
-from oodguard.training.report.metrics import Scores, auroc_intervals
-from oodguard.training.report.model import Interval
+from oodguard.training.report.metrics import auroc_intervals
+from oodguard.training.report.model import Interval, Scores
 
 
 def _normal(mean: float, images: int, seed: int) -> Scores:
@@ -19,7 +19,7 @@ def _mann_whitney(outliers: Scores, inliers: Scores, axis: int) -> Scores:
     return share
 
 
-def test_the_intervals_are_those_of_a_loop_over_the_same_resamples() -> None:
+def test_bootstrap_matches_a_loop_over_the_same_resamples() -> None:
     inliers = _normal(0, 30, 0).round(1)  # rounded, so that there are ties
     outliers = {"near": _normal(0.5, 20, 1).round(1), "far": _normal(2, 25, 2).round(1)}
     found, found_mean = auroc_intervals(inliers, outliers, np.random.default_rng(7), resamples=40)
@@ -42,7 +42,7 @@ def test_the_intervals_are_those_of_a_loop_over_the_same_resamples() -> None:
         assert interval.high == pytest.approx(np.quantile(values, 0.975))
 
 
-def test_the_interval_is_scipys_within_the_chance_of_the_draw() -> None:
+def test_bootstrap_matches_scipy_within_the_sampling_error() -> None:
     inliers, outliers = _normal(0, 100, 0), _normal(1, 80, 1)
     found, _ = auroc_intervals(
         inliers, {"set": outliers}, np.random.default_rng(2), resamples=20_000
@@ -61,7 +61,7 @@ def test_the_interval_is_scipys_within_the_chance_of_the_draw() -> None:
     assert found["set"].high == pytest.approx(reference.high, abs=0.003)
 
 
-def test_the_interval_holds_the_true_auroc_about_as_often_as_it_says() -> None:
+def test_bootstrap_interval_covers_the_true_auroc_at_its_level() -> None:
     truth = norm.cdf(1 / math.sqrt(2))  # of N(1, 1) against N(0, 1)
     held = 0
     for seed in range(300):
@@ -72,7 +72,7 @@ def test_the_interval_holds_the_true_auroc_about_as_often_as_it_says() -> None:
     assert 270 <= held <= 297
 
 
-def test_the_sets_share_their_inliers_so_that_these_do_not_average_out() -> None:
+def test_bootstrap_draws_the_same_inliers_for_all_sets() -> None:
     inliers = _normal(0, 20, 0)
     level = np.full(50, 0.3, dtype=np.float32)  # all outliers alike: inliers alone are uncertain
     found, mean = auroc_intervals(
@@ -83,7 +83,7 @@ def test_the_sets_share_their_inliers_so_that_these_do_not_average_out() -> None
     assert (mean.low, mean.high) == pytest.approx((found["one"].low, found["one"].high))
 
 
-def test_the_sets_draw_outliers_of_their_own_so_that_these_do() -> None:
+def test_bootstrap_draws_independent_outliers_for_each_set() -> None:
     inliers = np.zeros(20, dtype=np.float32)
     # Half of 40 outliers win: the AUROC has a variance of 0.5 * 0.5 / 40, its mean over 4 a fourth.
     scores = np.array([-1.0, 1.0] * 20, dtype=np.float32)
@@ -93,7 +93,7 @@ def test_the_sets_draw_outliers_of_their_own_so_that_these_do() -> None:
     assert mean.high - mean.low == pytest.approx(2 * 1.96 / math.sqrt(4 * 160), rel=0.1)
 
 
-def test_perfect_separation_leaves_nothing_to_chance() -> None:
+def test_bootstrap_interval_of_perfect_separation_is_a_point() -> None:
     found, mean = auroc_intervals(
         _normal(0, 10, 0), {"set": _normal(100, 10, 1)}, np.random.default_rng(2)
     )

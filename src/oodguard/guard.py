@@ -1,0 +1,165 @@
+"""The Python API: open a bundle and get verdicts on images, without HTTP and without torch."""
+
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from oodguard.models.bundle import Bundle, open_bundle
+from oodguard.models.calibrated_model import CalibratedModel, RunGraph
+from oodguard.models.decision import Policy
+from oodguard.models.errors import ImageError, UnsupportedImage
+from oodguard.models.manifest import InputSpec, Manifest
+from oodguard.models.preprocessing import prepare
+from oodguard.models.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from oodguard.service.inference.session import ModelSession
+
+ImageInput: TypeAlias = str | PathLike[str] | Image.Image | NDArray[np.uint8]
+"""A path of a JPEG, PNG or WebP file, a PIL image, or uint8 RGB pixels `(H, W, 3)`."""
+
+MAX_PIXELS = 25_000_000
+"""The most pixels of an image file, checked before it is decoded, as the service does."""
+
+MAX_THREADS = 1024
+"""A limit above every number of CPUs: one run may use all CPUs of the process."""
+
+BATCH_SIZE = 64
+"""The most images in one run of the graph."""
+
+
+class Guard:
+    """A classifier that returns a calibrated accept or reject decision with every prediction.
+
+    Use `Guard.open`. A guard may be used by several threads at once.
+    """
+
+    def __init__(self, bundle: Bundle, policy: Policy, run: RunGraph) -> None:
+        self._model = CalibratedModel(bundle, policy, run)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | PathLike[str],
+        *,
+        score: str | None = None,
+        alpha: float = 0.05,
+        delta: float | None = 0.05,
+        device: Literal["auto", "cpu", "cuda", "tensorrt"] = "cpu",
+    ) -> Self:
+        """Open and verify a bundle folder, and load its graph into ONNX Runtime.
+
+        Args:
+            path: The bundle folder.
+            score: The score that decides; by default the bundle's default score.
+            alpha: The largest false-rejection rate, above 0 and below 1.
+            delta: 1 - confidence in alpha over the draw of the calibration set. With None, the rate
+                is at most alpha on average over such draws.
+            device: The device of ONNX Runtime.
+
+        Raises:
+            BundleError: The bundle is incomplete, altered or invalid, or has no such score.
+            CalibrationError: The bundle has too few calibration scores for alpha and delta.
+            DeviceError: The device is not available.
+            ImportError: ONNX Runtime is not installed.
+        """
+        bundle = open_bundle(Path(path))
+        policy = Policy(score=score or bundle.manifest.default_score, alpha=alpha, delta=delta)
+        session = _session_class()(
+            bundle.model,
+            bundle.manifest,
+            device=device,
+            threads=0,
+            threads_per_run=MAX_THREADS,
+            max_batch=BATCH_SIZE,
+        )
+        return cls(bundle, policy, session.run)
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of the bundle: classes, input size, scores, training."""
+        return self._model.manifest
+
+    @property
+    def policy(self) -> Policy:
+        """The deciding score, alpha and delta."""
+        return self._model.policy
+
+    @property
+    def threshold(self) -> float:
+        """The value of the deciding score above which an image is rejected."""
+        return self._model.threshold
+
+    def __call__(self, images: ImageInput | Iterable[ImageInput]) -> list[Verdict]:
+        """Return one verdict for each image, in order.
+
+        Args:
+            images: One image or several: paths, PIL images, uint8 RGB arrays `(H, W, 3)`, or one
+                uint8 RGB array `(n, H, W, 3)`. Images of another size are resized by the rule of
+                the bundle.
+
+        Raises:
+            UndecodableImage: A file is not an image, or is damaged.
+            UnsupportedImage: A file of another format, or an array of another shape or type.
+            ImageTooLarge: A file has too many pixels.
+            OSError: A file cannot be read, or Pillow cannot decode a PIL image.
+        """
+        verdicts: list[Verdict] = []
+        batch: list[NDArray[np.uint8]] = []
+        for position, image in enumerate(_listed(images)):
+            batch.append(_pixels(image, self.manifest.input, position))
+            if len(batch) == BATCH_SIZE:
+                verdicts += self._model.predict(np.stack(batch))
+                batch.clear()
+        return [*verdicts, *self._model.predict(np.stack(batch))] if batch else verdicts
+
+
+def _session_class() -> "type[ModelSession]":
+    try:
+        from oodguard.service.inference.session import ModelSession  # noqa: PLC0415 - optional extra
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"Guard.open requires ONNX Runtime ({error}): install it with"
+            ' `pip install "ood-guard[cpu]"` or `pip install "ood-guard[gpu]"`'
+        ) from error
+    return ModelSession
+
+
+def _listed(images: ImageInput | Iterable[ImageInput]) -> Iterable[ImageInput]:
+    if isinstance(images, np.ndarray):
+        return images if images.ndim == 4 else [images]
+    return [images] if isinstance(images, str | PathLike | Image.Image) else images
+
+
+def _pixels(image: ImageInput, spec: InputSpec, position: int) -> NDArray[np.uint8]:
+    """Return the pixels `(H, W, 3)` that the model takes.
+
+    Raises:
+        ImageError: of the kind that applies, with the path or the position of the image.
+    """
+    name = str(image) if isinstance(image, str | PathLike) else f"images[{position}]"
+    try:
+        if isinstance(image, Image.Image):
+            return prepare(image, spec)
+        if isinstance(image, np.ndarray):
+            return _resized(image, spec)
+        from oodguard.service.images.decode import read_image  # noqa: PLC0415 - as for HTTP
+
+        return read_image(Path(image).read_bytes(), spec, max_pixels=MAX_PIXELS)
+    except ImageError as error:
+        raise type(error)(f"{name}: {error}") from error
+
+
+def _resized(pixels: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
+        raise UnsupportedImage(
+            f"The array is {pixels.dtype} {pixels.shape}, expected uint8 (H, W, 3) in RGB"
+        )
+    if pixels.shape[:2] == (spec.height, spec.width):
+        return pixels
+    return prepare(Image.fromarray(np.ascontiguousarray(pixels)), spec)

@@ -1,0 +1,143 @@
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_type_hints
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import oodguard
+from oodguard import Guard, GuardError, UndecodableImage, UnsupportedImage
+from oodguard.models.bundle import open_bundle
+from oodguard.models.calibrated_model import CalibratedModel
+from oodguard.models.decision import Policy
+from oodguard.models.preprocessing import prepare
+from oodguard.training.scoring.parity import onnx_run
+
+ROOT = Path(__file__).parents[2]
+BUNDLE = ROOT / "models" / "pretrained" / "cifar10-aloe"
+PICTURES = sorted((ROOT / "tests" / "data" / "cifar10").rglob("*.png"))[:70]
+
+
+@pytest.fixture(scope="module")
+def guard() -> Guard:
+    return Guard.open(BUNDLE)
+
+
+def probe(code: str) -> str:
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_guard_decides_as_the_bundle_in_batches_of_any_size(guard: Guard) -> None:
+    bundle = open_bundle(BUNDLE)
+    policy = Policy(score=bundle.manifest.default_score)
+    model = CalibratedModel(bundle, policy, onnx_run(bundle.model))
+    images = np.stack([prepare(Image.open(path), bundle.manifest.input) for path in PICTURES])
+    expected = list(model.predict(images))
+    assert len(expected) == 70  # more than one batch
+    verdicts = guard(PICTURES)
+    assert [v.label for v in verdicts] == [v.label for v in expected]
+    assert [v.decision for v in verdicts] == [v.decision for v in expected]
+    for verdict, same in zip(verdicts, expected, strict=True):
+        assert verdict.confidence == pytest.approx(same.confidence, abs=1e-4)
+        assert verdict.scores == pytest.approx(same.scores, rel=1e-4, abs=1e-4)
+
+
+def test_guard_accepts_paths_pil_images_and_arrays_one_or_many(guard: Guard) -> None:
+    path = PICTURES[0]
+    image = Image.open(path).convert("RGB")
+    pixels = np.asarray(image)
+    (expected,) = guard(path)
+    for one in (str(path), image, pixels, pixels[None], [path], (pixels,), iter([image])):
+        assert guard(one) == [expected]
+    mixed = guard([str(path), image, pixels])
+    assert [verdict.label for verdict in mixed] == [expected.label] * 3
+    assert guard([]) == guard(np.empty((0, 32, 32, 3), np.uint8)) == []
+
+
+def test_guard_resizes_arrays_as_it_resizes_files(guard: Guard, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "large.png")
+    assert guard(pixels) == guard(tmp_path / "large.png")
+
+
+def test_guard_open_sets_the_policy() -> None:
+    guard = Guard.open(str(BUNDLE), score="msp", alpha=0.1, delta=None)
+    assert guard.policy == Policy(score="msp", alpha=0.1, delta=None)
+    assert guard.manifest.name == "cifar10-aloe"
+    assert guard.threshold > Guard.open(BUNDLE, score="msp", alpha=0.2, delta=None).threshold
+
+
+def test_guard_errors_name_the_image(guard: Guard, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    with pytest.raises(GuardError, match=r"broken\.png: "):
+        guard([PICTURES[0], broken])
+    broken.write_bytes(PICTURES[0].read_bytes()[:-30])
+    with pytest.raises(UndecodableImage, match=r"broken\.png: "):
+        guard(broken)
+    with pytest.raises(FileNotFoundError):
+        guard(tmp_path / "missing.png")
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.zeros((32, 32), np.uint8),
+        np.zeros((32, 32, 4), np.uint8),
+        np.zeros((0, 32, 3), np.uint8),
+        np.zeros((32, 32, 3), np.float32),
+    ],
+)
+def test_guard_rejects_arrays_of_another_shape_or_type(
+    guard: Guard, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+) -> None:
+    with pytest.raises(UnsupportedImage, match=r"images\[0\]: .* expected uint8 \(H, W, 3\)"):
+        guard(pixels)
+
+
+def test_guard_imports_neither_http_nor_torch() -> None:
+    loaded = probe(
+        "import sys, oodguard\n"
+        f"oodguard.Guard.open({str(BUNDLE)!r})({str(PICTURES[0])!r})\n"
+        "print(*sorted({'fastapi', 'prometheus_client', 'starlette', 'torch', 'uvicorn'}"
+        " & set(sys.modules)))"
+    )
+    assert loaded.split() == []
+
+
+def test_import_of_the_package_imports_no_dependency() -> None:
+    loaded = probe("import sys, oodguard; print('numpy' in sys.modules, dir(oodguard))")
+    assert loaded.startswith("False")
+    assert "'Guard'" in loaded
+
+
+def test_missing_runtime_is_reported_with_the_extra_to_install() -> None:
+    code = (
+        "import sys; sys.modules['onnxruntime'] = None\n"
+        "import oodguard\n"
+        f"try: oodguard.Guard.open({str(BUNDLE)!r})\n"
+        "except ImportError as error: print(error)"
+    )
+    assert 'pip install "ood-guard[cpu]"' in probe(code)
+
+
+def test_public_names_are_complete() -> None:
+    for name in oodguard.__all__:
+        assert getattr(oodguard, name) is not None
+    assert set(oodguard.__all__) <= set(dir(oodguard))
+    with pytest.raises(AttributeError, match="has no attribute 'missing'"):
+        oodguard.missing  # noqa: B018
+    properties = [each.fget for each in vars(Guard).values() if isinstance(each, property)]
+    methods = [Guard.open, Guard.__call__, *properties]
+    used = {
+        part.__name__
+        for method in methods
+        for hint in get_type_hints(method).values()
+        for part in (hint, *getattr(hint, "__args__", ()))
+        if getattr(part, "__module__", "").startswith("oodguard.")
+    }
+    assert used == {"Manifest", "Policy", "Verdict"}
+    assert used < set(oodguard.__all__)
