@@ -1,7 +1,6 @@
 """The application: the one place where the parts are put together."""
 
 import os
-import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -25,7 +24,7 @@ from oodguard.service.auth.middleware import (
 from oodguard.service.inference import session as engine
 from oodguard.service.inference.model import LoadedModel, load_model
 from oodguard.service.open_inference import routes as oip
-from oodguard.service.prediction.predictor import Pipeline, Predictor, Shadow
+from oodguard.service.prediction.predictor import Predictor
 from oodguard.service.readiness import Readiness
 from oodguard.service.registry.deployment import Deployment
 from oodguard.service.registry.registry import ModelRegistry, bundle_folders
@@ -70,18 +69,9 @@ def create_app(
     catalog = ModelRegistry(settings.default_model)
     reloader = _reloader(catalog, settings, counted)
     reloader.start()
-    pipeline = Pipeline(settings, counted)
-    shadow = Shadow(
-        catalog,
-        pipeline,
-        model=settings.shadow_model,
-        share=settings.shadow_share,
-        chance=random.Random(),  # noqa: S311 - which requests are looked at twice is no secret
-    )
-    shadow.require_model()
     sampler = sampler_from(settings, counted.registry)
-    judging = Predictor(catalog, pipeline, shadow, readiness, sampler)
-    judged = predict.router(judging, settings.detail)
+    predictor = Predictor(catalog, settings, counted, readiness, sampler)
+    judged = predict.router(predictor, settings.detail)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -90,7 +80,7 @@ def create_app(
         yield
         readiness.drain()
         reloader.close()
-        pipeline.close()
+        predictor.close()
         catalog.close()
         if sampler:
             sampler.close()
@@ -114,9 +104,8 @@ def create_app(
         judged,
         oip.router(
             catalog,
-            judging,
+            predictor,
             readiness,
-            pipeline.in_thread,
             version=_version(),
             detail=settings.detail,
         ),
@@ -148,10 +137,10 @@ def create_app(
     if tracing is None and settings.cors_origins is None:
         app.state.door = EarlyLoadShedding(
             route=busiest,
-            full=lambda: pipeline.full,
+            full=lambda: predictor.full,
             requirements=[
                 *([admittance.require] if admittance else []),
-                pipeline.require_place,
+                predictor.require_capacity,
             ],
             readiness=readiness,
             accounts=accounts,

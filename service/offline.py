@@ -13,7 +13,8 @@ from rich.text import Text
 from oodguard.models.errors import ImageError
 from oodguard.models.verdicts import Verdict
 from oodguard.service import responses as answers
-from oodguard.service.images.decode import read_image
+from oodguard.service.images.decode import decode_image
+from oodguard.service.images.header import EncodedImage
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.settings import Settings
 
@@ -90,7 +91,8 @@ def judge_files(
     spec = model.bundle.manifest.input
     for path in paths:
         try:
-            image = read_image(path.read_bytes(), spec, max_pixels=settings.max_pixels)
+            encoded = EncodedImage(data=path.read_bytes())
+            image = decode_image(encoded, spec, max_pixels=settings.max_pixels)
         except OSError as error:
             refused.append((path, error.strerror or str(error)))
         except ImageError as error:

@@ -44,13 +44,13 @@ class RawRoute(APIRoute):
         return endpoint
 
 
-def router(judging: Predictor, detail: Detail = "full") -> APIRouter:
+def router(predictor: Predictor, detail: Detail = "full") -> APIRouter:
     """Make the routes."""
 
     async def predict(request: Request) -> Response:
         """Judge every image: its class, its scores, and whether to accept or reject it."""
-        deployment = judging.deployment(request)
-        job = await judging.judge(deployment, request)
+        deployment = predictor.deployment(request)
+        job = await predictor.predict(deployment, request)
         answer = {
             "request_id": request_id(request.scope),
             **deployment.constant,

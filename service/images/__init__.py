@@ -1,1 +1,1 @@
-"""Images."""
+"""Request bodies to pixels: body, formats, image headers and decoding."""

@@ -1,73 +1,80 @@
-"""A request's headers and body, read within the byte limit."""
+"""Read a request body within the byte limit, and parse it by its content type."""
 
 from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
 from oodguard.service.asgi import header
 from oodguard.service.errors import BodyTooLarge, ClientDisconnected, UnsupportedContent
-from oodguard.service.images.formats import read_files, read_json, read_pixels
-from oodguard.service.images.types import Body, Encoded, Parser, Payload, RequestLimits
+from oodguard.service.images.formats import parse_json, parse_multipart, parse_raw
+from oodguard.service.images.header import EncodedImage
+from oodguard.service.images.types import Body, Payload, RequestLimits
 
 RAW_PIXELS = "application/octet-stream"
 
+Parser: TypeAlias = Callable[[Body, RequestLimits], Payload]
 
-def _encoded(body: Body, _limits: RequestLimits) -> Payload:
-    return [Encoded(data=body.data)]
+
+def parse_encoded(body: Body, _limits: RequestLimits) -> Payload:
+    """Take the body as one encoded image."""
+    return [EncodedImage(data=body.data)]
 
 
 PARSERS: Mapping[str, Parser] = {
-    "multipart/form-data": read_files,
-    "application/json": read_json,
-    "image/jpeg": _encoded,
-    "image/png": _encoded,
-    "image/webp": _encoded,
-    RAW_PIXELS: read_pixels,
+    "multipart/form-data": parse_multipart,
+    "application/json": parse_json,
+    "image/jpeg": parse_encoded,
+    "image/png": parse_encoded,
+    "image/webp": parse_encoded,
+    RAW_PIXELS: parse_raw,
 }
+
+# Chunks of a large body are joined as they are received. Freed one by one, many small chunks would
+# leave holes in the heap that the process keeps: 250 MB after sixty client disconnects.
+BLOCK_BYTES = 2**20
+
+
+def parse(body: Body, limits: RequestLimits) -> Payload:
+    """Parse a body by its content type, without decoding its images.
+
+    Raises:
+        RequestError: The body is invalid, see `service.errors`.
+    """
+    return PARSERS[body.content_type](body, limits)
 
 
 def content_type(header: str | None) -> tuple[str, Mapping[bytes, bytes]]:
-    """Split a Content-Type header into a known type and its options.
+    """Split a Content-Type header into one of `PARSERS` and its parameters.
 
     Raises:
-        UnsupportedContent: Missing or not one of `PARSERS`.
+        UnsupportedContent: Missing, or another type.
     """
     if header is not None and header in PARSERS:
         return header, {}
     name, options = parse_options_header(header)
     known = name.decode("latin-1").lower()
     if known not in PARSERS:
-        came = f"content type {known[:128]!r}" if known else "no content type"
-        raise UnsupportedContent(f"{came} came; send one of {', '.join(PARSERS)}")
+        received = f'"{known[:128]}"' if known else "missing"
+        raise UnsupportedContent(
+            f"Content-Type is {received}, expected one of: {', '.join(PARSERS)}"
+        )
     return known, options
 
 
-def parse(body: Body, limits: RequestLimits) -> Payload:
-    """Take a body apart by its content type; nothing is decoded yet.
-
-    Raises:
-        RequestError: What is wrong with the body, by the tree in `service.errors`.
-    """
-    return PARSERS[body.content_type](body, limits)
-
-
-# Pieces of a large body are joined as they come. Freed, many small ones would leave holes that the
-# process keeps: 250 MB of them after sixty clients that hung up.
-BLOCK_BYTES = 2**20
-
-
 async def read_body(request: Request, max_bytes: int, claim: Callable[[int], None]) -> Body:
-    """Read a body that says what it is, never more of it than the limit.
+    """Read a body of one of the content types of `PARSERS`, within the limit.
 
     Args:
         request: The request.
-        max_bytes: Most bytes of one body.
-        claim: Called with the number of bytes before they are kept; may refuse them.
+        max_bytes: Maximum number of bytes.
+        claim: Called with the number of bytes of each chunk before it is stored; may raise.
 
     Raises:
-        UnsupportedContent: A content type or encoding that is not taken; nothing was read.
-        BodyTooLarge: By its Content-Length, before reading, or by what came.
+        UnsupportedContent: Another content type or encoding; nothing was read.
+        BodyTooLarge: By Content-Length before reading, or by the bytes received.
+        ClientDisconnected: The client disconnected before the end of the body.
     """
     kind, options = content_type(header(request.scope, b"content-type"))
     return Body(
@@ -79,35 +86,40 @@ async def read_body(request: Request, max_bytes: int, claim: Callable[[int], Non
 
 
 async def read_bytes(request: Request, max_bytes: int, claim: Callable[[int], None]) -> bytes:
-    """Read a body of whatever type; arguments and errors are those of `read_body`."""
+    """Read a body of any type; arguments and errors are those of `read_body`."""
     encoding = (header(request.scope, b"content-encoding") or "identity").strip().lower()
     if encoding != "identity":
-        raise UnsupportedContent(f"content encoding {encoding[:64]!r} came; send the body as it is")
-    declared = header(request.scope, b"content-length") or ""
-    # More than 18 digits is more bytes than there are; int() of thousands of digits is slow.
-    if declared.isdecimal() and (len(declared) > 18 or int(declared) > max_bytes):
-        raise BodyTooLarge(f"{declared[:32]} bytes were announced; at most {max_bytes} are taken")
-    return await _collect(request, max_bytes, claim)
+        raise UnsupportedContent(
+            f'Content-Encoding is "{encoding[:64]}", expected "identity":'
+            " send the body uncompressed"
+        )
+    length = header(request.scope, b"content-length") or ""
+    # int() of thousands of digits is slow, and no body has more than 18 digits of bytes.
+    if length.isdecimal() and (len(length) > 18 or int(length) > max_bytes):
+        raise BodyTooLarge(f"Content-Length is {length[:32]} bytes, expected at most {max_bytes}")
+    return await _receive(request, max_bytes, claim)
 
 
-async def _collect(request: Request, max_bytes: int, claim: Callable[[int], None]) -> bytes:
+async def _receive(request: Request, max_bytes: int, claim: Callable[[int], None]) -> bytes:
     blocks: list[bytes] = []
-    pieces: list[bytes] = []
-    total = held = 0
+    chunks: list[bytes] = []
+    total = chunk_bytes = 0
     more = True
     while more:
         message = await request.receive()
         if message["type"] == "http.disconnect":
-            raise ClientDisconnected("the client hung up before all of its body had come")
-        piece, more = message.get("body", b""), message.get("more_body", False)
-        total += len(piece)
+            raise ClientDisconnected("the client disconnected before the end of the body")
+        chunk, more = message.get("body", b""), message.get("more_body", False)
+        total += len(chunk)
         if total > max_bytes:
-            raise BodyTooLarge(f"more than {max_bytes} bytes came; at most {max_bytes} are taken")
-        claim(len(piece))
-        pieces.append(piece)
-        held += len(piece)
-        if held >= BLOCK_BYTES:
-            blocks.append(b"".join(pieces))
-            pieces.clear()
-            held = 0
-    return b"".join([*blocks, *pieces])
+            raise BodyTooLarge(
+                f"the body has more than {max_bytes} bytes, expected at most {max_bytes}"
+            )
+        claim(len(chunk))
+        chunks.append(chunk)
+        chunk_bytes += len(chunk)
+        if chunk_bytes >= BLOCK_BYTES:
+            blocks.append(b"".join(chunks))
+            chunks.clear()
+            chunk_bytes = 0
+    return b"".join([*blocks, *chunks])

@@ -1,7 +1,7 @@
-"""Encoded bytes to the pixels a model takes, within limits.
+"""Decode images within limits, and resize them to the model's input.
 
-The three decoders are called by name: `Image.open` would try others, hand a phone's multi-picture
-JPEG to a second one, and warn by a process-wide limit that is not ours.
+The three Pillow decoders are called by name: `Image.open` would try others, pass a phone's
+multi-picture JPEG to a second one, and warn by a process-wide limit that is not the service's.
 """
 
 import struct
@@ -22,60 +22,23 @@ from oodguard.models.errors import ImageError, UndecodableImage
 from oodguard.models.manifest import InputSpec
 from oodguard.models.preprocessing import prepare
 from oodguard.service.errors import DeadlineExceeded, InvalidImage
-from oodguard.service.images.header import PNG_SIGNATURE, TAKEN, Format, check_size, read_header
-from oodguard.service.images.types import Encoded, Payload, RequestLimits
+from oodguard.service.images.header import (
+    SUPPORTED,
+    EncodedImage,
+    ImageFormat,
+    ImageHeader,
+    check_size,
+)
+from oodguard.service.images.types import Payload, RequestLimits
 
-# Signature; IHDR with its size and type, width, height, bit depth, colour type, compression,
-# filter, interlace and checksum; size and type of the next chunk: ISO/IEC 15948, 11.2.2.
-HEAD = struct.Struct(">8sI4sIIBBBBBII4s")
-
-CHECKED = slice(12, 29)
-
-# The checksum of the pixels' chunk, which Pillow does not look at, and the whole last chunk.
-TAIL_BYTES = 16
-
-END = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
-
-MODES: Mapping[int, str] = {0: "L", 2: "RGB", 6: "RGBA"}
-"""Pillow's modes of eight bits a channel, by colour type."""
-
-
-def open_plain(data: bytes) -> Image.Image | None:
-    """Decode a plain PNG of eight bits a channel, at most 64 kB of them, not interlaced.
-
-    Args:
-        data: The file; its size in pixels must have been checked.
-
-    Returns:
-        The very image that Pillow would open; none: this is another kind of file, or a broken one,
-        and Pillow is to say of it what there is to say.
-    """
-    if not HEAD.size + TAIL_BYTES < len(data) <= MAXBLOCK or not data.endswith(END):
-        return None
-    signature, size, kind, *header, checksum, pixel_bytes, pixels = HEAD.unpack_from(data)
-    width, height, depth, colour, *methods = header
-    if (signature, size, kind, pixels) != (PNG_SIGNATURE, 13, b"IHDR", b"IDAT"):
-        return None
-    end = HEAD.size + pixel_bytes
-    if end + TAIL_BYTES != len(data) or checksum != zlib.crc32(data[CHECKED]):
-        return None
-    if depth != 8 or colour not in MODES or any(methods):
-        return None
-    mode = MODES[colour]
-    try:
-        return Image.frombytes(mode, (width, height), data[HEAD.size : end], "zip", mode, 0)
-    except (OSError, ValueError):
-        return None
-
-
-DECODERS: Mapping[Format, type[ImageFile.ImageFile]] = {
+DECODERS: Mapping[ImageFormat, type[ImageFile.ImageFile]] = {
     "JPEG": JpegImageFile,
     "PNG": PngImageFile,
     "WEBP": WebPImageFile,
 }
 
-# What Pillow raises on broken bytes, in the pixels or in the EXIF record that `prepare` reads.
-BROKEN = (
+# What Pillow raises on invalid bytes, in the pixels or in the EXIF record that `prepare` reads.
+DECODE_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
@@ -87,83 +50,128 @@ BROKEN = (
 )
 
 
-def read_image(data: bytes, spec: InputSpec, *, max_pixels: int) -> NDArray[np.uint8]:
-    """Decode a JPEG, PNG or WebP and bring it to the model's size.
+# After the signature, and the size and type of IHDR: width and height, bit depth, colour type,
+# compression, filter, interlace and checksum; size and type of the next chunk: ISO/IEC 15948,
+# 11.2.2.
+PNG_HEAD = struct.Struct(">8xI4x8xBBBBBII4s")
+
+PNG_IHDR = slice(12, 29)
+
+PNG_IHDR_BYTES = 13
+
+# The checksum of the pixels' chunk, which Pillow does not check either, and the last chunk.
+PNG_TAIL_BYTES = 16
+
+PNG_END = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
+
+PNG_MODES: Mapping[int, str] = {0: "L", 2: "RGB", 6: "RGBA"}
+"""Pillow's modes of eight bits a channel, by colour type."""
+
+
+def decode_image(image: EncodedImage, spec: InputSpec, *, max_pixels: int) -> NDArray[np.uint8]:
+    """Decode a JPEG, PNG or WebP, and resize it to the model's input.
 
     Args:
-        data: The encoded image.
-        spec: The size and the rule, from the manifest.
-        max_pixels: Most pixels, checked on the header before anything is decoded.
+        image: The encoded image.
+        spec: The input size and the resize rule, from the manifest.
+        max_pixels: Maximum number of pixels, checked on the header before decoding.
 
     Returns:
         `(H, W, 3)` RGB.
 
     Raises:
-        UndecodableImage: Not an image, truncated or broken.
-        UnsupportedImage: An image of a format or kind that is not taken.
-        ImageTooLarge: More than `max_pixels`, or a side that is too long.
+        UndecodableImage: Not an image, truncated or invalid.
+        UnsupportedImage: An image of an unsupported format or kind.
+        ImageTooLarge: More than `max_pixels`, or too long a side.
     """
-    header = read_header(data)
+    header = image.header
     check_size(header.width, header.height, max_pixels)
-    if header.format == "PNG" and (plain := open_plain(data)):
+    if header.format == "PNG" and (plain := decode_plain_png(image.data, header)):
         return prepare(plain, spec)
     try:
-        with DECODERS[header.format](BytesIO(data)) as image:
-            # A file may hide a second frame header; the decoder's own reading counts too.
-            check_size(image.width, image.height, max_pixels)
-            _check_palette(image)
-            return prepare(image, spec)
-    except BROKEN as error:
+        with DECODERS[header.format](BytesIO(image.data)) as opened:
+            # A file may hide a second frame header: check the size that the decoder reads, too.
+            check_size(opened.width, opened.height, max_pixels)
+            # Pillow opens a PNG of palette indices without a palette, and fails an assertion later.
+            if opened.mode == "P" and opened.palette is None:
+                raise UndecodableImage(f"the {header.format} has no palette for its pixels")
+            return prepare(opened, spec)
+    except DECODE_ERRORS as error:
         raise UndecodableImage(
-            f"the {header.format} is broken or truncated ({error}); {TAKEN}"
+            f"the {header.format} is invalid or truncated ({error}), expected {SUPPORTED}"
         ) from error
 
 
-def _check_palette(image: ImageFile.ImageFile) -> None:
-    # Pillow opens a PNG of palette indices that has no palette, and fails an assertion later on.
-    if image.mode == "P" and image.palette is None:
-        raise UndecodableImage(f"the {image.format} has no palette for its pixels; {TAKEN}")
-
-
 def fits(payload: Payload, spec: InputSpec) -> TypeGuard[NDArray[np.uint8]]:
-    """Whether a payload already is what the model reads."""
+    """Return whether a payload is raw pixels of the model's size."""
     return isinstance(payload, np.ndarray) and payload.shape[1:3] == (spec.height, spec.width)
 
 
 def to_pixels(
-    payload: Payload, spec: InputSpec, limits: RequestLimits, given_up: Callable[[], object]
+    payload: Payload, spec: InputSpec, limits: RequestLimits, stop: Callable[[], object]
 ) -> NDArray[np.uint8]:
-    """Bring every image of a request to the model's size.
+    """Bring every image of a request to the model's input size.
 
     Args:
         payload: Encoded images, or raw pixels of any size.
-        spec: The size and the rule, from the manifest.
-        limits: What an image may ask for.
-        given_up: Says, before each image, whether anybody still waits for it.
+        spec: The input size and the resize rule, from the manifest.
+        limits: Limits of the request.
+        stop: Called before each image; a true value ends decoding.
 
     Returns:
         `(n, H, W, 3)` RGB.
 
     Raises:
-        InvalidImage: The first image that cannot be judged, by its place.
-        DeadlineExceeded: Nobody waits any more.
+        InvalidImage: The first image that cannot be decoded, with its index.
+        DeadlineExceeded: `stop` returned a true value.
     """
     if fits(payload, spec):
         return payload
     pixels = np.empty((len(payload), spec.height, spec.width, 3), np.uint8)
     for index, image in enumerate(payload):
-        if given_up():
-            raise DeadlineExceeded(f"{index} of {len(payload)} images were decoded in time")
-        pixels[index] = _one(image, spec, limits, index)
+        if stop():
+            raise DeadlineExceeded(
+                f"the request ended after {index} of {len(payload)} images were decoded"
+            )
+        if isinstance(image, EncodedImage):
+            try:
+                pixels[index] = decode_image(image, spec, max_pixels=limits.max_pixels)
+            except ImageError as error:
+                raise InvalidImage(error, index=index, name=image.name) from error
+        else:
+            pixels[index] = prepare(Image.fromarray(image), spec)
     return pixels
 
 
-def _one(
-    image: Encoded | NDArray[np.uint8], spec: InputSpec, limits: RequestLimits, index: int
-) -> NDArray[np.uint8]:
-    if not isinstance(image, Encoded):
-        return prepare(Image.fromarray(image), spec)
+def decode_plain_png(data: bytes, header: ImageHeader) -> Image.Image | None:
+    """Decode a PNG of eight bits a channel, not interlaced, with one chunk of at most 64 kB.
+
+    Pillow's PNG reader takes longer to open these. Without this function, a server of single PNGs
+    on a small graph sends 12 % fewer responses a second with 14 % more CPU time (two CPU cores).
+
+    Args:
+        data: The file.
+        header: Its header, whose size must have been checked.
+
+    Returns:
+        The same image as Pillow's reader returns; None: the file is of another kind or invalid,
+        and is left to Pillow, which raises the error.
+    """
+    if not PNG_HEAD.size + PNG_TAIL_BYTES < len(data) <= MAXBLOCK or not data.endswith(PNG_END):
+        return None
+    ihdr_bytes, depth, colour, *methods, checksum, pixel_bytes, kind = PNG_HEAD.unpack_from(data)
+    end = PNG_HEAD.size + pixel_bytes
+    if ihdr_bytes != PNG_IHDR_BYTES or kind != b"IDAT" or end + PNG_TAIL_BYTES != len(data):
+        return None
+    if (
+        checksum != zlib.crc32(data[PNG_IHDR])
+        or depth != 8
+        or colour not in PNG_MODES
+        or any(methods)
+    ):
+        return None
+    mode, size = PNG_MODES[colour], (header.width, header.height)
     try:
-        return read_image(bytes(image.data), spec, max_pixels=limits.max_pixels)
-    except ImageError as error:
-        raise InvalidImage(error, index=index, name=image.name) from error
+        return Image.frombytes(mode, size, data[PNG_HEAD.size : end], "zip", mode, 0)
+    except (OSError, ValueError):
+        return None

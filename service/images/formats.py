@@ -1,8 +1,8 @@
-"""The files of a multipart/form-data body."""
+"""The formats of a request body with many images: JSON with base64, raw pixels, multipart."""
 
 import binascii
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,92 +12,98 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from oodguard.models.errors import ImageTooLarge, UndecodableImage
 from oodguard.service.errors import InvalidImage, MalformedBody, TooManyImages, WrongFields
-from oodguard.service.images.header import check_size
-from oodguard.service.images.types import Body, Encoded, Payload, RequestLimits
+from oodguard.service.images.header import EncodedImage, check_size
+from oodguard.service.images.types import Body, Payload, RequestLimits
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
-WANTED = 'send {"images": ["<base64>", ...]}'
+JSON_SCHEMA = '{"images": ["<base64>", ...]}'
 
-# Parsed, these take some 10 MB. A body of 16 MiB could hold eight million, and take half a gigabyte
-# and a second in which no other thread runs.
-MOST_VALUES = 2**17
+JSON_TYPES: Mapping[type, str] = {
+    bool: "boolean",
+    dict: "object",
+    float: "number",
+    int: "number",
+    list: "array",
+    str: "string",
+    type(None): "null",
+}
+
+# Parsed, these take some 10 MB. A body of 16 MiB could contain eight million values, which would
+# take half a gigabyte, and a second in which no other thread runs.
+MAX_JSON_VALUES = 2**17
+
+CHANNELS = 3
+
+# Nine digits a number: no product of four that passes the checks overflows 64 bits.
+SHAPE = re.compile(r"\s*(\d{1,9})\s*,\s*(\d{1,9})\s*,\s*(\d{1,9})\s*,\s*(\d{1,9})\s*", re.ASCII)
+
+FORM_FIELD = "files"
+
+MAX_NAME_LENGTH = 128
 
 
-def read_json(body: Body, limits: RequestLimits) -> Payload:
-    """Read `{"images": [...]}`.
+def parse_json(body: Body, limits: RequestLimits) -> Payload:
+    """Parse `{"images": [...]}` with one base64 string for each encoded image.
 
     Raises:
         MalformedBody: Not JSON.
-        WrongFields: Another shape of JSON, or one of far more values than images are taken.
-        TooManyImages: More than the limit.
-        InvalidImage: A string that is not base64.
+        WrongFields: Another structure, or too many values to parse.
+        TooManyImages: More images than the limit.
+        InvalidImage: A string is not base64.
     """
-    _check_values(body.data, MOST_VALUES + limits.max_images)
+    max_values = MAX_JSON_VALUES + limits.max_images
+    # Every value but the first follows one of these three characters. None of them is in the
+    # alphabet of base64, and counting them allocates nothing.
+    if len(body.data) > max_values:
+        values = sum(body.data.count(character) for character in (b",", b"[", b"{"))
+        if values > max_values:
+            raise WrongFields(
+                f"the body has {values} JSON values, expected at most {max_values} as {JSON_SCHEMA}"
+            )
     try:
         value = orjson.loads(body.data)
     except orjson.JSONDecodeError as error:
-        raise MalformedBody(f"the body is not JSON: {error}") from error
+        raise MalformedBody(f"the body is not valid JSON: {error}") from error
     if not isinstance(value, dict):
-        raise WrongFields(f"a JSON {type(value).__name__} came; {WANTED}")
+        raise WrongFields(f"the body is a JSON {JSON_TYPES[type(value)]}, expected {JSON_SCHEMA}")
     if set(value) != {"images"}:
         fields = ", ".join(sorted(value))[:128] or "none"
-        raise WrongFields(f"the fields {fields} came; {WANTED}")
+        raise WrongFields(f"the body has the fields: {fields}, expected {JSON_SCHEMA}")
     images = value["images"]
     if not isinstance(images, list) or not images:
-        raise WrongFields(f"'images' is not a list of at least one string; {WANTED}")
-    if len(images) > limits.max_images:
-        raise TooManyImages(
-            f"{len(images)} images came; send at most {limits.max_images} a request"
-        )
-    return [_base64(image, index) for index, image in enumerate(images)]
+        received = "empty" if images == [] else f"a JSON {JSON_TYPES[type(images)]}"
+        raise WrongFields(f"'images' is {received}, expected {JSON_SCHEMA}")
+    _check_count(len(images), limits)
+    return [_decode_base64(image, index) for index, image in enumerate(images)]
 
 
-def _check_values(data: bytes, most: int) -> None:
-    """Bound what parsing allocates: every value but the first stands behind one of three marks.
-
-    None of them is in the alphabet of base64, so a body of images has one for each image.
-    """
-    if len(data) <= most:
-        return
-    values = sum(data.count(mark) for mark in (b",", b"[", b"{"))
-    if values > most:
-        raise WrongFields(f"a JSON of {values} values came; at most {most} are read; {WANTED}")
-
-
-def _base64(text: object, index: int) -> Encoded:
+def _decode_base64(text: object, index: int) -> EncodedImage:
     if not isinstance(text, str):
         raise WrongFields(
-            f"image {index} is a JSON {type(text).__name__}; a base64 string is wanted"
+            f"image {index} is a JSON {JSON_TYPES[type(text)]}, expected a base64 string"
         )
     try:
-        return Encoded(data=binascii.a2b_base64(text, strict_mode=True) if text else b"")
+        return EncodedImage(data=binascii.a2b_base64(text, strict_mode=True) if text else b"")
     except ValueError as error:
         cause = UndecodableImage(
-            f"not base64 ({error}); the standard alphabet with padding and without line breaks "
-            "is wanted"
+            f"invalid base64 ({error}), expected the standard alphabet with padding and without"
+            " line breaks"
         )
         raise InvalidImage(cause, index=index, name=None) from error
 
 
-CHANNELS = 3
-
-# Nine digits a number: nothing that fits can overflow a 64-bit product of four after the checks.
-SHAPE = re.compile(r"\s*(\d{1,9})\s*,\s*(\d{1,9})\s*,\s*(\d{1,9})\s*,\s*(\d{1,9})\s*", re.ASCII)
-
-
-def read_pixels(body: Body, limits: RequestLimits) -> Payload:
-    """View the body as the images that X-Shape says; nothing is copied.
+def parse_raw(body: Body, limits: RequestLimits) -> Payload:
+    """View the body as raw pixels of the shape in X-Shape, without a copy.
 
     Raises:
-        WrongFields: X-Shape is missing, or does not fit the body.
-        TooManyImages: More than the limit.
+        WrongFields: X-Shape is missing or invalid, or does not match the body.
+        TooManyImages: More images than the limit.
         InvalidImage: Images of more pixels, or longer sides, than the limit.
     """
-    n, height, width = _shape(body.shape)
-    if n > limits.max_images:
-        raise TooManyImages(f"{n} images came; send at most {limits.max_images} a request")
+    n, height, width = _parse_shape(body.shape)
+    _check_count(n, limits)
     try:
         check_size(width, height, limits.max_pixels)
     except ImageTooLarge as error:
@@ -105,90 +111,72 @@ def read_pixels(body: Body, limits: RequestLimits) -> Payload:
     expected = n * height * width * CHANNELS
     if len(body.data) != expected:
         raise WrongFields(
-            f"{len(body.data)} bytes came; X-Shape {n},{height},{width},3 wants {expected}"
+            f"the body has {len(body.data)} bytes, expected {expected} for X-Shape"
+            f' "{n},{height},{width},{CHANNELS}"'
         )
     return np.frombuffer(body.data, np.uint8).reshape(n, height, width, CHANNELS)
 
 
-def _shape(header: str | None) -> tuple[int, int, int]:
-    """Number, height and width from `n,H,W,3`, each at least 1."""
-    wanted = "application/octet-stream wants the header X-Shape: n,H,W,3"
+def _parse_shape(header: str | None) -> tuple[int, int, int]:
+    """Return number, height and width from `n,H,W,3`, each at least 1."""
     if header is None:
-        raise WrongFields(f"no X-Shape came; {wanted}")
+        raise WrongFields('X-Shape is missing, expected "n,H,W,3" with application/octet-stream')
     match = SHAPE.fullmatch(header)
-    if match is None:
-        raise WrongFields(f"X-Shape {header[:64]!r} came; {wanted}")
-    n, height, width, channels = (int(number) for number in match.groups())
+    n, height, width, channels = (int(each) for each in match.groups()) if match else (0, 0, 0, 0)
     if channels != CHANNELS or 0 in {n, height, width}:
         raise WrongFields(
-            f"X-Shape {header[:64]!r} came; {wanted}, at least 1 image of at least 1 x 1 pixels"
+            f'X-Shape is "{header[:64]}", expected "n,H,W,3" with n, H and W of at least 1'
         )
     return n, height, width
 
 
-FIELD = "files"
-
-LONGEST_NAME = 128
-
-
-@dataclass(kw_only=True, slots=True)
-class Part:
-    """One uploaded file."""
-
-    name: str | None = None
-    data: bytearray = field(default_factory=bytearray)
-
-
-def read_files(body: Body, limits: RequestLimits) -> Payload:
-    """Read every file of the field `files`.
+def parse_multipart(body: Body, limits: RequestLimits) -> Payload:
+    """Take every file of the form field `files` as an encoded image.
 
     Raises:
-        MalformedBody: Not multipart, or cut off before its closing boundary.
-        WrongFields: A field that is not `files`, or none at all.
-        TooManyImages: More than the limit, known before any is read.
+        MalformedBody: Not multipart, or truncated before the closing boundary.
+        WrongFields: Another form field, or none.
+        TooManyImages: More files than the limit, checked before any is read.
     """
     boundary = body.options.get(b"boundary")
     if not boundary:
-        raise MalformedBody("the content type multipart/form-data came without its boundary")
-    _check_boundaries(body.data, b"\r\n--" + boundary, limits.max_images)
-    collector = _Collector(limits.max_images)
+        raise MalformedBody("Content-Type multipart/form-data has no parameter boundary")
+    # One such line precedes each file, and one ends the form. The parser takes a microsecond for
+    # each, even where the line turns out to be none: many of them would keep it busy for seconds.
+    lines = body.data.count(b"\r\n--" + boundary)
+    if lines > limits.max_images + 1:
+        raise TooManyImages(
+            f"the body has {lines} lines that start with the boundary,"
+            f" expected at most {limits.max_images} images"
+        )
+    form = _Form(limits)
     try:
-        parser = MultipartParser(boundary, collector.callbacks())
+        parser = MultipartParser(boundary, form.callbacks())
         parser.write(body.data)
         parser.finalize()
     except FormParserError as error:
-        raise MalformedBody(f"the multipart body is broken: {error}") from error
-    if not collector.ended:
-        raise MalformedBody("the multipart body ends before its closing boundary")
-    if not collector.parts:
-        raise WrongFields(f"no field came; send one or more files in the field {FIELD!r}")
-    return [Encoded(data=part.data, name=part.name) for part in collector.parts]
-
-
-def _check_boundaries(data: bytes, boundary: bytes, max_files: int) -> None:
-    """Count the lines that begin with the boundary: one before each file, and one at the end.
-
-    Counting is quick. The parser looks at each such line for a microsecond, also where it goes on
-    in another way and is no boundary; a body of nothing else would keep a thread for seconds.
-    """
-    lines = data.count(boundary)
-    if lines > max_files + 1:
-        raise TooManyImages(
-            f"{lines} lines begin with the boundary, as if more than {max_files} files came; "
-            f"send at most {max_files} a request"
+        raise MalformedBody(f"the multipart body is invalid: {error}") from error
+    if not form.ended:
+        raise MalformedBody("the multipart body is truncated: it has no closing boundary")
+    if not form.images:
+        raise WrongFields(
+            f"the form has no fields, expected one or more files in the field {FORM_FIELD!r}"
         )
+    return form.images
 
 
-class _Collector:
-    """Collects what the parser reports, in its order of calls."""
+class _Form:
+    """The files of a form, collected by the callbacks of the parser."""
 
-    def __init__(self, max_files: int) -> None:
-        self.parts: list[Part] = []
+    def __init__(self, limits: RequestLimits) -> None:
+        self.images: list[EncodedImage] = []
         self.ended = False
-        self._max_files = max_files
+        self._limits = limits
         self._header = bytearray()
         self._value = bytearray()
         self._disposition = b""
+        self._file_name: str | None = None
+        self._data = bytearray()
 
     def callbacks(self) -> "MultipartCallbacks":
         return {
@@ -198,16 +186,16 @@ class _Collector:
             "on_header_end": self._on_header_end,
             "on_headers_finished": self._on_headers_finished,
             "on_part_data": self._on_part_data,
+            "on_part_end": self._on_part_end,
             "on_end": self._on_end,
         }
 
     def _on_part_begin(self) -> None:
-        if len(self.parts) == self._max_files:
-            raise TooManyImages(
-                f"more than {self._max_files} files came; send at most {self._max_files} a request"
-            )
+        most = self._limits.max_images
+        if len(self.images) == most:
+            raise TooManyImages(f"the form has more than {most} files, expected at most {most}")
         self._disposition = b""
-        self.parts.append(Part())
+        self._file_name = None
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._header += data[start:end]
@@ -223,14 +211,27 @@ class _Collector:
 
     def _on_headers_finished(self) -> None:
         _, options = parse_options_header(self._disposition)
-        name = options.get(b"name", b"").decode("utf-8", "replace")
-        if name != FIELD:
-            raise WrongFields(f"a field {name[:LONGEST_NAME]!r} came; send files as {FIELD!r}")
+        field = options.get(b"name", b"").decode("utf-8", "replace")
+        if field != FORM_FIELD:
+            raise WrongFields(
+                f"the form has the field {field[:MAX_NAME_LENGTH]!r}, expected {FORM_FIELD!r}"
+            )
         if b"filename" in options:
-            self.parts[-1].name = options[b"filename"].decode("utf-8", "replace")[:LONGEST_NAME]
+            self._file_name = options[b"filename"].decode("utf-8", "replace")[:MAX_NAME_LENGTH]
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
-        self.parts[-1].data += data[start:end]
+        self._data += data[start:end]
+
+    def _on_part_end(self) -> None:
+        self.images.append(EncodedImage(data=bytes(self._data), name=self._file_name))
+        self._data.clear()
 
     def _on_end(self) -> None:
         self.ended = True
+
+
+def _check_count(images: int, limits: RequestLimits) -> None:
+    if images > limits.max_images:
+        raise TooManyImages(
+            f"the request has {images} images, expected at most {limits.max_images}"
+        )

@@ -1,62 +1,40 @@
-"""The format and size that an encoded image claims, read from its first bytes.
+"""Encoded images and their headers: the format and size, read without decoding.
 
-The size is wanted before Pillow sees the file: opening a WebP already allocates its canvas.
+Limits are checked before Pillow sees the file, because opening a WebP already allocates its canvas.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
-from oodguard.models.errors import ImageError, ImageTooLarge, UndecodableImage, UnsupportedImage
-from oodguard.service.images.types import Payload
+from oodguard.models.errors import ImageTooLarge, UndecodableImage, UnsupportedImage
 
-# The most that a JPEG can have. A PNG of 1 x 49000000 has 95 kB, and would keep a decoder for
-# nine seconds and, where the model's rule is to stretch, take gigabytes.
-LONGEST_SIDE = 65_535
+ImageFormat = Literal["JPEG", "PNG", "WEBP"]
 
+SUPPORTED = "a JPEG, PNG or WebP"
 
-def check_size(width: int, height: int, max_pixels: int) -> None:
-    """Refuse what is too large.
-
-    Args:
-        width: In pixels, as claimed.
-        height: In pixels, as claimed.
-        max_pixels: Most pixels of one picture.
-
-    Raises:
-        ImageTooLarge: More pixels, or a longer side, than is taken.
-    """
-    if width * height > max_pixels:
-        raise ImageTooLarge(
-            f"{width} x {height} = {width * height} pixels came; at most {max_pixels} are taken"
-        )
-    if max(width, height) > LONGEST_SIDE:
-        raise ImageTooLarge(
-            f"{width} x {height} pixels came; a side of at most {LONGEST_SIDE} is taken"
-        )
-
-
-Format = Literal["JPEG", "PNG", "WEBP"]
-
-TAKEN = "send a JPEG, PNG or WebP"
+# The longest side of a JPEG. A PNG of 1 x 49000000 pixels has 95 kB; decoding it would take nine
+# seconds and, where the model's resize rule is to stretch, gigabytes.
+MAX_SIDE = 65_535
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
-PNG_SIZE_END = 24
+PNG_HEADER_BYTES = 24
 
-WEBP_SIZE_END = 30
+WEBP_HEADER_BYTES = 30
 
-MARKER = 0xFF
+JPEG_MARKER = 0xFF
 
 # SOF0..SOF15 without DHT (C4), JPG (C8) and DAC (CC): ITU T.81, table B.1.
 START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
-# Markers that carry no length: TEM, RST0..RST7, SOI.
+# Markers without a length: TEM, RST0..RST7, SOI.
 BARE_MARKERS = frozenset({0x01, 0xD8, *range(0xD0, 0xD8)})
 
 END_OF_HEADERS = frozenset({0xD9, 0xDA})
 
-# Told apart from junk so that the answer can say what came.
-NOT_TAKEN = {
+# Known formats, so that the error can name them.
+UNSUPPORTED = {
     b"GIF87a": "a GIF",
     b"GIF89a": "a GIF",
     b"II*\x00": "a TIFF",
@@ -74,9 +52,9 @@ NOT_TAKEN = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageHeader:
-    """What a file says of itself; width and height in pixels."""
+    """The format, width and height that a file claims; the sides are in pixels."""
 
-    format: Format
+    format: ImageFormat
     width: int
     height: int
 
@@ -86,40 +64,82 @@ class ImageHeader:
         return self.width * self.height
 
 
-def read_header(data: bytes) -> ImageHeader:
-    """Read format and size without decoding anything.
+@dataclass(frozen=True, kw_only=True)
+class EncodedImage:
+    """One encoded image, and the file name that the client gave."""
+
+    data: bytes
+    name: str | None = None
+
+    @cached_property
+    def header(self) -> ImageHeader:
+        """The format and size, read once from the first bytes.
+
+        Raises:
+            UndecodableImage: Not an image, or truncated within its header.
+            UnsupportedImage: An image of an unsupported format.
+        """
+        return read_header(self.data)
+
+
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Reject an image that is too large.
+
+    Args:
+        width: The claimed width in pixels.
+        height: The claimed height in pixels.
+        max_pixels: Maximum number of pixels of one image.
 
     Raises:
-        UndecodableImage: Empty, cut off within its header, or no image at all.
-        UnsupportedImage: An image of a known format that is not taken.
+        ImageTooLarge: Too many pixels, or too long a side.
+    """
+    if width * height > max_pixels:
+        raise ImageTooLarge(
+            f"the image has {width} x {height} = {width * height} pixels,"
+            f" expected at most {max_pixels}"
+        )
+    if max(width, height) > MAX_SIDE:
+        raise ImageTooLarge(
+            f"the image has {width} x {height} pixels, expected sides of at most {MAX_SIDE}"
+        )
+
+
+def read_header(data: bytes) -> ImageHeader:
+    """Read the format and size of an encoded image.
+
+    Raises:
+        UndecodableImage: Empty, truncated within its header, or not an image.
+        UnsupportedImage: An image of an unsupported format.
     """
     if not data:
-        raise UndecodableImage(f"0 bytes came; {TAKEN}")
+        raise UndecodableImage(f"the image has 0 bytes, expected {SUPPORTED}")
     if data.startswith(PNG_SIGNATURE):
-        return _sized("PNG", _png(data))
+        return _header("PNG", _png(data))
     if data.startswith(b"\xff\xd8\xff"):
-        return _sized("JPEG", _jpeg(data))
+        return _header("JPEG", _jpeg(data))
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return _sized("WEBP", _webp(data))
-    for signature, name in NOT_TAKEN.items():
+        return _header("WEBP", _webp(data))
+    for signature, name in UNSUPPORTED.items():
         if data.startswith(signature):
-            raise UnsupportedImage(f"{name} came; {TAKEN}")
+            raise UnsupportedImage(f"the image is {name}, expected {SUPPORTED}")
     if data[4:8] == b"ftyp":
-        raise UnsupportedImage(f"an AVIF, HEIC or video came; {TAKEN}")
-    raise UndecodableImage(f"{len(data)} bytes that are no image came; {TAKEN}")
+        raise UnsupportedImage(f"the image is an AVIF, HEIC or video, expected {SUPPORTED}")
+    raise UndecodableImage(f"the {len(data)} bytes are not an image, expected {SUPPORTED}")
 
 
-def _sized(name: Format, size: tuple[int, int]) -> ImageHeader:
+def _header(name: ImageFormat, size: tuple[int, int]) -> ImageHeader:
     width, height = size
     if width == 0 or height == 0:
-        raise UndecodableImage(f"the {name} header gives a size of {width} x {height}")
+        raise UndecodableImage(
+            f"the {name} header has the size {width} x {height}, expected at least 1 x 1"
+        )
     return ImageHeader(format=name, width=width, height=height)
 
 
 def _png(data: bytes) -> tuple[int, int]:
-    """IHDR comes first, by the standard: ISO/IEC 15948, 11.2.2."""
-    if data[12:16] != b"IHDR" or len(data) < PNG_SIZE_END:
-        raise UndecodableImage("the PNG is cut off within its header")
+    """Read IHDR, which is the first chunk: ISO/IEC 15948, 11.2.2."""
+    if data[12:16] != b"IHDR" or len(data) < PNG_HEADER_BYTES:
+        raise UndecodableImage("the PNG is truncated within its header")
     return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
 
 
@@ -128,8 +148,8 @@ def _jpeg(data: bytes) -> tuple[int, int]:
     position = 2
     while position + 9 <= len(data):
         prefix, marker = data[position], data[position + 1]
-        if prefix != MARKER or marker == MARKER:
-            # Fill bytes and strays between segments are skipped, as libjpeg does.
+        if prefix != JPEG_MARKER or marker == JPEG_MARKER:
+            # Skip fill bytes and stray bytes between segments, as libjpeg does.
             position += 1
         elif marker in BARE_MARKERS:
             position += 2
@@ -140,58 +160,22 @@ def _jpeg(data: bytes) -> tuple[int, int]:
             break
         else:
             position += 2 + int.from_bytes(data[position + 2 : position + 4])
-    raise UndecodableImage("the JPEG is cut off or broken within its headers")
+    raise UndecodableImage("the JPEG is truncated or invalid within its headers")
 
 
 def _webp(data: bytes) -> tuple[int, int]:
-    """The first chunk carries the size: RFC 9649, 2.5 to 2.7."""
-    if len(data) < WEBP_SIZE_END:
-        raise UndecodableImage("the WebP is cut off within its header")
-    read = {b"VP8 ": _webp_lossy, b"VP8L": _webp_lossless, b"VP8X": _webp_extended}
-    if data[12:16] not in read:
-        raise UndecodableImage("the WebP does not begin with an image chunk")
-    return read[data[12:16]](data)
-
-
-def _webp_lossy(data: bytes) -> tuple[int, int]:
-    mask = 0x3FFF
-    return (
-        int.from_bytes(data[26:28], "little") & mask,
-        int.from_bytes(data[28:30], "little") & mask,
-    )
-
-
-def _webp_lossless(data: bytes) -> tuple[int, int]:
-    bits = int.from_bytes(data[21:25], "little")
-    return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-
-
-def _webp_extended(data: bytes) -> tuple[int, int]:
-    return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
-
-
-SMALL_BODY_BYTES = 16 * 1024
-
-SMALL_PIXELS = 128 * 128
-
-# Chunks of a PNG that may hold far more than their size says.
-COMPRESSED_EXTRAS = (b"zTXt", b"iTXt", b"iCCP")
-
-
-def is_small(payload: Payload) -> bool:
-    """Whether all images of a small body together are no larger than one icon.
-
-    To decode that takes a fraction of a millisecond. A header that cannot be read is small too:
-    what is wrong with it will be said at once.
-    """
-    if not isinstance(payload, list):
-        return False
-    pixels = 0
-    for image in payload:
-        if any(extra in image.data for extra in COMPRESSED_EXTRAS):
-            return False
-        try:
-            pixels += read_header(bytes(image.data)).pixels
-        except ImageError:
-            return True
-    return pixels <= SMALL_PIXELS
+    """Read the size from the first chunk: RFC 9649, 2.5 to 2.7."""
+    if len(data) < WEBP_HEADER_BYTES:
+        raise UndecodableImage("the WebP is truncated within its header")
+    match data[12:16]:
+        case b"VP8 ":
+            sides = int.from_bytes(data[26:28], "little"), int.from_bytes(data[28:30], "little")
+            return sides[0] & 0x3FFF, sides[1] & 0x3FFF
+        case b"VP8L":
+            bits = int.from_bytes(data[21:25], "little")
+            return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        case b"VP8X":
+            sides = int.from_bytes(data[24:27], "little"), int.from_bytes(data[27:30], "little")
+            return sides[0] + 1, sides[1] + 1
+        case _:
+            raise UndecodableImage("the WebP does not start with an image chunk")

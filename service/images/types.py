@@ -1,16 +1,18 @@
-"""What a parser is given, and what it makes of it."""
+"""The types of a request body on its way to pixels."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from oodguard.service.images.header import EncodedImage
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestLimits:
-    """What one request may ask for."""
+    """Limits of one request."""
 
     max_body_bytes: int
     max_images: int
@@ -18,18 +20,15 @@ class RequestLimits:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Encoded:
-    """One image as a file's bytes, and the name it came with."""
-
-    data: bytes | bytearray
-    name: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Body:
-    """A request body with the headers that say how to read it.
+    """A request body, and the headers that say how to parse it.
 
-    `timeout_s` is the time from now on that the body itself asks for, if it does.
+    Attributes:
+        data: The bytes.
+        content_type: One of `images.body.PARSERS`.
+        options: The parameters of Content-Type.
+        shape: The header X-Shape.
+        timeout_s: A timeout from now on that the body requests, if it does.
     """
 
     data: bytes
@@ -39,7 +38,5 @@ class Body:
     timeout_s: float | None = None
 
 
-Payload: TypeAlias = Sequence[Encoded] | NDArray[np.uint8]
+Payload: TypeAlias = Sequence[EncodedImage] | NDArray[np.uint8]
 """Encoded images, or raw pixels `(n, H, W, 3)` RGB."""
-
-Parser: TypeAlias = Callable[[Body, RequestLimits], Payload]

@@ -1,1 +1,1 @@
-"""Many requests to one run, and the only import of ONNX Runtime."""
+"""Inference: ONNX Runtime sessions, the batch queue and the threads that run batches."""

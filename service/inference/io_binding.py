@@ -1,7 +1,7 @@
-"""Runs on a device: buffers that stay where they are, one set for each size of batch.
+"""I/O binding: input and output buffers on the device, one set for each batch size.
 
-A batch is filled up to the next size, so that a device meets few shapes, each of them warmed up
-(and, with CUDA graphs, recorded) before the first request.
+A batch is padded to the next size, so that the device runs few shapes. Each of them is warmed up,
+and with CUDA graphs recorded, before the first request. It is used on CUDA and TensorRT only.
 """
 
 from collections.abc import Mapping
@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 DEVICE = "cuda"
 
 
-def buckets(max_batch: int) -> list[int]:
-    """Return the sizes of batch: 1, 2, 4, ... and `max_batch` itself, ascending."""
+def batch_sizes(max_batch: int) -> list[int]:
+    """Return the batch sizes 1, 2, 4, ... and `max_batch` itself, ascending."""
     powers = (1 << power for power in range(max_batch.bit_length()))
     return sorted({*(size for size in powers if size < max_batch), max_batch})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BoundBuffers:
-    """One size of batch: its buffers, and what binds them to the session.
+    """The buffers of one batch size, and their binding to the session.
 
-    `staging` is the host's copy `(size, H, W, 3)` of the input; `images` and `outputs` live on the
+    `staging` is the input `(size, H, W, 3)` in host memory. `images` and `outputs` are on the
     device and keep their addresses, which a recorded CUDA graph relies on.
     """
 
@@ -36,14 +36,14 @@ class BoundBuffers:
 
 
 class IoBinding:
-    """Batches run through bound buffers.
+    """Run batches through bound buffers.
 
     Args:
         session: An `onnxruntime.InferenceSession` on the device.
-        runtime: The module `onnxruntime`, or what has its `OrtValue` and `RunOptions`.
+        runtime: The module `onnxruntime`, or an object with its `OrtValue` and `RunOptions`.
         image: `(H, W, 3)` of one image.
-        outputs: Name to width of each output, in the order in which `run` returns them.
-        max_batch: Most images in one run.
+        outputs: The width of each output by name, in the order in which `run` returns them.
+        max_batch: Maximum number of images in one run.
     """
 
     def __init__(
@@ -59,17 +59,17 @@ class IoBinding:
         self._runtime = runtime
         self._image = image
         self._outputs = outputs
-        self._sizes = buckets(max_batch)
-        self._bound = {size: self._bind(size) for size in self._sizes}
+        self._buffers = {size: self._bind(size) for size in batch_sizes(max_batch)}
 
     def run(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Run at most `max_batch` images; see `service.inference.engine.Engine.run`."""
+        """Run at most `max_batch` images; see `ModelSession.run`."""
         count = len(images)
-        bound = self._bound[next(size for size in self._sizes if size >= count)]
-        bound.staging[:count] = images
-        bound.images.update_inplace(bound.staging)
-        self._session.run_with_iobinding(bound.binding, bound.options)
-        logits, scores = (output.numpy()[:count] for output in bound.outputs)
+        # The sizes are in ascending order.
+        buffers = self._buffers[next(size for size in self._buffers if size >= count)]
+        buffers.staging[:count] = images
+        buffers.images.update_inplace(buffers.staging)
+        self._session.run_with_iobinding(buffers.binding, buffers.options)
+        logits, scores = (output.numpy()[:count] for output in buffers.outputs)
         return logits, scores
 
     def _bind(self, size: int) -> BoundBuffers:
@@ -86,7 +86,7 @@ class IoBinding:
         for name, output in outputs.items():
             binding.bind_ortvalue_output(name, output)
         options = self._runtime.RunOptions()
-        # A CUDA graph is of one shape; each size records its own.
+        # A CUDA graph has one shape; each size records its own.
         options.add_run_config_entry("gpu_graph_id", str(size))
         return BoundBuffers(
             staging=staging,

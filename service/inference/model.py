@@ -1,4 +1,4 @@
-"""A bundle opened, verified and given a runtime: what server and command line judge with."""
+"""A loaded model: a verified bundle with its session and its policy."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,13 @@ from oodguard.service.settings import Settings
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadedModel:
-    """One model with its bundle, its session and its line between accept and reject."""
+    """A model that the server and the command line predict with.
+
+    Attributes:
+        bundle: The verified bundle.
+        engine: The session that runs its graph.
+        guard: The session with the calibration and the policy.
+    """
 
     bundle: Bundle
     engine: ModelSession
@@ -20,12 +26,12 @@ class LoadedModel:
 
 
 def load_model(folder: Path, settings: Settings) -> LoadedModel:
-    """Open a bundle under the settings' policy.
+    """Open a bundle with the configured policy and device.
 
     Raises:
-        BundleError: The bundle cannot be trusted, or its graph is not what it says.
+        BundleError: The bundle is invalid, or its graph does not match the manifest.
         CalibrationError: Too few calibration scores for alpha and delta.
-        DeviceError: The device that the settings name is not there.
+        DeviceError: The configured device is not available.
     """
     bundle = open_bundle(folder)
     policy = Policy(

@@ -1,7 +1,7 @@
-"""Which of ONNX Runtime's execution providers are asked for, and what is said of those that came.
+"""The execution providers of ONNX Runtime that a session requests, and the check of its choice.
 
-ONNX Runtime lists a provider that it was built with and falls back in silence when the libraries
-or the device are missing: what a session runs on is known only after it was made.
+ONNX Runtime lists every provider that it was built with, and falls back silently if libraries or
+the device are missing. Which provider a session uses is known only after its creation.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,8 +11,8 @@ from oodguard.models.errors import GuardError
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda", "tensorrt"]
 
-Asked: TypeAlias = list[tuple[str, dict[str, str]]]
-"""Providers with their options, the first choice first; the CPU takes what the others do not."""
+Providers: TypeAlias = list[tuple[str, dict[str, str]]]
+"""Providers with their options, in order of preference; a node runs on the first that can."""
 
 CPU = "CPUExecutionProvider"
 
@@ -21,7 +21,7 @@ CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
 
 OPTIONS: Mapping[str, Mapping[str, str]] = {
-    # The exhaustive search would be paid again for every size of batch.
+    # The exhaustive search would be repeated for every batch size.
     CUDA: {"cudnn_conv_algo_search": "HEURISTIC", "enable_cuda_graph": "1"},
     TENSORRT: {"trt_engine_cache_enable": "0", "trt_cuda_graph_enable": "1"},
     CPU: {},
@@ -35,50 +35,51 @@ CHAINS: Mapping[Device, tuple[str, ...]] = {
 
 
 class DeviceError(GuardError):
-    """The device that was asked for is not there."""
+    """The configured device is not available."""
 
 
-def asked(device: Device, available: Sequence[str]) -> Asked:
-    """Return the providers to ask a session for.
+def requested_providers(device: Device, available: Sequence[str]) -> Providers:
+    """Return the providers to create a session with.
 
-    `auto` is CUDA where the runtime was built with it: TensorRT compiles for minutes, which nobody
-    should meet who did not ask for it.
+    `auto` is CUDA if ONNX Runtime was built with it. It is never TensorRT, which compiles the
+    graph for minutes.
 
     Args:
-        device: What the operator wants.
-        available: What the runtime was built with.
+        device: The configured device.
+        available: The providers that ONNX Runtime was built with.
 
     Raises:
-        DeviceError: The runtime was not built with the device's provider.
+        DeviceError: ONNX Runtime was not built with the device's provider.
     """
     if device == "auto":
         device = "cuda" if CUDA in available else "cpu"
     chain = CHAINS[device]
     if chain[0] not in available:
         raise DeviceError(
-            f"OODGUARD_DEVICE={device} wants {chain[0]}; this ONNX Runtime has"
+            f"OODGUARD_DEVICE={device} requires {chain[0]}, but this ONNX Runtime has only"
             f" {', '.join(available)}: install ood-guard[gpu], or set OODGUARD_DEVICE=cpu"
         )
     return [(name, dict(OPTIONS[name])) for name in chain if name in available]
 
 
-def without_graphs(wanted: Asked) -> Asked:
-    """Return the same providers with nothing recorded as a CUDA graph."""
+def without_cuda_graphs(providers: Providers) -> Providers:
+    """Return the same providers without the options that record CUDA graphs."""
     return [
         (name, {key: value for key, value in options.items() if "cuda_graph" not in key})
-        for name, options in wanted
+        for name, options in providers
     ]
 
 
-def check(device: Device, wanted: Asked, got: Sequence[str]) -> None:
-    """Refuse a session that fell back from what was explicitly asked for.
+def check_fallback(device: Device, requested: Providers, used: Sequence[str]) -> None:
+    """Check that a session uses the provider of the configured device.
 
     Raises:
-        DeviceError: The first choice is not what the session runs on, and it was not left open.
+        DeviceError: The session fell back to another provider, and the device is not `auto`.
     """
-    first = wanted[0][0]
-    if device != "auto" and got[0] != first:
+    expected = requested[0][0]
+    if device != "auto" and used[0] != expected:
         raise DeviceError(
-            f"OODGUARD_DEVICE={device} wants {first}; the session fell back to {got[0]}: its"
-            " libraries or the device are missing (the log of ONNX Runtime says which)"
+            f"OODGUARD_DEVICE={device} requires {expected}, but the session fell back to"
+            f" {used[0]}: install the missing libraries or make the device available (ONNX"
+            " Runtime logs which is missing)"
         )

@@ -1,4 +1,4 @@
-"""The waiting line in front of an engine: whole requests in, batches out."""
+"""The batch queue: jobs of whole requests in, batches of job slices out."""
 
 import asyncio
 import time
@@ -11,15 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodguard.models.verdicts import NO_VERDICTS, Verdicts
+from oodguard.service.errors import ClientDisconnected
 
 Pixels: TypeAlias = NDArray[np.uint8]
 
-Dropped: TypeAlias = Literal["gone", "late", "failed"]
+SkipReason: TypeAlias = Literal["gone", "late", "failed"]
+"""Why images are not run: the request was abandoned, its deadline passed, or its job failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchRun:
-    """One run of the model: its `time.monotonic()` start and end, and all its images."""
+    """One run of a model: its start and end by `time.monotonic()`, and the size of its batch."""
 
     started: float
     ended: float
@@ -28,14 +30,14 @@ class BatchRun:
 
 @dataclass(kw_only=True, slots=True)
 class Timings:
-    """When what happened to a request, by `time.monotonic()`; 0 is not yet, or not at all.
+    """When the stages of a request began and ended, by `time.monotonic()`; 0: not reached.
 
     Attributes:
-        decode_started: A decoder took it.
-        decode_ended: The decoder was done with it, whatever came of it.
-        queued: It began to wait for the engine.
-        taken: The engine began with the first of its images.
-        runs: The runs that its images were in.
+        decode_started: Decoding began.
+        decode_ended: Decoding ended, with or without an error.
+        queued: The job entered the batch queue.
+        taken: The first batch with one of its images began.
+        runs: The runs of its images.
     """
 
     decode_started: float = 0.0
@@ -51,12 +53,12 @@ class Timings:
 
     @property
     def queue_s(self) -> float:
-        """Seconds of waiting for the engine."""
+        """Seconds in the batch queue."""
         return self.taken - self.queued if self.taken else 0.0
 
     @property
     def run_s(self) -> float:
-        """Seconds in which the engine ran its images, with those of others."""
+        """Seconds of the runs, which other requests share."""
         return sum(run.ended - run.started for run in self.runs)
 
 
@@ -64,40 +66,45 @@ class Timings:
 class Job:
     """The images of one request for one model.
 
-    Made and awaited in the event loop; in between, threads own it.
+    The event loop creates and awaits it; in between, the decode and engine threads own it.
 
     Attributes:
-        future: Where the request waits for its verdicts.
-        deadline: The `time.monotonic()` past which nobody waits any more.
-        gone: Set by the event loop once nobody waits; threads skip what is left.
-        pixels: `(n, H, W, 3)` of the model's size; none before they are decoded.
-        parts: Verdicts on some of the images, by the first of them.
-        verdicts: All of them, in the order of the images, once they are there.
-        error: Why there will be no more.
-        timings: When what happened so far.
+        future: Receives the verdicts.
+        deadline: The deadline of the request, by `time.monotonic()`.
+        abandoned: Set by the event loop when the request ends; threads skip the rest of the job.
+        pixels: `(n, H, W, 3)` of the model's size; empty before decoding.
+        parts: Verdicts on slices of the job, by the index of their first image.
+        verdicts: Verdicts on all images in order, once every slice has run.
+        error: Why the job failed.
+        timings: The stages so far.
     """
 
     future: "asyncio.Future[Verdicts]"
     deadline: float
-    gone: bool = False
+    abandoned: bool = False
     pixels: Pixels = field(default_factory=lambda: np.empty((0, 0, 0, 3), np.uint8))
     parts: dict[int, Verdicts] = field(default_factory=dict)
     verdicts: Verdicts = NO_VERDICTS
     error: BaseException | None = None
     timings: Timings = field(default_factory=Timings)
 
-    def dropped(self) -> Dropped | None:
-        """Why the rest is not worth any more work, if so."""
+    def skip_reason(self) -> SkipReason | None:
+        """Return why the rest of the job is not worth running, or None."""
         if self.error:
             return "failed"
-        if self.gone:
+        if self.abandoned:
             return "gone"
         return "late" if time.monotonic() > self.deadline else None
 
     def add(self, start: int, verdicts: Verdicts) -> bool:
-        """Take the verdicts on the images from `start` on; whether they were the last to come.
+        """Add the verdicts on a slice; not thread-safe.
 
-        Parts of a job are run at the same time and come in any order: one thread at a time, please.
+        Args:
+            start: Index of the slice's first image. Slices may be added in any order.
+            verdicts: The verdicts on its images.
+
+        Returns:
+            Whether the job is complete.
         """
         self.parts[start] = verdicts
         if sum(len(part) for part in self.parts.values()) < len(self.pixels):
@@ -106,14 +113,22 @@ class Job:
             self.verdicts = self.verdicts.then(part)
         return True
 
-    def tell(self) -> None:
-        """Tell the request, if it still waits. To be called in the event loop."""
+    def resolve(self) -> None:
+        """Set the future's result or error, if it has none. Call it in the event loop."""
         if self.future.done():
             return
         if self.error:
             self.future.set_exception(self.error)
         else:
             self.future.set_result(self.verdicts)
+
+    def cancel(self) -> None:
+        """End the job after a client disconnect. Call it in the event loop."""
+        self.abandoned = True
+        if not self.future.done():
+            self.future.set_exception(
+                ClientDisconnected("the client disconnected before the response")
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,59 +140,61 @@ class JobSlice:
     end: int
 
     def __len__(self) -> int:
-        """How many images."""
+        """Return the number of images."""
         return self.end - self.start
 
     @property
     def pixels(self) -> Pixels:
-        """The images."""
+        """The images, `(end - start, H, W, 3)`."""
         return self.job.pixels[self.start : self.end]
+
+    def split(self, size: int) -> "tuple[JobSlice, JobSlice | None]":
+        """Return the first `size` images, and the rest if there is one."""
+        if len(self) <= size:
+            return self, None
+        middle = self.start + size
+        return JobSlice(self.job, self.start, middle), JobSlice(self.job, middle, self.end)
 
 
 class BatchQueue:
-    """First come, first served; but what is left of a large request lets the others go first.
+    """A first-in, first-out queue, except that the rest of a split job goes to its end.
 
     Args:
-        skipped: Hears how many images of a job were dropped, and why.
+        on_skip: Called with the number of images that are skipped, and the reason.
 
     Attributes:
-        images: How many wait.
+        images: Number of images in the queue.
     """
 
-    def __init__(self, skipped: Callable[[int, Dropped], None]) -> None:
+    def __init__(self, on_skip: Callable[[int, SkipReason], None]) -> None:
         self.images = 0
-        self._pieces: deque[JobSlice] = deque()
-        self._skipped = skipped
+        self._slices: deque[JobSlice] = deque()
+        self._on_skip = on_skip
 
     def put(self, job: Job) -> None:
-        """Let a decoded job wait."""
-        self._pieces.append(JobSlice(job, 0, len(job.pixels)))
+        """Append a decoded job."""
+        job.timings.queued = time.monotonic()
+        self._slices.append(JobSlice(job, 0, len(job.pixels)))
         self.images += len(job.pixels)
 
     def oldest(self) -> float:
-        """When the first in line was queued, by `time.monotonic()`; there must be one."""
-        return self._pieces[0].job.timings.queued
+        """Return when the first slice was queued, by `time.monotonic()`; there must be one."""
+        return self._slices[0].job.timings.queued
 
-    def take(self, room: int) -> list[JobSlice]:
-        """Take up to `room` images out of the line, dropping what nobody waits for."""
-        taken: list[JobSlice] = []
-        while room and self._pieces:
-            piece = self._pieces.popleft()
-            if why := piece.job.dropped():
-                self.images -= len(piece)
-                self._skipped(len(piece), why)
+    def take(self, max_images: int) -> list[JobSlice]:
+        """Remove up to `max_images` images, and skip those that are not worth running."""
+        batch: list[JobSlice] = []
+        room = max_images
+        while room and self._slices:
+            first = self._slices.popleft()
+            if reason := first.job.skip_reason():
+                self.images -= len(first)
+                self._on_skip(len(first), reason)
                 continue
-            head, rest = _cut(piece, room)
+            first, rest = first.split(room)
             if rest:
-                self._pieces.append(rest)
-            taken.append(head)
-            room -= len(head)
-            self.images -= len(head)
-        return taken
-
-
-def _cut(piece: JobSlice, room: int) -> tuple[JobSlice, JobSlice | None]:
-    if len(piece) <= room:
-        return piece, None
-    cut = piece.start + room
-    return JobSlice(piece.job, piece.start, cut), JobSlice(piece.job, cut, piece.end)
+                self._slices.append(rest)
+            batch.append(first)
+            room -= len(first)
+            self.images -= len(first)
+        return batch

@@ -1,7 +1,7 @@
-"""ONNX Runtime: a verified graph to a function from pixels to logits and scores."""
+"""ONNX Runtime sessions: from the verified bytes of a graph to a function of pixels."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -12,22 +12,22 @@ from onnxruntime.capi import onnxruntime_pybind11_state as states
 
 from oodguard.models.errors import BundleError
 from oodguard.models.manifest import Manifest
-from oodguard.service.inference.io_binding import IoBinding, buckets
+from oodguard.service.inference.io_binding import IoBinding, batch_sizes
 from oodguard.service.inference.providers import (
     CPU,
     CUDA,
-    Asked,
     Device,
-    asked,
-    check,
-    without_graphs,
+    Providers,
+    check_fallback,
+    requested_providers,
+    without_cuda_graphs,
 )
 
 logger = logging.getLogger("oodguard.engine")
 
 VERSION: str = ort.__version__
 
-REFUSALS = (
+RUNTIME_ERRORS = (
     states.Fail,
     states.InvalidArgument,
     states.InvalidGraph,
@@ -37,36 +37,39 @@ REFUSALS = (
     states.RuntimeException,
 )
 
-# A runtime's log line is no JSON; what goes wrong is raised as well.
-ERRORS_ONLY = 3
+# The runtime's log lines are not JSON. Its errors are raised as well.
+LOG_ERRORS_ONLY = 3
 
 Outputs: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32]]
 
+TensorType: TypeAlias = tuple[str, tuple[int, ...]]
+"""The element type of a tensor, and its dimensions after the batch dimension."""
+
 
 class ModelSession:
-    """One session of one graph, which may be run from `runs` threads at a time.
+    """One ONNX Runtime session, which `runs` threads may run at a time.
 
     Args:
-        model: The bytes of model.onnx, as verified.
-        manifest: What the bundle says of its graph.
-        device: Where to run; what it really got is in `providers`.
-        threads: Processors for all runs together; 0 for those that this process may use.
+        model: The verified bytes of model.onnx.
+        manifest: The bundle's description of the graph.
+        device: The configured device.
+        threads: CPUs for all runs together; 0: the CPUs that are available to this process.
         threads_per_run: Threads of one run.
-        max_batch: Most images in one run; more are split.
+        max_batch: Maximum number of images in one run; larger arrays are split.
 
     Attributes:
-        providers: Where the session really runs, the first choice first.
+        providers: The providers that the session uses, in order of preference.
         threads: Threads of one run.
-        runs: How many runs there may be at a time: on a device one, which takes all of it.
-        max_batch: Most images in one run.
-        any_thread: Whether threads that are not its own may run it too.
+        runs: Maximum number of concurrent runs; one on a device, which it uses fully.
+        max_batch: Maximum number of images in one run.
+        any_thread: Whether threads other than the batcher's may run it, too.
 
     Raises:
-        BundleError: The runtime refuses the graph, or it is not the one the manifest describes.
-        DeviceError: The device was asked for by name and is not there.
+        BundleError: ONNX Runtime rejects the graph, or it does not match the manifest.
+        DeviceError: The configured device is not available.
     """
 
-    def __init__(  # noqa: PLR0913 - by keyword, each a setting
+    def __init__(  # noqa: PLR0913 - keyword-only, each a setting
         self,
         model: bytes,
         manifest: Manifest,
@@ -76,21 +79,21 @@ class ModelSession:
         threads_per_run: int,
         max_batch: int,
     ) -> None:
-        processors = threads or cpu_count()
-        self.threads = min(threads_per_run, processors)
+        cpus = threads or cpu_count()
+        self.threads = min(threads_per_run, cpus)
         self.max_batch = max_batch
-        self._manifest = manifest
         self._session = _open(model, device, self.threads)
         self.providers: tuple[str, ...] = tuple(self._session.get_providers())
-        spec = manifest.input
-        self._image = (spec.height, spec.width, 3)
-        _check(self._session.get_inputs(), {"images": ("uint8", self._image)})
-        _check(self._session.get_outputs(), {name: ("float", (n,)) for name, n in self._outputs()})
-        # On the processor a run takes any number of images at no loss, and has nothing to copy.
-        self._bound = None if self.providers[0] == CPU else self._bind()
-        self.runs = 1 if self._bound else max(1, processors // self.threads)
-        # What a device has recorded, it may have recorded for one thread.
-        self.any_thread = self._bound is None
+        self._image = (manifest.input.height, manifest.input.width, 3)
+        self._outputs = {"logits": len(manifest.classes), "scores": len(manifest.scores)}
+        _check_tensors(self._session.get_inputs(), {"images": ("uint8", self._image)})
+        outputs = {name: ("float", (width,)) for name, width in self._outputs.items()}
+        _check_tensors(self._session.get_outputs(), outputs)
+        # On the CPU, any batch size runs at full speed, and nothing has to be copied.
+        self._io_binding = None if self.providers[0] == CPU else self._bind()
+        self.runs = 1 if self._io_binding else max(1, cpus // self.threads)
+        # A device may have recorded a CUDA graph for one thread only.
+        self.any_thread = self._io_binding is None
 
     def run(self, images: NDArray[np.uint8]) -> Outputs:
         """Run `(n, H, W, 3)` images to logits `(n, K)` and scores `(n, S)`."""
@@ -101,98 +104,104 @@ class ModelSession:
         return np.concatenate([logits for logits, _ in runs]), np.concatenate([s for _, s in runs])
 
     def warm_up(self) -> None:
-        """Run every size of batch that is set up apart once, so that no request pays for it.
+        """Run every batch size that is prepared separately once, before the first request.
 
         Raises:
-            BundleError: The graph does not run, or answers in another shape than it declares.
+            BundleError: The graph does not run, or its outputs have another shape than declared.
         """
-        sizes = buckets(self.max_batch) if self._bound else sorted({1, self.max_batch})
+        sizes = batch_sizes(self.max_batch) if self._io_binding else sorted({1, self.max_batch})
         for n in sizes:
             images = np.zeros((n, *self._image), np.uint8)
             try:
                 outputs = self._run(images)
-            except REFUSALS as error:
+            except RUNTIME_ERRORS as error:
                 raise BundleError(f"model.onnx does not run on {n} images: {error}") from error
-            for output, (name, width) in zip(outputs, self._outputs(), strict=True):
+            for output, (name, width) in zip(outputs, self._outputs.items(), strict=True):
                 if output.shape != (n, width):
                     raise BundleError(
-                        f"model.onnx answers {name} of shape {output.shape} to {n} images; "
-                        f"({n}, {width}) is wanted; export the bundle again"
+                        f"model.onnx returned {name} of shape {output.shape} for {n} images,"
+                        f" expected ({n}, {width}): export the bundle again"
                     )
-
-    def _outputs(self) -> tuple[tuple[str, int], ...]:
-        return ("logits", len(self._manifest.classes)), ("scores", len(self._manifest.scores))
 
     def _bind(self) -> IoBinding:
         return IoBinding(
             self._session,
             ort,
             image=self._image,
-            outputs=dict(self._outputs()),
+            outputs=self._outputs,
             max_batch=self.max_batch,
         )
 
     def _run(self, images: NDArray[np.uint8]) -> Outputs:
-        if self._bound:
-            return self._bound.run(images)
+        if self._io_binding:
+            return self._io_binding.run(images)
         logits, scores = self._session.run(["logits", "scores"], {"images": images})
         return logits, scores
 
 
 def _open(model: bytes, device: Device, threads: int) -> ort.InferenceSession:
     available = ort.get_available_providers()
-    wanted = asked(device, available)
-    if wanted[0][0] != CPU:
-        # Finds the CUDA libraries that came as Python packages.
+    providers = requested_providers(device, available)
+    if providers[0][0] != CPU:
+        # Finds the CUDA libraries that are installed as Python packages.
         ort.preload_dlls()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = ERRORS_ONLY
-    # Spinning buys microseconds and costs whole cores between requests.
+    options.log_severity_level = LOG_ERRORS_ONLY
+    # Spinning saves microseconds, and uses whole CPUs between requests.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = _session(model, options, wanted)
-    got = session.get_providers()
-    check(device, wanted, got)
-    if got[0] == CPU and CUDA in available:
-        logger.warning("CUDA was there to be tried and is not usable; the model runs on the CPU")
+    session = _create(model, options, providers)
+    used = session.get_providers()
+    check_fallback(device, providers, used)
+    if used[0] == CPU and CUDA in available:
+        logger.warning("CUDA is not usable. The model runs on the CPU.")
     return session
 
 
-def _session(model: bytes, options: ort.SessionOptions, wanted: Asked) -> ort.InferenceSession:
+def _create(
+    model: bytes, options: ort.SessionOptions, providers: Providers
+) -> ort.InferenceSession:
     try:
-        return ort.InferenceSession(model, options, providers=wanted)
-    except REFUSALS as error:
-        plain = without_graphs(wanted)
-        if plain != wanted:
-            # A graph with a step that stays on the CPU cannot be recorded, and runs all the same.
-            logger.warning("no CUDA graphs for this model: %s", error)
-            return _session(model, options, plain)
+        return ort.InferenceSession(model, options, providers=providers)
+    except RUNTIME_ERRORS as error:
+        plain = without_cuda_graphs(providers)
+        if plain != providers:
+            # A graph with a node that stays on the CPU cannot be recorded, but it can be run.
+            fields = {"error": str(error)}
+            logger.warning("CUDA graphs are disabled for this model.", extra={"fields": fields})
+            return _create(model, options, plain)
         raise BundleError(
-            f"model.onnx is refused by ONNX Runtime {VERSION}: {error}; export the bundle again"
+            f"ONNX Runtime {VERSION} rejects model.onnx: {error}: export the bundle again"
         ) from error
 
 
-def _check(nodes: Sequence[ort.NodeArg], wanted: dict[str, tuple[str, tuple[int, ...]]]) -> None:
-    """Compare what a graph declares with names, types and trailing dimensions."""
+def _check_tensors(nodes: Sequence[ort.NodeArg], expected: Mapping[str, TensorType]) -> None:
+    """Compare the tensors that a graph declares with the expected names, types and shapes."""
     names = {node.name for node in nodes}
-    if names != set(wanted):
-        raise BundleError(f"model.onnx has {sorted(names)}; {sorted(wanted)} is wanted")
+    if names != set(expected):
+        raise BundleError(
+            f"model.onnx declares the tensors {sorted(names)}, expected {sorted(expected)}:"
+            " export the bundle again"
+        )
     for node in nodes:
-        kind, trailing = wanted[node.name]
-        if node.type != f"tensor({kind})" or not _fits(node.shape, trailing):
+        kind, dimensions = expected[node.name]
+        if node.type != f"tensor({kind})" or not _fits(node.shape, dimensions):
             raise BundleError(
-                f"model.onnx declares {node.name} as {node.type} {node.shape}; "
-                f"tensor({kind}) {['n', *trailing]} with n free is wanted; export the bundle again"
+                f"model.onnx declares {node.name} as {node.type} {node.shape}, expected"
+                f" tensor({kind}) {['n', *dimensions]} with a free n: export the bundle again"
             )
 
 
-def _fits(shape: Sequence[int | str | None], trailing: tuple[int, ...]) -> bool:
-    """A free first dimension, then the wanted ones; a dimension left open is checked by a run."""
-    if len(shape) != len(trailing) + 1 or isinstance(shape[0], int):
+def _fits(shape: Sequence[int | str | None], dimensions: Sequence[int]) -> bool:
+    """Return whether a shape is a free dimension followed by others, which may be free, too.
+
+    The warm-up checks free dimensions other than the first.
+    """
+    if len(shape) != len(dimensions) + 1 or isinstance(shape[0], int):
         return False
     return all(
-        came == want
-        for came, want in zip(shape[1:], trailing, strict=True)
-        if isinstance(came, int)
+        declared == expected
+        for declared, expected in zip(shape[1:], dimensions, strict=True)
+        if isinstance(declared, int)
     )

@@ -150,11 +150,10 @@ MODELS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
 REFUSALS = (400, 404, 413, 415, 422, 429, 503, 504)
 
 
-def router(  # noqa: PLR0913 - the parts of a service
+def router(
     catalog: ModelRegistry,
-    judging: Predictor,
+    predictor: Predictor,
     readiness: Readiness,
-    in_thread: InThread,
     *,
     version: str,
     detail: Detail,
@@ -163,10 +162,10 @@ def router(  # noqa: PLR0913 - the parts of a service
 
     async def infer(request: Request) -> Response:
         """Judge every image of the tensor `images`."""
-        deployment = judging.deployment(request)
+        deployment = predictor.deployment(request)
         outputs = offered(deployment.model, detail)
-        intake = Intake(deployment.model.bundle.manifest.input, outputs, in_thread)
-        job = await judging.judge(deployment, request, intake.read)
+        intake = Intake(deployment.model.bundle.manifest.input, outputs, predictor.run_in_thread)
+        job = await predictor.predict(deployment, request, intake.read)
         return reply(deployment, intake.inference, outputs, job.verdicts.columns)
 
     routes = APIRouter()
@@ -192,11 +191,11 @@ def router(  # noqa: PLR0913 - the parts of a service
         return Ready(ready=True)
 
     async def metadata(request: Request) -> ModelMetadata:
-        return model_metadata(catalog, judging.deployment(request), detail)
+        return model_metadata(catalog, predictor.deployment(request), detail)
 
     async def model_ready(request: Request) -> ModelReady:
         readiness.require_ready()
-        return ModelReady(name=judging.deployment(request).name, ready=True)
+        return ModelReady(name=predictor.deployment(request).name, ready=True)
 
     for path in MODELS:
         _get(routes, path, metadata, "Which tensors does a model take and tell?")

@@ -1,1 +1,1 @@
-"""Prediction."""
+"""One prediction request from admission to response: limits, deadline, decoding, prediction."""

@@ -1,7 +1,7 @@
-"""How much is taken on at a time: requests, bytes of their bodies, images of theirs.
+"""Limits on concurrent requests, and on the bytes and images that they hold in memory.
 
-Everything that waits takes memory. These three bounds are what keeps the process small while it is
-asked for more than it can do.
+Everything that waits takes memory. These three limits bound the memory of the process while it
+receives more requests than it can serve.
 """
 
 import threading
@@ -11,15 +11,15 @@ from oodguard.service.errors import Overloaded
 
 
 class Admission:
-    """Bounds on what is in flight.
+    """Admit requests within the concurrency limit and the limits on bytes and images.
 
     Args:
-        max_requests: Most requests.
-        max_bytes: Most bytes of bodies, over all requests.
-        max_images: Most images, over all requests.
+        max_requests: Maximum number of concurrent requests.
+        max_bytes: Maximum number of body bytes, over all requests.
+        max_images: Maximum number of images, over all requests.
 
     Attributes:
-        requests: Requests in flight.
+        requests: Number of requests in flight.
     """
 
     def __init__(self, *, max_requests: int, max_bytes: int, max_images: int) -> None:
@@ -29,42 +29,42 @@ class Admission:
         self._max_images = max_images
         self._bytes = 0
         self._images = 0
-        # Images are counted in the decoders' threads.
+        # Decode threads add images.
         self._lock = threading.Lock()
-
-    def admitted(self) -> "Claim":
-        """One of the places in flight, for as long as a `with` block.
-
-        Raises:
-            Overloaded: From the block's start: all are taken.
-        """
-        return Claim(self)
 
     @property
     def full(self) -> bool:
-        """Whether there is no place for one more request."""
+        """Whether the concurrency limit is reached."""
         return self.requests >= self._max_requests
 
-    def require_place(self) -> None:
-        """Refuse while it is full.
+    def require_capacity(self) -> None:
+        """Reject one more request while the concurrency limit is reached.
 
         Raises:
-            Overloaded: All places are taken.
+            Overloaded: The concurrency limit is reached.
         """
         if self.full:
-            most = self._max_requests
-            raise Overloaded(f"{self.requests} requests are in flight; at most {most} are taken")
+            raise Overloaded(
+                f"{self.requests} requests are in flight, at most {self._max_requests} are allowed"
+            )
 
-    def hold(self, *, requests: int = 0, body_bytes: int = 0, images: int = 0) -> None:
-        """Count what a claim takes, or gives back; it must fit.
+    def admit(self) -> "Claim":
+        """Return the claim of one request, which counts within its `with` block.
 
         Raises:
-            Overloaded: There would be too many requests, or they would hold too many bytes or
-                images together.
+            Overloaded: From the start of the block: the concurrency limit is reached.
+        """
+        return Claim(self)
+
+    def add(self, *, requests: int = 0, body_bytes: int = 0, images: int = 0) -> None:
+        """Add to what is in flight; negative numbers release it.
+
+        Raises:
+            Overloaded: A limit would be exceeded; nothing was added.
         """
         with self._lock:
             if requests > 0:
-                self.require_place()
+                self.require_capacity()
             if body_bytes > 0:
                 _check(self._bytes, body_bytes, self._max_bytes, "bytes")
             if images > 0:
@@ -75,10 +75,10 @@ class Admission:
 
 
 class Claim:
-    """What one request holds until the end of its `with` block.
+    """The share of the limits that one request holds until the end of its `with` block.
 
     Attributes:
-        images: Its images.
+        images: Number of images of the request.
     """
 
     def __init__(self, admission: Admission) -> None:
@@ -87,31 +87,34 @@ class Claim:
         self.images = 0
 
     def __enter__(self) -> Self:
-        self._admission.hold(requests=1)
+        self._admission.add(requests=1)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._admission.hold(requests=-1, body_bytes=-self._body_bytes, images=-self.images)
+        self._admission.add(requests=-1, body_bytes=-self._body_bytes, images=-self.images)
 
-    def take_bytes(self, count: int) -> None:
-        """Hold more bytes of a body.
+    def add_bytes(self, count: int) -> None:
+        """Claim more body bytes.
 
         Raises:
-            Overloaded: Together the requests would hold too many.
+            Overloaded: All requests together would hold too many.
         """
-        self._admission.hold(body_bytes=count)
+        self._admission.add(body_bytes=count)
         self._body_bytes += count
 
-    def take_images(self, count: int) -> None:
-        """Hold more images.
+    def add_images(self, count: int) -> None:
+        """Claim more images.
 
         Raises:
-            Overloaded: Together the requests would hold too many.
+            Overloaded: All requests together would hold too many.
         """
-        self._admission.hold(images=count)
+        self._admission.add(images=count)
         self.images += count
 
 
-def _check(held: int, count: int, most: int, what: str) -> None:
-    if held + count > most:
-        raise Overloaded(f"{held} {what} are in flight and {count} came; at most {most} are taken")
+def _check(held: int, count: int, limit: int, unit: str) -> None:
+    if held + count > limit:
+        raise Overloaded(
+            f"{held} {unit} are in flight and {count} more were received,"
+            f" at most {limit} are allowed"
+        )

@@ -1,4 +1,4 @@
-"""How long a request may take: the operator's bound, or less where the client says so."""
+"""Deadlines of requests, and the cancellation of work after a client disconnect."""
 
 import asyncio
 import re
@@ -11,88 +11,54 @@ from starlette.types import Receive
 
 from oodguard.service.errors import DeadlineExceeded, WrongFields
 
-# Most requests are answered sooner, and a task for each would cost more than to read its body.
-# Nothing is missed by it: whoever asks the channel later is told of a hang-up all the same.
-LOOK_AFTER_S = 0.02
+TIMEOUT_HEADER = "X-Timeout-Ms"
+
+MILLISECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
+
+# Most responses are sent sooner, and a task for each of them would cost more than reading a body.
+# No disconnect is missed: a later call of `receive` returns it all the same.
+WATCH_AFTER_S = 0.02
 
 
-class DisconnectWatcher:
-    """Calls `on_gone` if the client hangs up before the block ends.
-
-    Args:
-        receive: The ASGI channel of a request whose body has been read.
-        on_gone: Called once, in the event loop.
-    """
-
-    def __init__(self, receive: Receive, on_gone: Callable[[], None]) -> None:
-        self._receive = receive
-        self._on_gone = on_gone
-        self._watcher: asyncio.Task[None] | None = None
-
-    def __enter__(self) -> Self:
-        self._timer = asyncio.get_running_loop().call_later(LOOK_AFTER_S, self._look)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        if self._watcher is not None:
-            self._watcher.cancel()
-            # Its error holds its frame, and that holds us: a circle around the request's images.
-            self._watcher = None
-
-    def _look(self) -> None:
-        self._watcher = asyncio.get_running_loop().create_task(self._watch())
-
-    async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            self._watcher = None
-        self._on_gone()
-
-
-HEADER = "X-Timeout-Ms"
-
-TAKEN = re.compile(r"[0-9]{1,9}", re.ASCII)
-
-
-def timeout_s(header: str | None, most_s: float) -> float:
-    """Return the seconds that a request has.
+def request_timeout_s(header: str | None, max_s: float) -> float:
+    """Return the timeout of a request in seconds.
 
     Args:
         header: X-Timeout-Ms of the request, if it has one.
-        most_s: The operator's bound, which no client can lengthen.
+        max_s: The configured timeout, which a client can shorten and not extend.
 
     Raises:
-        WrongFields: Not a whole number of at least 1.
+        WrongFields: The header is not a whole number of at least 1.
     """
     if header is None:
-        return most_s
-    if not TAKEN.fullmatch(header) or int(header) == 0:
+        return max_s
+    if not MILLISECONDS.fullmatch(header) or int(header) == 0:
         raise WrongFields(
-            f"{HEADER} {header[:32]!r} came; a whole number of milliseconds from 1 to 999999999"
-            " is wanted"
+            f'{TIMEOUT_HEADER} is "{header[:32]}", expected a whole number of milliseconds'
+            " from 1 to 999999999"
         )
-    return min(int(header) / 1000, most_s)
+    return min(int(header) / 1000, max_s)
 
 
 class Deadline:
-    """Gives up, as a block of `async with`, what takes longer.
+    """An `async with` block that is cancelled at a deadline.
 
     Args:
-        seconds: How long it has.
+        timeout_s: Seconds from now to the deadline.
 
     Attributes:
-        seconds: How long it has in all.
-        until: The `time.monotonic()` at which it is given up.
+        timeout_s: Seconds from the start to the deadline.
+        at: The deadline by `time.monotonic()`.
 
     Raises:
-        DeadlineExceeded: From the block's end: it took longer.
+        DeadlineExceeded: From the end of the block: it was cancelled.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self._timeout = asyncio.timeout(seconds)
-        self._began = time.monotonic()
-        self.seconds = seconds
-        self.until = self._began + seconds
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout = asyncio.timeout(timeout_s)
+        self._started = time.monotonic()
+        self.timeout_s = timeout_s
+        self.at = self._started + timeout_s
 
     async def __aenter__(self) -> Self:
         await self._timeout.__aenter__()
@@ -106,17 +72,52 @@ class Deadline:
     ) -> None:
         try:
             await self._timeout.__aexit__(kind, error, traceback)
-        except TimeoutError as late:
+        except TimeoutError as timeout:
             raise DeadlineExceeded(
-                f"no answer within {round(self.seconds, 3):g} s; send fewer or smaller images,"
-                " or allow more time"
-            ) from late
+                f"no response within {round(self.timeout_s, 3):g} s: send fewer or smaller images,"
+                " or increase the timeout"
+            ) from timeout
 
-    def shorten(self, seconds: float) -> None:
-        """Give it `seconds` from now on, if that is less."""
+    def shorten(self, timeout_s: float) -> None:
+        """Move the deadline to `timeout_s` seconds from now, if that is earlier."""
         now = time.monotonic()
-        if now + seconds < self.until:
-            self.until = now + seconds
-            self.seconds = self.until - self._began
-            # The loop's clock need not be that of `time`.
-            self._timeout.reschedule(asyncio.get_running_loop().time() + seconds)
+        if now + timeout_s < self.at:
+            self.at = now + timeout_s
+            self.timeout_s = self.at - self._started
+            # The event loop's clock need not be that of `time`.
+            self._timeout.reschedule(asyncio.get_running_loop().time() + timeout_s)
+
+
+class DisconnectWatcher:
+    """Call a function if the client disconnects before the `with` block ends.
+
+    Args:
+        receive: The ASGI channel of a request whose body has been read.
+        on_disconnect: Called at most once, in the event loop.
+    """
+
+    def __init__(self, receive: Receive, on_disconnect: Callable[[], None]) -> None:
+        self._receive = receive
+        self._on_disconnect = on_disconnect
+        self._task: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> Self:
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._start)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+            # The task's error refers to its frame, and that to this object: without this line,
+            # the reference cycle would keep the images of the request in memory.
+            self._task = None
+
+    def _start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._task = None
+        self._on_disconnect()

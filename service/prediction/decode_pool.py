@@ -1,14 +1,14 @@
-"""Bodies to pixels: in threads, or at once where a change of thread would take longer."""
+"""Decoding of request bodies: in threads, or in the event loop where that takes less time."""
 
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from oodguard.models.errors import ImageError
 from oodguard.service.errors import DeadlineExceeded
 from oodguard.service.images.body import RAW_PIXELS, parse
 from oodguard.service.images.decode import fits, to_pixels
-from oodguard.service.images.header import SMALL_BODY_BYTES, is_small
 from oodguard.service.images.types import Body, Payload, RequestLimits
 from oodguard.service.inference.queue import Job
 from oodguard.service.prediction.admission import Claim
@@ -16,29 +16,60 @@ from oodguard.service.registry.deployment import Deployment
 
 T = TypeVar("T")
 
+SMALL_BODY_BYTES = 16 * 1024
+
+SMALL_PIXELS = 128 * 128
+
+# PNG chunks whose content may be much larger than their size in the file.
+COMPRESSED_CHUNKS = (b"zTXt", b"iTXt", b"iCCP")
+
+
+def is_small(payload: Payload) -> bool:
+    """Return whether the images of a small body have at most 128 x 128 pixels together.
+
+    They are decoded in the event loop, which takes less time than waking a decode thread. Without
+    it, a server of single PNGs on a small graph sends 5 to 12 % fewer responses a second, and one
+    client waits 1.35 times as long (two CPU cores).
+
+    An image whose header is invalid counts as small: it is rejected at once.
+    """
+    if not isinstance(payload, list):
+        return False
+    pixels = 0
+    for image in payload:
+        if any(chunk in image.data for chunk in COMPRESSED_CHUNKS):
+            return False
+        try:
+            pixels += image.header.pixels
+        except ImageError:
+            return True
+    return pixels <= SMALL_PIXELS
+
 
 class DecodePool:
-    """Decodes the images of jobs and queues them for their engines.
+    """Decode the images of jobs and queue the jobs in their model's batcher.
 
     Args:
-        threads: How many decode at a time.
-        limits: What a request may ask for.
+        threads: Number of decode threads.
+        limits: Limits of one request.
     """
 
     def __init__(self, threads: int, limits: RequestLimits) -> None:
         self._limits = limits
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
 
-    def hand_over(self, deployment: Deployment, job: Job, body: Body, claim: Claim) -> None:
-        """See that a job's images reach the engine, or that the job hears why they do not.
+    def decode_and_queue(self, deployment: Deployment, job: Job, body: Body, claim: Claim) -> None:
+        """Decode a body, here or in a thread, and queue its job.
+
+        An error in a decode thread becomes the result of the job's future.
 
         Raises:
-            RequestError: What is wrong with a body that was looked at right here.
+            RequestError: The body was decoded here, and it is invalid.
         """
         if body.content_type == RAW_PIXELS or len(body.data) <= SMALL_BODY_BYTES:
             payload = parse(body, self._limits)
             if fits(payload, deployment.model.bundle.manifest.input):
-                claim.take_images(len(payload))
+                claim.add_images(len(payload))
                 job.pixels = payload
                 deployment.batcher.put(job)
                 return
@@ -47,33 +78,33 @@ class DecodePool:
                 deployment.batcher.put(job)
                 return
         deployment.batcher.expect()
-        self._threads.submit(self._in_thread, deployment, job, body, claim)
+        self._threads.submit(self._decode_in_thread, deployment, job, body, claim)
 
     def submit(self, function: Callable[[], T]) -> "Future[T]":
-        """Call a function that takes its time in one of the threads."""
+        """Call a slow function in one of the threads."""
         return self._threads.submit(function)
 
     def close(self) -> None:
-        """Stop the threads; what waits for them is dropped."""
+        """Stop the threads, and cancel what waits for them."""
         self._threads.shutdown(cancel_futures=True)
 
-    def _in_thread(self, deployment: Deployment, job: Job, body: Body, claim: Claim) -> None:
+    def _decode_in_thread(self, deployment: Deployment, job: Job, body: Body, claim: Claim) -> None:
         try:
             self._decode(deployment, job, parse(body, self._limits), claim)
-        except BaseException as error:  # noqa: BLE001 - handed on to who waits, as executors do
+        except BaseException as error:  # noqa: BLE001 - becomes the future's, as in executors
             if isinstance(error, DeadlineExceeded):
-                deployment.metrics.skipped(claim.images, job.dropped() or "late")
+                deployment.metrics.skipped(claim.images, job.skip_reason() or "late")
             job.error = error
-            deployment.batcher.give_up()
-            job.future.get_loop().call_soon_threadsafe(job.tell)
+            deployment.batcher.cancel_expected()
+            job.future.get_loop().call_soon_threadsafe(job.resolve)
         else:
-            deployment.batcher.arrive(job)
+            deployment.batcher.put_expected(job)
 
     def _decode(self, deployment: Deployment, job: Job, payload: Payload, claim: Claim) -> None:
         job.timings.decode_started = time.monotonic()
-        claim.take_images(len(payload))
+        claim.add_images(len(payload))
         try:
             spec = deployment.model.bundle.manifest.input
-            job.pixels = to_pixels(payload, spec, self._limits, job.dropped)
+            job.pixels = to_pixels(payload, spec, self._limits, job.skip_reason)
         finally:
             job.timings.decode_ended = time.monotonic()

@@ -1,1 +1,1 @@
-"""Registry."""
+"""The served models: deployments by name and version, and their reload."""

@@ -1,4 +1,4 @@
-"""A model at work: served, with its engine's thread, its metrics, and who still uses it."""
+"""A served model: its batcher, its metrics, its drift monitor and the requests that use it."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 
 from oodguard.models.verdicts import Verdict
-from oodguard.service import responses as answers
+from oodguard.service import responses
 from oodguard.service.drift.martingale import AlarmLimits
 from oodguard.service.drift.monitor import DriftMonitor
 from oodguard.service.drift.state import monitored_score
@@ -19,22 +19,22 @@ from oodguard.service.telemetry.model_metrics import ModelMetrics
 
 
 class Deployment:
-    """One model of one version, from its warm-up to the last request that it was chosen for.
+    """One version of a model, from its warm-up to the end of its last request.
 
-    Everything but the batcher's thread happens in the event loop. A request is on its way to the
-    engine or in it within a `with` block, and the engine does not end before such blocks.
+    A request uses the deployment within a `with` block, and the batcher does not end before all
+    such blocks. All methods are called in the event loop.
 
     Args:
-        model: A model that has been warmed up.
-        metrics: Where to count.
-        settings: How long images wait for each other, how much answers say, when evidence of
-            drift is an alarm and where it is kept.
+        model: A model that is warmed up.
+        metrics: Counts verdicts and runs.
+        settings: The batching delay, the level of detail, the drift monitor's alarm limit and
+            the folder of its state.
 
     Attributes:
         model: The model.
-        batcher: The only way to its engine.
-        metrics: Its own metrics.
-        constant: What its answers have in common.
+        batcher: Runs the model on queued images.
+        metrics: The model's metrics.
+        constant: The part that all its responses have in common.
     """
 
     def __init__(self, model: LoadedModel, metrics: Metrics, settings: Settings) -> None:
@@ -47,17 +47,17 @@ class Deployment:
             image=(spec.height, spec.width, 3),
             max_batch=model.engine.max_batch,
             max_delay_s=settings.max_delay_ms / 1000,
-            watcher=self.metrics,
-            in_loop=model.engine.any_thread,
+            observer=self.metrics,
+            inline=model.engine.any_thread,
         )
         self._deciding = model.bundle.manifest.scores.index(policy.score)
         self._detail = settings.detail
         self.constant = {
-            "model": answers.identity(model),
-            "policy": answers.policy(model, settings.detail),
+            "model": responses.identity(model),
+            "policy": responses.policy(model, settings.detail),
         }
-        self._drift = _watch(model, self.metrics, settings)
-        self._users = 0
+        self._drift = _drift_monitor(model, self.metrics, settings)
+        self._requests = 0
         self._retired = False
 
     @property
@@ -70,58 +70,58 @@ class Deployment:
         """The model's version."""
         return self.model.bundle.manifest.version
 
-    def predictions(self, verdicts: Sequence[Verdict]) -> list[answers.Json]:
-        """What its answers say of images, in as much detail as they may."""
+    def predictions(self, verdicts: Sequence[Verdict]) -> list[responses.Json]:
+        """Return the predictions of a response, in the configured level of detail."""
         if self._detail == "verdict":
-            return answers.bare_predictions(verdicts, self.model.guard.policy.alpha)
-        return answers.predictions(verdicts)
+            return responses.bare_predictions(verdicts, self.model.guard.policy.alpha)
+        return responses.predictions(verdicts)
 
     def account(self, job: Job) -> int:
-        """Count the verdicts of a request, and watch its scores for drift.
+        """Count the verdicts of a job, and add its scores to the drift monitor.
 
         Returns:
-            How many are rejections.
+            The number of images with the decision `reject`.
         """
         self.metrics.count_request(job.timings)
         self._drift.add(job.verdicts.scores(self._deciding))
         return self.metrics.count_verdicts(job.verdicts)
 
-    def appear(self) -> None:
-        """Begin to tell of the present: this model is served now."""
+    def publish(self) -> None:
+        """Show the model in the metrics, and start its drift monitor."""
         self.metrics.publish()
         self._drift.start()
 
-    def disappear(self) -> None:
-        """End what is told of the present; requests that are under way are still answered."""
+    def withdraw(self) -> None:
+        """Remove the model's gauges, and stop its drift monitor; its requests are still served."""
         self._drift.close()
         self.metrics.withdraw()
 
     def __enter__(self) -> Self:
-        """Keep the engine alive while a request is on its way to it or in it."""
-        self._users += 1
+        """Keep the batcher alive for one request."""
+        self._requests += 1
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._users -= 1
-        self._close_when_unused()
+        self._requests -= 1
+        self._close_if_unused()
 
     def retire(self) -> None:
-        """Take no more requests; the engine ends when the last one has its answer."""
+        """End the batcher after the last request."""
         self._retired = True
-        self._close_when_unused()
+        self._close_if_unused()
 
     def close(self) -> None:
-        """End the engine's thread, whoever may still wait, and wait for that."""
+        """End the batcher and the drift monitor now, and wait for the batcher's threads."""
         self._drift.close()
         self.batcher.close()
         self.batcher.join()
 
-    def _close_when_unused(self) -> None:
-        if self._retired and not self._users:
+    def _close_if_unused(self) -> None:
+        if self._retired and not self._requests:
             self.batcher.close()
 
 
-def _watch(model: LoadedModel, metrics: ModelMetrics, settings: Settings) -> DriftMonitor:
+def _drift_monitor(model: LoadedModel, metrics: ModelMetrics, settings: Settings) -> DriftMonitor:
     policy, manifest = model.guard.policy, model.bundle.manifest
     limits = AlarmLimits(delta=settings.drift_delta)
     file = f"drift-{manifest.name}-{manifest.version}.safetensors"

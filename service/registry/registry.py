@@ -1,4 +1,4 @@
-"""The models that are served, by name and version. Which they are may change while it runs."""
+"""The registry of served models, by name and version; it may change while the service runs."""
 
 import re
 from collections.abc import Sequence
@@ -12,71 +12,72 @@ from oodguard.service.settings import Settings
 
 
 def bundle_folders(settings: Settings) -> list[Path]:
-    """Return the folders of the bundles to serve, in order of their names.
+    """Return the folders of the bundles to serve, sorted.
 
-    Under OODGUARD_MODELS they lie one or two levels deep: NAME/ or NAME/VERSION/. What a bundle is
-    called is said by its manifest, not by its folder.
+    OODGUARD_MODELS contains them as NAME/ or NAME/VERSION/. The name and the version of a model
+    are those of its manifest, not of its folder.
 
     Raises:
-        BundleError: OODGUARD_MODELS is no folder, or has no bundle in it.
+        BundleError: OODGUARD_MODELS is not a folder, or contains no bundle.
     """
     if settings.models is None:
         return [settings.bundle]
-    found = sorted(
+    folders = sorted(
         manifest.parent
         for pattern in (f"*/{MANIFEST}", f"*/*/{MANIFEST}")
         for manifest in settings.models.glob(pattern)
-        # A folder that a copy or an export is still working on is named with a dot.
+        # The folder of an unfinished copy or export has a name with a leading dot.
         if not any(part.startswith(".") for part in manifest.relative_to(settings.models).parts)
     )
-    if not found:
+    if not folders:
         raise BundleError(
-            f"{settings.models} holds no bundle: {MANIFEST} is wanted in a folder below it"
+            f"{settings.models} contains no bundle: expected NAME/{MANIFEST} or"
+            f" NAME/VERSION/{MANIFEST}"
         )
-    return found
+    return folders
 
 
 class ModelRegistry:
-    """Deployments by the folder that their bundle lies in. Changed in the event loop alone.
+    """The deployments by the folder of their bundle. It changes in the event loop only.
 
     Args:
-        default: `NAME` or `NAME@VERSION` of the model that answers where none is named; none: the
-            only name there is.
+        default: `NAME` or `NAME@VERSION` of the default model; None: the only name.
     """
 
     def __init__(self, default: str | None) -> None:
-        self._chosen = default
+        self._default = default
         self._by_folder: dict[Path, Deployment] = {}
         self._by_name: dict[str, list[Deployment]] = {}
 
     @property
     def default(self) -> Deployment:
-        """The model that answers where none is named."""
-        return self.find(*address(self._chosen or next(iter(self._by_name))))
+        """The model that answers requests that name none."""
+        return self.find(*split_reference(self._default or next(iter(self._by_name))))
 
     @property
     def folders(self) -> Sequence[Path]:
-        """The folders of the bundles that are served."""
+        """The folders of the served bundles."""
         return tuple(self._by_folder)
 
     def deployments(self) -> list[Deployment]:
-        """All models, by name, the newest version of each first."""
+        """Return all deployments, sorted by name, newest version first."""
         return [each for name in sorted(self._by_name) for each in self._by_name[name]]
 
     def at(self, folder: Path) -> Deployment | None:
-        """The model of a folder, if one is served from there."""
+        """Return the deployment of a bundle's folder, if there is one."""
         return self._by_folder.get(folder)
 
     def find(self, name: str, version: str | None = None) -> Deployment:
-        """Find a model; without a version, its newest.
+        """Return the deployment of a name and version; without a version, the newest.
 
         Raises:
-            UnknownModel: None of that name, or none of that version.
+            UnknownModel: The name or the version is not served.
         """
         versions = self._by_name.get(name)
         if not versions:
             raise UnknownModel(
-                f"no model {name[:64]!r} is served; there are {', '.join(sorted(self._by_name))}"
+                f"the model {name[:64]!r} is not served, expected one of:"
+                f" {', '.join(sorted(self._by_name))}"
             )
         if version is None:
             return versions[0]
@@ -84,98 +85,99 @@ class ModelRegistry:
             if each.version == version:
                 return each
         raise UnknownModel(
-            f"model {name} has no version {version[:32]!r}; there are"
+            f"the model {name!r} has no version {version[:32]!r}, expected one of:"
             f" {', '.join(each.version for each in versions)}"
         )
 
     def require_default(self) -> None:
-        """Refuse a set of models that leaves it open who answers.
+        """Check that there is a default model.
 
         Raises:
-            BundleError: Several names and none chosen, or the chosen one is not there.
+            BundleError: Several names and no default, or the default is not served.
         """
-        if self._chosen is None and len(self._by_name) > 1:
+        if self._default is None and len(self._by_name) > 1:
             raise BundleError(
-                f"there are models {', '.join(sorted(self._by_name))}; say which one answers"
-                " POST /predict with OODGUARD_DEFAULT_MODEL"
+                f"several models are served ({', '.join(sorted(self._by_name))}) and none is the"
+                " default: set OODGUARD_DEFAULT_MODEL to the one that answers POST /predict"
             )
         try:
-            self._chosen = self._chosen or next(iter(self._by_name))
-            self.find(*address(self._chosen))
+            self._default = self._default or next(iter(self._by_name))
+            self.find(*split_reference(self._default))
         except UnknownModel as error:
             raise BundleError(f"OODGUARD_DEFAULT_MODEL: {error}") from error
 
     def put(self, folder: Path, deployment: Deployment) -> None:
-        """Serve a model from now on, in place of the one from the same folder.
+        """Serve a deployment in place of the one from the same folder.
 
         Raises:
-            BundleError: Another folder has a model of that name and version, or the default one
-                would be gone.
+            BundleError: Another folder has a model of that name and version, or the default model
+                would no longer be served.
         """
-        if folder in self._by_folder and not self._answered_without(folder, deployment):
+        if folder in self._by_folder and not self._has_default_without(folder, deployment):
             raise BundleError(
-                f"{self._chosen} answers POST /predict, and {folder} holds {deployment.name}"
-                f" {deployment.version} now; keep the name, or restart the service"
+                f"{folder} contains {deployment.name} {deployment.version}, expected the default"
+                f" model {self._default}: restore its name and version, or restart the service"
             )
-        same = (deployment.name, deployment.version)
+        key = (deployment.name, deployment.version)
         for other, each in self._by_folder.items():
-            if other != folder and (each.name, each.version) == same:
+            if other != folder and (each.name, each.version) == key:
                 raise BundleError(
-                    f"{folder} and {other} both hold {same[0]} {same[1]}; give one of them"
-                    " another version"
+                    f"{folder} and {other} both contain {key[0]} {key[1]}: change the version of"
+                    " one of them"
                 )
-        self._swap(folder, deployment)
+        self._replace(folder, deployment)
 
     def remove(self, folder: Path) -> None:
-        """Serve the model of a folder no longer.
+        """Stop serving the model of a folder.
 
         Raises:
-            BundleError: It is the default one, and no other could answer in its place.
+            BundleError: The default model would no longer be served.
         """
-        if not self._answered_without(folder):
+        if not self._has_default_without(folder):
             raise BundleError(
-                f"{self._chosen} answers POST /predict; it stays although {folder} is gone"
+                f"{folder} is missing, but its model {self._default} is the default and remains"
+                " served: restore the folder, or restart the service"
             )
-        self._swap(folder, None)
+        self._replace(folder, None)
 
     def close(self) -> None:
-        """End every engine."""
+        """Close every deployment."""
         for deployment in self._by_folder.values():
             deployment.close()
 
-    def _answered_without(self, folder: Path, *arriving: Deployment) -> bool:
-        """Whether, with these in place of a folder's model, there still is a default one."""
-        staying = [each for at, each in self._by_folder.items() if at != folder]
-        name, version = address(self._chosen or self.default.name)
+    def _has_default_without(self, folder: Path, *added: Deployment) -> bool:
+        """Return whether a default model remains if a folder's model is replaced by `added`."""
+        others = [each for at, each in self._by_folder.items() if at != folder]
+        name, version = split_reference(self._default or self.default.name)
         return any(
-            each.name == name and version in {None, each.version} for each in [*staying, *arriving]
+            each.name == name and version in {None, each.version} for each in [*others, *added]
         )
 
-    def _swap(self, folder: Path, arriving: Deployment | None) -> None:
-        leaving = self._by_folder.pop(folder, None)
-        if leaving:
-            leaving.disappear()
-        if arriving:
-            self._by_folder[folder] = arriving
-            arriving.appear()
+    def _replace(self, folder: Path, new: Deployment | None) -> None:
+        old = self._by_folder.pop(folder, None)
+        if old:
+            old.withdraw()
+        if new:
+            self._by_folder[folder] = new
+            new.publish()
         by_name: dict[str, list[Deployment]] = {}
         for each in self._by_folder.values():
             by_name.setdefault(each.name, []).append(each)
         for versions in by_name.values():
-            versions.sort(key=lambda each: age(each.version), reverse=True)
+            versions.sort(key=lambda each: version_key(each.version), reverse=True)
         self._by_name = by_name
-        if leaving:
-            leaving.retire()
+        if old:
+            old.retire()
 
 
-def address(text: str) -> tuple[str, str | None]:
-    """Split `NAME` or `NAME@VERSION`."""
-    name, _, version = text.partition("@")
+def split_reference(reference: str) -> tuple[str, str | None]:
+    """Split `NAME` or `NAME@VERSION` into name and version."""
+    name, _, version = reference.partition("@")
     return name, version or None
 
 
-def age(version: str) -> list[tuple[int, int, str]]:
-    """A key that sorts versions from the oldest to the newest: runs of digits count as numbers."""
+def version_key(version: str) -> list[tuple[int, int, str]]:
+    """Return a sort key from the oldest to the newest version: digits compare as numbers."""
     return [
         (1, int(part), "") if part.isdigit() else (0, 0, part)
         for part in re.findall(r"[0-9]+|[^0-9]+", version)

@@ -1,8 +1,11 @@
-"""Bundles looked at again while the service runs: verified, warmed up beside the old, swapped."""
+"""Load bundles at the start, and reload them while the service runs.
+
+A bundle is verified and warmed up next to the model that it replaces.
+"""
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +21,17 @@ logger = logging.getLogger("oodguard.reload")
 
 Outcome: TypeAlias = Literal["loaded", "unchanged", "removed", "refused"]
 
+EVENTS: Mapping[Outcome, str] = {
+    "loaded": "A bundle was loaded.",
+    "unchanged": "A bundle is unchanged.",
+    "removed": "A model was removed.",
+    "refused": "A bundle was refused.",
+}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """What a reload made of one folder; `detail` says why it was refused."""
+    """The outcome of a reload for one folder; `detail` is the error if it was refused."""
 
     folder: Path
     model: str
@@ -31,125 +41,127 @@ class Change:
 
 
 class Reloader:
-    """Loads what the folders hold, at the start and again when told to.
+    """Load the bundles of the folders into the registry.
 
-    Bundles are opened in one thread of their own, one at a time. The interpreter is held for some
-    milliseconds while ONNX Runtime makes a session; requests go on before and after that.
+    Bundles are opened in a separate thread, one at a time. ONNX Runtime holds the interpreter lock
+    for some milliseconds when it creates a session; requests are served before and after that.
 
     Args:
-        catalog: The models that are served.
-        folders: Finds the folders of the bundles.
-        load: A folder to a model that has been warmed up.
-        deploy: A model to one at work.
-        metrics: Where reloads are counted.
+        registry: The served models.
+        folders: Returns the folders of the bundles.
+        load: Opens the bundle of a folder and warms the model up.
+        deploy: Creates the deployment of a model.
+        metrics: Counts reloads.
     """
 
     def __init__(
         self,
-        catalog: ModelRegistry,
+        registry: ModelRegistry,
         *,
         folders: Callable[[], Sequence[Path]],
         load: Callable[[Path], LoadedModel],
         deploy: Callable[[LoadedModel], Deployment],
         metrics: Metrics,
     ) -> None:
-        self._catalog = catalog
+        self._registry = registry
         self._folders = folders
         self._load = load
         self._deploy = deploy
         self._metrics = metrics
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="loader")
-        self._one_at_a_time = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     def start(self) -> None:
         """Load every bundle.
 
         Raises:
-            GuardError: One is refused, or it is not clear which one is the default.
+            GuardError: A bundle is refused, or there is no default model.
         """
         for folder in self._folders():
             deployment = self._deploy(self._load(folder))
-            self._catalog.put(folder, deployment)
-            self._tell(_change(folder, deployment, "loaded"))
-        self._catalog.require_default()
+            self._registry.put(folder, deployment)
+            self._log(_change(folder, deployment, "loaded"))
+        self._registry.require_default()
 
     async def reload(self, only: str | None = None) -> list[Change]:
-        """Bring what is served in line with what the folders hold.
+        """Load new and changed bundles, and remove the models of folders that are missing.
 
-        A bundle that is refused leaves the model of its folder serving.
+        If a bundle is refused, the model of its folder remains served.
 
         Args:
-            only: The name of the one model that is meant; none: all of them.
+            only: The name of the model to reload; None: all.
 
         Raises:
-            UnknownModel: No model of that name is served.
-            BundleError: The folder of bundles holds none.
+            UnknownModel: The model is not served.
+            BundleError: The folder of bundles contains none.
         """
-        async with self._one_at_a_time:
+        async with self._lock:
             if only is not None:
-                self._catalog.find(only)
-            found = self._folders()
-            gone = [folder for folder in self._catalog.folders if folder not in found]
-            meant = [folder for folder in [*found, *gone] if self._is_meant(folder, only)]
+                self._registry.find(only)
+            present = self._folders()
+            missing = [folder for folder in self._registry.folders if folder not in present]
+            selected = [
+                folder for folder in [*present, *missing] if self._is_selected(folder, only)
+            ]
             changes = [
-                self._remove(folder) if folder in gone else await self._renew(folder)
-                for folder in meant
+                self._remove(folder) if folder in missing else await self._reload(folder)
+                for folder in selected
             ]
         for change in changes:
             self._metrics.count_reload(change.model, change.outcome)
-            self._tell(change)
+            self._log(change)
         return changes
 
     def close(self) -> None:
         """Stop the thread."""
         self._thread.shutdown(cancel_futures=True)
 
-    def _is_meant(self, folder: Path, only: str | None) -> bool:
-        serving = self._catalog.at(folder)
-        return only is None or (serving is not None and serving.name == only)
+    def _is_selected(self, folder: Path, only: str | None) -> bool:
+        served = self._registry.at(folder)
+        return only is None or (served is not None and served.name == only)
 
-    async def _renew(self, folder: Path) -> Change:
+    async def _reload(self, folder: Path) -> Change:
         loop = asyncio.get_running_loop()
-        serving = self._catalog.at(folder)
+        served = self._registry.at(folder)
         try:
             model = await loop.run_in_executor(self._thread, self._load, folder)
-            if serving and serving.model.bundle.sha256 == model.bundle.sha256:
-                return _change(folder, serving, "unchanged")
-            arriving = self._deploy(model)
+            if served and served.model.bundle.sha256 == model.bundle.sha256:
+                return _change(folder, served, "unchanged")
+            new = self._deploy(model)
             try:
-                self._catalog.put(folder, arriving)
+                self._registry.put(folder, new)
             except GuardError:
-                arriving.close()
+                new.close()
                 raise
         except (GuardError, OSError) as error:
-            return _change(folder, serving, "refused", str(error))
-        return _change(folder, arriving, "loaded")
+            return _change(folder, served, "refused", str(error))
+        return _change(folder, new, "loaded")
 
     def _remove(self, folder: Path) -> Change:
-        serving = self._catalog.at(folder)
+        served = self._registry.at(folder)
         try:
-            self._catalog.remove(folder)
+            self._registry.remove(folder)
         except GuardError as error:
-            return _change(folder, serving, "refused", str(error))
-        return _change(folder, serving, "removed")
+            return _change(folder, served, "refused", str(error))
+        return _change(folder, served, "removed")
 
-    def _tell(self, change: Change) -> None:
-        serving = self._catalog.at(change.folder)
+    def _log(self, change: Change) -> None:
+        served = self._registry.at(change.folder)
         fields = {
             "folder": str(change.folder),
             "model": change.model,
             "version": change.version,
             "outcome": change.outcome,
             "detail": change.detail,
-            "providers": serving.model.engine.providers if serving else (),
+            "providers": served.model.engine.providers if served else (),
         }
         level = logging.WARNING if change.outcome == "refused" else logging.INFO
-        logger.log(level, "bundle %s", change.outcome, extra={"fields": fields})
+        logger.log(level, EVENTS[change.outcome], extra={"fields": fields})
 
 
 def _change(
     folder: Path, deployment: Deployment | None, outcome: Outcome, detail: str = ""
 ) -> Change:
-    # A bundle that was never served and is refused has no name that could be trusted.
+    # The name in a refused bundle that was never served cannot be trusted.
     name, version = (deployment.name, deployment.version) if deployment else ("unknown", "unknown")
     return Change(folder=folder, model=name, version=version, outcome=outcome, detail=detail)

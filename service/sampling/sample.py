@@ -14,8 +14,8 @@ from PIL import Image
 from oodguard.models.verdicts import Verdict
 from oodguard.service import responses
 from oodguard.service.images.body import parse
-from oodguard.service.images.header import read_header
-from oodguard.service.images.types import Body, Encoded, RequestLimits
+from oodguard.service.images.header import EncodedImage
+from oodguard.service.images.types import Body, RequestLimits
 from oodguard.service.responses import Json
 
 SUFFIXES = ("jpeg", "png", "webp", "json")
@@ -106,11 +106,10 @@ def build_samples(request: SampledRequest, limits: RequestLimits) -> Iterator[Sa
         yield Sample(stem=stem, files={file: image, f"{stem}.json": text})
 
 
-def _image_file(image: Encoded | NDArray[np.uint8]) -> tuple[str, bytes]:
+def _image_file(image: EncodedImage | NDArray[np.uint8]) -> tuple[str, bytes]:
     """Return the suffix and the content of an image file; raw pixels become a PNG."""
-    if isinstance(image, Encoded):
-        data = bytes(image.data)
-        return read_header(data).format.lower(), data
+    if isinstance(image, EncodedImage):
+        return image.header.format.lower(), image.data
     png = io.BytesIO()
     Image.fromarray(image).save(png, "PNG")
     return "png", png.getvalue()

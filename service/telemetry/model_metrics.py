@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from oodguard.models.verdicts import Verdict
 from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence
 from oodguard.service.inference.model import LoadedModel
-from oodguard.service.inference.queue import Dropped, Timings
+from oodguard.service.inference.queue import SkipReason, Timings
 
 MODEL = ("model", "version")
 
@@ -169,7 +169,7 @@ class ModelMetrics:
         self._batch.observe(images)
         self._run.observe(run_s)
 
-    def skipped(self, images: int, why: Dropped) -> None:
+    def skipped(self, images: int, why: SkipReason) -> None:
         """Count images that were dropped from the queue."""
         self._families.skipped.labels(*self._names, why).inc(images)
 

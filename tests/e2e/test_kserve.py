@@ -85,5 +85,7 @@ def test_it_reads_the_outputs_that_it_asks_for(said: dict[str, Any]) -> None:
 
 
 def test_it_is_told_what_is_wrong(said: dict[str, Any]) -> None:
-    assert said["error"].startswith("no model 'other' is served; there are tiny (request ")
+    assert said["error"].startswith(
+        "the model 'other' is not served, expected one of: tiny (request "
+    )
     assert "404" in said["error"]

@@ -114,9 +114,9 @@ def test_it_is_told_what_is_wrong(client: Client) -> None:
     top = [triton.InferRequestedOutput("logits", class_count=2)]
     with pytest.raises(InferenceServerException, match="no classifications are told"):
         client.infer("tiny", images(binary=True), outputs=top)
-    with pytest.raises(InferenceServerException, match="content encoding 'gzip' came"):
+    with pytest.raises(InferenceServerException, match=r"Content-Encoding is .gzip"):
         client.infer("tiny", images(binary=True), request_compression_algorithm="gzip")
-    with pytest.raises(InferenceServerException, match=r"no answer within") as late:
+    with pytest.raises(InferenceServerException, match=r"no response within") as late:
         client.infer("tiny", images(binary=True), timeout=1)
     assert late.value.status() == "504"
     check(client.infer("tiny", images(binary=True), timeout=60_000_000))

@@ -1,4 +1,4 @@
-"""What is checked of many answers."""
+"""Requests, and checks of their responses that many tests share."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def predictions(response: Response) -> list[Prediction]:
-    """The predictions of an answer that keeps to the documented shape."""
+    """Return the predictions of a valid response."""
     assert response.status_code == 200, response.text
     assert response.headers["content-type"] == "application/json"
     answer = PredictAnswer.model_validate_json(response.content)
@@ -21,7 +21,7 @@ def predictions(response: Response) -> list[Prediction]:
 
 
 def problem(response: Response, status: int, slug: str) -> Problem:
-    """The problem of an answer that keeps to the documented shape and has a documented type."""
+    """Return the problem of a valid error response, whose type must be documented."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     answer = Problem.model_validate_json(response.content)
@@ -33,7 +33,7 @@ def problem(response: Response, status: int, slug: str) -> Problem:
 
 
 def still_serves(client: TestClient) -> None:
-    """A good request is answered rightly, whatever came before."""
+    """Check that a valid request still gets the right response."""
     response = post(client, encode(plain()))
     assert [prediction.label for prediction in predictions(response)] == ["red"]
 
@@ -41,10 +41,23 @@ def still_serves(client: TestClient) -> None:
 def post(
     client: TestClient, body: bytes, content_type: str = "image/png", **headers: str
 ) -> Response:
-    """Ask about one body."""
+    """Send a body to POST /predict."""
     return client.post("/predict", content=body, headers={"content-type": content_type, **headers})
 
 
 def post_pixels(client: TestClient, body: bytes, shape: str) -> Response:
-    """Ask about raw pixels."""
+    """Send raw pixels to POST /predict."""
     return post(client, body, "application/octet-stream", **{"x-shape": shape})
+
+
+def ask(client: TestClient, path: str = "/predict") -> PredictAnswer:
+    """Send a red image, and return the valid response."""
+    response = client.post(path, content=encode(plain()), headers={"content-type": "image/png"})
+    predictions(response)
+    return PredictAnswer.model_validate_json(response.content)
+
+
+def answering_model(client: TestClient, path: str = "/predict") -> tuple[str, str]:
+    """Return the name and version of the model that answers."""
+    model = ask(client, path).model
+    return model.name, model.version

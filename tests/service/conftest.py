@@ -1,4 +1,4 @@
-"""A real app over a tiny real graph."""
+"""Fixtures: a real application on a tiny real graph."""
 
 import logging
 import os
@@ -25,8 +25,8 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _log_as_before() -> Iterator[None]:
-    """Drop what a command set up: its stream is closed, and later tests would log to it."""
+def _restore_logging() -> Iterator[None]:
+    """Remove the log handlers of a command, whose streams are closed."""
     root = logging.getLogger()
     level = root.level
     yield
@@ -45,13 +45,23 @@ def bundle_folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def three_models(tmp_path: Path) -> Path:
+    """Write versions 9 and 10 of the model `one`, and `two`, whose class names differ."""
+    folder = tmp_path / "models"
+    write_tiny(folder / "one" / "nine", name="one", version="9")
+    write_tiny(folder / "one" / "ten", name="one", version="10")
+    write_tiny(folder / "two", name="two", classes=("rouge", "vert", "bleu"))
+    return folder
+
+
+@pytest.fixture
 def model(bundle_folder: Path) -> LoadedModel:
     return load_model(bundle_folder, Settings())
 
 
 @pytest.fixture
 def make_client(bundle_folder: Path) -> Iterator[MakeClient]:
-    """Make a client of a started app with the given settings."""
+    """Make a client of an application that was started with the given settings."""
     with ExitStack() as stack:
 
         def make(**settings: object) -> TestClient:

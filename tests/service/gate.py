@@ -1,4 +1,4 @@
-"""Holds the engine where a test wants it."""
+"""Hold the runs of the model until a test releases them."""
 
 import threading
 
@@ -17,12 +17,12 @@ class Gate:
         self.entered = threading.Event()
         self.opened = threading.Event()
         self.threads: set[str] = set()
-        judge = CalibratedModel.predict
+        predict = CalibratedModel.predict
 
-        def held(guard: CalibratedModel, images: NDArray[np.uint8]) -> Verdicts:
+        def hold(guard: CalibratedModel, images: NDArray[np.uint8]) -> Verdicts:
             self.threads.add(threading.current_thread().name)
             self.entered.set()
             assert self.opened.wait(20)
-            return judge(guard, images)
+            return predict(guard, images)
 
-        monkeypatch.setattr(CalibratedModel, "predict", held)
+        monkeypatch.setattr(CalibratedModel, "predict", hold)

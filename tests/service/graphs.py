@@ -1,4 +1,4 @@
-"""A tiny real graph whose answers can be worked out by hand.
+"""A tiny real graph whose outputs can be computed by hand.
 
 Logits are the channel means divided by 25, so the class is the strongest channel; the scores are
 the brightness (mean of all pixels, 0 to 255) and its negative.
@@ -21,9 +21,9 @@ def graph(
     input_name: str = "images",
     hidden_width: int | None = None,
 ) -> bytes:
-    """Serialize the graph; arguments other than the defaults make it another one.
+    """Serialize the graph; other arguments than the defaults break its contract.
 
-    `hidden_width` cuts the logits to a width that is only known by running the graph.
+    `hidden_width` slices the logits to a width that the graph does not declare.
     """
     nodes = [
         helper.make_node("Cast", [input_name], ["pixels"], to=TensorProto.FLOAT),

@@ -1,4 +1,4 @@
-"""Pictures of one colour in every encoding, and broken files; made with Pillow alone."""
+"""Images of one colour in every encoding, and invalid files, made with Pillow."""
 
 import io
 import struct
@@ -27,7 +27,7 @@ def halves(left: tuple[int, int, int], right: tuple[int, int, int]) -> Image.Ima
 
 
 def noisy(size: tuple[int, int] = (64, 64)) -> Image.Image:
-    """A picture that does not compress, so that a cut in the middle cuts pixels off."""
+    """Return an image that does not compress, so that a truncated file lacks pixels."""
     return Image.effect_noise(size, 100).convert("RGB")
 
 
@@ -41,7 +41,7 @@ def png_chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def claiming_png(width: int, height: int) -> bytes:
-    """A valid header of any size over almost no pixels."""
+    """Return a PNG with a valid header of any size and almost no pixels."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
@@ -52,7 +52,7 @@ def claiming_png(width: int, height: int) -> bytes:
 
 
 def claiming_webp(width: int, height: int) -> bytes:
-    """An extended header whose canvas is of any size, around a picture of 8 x 8."""
+    """Return a WebP with an extended header of any size around an image of 8 x 8."""
     inner = encode(plain(), "WEBP", lossless=True)[12:]
     size = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     extended = b"VP8X" + struct.pack("<I", 10) + bytes(4) + size
@@ -61,7 +61,7 @@ def claiming_webp(width: int, height: int) -> bytes:
 
 
 def claiming_jpeg(width: int, height: int) -> bytes:
-    """A JPEG whose frame header was overwritten with another size."""
+    """Return a JPEG whose frame header was overwritten with another size."""
     data = bytearray(encode(plain(), "JPEG"))
     frame = data.index(b"\xff\xc0")
     data[frame + 5 : frame + 9] = struct.pack(">HH", height, width)

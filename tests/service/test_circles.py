@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from oodguard.service.inference.queue import Job
-from oodguard.service.prediction import deadline as hangups
+from oodguard.service.prediction import deadline as deadline_module
 from tests.service.checks import post, predictions
 from tests.service.pictures import encode, noisy
 
@@ -53,7 +53,7 @@ def test_the_job_of_a_refused_request_is_freed_at_once(
 def test_so_is_one_whose_client_was_watched(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hangups, "LOOK_AFTER_S", 0)
+    monkeypatch.setattr(deadline_module, "WATCH_AFTER_S", 0)
     others = jobs_alive()
     for _ in range(20):
         predictions(post(client, encode(noisy((400, 400)))))

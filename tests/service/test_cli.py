@@ -60,7 +60,7 @@ def test_predict_names_bad_files_and_still_judges_the_good_ones(
     assert len(json.loads(result.stdout)["predictions"]) == 2
     first, second = result.stderr.splitlines()
     assert f"{missing}: No such file" in first
-    assert f"{tmp_path / 'text.png'}: 8 bytes that are no image came" in second
+    assert f"{tmp_path / 'text.png'}: the 8 bytes are not an image" in second
 
 
 def test_verify_says_what_a_good_bundle_is(bundle_folder: Path) -> None:

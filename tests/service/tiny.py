@@ -1,4 +1,4 @@
-"""A bundle over the tiny graph."""
+"""Write bundles of the tiny graph."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ CALIBRATION_IMAGES = 250
 def write_tiny(
     folder: Path, *, name: str = "tiny", version: str = "1", classes: tuple[str, ...] = CLASSES
 ) -> Bundle:
-    """Write one to `folder`; its calibration scores are 1, 2, ... 250."""
+    """Write a bundle to `folder`; its calibration scores are 1, 2, ... 250."""
     return build_bundle(
         folder,
         n_calibration=CALIBRATION_IMAGES,

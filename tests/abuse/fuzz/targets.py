@@ -7,8 +7,8 @@ import numpy as np
 from oodguard.models.errors import GuardError
 from oodguard.models.manifest import InputSpec
 from oodguard.service.images.body import content_type, parse
-from oodguard.service.images.decode import read_image
-from oodguard.service.images.header import read_header
+from oodguard.service.images.decode import decode_image
+from oodguard.service.images.header import EncodedImage, read_header
 from oodguard.service.images.types import Body, RequestLimits
 from tests.abuse.samples import JSON, MULTIPART, RAW
 
@@ -27,7 +27,7 @@ def header(data: bytes) -> None:
 
 def image(data: bytes) -> None:
     """An encoded image to pixels."""
-    pixels = read_image(data, SPEC, max_pixels=LIMITS.max_pixels)
+    pixels = decode_image(EncodedImage(data=data), SPEC, max_pixels=LIMITS.max_pixels)
     assert pixels.shape == (SPEC.height, SPEC.width, 3)
     assert pixels.dtype == np.uint8
 

@@ -147,7 +147,7 @@ def test_a_refusal_at_the_door_is_that_of_the_layers(bundle_folder: Path, gate: 
                 "type": "/problems/overloaded",
                 "title": "Too many requests are in flight",
                 "status": 429,
-                "detail": "1 requests are in flight; at most 1 are taken",
+                "detail": "1 requests are in flight, at most 1 are allowed",
                 "request_id": "one",
             }
 

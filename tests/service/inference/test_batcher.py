@@ -1,4 +1,4 @@
-"""Requests share runs, each gets its own verdicts, and a fault stays with its own request."""
+"""The batcher: requests share runs, each gets its own verdicts, and errors stay with theirs."""
 
 import asyncio
 import math
@@ -7,194 +7,192 @@ import threading
 import pytest
 
 from oodguard.models.verdicts import Verdicts
-from oodguard.service.inference.batcher import share
+from oodguard.service.inference.batcher import batch_share
 from oodguard.service.inference.queue import Pixels
-from tests.service.inference.engines import POISON, Engine, answers, busy, job, pixels, running
+from tests.service.inference.fake_model import (
+    POISON,
+    FakeModel,
+    hold,
+    new_job,
+    put,
+    results,
+    running,
+)
 
 
-def test_what_waits_while_the_engine_is_busy_shares_the_next_run() -> None:
-    async def scene() -> None:
-        engine = Engine()
-        async with running(engine) as batcher:
-            jobs = [await busy(batcher, engine), job(pixels(1)), job(pixels(2, 3)), job(pixels(4))]
-            for each in jobs[1:]:
-                batcher.put(each)
+def open_model() -> FakeModel:
+    model = FakeModel()
+    model.opened.set()
+    return model
+
+
+def test_batcher_runs_queued_jobs_together() -> None:
+    async def scenario() -> None:
+        model = FakeModel()
+        async with running(model) as batcher:
+            first = await hold(batcher, model)
+            jobs = put(batcher, new_job(1), new_job(2, 3), new_job(4))
             await asyncio.sleep(0)
             assert batcher.depth == 4
-            engine.opened.set()
-            assert await answers(jobs) == [[0], [1], [2, 3], [4]]
-        assert engine.batches == [[0], [1, 2, 3, 4]]
-        assert engine.ran == [1, 4]
+            model.opened.set()
+            assert await results([first, *jobs]) == [[0], [1], [2, 3], [4]]
+        assert model.batches == [[0], [1, 2, 3, 4]]
+        assert model.ran_images == [1, 4]
 
-    asyncio.run(scene())
-
-
-def test_a_request_larger_than_a_batch_is_split_and_joined_in_order() -> None:
-    async def scene() -> None:
-        engine = Engine()
-        async with running(engine) as batcher:
-            jobs = [await busy(batcher, engine), job(pixels(*range(1, 10))), job(pixels(77))]
-            for each in jobs[1:]:
-                batcher.put(each)
-            engine.opened.set()
-            assert await answers(jobs) == [[0], [*range(1, 10)], [77]]
-        assert engine.batches == [[0], [1, 2, 3, 4], [77, 5, 6, 7], [8, 9]]
-
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
-def test_a_fault_is_told_to_its_own_request_and_its_mates_are_answered() -> None:
-    async def scene() -> None:
-        engine = Engine()
-        async with running(engine) as batcher:
-            first = await busy(batcher, engine)
-            bad, good = job(pixels(POISON)), job(pixels(1, 2))
-            batcher.put(bad)
-            batcher.put(good)
-            engine.opened.set()
+def test_batcher_splits_a_job_over_max_batch_and_joins_its_verdicts_in_order() -> None:
+    async def scenario() -> None:
+        model = FakeModel()
+        async with running(model) as batcher:
+            first = await hold(batcher, model)
+            jobs = put(batcher, new_job(*range(1, 10)), new_job(77))
+            model.opened.set()
+            assert await results([first, *jobs]) == [[0], [*range(1, 10)], [77]]
+        assert model.batches == [[0], [1, 2, 3, 4], [77, 5, 6, 7], [8, 9]]
+
+    asyncio.run(scenario())
+
+
+def test_batcher_error_fails_only_the_job_that_causes_it() -> None:
+    async def scenario() -> None:
+        model = FakeModel()
+        async with running(model) as batcher:
+            first = await hold(batcher, model)
+            bad, good = put(batcher, new_job(POISON), new_job(1, 2))
+            model.opened.set()
             with pytest.raises(ValueError, match=r"poison in \[255\]"):
                 await asyncio.wait_for(bad.future, 20)
-            assert await answers([first, good]) == [[0], [1, 2]]
+            assert await results([first, good]) == [[0], [1, 2]]
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
-def test_the_rest_of_a_failed_request_is_not_run() -> None:
-    async def scene() -> None:
-        engine = Engine()
-        engine.opened.set()
-        async with running(engine, max_batch=2) as batcher:
-            bad = job(pixels(POISON, 1, 2, 3))
-            batcher.put(bad)
+def test_batcher_skips_the_rest_of_a_failed_job() -> None:
+    async def scenario() -> None:
+        model = open_model()
+        async with running(model, max_batch=2) as batcher:
+            (bad,) = put(batcher, new_job(POISON, 1, 2, 3))
             with pytest.raises(ValueError, match="poison"):
                 await asyncio.wait_for(bad.future, 20)
-        assert engine.batches == [[POISON, 1]]
-        assert engine.dropped == [(2, "failed")]
+        assert model.batches == [[POISON, 1]]
+        assert model.skipped_images == [(2, "failed")]
 
-    asyncio.run(scene())
-
-
-def test_what_was_given_up_while_it_waited_is_skipped() -> None:
-    async def scene() -> None:
-        engine = Engine()
-        async with running(engine) as batcher:
-            jobs = [await busy(batcher, engine), job(pixels(1, 2)), job(pixels(3))]
-            batcher.put(jobs[1])
-            batcher.put(jobs[2])
-            jobs[1].gone = True
-            engine.opened.set()
-            assert await answers([jobs[0], jobs[2]]) == [[0], [3]]
-        assert engine.batches == [[0], [3]]
-        assert engine.dropped == [(2, "gone")]
-
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
-def test_an_idle_engine_waits_for_what_is_being_decoded() -> None:
-    async def scene() -> None:
-        engine = Engine()
-        engine.opened.set()
-        async with running(engine, max_delay_s=20) as batcher:
+def test_batcher_skips_abandoned_jobs() -> None:
+    async def scenario() -> None:
+        model = FakeModel()
+        async with running(model) as batcher:
+            first = await hold(batcher, model)
+            abandoned, other = put(batcher, new_job(1, 2), new_job(3))
+            abandoned.abandoned = True
+            model.opened.set()
+            assert await results([first, other]) == [[0], [3]]
+        assert model.batches == [[0], [3]]
+        assert model.skipped_images == [(2, "gone")]
+
+    asyncio.run(scenario())
+
+
+def test_batcher_waits_for_expected_jobs() -> None:
+    async def scenario() -> None:
+        model = open_model()
+        async with running(model, max_delay_s=20) as batcher:
             batcher.expect()
-            jobs = [job(pixels(1)), job(pixels(2))]
-            batcher.put(jobs[0])
+            first, second = new_job(1), new_job(2)
+            batcher.put(first)
             await asyncio.sleep(0)
-            batcher.arrive(jobs[1])
-            assert await answers(jobs) == [[1], [2]]
-        assert engine.batches == [[1, 2]]
+            batcher.put_expected(second)
+            assert await results([first, second]) == [[1], [2]]
+        assert model.batches == [[1, 2]]
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_but_no_longer_than_the_delay_bound_nor_for_what_will_not_come(threads: int) -> None:
-    async def scene() -> None:
-        engine = Engine()
-        engine.opened.set()
-        async with running(engine, max_delay_s=0.001, threads=threads) as batcher:
+def test_batcher_does_not_wait_beyond_max_delay_or_for_cancelled_jobs(threads: int) -> None:
+    async def scenario() -> None:
+        model = open_model()
+        async with running(model, max_delay_s=0.001, threads=threads) as batcher:
             batcher.expect()
-            first = job(pixels(1))
-            batcher.put(first)
-            assert await answers([first]) == [[1]]
-        async with running(engine, max_delay_s=60, threads=threads) as batcher:
+            assert await results(put(batcher, new_job(1))) == [[1]]
+        async with running(model, max_delay_s=60, threads=threads) as batcher:
             batcher.expect()
-            second = job(pixels(2))
-            batcher.put(second)
-            # Let one thread hold the image back while the others wait for images.
+            jobs = put(batcher, new_job(2))
+            # Let one thread wait for the expected job while the others wait for images.
             await asyncio.sleep(0.05)
-            batcher.give_up()
-            assert await answers([second]) == [[2]]
+            batcher.cancel_expected()
+            assert await results(jobs) == [[2]]
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
-def test_closing_answers_what_waits() -> None:
-    async def scene() -> None:
-        engine = Engine()
-        async with running(engine) as batcher:
-            jobs = [await busy(batcher, engine), job(pixels(1))]
-            batcher.put(jobs[1])
+def test_batcher_runs_queued_jobs_before_it_closes() -> None:
+    async def scenario() -> None:
+        model = FakeModel()
+        async with running(model) as batcher:
+            jobs = [await hold(batcher, model), *put(batcher, new_job(1))]
             batcher.close()
-            engine.opened.set()
-            assert await answers(jobs) == [[0], [1]]
+            model.opened.set()
+            assert await results(jobs) == [[0], [1]]
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(
-    ("waiting", "idle", "image_s", "taken"),
+    ("queued", "idle", "image_s", "size"),
     [
         (8, 2, math.inf, 4),
         (7, 2, 1e-3, 4),
         (1, 2, 1e-3, 1),
-        # Half a millisecond's worth: 5 images of 0.1 ms, 20 of 25 us, whoever else is idle.
+        # Half a millisecond: 5 images of 0.1 ms or 20 of 25 us, however many threads are idle.
         (8, 2, 1e-4, 5),
         (12, 2, 1e-4, 6),
         (8, 4, 2.5e-5, 20),
     ],
 )
-def test_a_share_is_worth_a_run(waiting: int, idle: int, image_s: float, taken: int) -> None:
-    assert share(waiting, idle, image_s) == taken
+def test_batch_share_is_equal_and_worth_a_run(
+    queued: int, idle: int, image_s: float, size: int
+) -> None:
+    assert batch_share(queued, idle, image_s) == size
 
 
-class Together(Engine):
-    """Goes on only once two runs have begun; then the one with the first image waits longest."""
+class TwoRuns(FakeModel):
+    """Waits until two runs have begun; the run with image 0 ends last."""
 
     def __init__(self) -> None:
         super().__init__()
         self.opened.set()
         self._both = threading.Barrier(2, timeout=20)
-        self._second_done = threading.Event()
+        self._other_ended = threading.Event()
 
-    def judge(self, images: Pixels) -> Verdicts:
+    def predict(self, images: Pixels) -> Verdicts:
         self._both.wait()
         if images[0, 0, 0, 0] == 0:
-            assert self._second_done.wait(20)
-        verdicts = super().judge(images)
-        self._second_done.set()
+            assert self._other_ended.wait(20)
+        verdicts = super().predict(images)
+        self._other_ended.set()
         return verdicts
 
 
-def test_idle_threads_share_a_request_and_its_order_is_kept() -> None:
-    async def scene() -> None:
-        engine = Together()
-        async with running(engine, max_batch=8, threads=2) as batcher:
-            wide = job(pixels(*range(8)))
-            batcher.put(wide)
-            assert await answers([wide]) == [[*range(8)]]
-        assert engine.batches == [[4, 5, 6, 7], [0, 1, 2, 3]]
+def test_batcher_divides_a_job_among_idle_threads_and_keeps_its_order() -> None:
+    async def scenario() -> None:
+        model = TwoRuns()
+        async with running(model, max_batch=8, threads=2) as batcher:
+            assert await results(put(batcher, new_job(*range(8)))) == [[*range(8)]]
+        assert model.batches == [[4, 5, 6, 7], [0, 1, 2, 3]]
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
-def test_single_requests_run_at_the_same_time() -> None:
-    async def scene() -> None:
-        engine = Together()
-        async with running(engine, threads=2) as batcher:
-            jobs = [job(pixels(0)), job(pixels(1))]
-            for each in jobs:
-                batcher.put(each)
-            assert await answers(jobs) == [[0], [1]]
-        assert sorted(engine.batches) == [[0], [1]]
+def test_batcher_runs_single_images_concurrently() -> None:
+    async def scenario() -> None:
+        model = TwoRuns()
+        async with running(model, threads=2) as batcher:
+            assert await results(put(batcher, new_job(0), new_job(1))) == [[0], [1]]
+        assert sorted(model.batches) == [[0], [1]]
 
-    asyncio.run(scene())
+    asyncio.run(scenario())

@@ -1,4 +1,4 @@
-"""What was asked for is what is got, or it is refused; only `auto` takes what there is."""
+"""Execution providers: a configured device is used or rejected; only `auto` may fall back."""
 
 import pytest
 
@@ -7,9 +7,9 @@ from oodguard.service.inference.providers import (
     CUDA,
     TENSORRT,
     DeviceError,
-    asked,
-    check,
-    without_graphs,
+    check_fallback,
+    requested_providers,
+    without_cuda_graphs,
 )
 
 GPU_BUILD = (TENSORRT, CUDA, CPU)
@@ -25,25 +25,25 @@ GPU_BUILD = (TENSORRT, CUDA, CPU)
         ("tensorrt", GPU_BUILD, [TENSORRT, CUDA, CPU]),
     ],
 )
-def test_a_device_asks_for_its_providers_in_order(
+def test_device_requests_its_providers_in_order(
     device: str, available: tuple[str, ...], names: list[str]
 ) -> None:
-    assert [name for name, _ in asked(device, available)] == names  # type: ignore[arg-type]
+    assert [name for name, _ in requested_providers(device, available)] == names  # type: ignore[arg-type]
 
 
-def test_a_device_that_the_runtime_was_not_built_for_is_refused() -> None:
-    with pytest.raises(DeviceError, match=r"OODGUARD_DEVICE=cuda wants CUDA.*ood-guard\[gpu\]"):
-        asked("cuda", (CPU,))
+def test_device_without_its_provider_is_rejected() -> None:
+    with pytest.raises(DeviceError, match=r"OODGUARD_DEVICE=cuda requires CUDA.*ood-guard\[gpu\]"):
+        requested_providers("cuda", (CPU,))
 
 
-def test_a_silent_fall_back_is_refused_unless_it_was_left_open() -> None:
-    wanted = asked("cuda", GPU_BUILD)
-    check("cuda", wanted, (CUDA, CPU))
-    check("auto", wanted, (CPU,))
+def test_fallback_is_rejected_unless_the_device_is_auto() -> None:
+    requested = requested_providers("cuda", GPU_BUILD)
+    check_fallback("cuda", requested, (CUDA, CPU))
+    check_fallback("auto", requested, (CPU,))
     with pytest.raises(DeviceError, match="fell back to CPUExecutionProvider"):
-        check("cuda", wanted, (CPU,))
+        check_fallback("cuda", requested, (CPU,))
 
 
-def test_without_graphs_all_else_stays() -> None:
-    plain = dict(without_graphs(asked("cuda", GPU_BUILD)))
+def test_without_cuda_graphs_keeps_other_options() -> None:
+    plain = dict(without_cuda_graphs(requested_providers("cuda", GPU_BUILD)))
     assert plain == {CUDA: {"cudnn_conv_algo_search": "HEURISTIC"}, CPU: {}}

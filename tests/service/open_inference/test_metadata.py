@@ -9,8 +9,8 @@ from oodguard.service.app import create_app
 from oodguard.service.readiness import Readiness
 from oodguard.service.settings import Settings
 from tests.service.conftest import MakeClient
-from tests.service.oip.speaking import answered, post_json, refused
-from tests.service.oip.speaking import pixels as plain
+from tests.service.open_inference.speaking import answered, post_json, refused
+from tests.service.open_inference.speaking import pixels as plain
 from tests.service.pictures import RED
 
 
@@ -83,7 +83,8 @@ def test_before_it_is_warm_and_while_it_drains_it_is_alive_and_not_ready(
 
 @pytest.mark.parametrize("rest", ["", "/ready", "/infer"])
 @pytest.mark.parametrize(
-    ("model", "names"), [("other", "no model 'other'"), ("tiny/versions/2", "no version '2'")]
+    ("model", "names"),
+    [("other", "the model 'other' is not served"), ("tiny/versions/2", "no version '2'")],
 )
 def test_a_model_that_is_not_there_is_an_error(
     client: TestClient, model: str, names: str, rest: str

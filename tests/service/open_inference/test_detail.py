@@ -5,8 +5,8 @@ from starlette.testclient import TestClient
 
 from oodguard.service.responses import COARSE_P_VALUES
 from tests.service.conftest import MakeClient
-from tests.service.oip.speaking import answered, post_binary, post_json, refused
-from tests.service.oip.speaking import pixels as plain
+from tests.service.open_inference.speaking import answered, post_binary, post_json, refused
+from tests.service.open_inference.speaking import pixels as plain
 from tests.service.pictures import BLACK, GREEN, WHITE
 
 

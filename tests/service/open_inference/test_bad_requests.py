@@ -11,7 +11,7 @@ from oodguard.service.open_inference import request as tensors
 from oodguard.service.open_inference.request import MOST_MARKS
 from tests.service.checks import still_serves
 from tests.service.conftest import MakeClient
-from tests.service.oip.speaking import (
+from tests.service.open_inference.speaking import (
     LENGTH,
     PATH,
     answered,
@@ -21,7 +21,7 @@ from tests.service.oip.speaking import (
     post_json,
     refused,
 )
-from tests.service.oip.speaking import pixels as plain
+from tests.service.open_inference.speaking import pixels as plain
 from tests.service.pictures import RED
 
 VALUES = plain(RED)
@@ -232,22 +232,24 @@ def test_a_shape_that_lies_takes_no_memory(
 def test_the_limits_on_images_and_bytes_are_those_of_predict(make_client: MakeClient) -> None:
     client = make_client(max_images=2, max_body_bytes=4000)
     answered(post_binary(client, plain(RED, RED)))
-    assert "3 images came; send at most 2" in refused(post_binary(client, plain(*[RED] * 3)), 413)
+    assert "has 3 images, expected at most 2" in refused(
+        post_binary(client, plain(*[RED] * 3)), 413
+    )
     text = refused(post_binary(client, plain(*[RED] * 30)), 413)
-    assert "bytes were announced; at most 4000" in text
+    assert "bytes, expected at most 4000" in text
 
     def chunks() -> Iterator[bytes]:
         for _ in range(5):
             yield bytes(1000)
 
-    assert "more than 4000 bytes came" in refused(client.post(PATH, content=chunks()), 413)
+    assert "more than 4000 bytes" in refused(client.post(PATH, content=chunks()), 413)
     still_serves(client)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
 def test_a_compressed_body_is_refused(client: TestClient, encoding: str) -> None:
     response = client.post(PATH, content=b"{}", headers={"content-encoding": encoding})
-    assert f"content encoding '{encoding}'" in refused(response, 415)
+    assert f'Content-Encoding is "{encoding}"' in refused(response, 415)
 
 
 @pytest.mark.parametrize(

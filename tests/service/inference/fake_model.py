@@ -1,4 +1,4 @@
-"""An engine that tests hold, in front of which a batcher works."""
+"""A fake model behind a real batcher, whose runs a test can hold."""
 
 import asyncio
 import threading
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from oodguard.models.verdicts import Verdict, Verdicts
+from oodguard.models.verdicts import Verdicts
 from oodguard.service.inference.batcher import Batcher
 from oodguard.service.inference.queue import Job, Pixels
 from tests.models.columns import columns
@@ -18,26 +18,33 @@ POISON = 255
 
 
 def pixels(*values: int) -> Pixels:
-    """One image of one pixel for each value."""
+    """Return one image of one pixel for each value."""
     return np.array(values, np.uint8).repeat(3).reshape(-1, 1, 1, 3)
 
 
-def value(verdict: Verdict) -> int:
-    return verdict.class_id
-
-
 @dataclass(kw_only=True)
-class Engine:
-    """Judges an image by its pixel, when it is let to; refuses a batch with poison in it."""
+class FakeModel:
+    """Predicts the value of an image's pixel; fails on a batch that contains `POISON`.
+
+    It is also the observer of its batcher.
+
+    Attributes:
+        opened: Runs wait until it is set.
+        entered: Set by the first run.
+        batches: The values of each run.
+        ran_images: The size of each successful run.
+        skipped_images: Number of images and reason of each skip.
+        threads: The thread of each run.
+    """
 
     opened: threading.Event = field(default_factory=threading.Event)
     entered: threading.Event = field(default_factory=threading.Event)
     batches: list[list[int]] = field(default_factory=list)
-    ran: list[int] = field(default_factory=list)
-    dropped: list[tuple[int, str]] = field(default_factory=list)
+    ran_images: list[int] = field(default_factory=list)
+    skipped_images: list[tuple[int, str]] = field(default_factory=list)
     threads: list[str] = field(default_factory=list)
 
-    def judge(self, images: Pixels) -> Verdicts:
+    def predict(self, images: Pixels) -> Verdicts:
         self.threads.append(threading.current_thread().name)
         self.entered.set()
         assert self.opened.wait(20)
@@ -47,64 +54,63 @@ class Engine:
             raise ValueError(f"poison in {values}")
         return Verdicts(columns(values), 0, len(values))
 
-    def skipped(self, images: int, why: str) -> None:
-        self.dropped.append((images, why))
-
-
-class Watcher:
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
     def ran(self, images: int, run_s: float) -> None:
         assert run_s >= 0
-        self._engine.ran.append(images)
+        self.ran_images.append(images)
 
     def skipped(self, images: int, why: str) -> None:
-        self._engine.skipped(images, why)
+        self.skipped_images.append((images, why))
 
 
 @asynccontextmanager
 async def running(
-    engine: Engine,
+    model: FakeModel,
     *,
     max_batch: int = 4,
     max_delay_s: float = 0,
     threads: int = 1,
-    in_loop: bool = False,
+    inline: bool = False,
 ) -> AsyncIterator[Batcher]:
     batcher = Batcher(
-        engine.judge,
+        model.predict,
         threads=threads,
         image=(1, 1, 3),
         max_batch=max_batch,
         max_delay_s=max_delay_s,
-        watcher=Watcher(engine),
-        in_loop=in_loop,
+        observer=model,
+        inline=inline,
     )
     try:
         yield batcher
     finally:
-        engine.opened.set()
+        model.opened.set()
         batcher.close()
         batcher.join()
 
 
-def job(images: Pixels) -> Job:
+def new_job(*values: int) -> Job:
+    """Return a job of one image for each value. Call it in the event loop."""
     return Job(
         future=asyncio.get_running_loop().create_future(),
         deadline=time.monotonic() + 60,
-        pixels=images,
+        pixels=pixels(*values),
     )
 
 
-async def answers(jobs: Sequence[Job]) -> list[list[int]]:
+def put(batcher: Batcher, *jobs: Job) -> list[Job]:
+    for job in jobs:
+        batcher.put(job)
+    return list(jobs)
+
+
+async def results(jobs: Sequence[Job]) -> list[list[int]]:
+    """Await the jobs, and return the predicted values of each."""
     verdicts = await asyncio.wait_for(asyncio.gather(*(each.future for each in jobs)), 20)
-    return [[value(verdict) for verdict in each] for each in verdicts]
+    return [[verdict.class_id for verdict in each] for each in verdicts]
 
 
-async def busy(batcher: Batcher, engine: Engine) -> Job:
-    """Keep the engine in a run of its own, so that what follows has to wait."""
-    first = job(pixels(0))
-    batcher.put(first)
-    assert await asyncio.to_thread(engine.entered.wait, 20)
-    return first
+async def hold(batcher: Batcher, model: FakeModel) -> Job:
+    """Start a run that waits for `opened`, so that later jobs are queued."""
+    (job,) = put(batcher, new_job(0))
+    assert await asyncio.to_thread(model.entered.wait, 20)
+    return job

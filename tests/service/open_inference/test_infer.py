@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from oodguard.service.inference.session import ModelSession
 from oodguard.service.open_inference.request import MOST_MARKS
 from tests.service.conftest import MakeClient
-from tests.service.oip.speaking import (
+from tests.service.open_inference.speaking import (
     ALL,
     LENGTH,
     PATH,
@@ -22,7 +22,7 @@ from tests.service.oip.speaking import (
     post_binary,
     post_json,
 )
-from tests.service.oip.speaking import pixels as plain
+from tests.service.open_inference.speaking import pixels as plain
 from tests.service.pictures import BLACK, BLUE, GREEN, RED, WHITE
 
 Send = Callable[..., Response]

@@ -6,8 +6,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.service.conftest import MakeClient
-from tests.service.oip.speaking import answered, post_binary, refused
-from tests.service.oip.speaking import pixels as plain
+from tests.service.open_inference.speaking import answered, post_binary, refused
+from tests.service.open_inference.speaking import pixels as plain
 from tests.service.pictures import RED
 from tests.service.security.holders import Holder, text_of
 

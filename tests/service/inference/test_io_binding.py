@@ -1,4 +1,4 @@
-"""Runs on a device: here a stand-in that computes what a real session would, in bound buffers."""
+"""I/O binding, on a fake device that computes the outputs of a real session."""
 
 import sys
 from typing import Any
@@ -8,12 +8,12 @@ import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 
-from oodguard.service.inference.io_binding import IoBinding, buckets
+from oodguard.service.inference.io_binding import IoBinding, batch_sizes
 from tests.service.graphs import graph
 
 
 class Value:
-    """A buffer on a device, which keeps its place: a write from outside goes into it."""
+    """A buffer on the device, which is written in place."""
 
     def __init__(self, array: NDArray[Any]) -> None:
         self.array = array.copy()
@@ -59,7 +59,7 @@ class Binding:
 
 
 class Session:
-    """A real session on the processor behind bound buffers."""
+    """A real CPU session behind bound buffers."""
 
     def __init__(self) -> None:
         self._real = ort.InferenceSession(graph(), providers=["CPUExecutionProvider"])
@@ -86,22 +86,22 @@ class Runtime:
     ("max_batch", "sizes"),
     [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8]), (9, [1, 2, 4, 8, 9])],
 )
-def test_sizes_of_batch_double_up_to_the_largest(max_batch: int, sizes: list[int]) -> None:
-    assert buckets(max_batch) == sizes
+def test_batch_sizes_double_up_to_max_batch(max_batch: int, sizes: list[int]) -> None:
+    assert batch_sizes(max_batch) == sizes
 
 
-def test_a_batch_is_filled_up_and_answers_as_a_bare_session_does() -> None:
+def test_io_binding_pads_batches_and_returns_the_outputs_of_a_plain_session() -> None:
     session = Session()
     runs = IoBinding(
         session, Runtime, image=(8, 8, 3), outputs={"logits": 3, "scores": 2}, max_batch=6
     )
-    bare = ort.InferenceSession(graph(), providers=["CPUExecutionProvider"])
+    plain = ort.InferenceSession(graph(), providers=["CPUExecutionProvider"])
     random = np.random.default_rng(1)
-    # Downwards too: what a larger batch left in a buffer must not show.
+    # Descending as well: the rest of a larger batch must not show.
     for count in (6, 5, 3, 1, 2, 4):
         images = random.integers(0, 256, (count, 8, 8, 3), np.uint8)
         logits, scores = runs.run(images)
-        expected = bare.run(["logits", "scores"], {"images": images})
+        expected = plain.run(["logits", "scores"], {"images": images})
         np.testing.assert_array_equal(logits, expected[0])
         np.testing.assert_array_equal(scores, expected[1])
     assert session.sizes == [6, 6, 4, 1, 2, 4]
@@ -110,7 +110,7 @@ def test_a_batch_is_filled_up_and_answers_as_a_bare_session_does() -> None:
 @pytest.mark.skipif(
     "CUDAExecutionProvider" not in ort.get_available_providers(), reason="no CUDA runtime"
 )
-def test_on_a_real_device_bound_runs_answer_as_the_processor_does() -> None:
+def test_io_binding_on_cuda_returns_the_outputs_of_the_cpu() -> None:
     ort.preload_dlls()
     session = ort.InferenceSession(graph(), providers=["CUDAExecutionProvider"])
     runs = IoBinding(
@@ -120,9 +120,9 @@ def test_on_a_real_device_bound_runs_answer_as_the_processor_does() -> None:
         outputs={"logits": 3, "scores": 2},
         max_batch=4,
     )
-    bare = ort.InferenceSession(graph(), providers=["CPUExecutionProvider"])
+    plain = ort.InferenceSession(graph(), providers=["CPUExecutionProvider"])
     images = np.random.default_rng(2).integers(0, 256, (3, 8, 8, 3), np.uint8)
-    for came, expected in zip(
-        runs.run(images), bare.run(["logits", "scores"], {"images": images}), strict=True
+    for received, expected in zip(
+        runs.run(images), plain.run(["logits", "scores"], {"images": images}), strict=True
     ):
-        np.testing.assert_allclose(came, expected, rtol=1e-5)
+        np.testing.assert_allclose(received, expected, rtol=1e-5)

@@ -6,7 +6,7 @@ from starlette.testclient import TestClient
 
 from oodguard.service.open_inference.request import LONGEST_ID, MOST_MARKS
 from tests.service.checks import DOCS
-from tests.service.oip.speaking import ALL
+from tests.service.open_inference.speaking import ALL
 
 PAGE = (DOCS / "open-inference-protocol.md").read_text(encoding="utf-8")
 

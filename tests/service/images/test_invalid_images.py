@@ -1,4 +1,4 @@
-"""Bad pictures get the documented problem, unusual ones their verdict, and the next its answer."""
+"""Images over HTTP: problems for invalid images, verdicts for unusual ones."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from oodguard.models.bundle import Bundle
 from oodguard.service.api.schemas import ImagePlace
-from oodguard.service.images import decode as images
+from oodguard.service.images import decode
 from tests.service.checks import post, post_pixels, predictions, problem, still_serves
 from tests.service.conftest import MakeClient
 from tests.service.graphs import CLASSES, SCORES, graph
@@ -25,10 +25,10 @@ from tests.service.pictures import (
     plain,
 )
 
-TEXT = b"this is no image, but text"
+TEXT = b"text instead of an image"
 
 
-def cut(data: bytes) -> bytes:
+def halved(data: bytes) -> bytes:
     return data[: len(data) * 2 // 3]
 
 
@@ -37,19 +37,19 @@ def cut(data: bytes) -> bytes:
     [
         pytest.param(TEXT, id="text"),
         pytest.param(b"", id="0 bytes"),
-        pytest.param(cut(encode(noisy(), "PNG")), id="truncated PNG"),
-        pytest.param(cut(encode(noisy(), "JPEG")), id="truncated JPEG"),
-        pytest.param(cut(encode(noisy(), "WEBP")), id="truncated WebP"),
-        pytest.param(cut(encode(noisy(), "WEBP", lossless=True)), id="truncated lossless WebP"),
-        pytest.param(encode(plain(), "PNG")[:20], id="PNG cut within its header"),
-        pytest.param(encode(plain(), "JPEG")[:20], id="JPEG cut within its headers"),
-        pytest.param(encode(plain(), "WEBP")[:20], id="WebP cut within its header"),
+        pytest.param(halved(encode(noisy(), "PNG")), id="truncated PNG"),
+        pytest.param(halved(encode(noisy(), "JPEG")), id="truncated JPEG"),
+        pytest.param(halved(encode(noisy(), "WEBP")), id="truncated WebP"),
+        pytest.param(halved(encode(noisy(), "WEBP", lossless=True)), id="truncated lossless WebP"),
+        pytest.param(encode(plain(), "PNG")[:20], id="PNG truncated within its header"),
+        pytest.param(encode(plain(), "JPEG")[:20], id="JPEG truncated within its headers"),
+        pytest.param(encode(plain(), "WEBP")[:20], id="WebP truncated within its header"),
         pytest.param(claiming_png(64, 64), id="PNG with fewer pixels than it claims"),
         pytest.param(claiming_png(0, 8), id="PNG of width 0"),
         pytest.param(b"\xff\xd8\xff" + b"\xff" * 500, id="JPEG of fill bytes"),
     ],
 )
-def test_what_cannot_be_decoded_is_undecodable(client: TestClient, body: bytes) -> None:
+def test_undecodable_image_is_rejected(client: TestClient, body: bytes) -> None:
     answer = problem(post(client, body), 400, "undecodable-image")
     assert answer.image == ImagePlace(index=0, name=None)
     still_serves(client)
@@ -63,20 +63,20 @@ def test_what_cannot_be_decoded_is_undecodable(client: TestClient, body: bytes) 
         pytest.param(claiming_jpeg(60_000, 60_000), id="JPEG"),
     ],
 )
-def test_a_huge_image_is_refused_from_its_header(
+def test_image_over_the_pixel_limit_is_rejected_before_it_is_decoded(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, body: bytes
 ) -> None:
-    def opened(*_: object, **__: object) -> None:
-        pytest.fail("the decoder saw the image")
+    def decoder(*_: object, **__: object) -> None:
+        pytest.fail("the image was decoded")
 
-    monkeypatch.setattr(images, "DECODERS", dict.fromkeys(images.DECODERS, opened))
+    monkeypatch.setattr(decode, "DECODERS", dict.fromkeys(decode.DECODERS, decoder))
     answer = problem(post(client, body), 413, "image-too-large")
-    assert "at most 25000000" in answer.detail
+    assert "expected at most 25000000" in answer.detail
     monkeypatch.undo()
     still_serves(client)
 
 
-def test_the_pixel_limit_is_exact(make_client: MakeClient) -> None:
+def test_pixel_limit_is_exact(make_client: MakeClient) -> None:
     client = make_client(max_pixels=64)
     predictions(post(client, encode(plain(RED, (8, 8)))))
     problem(post(client, encode(plain(RED, (13, 5)))), 413, "image-too-large")
@@ -84,20 +84,21 @@ def test_the_pixel_limit_is_exact(make_client: MakeClient) -> None:
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
-def test_an_animation_is_unsupported(client: TestClient, kind: str) -> None:
+def test_animated_image_is_rejected(client: TestClient, kind: str) -> None:
     problem(post(client, animated(kind)), 415, "unsupported-image")
     still_serves(client)
 
 
 @pytest.mark.parametrize(
-    ("kind", "came"), [("GIF", "a GIF"), ("TIFF", "a TIFF"), ("BMP", "a BMP"), ("AVIF", "an AVIF")]
+    ("kind", "received"),
+    [("GIF", "a GIF"), ("TIFF", "a TIFF"), ("BMP", "a BMP"), ("AVIF", "an AVIF")],
 )
-def test_a_known_format_that_is_not_taken_is_named(
-    client: TestClient, kind: str, came: str
+def test_unsupported_format_is_named_in_the_error(
+    client: TestClient, kind: str, received: str
 ) -> None:
     answer = problem(post(client, encode(plain(), kind)), 415, "unsupported-image")
-    assert f"{came}" in answer.detail
-    assert "send a JPEG, PNG or WebP" in answer.detail
+    assert f"the image is {received}" in answer.detail
+    assert "expected a JPEG, PNG or WebP" in answer.detail
 
 
 def sixteen_bit() -> Image.Image:
@@ -105,7 +106,7 @@ def sixteen_bit() -> Image.Image:
 
 
 def transparent_palette() -> Image.Image:
-    """Every pixel is the one transparent entry of the palette: white once laid over white."""
+    """Return an image of one transparent palette entry, which is white over white."""
     image = plain(RED).convert("P", palette=Image.Palette.ADAPTIVE)
     image.info["transparency"] = image.getpixel((0, 0))
     return image
@@ -128,25 +129,25 @@ def transparent_palette() -> Image.Image:
         ),
     ],
 )
-def test_an_unusual_image_is_judged_by_what_it_shows(
+def test_unusual_image_is_scored_by_its_visible_pixels(
     client: TestClient, body: bytes, brightness: float
 ) -> None:
     (verdict,) = predictions(post(client, body))
     assert verdict.scores["brightness"] == pytest.approx(brightness, abs=1.0)
 
 
-def test_a_phone_s_jpeg_with_a_second_picture_behind_it_is_judged_by_the_first(
+def test_multi_picture_jpeg_is_predicted_by_its_first_picture(
     client: TestClient,
 ) -> None:
     body = encode(plain(RED), "MPO", save_all=True, append_images=[plain(BLUE)])
     assert predictions(post(client, body, "image/jpeg"))[0].label == "red"
 
 
-def test_a_rotated_photograph_gets_the_verdict_of_the_upright_one(
+def test_exif_orientation_is_applied(
     tmp_path: Path, make_bundle: Callable[..., Bundle], make_client: MakeClient
 ) -> None:
-    # A model of 16 x 8 crops the middle rows, which are red; of the lying picture, were it left
-    # lying, it would crop a red and two blue parts.
+    # A model of 16 x 8 crops the middle rows, which are red. Of the rotated image it would crop a
+    # red and two blue parts.
     make_bundle(
         tmp_path / "wide",
         scores=SCORES,
@@ -158,10 +159,10 @@ def test_a_rotated_photograph_gets_the_verdict_of_the_upright_one(
     client = make_client(bundle=tmp_path / "wide")
     upright = plain(BLUE, (16, 16))
     upright.paste(RED, (0, 4, 16, 12))
-    lying = upright.transpose(Image.Transpose.ROTATE_90)
+    rotated = upright.transpose(Image.Transpose.ROTATE_90)
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     expected = predictions(post(client, encode(upright)))
     assert expected[0].label == "red"
-    assert predictions(post(client, encode(lying))) != expected
-    assert predictions(post(client, encode(lying, exif=exif))) == expected
+    assert predictions(post(client, encode(rotated))) != expected
+    assert predictions(post(client, encode(rotated, exif=exif))) == expected

@@ -1,0 +1,111 @@
+"""Reading a body: in chunks of any size, and never more bytes than the limit."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+import pytest
+from starlette.requests import Request
+from starlette.testclient import TestClient
+from starlette.types import Message
+
+from oodguard.service.errors import BodyTooLarge
+from oodguard.service.images.body import BLOCK_BYTES, read_bytes
+from tests.service.checks import post, predictions, problem, still_serves
+from tests.service.conftest import MakeClient
+from tests.service.pictures import encode, plain
+
+LIMIT = 20_000
+
+
+def read(chunks: Sequence[bytes], max_bytes: int) -> tuple[bytes, list[int]]:
+    """Read a body in these chunks; return it, and the numbers of bytes that were claimed."""
+    messages = iter(chunks)
+    claimed: list[int] = []
+
+    async def receive() -> Message:
+        chunk = next(messages, None)
+        return {"type": "http.request", "body": chunk or b"", "more_body": chunk is not None}
+
+    request = Request({"type": "http", "headers": []}, receive)
+    return asyncio.run(read_bytes(request, max_bytes, claimed.append)), claimed
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        [],
+        [5],
+        [1, 2, 3],
+        [BLOCK_BYTES],
+        [BLOCK_BYTES - 1, 1, 1],
+        [BLOCK_BYTES // 3] * 10,
+        [3 * BLOCK_BYTES, 7],
+    ],
+)
+def test_body_joins_chunks_in_order(sizes: list[int]) -> None:
+    chunks = [bytes([65 + number]) * size for number, size in enumerate(sizes)]
+    body, claimed = read(chunks, max_bytes=sum(sizes) + 1)
+    assert body == b"".join(chunks)
+    assert sum(claimed) == sum(sizes)
+
+
+def test_body_limit_is_exact_without_content_length() -> None:
+    body, claimed = read([b"abc", b"de"], max_bytes=5)
+    assert (body, sum(claimed)) == (b"abcde", 5)
+    with pytest.raises(BodyTooLarge, match="more than 4 bytes, expected at most 4"):
+        read([b"abc", b"de"], max_bytes=4)
+
+
+def test_body_of_exactly_the_limit_is_accepted(make_client: MakeClient) -> None:
+    image = encode(plain())
+    predictions(post(make_client(max_body_bytes=len(image)), image))
+
+
+def test_body_over_the_limit_is_rejected_by_content_length(make_client: MakeClient) -> None:
+    client = make_client(max_body_bytes=LIMIT)
+    answer = problem(post(client, bytes(LIMIT + 1)), 413, "body-too-large")
+    assert f"Content-Length is {LIMIT + 1} bytes, expected at most {LIMIT}" in answer.detail
+    still_serves(client)
+
+
+def test_body_over_the_limit_is_rejected_without_content_length(make_client: MakeClient) -> None:
+    client = make_client(max_body_bytes=LIMIT)
+
+    def chunks() -> Iterator[bytes]:
+        for _ in range(5):
+            yield bytes(LIMIT // 4)
+
+    response = client.post("/predict", content=chunks(), headers={"content-type": "image/png"})
+    assert "content-length" not in response.request.headers
+    assert f"at most {LIMIT}" in problem(response, 413, "body-too-large").detail
+    still_serves(client)
+
+
+@pytest.mark.parametrize("length", ["9" * 17, "9" * 5000])
+def test_body_with_an_absurd_content_length_is_rejected(client: TestClient, length: str) -> None:
+    response = post(client, encode(plain()), **{"content-length": length})
+    problem(response, 413, "body-too-large")
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/plain", "image/gif", "application/x-www-form-urlencoded", "nonsense", "", None],
+)
+def test_body_of_an_unsupported_content_type_is_rejected(
+    client: TestClient, content_type: str | None
+) -> None:
+    headers = {} if content_type is None else {"content-type": content_type}
+    response = client.post("/predict", content=encode(plain()), headers=headers)
+    answer = problem(response, 415, "unsupported-content")
+    received = f'"{content_type}"' if content_type else "missing"
+    assert answer.detail == (
+        f"Content-Type is {received}, expected one of: multipart/form-data, application/json,"
+        " image/jpeg, image/png, image/webp, application/octet-stream"
+    )
+    still_serves(client)
+
+
+def test_body_with_a_content_encoding_is_rejected(client: TestClient) -> None:
+    response = post(client, encode(plain()), **{"content-encoding": "gzip"})
+    detail = problem(response, 415, "unsupported-content").detail
+    assert 'Content-Encoding is "gzip", expected "identity"' in detail

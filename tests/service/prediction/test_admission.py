@@ -1,0 +1,57 @@
+"""Admission: limits on requests, bytes and images in flight, which are released at the end."""
+
+import pytest
+
+from oodguard.service.errors import Overloaded
+from oodguard.service.prediction.admission import Admission
+
+
+@pytest.fixture
+def admission() -> Admission:
+    return Admission(max_requests=2, max_bytes=10, max_images=5)
+
+
+def test_admission_limits_concurrent_requests(admission: Admission) -> None:
+    with admission.admit(), admission.admit():
+        assert admission.full
+        with pytest.raises(Overloaded, match="2 requests are in flight, at most 2 are allowed"):
+            admission.admit().__enter__()
+        assert admission.requests == 2
+    assert admission.requests == 0
+    with admission.admit():
+        assert admission.requests == 1
+
+
+def test_admission_limits_bytes_and_images_of_all_requests(admission: Admission) -> None:
+    with admission.admit() as first:
+        first.add_bytes(7)
+        first.add_images(4)
+        with admission.admit() as second:
+            second.add_bytes(3)
+            second.add_images(1)
+            with pytest.raises(
+                Overloaded, match="10 bytes are in flight and 1 more were received, at most 10"
+            ):
+                second.add_bytes(1)
+            with pytest.raises(
+                Overloaded, match="5 images are in flight and 1 more were received, at most 5"
+            ):
+                second.add_images(1)
+        # What was rejected is not counted, and what the second request held is released.
+        first.add_bytes(3)
+        first.add_images(1)
+    with admission.admit() as last:
+        last.add_bytes(10)
+        last.add_images(5)
+
+
+def test_admission_releases_the_claim_of_a_failed_request(admission: Admission) -> None:
+    def fail() -> None:
+        with admission.admit() as claim:
+            claim.add_bytes(10)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    with admission.admit() as claim:
+        claim.add_bytes(10)

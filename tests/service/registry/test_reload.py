@@ -1,0 +1,125 @@
+"""Reload of bundles: what it loads, replaces and removes, and what it leaves unchanged."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from oodguard.models.bundle import MODEL
+from oodguard.service.app import create_app
+from oodguard.service.settings import Settings
+from tests.service.checks import answering_model, ask, problem
+from tests.service.conftest import MakeClient
+from tests.service.telemetry.test_metrics import samples, value
+from tests.service.tiny import write_tiny
+
+
+def reload(client: TestClient, path: str = "/admin/models/reload") -> dict[tuple[str, str], str]:
+    response = client.post(path)
+    assert response.status_code == 200, response.text
+    return {
+        (each["model"], each["version"]): each["outcome"] for each in response.json()["changes"]
+    }
+
+
+def refused(client: TestClient, path: str = "/admin/models/reload") -> str:
+    return problem(client.post(path), 409, "bundle-refused").detail
+
+
+def test_start_logs_each_model_with_its_providers(
+    three_models: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "oodguard.reload"):
+        create_app(Settings(models=three_models, default_model="one"))
+    fields = [record.__dict__["fields"] for record in caplog.records]
+    assert [(each["model"], each["version"]) for each in fields] == [
+        ("one", "9"),
+        ("one", "10"),
+        ("two", "1"),
+    ]
+    assert {each["providers"] for each in fields} == {("CPUExecutionProvider",)}
+
+
+def test_reload_loads_new_bundles_and_removes_missing_ones(
+    client: TestClient, three_models: Path
+) -> None:
+    write_tiny(three_models / "one" / "eleven", name="one", version="11")
+    shutil.rmtree(three_models / "two")
+    assert reload(client) == {
+        ("one", "9"): "unchanged",
+        ("one", "10"): "unchanged",
+        ("one", "11"): "loaded",
+        ("two", "1"): "removed",
+    }
+    assert answering_model(client) == ("one", "11")
+    two = client.post("/models/two/predict", content=b"x", headers={"content-type": "image/png"})
+    problem(two, 404, "unknown-model")
+    found = samples(client)
+    assert value(found, "oodguard_reloads_total", model="two", outcome="removed") == 1
+    shown = {dict(labels)["version"] for name, labels in found if name == "oodguard_bundle_info"}
+    assert shown == {"9", "10", "11"}
+
+
+def test_reload_replaces_a_changed_bundle(client: TestClient, three_models: Path) -> None:
+    before = ask(client, "/models/two/predict")
+    write_tiny(three_models / "two", name="two", classes=("red", "green", "blue"))
+    assert reload(client, "/admin/models/two/reload") == {("two", "1"): "loaded"}
+    after = ask(client, "/models/two/predict")
+    assert before.model.sha256 != after.model.sha256
+    assert after.predictions[0].label == "red"
+
+
+def test_reload_of_a_single_bundle_loads_its_new_version(
+    bundle_folder: Path, make_admin_client: MakeClient
+) -> None:
+    client = make_admin_client()
+    write_tiny(bundle_folder, version="2")
+    assert reload(client) == {("tiny", "2"): "loaded"}
+    assert answering_model(client) == ("tiny", "2")
+
+
+def test_reload_of_an_invalid_bundle_keeps_the_old_model(
+    client: TestClient, three_models: Path
+) -> None:
+    write_tiny(three_models / "one" / "eleven", name="one", version="11")
+    with (three_models / "two" / MODEL).open("ab") as file:
+        file.write(b"more")
+    assert "two: model.onnx" in refused(client)
+    assert ask(client, "/models/two/predict").predictions[0].label == "rouge"
+    # The valid bundle of the same reload is served.
+    assert answering_model(client) == ("one", "11")
+
+
+def test_reload_does_not_remove_the_default_model(client: TestClient, three_models: Path) -> None:
+    shutil.rmtree(three_models / "one")
+    detail = refused(client, "/admin/models/one/reload")
+    assert "its model one is the default and remains served" in detail
+    assert answering_model(client) == ("one", "10")
+
+
+def test_reload_does_not_rename_the_default_model(
+    bundle_folder: Path, make_admin_client: MakeClient
+) -> None:
+    client = make_admin_client()
+    write_tiny(bundle_folder, name="other")
+    assert "contains other 1, expected the default model tiny" in refused(client)
+    assert answering_model(client) == ("tiny", "1")
+
+
+def test_reload_does_not_change_the_version_of_a_pinned_default_model(
+    three_models: Path, make_admin_client: MakeClient
+) -> None:
+    client = make_admin_client(models=three_models, default_model="one@9")
+    write_tiny(three_models / "one" / "nine", name="one", version="12")
+    assert "contains one 12, expected the default model one@9" in refused(client)
+    assert answering_model(client) == ("one", "9")
+
+
+def test_reload_returns_404_for_an_unknown_model(client: TestClient) -> None:
+    problem(client.post("/admin/models/three/reload"), 404, "unknown-model")
+
+
+def test_reload_route_is_off_by_default(make_client: MakeClient) -> None:
+    problem(make_client().post("/admin/models/reload"), 404, "not-found")
