@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Regular expressions over lower-case words; a space also matches a wrapped line.
 DENIED = {
     "came": "received / was",
-    "wants?|wanted|wanting": "expected / requires",
+    "wants?(?! to)|wanted|wanting": "expected / requires",
     "whoever|whomever|whosoever": "a client / a caller / a user",
     "nobody|no one": "no client / no caller",
     "somebody|someone": "a client / a user",
