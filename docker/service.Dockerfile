@@ -1,5 +1,5 @@
-# `oodguard serve` without torch. RUNTIME=cpu or gpu chooses the lock file and so the ONNX Runtime;
-# the gpu image carries its CUDA libraries as wheels and needs the NVIDIA container toolkit.
+# `oodguard serve` without torch. RUNTIME=cpu or gpu selects the lock file and so the ONNX Runtime;
+# the gpu image contains its CUDA libraries as wheels and requires the NVIDIA container toolkit.
 #
 #   docker build -f docker/service.Dockerfile --build-arg RUNTIME=cpu -t ood-guard:cpu .
 FROM python:3.11-slim-bookworm AS wheel
@@ -19,7 +19,7 @@ ARG RUNTIME=cpu
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 RUN python -m venv /opt/oodguard
 ENV PATH=/opt/oodguard/bin:$PATH
-# What is locked comes first, so that a change of code keeps this layer.
+# The locked packages are installed first, so that a change of code keeps this layer.
 COPY docker/${RUNTIME}.lock /src/
 RUN pip install --require-hashes --only-binary :all: -r "/src/${RUNTIME}.lock"
 COPY --from=wheel /dist /dist
@@ -34,13 +34,13 @@ LABEL org.opencontainers.image.title="ood-guard" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# A new volume takes the owner of the folder that it is mounted over.
+# A new volume gets the owner of the folder that it is mounted over.
 RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin oodguard \
     && install --directory --owner=10001 --group=10001 --mode=0750 \
        /var/lib/oodguard /var/lib/oodguard/state /var/lib/oodguard/samples
 COPY --from=build /opt/oodguard /opt/oodguard
-# Byte code is compiled already and nothing else is written, so that the root may be read-only.
-# ONNX Runtime would tell its makers of each start and each model.
+# Byte code is compiled at build time and nothing else is written, so the root can be read-only.
+# ORT_DISABLE_TELEMETRY: ONNX Runtime reports each start and each model to its vendor otherwise.
 ENV PATH=/opt/oodguard/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
@@ -54,7 +54,7 @@ WORKDIR /
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['OODGUARD_PORT']), timeout=2); c.request('GET', '/readyz'); sys.exit(c.getresponse().status != 200)"]
-# Exec form: SIGTERM reaches the server itself, which finishes what it has begun.
+# Exec form: SIGTERM reaches the server itself, which finishes the requests in flight.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["oodguard"]
 CMD ["serve"]

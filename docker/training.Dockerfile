@@ -1,4 +1,4 @@
-# `oodguard-train`, with torch and its CUDA libraries. Data sets come in and runs go out by mounts.
+# `oodguard-train`, with torch and its CUDA libraries. Data sets and runs are mounted.
 #
 #   docker build -f docker/training.Dockerfile -t ood-guard:training .
 FROM python:3.11-slim-bookworm AS wheel
@@ -26,7 +26,7 @@ FROM python:3.11-slim-bookworm
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="ood-guard-training" \
-      org.opencontainers.image.description="Trains, measures and exports image classifiers that say when not to trust them" \
+      org.opencontainers.image.description="Trains, evaluates and exports hardened image classifiers with calibrated out-of-distribution decisions" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
@@ -34,8 +34,8 @@ RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin
     && install --directory --owner=10001 --group=10001 /oodguard /oodguard/data /oodguard/runs
 COPY --from=build /opt/oodguard /opt/oodguard
 COPY recipes /oodguard/recipes
-# Caches of the libraries go where the one writable folder of a read-only root is. ONNX Runtime
-# would tell its makers of each start and each model.
+# HOME: the caches of the libraries need the only writable folder of a read-only root.
+# ORT_DISABLE_TELEMETRY: ONNX Runtime reports each start and each model to its vendor otherwise.
 ENV PATH=/opt/oodguard/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

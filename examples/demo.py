@@ -1,10 +1,10 @@
-"""Serve a bundle and show two verdicts: a picture it knows and one that it should not answer.
+"""Serve a bundle and show two verdicts, for an in-distribution image and for another one.
 
     python examples/demo.py [--port 8000] [--once]
 
-Starts `oodguard serve`, waits until it is ready, posts a CIFAR-10 test picture and a texture,
-then goes on serving until Ctrl-C. With --once it stops after the two verdicts, and its exit
-status says whether they were the expected ones. Needs the standard library alone.
+Starts `oodguard serve`, waits until it is ready, posts a CIFAR-10 test image and a texture, and
+serves until Ctrl-C. With --once it stops after the two verdicts; the exit status is 0 if they were
+the expected ones. It uses the standard library only.
 """
 
 import argparse
@@ -22,59 +22,59 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-PICTURES = Path(__file__).resolve().parents[1] / "tests" / "data"
+IMAGES = Path(__file__).resolve().parents[1] / "tests" / "data"
 EXPECTED = {
-    PICTURES / "cifar10" / "ship" / "00588.png": "accept",
-    PICTURES / "textures" / "00057.png": "reject",
+    IMAGES / "cifar10" / "ship" / "00588.png": "accept",
+    IMAGES / "textures" / "00057.png": "reject",
 }
 READY_WITHIN_S = 60.0
 
 
-def port_is_taken(port: int) -> bool:
-    """Say whether somebody listens on this port of the loopback interface."""
+def port_is_in_use(port: int) -> bool:
+    """Return whether a process listens on this port of the loopback interface."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def ask(port: int, method: str, path: str, picture: bytes | None = None) -> tuple[int, bytes]:
-    """Send one request, past any proxy, and return the answer's status and body."""
+def send(port: int, method: str, path: str, image: bytes | None = None) -> tuple[int, bytes]:
+    """Send one request without a proxy and return the status and the body of the response."""
     connection = HTTPConnection("127.0.0.1", port, timeout=30)
     with closing(connection):
-        connection.request(method, path, picture, {"Content-Type": "image/png"} if picture else {})
-        answer = connection.getresponse()
-        return answer.status, answer.read()
+        connection.request(method, path, image, {"Content-Type": "image/png"} if image else {})
+        response = connection.getresponse()
+        return response.status, response.read()
 
 
 def wait_until_ready(server: subprocess.Popen[bytes], port: int) -> None:
-    """Return once `/readyz` answers 200; exit if the server ends or takes too long."""
-    give_up = time.monotonic() + READY_WITHIN_S
-    while time.monotonic() < give_up:
+    """Return when `/readyz` returns 200; exit if the server exits or takes too long."""
+    deadline = time.monotonic() + READY_WITHIN_S
+    while time.monotonic() < deadline:
         if server.poll() is not None:
-            sys.exit(f"oodguard serve ended with exit status {server.returncode}")
+            sys.exit(f"oodguard serve exited with status {server.returncode}")
         try:
-            if ask(port, "GET", "/readyz")[0] == HTTPStatus.OK:
+            if send(port, "GET", "/readyz")[0] == HTTPStatus.OK:
                 return
         except (ConnectionError, TimeoutError):
-            pass  # it does not listen yet
+            pass  # not listening yet
         time.sleep(0.05)
-    sys.exit(f"/readyz did not answer 200 within {READY_WITHIN_S:.0f} s")
+    sys.exit(f"/readyz did not return 200 within {READY_WITHIN_S:.0f} s")
 
 
-def judge(port: int, picture: Path) -> dict[str, Any]:
-    """Post one PNG file and return the service's answer; exit if it is a problem."""
-    status, body = ask(port, "POST", "/predict", picture.read_bytes())
+def predict(port: int, image: Path) -> dict[str, Any]:
+    """Post one PNG file and return the response; exit if it is a problem."""
+    status, body = send(port, "POST", "/predict", image.read_bytes())
     if status != HTTPStatus.OK:
-        sys.exit(f"{picture}: the service answered {status}: {body.decode()}")
-    answer: dict[str, Any] = json.loads(body)
-    return answer
+        sys.exit(f"{image}: the service returned {status}: {body.decode()}")
+    response: dict[str, Any] = json.loads(body)
+    return response
 
 
-def describe(picture: Path, answer: dict[str, Any]) -> str:
-    """Put one answer into two readable lines."""
-    verdict, policy = answer["predictions"][0], answer["policy"]
+def describe(image: Path, response: dict[str, Any]) -> str:
+    """Format one response as two readable lines."""
+    verdict, policy = response["predictions"][0], response["policy"]
     score = policy["score"]
     return (
-        f"  {picture.relative_to(PICTURES.parents[1])}\n"
+        f"  {image.relative_to(IMAGES.parents[1])}\n"
         f"    {verdict['decision'].upper()}: {verdict['label']}"
         f" (confidence {verdict['confidence']:.2f}), p-value {verdict['p_value']:.4f},"
         f" {score} {verdict['scores'][score]:.3f}, rejected above {policy['threshold']:.3f}"
@@ -82,19 +82,19 @@ def describe(picture: Path, answer: dict[str, Any]) -> str:
 
 
 def show(port: int) -> bool:
-    """Print a verdict for each picture; say whether every decision is the expected one."""
+    """Print a verdict for each image; return whether every decision is the expected one."""
     as_expected = True
-    for picture, decision in EXPECTED.items():
-        answer = judge(port, picture)
-        print(describe(picture, answer))
-        as_expected &= answer["predictions"][0]["decision"] == decision
+    for image, decision in EXPECTED.items():
+        response = predict(port, image)
+        print(describe(image, response))
+        as_expected &= response["predictions"][0]["decision"] == decision
     return as_expected
 
 
 def run(port: int, *, once: bool) -> int:
-    """Serve, show the two verdicts and, unless `once`, go on; returns the exit status."""
+    """Serve, show the two verdicts, keep serving unless `once`, and return the exit status."""
     command = [sysconfig.get_path("scripts") + "/oodguard", "serve", "--port", str(port)]
-    # One log line a request would bury the verdicts; whoever wants them sets the level.
+    # The access log would hide the verdicts; set the variable to see it.
     quiet = {"OODGUARD_LOG_LEVEL": "warning", **os.environ}
     started = time.monotonic()
     with subprocess.Popen(command, env=quiet) as server:
@@ -119,9 +119,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--once", action="store_true", help="stop after the two verdicts")
     arguments = parser.parse_args()
-    if port_is_taken(arguments.port):
-        sys.exit(f"port {arguments.port} is taken; choose another: make demo PORT=8001")
-    # Ended by another program, the demo still takes its server with it.
+    if port_is_in_use(arguments.port):
+        sys.exit(f"port {arguments.port} is in use; choose another: make demo PORT=8001")
+    # If another program ends the demo, its server is stopped as well.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(run(arguments.port, once=arguments.once))
 

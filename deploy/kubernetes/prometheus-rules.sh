@@ -1,5 +1,5 @@
 #!/bin/sh
-# Print Prometheus rule files as PrometheusRules, whose spec is what such a file holds.
+# Print Prometheus rule files as PrometheusRule objects. The content of a file becomes the spec.
 #
 #   deploy/kubernetes/prometheus-rules.sh docker/prometheus/rules/*.yml | kubectl apply -n oodguard -f -
 set -eu

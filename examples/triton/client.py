@@ -1,10 +1,10 @@
-"""Judge pictures whose graph runs in Triton or KServe: the decision is made here.
+"""Predict with a bundle whose graph runs in Triton or KServe, and make the decision here.
 
     pip install ood-guard 'tritonclient[http]'
     python examples/triton/client.py localhost:8000 models/pretrained/cifar10-aloe a.png b.jpg
 
-Needs the bundle beside the server that runs its graph, for its calibration, and neither torch nor
-ONNX Runtime. Pictures are taken as trusted: the limits of `oodguard serve` are not here.
+The client needs the bundle for its calibration, but neither torch nor ONNX Runtime. It trusts the
+images: the limits of `oodguard serve` are not applied.
 """
 
 import argparse
@@ -22,30 +22,30 @@ from oodguard.models.preprocessing import prepare
 
 
 def remote(client: InferenceServerClient, model: str) -> RunGraph:
-    """Return what runs images `(n, H, W, 3)` on the server, to logits and scores."""
+    """Return a function that runs images `(n, H, W, 3)` on the server and returns its outputs."""
 
     def run(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         tensor = InferInput("images", list(images.shape), "UINT8")
         tensor.set_data_from_numpy(images)
-        wanted = [InferRequestedOutput("logits"), InferRequestedOutput("scores")]
-        found = client.infer(model, [tensor], outputs=wanted)
-        return found.as_numpy("logits"), found.as_numpy("scores")
+        outputs = [InferRequestedOutput("logits"), InferRequestedOutput("scores")]
+        result = client.infer(model, [tensor], outputs=outputs)
+        return result.as_numpy("logits"), result.as_numpy("scores")
 
     return run
 
 
 def main() -> None:
-    """Read the command line and print a line for each picture."""
+    """Parse the command line and print one line per image."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("server", help="HOST:PORT that speaks the Open Inference Protocol")
-    parser.add_argument("bundle", type=Path, help="folder of the bundle whose graph runs there")
-    parser.add_argument("pictures", type=Path, nargs="+")
-    chosen = parser.parse_args()
-    bundle = open_bundle(chosen.bundle)
-    run = remote(InferenceServerClient(chosen.server), bundle.manifest.name)
+    parser.add_argument("server", help="HOST:PORT of the server")
+    parser.add_argument("bundle", type=Path, help="folder of the bundle whose graph it runs")
+    parser.add_argument("images", type=Path, nargs="+")
+    arguments = parser.parse_args()
+    bundle = open_bundle(arguments.bundle)
+    run = remote(InferenceServerClient(arguments.server), bundle.manifest.name)
     guard = CalibratedModel(bundle, Policy(score=bundle.manifest.default_score), run)
-    images = [prepare(Image.open(path), bundle.manifest.input) for path in chosen.pictures]
-    for path, verdict in zip(chosen.pictures, guard.predict(np.stack(images)), strict=True):
+    images = [prepare(Image.open(path), bundle.manifest.input) for path in arguments.images]
+    for path, verdict in zip(arguments.images, guard.predict(np.stack(images)), strict=True):
         print(f"{path}: {verdict.label}, p = {verdict.p_value:.4f}, {verdict.decision}")
 
 

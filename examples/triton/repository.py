@@ -1,9 +1,10 @@
-"""Lay a bundle out as a model repository of Triton Inference Server.
+"""Write a bundle as a model repository of Triton Inference Server.
 
     python examples/triton/repository.py models/pretrained/cifar10-aloe /tmp/triton
     tritonserver --model-repository=/tmp/triton
 
-The graph goes there byte for byte. docs/other-runtimes.md says what stays behind.
+The graph is copied byte for byte. docs/other-runtimes.md lists the features of the service that
+Triton does not have.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from pathlib import Path
 from oodguard.models.bundle import MODEL, Bundle, open_bundle
 
 MAX_BATCH = 64
-MAX_WAITING = 1024
+MAX_QUEUE_SIZE = 1024
 TIMEOUT_US = 30_000_000
 
 CONFIG = """\
@@ -26,16 +27,16 @@ output [
   {{ name: "logits" data_type: TYPE_FP32 dims: [ {classes} ] label_filename: "labels.txt" }},
   {{ name: "scores" data_type: TYPE_FP32 dims: [ {scores} ] }}
 ]
-# What waits is run as soon as there is room: no image waits for others that may come.
+# Queued images are run as soon as an instance is free, without waiting for more.
 dynamic_batching {{
   default_queue_policy {{
-    max_queue_size: {max_waiting}
+    max_queue_size: {max_queue_size}
     timeout_action: REJECT
     default_timeout_microseconds: {timeout_us}
     allow_timeout_override: true
   }}
 }}
-# Ready means that it has run.
+# The model is ready after these runs.
 model_warmup [
   {warm_one},
   {warm_full}
@@ -56,7 +57,7 @@ def config(bundle: Bundle) -> str:
         max_batch=MAX_BATCH,
         classes=len(manifest.classes),
         scores=len(manifest.scores),
-        max_waiting=MAX_WAITING,
+        max_queue_size=MAX_QUEUE_SIZE,
         timeout_us=TIMEOUT_US,
         warm_one=WARM_UP.format(n=1, **size),
         warm_full=WARM_UP.format(n=MAX_BATCH, **size),
@@ -65,7 +66,7 @@ def config(bundle: Bundle) -> str:
 
 
 def write_repository(bundle: Bundle, repository: Path, *, version: int) -> Path:
-    """Write a bundle below `repository`, beside the models that are there; return its folder.
+    """Write a bundle into `repository`, next to existing models; return its folder.
 
     Raises:
         OSError: a file cannot be written.
@@ -81,11 +82,11 @@ def write_repository(bundle: Bundle, repository: Path, *, version: int) -> Path:
 
 
 def main() -> None:
-    """Read the command line and write."""
+    """Parse the command line and write the repository."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("bundle", type=Path, help="folder of the bundle")
     parser.add_argument("repository", type=Path, help="folder of Triton's models")
-    # A bundle's own version may be any word; Triton's is a whole number, and the largest is served.
+    # A bundle's version may be any word; Triton's is an integer, and the largest is served.
     parser.add_argument("--version", type=int, default=1, help="Triton's version of the model")
     chosen = parser.parse_args()
     print(write_repository(open_bundle(chosen.bundle), chosen.repository, version=chosen.version))
