@@ -1,4 +1,4 @@
-"""Writes every board to docker/grafana/dashboards/, from where Grafana is provisioned."""
+"""Write every board to docker/grafana/dashboards/, where Grafana loads them."""
 
 from docker.grafana.boards.files import BOARDS, FOLDER, rendered
 

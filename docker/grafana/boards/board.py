@@ -1,4 +1,4 @@
-"""A whole board: rows of panels laid out, variables, links, and marks where a bundle changed."""
+"""Lay out a board: rows of panels, variables, links, and annotations of bundle changes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ COUNTED = 'outcome!="unchanged"'
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Panels under one title, from left to right and on."""
+    """Panels under one title, from left to right, wrapped at the board's width."""
 
     title: str
     panels: Sequence[Panel]
@@ -22,10 +22,10 @@ def board(*, uid: str, title: str, text: str, rows: Sequence[Row]) -> Json:
     """Make a board.
 
     Args:
-        uid: By which it is linked to; never to change.
-        title: What it is called.
-        text: What it answers.
-        rows: What is on it.
+        uid: Id in links and bookmarks; it never changes.
+        title: Title of the board.
+        text: Description of the board.
+        rows: Its rows of panels.
     """
     return {
         "uid": uid,
@@ -41,11 +41,11 @@ def board(*, uid: str, title: str, text: str, rows: Sequence[Row]) -> Json:
         "templating": {"list": _variables()},
         "annotations": {"list": _annotations()},
         "links": [_other_boards(), link("Runbooks", "${runbooks}/README.md")],
-        "panels": _laid_out(rows),
+        "panels": _layout(rows),
     }
 
 
-def _laid_out(rows: Sequence[Row]) -> list[Json]:
+def _layout(rows: Sequence[Row]) -> list[Json]:
     panels: list[Json] = []
     y = 0
     for row in rows:
@@ -65,7 +65,7 @@ def _laid_out(rows: Sequence[Row]) -> list[Json]:
 
 
 def _variables() -> list[Json]:
-    # Not from a gauge: what was judged by a version that is gone is still to be looked at.
+    # Counters, not gauges: versions that are no longer served stay selectable.
     versions = 'label_values(oodguard_decisions_total{model=~"$model"}, version)'
     return [
         _choice("model", "Model", "label_values(oodguard_decisions_total, model)"),
@@ -73,7 +73,7 @@ def _variables() -> list[Json]:
         {
             "type": "constant",
             "name": "runbooks",
-            "label": "Where the runbooks are",
+            "label": "URL of the runbooks",
             "hide": 2,
             "query": "/public/runbooks",
             "current": {"text": "/public/runbooks", "value": "/public/runbooks"},
@@ -100,7 +100,7 @@ def _choice(name: str, label: str, query: str) -> Json:
 
 
 def _annotations() -> list[Json]:
-    # A counter's first step, from nothing to 1, is no increase: it is seen by what was not there.
+    # `increase` ignores the first sample of a counter, so a new series counts as a change.
     reloads = (
         f"sum by (model, outcome) (increase({RELOAD}{{{COUNTED}}}[1m])) > 0"
         f" or sum by (model, outcome) ({RELOAD}{{{COUNTED}}})"

@@ -1,97 +1,99 @@
-"""Panels: is the input still what the model was calibrated on?"""
+"""Panels of drift: p-values, evidence, predicted classes."""
 
 from docker.grafana.boards.heatmaps import heatmap
 from docker.grafana.boards.panels import About, Panel
-from docker.grafana.boards.queries import BY_MODEL, MODEL, WHOSE, Query, gauge, mean, rate
-from docker.grafana.boards.rejections import ENOUGH
+from docker.grafana.boards.queries import BY_MODEL, MODEL, VERSION, Query, gauge, mean, rate
+from docker.grafana.boards.rejections import DRIFT_LIMIT
 from docker.grafana.boards.series import series
 
 
 def p_values() -> Panel:
-    """All of them."""
+    """Distribution of the p-values."""
     about = About(
         title="p-values",
-        text="Images by p-value. Bounds lie closer together at the bottom, where rejections are; "
-        "while the input is as calibrated, each tenth above 0.1 is filled alike. All at the "
-        "bottom: out-of-distribution. All at one height: the same image again and again.",
+        text="Images by p-value. Buckets are narrower at small p-values, where rejections are. "
+        "On in-distribution traffic each tenth above 0.1 has the same count. All at the "
+        "bottom: out-of-distribution. All at one height: one repeated image.",
         runbooks=("OODGuardDrift",),
     )
     return heatmap(about, "oodguard_p_value", MODEL)
 
 
 def surplus() -> Panel:
-    """Small ones, held against how many there should be."""
+    """Small p-values against their expected share."""
     about = About(
-        title="How often small p-values come, over how often they should",
-        text="The share of p-values up to p, divided by p: 1 while the input is as calibrated. "
-        "Only p = 0.01 high: few images, far out. p = 0.5 high as well: everything has moved, as "
-        "with another camera or season.",
+        title="Small p-values, relative to their expected share",
+        text="The share of p-values up to p, divided by p: 1 on in-distribution traffic. High "
+        "for p = 0.01 only: few images, far from the distribution. High for p = 0.5 as "
+        "well: all images have changed, as with another camera or season.",
         runbooks=("OODGuardDrift", "OODGuardFlood"),
         warn=2,
     )
-    queries = [Query(_surplus(p), f"p ≤ {p} {WHOSE}") for p in ("0.01", "0.05", "0.5")]
+    queries = [Query(_surplus(p), f"p ≤ {p} {VERSION}") for p in ("0.01", "0.05", "0.5")]
     return series(about, *queries)
 
 
 def mean_p_value() -> Panel:
-    """Their mean."""
+    """Mean p-value."""
     about = About(
         title="Mean p-value",
-        text="0.5 while the input is as calibrated; lower for stranger images, higher for more "
-        "ordinary ones. Comparable between versions, which scores are not.",
+        text="0.5 on in-distribution traffic; lower for unusual images, higher for very "
+        "typical ones. Unlike scores, comparable between versions.",
         runbooks=("OODGuardDrift",),
     )
-    return series(about, Query(mean("oodguard_p_value", MODEL, BY_MODEL), WHOSE))
+    return series(about, Query(mean("oodguard_p_value", MODEL, BY_MODEL), VERSION))
 
 
 def evidence() -> Panel:
-    """The martingale."""
+    """Martingale of the ranks."""
     about = About(
         title="Evidence that the input has changed",
-        text="Natural logarithm of a conformal test martingale over the ranks of the scores. On "
-        "input as calibrated it reaches the limit with chance delta at most, however long it runs.",
+        text="Natural logarithm of a conformal test martingale over the ranks of the scores. "
+        "On in-distribution traffic it ever reaches the limit with probability at most "
+        "delta.",
         runbooks=("OODGuardDrift",),
     )
-    proof = Query(gauge("oodguard_drift_log_martingale"), WHOSE)
-    return series(about, proof, ENOUGH, low=None)
+    proof = Query(gauge("oodguard_drift_log_martingale"), VERSION)
+    return series(about, proof, DRIFT_LIMIT, low=None)
 
 
 def alarms() -> Panel:
-    """The repeating alarms."""
+    """Alarms of Shiryaev-Roberts."""
     about = About(
-        title="Drift alarms in an hour",
-        text="A test that starts over after each alarm: one may be chance, one after the other is "
-        "a change that lasts.",
+        title="Drift alarms per hour",
+        text="The test restarts after each alarm. A single alarm may be chance; repeated "
+        "alarms are a lasting change.",
         runbooks=("OODGuardDriftAlarm",),
         warn=1,
     )
     raised = f"sum by ({BY_MODEL}, test) (increase(oodguard_drift_alarms_total{{{MODEL}}}[1h]))"
-    return series(about, Query(raised, f"{{{{test}}}} {WHOSE}"))
+    return series(about, Query(raised, f"{{{{test}}}} {VERSION}"))
 
 
 def classes() -> Panel:
-    """What is seen in the images."""
+    """Shares of the predicted classes."""
     about = About(
         title="Share of each predicted class",
-        text="The ten most frequent, of accepted and rejected images over 10 minutes. One class "
-        "that takes over: the same picture again and again, or an attack that aims at it.",
+        text="The ten most frequent classes of accepted and rejected images over 10 minutes. "
+        "If one class dominates: one repeated image, or an attack that targets the class.",
         unit="percentunit",
         runbooks=("OODGuardClassTakeover",),
     )
     shares = f"topk(10, oodguard:predicted_class:share10m{{{MODEL}}})"
-    return series(about, Query(shares, f"{{{{class}}}} {WHOSE}"))
+    return series(about, Query(shares, f"{{{{class}}}} {VERSION}"))
 
 
 def class_rates() -> Panel:
-    """How many images of each."""
+    """Rates of the predicted classes."""
     about = About(
-        title="Images a second of each predicted class",
-        text="The ten most frequent. Whether one class grew or the others went away.",
+        title="Images per second, by predicted class",
+        text="The ten most frequent classes. Shows if one class has grown or the others have "
+        "shrunk.",
         unit="ops",
         runbooks=("OODGuardClassTakeover",),
     )
-    judged = rate("oodguard_predicted_class_total", MODEL, f"{BY_MODEL}, class")
-    return series(about, Query(f"topk(10, {judged})", f"{{{{class}}}} {WHOSE}"), stacked=True)
+    predicted = rate("oodguard_predicted_class_total", MODEL, f"{BY_MODEL}, class")
+    return series(about, Query(f"topk(10, {predicted})", f"{{{{class}}}} {VERSION}"), stacked=True)
 
 
 def _surplus(p: str) -> str:

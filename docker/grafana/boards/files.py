@@ -1,4 +1,4 @@
-"""Which boards there are, and how they are written as files."""
+"""The list of boards, and their file format."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -14,5 +14,5 @@ BOARDS: Mapping[str, Callable[[], Json]] = {"overview": overview, "ood": ood, "e
 
 
 def rendered(board: Json) -> str:
-    """A board as the text of its file."""
+    """Return the JSON text of a board."""
     return json.dumps(board, indent=2, ensure_ascii=False) + "\n"

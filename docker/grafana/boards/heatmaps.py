@@ -1,4 +1,4 @@
-"""How the buckets of a histogram fill over time."""
+"""Panels of a histogram over time."""
 
 from docker.grafana.boards.panels import About, Panel, panel
 from docker.grafana.boards.queries import Query
@@ -8,9 +8,9 @@ def heatmap(about: About, histogram: str, matchers: str, *, width: int = 12) -> 
     """Make a heatmap of a Prometheus histogram.
 
     Args:
-        about: What it says of itself; its unit is that of the buckets' bounds.
-        histogram: Its name.
-        matchers: Which of its series.
+        about: Title and description; the unit of the buckets' bounds.
+        histogram: Name of the metric.
+        matchers: Label matchers.
         width: In 24ths of the board.
     """
     filled = f"sum by (le) (increase({histogram}_bucket{{{matchers}}}[$__rate_interval]))"

@@ -1,4 +1,4 @@
-"""The board that tells what is rejected, and whether the input has changed."""
+"""The board of rejections and drift."""
 
 from docker.grafana.boards import drift, rejections, scores
 from docker.grafana.boards.board import Row, board
@@ -10,10 +10,10 @@ def ood() -> Json:
     return board(
         uid="oodguard-ood",
         title="OOD Guard: rejections",
-        text="What is being rejected, since when, and is it an attack, a drift or a broken camera?",
+        text="Which images are rejected, since when, and why: an attack, drift or a broken camera.",
         rows=[
             Row(
-                "Is more rejected than may be?",
+                "Is more than alpha rejected?",
                 [
                     rejections.share(),
                     rejections.counts(),
@@ -22,7 +22,7 @@ def ood() -> Json:
                 ],
             ),
             Row(
-                "Is the input still what the model was calibrated on?",
+                "Is the input like the calibration images?",
                 [
                     drift.p_values(),
                     drift.surplus(),
@@ -32,7 +32,7 @@ def ood() -> Json:
             ),
             Row("What is in the images?", [drift.classes(), drift.class_rates()]),
             Row(
-                "Images to look at",
+                "Samples of rejected images",
                 [rejections.samples(), rejections.samples_held(), rejections.samples_bytes()],
             ),
             Row("Scores and thresholds", [scores.quantiles(), scores.buckets(), scores.shift()]),

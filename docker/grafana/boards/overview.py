@@ -1,4 +1,4 @@
-"""The board to look at first: traffic, latency, errors, verdicts."""
+"""The overview board: traffic, latency, errors, verdicts."""
 
 from docker.grafana.boards import rejections, scores, traffic
 from docker.grafana.boards.board import Row, board
@@ -13,7 +13,7 @@ def overview() -> Json:
     return board(
         uid="oodguard-overview",
         title="OOD Guard: overview",
-        text="Does it answer, in time, everybody, and what does it say?",
+        text="Availability, latency, errors and verdicts of the service.",
         rows=[
             Row(
                 "Now",
@@ -38,8 +38,8 @@ def overview() -> Json:
 
 def _up() -> Panel:
     about = About(
-        title="Instances that answer",
-        text="Those that answered Prometheus' last scrape.",
+        title="Instances up",
+        text="Instances that answered the last scrape of Prometheus.",
         runbooks=("OODGuardDown",),
     )
     return stat(about, Query(f"sum(up{{{SERVICE}}}) or vector(0)"))
@@ -47,9 +47,9 @@ def _up() -> Panel:
 
 def _rejected() -> Panel:
     about = About(
-        title="Rejected, over alpha",
-        text="The highest of the chosen models: how many times the share of images that was "
-        "rejected within 30 minutes is what may be.",
+        title="Rejected share, as a multiple of alpha",
+        text="Rejected share of images over 30 minutes, divided by alpha: the highest of the "
+        "selected models.",
         unit="suffix: times",
         runbooks=("OODGuardRejectionRate",),
         warn=1,
@@ -63,7 +63,8 @@ def _rejected() -> Panel:
 def _evidence() -> Panel:
     about = About(
         title="Evidence of drift",
-        text="The highest of the chosen models, as a share of what is enough for an alarm.",
+        text="Log evidence of drift as a share of its alarm limit: the highest of the selected "
+        "models.",
         unit="percentunit",
         runbooks=("OODGuardDrift",),
         warn=0.5,
@@ -76,8 +77,8 @@ def _evidence() -> Panel:
 
 def _alerts() -> Panel:
     about = About(
-        title="Alerts that fire",
-        text="A click leads to the runbook. `none` is good.",
+        title="Firing alerts",
+        text="Click an alert to open its runbook. `none` means that no alert fires.",
     )
     firing = 'ALERTS{alertstate="firing",alertname=~"OODGuard.*"}'
     shown = (

@@ -1,4 +1,4 @@
-"""What all panels have in common, as Grafana's JSON."""
+"""The common parts of panels, as Grafana's JSON."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ DATASOURCE = {"type": "prometheus", "uid": "oodguard-prometheus"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class About:
-    """What a panel says of itself.
+    """The description of a panel.
 
     Attributes:
-        title: What it shows.
-        text: How to read it.
+        title: Title of the panel.
+        text: How to read the panel.
         unit: Grafana's id of the unit.
-        runbooks: The alerts that it helps with.
-        warn: Where good ends.
-        alarm: Where bad begins.
+        runbooks: Alerts whose runbooks are linked.
+        warn: Lower bound of the warning range.
+        alarm: Lower bound of the alarm range.
     """
 
     title: str
@@ -34,12 +34,12 @@ class About:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Panel:
-    """A panel that has no place on a board yet.
+    """A panel without a position on a board.
 
     Attributes:
         width: In 24ths of the board.
         height: In rows of Grafana's grid.
-        json: All of it but its id and its place.
+        json: The panel without its id and position.
     """
 
     width: int
@@ -47,7 +47,7 @@ class Panel:
     json: Json
 
 
-def panel(  # noqa: PLR0913 - by keyword, and each kind of panel has them all
+def panel(  # noqa: PLR0913 - keyword-only, shared by all kinds of panels
     kind: str,
     about: About,
     queries: Sequence[Query],
@@ -61,12 +61,12 @@ def panel(  # noqa: PLR0913 - by keyword, and each kind of panel has them all
 
     Args:
         kind: Grafana's id of the kind.
-        about: What it says of itself.
-        queries: What it asks for.
+        about: Title, description, unit and bounds.
+        queries: PromQL queries.
         size: Width and height.
         options: The kind's own options.
-        defaults: How fields are shown, beyond unit and thresholds.
-        overrides: How some fields are shown otherwise.
+        defaults: Field defaults except unit and thresholds.
+        overrides: Field overrides.
     """
     field = {"unit": about.unit, "thresholds": _thresholds(about), **(defaults or {})}
     json: Json = {
@@ -83,7 +83,7 @@ def panel(  # noqa: PLR0913 - by keyword, and each kind of panel has them all
 
 
 def link(title: str, url: str) -> Json:
-    """A link to a page, which opens beside the board."""
+    """Return a link that opens in a new tab."""
     return {
         "type": "link",
         "title": title,
@@ -99,7 +99,7 @@ def link(title: str, url: str) -> Json:
 
 
 def runbook(alert: str) -> Json:
-    """The link to what to do about an alert."""
+    """Return the link to the runbook of an alert."""
     return link(f"Runbook: {alert}", f"${{runbooks}}/{alert}.md")
 
 

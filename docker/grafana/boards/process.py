@@ -1,16 +1,16 @@
-"""Panels: what runs where, and how the process does."""
+"""Panels of the served bundles, the releases and the process."""
 
 from docker.grafana.boards.panels import About, Panel
-from docker.grafana.boards.queries import MODEL, SERVICE, Query, at_rest
+from docker.grafana.boards.queries import MODEL, SERVICE, Query, or_none
 from docker.grafana.boards.series import series
 from docker.grafana.boards.tables import table
 
 
 def providers() -> Panel:
-    """Where models run, over time."""
+    """Execution providers over time."""
     about = About(
-        title="Bundles served, by provider",
-        text="A step from one provider to another: the device was lost, or is back.",
+        title="Served bundles, by provider",
+        text="A step between providers: the device was lost, or is available again.",
         runbooks=("OODGuardProviderChanged",),
     )
     served = f"count by (provider) (oodguard_bundle_info{{{MODEL}}})"
@@ -18,10 +18,10 @@ def providers() -> Panel:
 
 
 def builds() -> Panel:
-    """The release."""
+    """Running releases."""
     about = About(
-        title="Releases that run",
-        text="Of OOD Guard and ONNX Runtime.",
+        title="Running releases",
+        text="Versions of OOD Guard and ONNX Runtime.",
         runbooks=("OODGuardProviderChanged",),
     )
     running = f"max by (instance, version, onnxruntime) (oodguard_build_info{{{SERVICE}}})"
@@ -29,21 +29,21 @@ def builds() -> Panel:
 
 
 def reloads() -> Panel:
-    """What came of reloads."""
+    """Outcomes of reloads."""
     about = About(
-        title="Bundles looked at by reloads, by outcome",
-        text="In 10 minutes. `refused`: the one before goes on serving, and the log says why.",
+        title="Bundles checked by reloads, by outcome",
+        text="In 10 minutes. `refused`: the previous bundle stays served; the log has the reason.",
         runbooks=("OODGuardModelChanged",),
     )
     looked_at = f"sum by (outcome) (increase(oodguard_reloads_total{{{SERVICE}}}[10m]))"
-    return series(about, Query(at_rest(looked_at, "outcome"), "{{outcome}}"))
+    return series(about, Query(or_none(looked_at, "outcome"), "{{outcome}}"))
 
 
 def cpu() -> Panel:
-    """Processor time."""
+    """CPU usage."""
     about = About(
-        title="Processors in use",
-        text="2 is two processors all the time.",
+        title="CPU usage",
+        text="2 means two CPUs in constant use.",
         runbooks=("OODGuardSlow",),
     )
     used = f"rate(process_cpu_seconds_total{{{SERVICE}}}[$__rate_interval])"
@@ -54,14 +54,15 @@ def memory() -> Panel:
     """Memory."""
     about = About(
         title="Memory",
-        text="Resident is what counts against the container's limit; mapped is only addresses.",
+        text="Resident memory counts towards the limit of the container; virtual memory is "
+        "address space only.",
         unit="bytes",
         runbooks=("OODGuardDown",),
     )
     return series(
         about,
         *_each("process_resident_memory_bytes", "resident"),
-        *_each("process_virtual_memory_bytes", "mapped"),
+        *_each("process_virtual_memory_bytes", "virtual"),
     )
 
 
@@ -69,17 +70,17 @@ def files() -> Panel:
     """File descriptors."""
     about = About(
         title="Open file descriptors, against the limit",
-        text="Each connection takes one.",
+        text="Each connection uses one.",
         runbooks=("OODGuardDown",),
     )
     return series(about, *_each("process_open_fds", "open"), *_each("process_max_fds", "limit of"))
 
 
 def age() -> Panel:
-    """How long it has run."""
+    """Uptime of the process."""
     about = About(
-        title="Time since the process began",
-        text="Back to 0: it was started anew.",
+        title="Uptime",
+        text="A drop to 0 is a restart.",
         unit="s",
         runbooks=("OODGuardDown",),
     )
@@ -88,13 +89,13 @@ def age() -> Panel:
 
 
 def keys() -> Panel:
-    """What came of reading the keys again."""
+    """Outcomes of API key reloads."""
     about = About(
-        title="Keys read again, by outcome",
-        text="In 10 minutes. `refused`: those before stay in force, and the log says why.",
+        title="API key reloads, by outcome",
+        text="In 10 minutes. `refused`: the previous keys stay active; the log has the reason.",
     )
     read = f"sum by (outcome) (increase(oodguard_keys_read_total{{{SERVICE}}}[10m]))"
-    return series(about, Query(at_rest(read, "outcome"), "{{outcome}}"))
+    return series(about, Query(or_none(read, "outcome"), "{{outcome}}"))
 
 
 def _each(metric: str, legend: str) -> list[Query]:

@@ -1,12 +1,12 @@
-"""PromQL that many panels share."""
+"""PromQL that panels share."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 MODEL = 'model=~"$model",version=~"$version"'
 BY_MODEL = "model, version"
-WHOSE = "{{model}} {{version}}"
-JUDGING = 'route=~".*/(predict|infer)"'
+VERSION = "{{model}} {{version}}"
+PREDICTION = 'route=~".*/(predict|infer)"'
 SERVICE = 'job="oodguard"'
 
 
@@ -15,9 +15,9 @@ class Query:
     """One expression of a panel.
 
     Attributes:
-        expr: PromQL, with Grafana's variables.
-        legend: How its series are called; `{{label}}` is a label's value.
-        form: Series over time, a table of now, or the rows of a heatmap.
+        expr: PromQL with Grafana's variables.
+        legend: Name of its series; `{{label}}` is the value of a label.
+        form: Series over time, a table of current values, or the rows of a heatmap.
     """
 
     expr: str
@@ -26,22 +26,22 @@ class Query:
 
 
 def rate(metric: str, matchers: str, by: str) -> str:
-    """How much a counter grows a second, summed up by labels."""
+    """Return the rate of a counter per second, summed by labels."""
     return f"sum by ({by}) (rate({metric}{{{matchers}}}[$__rate_interval]))"
 
 
 def gauge(metric: str) -> str:
-    """A gauge of each model and version, of the instance where it is highest."""
+    """Return a gauge by model and version: the maximum over the instances."""
     return f"max by ({BY_MODEL}) ({metric}{{{MODEL}}})"
 
 
 def quantile(q: float, histogram: str, matchers: str, by: str) -> str:
-    """A quantile of what a histogram has seen, by labels."""
+    """Return a quantile of a histogram, by labels."""
     return f"histogram_quantile({q}, {rate(f'{histogram}_bucket', matchers, f'{by}, le')})"
 
 
 def quantiles(histogram: str, matchers: str, by: str, whose: str) -> list[Query]:
-    """Median, 95th and 99th percentile of what a histogram has seen, by labels."""
+    """Return the median, 95th and 99th percentile of a histogram, by labels."""
     return [
         Query(quantile(q, histogram, matchers, by), f"p{q * 100:.0f} {whose}".strip())
         for q in (0.5, 0.95, 0.99)
@@ -49,14 +49,14 @@ def quantiles(histogram: str, matchers: str, by: str, whose: str) -> list[Query]
 
 
 def mean(histogram: str, matchers: str, by: str) -> str:
-    """The mean of what a histogram has seen, which must not be negative, by labels."""
+    """Return the mean of a histogram of non-negative values, by labels."""
     seen = rate(f"{histogram}_count", matchers, by)
     return f"{rate(f'{histogram}_sum', matchers, by)} / {seen}"
 
 
-def at_rest(expr: str, label: str) -> str:
-    """An expression, or 0 for the label `none` where it has no series.
+def or_none(expr: str, label: str) -> str:
+    """Return an expression that is 0 with the label value `none` if it has no series.
 
-    A counter with labels has no series before it counts, and "no data" reads like a fault.
+    A counter with labels has no series before its first increment; Grafana shows "no data".
     """
     return f'{expr} or on () label_replace(vector(0), "{label}", "none", "", "")'

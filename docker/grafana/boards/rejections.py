@@ -1,31 +1,31 @@
-"""Panels: is more rejected than may be?"""
+"""Panels of the rejection rate and of the samples."""
 
 from docker.grafana.boards.panels import About, Panel
 from docker.grafana.boards.queries import (
     BY_MODEL,
     MODEL,
     SERVICE,
-    WHOSE,
+    VERSION,
     Query,
-    at_rest,
     gauge,
+    or_none,
     rate,
 )
 from docker.grafana.boards.series import series
 
 DECISIONS = "oodguard_decisions_total"
 REJECT = f'{MODEL},decision="reject"'
-SHARE = Query(f"{rate(DECISIONS, REJECT, BY_MODEL)} / {rate(DECISIONS, MODEL, BY_MODEL)}", WHOSE)
-ALPHA = Query(gauge("oodguard_alpha"), f"limit: alpha of {WHOSE}")
-ENOUGH = Query(gauge("oodguard_drift_log_threshold"), f"limit of {WHOSE}")
+SHARE = Query(f"{rate(DECISIONS, REJECT, BY_MODEL)} / {rate(DECISIONS, MODEL, BY_MODEL)}", VERSION)
+ALPHA = Query(gauge("oodguard_alpha"), f"limit: alpha of {VERSION}")
+DRIFT_LIMIT = Query(gauge("oodguard_drift_log_threshold"), f"limit of {VERSION}")
 
 
 def share() -> Panel:
-    """The share of now."""
+    """Rejected share of images."""
     about = About(
-        title="Share of images that is rejected, against alpha",
-        text="Of images like those of the calibration at most alpha is rejected. Far above it "
-        "within minutes: a flood, an attack or a broken camera. Creeping above it: a drift.",
+        title="Rejected share of images, against alpha",
+        text="At most alpha of the in-distribution images is rejected. Far above alpha within "
+        "minutes: a flood, an attack or a broken camera. Slowly rising above it: drift.",
         unit="percentunit",
         runbooks=("OODGuardFlood", "OODGuardRejectionRate"),
     )
@@ -33,70 +33,71 @@ def share() -> Panel:
 
 
 def counts() -> Panel:
-    """The images behind the share."""
+    """Images behind the share."""
     about = About(
-        title="Images judged a second, by decision",
-        text="A share of few images says little. More rejections beside as many accepted images: "
-        "somebody new asks. In place of accepted images: the same callers send other images.",
+        title="Predicted images per second, by decision",
+        text="A share of few images has little meaning. More rejected images and as many "
+        "accepted ones as before: a new client. Rejected images in place of accepted "
+        "ones: the same clients send other images.",
         unit="ops",
         runbooks=("OODGuardFlood",),
     )
-    judged = rate(DECISIONS, MODEL, f"{BY_MODEL}, decision")
-    return series(about, Query(judged, f"{{{{decision}}}} {WHOSE}"), stacked=True)
+    predicted = rate(DECISIONS, MODEL, f"{BY_MODEL}, decision")
+    return series(about, Query(predicted, f"{{{{decision}}}} {VERSION}"), stacked=True)
 
 
 def slow_share() -> Panel:
-    """What the slow alert looks at."""
+    """Rejected share that the slow alert uses."""
     about = About(
-        title="Share rejected over 30 minutes, against alpha",
-        text="Smooth enough for a slow rise to be seen. Its alert wants 500 images, and more than "
-        "chance makes of alpha.",
+        title="Rejected share over 30 minutes, against alpha",
+        text="Smooth enough to show a slow rise. The alert requires 500 images, and a share "
+        "that chance does not explain.",
         unit="percentunit",
         runbooks=("OODGuardRejectionRate",),
     )
-    return series(about, Query(f"oodguard:rejected:ratio30m{{{MODEL}}}", WHOSE), ALPHA)
+    return series(about, Query(f"oodguard:rejected:ratio30m{{{MODEL}}}", VERSION), ALPHA)
 
 
 def evidence() -> Panel:
-    """The betting test."""
+    """Betting test of the rejection rate."""
     about = About(
         title="Evidence that more than alpha is rejected",
-        text="Natural logarithm of what 1 has become by bets that more than alpha is rejected. "
-        "While no more is, it reaches the limit with chance delta at most, however long it runs.",
+        text="Natural logarithm of a betting martingale that starts at 1. While at most alpha "
+        "is rejected, it ever reaches the limit with probability at most delta.",
         runbooks=("OODGuardRejectionsProven",),
     )
-    proof = Query(gauge("oodguard_rejection_log_martingale"), WHOSE)
-    return series(about, proof, ENOUGH, low=None)
+    proof = Query(gauge("oodguard_rejection_log_martingale"), VERSION)
+    return series(about, proof, DRIFT_LIMIT, low=None)
 
 
 def samples() -> Panel:
-    """Rejected images that are kept for a look."""
+    """Sampled images by outcome."""
     about = About(
-        title="Rejected images kept for a look, a second",
-        text="`dropped` came faster than they could be written, `failed` were not taken by the "
-        "place; `kept` stays at 0 where none are to be kept.",
+        title="Samples of rejected images per second",
+        text="`dropped`: the queue was full. `failed`: the store failed. `kept` is 0 while "
+        "sampling is disabled.",
         unit="ops",
         runbooks=("OODGuardFlood",),
     )
-    chosen = at_rest(rate("oodguard_samples_total", SERVICE, "outcome"), "outcome")
+    chosen = or_none(rate("oodguard_samples_total", SERVICE, "outcome"), "outcome")
     return series(about, Query(chosen, "{{outcome}}"), width=8)
 
 
 def samples_held() -> Panel:
-    """How many there are."""
+    """Number of stored samples."""
     about = About(
-        title="Samples held",
-        text="The oldest make room where there are as many as may be.",
+        title="Stored samples",
+        text="The oldest samples are removed at the limit.",
     )
     held = f"max by (instance) (oodguard_samples_held{{{SERVICE}}})"
     return series(about, Query(held, "{{instance}}"), width=8)
 
 
 def samples_bytes() -> Panel:
-    """How much room they take."""
+    """Size of stored samples."""
     about = About(
-        title="Bytes of samples held",
-        text="The oldest make room where they take as much as they may.",
+        title="Size of the stored samples",
+        text="The oldest samples are removed at the limit.",
         unit="bytes",
     )
     held = f"max by (instance) (oodguard_samples_held_bytes{{{SERVICE}}})"

@@ -1,10 +1,10 @@
-"""Lines over time."""
+"""Panels of lines over time."""
 
 from docker.grafana.boards.panels import About, Json, Panel, panel
 from docker.grafana.boards.queries import Query
 
 LIMIT = "limit"
-"""A legend that begins with this is drawn as what the others are held against."""
+"""A legend that begins with this is drawn as a limit."""
 
 
 def series(
@@ -13,11 +13,11 @@ def series(
     """Make a panel of lines; the bounds of `about` are drawn across it.
 
     Args:
-        about: What it says of itself.
-        queries: What it asks for.
+        about: Title, description, unit and bounds.
+        queries: One per group of lines.
         width: In 24ths of the board.
-        stacked: Whether lines stand on each other.
-        low: Where the axis begins; none: where the lines do.
+        stacked: Stack the lines.
+        low: Minimum of the axis; None for the minimum of the lines.
     """
     bounded = about.warn is not None or about.alarm is not None
     custom: Json = {

@@ -1,4 +1,4 @@
-"""Panels: the stages of a request, from its admission to the run of its images."""
+"""Panels of the stages of a request, from its admission to the run of its images."""
 
 from docker.grafana.boards.heatmaps import heatmap
 from docker.grafana.boards.panels import About, Panel
@@ -6,10 +6,10 @@ from docker.grafana.boards.queries import (
     BY_MODEL,
     MODEL,
     SERVICE,
-    WHOSE,
+    VERSION,
     Query,
-    at_rest,
     mean,
+    or_none,
     quantiles,
     rate,
 )
@@ -19,10 +19,11 @@ IN_FLIGHT = "oodguard_requests_in_flight"
 
 
 def in_flight() -> Panel:
-    """Requests that are being worked on."""
+    """Requests in flight."""
     about = About(
         title="Requests in flight, against the limit",
-        text="Admitted and not answered. At the limit the service answers 429.",
+        text="Admitted requests that are not yet answered. At the limit the service responds "
+        "with 429.",
         runbooks=("OODGuardSaturated", "OODGuardShedding"),
     )
     return series(
@@ -33,67 +34,68 @@ def in_flight() -> Panel:
 
 
 def depth() -> Panel:
-    """Images that wait."""
+    """Depth of the queue."""
     about = About(
         title="Images that wait for the engine",
-        text="A line that never touches 0: more comes than the engine can run.",
+        text="A line that never reaches 0: more images arrive than the engine can run.",
         runbooks=("OODGuardSaturated",),
     )
     waiting = f"sum by ({BY_MODEL}) (oodguard_queue_depth{{{MODEL}}})"
-    return series(about, Query(waiting, WHOSE))
+    return series(about, Query(waiting, VERSION))
 
 
 def waits() -> Panel:
-    """How long they wait."""
+    """Time in the queue."""
     about = About(
-        title="Wait for the engine",
-        text="Of one request's images, decoded and not yet run.",
+        title="Time in the queue",
+        text="Of one request, from decoding to its run.",
         unit="s",
         runbooks=("OODGuardSlow",),
     )
-    return series(about, *quantiles("oodguard_queue_seconds", MODEL, BY_MODEL, WHOSE))
+    return series(about, *quantiles("oodguard_queue_seconds", MODEL, BY_MODEL, VERSION))
 
 
 def skipped() -> Panel:
-    """Work that was saved."""
+    """Images dropped from the queue."""
     about = About(
-        title="Images a second that were not run, by reason",
-        text="Nobody waited for them any more: `gone` or `late`; or another part of their request "
-        "had `failed`.",
+        title="Images dropped from the queue per second, by reason",
+        text="`gone`: the client disconnected. `late`: past the deadline. `failed`: another "
+        "part of the request failed.",
         unit="ops",
         runbooks=("OODGuardShedding",),
     )
     dropped = rate("oodguard_skipped_images_total", MODEL, f"{BY_MODEL}, reason")
-    return series(about, Query(at_rest(dropped, "reason"), f"{{{{reason}}}} {WHOSE}"))
+    return series(about, Query(or_none(dropped, "reason"), f"{{{{reason}}}} {VERSION}"))
 
 
 def decodes() -> Panel:
-    """How long decoding takes."""
+    """Time to decode."""
     about = About(
         title="Decoding",
-        text="Of one request's images. Raw pixels of the model's size need none.",
+        text="Of the images of one request. Raw pixels of the model's size need no decoding.",
         unit="s",
         runbooks=("OODGuardSlow",),
     )
-    return series(about, *quantiles("oodguard_decode_seconds", MODEL, BY_MODEL, WHOSE), width=24)
+    return series(about, *quantiles("oodguard_decode_seconds", MODEL, BY_MODEL, VERSION), width=24)
 
 
 def runs() -> Panel:
-    """How long the model takes."""
+    """Quantiles of the run time."""
     about = About(
         title="One run of the model",
-        text="Of one batch. Longer with as many images: another provider, or less processor.",
+        text="Of one batch. Longer at the same batch size: another execution provider, or less "
+        "CPU time.",
         unit="s",
         runbooks=("OODGuardSlow", "OODGuardProviderChanged"),
     )
-    return series(about, *quantiles("oodguard_run_seconds", MODEL, BY_MODEL, WHOSE))
+    return series(about, *quantiles("oodguard_run_seconds", MODEL, BY_MODEL, VERSION))
 
 
 def run_spread() -> Panel:
-    """All of the runs."""
+    """Distribution of the run time."""
     about = About(
         title="Runs of the model, by duration",
-        text="Small batches are quick and large ones slow; a band that moves is a change.",
+        text="Small batches are fast and large ones slow; a moving band is a change.",
         unit="s",
         runbooks=("OODGuardSlow",),
     )
@@ -101,22 +103,22 @@ def run_spread() -> Panel:
 
 
 def batches() -> Panel:
-    """How many images are run together."""
+    """Mean batch size."""
     about = About(
-        title="Images in one run of the model, mean",
-        text="1 when there is time, more under load: what waits is run together.",
+        title="Images per run of the model, mean",
+        text="1 at low load, more at high load: waiting images are batched.",
         runbooks=("OODGuardSaturated",),
     )
-    return series(about, Query(mean("oodguard_batch_size", MODEL, BY_MODEL), WHOSE))
+    return series(about, Query(mean("oodguard_batch_size", MODEL, BY_MODEL), VERSION))
 
 
 def busy() -> Panel:
-    """How much the engine works."""
+    """Utilization of the engine."""
     about = About(
-        title="Runs of the model at a time, mean",
-        text="At most `OODGUARD_THREADS` / `OODGUARD_THREADS_PER_RUN`, by default one for each "
-        "processor, and on a GPU one: near that the engine is the bottleneck.",
+        title="Concurrent runs of the model, mean",
+        text="At most `OODGUARD_THREADS` / `OODGUARD_THREADS_PER_RUN`: by default one per CPU, "
+        "and one on a GPU. Near that the engine is the bottleneck.",
         runbooks=("OODGuardSaturated",),
     )
     running = rate("oodguard_run_seconds_sum", MODEL, f"instance, {BY_MODEL}")
-    return series(about, Query(running, f"{{{{instance}}}} {WHOSE}"))
+    return series(about, Query(running, f"{{{{instance}}}} {VERSION}"))

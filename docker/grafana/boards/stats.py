@@ -1,11 +1,11 @@
-"""One number, over its course of time."""
+"""Panels of a single number with its history."""
 
 from docker.grafana.boards.panels import About, Panel, panel
 from docker.grafana.boards.queries import Query
 
 
 def stat(about: About, query: Query, *, width: int = 4) -> Panel:
-    """Make a panel of the latest value; its color says which bounds of `about` it is beyond."""
+    """Make a panel of the latest value, colored by the bounds of `about`."""
     options = {
         "graphMode": "area",
         "colorMode": "value",

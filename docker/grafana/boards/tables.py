@@ -1,4 +1,4 @@
-"""Labels as columns, one row a series, as of now."""
+"""Panels of labels as columns, with one row per series."""
 
 from collections.abc import Sequence
 
@@ -17,11 +17,11 @@ def table(
     """Make a table.
 
     Args:
-        about: What it says of itself.
-        expr: What it asks for.
-        hidden: Columns that tell nothing; `Value` is the value's.
+        about: Title, description, unit and bounds.
+        expr: PromQL.
+        hidden: Columns to hide; `Value` is the value.
         width: In 24ths of the board.
-        row_link: Where a click leads; `${__data.fields.LABEL}` is the row's.
+        row_link: Link of a row; `${__data.fields.LABEL}` is a label of the row.
     """
     options = {
         "frameIndex": 0,

@@ -1,8 +1,8 @@
-"""Panels: who asks, what they get, and how soon."""
+"""Panels of the traffic: rates, durations, failures, load shedding."""
 
 from docker.grafana.boards.heatmaps import heatmap
 from docker.grafana.boards.panels import About, Panel
-from docker.grafana.boards.queries import JUDGING, SERVICE, Query, at_rest, quantiles, rate
+from docker.grafana.boards.queries import PREDICTION, SERVICE, Query, or_none, quantiles, rate
 from docker.grafana.boards.series import series
 from docker.grafana.boards.stats import stat
 
@@ -12,11 +12,11 @@ ALLOWED = "0.001"
 
 
 def by_code() -> Panel:
-    """What callers get."""
+    """Requests by status code."""
     about = About(
-        title="Requests a second, by status code",
-        text="4xx: something is wrong with the request. 429: shed. 499: the client hung up. "
-        "5xx: something is wrong here.",
+        title="Requests per second, by status code",
+        text="4xx: the request is invalid. 429: load shedding. 499: the client disconnected. "
+        "5xx: the service failed.",
         unit="reqps",
         runbooks=("OODGuardNoTraffic", "OODGuardErrorBudgetBurnFast"),
     )
@@ -24,10 +24,10 @@ def by_code() -> Panel:
 
 
 def by_route() -> Panel:
-    """What callers want."""
+    """Requests by route."""
     about = About(
-        title="Requests a second, by route",
-        text="`other` is all that is no route, and all that was not let in.",
+        title="Requests per second, by route",
+        text="`other`: paths that match no route, and denied requests.",
         unit="reqps",
         runbooks=("OODGuardNoTraffic",),
     )
@@ -35,34 +35,34 @@ def by_route() -> Panel:
 
 
 def latency() -> Panel:
-    """How soon they get it."""
+    """Quantiles of the duration."""
     about = About(
-        title="Time to answer a judging request",
-        text="From the request's headers to the end of its answer, as the service sees it.",
+        title="Duration of prediction requests",
+        text="From receiving the headers of a request to the end of its response.",
         unit="s",
         runbooks=("OODGuardSlow",),
         alarm=1,
     )
-    return series(about, *quantiles(DURATION, JUDGING, "job", ""))
+    return series(about, *quantiles(DURATION, PREDICTION, "job", ""))
 
 
 def latency_spread() -> Panel:
-    """All of the durations."""
+    """Distribution of the duration."""
     about = About(
-        title="Judging requests, by time to answer",
-        text="Two bands: two kinds of requests, or some that waited for others.",
+        title="Prediction requests, by duration",
+        text="Two bands: two kinds of requests, or some requests that waited for others.",
         unit="s",
         runbooks=("OODGuardSlow",),
     )
-    return heatmap(about, DURATION, JUDGING)
+    return heatmap(about, DURATION, PREDICTION)
 
 
 def failures() -> Panel:
-    """What the error budget is spent on."""
+    """Use of the error budget."""
     about = About(
-        title="Share of judging requests that failed, against the objective",
-        text="5xx and shed requests. At 1.44 % an hour long a month's budget is gone in two days, "
-        "at 0.6 % six hours long in five.",
+        title="Failed share of prediction requests, against the objective",
+        text="5xx and shed requests. At 1.44 % for an hour, the error budget of a month lasts "
+        "two days; at 0.6 % for six hours, five days.",
         unit="percentunit",
         runbooks=("OODGuardErrorBudgetBurnFast", "OODGuardErrorBudgetBurnSlow"),
     )
@@ -73,45 +73,45 @@ def failures() -> Panel:
         )
         for window in ("5m", "30m", "1h", "6h")
     ]
-    return series(about, *windows, Query(f"vector({ALLOWED})", "limit: 99.9 % are answered"))
+    return series(about, *windows, Query(f"vector({ALLOWED})", "limit: objective of 99.9 %"))
 
 
 def shed() -> Panel:
-    """What is turned away."""
+    """Load shedding by reason."""
     about = About(
-        title="Judging requests shed a second, by reason",
-        text="`overloaded` got 429, `late` 504 past their deadline; `gone` hung up first.",
+        title="Shed prediction requests per second, by reason",
+        text="`overloaded`: 429. `late`: 504, past the deadline. `gone`: the client disconnected.",
         unit="reqps",
         runbooks=("OODGuardShedding",),
     )
-    asked = at_rest(rate("oodguard_shed_total", SERVICE, "reason"), "reason")
+    asked = or_none(rate("oodguard_shed_total", SERVICE, "reason"), "reason")
     return series(about, Query(asked, "{{reason}}"), stacked=True)
 
 
 def denied() -> Panel:
-    """Who is not let in."""
+    """Denied requests by reason."""
     about = About(
-        title="Requests not let in a second, by reason",
-        text="No key, one that is not in force, one without the role, or one that asked too often. "
-        "Many unknown keys: somebody tries.",
+        title="Denied requests per second, by reason",
+        text="No key, an unknown or revoked key, a key without the required role, or a key "
+        "above its rate limit. Many unknown keys: a client guesses keys.",
         unit="reqps",
         runbooks=("OODGuardNoTraffic",),
     )
-    refused = at_rest(rate("oodguard_denied_total", SERVICE, "reason"), "reason")
+    refused = or_none(rate("oodguard_denied_total", SERVICE, "reason"), "reason")
     return series(about, Query(refused, "{{reason}}"), stacked=True)
 
 
 def requests_now() -> Panel:
-    """Traffic as a number."""
-    about = About(title="Judging requests a second", text="Of all models.", unit="reqps")
-    return stat(about, Query(rate(REQUESTS, JUDGING, "job")))
+    """Current traffic."""
+    about = About(title="Prediction requests per second", text="Of all models.", unit="reqps")
+    return stat(about, Query(rate(REQUESTS, PREDICTION, "job")))
 
 
 def failed_now() -> Panel:
-    """Failures as a number."""
+    """Current failures."""
     about = About(
         title="Failed, last 5 minutes",
-        text="Judging requests that got 5xx or were shed; 0.1 % are allowed.",
+        text="Prediction requests that were answered with 5xx or shed; the objective allows 0.1 %.",
         unit="percentunit",
         runbooks=("OODGuardErrorBudgetBurnFast",),
         warn=0.001,
@@ -121,13 +121,13 @@ def failed_now() -> Panel:
 
 
 def p99_now() -> Panel:
-    """Latency as a number."""
+    """Current latency."""
     about = About(
         title="99 % answered within",
-        text="Of judging requests.",
+        text="Of prediction requests.",
         unit="s",
         runbooks=("OODGuardSlow",),
         warn=0.5,
         alarm=1,
     )
-    return stat(about, quantiles(DURATION, JUDGING, "job", "")[-1])
+    return stat(about, quantiles(DURATION, PREDICTION, "job", "")[-1])
