@@ -1,6 +1,6 @@
-"""The service: verdicts on images over HTTP and on the command line, through ONNX Runtime."""
+"""The service: image verdicts over HTTP and on the command line, with ONNX Runtime."""
 
 import os
 
-# ONNX Runtime's wheels send telemetry unless they are told not to before they are loaded.
+# ONNX Runtime's wheels send telemetry unless this is set before the import.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -1,4 +1,4 @@
-"""`python -m oodguard.service` is `oodguard`, for where the console script is not on the path."""
+"""`python -m oodguard.service` runs `oodguard` where the console script is not on the path."""
 
 from oodguard.service.cli import app
 

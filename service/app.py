@@ -1,4 +1,4 @@
-"""The application: the one place where the parts are put together."""
+"""Create the application: connect models, prediction, routes and middleware."""
 
 import os
 from collections.abc import AsyncIterator
@@ -8,29 +8,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
-from starlette.types import ASGIApp
+from fastapi.routing import APIRoute
+from starlette.middleware.errors import ServerErrorMiddleware
 
-from oodguard.service.api import middleware as headers
-from oodguard.service.api import operations, predict, problems
-from oodguard.service.api.access_log import AccessLog, AccessMiddleware
-from oodguard.service.api.middleware import DrainingMiddleware, FastPathMiddleware, LayeredFastAPI
+from oodguard.service.api import middleware, openapi, operations, predict, problems
+from oodguard.service.api.access_log import AccessLog, AccessLogMiddleware
 from oodguard.service.auth.key_store import open_key_store
 from oodguard.service.auth.middleware import (
-    authorizer_from,
+    AuthorizationMiddleware,
+    Authorizer,
     log_authentication_mode,
-    protect,
-    with_keys,
 )
-from oodguard.service.inference import session as engine
+from oodguard.service.auth.rate_limit import RateLimiter
+from oodguard.service.inference import session
 from oodguard.service.inference.model import LoadedModel, load_model
-from oodguard.service.open_inference import routes as oip
+from oodguard.service.open_inference import routes as open_inference
 from oodguard.service.prediction.predictor import Predictor
 from oodguard.service.readiness import Readiness
 from oodguard.service.registry.deployment import Deployment
 from oodguard.service.registry.registry import ModelRegistry, bundle_folders
 from oodguard.service.registry.reload import Reloader
 from oodguard.service.sampling.sampler import sampler_from
-from oodguard.service.server.http_protocol import EarlyLoadShedding
+from oodguard.service.server.early_load_shedding import EarlyLoadShedding
 from oodguard.service.settings import Settings
 from oodguard.service.telemetry.metrics import Metrics
 from oodguard.service.telemetry.tracing_config import tracing_from
@@ -38,40 +37,37 @@ from oodguard.service.telemetry.tracing_config import tracing_from
 if TYPE_CHECKING:
     from oodguard.service.telemetry.tracing import Tracing
 
-OPENAPI = "/openapi.json"
-
 
 def create_app(
     settings: Settings, readiness: Readiness | None = None, tracing: "Tracing | None" = None
 ) -> FastAPI:
-    """Open the bundles, warm their models up, and put a service around them.
+    """Load and warm up the models, and create the application.
 
-    All of that happens here, so that a bundle is refused before a port is bound; the app is ready
-    as its lifespan begins.
+    The application is ready when its lifespan begins. `app.state` has the `reloader`, the `keys`
+    and the `load_shedding` for the server.
 
     Args:
-        settings: What the operator set.
-        readiness: Shared with whoever tells the app that it drains; one of its own by default.
-        tracing: Where requests are traced; by default as the OTEL_* variables say.
+        settings: The settings.
+        readiness: The phase of the process, shared with the server; default: a new one.
+        tracing: Records spans; default: as the OTEL_* variables configure it.
 
     Raises:
-        BundleError: A bundle cannot be trusted, or it is not clear which one is the default.
-        CalibrationError: A calibration is too small for the asked alpha and delta.
-        DeviceError: The device that the settings name is not there.
-        KeyFileError: The keys cannot be used, or nobody could ask for the admin routes.
-        SamplingError: Rejected images are to be kept in a place that cannot be had.
-        TracingError: The OTEL_* variables ask for what cannot be had.
+        BundleError: A bundle cannot be verified, or the default model is ambiguous.
+        CalibrationError: A calibration set is too small for alpha and delta.
+        DeviceError: The configured device is not available.
+        KeyFileError: The API keys cannot be read, or no key has the role admin.
+        SamplingError: The store for sampled images cannot be used.
+        TracingError: The OTEL_* variables cannot be used.
     """
     readiness = readiness or Readiness()
     tracing = tracing or tracing_from(os.environ, _version())
-    counted = Metrics(build=_version(), runtime=engine.VERSION)
-    keys = open_key_store(settings, counted)
-    catalog = ModelRegistry(settings.default_model)
-    reloader = _reloader(catalog, settings, counted)
+    metrics = Metrics(build=_version(), runtime=session.VERSION)
+    keys = open_key_store(settings, metrics)
+    registry = ModelRegistry(settings.default_model)
+    reloader = _create_reloader(registry, settings, metrics)
     reloader.start()
-    sampler = sampler_from(settings, counted.registry)
-    predictor = Predictor(catalog, settings, counted, readiness, sampler)
-    judged = predict.router(predictor, settings.detail)
+    sampler = sampler_from(settings, metrics.registry)
+    predictor = Predictor(registry, settings, metrics, readiness, sampler)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -81,93 +77,117 @@ def create_app(
         readiness.drain()
         reloader.close()
         predictor.close()
-        catalog.close()
+        registry.close()
         if sampler:
             sampler.close()
         if tracing:
             tracing.close()
 
-    app = LayeredFastAPI(
+    app = FastAPI(
         title="OOD Guard",
         version=_version(),
         lifespan=lifespan,
-        openapi_url=OPENAPI,
+        # `operations.docs_router` has these routes, because every route declares its access.
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        # Its own spans would stand beside ours, which know of the stages and cost half as much.
+        # The service's own spans include the stages of a prediction, at half the cost.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    app.state.reloader = reloader
-    app.state.keys = keys
+    describe = openapi.without_keys if keys is None else openapi.with_keys
+    # https://fastapi.tiangolo.com/how-to/extending-openapi/
+    app.openapi = describe(app.openapi)  # type: ignore[method-assign]
+    predict_routes = predict.predict_router(predictor, settings.detail)
     routers = [
-        judged,
-        oip.router(
-            catalog,
+        predict_routes,
+        open_inference.router(
+            registry,
             predictor,
             readiness,
             version=_version(),
             detail=settings.detail,
         ),
         operations.health_router(readiness),
-        operations.models_router(catalog, settings.detail),
+        operations.models_router(registry, settings.detail),
         operations.metrics_router(
-            counted, withhold_scores=settings.detail == "verdict" and keys is None
+            metrics, withhold_scores=settings.detail == "verdict" and keys is None
         ),
-        operations.docs_router(),
+        operations.docs_router(app.openapi),
     ]
     if settings.admin:
         routers.append(operations.admin_router(reloader))
     for router in routers:
         app.include_router(router)
 
-    admittance = authorizer_from(keys, settings, counted)
-    accounts = AccessLog(counted)
-    busiest = predict.default_route(judged)
+    access_log = AccessLog(metrics)
+    authorizer = None
+    if keys is not None:
+        rate_limiter = RateLimiter(settings.requests_per_minute)
+        authorizer = Authorizer(keys, rate_limiter, metrics, app.router)
+    default_route = predict.default_route(predict_routes)
+    _add_middleware(app, settings, readiness, default_route, authorizer, access_log, tracing)
+    problems.add_handlers(app)
 
-    def around(framework: ASGIApp) -> ASGIApp:
-        answering = FastPathMiddleware(framework, route=busiest)
-        guarded = protect(answering, settings, admittance)
-        parting = DrainingMiddleware(guarded, readiness=readiness)
-        return AccessMiddleware(parting, accounts=accounts, tracing=tracing)
-
-    app.around = around
-    # Spans, and what a page of another origin wants to read, are made further inside.
-    app.state.door = None
+    app.state.reloader = reloader
+    app.state.keys = keys
+    app.state.load_shedding = None
+    # Spans and CORS headers are added by middleware, which early load shedding bypasses.
     if tracing is None and settings.cors_origins is None:
-        app.state.door = EarlyLoadShedding(
-            route=busiest,
-            full=lambda: predictor.full,
+        app.state.load_shedding = EarlyLoadShedding(
+            route=default_route,
+            is_full=lambda: predictor.full,
             requirements=[
-                *([admittance.require] if admittance else []),
+                *([authorizer.require] if authorizer else []),
                 predictor.require_capacity,
             ],
             readiness=readiness,
-            accounts=accounts,
-            guard=headers.add_to,
+            access_log=access_log,
+            add_headers=middleware.add_security_headers,
         )
-    if keys is not None:
-        # FastAPI has it replaced like this: https://fastapi.tiangolo.com/how-to/extending-openapi/
-        app.openapi = with_keys(app.openapi)  # type: ignore[method-assign]
-    problems.install(app)
     return app
 
 
-def _reloader(catalog: ModelRegistry, settings: Settings, counted: Metrics) -> Reloader:
-    def warmed_up(folder: Path) -> LoadedModel:
+def _add_middleware(  # noqa: PLR0913 - one argument for each middleware
+    app: FastAPI,
+    settings: Settings,
+    readiness: Readiness,
+    default_route: APIRoute,
+    authorizer: Authorizer | None,
+    access_log: AccessLog,
+    tracing: "Tracing | None",
+) -> None:
+    """Add the middleware, from the innermost to the outermost."""
+    app.add_middleware(middleware.FastPathMiddleware, route=default_route)
+    if authorizer is not None:
+        app.add_middleware(
+            AuthorizationMiddleware, authorizer=authorizer, on_error=problems.send_error
+        )
+    # In addition to FastAPI's own, so that the response to an unexpected error passes the others.
+    app.add_middleware(ServerErrorMiddleware, handler=problems.on_unexpected_error)
+    if settings.cors_origins is not None:
+        # Outside of the authorization: a preflight request has no key.
+        app.add_middleware(middleware.CorsMiddleware, origins=settings.cors_origins)
+    app.add_middleware(middleware.SecurityHeadersMiddleware)
+    app.add_middleware(middleware.DrainingMiddleware, readiness=readiness)
+    app.add_middleware(AccessLogMiddleware, access_log=access_log, tracing=tracing)
+
+
+def _create_reloader(registry: ModelRegistry, settings: Settings, metrics: Metrics) -> Reloader:
+    def load_and_warm_up(folder: Path) -> LoadedModel:
         model = load_model(folder, settings)
         model.engine.warm_up()
         return model
 
-    def deployed(model: LoadedModel) -> Deployment:
-        return Deployment(model, counted, settings)
+    def deploy(model: LoadedModel) -> Deployment:
+        return Deployment(model, metrics, settings)
 
     return Reloader(
-        catalog,
+        registry,
         folders=lambda: bundle_folders(settings),
-        load=warmed_up,
-        deploy=deployed,
-        metrics=counted,
+        load=load_and_warm_up,
+        deploy=deploy,
+        metrics=metrics,
     )
 
 

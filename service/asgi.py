@@ -1,4 +1,4 @@
-"""The id by which a client and the log speak of the same request."""
+"""Request headers and request ids of an ASGI scope."""
 
 import itertools
 import re
@@ -8,45 +8,44 @@ from typing import Any
 
 from starlette.types import Scope
 
+REQUEST_ID_HEADER = b"x-request-id"
+
+_VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+
 
 def header(scope: Scope, name: bytes) -> str | None:
-    """Return the first header of that name, which must be lower case, or None.
+    """Return the first header with a lower-case name, or None.
 
-    The framework's own mapping takes three times as long to say that there is none.
+    Three times as fast as starlette's `Headers` for a header that is absent.
     """
-    for key, text in scope["headers"]:
+    for key, value in scope["headers"]:
         if key == name:
-            came: bytes = text
-            return came.decode("latin-1")
+            raw: bytes = value
+            return raw.decode("latin-1")
     return None
 
 
-HEADER = b"x-request-id"
+def request_id_source() -> Callable[[], str]:
+    """Make a function that returns unique ids of 32 hexadecimal digits.
 
-TAKEN = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-
-
-def new_ids() -> Callable[[], str]:
-    """Make a source of ids that no other process makes too: 32 hexadecimal digits.
-
-    A random beginning and a number; a random id each would be a call of the system each, which
-    hands the interpreter to another thread in the middle of a request.
+    An id is a random prefix for the process and a counter. A random id for every request would be
+    a system call for every request, which releases the interpreter lock in the middle of it.
     """
-    beginning, numbers = secrets.token_hex(8), itertools.count()
-    return lambda: f"{beginning}{next(numbers):016x}"
+    prefix, counter = secrets.token_hex(8), itertools.count()
+    return lambda: f"{prefix}{next(counter):016x}"
 
 
-def choose(offered: str | None, new: Callable[[], str]) -> str:
-    """Take the client's id where it is short and plain, else a new one.
+def valid_request_id(received: str | None, new_id: Callable[[], str]) -> str:
+    """Return the client's id if it is 1 to 64 letters, digits, `.`, `_` or `-`, else a new one.
 
-    A line break or a megabyte in an id would go straight into logs and headers.
+    The id is written to logs and headers, where line breaks or a megabyte would do harm.
     """
-    if offered is not None and TAKEN.fullmatch(offered):
-        return offered
-    return new()
+    if received is not None and _VALID_ID.fullmatch(received):
+        return received
+    return new_id()
 
 
 def request_id(scope: Mapping[str, Any]) -> str:
-    """The id that `service.http.access` gave the request of this ASGI scope."""
+    """Return the id that the access log assigned to the request of this scope."""
     identifier: str = scope["state"]["request_id"]
     return identifier

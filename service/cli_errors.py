@@ -1,4 +1,4 @@
-"""An error of the tree on the command line: one line and an exit code."""
+"""Report an error of the error tree on the command line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,14 +7,14 @@ import typer
 
 from oodguard.models.errors import GuardError
 
-REFUSED = 1
+FAILURE = 1
 
 
 @contextmanager
 def exit_on_error() -> Iterator[None]:
-    """Turn an error of the tree into one line on standard error and an exit code."""
+    """Print a GuardError as one line on standard error and exit with status 1."""
     try:
         yield
     except GuardError as error:
         typer.echo(f"oodguard: {error}", err=True)
-        raise typer.Exit(REFUSED) from None
+        raise typer.Exit(FAILURE) from None

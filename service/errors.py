@@ -1,94 +1,100 @@
-"""The ways in which a request cannot be answered.
+"""The errors of the service.
 
     GuardError (models.errors)
-    `- RequestError
-       |- UnsupportedContent   a content type or encoding that is not taken
-       |- BodyTooLarge         more bytes than the limit
-       |- TooManyImages        more images than the limit
-       |- MalformedBody        a body that breaks the rules of its own format
-       |- WrongFields          a well-formed body that does not say what was asked for
-       |- InvalidImage         one image of the request, with its place in it
-       |- KeyMissing           no key came where one is wanted
-       |- KeyUnknown           a key came that is not in force
-       |- RoleMissing          the key has not the role that is wanted
-       |- RateLimited          the key has asked too often
-       |- UnknownModel         no model of that name or version is served
-       |- BundleRejected        a reload met a bundle that cannot be served
-       |- Overloaded           as many requests in flight as allowed
-       |- ClientDisconnected           the client hung up before it had its answer
-       |- NotReady             starting or draining
-       `- DeadlineExceeded     not answered in time
+    |- RequestError             a request that is rejected
+    |  |- UnsupportedContent    unsupported content type or content encoding
+    |  |- BodyTooLarge          body larger than the limit
+    |  |- TooManyImages         more images than the limit
+    |  |- MalformedBody         body that violates its own format
+    |  |- WrongFields           well-formed body or header with unexpected content
+    |  |- InvalidImage          one image of the request, with its index
+    |  |- KeyMissing            no API key
+    |  |- KeyUnknown            invalid or revoked API key
+    |  |- RoleMissing           API key without the role that the route requires
+    |  |- RateLimited           API key above its rate limit
+    |  |- RouteNotFound         path without a route
+    |  |- UnknownModel          no such model or version
+    |  |- BundleRejected        reload of a bundle that cannot be served
+    |  |- Overloaded            concurrency limit reached
+    |  |- ClientDisconnected    client closed the connection before the response
+    |  |- NotReady              process is starting or draining
+    |  `- DeadlineExceeded      no response in time
+    |- KeyFileError             API keys that cannot be read
+    |  `- AdminWithoutKeys      admin routes enabled, but no key has the role admin
+    |- SamplingError            sampling settings that cannot be used
+    |- SampleStoreError         failed operation of a sample store
+    |- TracingError             OTEL_* variables that cannot be used
+    `- DriftStateError          saved drift state that cannot be used
 
-What each becomes over HTTP is written in one place: `service.http.problems`.
+`service.api.problems` maps each RequestError to its HTTP response.
 """
 
 from typing import Literal, TypeAlias
 
 from oodguard.models.errors import GuardError, ImageError
 
+ShedReason: TypeAlias = Literal["overloaded", "late", "gone", "not-ready"]
+"""Why a valid request was not predicted; a label of the metric oodguard_shed_total."""
+
+DenialReason: TypeAlias = Literal["no-key", "unknown-key", "role", "rate"]
+"""Why access was denied; a label of the metric oodguard_denied_total."""
+
 
 class SamplingError(GuardError):
-    """The settings ask for samples in a place that cannot be had."""
+    """The sampling settings name a store that cannot be used."""
 
 
 class SampleStoreError(GuardError):
-    """A store did not do what it was asked; the next time it may."""
+    """An operation of a sample store failed; a later one may succeed."""
 
 
 class KeyFileError(GuardError):
-    """Keys that cannot be used; the message names the place, and never tells what stood there."""
+    """API keys that cannot be read. The message gives the place and never the content."""
 
 
 class AdminWithoutKeys(KeyFileError):
-    """The admin routes are asked for, and no key has the role admin."""
+    """The admin routes are enabled, but no key has the role admin."""
 
 
 class TracingError(GuardError):
-    """The OTEL_* variables ask for traces that this process cannot send."""
+    """The OTEL_* variables request traces that this process cannot export."""
 
 
 class DriftStateError(GuardError):
-    """A saved state that is damaged or of another test; the message says which and the way out."""
-
-
-ShedReason: TypeAlias = Literal["overloaded", "late", "gone", "not-ready"]
-"""Why a request was not judged though nothing was wrong with it."""
-
-DenialReason: TypeAlias = Literal["no-key", "unknown-key", "role", "rate"]
-"""Why somebody was not let in."""
+    """A saved drift state is damaged or belongs to another test."""
 
 
 class RequestError(GuardError):
-    """A request that cannot be answered."""
+    """A request that is rejected."""
 
 
 class UnsupportedContent(RequestError):
-    """A content type or encoding that is not taken."""
+    """The content type or content encoding is not supported."""
 
 
 class BodyTooLarge(RequestError):
-    """A body of more bytes than the limit."""
+    """The body is larger than the limit."""
 
 
 class TooManyImages(RequestError):
-    """More images in one request than the limit."""
+    """The request has more images than the limit."""
 
 
 class MalformedBody(RequestError):
-    """A body that breaks the rules of its own format."""
+    """The body violates the rules of its own format."""
 
 
 class WrongFields(RequestError):
-    """A well-formed body or header that does not say what was asked for."""
+    """The body or a header is well-formed, but its content is not the expected one."""
 
 
 class InvalidImage(RequestError):
-    """One image of a request that cannot be judged.
+    """One image of the request is invalid.
 
     Attributes:
-        cause: What is wrong with the image.
-        index: Its place in the request, from 0.
-        name: The file name that the client gave, if any.
+        cause: The error of the image.
+        index: The image's index in the request, from 0.
+        name: The file name that the client sent, if any.
     """
 
     def __init__(self, cause: ImageError, *, index: int, name: str | None) -> None:
@@ -100,30 +106,30 @@ class InvalidImage(RequestError):
 
 
 class KeyMissing(RequestError):
-    """No key came where one is wanted."""
+    """The request has no API key, and the route requires one."""
 
 
 class KeyUnknown(RequestError):
-    """A key came that is not in force."""
+    """The API key is invalid or revoked."""
 
 
 class RoleMissing(RequestError):
-    """The key has not the role that is wanted.
+    """The API key does not have the role that the route requires.
 
     Attributes:
-        role: That role.
+        role: The required role; None if the route declares no role and no key is sufficient.
     """
 
-    def __init__(self, message: str, *, role: str) -> None:
+    def __init__(self, message: str, *, role: str | None) -> None:
         super().__init__(message)
         self.role = role
 
 
 class RateLimited(RequestError):
-    """The key has asked too often.
+    """The API key exceeded its rate limit.
 
     Attributes:
-        retry_after_s: In how many seconds it may ask again.
+        retry_after_s: Seconds until the next request is allowed.
     """
 
     def __init__(self, message: str, *, retry_after_s: int) -> None:
@@ -131,24 +137,28 @@ class RateLimited(RequestError):
         self.retry_after_s = retry_after_s
 
 
+class RouteNotFound(RequestError):
+    """No route has the requested path."""
+
+
 class UnknownModel(RequestError):
     """No model of that name or version is served."""
 
 
 class BundleRejected(RequestError):
-    """A reload met a bundle that cannot be served."""
+    """A reload found a bundle that cannot be served."""
 
 
 class ClientDisconnected(RequestError):
-    """The client hung up before it had its answer."""
+    """The client closed the connection before it had its response."""
 
 
 class Overloaded(RequestError):
-    """As many requests in flight as allowed."""
+    """The concurrency limit for requests, bytes or images is reached."""
 
 
 class NotReady(RequestError):
-    """The service is starting or draining."""
+    """The process is starting or draining."""
 
 
 class DeadlineExceeded(RequestError):

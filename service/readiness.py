@@ -1,4 +1,4 @@
-"""Whether the service wants traffic."""
+"""The phase of the process: starting, ready or draining."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ from oodguard.service.errors import NotReady
 
 
 class Phase(StrEnum):
-    """The life of a process, in order."""
+    """The phases of a process, in order."""
 
     STARTING = "starting"
     READY = "ready"
@@ -14,34 +14,34 @@ class Phase(StrEnum):
 
 
 class Readiness:
-    """The phase this process is in; moves forward only."""
+    """The current phase of the process. It never returns to an earlier phase."""
 
     def __init__(self) -> None:
         self.phase = Phase.STARTING
 
     def warm(self) -> None:
-        """The model has run: take traffic, unless draining has begun."""
+        """Enter the ready phase after warm-up, unless draining has begun."""
         if self.phase is Phase.STARTING:
             self.phase = Phase.READY
 
     def drain(self) -> None:
-        """No new traffic is wanted; what was accepted is finished."""
+        """Enter the draining phase: requests are still answered, but `/readyz` returns 503."""
         self.phase = Phase.DRAINING
 
     def require_warm(self) -> None:
-        """Refuse until the model has run; while draining, what still comes is answered.
+        """Check that the models are warmed up; requests that arrive while draining pass.
 
         Raises:
-            NotReady: While starting.
+            NotReady: The process is starting.
         """
         if self.phase is Phase.STARTING:
-            raise NotReady("the service is starting; ask again")
+            raise NotReady("The service is starting. Retry later.")
 
     def require_ready(self) -> None:
-        """Refuse unless traffic is wanted.
+        """Check that the process accepts traffic.
 
         Raises:
-            NotReady: While starting or draining.
+            NotReady: The process is starting or draining.
         """
         if self.phase is not Phase.READY:
-            raise NotReady(f"the service is {self.phase}; ask again, or ask another replica")
+            raise NotReady(f"The service is {self.phase}. Retry later, or use another replica.")

@@ -1,4 +1,4 @@
-"""What is said of a model and its verdicts, as plain data: over HTTP and on the command line."""
+"""Models and verdicts as JSON-ready dictionaries, for HTTP responses and the command line."""
 
 from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias
@@ -9,27 +9,27 @@ from oodguard.service.inference.model import LoadedModel
 Json = dict[str, Any]
 
 Detail: TypeAlias = Literal["full", "verdict"]
-"""How much is said: all, or nothing by which somebody could climb towards an accepted image."""
+"""Level of detail. "verdict" omits what an attacker could use as an objective to optimize."""
 
-# As few levels as a reader can use, and none finer than what may be rejected.
+# Few levels, and none below the largest p-value that may be rejected.
 COARSE_P_VALUES = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 def identity(model: LoadedModel) -> Json:
-    """Which model answers."""
+    """Return the model's name, version and manifest hash."""
     manifest = model.bundle.manifest
     return {"name": manifest.name, "version": manifest.version, "sha256": model.bundle.sha256}
 
 
 def policy(model: LoadedModel, detail: Detail = "full") -> Json:
-    """The line between accept and reject; where it lies is told in full detail alone."""
+    """Return the decision policy; the threshold is included in full detail only."""
     chosen = model.guard.policy
-    said = {"score": chosen.score, "alpha": chosen.alpha, "delta": chosen.delta}
-    return said if detail == "verdict" else {**said, "threshold": model.guard.threshold}
+    fields = {"score": chosen.score, "alpha": chosen.alpha, "delta": chosen.delta}
+    return fields if detail == "verdict" else {**fields, "threshold": model.guard.threshold}
 
 
 def predictions(verdicts: Iterable[Verdict]) -> list[Json]:
-    """One object an image, in their order."""
+    """Return one object for each verdict, in order."""
     return [
         {
             "label": verdict.label,
@@ -44,11 +44,11 @@ def predictions(verdicts: Iterable[Verdict]) -> list[Json]:
 
 
 def bare_predictions(verdicts: Iterable[Verdict], alpha: float) -> list[Json]:
-    """One object an image, in their order, without score, confidence or exact p-value.
+    """Return one object for each verdict, in order, without scores and confidence.
 
     Args:
         verdicts: The verdicts.
-        alpha: The policy's alpha.
+        alpha: The policy's alpha, for the coarse p-value.
     """
     return [
         {
@@ -62,22 +62,22 @@ def bare_predictions(verdicts: Iterable[Verdict], alpha: float) -> list[Json]:
 
 
 def coarse_p_value(p_value: float, alpha: float) -> float:
-    """The least coarse level that is neither below the p-value nor below alpha.
+    """Return the smallest coarse level that is at least max(p_value, alpha).
 
-    Rounded up, so that P(coarse <= t) <= t holds as it does for the p-value itself. All that is
-    rejected has p <= alpha, so that no two rejected images are told apart.
+    Rounding up keeps it a valid p-value: P(coarse <= t) <= t. Every rejected image has p <= alpha,
+    so all rejected images have the same coarse value.
     """
     least = max(p_value, alpha)
     return next(level for level in COARSE_P_VALUES if level >= least)
 
 
-def facts(model: LoadedModel, detail: Detail = "full") -> Json:
-    """All that a bundle says of itself, and how it is served."""
+def model_facts(model: LoadedModel, detail: Detail = "full") -> Json:
+    """Return the manifest's public fields, the policy and the runtime settings of a model."""
     manifest = model.bundle.manifest
-    said = manifest.model_dump(mode="json", include={"created", "classes", "input", "scores"})
+    fields = manifest.model_dump(mode="json", include={"created", "classes", "input", "scores"})
     return {
         **identity(model),
-        **said,
+        **fields,
         "policy": policy(model, detail),
         "calibration_images": len(model.bundle.calibration[model.guard.policy.score]),
         "providers": list(model.engine.providers),

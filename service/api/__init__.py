@@ -1,1 +1,1 @@
-"""Api."""
+"""The HTTP API: routes, schemas, problems, middleware and the access log."""

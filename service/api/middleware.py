@@ -1,8 +1,7 @@
-"""One middleware that tells browsers to make nothing of an answer but what it says it is."""
+"""Middleware around FastAPI: security headers, CORS, draining, and the fast path to one route."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
@@ -15,16 +14,90 @@ from oodguard.service.api import problems
 from oodguard.service.errors import ClientDisconnected
 from oodguard.service.readiness import Phase, Readiness
 
+# From the OWASP REST security cheat sheet. A route's own header has precedence.
+SECURITY_HEADERS: Mapping[str, str] = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+    "cross-origin-resource-policy": "same-origin",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+}
 
-class DrainingMiddleware:
-    """Asks clients to close their connection once the service drains.
+_RAW_SECURITY_HEADERS = tuple((k.encode(), v.encode()) for k, v in SECURITY_HEADERS.items())
 
-    A client that keeps its connection would send its next request just as it is closed, and could
-    not tell whether that was judged.
+_CORS_REQUEST_HEADERS = (
+    "Authorization",
+    "Inference-Header-Content-Length",
+    "X-Request-Id",
+    "X-Shape",
+    "X-Timeout-Ms",
+)
+
+_CORS_RESPONSE_HEADERS = (
+    "Inference-Header-Content-Length",
+    "Retry-After",
+    "WWW-Authenticate",
+    "X-Request-Id",
+)
+
+
+def add_security_headers(headers: list[tuple[bytes, bytes]]) -> None:
+    """Add the security headers that are not set yet."""
+    present = {name for name, _ in headers}
+    headers.extend(each for each in _RAW_SECURITY_HEADERS if each[0] not in present)
+
+
+class SecurityHeadersMiddleware:
+    """Adds the security headers to every response.
 
     Args:
-        app: What answers.
-        readiness: Whether the service drains.
+        app: The application.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                add_security_headers(message["headers"])
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+class CorsMiddleware(CORSMiddleware):
+    """Allows pages of other origins to use the API.
+
+    Pages send API keys themselves, so CORS credentials (cookies) stay disabled.
+
+    Args:
+        app: The application.
+        origins: Origins separated by commas, or `*`.
+    """
+
+    def __init__(self, app: ASGIApp, origins: str) -> None:
+        super().__init__(
+            app,
+            allow_origins=[each.strip() for each in origins.split(",")],
+            allow_methods=("GET", "POST"),
+            allow_headers=_CORS_REQUEST_HEADERS,
+            expose_headers=_CORS_RESPONSE_HEADERS,
+        )
+
+
+class DrainingMiddleware:
+    """Adds `Connection: close` to responses while the service drains.
+
+    A client that keeps its connection could send a request at the moment at which it is closed,
+    and would not know whether the request was processed.
+
+    Args:
+        app: The application.
+        readiness: The phase of the process.
     """
 
     def __init__(self, app: ASGIApp, readiness: Readiness) -> None:
@@ -34,24 +107,24 @@ class DrainingMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
 
-        async def parting(message: Message) -> None:
+        async def send_and_close(message: Message) -> None:
             draining = self._readiness.phase is Phase.DRAINING
             if draining and message["type"] == "http.response.start":
                 MutableHeaders(scope=message)["connection"] = "close"
             await send(message)
 
-        await self._app(scope, receive, parting)
+        await self._app(scope, receive, send_and_close)
 
 
 class FastPathMiddleware:
-    """Calls the endpoint of one route as the framework would, without its router and its stacks.
+    """Calls the endpoint of one route without FastAPI's router and middleware.
 
-    The route stays where it is declared: the API's description tells of it, and every other way to
-    ask for its path is answered by the framework.
+    The route is declared as any other: the OpenAPI schema describes it, and FastAPI answers every
+    other method of its path.
 
     Args:
-        app: What answers everything else.
-        route: A route without parameters in its path, whose endpoint takes a request as it is.
+        app: Answers all other requests.
+        route: A route without path parameters, whose endpoint takes a Request.
     """
 
     def __init__(self, app: ASGIApp, route: APIRoute) -> None:
@@ -68,95 +141,7 @@ class FastPathMiddleware:
         try:
             response: Response = await self._route.endpoint(Request(scope, receive))
         except ClientDisconnected:
-            response = problems.nobody_listens()
+            response = problems.client_closed_response()
         except GuardError as error:
-            await problems.refuse(error, scope, receive, send)
-            return
+            response = problems.error_response(scope, error)
         await response(scope, receive, send)
-
-
-class LayeredFastAPI(FastAPI):
-    """FastAPI with layers around all of its own.
-
-    Its own are for what the framework answers. Middleware that is added to it lies within them,
-    and a request that never reaches the framework would pay for them all the same.
-
-    Attributes:
-        around: Puts the layers around an ASGI app; called once, before anything is answered.
-    """
-
-    around: Callable[[ASGIApp], ASGIApp]
-
-    def build_middleware_stack(self) -> ASGIApp:
-        """Put the layers around the framework."""
-        return self.around(super().build_middleware_stack())
-
-
-SENT = (
-    "Authorization",
-    "Inference-Header-Content-Length",
-    "X-Request-Id",
-    "X-Shape",
-    "X-Timeout-Ms",
-)
-
-READ = ("Inference-Header-Content-Length", "Retry-After", "WWW-Authenticate", "X-Request-Id")
-
-
-def with_origins(app: ASGIApp, origins: str) -> ASGIApp:
-    """Let pages of these origins ask and read.
-
-    Keys are sent by the page, never by the browser of its own accord, so there are no credentials
-    in the sense of CORS.
-
-    Args:
-        app: What answers.
-        origins: Origins with commas between them, or `*`.
-    """
-    return CORSMiddleware(
-        app,
-        allow_origins=[each.strip() for each in origins.split(",")],
-        allow_methods=("GET", "POST"),
-        allow_headers=SENT,
-        expose_headers=READ,
-    )
-
-
-# After the OWASP REST security cheat sheet. What a route says itself stands.
-HEADERS: Mapping[str, str] = {
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-    "cache-control": "no-store",
-    "cross-origin-resource-policy": "same-origin",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-}
-
-_RAW = tuple((name.encode(), value.encode()) for name, value in HEADERS.items())
-
-
-def add_to(headers: list[tuple[bytes, bytes]]) -> None:
-    """Add the headers to those of an answer."""
-    said = {name for name, _ in headers}
-    headers.extend(each for each in _RAW if each[0] not in said)
-
-
-class SecurityHeaders:
-    """Adds the headers to every answer that passes.
-
-    Args:
-        app: What answers.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-
-        async def guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                add_to(message["headers"])
-            await send(message)
-
-        await self._app(scope, receive, guarded)

@@ -1,4 +1,4 @@
-"""GET /healthz and /readyz: is the process alive, and does it want traffic?"""
+"""The routes for operators: health, models, metrics, reload, and the API's description."""
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
@@ -10,8 +10,9 @@ from prometheus_client.exposition import choose_encoder
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from oodguard.service import responses as answers
+from oodguard.service import responses
 from oodguard.service.api.schemas import BundleChange, Health, ModelsAnswer, Problem, ReloadAnswer
+from oodguard.service.auth.roles import PUBLIC, requires
 from oodguard.service.errors import BundleRejected
 from oodguard.service.readiness import Readiness
 from oodguard.service.registry.registry import ModelRegistry
@@ -19,49 +20,88 @@ from oodguard.service.registry.reload import Change, Reloader
 from oodguard.service.telemetry.metrics import Metrics, WithoutScores
 
 
-def models_router(catalog: ModelRegistry, detail: answers.Detail = "full") -> APIRouter:
-    """Make the route."""
-    routes = APIRouter()
+def health_router(readiness: Readiness) -> APIRouter:
+    """Create /healthz and /readyz."""
+    router = APIRouter(dependencies=[PUBLIC])
 
-    @routes.get("/models", summary="The models that are served", response_model=ModelsAnswer)
+    @router.head("/healthz", include_in_schema=False)
+    @router.get("/healthz", summary="Is the process alive?")
+    async def healthz() -> Health:
+        return Health(status="alive")
+
+    @router.head("/readyz", include_in_schema=False)
+    @router.get(
+        "/readyz",
+        summary="Does the process accept traffic? Not before warm-up and not while draining.",
+        responses={503: {"model": Problem}},
+    )
+    async def readyz() -> Health:
+        readiness.require_ready()
+        return Health(status=readiness.phase)
+
+    return router
+
+
+def models_router(registry: ModelRegistry, detail: responses.Detail = "full") -> APIRouter:
+    """Create /models."""
+    router = APIRouter(dependencies=[requires("predict")])
+
+    @router.get("/models", summary="The loaded models", response_model=ModelsAnswer)
     async def models() -> Response:
-        served = [answers.facts(each.model, detail) for each in catalog.deployments()]
-        default = catalog.default
-        answer = {"default": default.name, "default_version": default.version, "models": served}
-        return Response(orjson.dumps(answer), media_type="application/json")
+        facts = [responses.model_facts(each.model, detail) for each in registry.deployments()]
+        default = registry.default
+        body = {"default": default.name, "default_version": default.version, "models": facts}
+        return Response(orjson.dumps(body), media_type="application/json")
 
-    return routes
+    return router
 
 
-REFUSALS: dict[int | str, dict[str, object]] = {404: {"model": Problem}, 409: {"model": Problem}}
+def metrics_router(metrics: Metrics, *, withhold_scores: bool = False) -> APIRouter:
+    """Create /metrics.
+
+    Args:
+        metrics: The metrics.
+        withhold_scores: Whether to omit the metrics that reveal the score of a single image.
+    """
+    router = APIRouter(dependencies=[requires("metrics")])
+    registry = WithoutScores(metrics.registry) if withhold_scores else metrics.registry
+
+    @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
+    async def exposition(request: Request) -> Response:
+        encode, media_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(registry), headers={"content-type": media_type})
+
+    return router
 
 
 def admin_router(reloader: Reloader) -> APIRouter:
-    """Make the routes."""
-    routes = APIRouter(prefix="/admin")
-
-    @routes.post("/models/reload", summary="Look at every bundle again", responses=REFUSALS)
-    async def reload_all() -> ReloadAnswer:
-        return _answer(await reloader.reload())
-
-    @routes.post(
-        "/models/{name}/reload", summary="Look at one model's bundles again", responses=REFUSALS
+    """Create the routes under /admin."""
+    router = APIRouter(
+        prefix="/admin",
+        dependencies=[requires("admin")],
+        responses={404: {"model": Problem}, 409: {"model": Problem}},
     )
+
+    @router.post("/models/reload", summary="Reload every bundle")
+    async def reload_all() -> ReloadAnswer:
+        return _reload_answer(await reloader.reload())
+
+    @router.post("/models/{name}/reload", summary="Reload the bundles of a model")
     async def reload_one(name: str) -> ReloadAnswer:
-        return _answer(await reloader.reload(name))
+        return _reload_answer(await reloader.reload(name))
 
-    return routes
+    return router
 
 
-def _answer(changes: Sequence[Change]) -> ReloadAnswer:
-    """Tell what changed.
+def _reload_answer(changes: Sequence[Change]) -> ReloadAnswer:
+    """Return the changes of a reload.
 
     Raises:
-        BundleRejected: Something was refused; what was accepted is served all the same.
+        BundleRejected: A bundle was rejected; the other bundles were reloaded all the same.
     """
-    refused = [f"{each.folder.name}: {each.detail}" for each in changes if each.detail]
-    if refused:
-        raise BundleRejected(f"{'; '.join(refused)} (what was served before still is)")
+    rejected = [f"{each.folder.name}: {each.detail}" for each in changes if each.detail]
+    if rejected:
+        raise BundleRejected(f"{'; '.join(rejected)} (the previous version is still served)")
     return ReloadAnswer(
         changes=[
             BundleChange(model=each.model, version=each.version, outcome=each.outcome)
@@ -70,70 +110,39 @@ def _answer(changes: Sequence[Change]) -> ReloadAnswer:
     )
 
 
-def metrics_router(metrics: Metrics, *, withhold_scores: bool = False) -> APIRouter:
-    """Make the route.
+_STATIC = Path(__file__).parent.parent / "static"
 
-    Args:
-        metrics: What is told.
-        withhold_scores: Whether to leave out what follows the score of a single image.
-    """
-    routes = APIRouter()
-    told = WithoutScores(metrics.registry) if withhold_scores else metrics.registry
-
-    @routes.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
-    async def exposition(request: Request) -> Response:
-        encode, media_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(told), headers={"content-type": media_type})
-
-    return routes
-
-
-STATIC = Path(__file__).parent.parent / "static"
-
-PAGES: Mapping[str, Path] = {
-    "/docs": STATIC / "docs.html",
-    "/docs/start.js": STATIC / "start.js",
-    "/docs/swagger-ui-bundle.js": STATIC / "swagger-ui" / "swagger-ui-bundle.js",
-    "/docs/swagger-ui.css": STATIC / "swagger-ui" / "swagger-ui.css",
-    "/docs/favicon.png": STATIC / "swagger-ui" / "favicon-32x32.png",
+_DOCS_FILES: Mapping[str, Path] = {
+    "/docs": _STATIC / "docs.html",
+    "/docs/start.js": _STATIC / "start.js",
+    "/docs/swagger-ui-bundle.js": _STATIC / "swagger-ui" / "swagger-ui-bundle.js",
+    "/docs/swagger-ui.css": _STATIC / "swagger-ui" / "swagger-ui.css",
+    "/docs/favicon.png": _STATIC / "swagger-ui" / "favicon-32x32.png",
 }
 
-# The page may load and ask nothing but this service; Swagger UI styles itself and draws icons.
-POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+# The page loads from this service only. Swagger UI uses inline styles and data: images.
+_DOCS_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
 
 
-def docs_router() -> APIRouter:
-    """Make a route for each file."""
-    routes = APIRouter()
-    for path, file in PAGES.items():
-        routes.add_api_route(path, _page(file), include_in_schema=False, response_model=None)
-    return routes
+def docs_router(schema: Callable[[], Mapping[str, Any]]) -> APIRouter:
+    """Create /openapi.json, and /docs with its local files.
+
+    Args:
+        schema: Returns the OpenAPI schema.
+    """
+    router = APIRouter(dependencies=[PUBLIC], include_in_schema=False)
+
+    @router.get("/openapi.json")
+    async def openapi() -> Response:
+        return Response(orjson.dumps(schema()), media_type="application/json")
+
+    for path, file in _DOCS_FILES.items():
+        router.add_api_route(path, _file_endpoint(file), response_model=None)
+    return router
 
 
-def _page(file: Path) -> Callable[[Request], Coroutine[Any, Any, FileResponse]]:
-    async def page(_request: Request) -> FileResponse:
-        return FileResponse(file, headers={"content-security-policy": POLICY})
+def _file_endpoint(file: Path) -> Callable[[Request], Coroutine[Any, Any, FileResponse]]:
+    async def endpoint(_request: Request) -> FileResponse:
+        return FileResponse(file, headers={"content-security-policy": _DOCS_POLICY})
 
-    return page
-
-
-def health_router(readiness: Readiness) -> APIRouter:
-    """Make the two routes."""
-    routes = APIRouter()
-
-    @routes.head("/healthz", include_in_schema=False)
-    @routes.get("/healthz", summary="Is the process alive?")
-    async def healthz() -> Health:
-        return Health(status="alive")
-
-    @routes.head("/readyz", include_in_schema=False)
-    @routes.get(
-        "/readyz",
-        summary="Does it want traffic? Not before it is warm, nor while it drains.",
-        responses={503: {"model": Problem}},
-    )
-    async def readyz() -> Health:
-        readiness.require_ready()
-        return Health(status=readiness.phase)
-
-    return routes
+    return endpoint

@@ -1,4 +1,4 @@
-"""POST /predict and its like for named models: images in, verdicts out."""
+"""POST /predict, for the default model and for named models."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from oodguard.service.api.problems import MEDIA_TYPE
+from oodguard.service.api.problems import PROBLEM_JSON
 from oodguard.service.api.schemas import (
     PATH_PARAMETERS,
     REQUEST_BODY,
@@ -19,77 +19,78 @@ from oodguard.service.api.schemas import (
     Problem,
 )
 from oodguard.service.asgi import request_id
+from oodguard.service.auth.roles import requires
 from oodguard.service.prediction.predictor import Predictor
 from oodguard.service.responses import Detail
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
-PATHS = {
-    "/predict": "Judge one image or many",
-    "/models/{name}/predict": "Judge images by the newest version of a model",
-    "/models/{name}/versions/{version}/predict": "Judge images by one version of a model",
+DEFAULT_PATH = "/predict"
+
+_SUMMARIES = {
+    DEFAULT_PATH: "Predict one or many images",
+    "/models/{name}/predict": "Predict images with the newest version of a model",
+    "/models/{name}/versions/{version}/predict": "Predict images with a version of a model",
 }
 
-ANSWERS = {"full": PredictAnswer, "verdict": BareAnswer}
+_ANSWERS = {"full": PredictAnswer, "verdict": BareAnswer}
 
-REFUSALS = (400, 404, 413, 415, 422, 429, 503, 504)
+_PROBLEM_STATUSES = (400, 404, 413, 415, 422, 429, 503, 504)
 
 
 class RawRoute(APIRoute):
-    """A route that is described like any other and answered without FastAPI's validation."""
+    """A route in the OpenAPI schema whose endpoint takes the request without validation."""
 
     def get_route_handler(self) -> Handler:
-        """Hand the request to the endpoint as it is."""
+        """Return the endpoint itself."""
         endpoint: Handler = self.endpoint
         return endpoint
 
 
-def router(predictor: Predictor, detail: Detail = "full") -> APIRouter:
-    """Make the routes."""
+def predict_router(predictor: Predictor, detail: Detail = "full") -> APIRouter:
+    """Create the routes."""
 
     async def predict(request: Request) -> Response:
-        """Judge every image: its class, its scores, and whether to accept or reject it."""
+        """Return for every image its class, its scores, and the decision to accept or reject it."""
         deployment = predictor.deployment(request)
         job = await predictor.predict(deployment, request)
-        answer = {
+        body = {
             "request_id": request_id(request.scope),
             **deployment.constant,
             "predictions": deployment.predictions(job.verdicts),
         }
-        return Response(orjson.dumps(answer), media_type="application/json")
+        return Response(orjson.dumps(body), media_type="application/json")
 
-    routes = APIRouter(route_class=RawRoute)
-    for path, summary in PATHS.items():
-        routes.add_api_route(
+    router = APIRouter(route_class=RawRoute, dependencies=[requires("predict")])
+    for path, summary in _SUMMARIES.items():
+        parameters = [each for each in PATH_PARAMETERS if f"{{{each['name']}}}" in path]
+        router.add_api_route(
             path,
             predict,
             methods=["POST"],
             summary=summary,
             operation_id=path.strip("/").translate(str.maketrans("/", "_", "{}")),
             response_model=None,
-            responses={200: {"model": ANSWERS[detail]}, **_refusals(path)},
+            responses={200: {"model": _ANSWERS[detail]}, **_problem_responses(path)},
             openapi_extra={
                 "requestBody": REQUEST_BODY,
-                "parameters": [
-                    *REQUEST_HEADERS,
-                    *(each for each in PATH_PARAMETERS if f"{{{each['name']}}}" in path),
-                ],
+                "parameters": [*REQUEST_HEADERS, *parameters],
             },
         )
-    return routes
+    return router
 
 
-def default_route(routes: APIRouter) -> APIRoute:
-    """The route of the default model."""
+def default_route(router: APIRouter) -> APIRoute:
+    """Return the route of the default model."""
     return next(
-        each for each in routes.routes if isinstance(each, APIRoute) and each.path == "/predict"
+        each for each in router.routes if isinstance(each, APIRoute) and each.path == DEFAULT_PATH
     )
 
 
-def _refusals(path: str) -> dict[int | str, dict[str, Any]]:
-    reference = {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}
+def _problem_responses(path: str) -> dict[int | str, dict[str, Any]]:
+    content = {PROBLEM_JSON: {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
     return {
-        status: {"description": "A problem", "content": {MEDIA_TYPE: reference}}
-        for status in REFUSALS
+        status: {"description": "Problem", "content": content}
+        for status in _PROBLEM_STATUSES
         if status != 404 or "{" in path
     }

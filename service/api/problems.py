@@ -1,4 +1,4 @@
-"""Every error as an RFC 9457 problem: the one place where the error tree meets HTTP."""
+"""Map the error tree to HTTP: RFC 9457 problems, and errors of the Open Inference Protocol."""
 
 import http
 from collections.abc import Mapping
@@ -16,183 +16,217 @@ from oodguard.models.errors import GuardError, ImageTooLarge, UndecodableImage, 
 from oodguard.service import errors
 from oodguard.service.asgi import request_id
 
-ROOT = "/v2"
-
 JSON = "application/json"
 
+PROBLEM_JSON = "application/problem+json"
 
-def is_spoken(path: str) -> bool:
-    """Whether who asks for a path speaks the protocol."""
-    return path == ROOT or path.startswith(f"{ROOT}/")
-
-
-def error(status: int, detail: str, identifier: str, headers: dict[str, str]) -> Response:
-    """Answer with an error.
-
-    Args:
-        status: The HTTP status.
-        detail: What came and what was wanted.
-        identifier: The request's id, put behind it: clients of the protocol hide headers.
-        headers: Further headers.
-    """
-    body = {"error": f"{detail} (request {identifier})"}
-    return Response(orjson.dumps(body), status, headers, JSON)
-
-
-MEDIA_TYPE = "application/problem+json"
+OPEN_INFERENCE_ROOT = "/v2"
 
 CLIENT_CLOSED_REQUEST = 499
 
+TITLES: Mapping[int, str] = {
+    400: "Bad request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    413: "Payload too large",
+    415: "Unsupported media type",
+    422: "Unprocessable content",
+    429: "Too many requests",
+    431: "Request header fields too large",
+    500: "Internal server error",
+    503: "Service unavailable",
+    504: "Gateway timeout",
+}
+
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """A stable kind of problem; `slug` is the end of its `type` and its anchor in the docs."""
+class ProblemType:
+    """A stable type of problem; `slug` is the end of its `type` and its anchor in the docs."""
 
     slug: str
     status: int
-    title: str
 
 
-KINDS: Mapping[type[GuardError], Kind] = {
-    UndecodableImage: Kind("undecodable-image", 400, "The image cannot be decoded"),
-    errors.MalformedBody: Kind("malformed-body", 400, "The body is broken"),
-    ImageTooLarge: Kind("image-too-large", 413, "The image has too many pixels"),
-    errors.BodyTooLarge: Kind("body-too-large", 413, "The body has too many bytes"),
-    errors.TooManyImages: Kind("too-many-images", 413, "The request has too many images"),
-    UnsupportedImage: Kind("unsupported-image", 415, "This kind of image is not taken"),
-    errors.UnsupportedContent: Kind("unsupported-content", 415, "This content is not taken"),
-    errors.WrongFields: Kind("wrong-fields", 422, "The fields are not the wanted ones"),
-    errors.KeyMissing: Kind("key-missing", 401, "A key is wanted"),
-    errors.KeyUnknown: Kind("key-unknown", 401, "The key is not in force"),
-    errors.RoleMissing: Kind("role-missing", 403, "The key has not the wanted role"),
-    errors.RateLimited: Kind("rate-limited", 429, "The key has asked too often"),
-    errors.UnknownModel: Kind("unknown-model", 404, "No such model is served"),
-    errors.BundleRejected: Kind("bundle-refused", 409, "A bundle is refused"),
-    errors.Overloaded: Kind("overloaded", 429, "Too many requests are in flight"),
-    errors.NotReady: Kind("not-ready", 503, "The service is not ready"),
-    errors.DeadlineExceeded: Kind("deadline-exceeded", 504, "The answer took too long"),
+PROBLEM_TYPES: Mapping[type[GuardError], ProblemType] = {
+    UndecodableImage: ProblemType("undecodable-image", 400),
+    errors.MalformedBody: ProblemType("malformed-body", 400),
+    errors.KeyMissing: ProblemType("key-missing", 401),
+    errors.KeyUnknown: ProblemType("key-unknown", 401),
+    errors.RoleMissing: ProblemType("role-missing", 403),
+    errors.RouteNotFound: ProblemType("not-found", 404),
+    errors.UnknownModel: ProblemType("unknown-model", 404),
+    errors.BundleRejected: ProblemType("bundle-refused", 409),
+    ImageTooLarge: ProblemType("image-too-large", 413),
+    errors.BodyTooLarge: ProblemType("body-too-large", 413),
+    errors.TooManyImages: ProblemType("too-many-images", 413),
+    UnsupportedImage: ProblemType("unsupported-image", 415),
+    errors.UnsupportedContent: ProblemType("unsupported-content", 415),
+    errors.WrongFields: ProblemType("wrong-fields", 422),
+    errors.Overloaded: ProblemType("overloaded", 429),
+    errors.RateLimited: ProblemType("rate-limited", 429),
+    errors.NotReady: ProblemType("not-ready", 503),
+    errors.DeadlineExceeded: ProblemType("deadline-exceeded", 504),
 }
 
-FRAMEWORK: Mapping[int, Kind] = {
-    404: Kind("not-found", 404, "There is nothing at this path"),
-    405: Kind("method-not-allowed", 405, "The path does not take this method"),
-}
+METHOD_NOT_ALLOWED = ProblemType("method-not-allowed", 405)
 
-INTERNAL = Kind("internal-error", 500, "The service failed")
+HEADERS_TOO_LARGE = ProblemType("request-header-fields-too-large", 431)
 
-CHALLENGE = 'Bearer realm="oodguard"'
+INTERNAL_ERROR = ProblemType("internal-error", 500)
 
-RETRY_AFTER_S: Mapping[int, str] = {429: "1", 503: "1"}
+_CHALLENGE = 'Bearer realm="oodguard"'
 
-
-def install(app: FastAPI) -> None:
-    """Answer every error of an app as a problem."""
-    app.add_exception_handler(GuardError, _on_guard_error)
-    app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(errors.ClientDisconnected, _on_disconnect)
-    app.add_exception_handler(Exception, on_unforeseen)
+_RETRY_AFTER_S: Mapping[int, str] = {429: "1", 503: "1"}
 
 
-async def _on_guard_error(request: Request, error: Exception) -> Response:
-    return refusal(request.scope, error)
+def is_open_inference(path: str) -> bool:
+    """Return whether errors at a path have the format of the Open Inference Protocol."""
+    return path == OPEN_INFERENCE_ROOT or path.startswith(f"{OPEN_INFERENCE_ROOT}/")
 
 
-def refusal(scope: Scope, error: Exception) -> Response:
-    """The answer to a request that is refused; of the scope its path and state are wanted.
+def problem_body(
+    problem: ProblemType,
+    detail: str,
+    identifier: str,
+    extension: Mapping[str, Any] | None = None,
+) -> bytes:
+    """Return the body of a problem response.
+
+    Args:
+        problem: The type of problem.
+        detail: What is invalid: the received and the expected value.
+        identifier: The request's id.
+        extension: Further members.
+    """
+    title = TITLES.get(problem.status) or http.HTTPStatus(problem.status).phrase
+    body = {
+        "type": f"/problems/{problem.slug}",
+        "title": title,
+        "status": problem.status,
+        "detail": detail,
+        "request_id": identifier,
+        **(extension or {}),
+    }
+    return orjson.dumps(body)
+
+
+def error_response(scope: Scope, error: Exception) -> Response:
+    """Return the response to a request that failed with an error of the tree.
+
+    Args:
+        scope: The request's scope; its path and its state are used.
+        error: The error.
 
     Raises:
-        Exception: The error itself, if it is no refusal.
+        Exception: The error itself, if it has no problem type.
     """
     cause = error.cause if isinstance(error, errors.InvalidImage) else error
-    kind = next((KINDS[base] for base in type(cause).__mro__ if base in KINDS), None)
-    if kind is None:
+    problem = next((PROBLEM_TYPES[t] for t in type(cause).__mro__ if t in PROBLEM_TYPES), None)
+    if problem is None:
         raise error
     extension: dict[str, Any] = {}
     if isinstance(error, errors.InvalidImage):
         extension["image"] = {"index": error.index, "name": error.name}
-    answer = _problem(scope, kind, str(error), extension)
-    answer.headers.update(_headers(error))
-    _let_go_of_frames(error)
-    return answer
+    response = _response(scope, problem, str(error), extension)
+    response.headers.update(_headers(error))
+    _drop_tracebacks(error)
+    return response
 
 
-def _let_go_of_frames(error: BaseException | None) -> None:
-    """Drop the tracebacks of an error that is answered, and of what caused it.
-
-    Their frames hold the request's job, and the job holds the error: a circle around a whole body,
-    which would stay in memory until some garbage collection comes.
-    """
-    while error is not None:
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__
+async def send_error(error: GuardError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send the error response from a middleware, where FastAPI's handlers are not in effect."""
+    await error_response(scope, error)(scope, receive, send)
 
 
-async def refuse(error: GuardError, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a request outside of the app, where its handlers of errors do not reach."""
-    await refusal(scope, error)(scope, receive, send)
-
-
-def nobody_listens() -> Response:
-    """An answer to a client that hung up; its status is for metrics and logs."""
+def client_closed_response() -> Response:
+    """Return the response to a disconnected client; its status is for metrics and logs."""
     return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
+async def on_unexpected_error(request: Request, _error: Exception) -> Response:
+    """Return the response to an unexpected error; the server logs its traceback."""
+    detail = "Unexpected error. The service's log has the cause under this request_id."
+    return _response(request.scope, INTERNAL_ERROR, detail)
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Answer every error of an application as a problem."""
+    app.add_exception_handler(GuardError, _on_guard_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(errors.ClientDisconnected, _on_disconnect)
+    app.add_exception_handler(Exception, on_unexpected_error)
+
+
+async def _on_guard_error(request: Request, error: Exception) -> Response:
+    return error_response(request.scope, error)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    status, headers = error.status_code, error.headers or {}
+    where = f"{request.method} {request.url.path[:256]}"
+    if status == http.HTTPStatus.NOT_FOUND:
+        return error_response(request.scope, errors.RouteNotFound(f"{where}: no such route."))
+    if status == METHOD_NOT_ALLOWED.status:
+        problem = METHOD_NOT_ALLOWED
+        detail = f"{where}: method not allowed, expected {headers.get('Allow', 'another')}."
+    else:
+        phrase = http.HTTPStatus(status).phrase
+        problem, detail = (
+            ProblemType(phrase.lower().replace(" ", "-"), status),
+            f"{where}: {phrase}.",
+        )
+    response = _response(request.scope, problem, detail)
+    response.headers.update(headers)
+    return response
+
+
+async def _on_disconnect(_request: Request, _error: Exception) -> Response:
+    return client_closed_response()
+
+
+def _response(
+    scope: Scope, problem: ProblemType, detail: str, extension: Mapping[str, Any] | None = None
+) -> Response:
+    identifier = request_id(scope)
+    headers = {}
+    if problem.status in _RETRY_AFTER_S:
+        headers["retry-after"] = _RETRY_AFTER_S[problem.status]
+    scope["state"]["problem"] = problem.slug
+    if is_open_inference(scope["path"]):
+        # Clients of the protocol do not show response headers, so the text contains the id.
+        body = orjson.dumps({"error": f"{detail} (request {identifier})"})
+        return Response(body, problem.status, headers, JSON)
+    body = problem_body(problem, detail, identifier, extension)
+    return Response(body, problem.status, headers, PROBLEM_JSON)
+
+
 def _headers(error: Exception) -> Mapping[str, str]:
-    """The headers by which programs learn what would be let in, RFC 6750, or when."""
+    """Return the authentication challenge (RFC 6750) or the time of the next allowed request."""
     match error:
         case errors.KeyMissing():
-            return {"www-authenticate": CHALLENGE}
+            return {"www-authenticate": _CHALLENGE}
         case errors.KeyUnknown():
-            return {"www-authenticate": f'{CHALLENGE}, error="invalid_token"'}
+            return {"www-authenticate": f'{_CHALLENGE}, error="invalid_token"'}
         case errors.RoleMissing(role=role):
-            said = f'error="insufficient_scope", scope="{role}"'
-            return {"www-authenticate": f"{CHALLENGE}, {said}"}
+            scope = "" if role is None else f', scope="{role}"'
+            return {"www-authenticate": f'{_CHALLENGE}, error="insufficient_scope"{scope}'}
         case errors.RateLimited(retry_after_s=seconds):
             return {"retry-after": str(seconds)}
         case _:
             return {}
 
 
-async def _on_http_exception(request: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):
-        raise error
-    phrase = http.HTTPStatus(error.status_code).phrase
-    slug = phrase.lower().replace(" ", "-")
-    kind = FRAMEWORK.get(error.status_code, Kind(slug, error.status_code, phrase))
-    headers = error.headers or {}
-    wanted = f"{headers['Allow']} is wanted" if "Allow" in headers else "see /docs"
-    came = f"{request.method} {request.url.path[:256]} came"
-    answer = _problem(request.scope, kind, f"{came}; {wanted}")
-    answer.headers.update(headers)
-    return answer
+def _drop_tracebacks(error: BaseException | None) -> None:
+    """Drop the tracebacks of an error that is answered, and of its causes.
 
-
-async def _on_disconnect(_request: Request, _error: Exception) -> Response:
-    return nobody_listens()
-
-
-async def on_unforeseen(request: Request, _error: Exception) -> Response:
-    """The traceback goes to the log, by the server that called us; the client gets the id to it."""
-    detail = "the failure is in the service's log under this request_id"
-    return _problem(request.scope, INTERNAL, detail)
-
-
-def _problem(
-    scope: Scope, kind: Kind, detail: str, extension: Mapping[str, Any] | None = None
-) -> Response:
-    identifier = request_id(scope)
-    headers = {}
-    if kind.status in RETRY_AFTER_S:
-        headers["retry-after"] = RETRY_AFTER_S[kind.status]
-    scope["state"]["problem"] = kind.slug
-    if is_spoken(scope["path"]):
-        return error(kind.status, detail, identifier, headers)
-    body = {
-        "type": f"/problems/{kind.slug}",
-        "title": kind.title,
-        "status": kind.status,
-        "detail": detail,
-        "request_id": identifier,
-        **(extension or {}),
-    }
-    return Response(orjson.dumps(body), kind.status, headers, MEDIA_TYPE)
+    Their frames refer to the request's job, and the job refers to the error: a reference cycle
+    that keeps a whole body in memory until the next garbage collection.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__

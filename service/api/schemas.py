@@ -1,4 +1,7 @@
-"""The wire shapes, for the API's description and for tests; answers are not built from them."""
+"""Request and response schemas, for the OpenAPI schema and for tests.
+
+Responses are not built from these models: `service.responses` builds them as dictionaries.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -8,20 +11,20 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from oodguard.models.manifest import InputSpec, TrainingRecord
 
 
-class _Shape(BaseModel):
+class _Schema(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class ModelIdentity(_Shape):
-    """Which model answered; the sha256 is that of its manifest, which pins every other file."""
+class ModelIdentity(_Schema):
+    """The model that answered; the sha256 of its manifest pins every file of the bundle."""
 
     name: str
     version: str
     sha256: str
 
 
-class BarePolicy(_Shape):
-    """An image is rejected by its `score`."""
+class BarePolicy(_Schema):
+    """The decision policy without its threshold."""
 
     score: str
     alpha: float
@@ -29,13 +32,13 @@ class BarePolicy(_Shape):
 
 
 class PolicyShape(BarePolicy):
-    """An image is rejected when its `score` is above `threshold`."""
+    """The decision policy: an image is rejected if its `score` is above `threshold`."""
 
     threshold: float
 
 
-class BarePrediction(_Shape):
-    """The verdict on one image without its scores; the p-value is rounded up to a coarse level."""
+class BarePrediction(_Schema):
+    """The verdict on an image, without scores; the p-value is rounded up to a coarse level."""
 
     label: str
     class_id: Annotated[int, Field(ge=0)]
@@ -44,17 +47,17 @@ class BarePrediction(_Shape):
 
 
 class Prediction(BarePrediction):
-    """The verdict on one image. A higher score is more out-of-distribution.
+    """The verdict on an image. A higher score is more out-of-distribution.
 
-    A number is null where the model gave NaN or infinity; such an image is rejected.
+    A number is null if the model returned NaN or infinity; the image is then rejected.
     """
 
     confidence: Annotated[float, Field(ge=0, le=1)] | None
     scores: dict[str, float | None]
 
 
-class BareAnswer(_Shape):
-    """One prediction for each image, in the order in which they were sent."""
+class BareAnswer(_Schema):
+    """One prediction for each image, in the order of the request."""
 
     request_id: str
     model: ModelIdentity
@@ -62,8 +65,8 @@ class BareAnswer(_Shape):
     predictions: list[BarePrediction]
 
 
-class PredictAnswer(_Shape):
-    """One prediction for each image, in the order in which they were sent."""
+class PredictAnswer(_Schema):
+    """One prediction for each image, in the order of the request."""
 
     request_id: str
     model: ModelIdentity
@@ -71,21 +74,21 @@ class PredictAnswer(_Shape):
     predictions: list[Prediction]
 
 
-class JsonImages(_Shape):
+class JsonImages(_Schema):
     """The JSON body of POST /predict: encoded images as base64, standard alphabet."""
 
     images: Annotated[list[str], Field(min_length=1)]
 
 
-class ImagePlace(_Shape):
-    """Which image of the request a problem is about."""
+class ImagePlace(_Schema):
+    """The image of the request that is invalid."""
 
     index: Annotated[int, Field(ge=0)]
     name: str | None
 
 
-class Problem(_Shape):
-    """What went wrong: RFC 9457. `detail` says what came and what was wanted."""
+class Problem(_Schema):
+    """A problem (RFC 9457). `detail` gives the received and the expected value."""
 
     type: str
     title: str
@@ -96,7 +99,7 @@ class Problem(_Shape):
 
 
 class ModelFacts(ModelIdentity):
-    """All that a model says of itself, and how it is served."""
+    """The public fields of a model's manifest, its policy, and its runtime settings."""
 
     created: AwareDatetime
     classes: list[str]
@@ -109,30 +112,30 @@ class ModelFacts(ModelIdentity):
     training: TrainingRecord
 
 
-class ModelsAnswer(_Shape):
-    """The models that are served; the default one answers POST /predict."""
+class ModelsAnswer(_Schema):
+    """The loaded models; the default model answers POST /predict."""
 
     default: str
     default_version: str
     models: list[ModelFacts]
 
 
-class BundleChange(_Shape):
-    """What a reload made of one bundle."""
+class BundleChange(_Schema):
+    """The outcome of a reload for one bundle."""
 
     model: str
     version: str
     outcome: Literal["loaded", "unchanged", "removed", "refused"]
 
 
-class ReloadAnswer(_Shape):
-    """What a reload made of every bundle that was meant."""
+class ReloadAnswer(_Schema):
+    """The outcome of a reload for every bundle concerned."""
 
     changes: list[BundleChange]
 
 
-class Health(_Shape):
-    """A state in one word."""
+class Health(_Schema):
+    """The state of the process."""
 
     status: str
 
@@ -143,7 +146,7 @@ _FILES = {"type": "array", "minItems": 1, "items": _IMAGE["schema"]}
 
 REQUEST_BODY: Mapping[str, Any] = {
     "required": True,
-    "description": "One image or many, in one of four ways.",
+    "description": "One or many images, in one of four formats.",
     "content": {
         "multipart/form-data": {
             "schema": {
@@ -167,14 +170,14 @@ REQUEST_HEADERS: Sequence[Mapping[str, Any]] = (
         "name": "X-Shape",
         "in": "header",
         "required": False,
-        "description": "n,H,W,3 of raw RGB pixels; wanted with application/octet-stream.",
+        "description": "n,H,W,3 of raw RGB pixels; required with application/octet-stream.",
         "schema": {"type": "string", "examples": ["1,32,32,3"]},
     },
     {
         "name": "X-Timeout-Ms",
         "in": "header",
         "required": False,
-        "description": "Milliseconds until the request is given up, if less than the service's.",
+        "description": "Timeout in milliseconds, if less than the service's timeout.",
         "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
     },
 )

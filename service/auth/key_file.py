@@ -1,4 +1,4 @@
-"""The text that keys are read from: TOML, in a file or in the environment."""
+"""Read API keys as TOML, from a file or from an environment variable."""
 
 import logging
 import stat
@@ -11,26 +11,32 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from oodguard.service.auth.keys import ID_PATTERN, PATTERN, Key, KeyHash, Keyring, Role
+from oodguard.service.auth.keys import HASH_PATTERN, ID_PATTERN, Key, KeyHash, Keyring, Role
 from oodguard.service.errors import KeyFileError
 from oodguard.service.settings import Settings
 
-MOST_KEYS = 10_000
+logger = logging.getLogger("oodguard.keys")
+
+MAX_KEYS = 10_000
+
+MAX_FILE_BYTES = 4 * 2**20
+
+_STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 
 class KeyEntry(BaseModel):
     """One `[[keys]]` table."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+    model_config = _STRICT
 
     id: Annotated[str, Field(pattern=f"^{ID_PATTERN}$")]
     roles: Annotated[list[Role], Field(min_length=1, max_length=3)]
-    hash: Annotated[str, Field(pattern=PATTERN)]
+    hash: Annotated[str, Field(pattern=HASH_PATTERN)]
     created: date | None = None
     requests_per_minute: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
 
     def as_toml(self) -> str:
-        """The table, as it stands in a file; every value is of characters that need no escape."""
+        """Return the table as TOML; no value contains a character that needs an escape."""
         roles = ", ".join(f'"{role}"' for role in self.roles)
         lines = ["[[keys]]", f'id = "{self.id}"', f"roles = [{roles}]", f'hash = "{self.hash}"']
         if self.created is not None:
@@ -40,51 +46,46 @@ class KeyEntry(BaseModel):
         return "\n".join(lines) + "\n"
 
 
-class KeysText(BaseModel):
-    """The whole text. One without keys would leave open whether nobody or everybody may ask."""
+class _KeyFile(BaseModel):
+    # An empty file is invalid: it could mean that every client is allowed, or that none is.
+    model_config = _STRICT
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
-
-    keys: Annotated[list[KeyEntry], Field(min_length=1, max_length=MOST_KEYS)]
+    keys: Annotated[list[KeyEntry], Field(min_length=1, max_length=MAX_KEYS)]
 
 
 def parse_entries(text: str, place: str) -> list[KeyEntry]:
-    """Read the entries of a text.
+    """Parse a key file.
 
     Args:
-        text: TOML.
-        place: Where it stood, for the message.
+        text: The TOML text.
+        place: The file or variable, for messages.
 
     Raises:
-        KeyFileError: It is not TOML, not what is wanted, or an id comes twice. The message does not
-            repeat what came: somebody may have put a key where its hash belongs.
+        KeyFileError: The text is not TOML, has an invalid field, or an id is not unique. Messages
+            do not repeat the content, which could be a key in the place of its hash.
     """
     try:
         data = tomllib.loads(text)
     except ValueError as error:
-        raise KeyFileError(f"{place}: this is not TOML: {error}") from error
+        raise KeyFileError(f"{place}: invalid TOML: {error}") from error
     try:
-        entries = KeysText.model_validate(data).keys
+        entries = _KeyFile.model_validate(data).keys
     except ValidationError as error:
         raise KeyFileError(f"{place}: {_faults(error)}") from None
-    times = Counter(entry.id for entry in entries)
-    twice = sorted(each for each, count in times.items() if count > 1)
-    if twice:
-        raise KeyFileError(f"{place}: an id is wanted once; more came of {', '.join(twice)}")
+    counts = Counter(entry.id for entry in entries)
+    duplicates = sorted(key_id for key_id, count in counts.items() if count > 1)
+    if duplicates:
+        raise KeyFileError(f"{place}: duplicate ids: {', '.join(duplicates)}")
     return entries
 
 
 def parse_keys(text: str, place: str) -> list[Key]:
-    """Read the keys of a text.
-
-    Raises:
-        KeyFileError: As `parse_entries` has it.
-    """
+    """Parse a key file into keys; arguments and errors as for `parse_entries`."""
     return [
         Key(
             id=entry.id,
             roles=frozenset(entry.roles),
-            stored=KeyHash.read(entry.hash),
+            stored=KeyHash.parse(entry.hash),
             requests_per_minute=entry.requests_per_minute,
         )
         for entry in parse_entries(text, place)
@@ -98,44 +99,42 @@ def _faults(error: ValidationError) -> str:
     )
 
 
-logger = logging.getLogger("oodguard.keys")
-
-MOST_BYTES = 4 * 2**20
-
-
-def source(settings: Settings) -> Callable[[], Keyring] | None:
-    """What reads the keys; none: the settings name none.
-
-    Raises:
-        KeyFileError: They name two places.
-    """
-    path, text = settings.keys_file, settings.keys
-    if path is not None and text is not None:
-        raise KeyFileError("OODGUARD_KEYS_FILE and OODGUARD_KEYS are both set; set one of them")
-    if path is not None:
-        return lambda: Keyring(parse_keys(read_file(path), str(path)))
-    if text is not None:
-        return lambda: Keyring(parse_keys(text, "OODGUARD_KEYS"))
-    return None
-
-
 def read_file(path: Path) -> str:
-    """Read a file of keys, and warn of one that everybody on the machine can read.
+    """Read a key file, and log a warning if every user of the machine can read it.
 
     Raises:
-        KeyFileError: It cannot be read, is too large, or is no text.
+        KeyFileError: The file cannot be read, is too large, or is not UTF-8.
     """
     try:
         with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+            content = file.read(MAX_FILE_BYTES + 1)
             mode = path.stat().st_mode
         text = content.decode()
     except OSError as error:
         raise KeyFileError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise KeyFileError(f"{path}: this is no text in UTF-8") from error
-    if len(content) > MOST_BYTES:
-        raise KeyFileError(f"{path}: more than {MOST_BYTES} bytes came")
+        raise KeyFileError(f"{path}: the file is not UTF-8 text") from error
+    if len(content) > MAX_FILE_BYTES:
+        raise KeyFileError(f"{path}: larger than the limit of {MAX_FILE_BYTES} bytes")
     if mode & stat.S_IROTH:
-        logger.warning("%s can be read by everybody on this machine; chmod 600 is wanted", path)
+        logger.warning(
+            "The key file is readable by every user of this machine. Run chmod 600 on it.",
+            extra={"fields": {"file": str(path)}},
+        )
     return text
+
+
+def key_source(settings: Settings) -> Callable[[], Keyring] | None:
+    """Return the function that reads the configured keys, or None if no keys are configured.
+
+    Raises:
+        KeyFileError: Both a file and a text are configured.
+    """
+    path, text = settings.keys_file, settings.keys
+    if path is not None and text is not None:
+        raise KeyFileError("OODGUARD_KEYS_FILE and OODGUARD_KEYS are both set. Set one of them.")
+    if path is not None:
+        return lambda: Keyring(parse_keys(read_file(path), str(path)))
+    if text is not None:
+        return lambda: Keyring(parse_keys(text, "OODGUARD_KEYS"))
+    return None

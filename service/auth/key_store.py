@@ -1,10 +1,10 @@
-"""The keys that are in force now, and their replacement while the service runs."""
+"""Hold the active keys and reload them while the service runs."""
 
 import asyncio
 import logging
 from collections.abc import Callable
 
-from oodguard.service.auth.key_file import source
+from oodguard.service.auth.key_file import key_source
 from oodguard.service.auth.keys import Keyring
 from oodguard.service.errors import AdminWithoutKeys, KeyFileError
 from oodguard.service.settings import Settings
@@ -14,66 +14,68 @@ logger = logging.getLogger("oodguard.keys")
 
 
 class KeyStore:
-    """A keyring that can be read anew.
+    """The active keys, which can be reloaded.
 
     Args:
-        read: Reads the keys; called in the event loop's thread once, and in another later.
-        wants_admin: Whether somebody must have the role admin.
-        metrics: Where readings are counted.
+        read: Reads the keys; called by the constructor, and by `reload` in another thread.
+        requires_admin: Whether a key must have the role admin.
+        metrics: Counts reloads.
 
     Attributes:
-        ring: The keys in force; replaced whole.
+        ring: The active keys; a reload replaces the whole ring.
 
     Raises:
-        KeyFileError: They cannot be read.
+        KeyFileError: The keys cannot be read.
     """
 
-    def __init__(self, read: Callable[[], Keyring], *, wants_admin: bool, metrics: Metrics) -> None:
+    def __init__(
+        self, read: Callable[[], Keyring], *, requires_admin: bool, metrics: Metrics
+    ) -> None:
         self._read = read
-        self._wants_admin = wants_admin
+        self._requires_admin = requires_admin
         self._metrics = metrics
-        self.ring = self._checked()
-        # The last reading is to win, not the slowest.
-        self._one_at_a_time = asyncio.Lock()
+        self.ring = self._read_and_check()
+        # Serializes reloads, so that the latest one wins and not the slowest.
+        self._lock = asyncio.Lock()
 
     async def reload(self) -> None:
-        """Read the keys anew; where they are refused, those before stay in force."""
-        async with self._one_at_a_time:
-            await self._read_anew()
+        """Read the keys again. If they are invalid, the previous keys stay active."""
+        async with self._lock:
+            try:
+                self.ring = await asyncio.to_thread(self._read_and_check)
+            except KeyFileError as error:
+                self._metrics.count_keys_read("refused")
+                logger.warning(
+                    "API keys could not be reloaded; the previous keys stay active.",
+                    extra={"fields": {"error": str(error)}},
+                )
+            else:
+                self._metrics.count_keys_read("loaded")
+                logger.info("API keys reloaded.", extra={"fields": {"keys": len(self.ring)}})
 
-    async def _read_anew(self) -> None:
-        try:
-            self.ring = await asyncio.to_thread(self._checked)
-        except KeyFileError as error:
-            self._metrics.count_keys_read("refused")
-            logger.warning("keys refused, those before stay in force: %s", error)
-        else:
-            self._metrics.count_keys_read("loaded")
-            logger.info("keys loaded", extra={"fields": {"keys": len(self.ring)}})
-
-    def _checked(self) -> Keyring:
+    def _read_and_check(self) -> Keyring:
         ring = self._read()
-        if self._wants_admin and not ring.any_has("admin"):
+        if self._requires_admin and not ring.any_has("admin"):
             raise AdminWithoutKeys(
-                "OODGUARD_ADMIN is set and no key has the role admin; make one with"
-                " oodguard keys new --role admin"
+                "OODGUARD_ADMIN is set, but no key has the role admin. Create one with"
+                " oodguard keys new --role admin."
             )
         return ring
 
 
 def open_key_store(settings: Settings, metrics: Metrics) -> KeyStore | None:
-    """Read the keys that the settings name; none: whoever reaches the port may ask.
+    """Read the configured keys; None if no keys are configured and authentication is disabled.
 
     Raises:
-        KeyFileError: They cannot be read.
-        AdminWithoutKeys: The admin routes are asked for and nobody could be let in.
+        KeyFileError: The keys cannot be read.
+        AdminWithoutKeys: The admin routes are enabled, but no key has the role admin.
     """
-    read = source(settings)
+    read = key_source(settings)
     if read is not None:
-        return KeyStore(read, wants_admin=settings.admin, metrics=metrics)
+        return KeyStore(read, requires_admin=settings.admin, metrics=metrics)
     if settings.admin:
         raise AdminWithoutKeys(
-            "OODGUARD_ADMIN is set and there are no keys; name a file of them, one with the role"
-            " admin, in OODGUARD_KEYS_FILE"
+            "OODGUARD_ADMIN is set, but no API keys are configured. Set OODGUARD_KEYS_FILE to a"
+            " file with a key that has the role admin."
         )
     return None

@@ -1,4 +1,4 @@
-"""The command `oodguard keys`: keys are made, and looked at as they are stored."""
+"""The command `oodguard keys`: create API keys and list a key file."""
 
 import os
 from datetime import UTC, datetime
@@ -13,59 +13,62 @@ from oodguard.service.auth.keys import KeyHash, new_id, new_token
 from oodguard.service.cli_errors import exit_on_error
 from oodguard.service.errors import KeyFileError
 
-PRIVATE = 0o600
+_OWNER_ONLY = 0o600
 
 app = typer.Typer(
-    help="Make API keys and look at a file of them.", no_args_is_help=True, rich_markup_mode=None
+    help="Create API keys and list a key file.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
 @app.command()
 def new(
     role: Annotated[
-        list[str], typer.Option(help="predict, metrics or admin; may be given more than once.")
+        list[str], typer.Option(help="Role: predict, metrics or admin. Repeat for more roles.")
     ],
     key_id: Annotated[
-        str | None, typer.Option("--id", help="What the log calls its owner; random by default.")
+        str | None, typer.Option("--id", help="Id of the key in the log. Default: random.")
     ] = None,
     requests_per_minute: Annotated[
-        int | None, typer.Option(min=1, help="A limit of its own.", show_default=False)
+        int | None, typer.Option(min=1, help="Rate limit of this key.", show_default=False)
     ] = None,
     file: Annotated[
-        Path | None, typer.Option("--file", help="Add it to this file, made where it is missing.")
+        Path | None,
+        typer.Option("--file", help="Key file to append to; created if it does not exist."),
     ] = None,
 ) -> None:
-    """Make a key and print it: the only time that it is seen. What is stored is its hash."""
+    """Create a key and print it. Only its hash is stored: the key cannot be printed again."""
     with exit_on_error():
-        token, entry = make(role, key_id or new_id(), requests_per_minute)
+        token, entry = create_key(role, key_id or new_id(), requests_per_minute)
         if file is not None:
-            append(file, entry)
+            append_entry(file, entry)
     typer.echo(token)
     if file is None:
         typer.echo(f"\n{entry.as_toml()}", nl=False)
-    typer.echo("oodguard: the first line is the key, shown this once; hand it over", err=True)
+    typer.echo("oodguard: the first line is the key. It is not stored; keep it safe.", err=True)
 
 
 @app.command("list")
-def list_(file: Annotated[Path, typer.Argument(help="File of keys.")]) -> None:
-    """Check a file of keys and print who is in it, with which roles."""
+def list_(file: Annotated[Path, typer.Argument(help="Key file.")]) -> None:
+    """Check a key file and print the id, roles, rate limit and date of each key."""
     with exit_on_error():
         entries = parse_entries(read_file(file), str(file))
     for entry in entries:
         limit = entry.requests_per_minute
         rate = "" if limit is None else f"  {limit}/min"
-        made = "" if entry.created is None else f"  {entry.created.isoformat()}"
-        typer.echo(f"{entry.id}  {','.join(entry.roles)}{rate}{made}")
+        created = "" if entry.created is None else f"  {entry.created.isoformat()}"
+        typer.echo(f"{entry.id}  {','.join(entry.roles)}{rate}{created}")
 
 
-def make(roles: list[str], key_id: str, requests_per_minute: int | None) -> tuple[str, KeyEntry]:
-    """Make a key, and its entry for the file.
+def create_key(
+    roles: list[str], key_id: str, requests_per_minute: int | None
+) -> tuple[str, KeyEntry]:
+    """Create a key and its entry for the key file.
 
     Raises:
-        KeyFileError: The id or a role is none.
+        KeyFileError: The id or a role is invalid.
     """
     token = new_token(key_id)
-    said = {
+    fields = {
         "id": key_id,
         "roles": list(dict.fromkeys(roles)),
         "hash": str(KeyHash.of(token)),
@@ -73,27 +76,27 @@ def make(roles: list[str], key_id: str, requests_per_minute: int | None) -> tupl
         "requests_per_minute": requests_per_minute,
     }
     try:
-        return token, KeyEntry.model_validate(said)
+        return token, KeyEntry.model_validate(fields)
     except ValidationError as error:
         fault = error.errors()[0]
-        raise KeyFileError(f"{fault['loc'][0]}: {fault['input']!r} came; {fault['msg']}") from None
+        raise KeyFileError(f"{fault['loc'][0]} is {fault['input']!r}: {fault['msg']}") from None
 
 
-def append(path: Path, entry: KeyEntry) -> None:
-    """Add an entry to a file of keys, readable by its owner alone where it is made.
+def append_entry(path: Path, entry: KeyEntry) -> None:
+    """Append an entry to a key file; a new file is readable by its owner only.
 
-    It is written in one piece behind what stands there, so that a service that reads the file
-    meanwhile sees the old keys or the new ones.
+    The entry is written with one call, so that a service that reads the file at the same time sees
+    either the old keys or the new ones.
 
     Raises:
-        KeyFileError: The file is none of keys, has the id already, or cannot be written.
+        KeyFileError: The file is not a key file, has the id already, or cannot be written.
     """
     before = read_file(path) if path.exists() else ""
     gap = "" if not before or before.endswith("\n\n") else "\n" if before.endswith("\n") else "\n\n"
     added = f"{gap}{entry.as_toml()}"
     parse_entries(before + added, str(path))
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, PRIVATE)
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _OWNER_ONLY)
         with os.fdopen(descriptor, "wb") as file:
             file.write(added.encode())
     except OSError as error:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from oodguard.models.manifest import InputSpec
 from oodguard.service.api.predict import RawRoute
 from oodguard.service.api.problems import JSON
+from oodguard.service.auth.roles import PUBLIC, requires
 from oodguard.service.errors import MalformedBody, UnsupportedContent, WrongFields
 from oodguard.service.images.body import RAW_PIXELS, read_bytes
 from oodguard.service.images.types import Body
@@ -172,11 +173,21 @@ def router(
     # First, as routes are tried in their order and these are asked for most.
     routes.include_router(_inference(infer))
 
-    @routes.get("/v2", summary="Which server is this?", operation_id="v2")
+    @routes.get(
+        "/v2",
+        summary="Which server is this?",
+        operation_id="v2",
+        dependencies=[requires("predict")],
+    )
     async def server() -> ServerMetadata:
         return server_metadata(version)
 
-    @routes.get("/v2/health/live", summary="Is the process alive?", operation_id="v2_live")
+    @routes.get(
+        "/v2/health/live",
+        summary="Is the process alive?",
+        operation_id="v2_live",
+        dependencies=[PUBLIC],
+    )
     async def live() -> Live:
         return Live(live=True)
 
@@ -184,6 +195,7 @@ def router(
         "/v2/health/ready",
         summary="Does it want traffic?",
         operation_id="v2_ready",
+        dependencies=[PUBLIC],
         responses=refusals(503),
     )
     async def ready() -> Ready:
@@ -209,13 +221,14 @@ def _get(routes: APIRouter, path: str, endpoint: Callable[[Request], Any], summa
         endpoint,
         summary=summary,
         operation_id=_operation(path),
+        dependencies=[requires("predict")],
         responses=refusals(404, 503),
         openapi_extra={"parameters": parameters(path)},
     )
 
 
 def _inference(infer: Callable[[Request], Coroutine[Any, Any, Response]]) -> APIRouter:
-    routes = APIRouter(route_class=RawRoute)
+    routes = APIRouter(route_class=RawRoute, dependencies=[requires("predict")])
     for path in (f"{each}/infer" for each in MODELS):
         routes.add_api_route(
             path,

@@ -1,1 +1,1 @@
-"""Server."""
+"""Uvicorn with header limits, early load shedding and a graceful shutdown."""

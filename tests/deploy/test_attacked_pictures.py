@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from oodguard.service.inference.model import load_model
-from oodguard.service.offline import judge_files
+from oodguard.service.predict_files import predict_files
 from oodguard.service.settings import Settings
 from tests.deploy.lane.traffic import ATTACKED, DATA
 
@@ -23,7 +23,7 @@ def test_a_picture_was_moved_by_at_most_eight_255ths(picture: Path) -> None:
 
 def test_the_shipped_guard_accepts_all_of_them_and_misreads_those_of_its_classes() -> None:
     settings = Settings()
-    judged, refused = judge_files(load_model(settings.bundle, settings), ATTACKED, settings)
+    judged, refused = predict_files(load_model(settings.bundle, settings), ATTACKED, settings)
     assert refused == []
     assert {verdict.decision for _, verdict in judged} == {"accept"}
     # An inlier's file is named after its class.

@@ -13,6 +13,7 @@ from oodguard.service.app import create_app
 from oodguard.service.inference.model import LoadedModel, load_model
 from oodguard.service.settings import Settings
 from oodguard.service.telemetry.logs import JsonFormatter, TextFormatter
+from tests.service.api_keys import IssuedKey, write_key_file
 from tests.service.tiny import write_tiny
 
 MakeClient = Callable[..., TestClient]
@@ -74,3 +75,32 @@ def make_client(bundle_folder: Path) -> Iterator[MakeClient]:
 @pytest.fixture
 def client(make_client: MakeClient) -> TestClient:
     return make_client()
+
+
+@pytest.fixture
+def issued() -> dict[str, IssuedKey]:
+    """One API key for each role."""
+    return {
+        role: IssuedKey.create(role, key_id=f"the-{role}")
+        for role in ("predict", "metrics", "admin")
+    }
+
+
+@pytest.fixture
+def key_file(tmp_path: Path, issued: dict[str, IssuedKey]) -> Path:
+    return write_key_file(tmp_path / "keys.toml", *issued.values())
+
+
+@pytest.fixture
+def make_secured(make_client: MakeClient, key_file: Path) -> MakeClient:
+    """Make a client of an app with API keys and the admin routes."""
+
+    def make(**settings: object) -> TestClient:
+        return make_client(**{"keys_file": key_file, "admin": True, **settings})
+
+    return make
+
+
+@pytest.fixture
+def secured(make_secured: MakeClient) -> TestClient:
+    return make_secured()

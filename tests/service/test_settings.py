@@ -1,4 +1,4 @@
-"""Settings come from the environment, are validated, and are documented."""
+"""Settings are read from the environment, validated, and documented."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,9 @@ from oodguard.service.settings import Settings, default_bundle, describe, unknow
 from tests.service.checks import DOCS
 
 
-def test_a_variable_sets_its_field_and_an_argument_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_setting_is_read_from_its_variable_and_an_argument_overrides_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("OODGUARD_ALPHA", "0.01")
     monkeypatch.setenv("OODGUARD_PORT", "9")
     settings = Settings(port=10)
@@ -20,7 +22,7 @@ def test_a_variable_sets_its_field_and_an_argument_wins(monkeypatch: pytest.Monk
     assert settings.port == 10
 
 
-def test_none_is_no_delta_and_empty_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_setting_none_is_no_value_and_empty_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OODGUARD_DELTA", "none")
     monkeypatch.setenv("OODGUARD_SCORE", "")
     settings = Settings()
@@ -39,9 +41,10 @@ def test_none_is_no_delta_and_empty_is_unset(monkeypatch: pytest.MonkeyPatch) ->
         ("MAX_PIXELS", "89478486"),
         ("TIMEOUT_S", "inf"),
         ("LOG_LEVEL", "loud"),
+        ("LOG_FORMAT", "xml"),
     ],
 )
-def test_a_value_that_does_not_fit_is_refused(
+def test_setting_rejects_an_invalid_value(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(f"OODGUARD_{name}", value)
@@ -54,12 +57,12 @@ def test_settings_are_frozen() -> None:
         Settings().alpha = 0.5  # type: ignore[misc]
 
 
-def test_a_misspelt_variable_is_named() -> None:
+def test_unknown_variable_is_reported() -> None:
     environment = {"OODGUARD_ALHPA": "0.01", "OODGUARD_ALPHA": "0.01", "HOME": "/"}
     assert unknown_variables(environment) == ["OODGUARD_ALHPA"]
 
 
-def test_the_default_bundle_lies_beside_the_installed_package() -> None:
+def test_default_bundle_is_next_to_the_installed_package() -> None:
 
     from oodguard import models  # noqa: PLC0415
 
@@ -67,13 +70,13 @@ def test_the_default_bundle_lies_beside_the_installed_package() -> None:
     assert default_bundle() == Path(models.__file__).parent / "pretrained" / "cifar10-aloe"
 
 
-def test_every_setting_is_documented_with_its_default_and_no_other_is() -> None:
+def test_settings_documentation_equals_the_settings() -> None:
     text = (DOCS / "settings.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(OODGUARD_\w+)` \| (.+) \| (.+) \|$", text, re.MULTILINE)
     assert rows == describe()
 
 
-def test_the_help_lists_every_setting_with_its_default_and_meaning() -> None:
+def test_serve_help_lists_every_setting_with_its_default_and_meaning() -> None:
     result = CliRunner().invoke(app, ["serve", "--help"], env={"COLUMNS": "200"})
     text = " ".join(result.output.split())
     for name, default, meaning in describe():

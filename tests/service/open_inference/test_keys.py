@@ -5,22 +5,19 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from tests.service.api_keys import IssuedKey, write_key_file
 from tests.service.conftest import MakeClient
 from tests.service.open_inference.speaking import answered, post_binary, refused
 from tests.service.open_inference.speaking import pixels as plain
 from tests.service.pictures import RED
-from tests.service.security.holders import Holder, text_of
 
-PREDICT = Holder.with_roles("predict", key_id="asks")
-METRICS = Holder.with_roles("metrics", key_id="watches")
+PREDICT = IssuedKey.create("predict", key_id="asks")
+METRICS = IssuedKey.create("metrics", key_id="watches")
 
 
 @pytest.fixture
 def keyed(make_client: MakeClient, tmp_path: Path) -> TestClient:
-    path = tmp_path / "keys.toml"
-    path.touch(0o600)
-    path.write_text(text_of(PREDICT, METRICS))
-    return make_client(keys_file=path)
+    return make_client(keys_file=write_key_file(tmp_path / "keys.toml", PREDICT, METRICS))
 
 
 def test_without_a_key_only_health_is_told(keyed: TestClient) -> None:

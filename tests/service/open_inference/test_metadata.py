@@ -107,5 +107,5 @@ def test_a_path_that_only_looks_alike_is_answered_with_a_problem(client: TestCli
 
 def test_a_wrong_method_is_an_error_that_names_the_right_one(client: TestClient) -> None:
     response = client.get("/v2/models/tiny/infer")
-    assert "POST is wanted" in refused(response, 405)
+    assert "expected POST" in refused(response, 405)
     assert response.headers["allow"] == "POST"

@@ -5,21 +5,19 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from tests.service.api_keys import IssuedKey, write_key_file
 from tests.service.conftest import MakeClient
-from tests.service.security.holders import Holder, text_of
 
 
 @pytest.fixture
 def make_admin_client(make_client: MakeClient, tmp_path: Path) -> MakeClient:
     """Make a client with a key for every route."""
-    holder = Holder.with_roles("predict", "metrics", "admin", key_id="operator")
-    keys_file = tmp_path / "keys.toml"
-    keys_file.touch(0o600)
-    keys_file.write_text(text_of(holder))
+    key = IssuedKey.create("predict", "metrics", "admin", key_id="operator")
+    key_file = write_key_file(tmp_path / "keys.toml", key)
 
     def make(**settings: object) -> TestClient:
-        client = make_client(**{"keys_file": keys_file, "admin": True, **settings})
-        client.headers.update(holder.headers)
+        client = make_client(**{"keys_file": key_file, "admin": True, **settings})
+        client.headers.update(key.headers)
         return client
 
     return make

@@ -8,7 +8,7 @@ import pytest
 from starlette.datastructures import Headers
 from starlette.testclient import TestClient
 
-from oodguard.service.api.access_log import TOLD
+from oodguard.service.api.access_log import STATE_FIELDS
 from oodguard.service.telemetry.logs import JsonFormatter
 from oodguard.service.telemetry.tracing import request_attributes, response_attributes
 from tests.service.checks import DOCS
@@ -31,11 +31,11 @@ def test_access_log_fields_are_documented(
     (record,) = [each for each in caplog.records if each.name == "oodguard.access"]
     line = json.loads(JsonFormatter().format(record))
     every_line = {"time", "level", "logger", "message"}
-    assert documented("The log") == {*line, *TOLD, "trace_id", "span_id"} - every_line
+    assert documented("The log") == {*line, *STATE_FIELDS, "trace_id", "span_id"} - every_line
 
 
 def test_span_attributes_are_documented() -> None:
-    state = {"request_id": "r", "images": 0, "rejected": 0, **dict.fromkeys(TOLD, "x")}
+    state = {"request_id": "r", "images": 0, "rejected": 0, **dict.fromkeys(STATE_FIELDS, "x")}
     scope = {
         "method": "BREW",
         "path": "/predict",

@@ -205,4 +205,4 @@ def test_tracing_truncates_client_values(traced: Traced) -> None:
 
 def test_tracing_disables_the_early_429(traced: Traced) -> None:
     assert isinstance(traced.client.app, FastAPI)
-    assert traced.client.app.state.door is None
+    assert traced.client.app.state.load_shedding is None

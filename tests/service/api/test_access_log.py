@@ -1,0 +1,123 @@
+"""The access log: request ids, and one line for each request."""
+
+import io
+import json
+import logging
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from oodguard.service.registry.deployment import Deployment
+from oodguard.service.registry.registry import ModelRegistry
+from oodguard.service.telemetry.logs import JsonFormatter
+from tests.service.checks import problem
+from tests.service.conftest import MakeClient
+from tests.service.pictures import RED, WHITE, encode, plain
+
+
+def access_line(caplog: pytest.LogCaptureFixture) -> dict[str, Any]:
+    (record,) = [record for record in caplog.records if record.name == "oodguard.access"]
+    line: dict[str, Any] = json.loads(JsonFormatter().format(record))
+    return line
+
+
+@pytest.mark.parametrize("received", ["abc-1", "A" * 64, "trace.7_b"])
+def test_request_id_of_the_client_is_used_and_returned(client: TestClient, received: str) -> None:
+    response = client.get("/healthz", headers={"x-request-id": received})
+    assert response.headers["x-request-id"] == received
+
+
+@pytest.mark.parametrize("received", ["", "A" * 65, "a b", 'a"b', "a\tb", "é", "<script>"])
+def test_invalid_request_id_is_replaced(client: TestClient, received: str) -> None:
+    response = client.get("/healthz", headers={b"x-request-id": received.encode("latin-1")})
+    assert len(response.headers["x-request-id"]) == 32
+    int(response.headers["x-request-id"], 16)
+
+
+def test_request_ids_are_unique(client: TestClient) -> None:
+    ids = {client.get("/healthz").headers["x-request-id"] for _ in range(2)}
+    assert len(ids) == 2
+
+
+def test_access_log_line_has_the_images_and_rejections_of_a_request(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = [("files", encode(plain(colour))) for colour in (RED, WHITE, WHITE)]
+    with caplog.at_level(logging.INFO, "oodguard.access"):
+        client.post("/predict", files=files, headers={"x-request-id": "one"})
+    line = access_line(caplog)
+    stages = [line.pop(name) for name in ("decode_ms", "queue_ms", "run_ms")]
+    assert line.pop("duration_ms") >= sum(stages) > 0
+    assert line.pop("time").endswith("+00:00")
+    assert line == {
+        "level": "info",
+        "logger": "oodguard.access",
+        "message": "request",
+        "request_id": "one",
+        "model": "tiny",
+        "version": "1",
+        "method": "POST",
+        "route": "/predict",
+        "code": 200,
+        "images": 3,
+        "rejected": 2,
+    }
+
+
+def test_access_log_line_of_a_rejected_request_has_the_problem_and_its_stages(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "oodguard.access"):
+        client.post("/predict", content=b"no image", headers={"content-type": "image/png"})
+    line = access_line(caplog)
+    assert (line["code"], line["problem"], line["images"]) == (400, "undecodable-image", 0)
+    assert line["decode_ms"] > 0
+    assert not {"queue_ms", "run_ms", "shed"} & line.keys()
+
+
+def test_access_log_line_of_a_shed_request_has_the_reason(
+    make_client: MakeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = make_client(max_pending_bytes=7)
+    with caplog.at_level(logging.INFO, "oodguard.access"):
+        client.post("/predict", content=b"8 bytes.", headers={"content-type": "image/png"})
+    line = access_line(caplog)
+    assert (line["code"], line["problem"], line["shed"]) == (429, "overloaded", "overloaded")
+    assert (line["model"], line["version"]) == ("tiny", "1")
+
+
+def test_log_lines_within_a_request_have_its_id(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(JsonFormatter())
+    logger = logging.getLogger("tests.logs")
+
+    def broken(_registry: ModelRegistry) -> list[Deployment]:
+        logger.error("it broke")
+        raise RuntimeError("it broke")
+
+    monkeypatch.setattr(ModelRegistry, "deployments", broken)
+    logger.addHandler(handler)
+    try:
+        answer = client.get("/models", headers={"x-request-id": "seven"})
+        logger.error("outside")
+    finally:
+        logger.removeHandler(handler)
+    within, outside = (json.loads(line) for line in written.getvalue().splitlines())
+    assert problem(answer, 500, "internal-error").request_id == "seven"
+    assert within["request_id"] == "seven"
+    assert "request_id" not in outside
+
+
+def test_log_line_contains_the_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("tests.logs")
+    try:
+        raise ValueError("line one\nline two")
+    except ValueError:
+        logger.exception("it broke")
+    text = JsonFormatter().format(caplog.records[-1])
+    assert "\n" not in text
+    assert "ValueError: line one\nline two" in json.loads(text)["traceback"]

@@ -1,0 +1,98 @@
+"""Health, models, docs and the OpenAPI schema."""
+
+import re
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from oodguard.service.api.schemas import ModelsAnswer
+from oodguard.service.app import create_app
+from oodguard.service.readiness import Readiness
+from oodguard.service.settings import Settings
+from tests.service.checks import problem, still_serves
+from tests.service.pictures import encode, plain
+
+
+def test_readyz_is_200_only_between_warm_up_and_draining(bundle_folder: Path) -> None:
+    readiness = Readiness()
+    app = create_app(Settings(bundle=bundle_folder), readiness)
+    # A client outside of a `with` block does not start the lifespan.
+    cold = TestClient(app)
+    assert cold.get("/healthz").status_code == 200
+    response = cold.get("/readyz")
+    assert "starting" in problem(response, 503, "not-ready").detail
+    assert response.headers["retry-after"] == "1"
+    with TestClient(app) as client:
+        assert client.get("/readyz").json() == {"status": "ready"}
+        readiness.drain()
+        assert "draining" in problem(client.get("/readyz"), 503, "not-ready").detail
+        assert client.get("/healthz").json() == {"status": "alive"}
+        # Requests that arrive before the load balancer reacts are still answered.
+        still_serves(client)
+
+
+def test_predict_before_warm_up_is_503(bundle_folder: Path) -> None:
+    client = TestClient(create_app(Settings(bundle=bundle_folder)))
+    response = client.post(
+        "/predict", content=encode(plain()), headers={"content-type": "image/png"}
+    )
+    problem(response, 503, "not-ready")
+
+
+def test_draining_process_does_not_become_ready() -> None:
+    readiness = Readiness()
+    readiness.drain()
+    readiness.warm()
+    assert readiness.phase == "draining"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_health_routes_answer_head(client: TestClient, path: str) -> None:
+    response = client.head(path)
+    assert response.status_code == 200
+    assert response.content == b""
+
+
+def test_models_returns_the_facts_of_the_bundle(client: TestClient) -> None:
+    answer = ModelsAnswer.model_validate_json(client.get("/models").content)
+    (model,) = answer.models
+    assert answer.default == model.name == "tiny"
+    assert model.classes == ["red", "green", "blue"]
+    assert model.scores == ["brightness", "darkness"]
+    assert model.calibration_images == 250
+    assert model.providers == ["CPUExecutionProvider"]
+    assert model.training.method == "aloe"
+    assert model.training.epsilon == 2 / 255
+
+
+def test_docs_page_loads_local_files_only(client: TestClient) -> None:
+    page = client.get("/docs")
+    assert "'self'" in page.headers["content-security-policy"]
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(loaded) == 4
+    for path in loaded:
+        assert path.startswith("docs/")
+        assert client.get(f"/{path}").status_code == 200
+    assert "openapi.json" in client.get("/docs/start.js").text
+
+
+def test_openapi_describes_the_request_formats_and_problems_of_predict(
+    client: TestClient,
+) -> None:
+    response = client.get("/openapi.json")
+    description = response.json()
+    predict = description["paths"]["/predict"]["post"]
+    assert set(predict["requestBody"]["content"]) == {
+        "multipart/form-data",
+        "application/json",
+        "image/jpeg",
+        "image/png",
+        "image/webp",
+        "application/octet-stream",
+    }
+    assert set(predict["responses"]) == {"200", "400", "413", "415", "422", "429", "503", "504"}
+    # Every reference resolves.
+    schemas = description["components"]["schemas"]
+    for name in re.findall(r"#/components/schemas/(\w+)", response.text):
+        assert name in schemas

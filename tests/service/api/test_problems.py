@@ -1,0 +1,75 @@
+"""Every error is answered as a documented problem."""
+
+import logging
+
+import pytest
+from starlette.testclient import TestClient
+
+from oodguard.models.errors import GuardError
+from oodguard.service import errors
+from oodguard.service.api.problems import (
+    HEADERS_TOO_LARGE,
+    INTERNAL_ERROR,
+    METHOD_NOT_ALLOWED,
+    PROBLEM_TYPES,
+    TITLES,
+)
+from oodguard.service.inference.session import ModelSession
+from tests.service.checks import DOCS, problem, still_serves
+from tests.service.pictures import encode, plain
+
+ALL_TYPES = (*PROBLEM_TYPES.values(), METHOD_NOT_ALLOWED, HEADERS_TOO_LARGE, INTERNAL_ERROR)
+
+
+def test_unknown_path_is_a_problem(client: TestClient) -> None:
+    answer = problem(client.get("/admin.php"), 404, "not-found")
+    assert answer.title == "Not found"
+    assert answer.detail == "GET /admin.php: no such route."
+
+
+def test_wrong_method_is_a_problem_with_the_allowed_method(client: TestClient) -> None:
+    response = client.get("/predict")
+    answer = problem(response, 405, "method-not-allowed")
+    assert answer.detail == "GET /predict: method not allowed, expected POST."
+    assert response.headers["allow"] == "POST"
+
+
+def test_unexpected_error_is_a_problem_without_details_and_its_log_line_has_the_id(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr(ModelSession, "_run", broken)
+    with caplog.at_level(logging.INFO, "oodguard.access"):
+        response = client.post(
+            "/predict",
+            content=encode(plain()),
+            headers={"content-type": "image/png", "x-request-id": "abc"},
+        )
+    answer = problem(response, 500, "internal-error")
+    assert "secret" not in response.text
+    assert answer.request_id == "abc"
+    (line,) = [record for record in caplog.records if record.name == "oodguard.access"]
+    assert line.__dict__["fields"]["code"] == 500
+    assert line.__dict__["fields"]["request_id"] == "abc"
+    monkeypatch.undo()
+    still_serves(client)
+
+
+def test_every_request_error_has_its_own_problem_type() -> None:
+    leaves = set(errors.RequestError.__subclasses__()) - {
+        errors.InvalidImage,
+        errors.ClientDisconnected,
+    }
+    assert leaves <= set(PROBLEM_TYPES)
+    slugs = [problem_type.slug for problem_type in ALL_TYPES]
+    assert len(set(slugs)) == len(slugs)
+    assert all(issubclass(error, GuardError) for error in PROBLEM_TYPES)
+
+
+def test_every_problem_type_is_documented_with_its_status_and_has_a_title() -> None:
+    text = (DOCS / "http-api.md").read_text(encoding="utf-8")
+    for problem_type in ALL_TYPES:
+        assert f"### {problem_type.slug}\n\n{problem_type.status}. " in text
+        assert problem_type.status in TITLES

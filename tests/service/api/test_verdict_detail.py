@@ -1,0 +1,149 @@
+"""OODGUARD_DETAIL=verdict omits what an attacker could use as an objective to optimize."""
+
+import json
+import re
+
+import pytest
+from httpx2 import Response
+from starlette.testclient import TestClient
+
+from oodguard.service.api.schemas import BareAnswer, BarePolicy, ModelsAnswer
+from oodguard.service.responses import COARSE_P_VALUES, coarse_p_value
+from tests.service.api_keys import IssuedKey
+from tests.service.conftest import MakeClient
+from tests.service.pictures import BLACK, GREEN, WHITE, encode, plain
+
+
+@pytest.fixture
+def verdict_client(make_client: MakeClient) -> TestClient:
+    return make_client(detail="verdict")
+
+
+def test_verdict_detail_has_label_class_decision_and_coarse_p_value_only(
+    verdict_client: TestClient,
+) -> None:
+    # Calibration scores are 1 to 250: brightness 85 has p = 167 / 251, and 255 has 1 / 251.
+    files = [("files", encode(plain(colour))) for colour in (GREEN, WHITE)]
+    answer = verdict_client.post("/predict", files=files).json()
+    assert answer["predictions"] == [
+        {"label": "green", "class_id": 1, "p_value": 1.0, "decision": "accept"},
+        {"label": "red", "class_id": 0, "p_value": 0.05, "decision": "reject"},
+    ]
+    assert answer["policy"] == {"score": "brightness", "alpha": 0.05, "delta": 0.05}
+    BareAnswer.model_validate(answer)
+
+
+def test_verdict_detail_omits_the_threshold_of_models(verdict_client: TestClient) -> None:
+    text = verdict_client.get("/models").text
+    assert "threshold" not in text
+    (model,) = ModelsAnswer.model_validate_json(text).models
+    assert type(model.policy) is BarePolicy
+
+
+def test_full_detail_is_the_default(client: TestClient) -> None:
+    answer = client.post("/predict", files={"files": encode(plain(BLACK))}).json()
+    assert set(answer["predictions"][0]) >= {"confidence", "scores"}
+    assert "threshold" in answer["policy"]
+    assert "threshold" in client.get("/models").json()["models"][0]["policy"]
+
+
+def test_openapi_describes_the_responses_of_the_configured_detail(
+    verdict_client: TestClient, client: TestClient
+) -> None:
+    shapes = []
+    for each in (client, verdict_client):
+        post = each.get("/openapi.json").json()["paths"]["/predict"]["post"]
+        shapes.append(json.dumps(post["responses"]["200"]))
+    assert "/PredictAnswer" in shapes[0]
+    assert "/BareAnswer" in shapes[1]
+
+
+@pytest.mark.parametrize(
+    ("p_value", "alpha", "expected"),
+    [
+        (0.001, 0.05, 0.05),
+        (0.05, 0.05, 0.05),
+        (0.0501, 0.05, 0.1),
+        (0.3, 0.05, 0.5),
+        (1.0, 0.05, 1.0),
+        (0.001, 0.01, 0.05),
+        (0.001, 0.2, 0.25),
+        (0.06, 0.2, 0.25),
+        (0.001, 0.9, 1.0),
+    ],
+)
+def test_coarse_p_value_is_the_next_level_above_p_and_alpha(
+    p_value: float, alpha: float, expected: float
+) -> None:
+    assert coarse_p_value(p_value, alpha) == expected
+
+
+@pytest.mark.parametrize("alpha", [0.001, 0.05, 0.07, 0.25, 0.6])
+def test_coarse_p_value_is_equal_for_rejected_images_and_a_valid_p_value(
+    alpha: float,
+) -> None:
+    n = 1000
+    p_values = [rank / n for rank in range(1, n + 1)]
+    assert len({coarse_p_value(p, alpha) for p in p_values if p <= alpha}) == 1
+    # P(coarse <= t) <= t for uniform p-values.
+    coarse = [coarse_p_value(p, alpha) for p in p_values]
+    for level in COARSE_P_VALUES:
+        assert sum(each <= level for each in coarse) / n <= level
+
+
+SCORE_METRICS = (
+    "oodguard_score",
+    "oodguard_threshold",
+    "oodguard_p_value",
+    "oodguard_drift_log_martingale",
+)
+
+
+def predict(client: TestClient, red: int = 255, headers: dict[str, str] | None = None) -> Response:
+    files = {"files": encode(plain((red, 0, 0)))}
+    response = client.post("/predict", files=files, headers=headers)
+    assert response.status_code == 200
+    return response
+
+
+def exposed(client: TestClient, **headers: str) -> list[bool]:
+    """Return for each metric that reveals scores whether /metrics has it."""
+    text = client.get("/metrics", headers=headers).text
+    assert "oodguard_decisions_total{" in text
+    return [f"\n{name}{{" in text or f"\n{name}_bucket{{" in text for name in SCORE_METRICS]
+
+
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text"])
+def test_verdict_detail_without_keys_withholds_score_metrics(
+    verdict_client: TestClient, accept: str
+) -> None:
+    predict(verdict_client)
+    assert exposed(verdict_client, accept=accept) == [False] * 4
+
+
+def test_full_detail_exposes_score_metrics(client: TestClient) -> None:
+    predict(client)
+    assert exposed(client) == [True] * 4
+
+
+def test_verdict_detail_exposes_score_metrics_to_the_role_metrics(
+    make_secured: MakeClient, issued: dict[str, IssuedKey]
+) -> None:
+    client = make_secured(detail="verdict")
+    predict(client, headers=issued["predict"].headers)
+    assert exposed(client, **issued["metrics"].headers) == [True] * 4
+
+
+def test_verdict_detail_metrics_are_equal_after_images_with_equal_responses(
+    make_client: MakeClient,
+) -> None:
+    responses, rows = [], []
+    # Brightness 85 and 3, with very different p-values.
+    for red in (255, 9):
+        client = make_client(detail="verdict")
+        responses.append(predict(client, red, {"x-request-id": "same"}).json())
+        text = client.get("/metrics").text
+        rows.append([r for r in text.splitlines() if not re.search(r"^process_|_seconds", r)])
+    assert responses[0] == responses[1]
+    assert rows[0] == rows[1]
+    assert any(row.startswith("oodguard_decisions_total{") for row in rows[0])

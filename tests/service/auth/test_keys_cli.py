@@ -1,0 +1,110 @@
+"""`oodguard keys` creates valid keys and lists key files."""
+
+import stat
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from oodguard.service.auth.key_file import parse_entries, parse_keys
+from oodguard.service.auth.keys import Keyring
+from oodguard.service.cli import app
+
+
+def keys(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["keys", *map(str, arguments)], env={"COLUMNS": "200"})
+
+
+def test_keys_new_prints_the_key_and_its_entry(tmp_path: Path) -> None:
+    result = keys("new", "--role", "predict", "--role", "metrics", "--id", "shop")
+    assert result.exit_code == 0, result.output
+    token, _, entry = result.stdout.partition("\n")
+    assert token.startswith("oodguard_shop_")
+    assert token not in entry
+    found = Keyring(parse_keys(entry, "stdout")).find(token)
+    assert found is not None
+    assert found.roles == {"predict", "metrics"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_keys_new_selects_a_random_id() -> None:
+    ids = {keys("new", "--role", "predict").stdout.split("_")[1] for _ in range(2)}
+    assert len(ids) == 2
+
+
+def test_keys_new_with_a_file_prints_the_key_and_appends_its_hash(tmp_path: Path) -> None:
+    path = tmp_path / "keys.toml"
+    limit = ("--requests-per-minute", 5)
+    tokens = [
+        keys("new", "--role", "predict", "--id", "a", "--file", path).stdout.strip(),
+        keys("new", "--role", "admin", "--id", "b", "--file", path, *limit).stdout.strip(),
+    ]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    text = path.read_text()
+    assert not any(token in text or token.split("_", 2)[2] in text for token in tokens)
+    ring = Keyring(parse_keys(text, str(path)))
+    found = [ring.find(token) for token in tokens]
+    assert [(key.id, key.requests_per_minute) for key in found if key] == [("a", None), ("b", 5)]
+    assert all(entry.created is not None for entry in parse_entries(text, str(path)))
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\n\n"])
+def test_keys_new_keeps_the_content_of_the_file(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / "keys.toml"
+    keys("new", "--role", "predict", "--id", "a", "--file", path)
+    before = f"# ours\n{path.read_text().rstrip()}  # of the shop{ending}"
+    path.write_text(before)
+    assert keys("new", "--role", "predict", "--id", "b", "--file", path).exit_code == 0
+    assert path.read_text().startswith(before)
+    assert [entry.id for entry in parse_entries(path.read_text(), "")] == ["a", "b"]
+
+
+def test_keys_new_rejects_a_duplicate_id_and_leaves_the_file_unchanged(tmp_path: Path) -> None:
+    path = tmp_path / "keys.toml"
+    keys("new", "--role", "predict", "--id", "a", "--file", path)
+    before = path.read_text()
+    result = keys("new", "--role", "admin", "--id", "a", "--file", path)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr == f"oodguard: {path}: duplicate ids: a\n"
+    assert path.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--role", "root"], "roles is 'root': Input should be 'predict', 'metrics' or 'admin'"),
+        (["--role", "predict", "--id", "A B"], "id is 'A B': "),
+        (["--role", "predict", "--file", "/nowhere/keys.toml"], "/nowhere/keys.toml: No such file"),
+    ],
+)
+def test_keys_new_reports_invalid_arguments_in_one_line(arguments: list[str], message: str) -> None:
+    result = keys("new", *arguments)
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"oodguard: {message}")
+    assert result.stdout == ""
+
+
+def test_keys_new_without_a_role_is_a_usage_error() -> None:
+    assert keys("new").exit_code == 2
+
+
+def test_keys_list_prints_id_roles_limit_and_date(tmp_path: Path) -> None:
+    path = tmp_path / "keys.toml"
+    entry = f'hash = "sha256:{"0" * 32}:{"0" * 64}"'
+    path.write_text(
+        f'[[keys]]\nid = "a"\nroles = ["predict"]\n{entry}\n'
+        f'[[keys]]\nid = "b"\nroles = ["metrics", "admin"]\n{entry}\n'
+        "created = 2026-01-02\nrequests_per_minute = 60\n"
+    )
+    path.chmod(0o600)
+    result = keys("list", path)
+    assert result.stdout == "a  predict\nb  metrics,admin  60/min  2026-01-02\n"
+
+
+def test_keys_list_rejects_an_invalid_file(tmp_path: Path) -> None:
+    (tmp_path / "keys.toml").write_text("keys = []")
+    result = keys("list", tmp_path / "keys.toml")
+    assert result.exit_code == 1
+    assert "at least 1 item" in result.stderr

@@ -1,0 +1,33 @@
+"""The service's HTTP protocol around an app, on a real socket."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from oodguard.service.server.early_load_shedding import EarlyLoadShedding, http_protocol_class
+
+
+@asynccontextmanager
+async def running_server(
+    app: ASGIApp, shedding: EarlyLoadShedding | None = None
+) -> AsyncIterator[int]:
+    """Serve an app until the end of the block; yield its port."""
+    config = uvicorn.Config(
+        app,
+        http=http_protocol_class(shedding),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        port=0,
+    )
+    server = uvicorn.Server(config)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    port: int = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield port
+    finally:
+        await server.shutdown()

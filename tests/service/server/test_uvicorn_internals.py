@@ -1,0 +1,95 @@
+"""The internals of uvicorn that the service overrides or uses are as it expects them.
+
+If a test fails after an update of uvicorn: compare service/server/header_limits.py and
+early_load_shedding.py with uvicorn's httptools_impl.py, then adapt them and this test, and raise
+the upper bound in pyproject.toml.
+"""
+
+import asyncio
+import inspect
+from types import FunctionType
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.responses import PlainTextResponse
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+from uvicorn.server import ServerState
+
+from oodguard.service.server.header_limits import HeaderLimitProtocol
+
+SIGNATURES = {
+    HttpToolsProtocol: {
+        "__init__": ["self", "config", "server_state", "app_state", "_loop"],
+        "connection_made": ["self", "transport"],
+        "connection_lost": ["self", "exc"],
+        "data_received": ["self", "data"],
+        "on_message_begin": ["self"],
+        "on_headers_complete": ["self"],
+        "on_response_complete": ["self"],
+        "send_400_response": ["self", "msg"],
+    },
+    uvicorn.Server: {
+        "startup": ["self", "sockets"],
+        "shutdown": ["self", "sockets"],
+        "on_tick": ["self", "counter"],
+        "handle_exit": ["self", "sig", "frame"],
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "parameters"),
+    [
+        (owner, name, parameters)
+        for owner, methods in SIGNATURES.items()
+        for name, parameters in methods.items()
+    ],
+)
+def test_uvicorn_method_has_the_expected_parameters(
+    owner: type, name: str, parameters: list[str]
+) -> None:
+    assert list(inspect.signature(getattr(owner, name)).parameters) == parameters
+
+
+@pytest.fixture
+def protocol() -> HeaderLimitProtocol:
+    config = uvicorn.Config(PlainTextResponse(""), log_config=None)
+    return HeaderLimitProtocol(config, ServerState(), {}, asyncio.new_event_loop())
+
+
+def test_uvicorn_protocol_has_the_expected_attributes(protocol: HeaderLimitProtocol) -> None:
+    protocol.on_message_begin()
+    protocol.loop.close()
+    assert {
+        "cycle", "expect_100_continue", "flow", "headers", "loop", "parser", "scope",
+        "transport", "url",
+    } <= vars(protocol).keys()  # fmt: skip
+    assert {"type", "headers", "root_path", "state"} <= protocol.scope.keys()
+    assert {"get_http_version", "get_method", "should_keep_alive", "should_upgrade"} <= set(
+        dir(protocol.parser)
+    )
+
+
+def test_uvicorn_calls_the_overridden_methods() -> None:
+    callbacks = names_in(HttpToolsProtocol.data_received)
+    assert {"feed_data", "HttpParserError", "send_400_response"} <= callbacks
+    assert {"response_complete", "message_event"} <= names_in(HttpToolsProtocol.connection_lost)
+    assert "response_complete" in names_in(HttpToolsProtocol.on_body)
+    assert "response_complete" in names_in(HttpToolsProtocol.on_message_complete)
+    assert {"resume_reading", "pipeline"} <= names_in(HttpToolsProtocol.on_response_complete)
+    assert "response_complete" in names_in(RequestResponseCycle.__init__)
+
+
+def test_uvicorn_status_lines_are_complete() -> None:
+    assert STATUS_LINE[429].startswith(b"HTTP/1.1 429 ")
+    assert STATUS_LINE[431].endswith(b"\r\n")
+
+
+def names_in(function: FunctionType | Any) -> set[str]:
+    """Return the names that a function's code refers to."""
+    return set(function.__code__.co_names)
