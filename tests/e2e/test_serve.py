@@ -170,7 +170,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(tiny_bundle: Path, server: Run
     assert result.returncode == 1
     *logged, line = result.stderr.splitlines()
     assert all(json.loads(each)["level"] in {"info", "warning"} for each in logged)
-    assert line.startswith(f"oodguard: 127.0.0.1 X
+    assert line.startswith(f"oodguard: Cannot listen on 127.0.0.1 port {port}: ")
 
 
 def test_who_finds_no_place_is_refused_at_the_door(server: RunningServer) -> None:
