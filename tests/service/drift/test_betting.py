@@ -77,12 +77,6 @@ def test_fixed_bets_pay_small_ranks_for_higher_scores_and_large_ranks_for_lower(
     assert (np.diff(whole[:, len(HIGHER_EXPONENTS) :], axis=0) > 0).all()
 
 
-def test_learned_bets_are_neutral_without_earlier_ranks() -> None:
-    for cell in range(len(CELL_WIDTHS)):
-        bets, _ = learned_bets(empty_histograms(), np.array([cell]))
-        assert_allclose(bets, 0, atol=1e-12)
-
-
 def test_learned_bet_is_the_faded_histogram_of_earlier_ranks() -> None:
     """Cell 6 is .1 to .3, cell 7 is .3 to .5."""
     assert (HISTOGRAM_MEMORIES[0], PRIOR_COUNT) == (300, 100)

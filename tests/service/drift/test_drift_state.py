@@ -64,11 +64,6 @@ def test_drift_state_continues_a_stream_bit_for_bit(path: Path) -> None:
     assert whole.ranks.alarms > 0
 
 
-def test_drift_state_before_any_score_is_restored(path: Path) -> None:
-    write_state(path, _after(0).state, MONITORED)
-    assert _values(_read(path)) == _values(_after(0).state)
-
-
 def test_drift_state_without_a_file_is_the_initial_state(path: Path) -> None:
     state = _read(path)
     assert state.ranks.steps == state.counts.sum() == 0

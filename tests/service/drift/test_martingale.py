@@ -44,11 +44,6 @@ def test_compound_multiplies_each_deposit_by_the_bets_since() -> None:
     assert_allclose(np.exp(wealth), [[8.0, 1.0], [50.0, 1.5]])
 
 
-def test_compound_starts_from_no_wealth() -> None:
-    wealth = compound(np.full(1, -np.inf), np.log([[4.0]]), np.log(np.array([0.25])))
-    assert_allclose(wealth, 0, atol=1e-15)
-
-
 def test_compound_does_not_overflow() -> None:
     """500 deposits on a bet that pays e^10 each time: the first deposit dominates."""
     wealth = compound(np.full(1, -np.inf), np.full((500, 1), 10.0), np.zeros(500))
