@@ -25,7 +25,8 @@ from benchmarks.aloe_reference import EPSILON_255, OUTLIER_WEIGHT, STEPS, Habits
 from oodguard.models.networks.build import build_network
 from oodguard.training.config.recipe import parse_recipe
 from oodguard.training.data.dataset import ImageSet
-from oodguard.training.fit.trainer import Data, Tick, Trainer
+from oodguard.training.data.training_data import TrainingData
+from oodguard.training.fit.trainer import StepResult, Trainer
 
 Step = Callable[[], object]
 
@@ -90,13 +91,13 @@ def our_step(bench: Bench) -> Step:
         steps = {STEPS}
         step_size = 1.0
     """
-    data = Data(
+    data = TrainingData(
         training=images(BATCHES * bench.inliers),
         validation=images(1),
         outliers=images(BATCHES * bench.outliers),
     )
     trainer = Trainer(parse_recipe(text, origin="benchmark"), data)
-    ticks: Iterator[Tick] = itertools.chain.from_iterable(
+    ticks: Iterator[StepResult] = itertools.chain.from_iterable(
         trainer.train_epoch(epoch) for epoch in itertools.count()
     )
     return lambda: next(ticks)

@@ -1,4 +1,4 @@
-"""Where and by which command a figure was made."""
+"""The reproducibility of results: seeded generators, hardware, command and library versions."""
 
 import platform
 import shlex
@@ -8,25 +8,28 @@ from pathlib import Path
 
 import torch
 
-WATCHING = -1  # in place of an epoch's number: what is watched is attacked alike after every epoch
+LIBRARIES = ("torch", "numpy", "datasets", "pillow", "onnx")
+
+VALIDATION = -1
+"""Replaces the number of the epoch: validation uses the same random numbers after every epoch."""
 
 
-def drawn_from(seed: int, epoch: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return the generator of one epoch, so that a checkpoint needs no generator's state."""
+def epoch_generator(seed: int, epoch: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """Return the generator of one epoch.
+
+    It depends on the seed and the epoch only, so checkpoints hold no generator state.
+    """
     return torch.Generator(device).manual_seed(seed * 100_003 + epoch + 1)
 
 
-LIBRARIES = ("torch", "numpy", "datasets", "pillow", "onnx")
-
-
 def hardware() -> str:
-    """Name the processor and the threads that torch uses on it."""
+    """Return the name of the CPU and the number of threads that torch uses."""
     threads = torch.get_num_threads()
-    return f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{_cpu_name()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def command() -> str:
-    """Return the command line that runs, without the folder of its program."""
+    """Return the command line of this process, without the folder of its program."""
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
@@ -35,7 +38,7 @@ def libraries() -> dict[str, str]:
     return {name: version(name) for name in LIBRARIES}
 
 
-def _processor() -> str:
+def _cpu_name() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

@@ -1,77 +1,36 @@
-"""A run's folder on disk: recipe, progress and the tensors to go on from.
+"""The folder of a training run: the recipe, the progress and the checkpoint.
 
-`progress.json` is the commit point: it names the tensor file it belongs to and is replaced in one
-step, so a kill at any moment leaves the previous checkpoint whole.
+`progress.json` is the commit point. It names its tensor file and is replaced atomically, so a
+process that is killed at any moment leaves the previous checkpoint intact.
 """
 
-import hashlib
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import safetensors.torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor
 
 from oodguard.models.bundle import EVALUATION
 from oodguard.models.errors import CheckpointError, RecipeError
 from oodguard.training.config.recipe import Recipe, parse_recipe
-
-FEW = 3
-"""So many tensors are named: which network it was can be told from them."""
-
-
-def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], *, origin: str) -> None:
-    """Give a network the tensors that another of its kind had.
-
-    Raises:
-        CheckpointError: they are those of another network.
-    """
-    wanted = network.state_dict()
-    missing = [name for name in wanted if name not in tensors]
-    strange = [name for name in tensors if name not in wanted]
-    reshaped = [
-        f"{name} {_shape(tensors[name])} where {_shape(wanted[name])} was wanted"
-        for name in wanted
-        if name in tensors and tensors[name].shape != wanted[name].shape
-    ]
-    differences = [
-        f"{what} {_list(names)}"
-        for what, names in (("lacks", missing), ("has beside", strange), ("has", reshaped))
-        if names
-    ]
-    if differences:
-        raise CheckpointError(
-            f"{origin} is of another network than the recipe's: it {'; it '.join(differences)}."
-            " Use the recipe that it was trained by"
-        )
-    network.load_state_dict(dict(tensors))
-
-
-def _list(names: list[str]) -> str:
-    more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
-    return ", ".join(names[:FEW]) + more
-
-
-def _shape(tensor: Tensor) -> str:
-    return "x".join(str(size) for size in tensor.shape) or "a single number"
-
 
 RECIPE = "recipe.toml"
 
 PROGRESS = "progress.json"
 
 
-class Epoch(BaseModel):
-    """What one epoch did; accuracies are shares, `attacked` ones under attack.
-
-    `attacked_auroc` is that of the watched score, both sides attacked; None where none is watched.
-    """
-
+class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Epoch(_Record):
+    """The results of one epoch, counted from 0; accuracies are shares in [0, 1].
+
+    `attacked_auroc` is that of the validation score with both sides attacked, None without one.
+    """
 
     epoch: int
     loss: float
@@ -82,14 +41,12 @@ class Epoch(BaseModel):
     attacked_auroc: float | None = None
 
 
-class RollBack(BaseModel):
-    """A return to the weights after epoch `kept`, counted from 1, as robustness had collapsed.
+class Rollback(_Record):
+    """A return to the weights after `kept` epochs because of catastrophic overfitting.
 
-    `reason` says which figure fell, `attack` what training attacks with from there on; `lost` are
-    the epochs that do not count.
+    `reason` names the measure that dropped, `attack` describes the training attack from then on,
+    and `lost` are the discarded epochs.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     reason: str
     kept: int
@@ -97,22 +54,19 @@ class RollBack(BaseModel):
     lost: tuple[Epoch, ...]
 
 
-class Origin(BaseModel):
-    """The file whose weights a run started from, and its sha256."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class WeightsOrigin(_Record):
+    """The file that a run's initial weights were read from, and its sha256."""
 
     name: str
     sha256: str
 
 
-class Progress(BaseModel):
-    """How far a run has come, and where and by which command it was made.
+class RunProgress(_Record):
+    """The finished epochs of a run, and the hardware, command and libraries that produced them.
 
-    `good` is the number of epochs after which robustness was last intact; their tensors are kept.
+    `tensors` is the name of the checkpoint file. `good` is the number of epochs after which
+    robustness was last intact; the tensors of that epoch are retained for a rollback.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     tensors: str
     epochs: tuple[Epoch, ...]
@@ -122,121 +76,130 @@ class Progress(BaseModel):
     training_images: int
     outlier_images: int
     good: int | None = None
-    rolled_back: tuple[RollBack, ...] = ()
-    started_from: Origin | None = None
+    rolled_back: tuple[Rollback, ...] = ()
+    started_from: WeightsOrigin | None = None
 
     @property
     def duration_s(self) -> float:
-        """Seconds of training over all sessions of the run, lost epochs included."""
-        lost = [epoch for back in self.rolled_back for epoch in back.lost]
+        """The training time of all sessions of the run in seconds, including discarded epochs."""
+        lost = [epoch for rollback in self.rolled_back for epoch in rollback.lost]
         return sum(epoch.duration_s for epoch in (*self.epochs, *lost))
 
     @property
-    def kept_tensors(self) -> frozenset[str]:
-        """The tensor files that are wanted: the latest, and that of a roll-back."""
+    def retained_tensors(self) -> frozenset[str]:
+        """The names of the tensor files to retain: the latest one and that of a rollback."""
         good = () if self.good is None else (tensors_name(self.good),)
         return frozenset((self.tensors, *good))
 
 
 def tensors_name(epochs: int) -> str:
-    """Return the name of the tensor file after so many epochs."""
+    """Return the name of the tensor file after `epochs` epochs."""
     return f"epoch-{epochs:03d}.safetensors"
 
 
 class RunFolder:
-    """One run's folder."""
+    """Reads and writes the folder of one run."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @classmethod
     def create(cls, folder: Path, recipe_text: str) -> Self:
-        """Make a new run folder that holds the recipe as it was given.
+        """Create a run folder that holds the recipe's text unchanged.
 
-        A run that stopped before its first checkpoint, over its data as a rule, is begun anew.
+        A run without a checkpoint is replaced.
 
         Raises:
-            RecipeError: there is a run in this folder already.
+            RecipeError: the folder contains a run with a checkpoint.
         """
         if (folder / PROGRESS).exists():
-            raise RecipeError(f"{folder} holds a run already: give --resume, or another --out")
+            raise RecipeError(
+                f"{folder} already contains a run: continue it with --resume, or choose another"
+                " folder with --out"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         (folder / RECIPE).write_text(recipe_text, encoding="utf-8")
         return cls(folder)
 
     @classmethod
     def resume(cls, folder: Path, recipe_text: str) -> Self:
-        """Return a run to go on with.
+        """Return an existing run.
 
         Raises:
-            RecipeError: there is no run here, or it was made by another recipe.
+            RecipeError: the folder contains no run, or a run of another recipe.
         """
         run = cls(folder)
         if run.recipe_text != recipe_text:
             raise RecipeError(
-                f"{folder / RECIPE} differs from the given recipe: a run goes on as it began;"
-                " give the recipe unchanged, or another --out"
+                f"{folder / RECIPE} differs from the given recipe: to resume, give the recipe"
+                " unchanged; for a new run, choose another folder with --out"
             )
         return run
 
     @property
     def recipe_text(self) -> str:
-        """The recipe as it was given."""
+        """The recipe's text, unchanged."""
         try:
             return (self.folder / RECIPE).read_text(encoding="utf-8")
         except OSError as error:
-            raise RecipeError(f"{self.folder} is no run: {RECIPE}: {error.strerror}") from error
+            raise RecipeError(
+                f"{self.folder} is not the folder of a run: cannot read {RECIPE}: {error.strerror}"
+            ) from error
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe, parsed."""
+        """The parsed recipe."""
         return parse_recipe(self.recipe_text, origin=str(self.folder / RECIPE))
 
-    def progress(self) -> Progress:
-        """Return how far the run has come.
+    def progress(self) -> RunProgress:
+        """Return the progress of the last checkpoint.
 
         Raises:
-            RecipeError: no epoch has been finished, or the file was damaged.
+            RecipeError: there is no checkpoint, or the file is damaged.
         """
         path = self.folder / PROGRESS
         try:
-            return Progress.model_validate_json(path.read_bytes())
+            return RunProgress.model_validate_json(path.read_bytes())
         except FileNotFoundError as error:
             raise RecipeError(f"{self.folder} has no checkpoint yet: run fit first") from error
         except ValidationError as error:
             raise RecipeError(f"{path} is damaged: {error}") from error
 
-    def tensors(self, progress: Progress) -> dict[str, Tensor]:
-        """Load the tensors that `progress` names."""
+    def tensors(self, progress: RunProgress) -> dict[str, Tensor]:
+        """Load the tensor file that `progress` names.
+
+        Raises:
+            RecipeError: the file is missing or damaged.
+        """
         path = self.folder / progress.tensors
         try:
             return safetensors.torch.load_file(path)
         except (OSError, SafetensorError) as error:
             raise RecipeError(f"{path} is damaged or missing: {error}") from error
 
-    def save(self, progress: Progress, tensors: dict[str, Tensor]) -> None:
-        """Write a checkpoint: tensors, then progress.
+    def save(self, progress: RunProgress, tensors: dict[str, Tensor]) -> None:
+        """Write a checkpoint: the tensors, then the progress.
 
         Raises:
-            CheckpointError: the disk does not take it; the checkpoint before it is whole.
+            CheckpointError: a file cannot be written; the previous checkpoint is intact.
         """
-        whole = {key: tensor.contiguous().clone() for key, tensor in tensors.items()}
-        _write(self.folder / progress.tensors, safetensors.torch.save(whole))
+        copies = {key: tensor.contiguous().clone() for key, tensor in tensors.items()}
+        _write(self.folder / progress.tensors, safetensors.torch.save(copies))
         self.commit(progress)
 
-    def commit(self, progress: Progress) -> None:
-        """Write progress in one step, its tensors being there, then drop what is older.
+    def commit(self, progress: RunProgress) -> None:
+        """Replace the progress atomically, then delete tensor files that it does not retain.
 
-        An evaluation goes too: its figures are those of weights that the run no longer has.
+        The evaluation is deleted too, because its results are those of other weights.
 
         Raises:
-            CheckpointError: the disk does not take it; the checkpoint before it is whole.
+            CheckpointError: the file cannot be written; the previous checkpoint is intact.
         """
         text = progress.model_dump_json(indent=2) + "\n"
         _write(self.folder / PROGRESS, text.encode())
-        for old in self.folder.glob("epoch-*.safetensors"):
-            if old.name not in progress.kept_tensors:
-                old.unlink()
+        for path in self.folder.glob("epoch-*.safetensors"):
+            if path.name not in progress.retained_tensors:
+                path.unlink()
         (self.folder / EVALUATION).unlink(missing_ok=True)
 
 
@@ -249,47 +212,8 @@ def _write(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)  # on a full disk, half a file would stand in the way
+        partial.unlink(missing_ok=True)  # free the space that the incomplete file uses
         raise CheckpointError(
-            f"{path}: {len(content):,} bytes cannot be written: {error.strerror}. The checkpoint"
-            " before it is whole: make room, then go on with fit --resume"
+            f"{path}: cannot write {len(content):,} bytes: {error.strerror}. The previous"
+            " checkpoint is intact: free disk space, then continue with fit --resume"
         ) from error
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Start:
-    """A network's tensors by their names, and where they come from."""
-
-    tensors: dict[str, Tensor]
-    origin: Origin
-
-
-def read_start(place: Path) -> Start:
-    """Read the averaged weights of a run's folder, or of one safetensors file.
-
-    A file is either a run's checkpoint or the state dict of a network.
-
-    Raises:
-        RecipeError: the folder is no run, or has no checkpoint.
-        CheckpointError: the file cannot be read.
-    """
-    path = place / RunFolder(place).progress().tensors if place.is_dir() else place
-    try:
-        content = path.read_bytes()
-        tensors = safetensors.torch.load(content)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{path}: cannot be read as weights: {error}; wanted a run's folder or a .safetensors"
-            " file of a network's state dict"
-        ) from error
-    name = f"{place.name}/{path.name}" if place.is_dir() else path.name
-    return Start(
-        tensors=part(tensors, "average") or tensors,
-        origin=Origin(name=name, sha256=hashlib.sha256(content).hexdigest()),
-    )
-
-
-def part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """Return the tensors of one part of a checkpoint: network, average or momentum."""
-    prefix = f"{name}."
-    return {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}

@@ -8,11 +8,11 @@ import torch
 from oodguard.models.errors import RecipeError
 from oodguard.models.networks.build import build_network
 from oodguard.training.data.dataset import ImageSet, to_pixels
-from oodguard.training.run_folder import Progress, RunFolder
+from oodguard.training.run_folder import RunFolder, RunProgress
 from oodguard.training.scoring.fit_scores import scored_classifier
 
 CLASSES = 3
-PROGRESS = Progress(
+PROGRESS = RunProgress(
     tensors="epoch-001.safetensors",
     epochs=(),
     hardware="a machine",

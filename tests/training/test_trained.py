@@ -13,12 +13,12 @@ from oodguard.models.networks.build import build_network
 from oodguard.models.scores.base import of_logits
 from oodguard.models.scores.energy import energy
 from oodguard.training.export.onnx import to_onnx
-from oodguard.training.run_folder import Progress, RunFolder
+from oodguard.training.run_folder import RunFolder, RunProgress
 from oodguard.training.scoring.graph import ScoredNetwork, torch_run
 from oodguard.training.scoring.network import trained_network
 from oodguard.training.scoring.parity import check_parity, onnx_run
 
-PROGRESS = Progress(
+PROGRESS = RunProgress(
     tensors="epoch-001.safetensors",
     epochs=(),
     hardware="a machine",

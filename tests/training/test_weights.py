@@ -1,39 +1,135 @@
+import hashlib
+from pathlib import Path
+
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
+from typer.testing import CliRunner
 
-from oodguard.models.errors import CheckpointError
-from oodguard.training.run_folder import load_weights
+from oodguard.models.errors import CheckpointError, RecipeError
+from oodguard.training.cli.main import app
+from oodguard.training.fit.fit import fit
+from oodguard.training.run_folder import RunFolder
+from oodguard.training.scoring.network import trained_network
+from oodguard.training.weights import load_weights, read_initial_weights
+from tests.training.fit.observers import RecordingObserver
 
 
-def test_the_tensors_of_the_same_network_are_loaded() -> None:
+def test_weights_of_the_same_network_are_loaded() -> None:
     one, two = nn.Linear(2, 3), nn.Linear(2, 3)
     load_weights(two, one.state_dict(), origin="file")
     assert torch.equal(one.weight, two.weight)
 
 
 @pytest.mark.parametrize(
-    ("other", "said"),
+    ("other", "differences"),
     [
         (
             nn.Sequential(nn.Linear(2, 4)),
-            "it has 0.weight 4x2 where 3x2 was wanted, 0.bias 4 where",
+            "other shapes: 0.weight (4x2, expected 3x2), 0.bias (4, expected 3). Use the recipe",
         ),
-        (nn.Sequential(nn.Linear(2, 3, bias=False)), "it lacks 0.bias. Use the recipe"),
+        (nn.Sequential(nn.Linear(2, 3, bias=False)), "missing tensors: 0.bias. Use the recipe"),
         (
             nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 3), nn.Linear(3, 3)),
-            "it has beside 1.weight, 1.bias, 2.weight and 1 more. Use the recipe",
+            "unexpected tensors: 1.weight, 1.bias, 2.weight and 1 more. Use the recipe",
         ),
-        (nn.Linear(2, 3), "it lacks 0.weight, 0.bias; it has beside weight, bias. Use"),
+        (
+            nn.Linear(2, 3),
+            "missing tensors: 0.weight, 0.bias; unexpected tensors: weight, bias. Use the recipe",
+        ),
     ],
     ids=["other width", "missing", "deeper", "other names"],
 )
-def test_another_network_is_refused_with_what_differs_and_nothing_is_changed(
-    other: nn.Module, said: str
+def test_weights_of_another_network_are_an_error_that_lists_the_differences(
+    other: nn.Module, differences: str
 ) -> None:
     layer = nn.Linear(2, 3)
     before = layer.weight.clone()
-    with pytest.raises(CheckpointError, match="run/epoch-001 is of another network") as caught:
+    with pytest.raises(CheckpointError, match="run/epoch-001 does not fit the recipe") as caught:
         load_weights(nn.Sequential(layer), other.state_dict(), origin="run/epoch-001")
-    assert said in str(caught.value)
+    assert differences in str(caught.value)
     assert torch.equal(layer.weight, before)
+
+
+@pytest.fixture
+def short(recipe_text: str) -> str:
+    return recipe_text.replace("epochs = 2", "epochs = 1")
+
+
+@pytest.fixture
+def before(tmp_path: Path, short: str) -> RunFolder:
+    """A finished run with another seed."""
+    run = RunFolder.create(tmp_path / "before", short.replace("seed = 3", "seed = 4"))
+    fit(run, RecordingObserver(), resume=False)
+    return run
+
+
+def test_run_starts_from_averaged_weights_and_records_their_origin(
+    tmp_path: Path, short: str, before: RunFolder
+) -> None:
+    text = short.replace("epochs = 1", "epochs = 1\npeak_rate = 1e-9")
+    run = RunFolder.create(tmp_path / "after", text)
+    progress = fit(
+        run, RecordingObserver(), resume=False, start=read_initial_weights(before.folder)
+    )
+    initial = before.tensors(before.progress())["average.head.weight"]
+    for name in ("average", "network"):
+        torch.testing.assert_close(run.tensors(progress)[f"{name}.head.weight"], initial)
+    content = (before.folder / "epoch-001.safetensors").read_bytes()
+    assert progress.started_from is not None
+    assert progress.started_from.name == "before/epoch-001.safetensors"
+    assert progress.started_from.sha256 == hashlib.sha256(content).hexdigest()
+    resumed = fit(run, RecordingObserver(), resume=True)
+    assert resumed.started_from == progress.started_from
+
+
+def test_initial_weights_are_read_from_a_state_dict(tmp_path: Path, before: RunFolder) -> None:
+    path = tmp_path / "weights.safetensors"
+    safetensors.torch.save_file(trained_network(before, classes=10).state_dict(), path)
+    of_file, of_run = read_initial_weights(path), read_initial_weights(before.folder)
+    assert of_file.origin.name == "weights.safetensors"
+    assert of_file.tensors.keys() == of_run.tensors.keys()
+    assert all(torch.equal(of_file.tensors[key], of_run.tensors[key]) for key in of_run.tensors)
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        (("width = 4", "width = 8"), "expected 8x"),
+        (('"aloe"', '"aloe-abstain"'), r"head\.weight \(10x16, expected 11x16\)"),
+    ],
+)
+def test_initial_weights_of_another_network_are_an_error(
+    tmp_path: Path, short: str, before: RunFolder, change: tuple[str, str], difference: str
+) -> None:
+    run = RunFolder.create(tmp_path / "after", short.replace(*change))
+    start = read_initial_weights(before.folder)
+    with pytest.raises(CheckpointError, match=f"before/epoch-001.safetensors .*{difference}"):
+        fit(run, RecordingObserver(), resume=False, start=start)
+
+
+def test_unreadable_initial_weights_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="no checkpoint yet"):
+        read_initial_weights(tmp_path)
+    with pytest.raises(CheckpointError, match=r"missing\.safetensors: cannot read weights"):
+        read_initial_weights(tmp_path / "missing.safetensors")
+    (tmp_path / "bad.safetensors").write_bytes(b"short")
+    with pytest.raises(CheckpointError, match="Expected the folder of a run or a"):
+        read_initial_weights(tmp_path / "bad.safetensors")
+
+
+def test_fit_command_starts_from_a_run_and_rejects_resume_with_from(
+    tmp_path: Path, short: str, before: RunFolder
+) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(short)
+    after = tmp_path / "after"
+    command = ["fit", str(recipe), "--out", str(after), "--from", str(before.folder)]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    origin = RunFolder(after).progress().started_from
+    assert origin is not None
+    assert origin.name == "before/epoch-001.safetensors"
+    rejected = CliRunner().invoke(app, [*command, "--resume"])
+    assert rejected.exit_code == 1
+    assert "received both --resume and --from" in rejected.stderr

@@ -10,9 +10,10 @@ from oodguard.models.decision import Policy
 from oodguard.models.errors import CalibrationError, RecipeError
 from oodguard.training.cli.progress import ProgressBar, Threads, console, settings
 from oodguard.training.config.recipe import Recipe, evaluation_sources, read_recipe
-from oodguard.training.fit.distributed import all_processes
+from oodguard.training.fit.distributed import launch_processes
 from oodguard.training.fit.fit import fit as run_fit
-from oodguard.training.run_folder import RunFolder, read_start
+from oodguard.training.run_folder import RunFolder
+from oodguard.training.weights import read_initial_weights
 
 
 def check_places(recipe: Recipe) -> None:
@@ -65,10 +66,10 @@ def fit(
         check_places(asked)
         if note := note_on_calibration(asked):
             console.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
-        start = read_start(begin_with) if begin_with is not None else None
+        start = read_initial_weights(begin_with) if begin_with is not None else None
         folder = out or Path("runs") / asked.name
         text = recipe.read_text(encoding="utf-8")
-        fabric = all_processes()
+        fabric = launch_processes()
         console.quiet = not fabric.is_global_zero
         if fabric.is_global_zero and not resume:
             RunFolder.create(folder, text)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from oodguard.models.errors import GuardError
-from oodguard.training.fit.trainer import Tick
+from oodguard.training.fit.trainer import StepResult
 from oodguard.training.run_folder import Epoch
 
 
@@ -111,14 +111,14 @@ class ProgressBar:
         total = epochs * steps_per_epoch
         self._bar.update(self._task, total=total, completed=done * steps_per_epoch)
 
-    def tick(self, epoch: int, tick: Tick) -> None:
+    def finish_step(self, epoch: int, result: StepResult) -> None:
         """Advance by one step."""
         self._bar.update(
             self._task,
-            completed=epoch * self._steps_per_epoch + tick.step + 1,
+            completed=epoch * self._steps_per_epoch + result.step + 1,
             epoch=epoch + 1,
-            loss=tick.loss,
-            accuracy=tick.accuracy,
+            loss=result.loss,
+            accuracy=result.accuracy,
         )
 
     def warn(self, message: str) -> None:

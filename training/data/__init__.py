@@ -1,1 +1,1 @@
-"""Data."""
+"""Images of a run: data sets, augmentation and outliers."""

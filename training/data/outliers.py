@@ -1,4 +1,4 @@
-"""Endless batches of outliers as a recipe mixes them: real ones, varied ones, made ones."""
+"""Endless outlier batches: real, varied and synthetic images as the recipe mixes them."""
 
 from collections.abc import Iterator
 
@@ -19,18 +19,24 @@ def outlier_batches(
     size: int,
     generator: torch.Generator,
 ) -> Iterator[Tensor]:
-    """Yield pixels `(size, 3, H, W)` in [0, 1] for ever; a pool's last batch may be smaller.
+    """Yield pixels `(size, 3, H, W)` in [0, 1] without end.
 
-    `pool` holds the real outliers, and is None where all are synthetic. Synthetic ones are made
-    from `inliers` of which some are drawn anew for each batch.
+    The last batch of each pass over the pool may be smaller.
+
+    Args:
+        settings: the recipe's `[outliers]` table.
+        pool: the real outliers; None if all are synthetic.
+        inliers: the images that synthetic outliers are generated from, drawn for each batch.
+        size: the number of images in a batch.
+        generator: the source of all random numbers.
     """
-    made = round(size * settings.synthetic)
-    real = _real(settings, pool, size=size - made, generator=generator) if pool else None
+    synthetic = round(size * settings.synthetic)
+    real = _real(settings, pool, size=size - synthetic, generator=generator) if pool else None
     while True:
         parts = [next(real)] if real else []
-        if made:
-            chosen = torch.randint(len(inliers), (made,), generator=generator)
-            parts.append(synthetic_outliers(inliers.images[chosen], generator))
+        if synthetic:
+            rows = torch.randint(len(inliers), (synthetic,), generator=generator)
+            parts.append(synthetic_outliers(inliers.images[rows], generator))
         yield random_blur(torch.cat(parts), generator, largest=settings.blur)
 
 
@@ -39,9 +45,9 @@ def _real(
 ) -> Iterator[Tensor]:
     while True:
         order = torch.randperm(len(pool), generator=generator)
-        for chosen in order.split(size):
-            pixels = augment_inliers(pool.images[chosen], generator)
+        for rows in order.split(size):
+            pixels = augment_inliers(pool.images[rows], generator)
             if settings.vary:
-                changed = torch.rand(len(pixels), 1, 1, 1, generator=generator) < settings.vary
-                pixels = torch.where(changed, vary(pixels, generator), pixels)
+                varied = torch.rand(len(pixels), 1, 1, 1, generator=generator) < settings.vary
+                pixels = torch.where(varied, vary(pixels, generator), pixels)
             yield pixels

@@ -1,1 +1,1 @@
-"""Fit."""
+"""Training: the epochs of a run, its checkpoints, validation and rollback."""

@@ -1,59 +1,65 @@
-"""When robustness is lost at one blow, and what a run that was rolled back does otherwise.
+"""Detect catastrophic overfitting: robustness that is lost within an epoch.
 
-Wong et al. 2020, arXiv:2001.03994: training with one step may, within an epoch, lose all robustness
-against PGD while the accuracy under its own attack rises: catastrophic overfitting. It is told here
-from a slow decline, from chance on few images and from training that fails as a whole.
+Wong et al. 2020, arXiv:2001.03994: training with one attack step may lose all robustness against
+PGD within an epoch, while the accuracy under its own attack increases. The detector distinguishes
+this from robust overfitting (a slow decline, Rice et al. 2020, arXiv:2002.11569), from the sampling
+error of few images, and from training that fails as a whole.
 """
 
 import math
 from dataclasses import dataclass
 from typing import Self
 
-from oodguard.training.config.recipe import AttackSettings, Recipe
+from oodguard.training.config.recipe import Recipe
 from oodguard.training.run_folder import Epoch
 
-LOST = 0.4  # of the best so far; what overfits slowly (arXiv:2002.11569) loses far less
+RELATIVE_MARGIN = 0.4
+"""The share of the best value; robust overfitting loses far less."""
 
-LEAST = 0.1  # at the least so much, a share
+MIN_MARGIN = 0.1
 
-STANDARD_ERRORS = 4  # of a share of the watched images, at its largest
+STANDARD_ERRORS = 4
+"""Of a share of the attacked validation images, at its maximum sqrt(0.25 / n)."""
 
-SLACK = 0.05  # training accuracy wavers by less
+TRAINING_ACCURACY_TOLERANCE = 0.05
+"""Training accuracy varies by less from epoch to epoch."""
 
-MOST_ROLL_BACKS = 3
-
-FIGURES = {"attacked_accuracy": "attacked accuracy", "attacked_auroc": "attacked AUROC"}
+MEASURES = {"attacked_accuracy": "attacked accuracy", "attacked_auroc": "attacked AUROC"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RobustnessDrop:
-    """A watched figure below its best so far; `depth` 1 is where a collapse begins."""
+    """A robustness measure below its best value; `depth` is the drop as a multiple of the margin.
 
-    figure: str
+    margin = max(0.4 best, 0.1, 4 sqrt(0.25 / n)) for n attacked images.
+    """
+
+    measure: str
     best: float
-    came: float
+    value: float
     depth: float
 
     @property
-    def is_collapse(self) -> bool:
-        """Whether to roll back."""
+    def is_catastrophic(self) -> bool:
+        """Whether the epoch is to be rolled back."""
         return self.depth > 1
 
     @property
-    def is_slight(self) -> bool:
-        """Whether the weights are good ones to go back to."""
+    def is_small(self) -> bool:
+        """Whether the weights are robust enough to return to."""
         return self.depth <= 0.5
 
     def __str__(self) -> str:
-        return f"{FIGURES[self.figure]} fell from {self.best:.3f} to {self.came:.3f}"
+        return f"{MEASURES[self.measure]} fell from {self.best:.3f} to {self.value:.3f}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CatastrophicOverfittingDetector:
-    """Judges the epochs from number `first` on; `images` were watched on the smaller side.
+    """Compares each epoch with the best earlier one, from epoch number `first` on.
 
-    Before, while the rate warms up and epsilon grows, the figures fall and rise for other reasons:
-    a network that has learnt nothing has no gradient to attack either.
+    In the epochs before `first` the learning rate and epsilon still grow, and robustness rises and
+    falls for other reasons. `images` is the number of attacked validation images, of the smaller
+    side.
     """
 
     first: int
@@ -61,39 +67,27 @@ class CatastrophicOverfittingDetector:
 
     @classmethod
     def from_recipe(cls, recipe: Recipe, *, images: int) -> Self:
-        """Judge from the first epoch that lies behind both the warm-up and the ramp."""
-        ramp = recipe.attack.ramp if recipe.attack else 1.0  # where none attacks, none is judged
+        """Start after both the warm-up and the epsilon ramp; never, for a method without attack."""
+        ramp = recipe.attack.ramp if recipe.attack else 1.0
         growing = max(ramp, recipe.schedule.warm_up)
         return cls(first=math.ceil(growing * recipe.schedule.epochs), images=images)
 
-    def fall(self, before: tuple[Epoch, ...], epoch: Epoch) -> RobustnessDrop | None:
-        """Return the deepest fall of this epoch's figures, of which None is below its best."""
-        falls = [
-            fall
-            for figure in FIGURES
+    def drop(self, before: tuple[Epoch, ...], epoch: Epoch) -> RobustnessDrop | None:
+        """Return the largest drop from the best epoch, or None if nothing dropped."""
+        drops = [
+            drop
+            for measure in MEASURES
             for best in before[self.first :]
-            if (fall := self._between(figure, best, epoch)) is not None
+            if (drop := self._drop_between(measure, best, epoch)) is not None
         ]
-        return max(falls, key=lambda fall: fall.depth, default=None)
+        return max(drops, key=lambda drop: drop.depth, default=None)
 
-    def _between(self, figure: str, best: Epoch, epoch: Epoch) -> RobustnessDrop | None:
-        high, low = getattr(best, figure), getattr(epoch, figure)
-        failed = epoch.training_accuracy < best.training_accuracy - SLACK
+    def _drop_between(self, measure: str, best: Epoch, epoch: Epoch) -> RobustnessDrop | None:
+        high, low = getattr(best, measure), getattr(epoch, measure)
+        failed = epoch.training_accuracy < best.training_accuracy - TRAINING_ACCURACY_TOLERANCE
         if high is None or low is None or low >= high or failed:
             return None
-        margin = max(LOST * high, LEAST, STANDARD_ERRORS * 0.5 / math.sqrt(self.images))
-        return RobustnessDrop(figure=figure, best=high, came=low, depth=(high - low) / margin)
-
-
-def strengthened(attack: AttackSettings, times: int) -> AttackSettings:
-    """Return the attack with twice the steps of half the size, `times` over; always PGD then."""
-    if times == 0:
-        return attack
-    factor = 2**times
-    return attack.model_copy(
-        update={
-            "kind": "pgd",
-            "steps": min(attack.steps * factor, 100),
-            "step_size": attack.step_size / factor,
-        }
-    )
+        margin = max(
+            RELATIVE_MARGIN * high, MIN_MARGIN, STANDARD_ERRORS * 0.5 / math.sqrt(self.images)
+        )
+        return RobustnessDrop(measure=measure, best=high, value=low, depth=(high - low) / margin)

@@ -1,4 +1,4 @@
-"""Where a run computes: on the GPU if there is one, in one process or in those of torchrun."""
+"""Devices and processes: the GPU if there is one, one process or those that torchrun started."""
 
 import os
 
@@ -11,11 +11,42 @@ from oodguard.training.provenance import hardware
 from oodguard.training.scoring.network import MixedPrecisionNetwork
 
 
-class Sharded(nn.Module):
-    """The runner of one process's rows; process r of N has the rows r, r + N, r + 2 N...
+def single_process() -> Fabric:
+    """Return this process alone, on the first GPU if there is one, else on the CPU."""
+    return Fabric(accelerator=_accelerator(), devices=1, precision="32-true")
 
-    In training mode it averages gradients between the processes. In evaluation mode, as an attack
-    has it, nothing of the kind is set up, and the logits alone go round.
+
+def launch_processes() -> Fabric:
+    """Return the processes that torchrun started, or this process alone without torchrun.
+
+    Fabric runs in float32; `schedule.precision` selects bfloat16 in `MixedPrecisionNetwork`.
+    """
+    if not TorchElasticEnvironment.detect():
+        return single_process()
+    local = int(os.environ["LOCAL_WORLD_SIZE"])
+    fabric = Fabric(
+        accelerator=_accelerator(),
+        devices=local,
+        num_nodes=int(os.environ["WORLD_SIZE"]) // local,
+        strategy="ddp",
+        precision="32-true",
+    )
+    fabric.launch()
+    return fabric
+
+
+def describe_hardware(fabric: Fabric) -> str:
+    """Return the name of the hardware, and the number of processes if there are several."""
+    gpu = torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else None
+    several = f"{fabric.world_size} processes, each on" if fabric.world_size > 1 else None
+    return " ".join(part for part in (several, f"{gpu} with" if gpu else None, hardware()) if part)
+
+
+class ShardedNetwork(nn.Module):
+    """Runs one process's share of the rows; process r of N has the rows r, r + N, r + 2 N, ...
+
+    In training mode it averages gradients between the processes. In evaluation mode, which attacks
+    use, it exchanges only the logits.
     """
 
     def __init__(self, runner: MixedPrecisionNetwork, fabric: Fabric) -> None:
@@ -29,63 +60,33 @@ class Sharded(nn.Module):
         processes, own = self.fabric.world_size, self.fabric.global_rank
         run = self.synchronised if self.training else self.runner
         logits: Tensor = run(images[own::processes])
-        rows = -(-len(images) // processes)  # of the process that has most
+        rows = -(-len(images) // processes)  # the largest number of rows of a process
         padded = torch.nn.functional.pad(logits, (0, 0, 0, rows - len(logits)))
         parts = [torch.empty_like(padded) for _ in range(processes)]
         torch.distributed.all_gather(parts, padded.detach().contiguous())
-        parts[own] = padded  # with its graph
+        parts[own] = padded  # with its autograd graph
         return torch.stack(parts, dim=1).flatten(0, 1)[: len(images)]
 
 
-def divisible(inliers: int, outliers: Tensor, *, processes: int) -> Tensor:
-    """Drop the last outliers that keep a batch from being divided evenly, at most processes - 1.
+def drop_remainder(inliers: int, outliers: Tensor, *, processes: int) -> Tensor:
+    """Drop the last outliers, at most `processes - 1`, so that a batch divides evenly.
 
-    So an image and its attacked self, in one pass behind one another, fall to the same process.
+    Then an image and its attacked copy, which follow each other in one pass, belong to the same
+    process.
     """
     return outliers[: len(outliers) - (inliers + len(outliers)) % processes]
 
 
-def one_process() -> Fabric:
-    """Return this process alone, on the first GPU if there is one, else on the processor."""
-    return Fabric(accelerator=_accelerator(), devices=1, precision="32-true")
-
-
-def all_processes() -> Fabric:
-    """Return the processes that torchrun started, this being one of them, or this one alone.
-
-    Fabric's own precision stays out of it: `training.precision` says what runs in bfloat16.
-    """
-    if not TorchElasticEnvironment.detect():
-        return one_process()
-    here = int(os.environ["LOCAL_WORLD_SIZE"])
-    fabric = Fabric(
-        accelerator=_accelerator(),
-        devices=here,
-        num_nodes=int(os.environ["WORLD_SIZE"]) // here,
-        strategy="ddp",
-        precision="32-true",
-    )
-    fabric.launch()
-    return fabric
-
-
-def shared_statistics(network: nn.Module, fabric: Fabric) -> nn.Module:
+def synchronize_batch_norm(network: nn.Module, fabric: Fabric) -> nn.Module:
     """Return the network with batch-norm over the batch of all processes.
 
-    Torch has that for GPUs alone. On processors each process normalises by its own rows, and the
-    running statistics are those of the first.
+    Torch supports that on GPUs only. On CPUs each process normalizes by its own rows, and the
+    running statistics are those of the first process.
     """
     if fabric.world_size > 1 and fabric.device.type == "cuda":
-        shared: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)
-        return shared
+        synchronized: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        return synchronized
     return network
-
-
-def computing_on(fabric: Fabric) -> str:
-    """Name the hardware, and how many processes share the work if there are several."""
-    gpu = torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else None
-    several = f"{fabric.world_size} processes, each on" if fabric.world_size > 1 else None
-    return " ".join(part for part in (several, f"{gpu} with" if gpu else None, hardware()) if part)
 
 
 def _accelerator() -> str:

@@ -1,164 +1,144 @@
-"""A whole training run: data in, a checkpoint after every epoch, exact resume."""
+"""Train a run from its recipe: an epoch, a checkpoint, and a rollback where it is needed."""
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import closing
 from typing import Protocol
 
 from lightning_fabric import Fabric
 
 from oodguard.models.errors import RecipeError
-from oodguard.training.config.recipe import Recipe
-from oodguard.training.data.dataset import ImageSet, load, split, without_inliers
+from oodguard.training.data.training_data import TrainingData, read_training_data
 from oodguard.training.fit.catastrophic_overfitting import CatastrophicOverfittingDetector
-from oodguard.training.fit.distributed import computing_on
-from oodguard.training.fit.rollback import RunRecorder, return_to, rolled_back, told
-from oodguard.training.fit.trainer import Data, Tick, Trainer
+from oodguard.training.fit.distributed import describe_hardware
+from oodguard.training.fit.recorder import RunRecorder
+from oodguard.training.fit.rollback import roll_back, rollback_warning
+from oodguard.training.fit.trainer import StepResult, Trainer
 from oodguard.training.provenance import command, libraries
-from oodguard.training.run_folder import Epoch, Progress, RunFolder, Start, tensors_name
-
-
-def read_data(recipe: Recipe, warn: Callable[[str], None]) -> Data:
-    """Load the inliers' training and validation parts, and the outliers.
-
-    Outliers that are inliers as well are left out, of which `warn` hears.
-
-    Raises:
-        RecipeError: a source cannot be read, or is too small for the recipe.
-    """
-    every = load(recipe.inliers, recipe.input)
-    inliers = split(every, recipe.inliers, seed=recipe.seed)
-    if len(inliers.training) < recipe.schedule.batch_size:
-        raise RecipeError(
-            f"schedule.batch_size: {recipe.schedule.batch_size} is more than the"
-            f" {len(inliers.training)} images left for training; a smaller one was wanted"
-        )
-    outliers: ImageSet | None = None
-    held_out: ImageSet | None = None
-    if recipe.outliers is not None and recipe.outliers.synthetic < 1:
-        pool = without_inliers(load(recipe.outliers, recipe.input), every, warn)
-        outliers, held_out = _parted(pool, recipe.outliers.validation)
-    return Data(
-        training=inliers.training,
-        validation=inliers.validation,
-        outliers=outliers,
-        held_out=held_out,
-    )
-
-
-def _parted(pool: ImageSet, validation: int) -> tuple[ImageSet, ImageSet | None]:
-    """Divide the outliers into those that are trained on and, where asked, those held out."""
-    if validation == 0:
-        return pool, None
-    if len(pool) < 2 * validation:
-        raise RecipeError(
-            f"outliers.validation: {validation} were to be held out, at most half of the"
-            f" {len(pool)} in {pool.name} were wanted"
-        )
-    return pool.subset(slice(-validation)), pool.subset(slice(-validation, None))
+from oodguard.training.run_folder import Epoch, RunFolder, RunProgress, tensors_name
+from oodguard.training.weights import InitialWeights
 
 
 class FitObserver(Protocol):
-    """What a run tells while it goes on."""
+    """Receives the events of a run."""
 
     def start(self, *, epochs: int, steps_per_epoch: int, done: int) -> None:
-        """Training begins; `done` epochs were finished before."""
+        """Training starts; `done` of the epochs are finished already."""
 
-    def tick(self, epoch: int, tick: Tick) -> None:
-        """One step was made."""
+    def finish_step(self, epoch: int, result: StepResult) -> None:
+        """A step is finished."""
 
     def finish_epoch(self, epoch: Epoch) -> None:
-        """One epoch was made and its figures taken."""
+        """An epoch is finished and validated."""
 
     def warn(self, message: str) -> None:
-        """Something about the data or the run wants to be known, and training goes on."""
+        """Training continues despite a problem of the data or the run."""
 
 
 def fit(
     run: RunFolder,
-    watcher: FitObserver,
+    observer: FitObserver,
     *,
     resume: bool,
-    start: Start | None = None,
+    start: InitialWeights | None = None,
     fabric: Fabric | None = None,
-) -> Progress:
-    """Train what the run's recipe says, from its last checkpoint if `resume`.
+) -> RunProgress:
+    """Train the run's recipe and return the progress of the last checkpoint.
 
-    A new run begins with the weights of `start` where they are given. Where robustness collapses,
-    the run goes back to the last weights that had it and on with a stronger attack. With `fabric`
-    of several processes each calls this, and they train one network.
+    After catastrophic overfitting the run returns to the last robust weights and continues with a
+    stronger attack.
+
+    Args:
+        run: the run's folder.
+        observer: receives the events of the run.
+        resume: continue from the last checkpoint.
+        start: the initial weights of a new run; random ones if None.
+        fabric: the devices; with several processes each of them calls `fit`, and they train one
+            network.
 
     Raises:
-        RecipeError: the data do not fit the recipe, there is nothing to resume, the loss is no
-            number any more, or robustness collapses again and again.
-        CheckpointError: the disk does not take a checkpoint, or the one to begin with is of
-            another network.
+        RecipeError: the data do not fit the recipe, there is no checkpoint to resume from, the loss
+            is not finite, or catastrophic overfitting persists.
+        CheckpointError: a checkpoint cannot be written, or the weights to start from do not fit the
+            network.
     """
-    data = read_data(run.recipe, watcher.warn)
+    data = read_training_data(run.recipe, observer.warn)
     trainer = Trainer(run.recipe, data, fabric)
-    progress = _begun(data, trainer)
+    progress = _initial_progress(data, trainer)
     if resume:
-        progress = _gone_on(run.progress(), progress)
-        return_to(run, trainer, progress)
+        progress = _resumed_progress(run.progress(), progress)
+        _restore(run, trainer, progress)
     elif start is not None:
-        trainer.begin_with(start.tensors, origin=start.origin.name)
+        trainer.start_from(start.tensors, origin=start.origin.name)
         progress = progress.model_copy(update={"started_from": start.origin})
-    return _go_on(run, trainer, progress, watcher)
+    return _train(run, trainer, progress, observer)
 
 
-def _go_on(run: RunFolder, trainer: Trainer, progress: Progress, watcher: FitObserver) -> Progress:
-    """Make the epochs that are left; keep each, or undo it."""
+def _train(
+    run: RunFolder, trainer: Trainer, progress: RunProgress, observer: FitObserver
+) -> RunProgress:
+    """Train the remaining epochs; record each one or roll it back."""
     epochs = run.recipe.schedule.epochs
-    guard = CatastrophicOverfittingDetector.from_recipe(run.recipe, images=trainer.watch.images)
-    watcher.start(epochs=epochs, steps_per_epoch=trainer.steps_per_epoch, done=len(progress.epochs))
-    with closing(RunRecorder(run, trainer)) as record:
-        record.begin(progress)
+    detector = CatastrophicOverfittingDetector.from_recipe(
+        run.recipe, images=trainer.validation.images
+    )
+    observer.start(
+        epochs=epochs, steps_per_epoch=trainer.steps_per_epoch, done=len(progress.epochs)
+    )
+    with closing(RunRecorder(run, trainer)) as recorder:
+        recorder.begin(progress)
         while len(progress.epochs) < epochs:
-            epoch = _one_epoch(trainer, len(progress.epochs), watcher)
-            watcher.finish_epoch(epoch)
-            fall = guard.fall(progress.epochs, epoch)
-            if fall is not None and fall.is_collapse:
-                progress = rolled_back(progress, epoch, fall, run.recipe)
-                record.roll_back(progress)
-                return_to(run, trainer, progress)
-                watcher.warn(told(progress, epoch))
+            epoch = _train_epoch(trainer, len(progress.epochs), observer)
+            observer.finish_epoch(epoch)
+            drop = detector.drop(progress.epochs, epoch)
+            if drop is not None and drop.is_catastrophic:
+                progress = roll_back(progress, epoch, drop, run.recipe)
+                recorder.roll_back(progress)
+                _restore(run, trainer, progress)
+                observer.warn(rollback_warning(progress, epoch))
             else:
-                progress = _advanced(progress, epoch, is_good=fall is None or fall.is_slight)
-                record.advance(progress)
+                progress = _add_epoch(progress, epoch, is_good=drop is None or drop.is_small)
+                recorder.add_epoch(progress)
     return progress
 
 
-def _one_epoch(trainer: Trainer, number: int, watcher: FitObserver) -> Epoch:
-    began = time.perf_counter()
-    ticks: list[Tick] = []
-    for tick in trainer.train_epoch(number):
-        ticks.append(tick)
-        watcher.tick(number, tick)
-    loss = _mean(tick.loss for tick in ticks)
+def _train_epoch(trainer: Trainer, number: int, observer: FitObserver) -> Epoch:
+    started = time.perf_counter()
+    results: list[StepResult] = []
+    for result in trainer.train_epoch(number):
+        results.append(result)
+        observer.finish_step(number, result)
+    loss = _mean(result.loss for result in results)
     if not math.isfinite(loss):
         raise RecipeError(
-            f"epoch {number + 1}: the loss is {loss}, a number was wanted. The checkpoint before it"
-            " is whole; train anew with a smaller schedule.peak_rate"
+            f"epoch {number + 1}: the loss is {loss}, expected a finite number. The last checkpoint"
+            " is intact; train again with a smaller schedule.peak_rate"
         )
-    figures = trainer.measure()
+    validation = trainer.validate()
     epoch = Epoch(
         epoch=number,
         loss=loss,
-        training_accuracy=_mean(tick.accuracy for tick in ticks),
-        accuracy=figures.accuracy,
-        attacked_accuracy=figures.attacked_accuracy,
-        attacked_auroc=figures.attacked_auroc,
-        duration_s=time.perf_counter() - began,
+        training_accuracy=_mean(result.accuracy for result in results),
+        accuracy=validation.accuracy,
+        attacked_accuracy=validation.attacked_accuracy,
+        attacked_auroc=validation.attacked_auroc,
+        duration_s=time.perf_counter() - started,
     )
-    return trainer.fabric.broadcast(epoch)  # the clocks of several processes differ
+    return trainer.fabric.broadcast(epoch)  # the processes measure different durations
 
 
-def _begun(data: Data, trainer: Trainer) -> Progress:
-    return Progress(
+def _restore(run: RunFolder, trainer: Trainer, progress: RunProgress) -> None:
+    """Load the weights that `progress` names, and select the attack after its rollbacks."""
+    trainer.restore(run.tensors(progress))
+    trainer.strengthen_attack(len(progress.rolled_back))
+
+
+def _initial_progress(data: TrainingData, trainer: Trainer) -> RunProgress:
+    return RunProgress(
         tensors=tensors_name(0),
         epochs=(),
-        hardware=computing_on(trainer.fabric),
+        hardware=describe_hardware(trainer.fabric),
         command=command(),
         libraries=libraries(),
         training_images=len(data.training),
@@ -166,14 +146,14 @@ def _begun(data: Data, trainer: Trainer) -> Progress:
     )
 
 
-def _gone_on(before: Progress, now: Progress) -> Progress:
-    """Return how far the run has come, with where and by which command it goes on."""
-    told_anew = {"hardware", "command", "libraries", "training_images", "outlier_images"}
+def _resumed_progress(before: RunProgress, now: RunProgress) -> RunProgress:
+    """Return the progress so far, with the hardware, command and data of this session."""
+    current = {"hardware", "command", "libraries", "training_images", "outlier_images"}
     good = len(before.epochs) if before.good is None else before.good
-    return before.model_copy(update={**now.model_dump(include=told_anew), "good": good})
+    return before.model_copy(update={**now.model_dump(include=current), "good": good})
 
 
-def _advanced(progress: Progress, epoch: Epoch, *, is_good: bool) -> Progress:
+def _add_epoch(progress: RunProgress, epoch: Epoch, *, is_good: bool) -> RunProgress:
     epochs = (*progress.epochs, epoch)
     good = len(epochs) if is_good else progress.good
     return progress.model_copy(
@@ -182,5 +162,5 @@ def _advanced(progress: Progress, epoch: Epoch, *, is_good: bool) -> Progress:
 
 
 def _mean(values: Iterable[float]) -> float:
-    held = list(values)
-    return sum(held) / len(held)
+    numbers = list(values)
+    return sum(numbers) / len(numbers)

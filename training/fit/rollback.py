@@ -1,124 +1,50 @@
-"""The way back to intact weights once robustness has collapsed."""
-
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any
-
-from lightning_fabric.loggers.csv_logs import CSVLogger
-from lightning_fabric.loggers.tensorboard import TensorBoardLogger
+"""Roll back after catastrophic overfitting: the last robust weights, and a stronger attack."""
 
 from oodguard.models.errors import RecipeError
-from oodguard.training.config.recipe import Recipe
-from oodguard.training.fit.catastrophic_overfitting import (
-    MOST_ROLL_BACKS,
-    RobustnessDrop,
-    strengthened,
-)
-from oodguard.training.fit.trainer import Trainer
-from oodguard.training.run_folder import Epoch, Progress, RollBack, RunFolder, tensors_name
+from oodguard.training.config.recipe import AttackSettings, Recipe
+from oodguard.training.fit.catastrophic_overfitting import RobustnessDrop
+from oodguard.training.run_folder import Epoch, Rollback, RunProgress, tensors_name
 
-FOLDER = "logs"
-
-FILES = ("csv/metrics.csv", "tensorboard/events.out.tfevents.*")
+MAX_ROLLBACKS = 3
 
 
-class RunLogs:
-    """The folder `logs` of a run.
+def strengthen(attack: AttackSettings, rollbacks: int) -> AttackSettings:
+    """Return the attack after so many rollbacks: each doubles the steps and halves their size.
 
-    It is derived from the run's progress: `begin` writes anew what is there of it, so that nothing
-    stands in it twice and nothing of an epoch that was undone. `rate_of` tells the learning rate at
-    the end of an epoch, counted from 0.
+    The result is always PGD, with at most 100 steps.
     """
-
-    def __init__(self, run: Path, rate_of: Callable[[int], float]) -> None:
-        self._folder = run / FOLDER
-        self._rate_of = rate_of
-        self._loggers: list[CSVLogger | TensorBoardLogger] = []
-
-    def begin(self, epochs: Iterable[Epoch]) -> None:
-        """Write the epochs that were made before."""
-        self.close()
-        for pattern in FILES:
-            for old in self._folder.glob(pattern):
-                old.unlink()
-        self._loggers = [
-            CSVLogger(self._folder, name=None, version="csv"),
-            TensorBoardLogger(self._folder, name=None, version="tensorboard"),
-        ]
-        for epoch in epochs:
-            self.add(epoch)
-
-    def add(self, epoch: Epoch) -> None:
-        """Write one epoch."""
-        for logger in self._loggers:
-            logger.log_metrics(self._figures(epoch), step=epoch.epoch + 1)
-            logger.save()
-
-    def close(self) -> None:
-        """Finish the files."""
-        for logger in self._loggers:
-            logger.finalize("success")
-        self._loggers = []
-
-    def _figures(self, epoch: Epoch) -> dict[str, Any]:
-        figures = epoch.model_dump(exclude={"epoch"}, exclude_none=True)
-        return {**figures, "learning_rate": self._rate_of(epoch.epoch)}
+    if rollbacks == 0:
+        return attack
+    factor = 2**rollbacks
+    return attack.model_copy(
+        update={
+            "kind": "pgd",
+            "steps": min(attack.steps * factor, 100),
+            "step_size": attack.step_size / factor,
+        }
+    )
 
 
-class RunRecorder:
-    """Writes a run's folder; every process calls it, and goes on when all is written."""
-
-    def __init__(self, run: RunFolder, trainer: Trainer) -> None:
-        self._run = run
-        self._trainer = trainer
-        self._logs = RunLogs(run.folder, self._rate_after)
-
-    def begin(self, progress: Progress) -> None:
-        """Write the logs of what was done before."""
-        if self._trainer.fabric.is_global_zero:
-            self._logs.begin(progress.epochs)
-        self._trainer.fabric.barrier()
-
-    def advance(self, progress: Progress) -> None:
-        """Write the checkpoint and the logs of one more epoch."""
-        if self._trainer.fabric.is_global_zero:
-            self._run.save(progress, self._trainer.state())
-            self._logs.add(progress.epochs[-1])
-        self._trainer.fabric.barrier()
-
-    def roll_back(self, progress: Progress) -> None:
-        """Write that epochs were undone; the tensors of what is left are there."""
-        if self._trainer.fabric.is_global_zero:
-            self._run.commit(progress)
-            self._logs.begin(progress.epochs)
-        self._trainer.fabric.barrier()
-
-    def close(self) -> None:
-        """Finish the logs."""
-        self._logs.close()
-
-    def _rate_after(self, epoch: int) -> float:
-        return self._trainer.rate((epoch + 1) * self._trainer.steps_per_epoch - 1)
-
-
-def rolled_back(progress: Progress, epoch: Epoch, fall: RobustnessDrop, recipe: Recipe) -> Progress:
-    """Return how far the run has come once the collapse, at `epoch`, is undone.
+def roll_back(
+    progress: RunProgress, epoch: Epoch, drop: RobustnessDrop, recipe: Recipe
+) -> RunProgress:
+    """Return the progress without `epoch` and the epochs since robustness was last intact.
 
     Raises:
-        RecipeError: it was undone as often as makes sense.
+        RecipeError: the run was rolled back `MAX_ROLLBACKS` times already.
     """
-    before = len(progress.rolled_back)
+    rollbacks = len(progress.rolled_back)
     if recipe.attack is None or progress.good is None:
-        raise ValueError("a collapse without an attack, or before the first checkpoint")
-    if before == MOST_ROLL_BACKS:
+        raise ValueError("a rollback requires an attack and a checkpoint")
+    if rollbacks == MAX_ROLLBACKS:
         raise RecipeError(
-            f"epoch {epoch.epoch + 1}: {fall}, after {before} roll-backs: robustness collapses"
-            " again and again. The checkpoint before is whole; train anew with more attack.steps,"
-            " a smaller attack.epsilon_255 or a smaller schedule.peak_rate"
+            f"epoch {epoch.epoch + 1}: {drop}, after {rollbacks} rollbacks: catastrophic"
+            " overfitting persists. The last checkpoint is intact; train again with more"
+            " attack.steps, a smaller attack.epsilon_255 or a smaller schedule.peak_rate"
         )
-    attack = strengthened(recipe.attack, before + 1)
-    entry = RollBack(
-        reason=str(fall),
+    attack = strengthen(recipe.attack, rollbacks + 1)
+    entry = Rollback(
+        reason=str(drop),
         kept=progress.good,
         attack=f"pgd, {attack.steps} steps of {attack.step_size:g} epsilon",
         lost=(*progress.epochs[progress.good :], epoch),
@@ -132,18 +58,12 @@ def rolled_back(progress: Progress, epoch: Epoch, fall: RobustnessDrop, recipe: 
     )
 
 
-def return_to(run: RunFolder, trainer: Trainer, progress: Progress) -> None:
-    """Give the trainer the weights that `progress` names, and the attack that it calls for."""
-    trainer.restore(run.tensors(progress))
-    trainer.harden(len(progress.rolled_back))
-
-
-def told(progress: Progress, epoch: Epoch) -> str:
-    """Say plainly what happened at `epoch` and what is done about it."""
-    number, entry = len(progress.rolled_back), progress.rolled_back[-1]
+def rollback_warning(progress: RunProgress, epoch: Epoch) -> str:
+    """Return the warning about the last rollback of `progress`, which discarded `epoch`."""
+    entry = progress.rolled_back[-1]
     return (
-        f"epoch {epoch.epoch + 1}: robustness has collapsed (catastrophic overfitting):"
-        f" {entry.reason} while training accuracy is {epoch.training_accuracy:.1%}. Rolled back to"
-        f" the weights after epoch {entry.kept}; from here on training attacks with {entry.attack}"
-        f" (roll-back {number} of at most {MOST_ROLL_BACKS})"
+        f"epoch {epoch.epoch + 1}: catastrophic overfitting: {entry.reason} while training accuracy"
+        f" is {epoch.training_accuracy:.1%}. Rolled back to the weights after epoch {entry.kept};"
+        f" the training attack is now {entry.attack} (rollback {len(progress.rolled_back)} of at"
+        f" most {MAX_ROLLBACKS})"
     )

@@ -1,7 +1,5 @@
-"""The training loop: epochs of steps over one network, one objective and one schedule."""
+"""The training loop: the steps of an epoch, and the state that training continues from."""
 
-import copy
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import repeat
@@ -9,73 +7,36 @@ from typing import cast
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.data.augment import augment_inliers, distort
-from oodguard.training.data.dataset import ImageSet
 from oodguard.training.data.outliers import outlier_batches
-from oodguard.training.fit.catastrophic_overfitting import strengthened
-from oodguard.training.fit.distributed import Sharded, divisible, one_process, shared_statistics
+from oodguard.training.data.training_data import TrainingData
+from oodguard.training.fit.distributed import (
+    ShardedNetwork,
+    drop_remainder,
+    single_process,
+    synchronize_batch_norm,
+)
+from oodguard.training.fit.optimizer import (
+    build_optimizer,
+    learning_rate,
+    start_average,
+    update_average,
+)
 from oodguard.training.fit.robust_validation import RobustValidation, ValidationResult
+from oodguard.training.fit.rollback import strengthen
 from oodguard.training.objectives import OBJECTIVES
 from oodguard.training.objectives.base import Batch
-from oodguard.training.provenance import drawn_from
-from oodguard.training.run_folder import load_weights, part
+from oodguard.training.provenance import epoch_generator
 from oodguard.training.scoring.network import MixedPrecisionNetwork, build_recipe_network
-
-
-def start_average(network: nn.Module) -> nn.Module:
-    """Return a copy of the network to average into; it is never trained itself."""
-    average = copy.deepcopy(network).eval()
-    return average.requires_grad_(requires_grad=False)
-
-
-@torch.no_grad()
-def update_average(average: nn.Module, network: nn.Module, *, decay: float, step: int) -> None:
-    """Move the average towards the network by 1 - `decay`, faster in the first steps.
-
-    Batch-norm statistics are averaged with the weights they belong to. Early on the decay is at
-    most (1 + step) / (10 + step), so that the random initial weights are soon forgotten.
-    """
-    share = 1 - min(decay, (1 + step) / (10 + step))
-    targets = average.state_dict()
-    for key, value in network.state_dict().items():
-        if value.is_floating_point():
-            targets[key].lerp_(value, share)
-        else:
-            targets[key].copy_(value)
-
-
-def rate(step: int, *, steps: int, peak: float, warm_up: float, final: float = 0.0) -> float:
-    """Rate at `step` of `steps`: linear from near zero over the `warm_up` share, cosine to `final`.
-
-    After Smith and Topin 2018, arXiv:1708.07120 (one cycle), without its momentum cycle.
-    """
-    rising = warm_up * steps
-    if step < rising:
-        return peak * (step + 1) / (rising + 1)
-    progress = (step - rising) / max(steps - rising, 1)
-    return final + (peak - final) * (1 + math.cos(math.pi * progress)) / 2
+from oodguard.training.weights import checkpoint_part, load_weights
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Data:
-    """What an epoch reads; `outliers` is None for methods that use none.
-
-    `held_out` outliers are watched and not trained on; where there are none, the first of the
-    others are watched.
-    """
-
-    training: ImageSet
-    validation: ImageSet
-    outliers: ImageSet | None
-    held_out: ImageSet | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tick:
-    """One finished step, for the progress bar: its loss and its share of right answers."""
+class StepResult:
+    """The number of a step within its epoch, its loss and its training accuracy."""
 
     step: int
     loss: float
@@ -83,59 +44,61 @@ class Tick:
 
 
 class Trainer:
-    """A network in training.
+    """A network in training, with its moving average and its optimizer.
 
-    All randomness comes from the recipe's seed and the epoch's number, so a checkpoint needs no
-    generator state and a resumed run repeats the uninterrupted one.
+    All random numbers depend only on the recipe's seed and the number of the epoch, so a checkpoint
+    holds no generator state and a resumed run repeats an uninterrupted one.
     """
 
-    def __init__(self, recipe: Recipe, data: Data, fabric: Fabric | None = None) -> None:
-        torch.manual_seed(recipe.seed)  # initial weights; torch's layers take no generator
+    def __init__(self, recipe: Recipe, data: TrainingData, fabric: Fabric | None = None) -> None:
+        torch.manual_seed(recipe.seed)  # initial weights; torch's layers accept no generator
         self.recipe = recipe
         self.data = data
-        self.fabric = fabric or one_process()
+        self.fabric = fabric or single_process()
         network = build_recipe_network(recipe, classes=len(data.training.classes)).to(
             self.fabric.device
         )
-        self.network = shared_statistics(network, self.fabric)
+        self.network = synchronize_batch_norm(network, self.fabric)
         runner = MixedPrecisionNetwork(self.network, recipe.schedule.precision)
         self.average = start_average(self.network)
         several = self.fabric.world_size > 1
-        self.runner = Sharded(runner, self.fabric) if several else runner
+        self.runner = ShardedNetwork(runner, self.fabric) if several else runner
         self.objective = OBJECTIVES[recipe.method](recipe)
-        self.optimizer = _optimizer(self.network, recipe)
-        self.watch = RobustValidation.of(recipe, data.validation, data.held_out or data.outliers)
+        self.optimizer = build_optimizer(self.network, recipe.schedule)
+        self.validation = RobustValidation.from_data(
+            recipe, data.validation, data.held_out or data.outliers
+        )
         self.steps_per_epoch = len(data.training) // recipe.schedule.batch_size
 
-    def train_epoch(self, epoch: int) -> Iterator[Tick]:
-        """Train epoch number `epoch`, counted from 0, yielding after every step."""
+    @property
+    def steps(self) -> int:
+        """The number of steps of the whole run."""
+        return self.recipe.schedule.epochs * self.steps_per_epoch
+
+    def train_epoch(self, epoch: int) -> Iterator[StepResult]:
+        """Train epoch number `epoch`, counted from 0, and yield the result of every step."""
         decay = self.recipe.schedule.average_decay
         batches, attacks = self._generators(epoch)
         self.runner.train()
         for index, batch in enumerate(self._batches(batches)):
             step = epoch * self.steps_per_epoch + index
             for group in self.optimizer.param_groups:
-                group["lr"] = self.rate(step)
+                group["lr"] = self.learning_rate(step)
             result = self.objective(
                 self.runner, replace(batch, progress=step / self.steps), attacks
             )
             self.optimizer.zero_grad(set_to_none=True)
-            # Gradients are averaged between processes, and the whole loss wants their sum.
+            # Gradients are averaged over the processes, but the loss of the batch needs their sum.
             self.fabric.backward(result.loss * self.fabric.world_size)
             self.optimizer.step()
             update_average(self.average, self.network, decay=decay, step=step)
-            right = (result.inlier_logits.argmax(1) == batch.labels).float().mean()
-            yield Tick(step=index, loss=result.loss.item(), accuracy=right.item())
+            accuracy = (result.inlier_logits.argmax(1) == batch.labels).float().mean()
+            yield StepResult(step=index, loss=result.loss.item(), accuracy=accuracy.item())
 
-    @property
-    def steps(self) -> int:
-        """The steps of the whole run."""
-        return self.recipe.schedule.epochs * self.steps_per_epoch
-
-    def rate(self, step: int) -> float:
+    def learning_rate(self, step: int) -> float:
         """Return the learning rate of a step of the run, counted from 0."""
         schedule = self.recipe.schedule
-        return rate(
+        return learning_rate(
             step,
             steps=self.steps,
             peak=schedule.peak_rate,
@@ -143,35 +106,34 @@ class Trainer:
             final=schedule.final_rate,
         )
 
-    def measure(self) -> ValidationResult:
-        """Measure the averaged network, in the first process, for all of them."""
+    def validate(self) -> ValidationResult:
+        """Measure the averaged network in the first process, and return the result in all."""
         first = self.fabric.is_global_zero
-        return cast(
-            "ValidationResult", self.fabric.broadcast(self.watch(self.average) if first else None)
-        )
+        result = self.validation(self.average) if first else None
+        return cast("ValidationResult", self.fabric.broadcast(result))
 
-    def begin_with(self, weights: dict[str, Tensor], *, origin: str) -> None:
-        """Start from a network's weights; their average starts there too.
+    def start_from(self, weights: dict[str, Tensor], *, origin: str) -> None:
+        """Load initial weights into the network and its average; errors name `origin`.
 
         Raises:
-            CheckpointError: they are of another network.
+            CheckpointError: the weights do not fit the network.
         """
         load_weights(self.network, weights, origin=origin)
         load_weights(self.average, weights, origin=origin)
 
-    def harden(self, times: int) -> None:
-        """Train on with the stronger attack that so many roll-backs call for."""
+    def strengthen_attack(self, rollbacks: int) -> None:
+        """Train with the attack that applies after so many rollbacks."""
         if self.recipe.attack is not None:
-            attack = strengthened(self.recipe.attack, times)
-            hardened = self.recipe.model_copy(update={"attack": attack})
-            self.objective = OBJECTIVES[self.recipe.method](hardened)
+            attack = strengthen(self.recipe.attack, rollbacks)
+            recipe = self.recipe.model_copy(update={"attack": attack})
+            self.objective = OBJECTIVES[self.recipe.method](recipe)
 
     def state(self) -> dict[str, Tensor]:
-        """Return every tensor that training goes on from."""
+        """Return the tensors of a checkpoint: the network, its average and the momenta."""
         momenta = {
             name: self.optimizer.state[parameter]["momentum_buffer"]
             for name, parameter in self.network.named_parameters()
-            if parameter in self.optimizer.state  # a part that never trains has no momentum
+            if parameter in self.optimizer.state  # a frozen parameter has no momentum
         }
         parts = {
             "network": self.network.state_dict(),
@@ -181,38 +143,42 @@ class Trainer:
         return {f"{name}.{key}": t for name, tensors in parts.items() for key, t in tensors.items()}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Go on from what `state` returned.
+        """Load the tensors that `state` returned.
 
         Raises:
-            CheckpointError: it was of another network.
+            CheckpointError: the tensors are those of another network.
         """
-        load_weights(self.network, part(tensors, "network"), origin="the checkpoint")
-        load_weights(self.average, part(tensors, "average"), origin="the checkpoint")
-        momenta = part(tensors, "momentum")
+        load_weights(
+            self.network, checkpoint_part(tensors, "network"), origin="the checkpoint's network"
+        )
+        load_weights(
+            self.average, checkpoint_part(tensors, "average"), origin="the checkpoint's average"
+        )
+        momenta = checkpoint_part(tensors, "momentum")
         for name, parameter in self.network.named_parameters():
             if name in momenta:
                 momentum = momenta[name].to(parameter.device)
                 self.optimizer.state[parameter]["momentum_buffer"] = momentum
 
     def _generators(self, epoch: int) -> tuple[torch.Generator, torch.Generator]:
-        """Return those of the batches and of the attacks: one and the same on the processor."""
+        """Return the generators of the batches and of the attacks; on a CPU they are the same."""
         seed, device = self.recipe.seed, self.fabric.device
-        batches = drawn_from(seed, epoch)
-        return batches, batches if device.type == "cpu" else drawn_from(seed, epoch, device)
+        batches = epoch_generator(seed, epoch)
+        return batches, batches if device.type == "cpu" else epoch_generator(seed, epoch, device)
 
     def _batches(self, generator: torch.Generator) -> Iterator[Batch]:
-        """Draw the batches of an epoch, whole and alike in every process, and move them over."""
+        """Yield the whole batches of an epoch, the same in every process, on the device."""
         size, device = self.recipe.schedule.batch_size, self.fabric.device
         training = self.data.training
         order = torch.randperm(len(training), generator=generator)
         outliers = self._outlier_batches(generator)
         for index in range(self.steps_per_epoch):
-            chosen = order[index * size : (index + 1) * size]
-            inliers = self._inliers(training.images[chosen], generator)
-            others = divisible(size, next(outliers), processes=self.fabric.world_size)
+            rows = order[index * size : (index + 1) * size]
+            inliers = self._inliers(training.images[rows], generator)
+            others = drop_remainder(size, next(outliers), processes=self.fabric.world_size)
             yield Batch(
                 inliers=inliers.to(device),
-                labels=training.labels[chosen].to(device),
+                labels=training.labels[rows].to(device),
                 outliers=others.to(device),
                 smoothing=self.recipe.schedule.label_smoothing,
             )
@@ -235,18 +201,3 @@ class Trainer:
             size=self.recipe.outliers_per_batch,
             generator=generator,
         )
-
-
-def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    schedule = recipe.schedule
-    weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
-    return torch.optim.SGD(
-        [
-            {"params": weights, "weight_decay": schedule.weight_decay},
-            {"params": others, "weight_decay": schedule.weight_decay * schedule.decay_all},
-        ],
-        lr=schedule.peak_rate,
-        momentum=schedule.momentum,
-        nesterov=True,
-    )

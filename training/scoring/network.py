@@ -12,7 +12,8 @@ from oodguard.models.networks.build import build_network
 from oodguard.models.networks.classifier import Classifier
 from oodguard.models.networks.mirrored import Mirrored
 from oodguard.training.config.recipe import Recipe
-from oodguard.training.run_folder import RunFolder, load_weights, part
+from oodguard.training.run_folder import RunFolder
+from oodguard.training.weights import checkpoint_part, load_weights
 
 
 def build_recipe_network(recipe: Recipe, *, classes: int) -> Classifier:
@@ -75,7 +76,7 @@ def trained_network(run: RunFolder, *, classes: int) -> Classifier:
     progress = run.progress()
     load_weights(
         network,
-        part(run.tensors(progress), "average"),
+        checkpoint_part(run.tensors(progress), "average"),
         origin=str(run.folder / progress.tensors),
     )
     if recipe.network.mirror:

@@ -22,8 +22,7 @@ BATCH_WITH_POOL = replace(BATCH, outliers=LEVELS.view(8, 1, 1, 1).expand(8, 3, 2
 
 POOL_LEVELS = torch.tensor([0.5, 0.1, 0.7, 0.95, 0.45, 0.2])
 POOL = POOL_LEVELS.view(6, 1, 1, 1).expand(6, 3, 2, 2)
-"""Ranked by distance from mid-grey, lowest reject probability first: 0.95, 0.1, 0.2, 0.7, ...
-"""
+"""Ranked by distance from mid-grey, lowest reject probability first: 0.95, 0.1, 0.2, 0.7, ..."""
 
 
 def _objective(**mining: float) -> Atom:

@@ -14,10 +14,10 @@ from oodguard.training.data.dataset import ImageSet, load, split, to_pixels
 Row = tuple[torch.Tensor, int]
 
 SPEC = InputSpec(height=32, width=32)
-CIFAR10 = Path(__file__).parents[1] / "data" / "cifar10"
+CIFAR10 = Path(__file__).parents[2] / "data" / "cifar10"
 
 
-def test_a_folder_gives_its_images_in_the_classes_of_its_subfolders() -> None:
+def test_folder_images_have_the_classes_of_their_subfolders() -> None:
     images = load(Source(folder=CIFAR10), SPEC)
     assert images.classes[0] == "airplane"
     assert torch.bincount(images.labels).tolist() == [20] * 10
@@ -29,14 +29,14 @@ def test_a_folder_gives_its_images_in_the_classes_of_its_subfolders() -> None:
     assert pairs == files
 
 
-def test_the_first_images_of_a_folder_are_a_fair_sample_and_always_the_same() -> None:
+def test_first_images_of_a_folder_are_a_reproducible_sample() -> None:
     one, two = (load(Source(folder=CIFAR10, images=100), SPEC) for _ in range(2))
     assert torch.equal(one.images, two.images)
-    # Sorted by class they would be five classes of 20; at random a class has 10 give or take 2.2.
+    # Sorted by class there would be 5 classes of 20; at random a class has 10, with deviation 2.2.
     assert torch.bincount(one.labels, minlength=10).min() >= 2
 
 
-def test_parquet_gives_its_images_in_its_own_order(tmp_path: Path) -> None:
+def test_parquet_images_keep_their_order(tmp_path: Path) -> None:
     table = datasets.load_dataset("imagefolder", data_dir=str(CIFAR10), split="train")
     table.to_parquet(tmp_path / "cifar.parquet")
     images = load(Source(parquet=tmp_path / "cifar.parquet"), SPEC)
@@ -46,20 +46,20 @@ def test_parquet_gives_its_images_in_its_own_order(tmp_path: Path) -> None:
         assert _bytes(images.images[index]) == np.asarray(table[index]["image"]).tobytes()
 
 
-def test_a_class_that_is_left_out_is_gone_and_the_others_are_counted_anew() -> None:
+def test_left_out_classes_are_dropped_and_the_others_renumbered() -> None:
     whole = load(Source(folder=CIFAR10), SPEC)
-    left = load(Source(folder=CIFAR10, leave_out=("airplane", 2, "truck")), SPEC)
-    assert left.classes == ("automobile", "cat", "deer", "dog", "frog", "horse", "ship")
-    assert torch.bincount(left.labels).tolist() == [20] * 7
-    kept: dict[str, set[bytes]] = {name: set() for name in left.classes}
+    selected = load(Source(folder=CIFAR10, leave_out=("airplane", 2, "truck")), SPEC)
+    assert selected.classes == ("automobile", "cat", "deer", "dog", "frog", "horse", "ship")
+    assert torch.bincount(selected.labels).tolist() == [20] * 7
+    kept: dict[str, set[bytes]] = {name: set() for name in selected.classes}
     for image, label in _rows(whole):
         if whole.classes[label] in kept:
             kept[whole.classes[label]].add(_bytes(image))
-    for image, label in _rows(left):
-        assert _bytes(image) in kept[left.classes[label]]
+    for image, label in _rows(selected):
+        assert _bytes(image) in kept[selected.classes[label]]
 
 
-def test_only_some_classes_are_what_leaving_out_the_others_is_and_are_capped_last() -> None:
+def test_only_equals_leaving_out_all_other_classes() -> None:
     only = load(Source(folder=CIFAR10, only=("truck", 0), images=30), SPEC)
     assert only.classes == ("airplane", "truck")
     assert len(only) == 30
@@ -70,12 +70,12 @@ def test_only_some_classes_are_what_leaving_out_the_others_is_and_are_capped_las
 
 
 @pytest.mark.parametrize("key", ["plane", 10, -1])
-def test_a_class_that_the_data_do_not_have_is_refused(key: str | int) -> None:
-    with pytest.raises(RecipeError, match=r"cifar10: leave_out: came .* wanted names or indices"):
+def test_unknown_class_is_an_error(key: str | int) -> None:
+    with pytest.raises(RecipeError, match=r"cifar10: leave_out contains .*, expected names"):
         load(Source(folder=CIFAR10, leave_out=(key,)), SPEC)
 
 
-def test_groups_are_counted_among_the_images_that_stay(tmp_path: Path) -> None:
+def test_groups_are_numbered_among_the_selected_images(tmp_path: Path) -> None:
     path = tmp_path / "film.parquet"
     features = datasets.Features(
         image=datasets.Image(),
@@ -100,7 +100,7 @@ def _bytes(image: torch.Tensor) -> bytes:
     return image.numpy().tobytes()
 
 
-def test_images_of_any_size_are_brought_to_the_recipes(tmp_path: Path) -> None:
+def test_images_are_resized_to_the_input_size(tmp_path: Path) -> None:
     for name, size in (("a", (64, 48)), ("b", (20, 20))):
         (tmp_path / name).mkdir()
         Image.new("RGB", size, (10, 20, 30)).save(tmp_path / name / "1.png")
@@ -109,7 +109,7 @@ def test_images_of_any_size_are_brought_to_the_recipes(tmp_path: Path) -> None:
     assert images[1, 5, 5].tolist() == [10, 20, 30]
 
 
-def test_the_parts_are_disjoint_whole_and_the_same_for_the_same_seed() -> None:
+def test_split_is_disjoint_complete_and_determined_by_the_seed() -> None:
     images = load(Source(folder=CIFAR10), SPEC)
     held_out = Inliers(folder=CIFAR10, validation=20, calibration=60)
     one, two = (split(images, held_out, seed=5) for _ in range(2))
@@ -121,17 +121,17 @@ def test_the_parts_are_disjoint_whole_and_the_same_for_the_same_seed() -> None:
     assert not torch.equal(one.calibration.images, other.calibration.images)
 
 
-def test_holding_out_more_than_half_is_refused() -> None:
+def test_holding_out_more_than_half_is_an_error() -> None:
     images = load(Source(folder=CIFAR10), SPEC)
     held_out = Inliers(folder=CIFAR10, validation=50, calibration=60)
-    with pytest.raises(RecipeError, match="hold out 110 images, at most half of the 200"):
+    with pytest.raises(RecipeError, match="calibration is 110, expected at most half of the 200"):
         split(images, held_out, seed=0)
 
 
-def test_inliers_without_classes_are_refused() -> None:
+def test_inliers_without_classes_are_an_error() -> None:
     textures = CIFAR10.parent / "textures"
     held_out = Inliers(folder=textures, validation=1, calibration=20)
-    with pytest.raises(RecipeError, match="wanted at least 2 classes"):
+    with pytest.raises(RecipeError, match="found 0 classes in textures, expected at least 2"):
         split(load(Source(folder=textures), SPEC), held_out, seed=0)
 
 
@@ -140,25 +140,25 @@ def test_inliers_without_classes_are_refused() -> None:
     [Source(folder=Path("nowhere")), Source(parquet=Path("nowhere.parquet"))],
     ids=["folder", "parquet"],
 )
-def test_a_source_that_is_not_there_is_named(source: Source) -> None:
-    with pytest.raises(RecipeError, match="nowhere: cannot be read"):
+def test_missing_source_is_an_error(source: Source) -> None:
+    with pytest.raises(RecipeError, match="nowhere: cannot read the data"):
         load(source, SPEC)
 
 
-def test_a_broken_image_is_named(tmp_path: Path) -> None:
+def test_damaged_image_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "broken.png").write_bytes(b"no image")
-    with pytest.raises(RecipeError, match=r"image number 0 cannot be read: .*broken\.png"):
+    with pytest.raises(RecipeError, match=r"cannot read image number 0: .*broken\.png"):
         load(Source(folder=tmp_path), SPEC)
 
 
-def test_pixels_are_channels_first_in_zero_to_one() -> None:
+def test_pixels_are_channels_first_in_0_to_1() -> None:
     images = torch.tensor([[[[0, 51, 255]]]], dtype=torch.uint8)
     expected = torch.tensor([0.0, 0.2, 1.0]).view(1, 3, 1, 1)
     torch.testing.assert_close(to_pixels(images), expected)
 
 
-def test_images_of_one_group_stay_in_one_part() -> None:
+def test_images_of_one_group_are_in_one_part() -> None:
     groups = torch.arange(400) // 7  # 57 groups of seven, and one image
     images = ImageSet(
         name="film",
@@ -179,7 +179,7 @@ def test_images_of_one_group_stay_in_one_part() -> None:
     assert 100 <= len(parts.calibration) < 114
 
 
-def test_a_group_is_a_value_of_its_column_within_a_label(tmp_path: Path) -> None:
+def test_group_is_a_column_value_within_a_label(tmp_path: Path) -> None:
     path = tmp_path / "film.parquet"
     picture = Image.new("RGB", (4, 4))
     features = datasets.Features(
@@ -192,7 +192,7 @@ def test_a_group_is_a_value_of_its_column_within_a_label(tmp_path: Path) -> None
     loaded = load(Source(parquet=path, group="film"), InputSpec(height=4, width=4))
     assert loaded.groups is not None
     assert loaded.groups.tolist() == [0, 0, 1, 2]
-    with pytest.raises(RecipeError, match="group: came 'reel', wanted one of"):
+    with pytest.raises(RecipeError, match="group is 'reel', expected one of the columns"):
         load(Source(parquet=path, group="reel"), InputSpec(height=4, width=4))
 
 
@@ -209,7 +209,7 @@ def _parquet(path: Path, labels: list[int | None], size: tuple[int, int] = (20, 
     return Source(parquet=path)
 
 
-def test_images_of_mixed_sizes_in_one_table_are_brought_to_one(tmp_path: Path) -> None:
+def test_images_of_mixed_sizes_are_resized_to_one(tmp_path: Path) -> None:
     images = load(_parquet(tmp_path / "mixed.parquet", [0, 1, 0]), SPEC)
     assert images.images.shape == (3, 32, 32, 3)
     assert images.images[:, 5, 5, 0].tolist() == [0, 1, 2]
@@ -217,26 +217,26 @@ def test_images_of_mixed_sizes_in_one_table_are_brought_to_one(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("labels", "said"),
+    ("labels", "message"),
     [
-        ([0, 1, None, 0], "1 of 4 have another or none. The first is image number 2, label none"),
-        ([0, -1, -1, 1], "2 of 4 have another or none. The first is image number 1, label none"),
+        ([0, 1, None, 0], "1 of 4 labels are invalid, the first is image number 2 with label none"),
+        ([0, -1, -1, 1], "2 of 4 labels are invalid, the first is image number 1 with label none"),
     ],
     ids=["none", "minus one"],
 )
-def test_inliers_without_a_label_are_refused_and_outliers_are_not(
-    tmp_path: Path, labels: list[int | None], said: str
+def test_missing_label_is_an_error_for_inliers_only(
+    tmp_path: Path, labels: list[int | None], message: str
 ) -> None:
     source = _parquet(tmp_path / "odd.parquet", labels)
     images = load(source, SPEC)
     assert len(images) == 4
     held_out = Inliers(parquet=source.parquet, validation=1, calibration=20)
-    with pytest.raises(RecipeError, match="odd: wanted a label from 0 to 1") as caught:
+    with pytest.raises(RecipeError, match=r"odd: .* expected 0 to 1") as caught:
         split(images, held_out, seed=0)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_labels_above_the_classes_are_refused() -> None:
+def test_label_beyond_the_classes_is_an_error() -> None:
     images = ImageSet(
         name="odd",
         images=torch.zeros(4, 1, 1, 3, dtype=torch.uint8),
@@ -244,23 +244,23 @@ def test_labels_above_the_classes_are_refused() -> None:
         classes=("cat", "dog"),
     )
     held_out = Inliers(folder=CIFAR10, validation=1, calibration=20)
-    with pytest.raises(RecipeError, match=r"2 of 4 have .* The first is image number 2, label 2"):
+    with pytest.raises(RecipeError, match=r"2 of 4 labels are invalid, .* number 2 with label 2"):
         split(images, held_out, seed=0)
 
 
-def test_inliers_that_are_all_of_one_class_are_refused(tmp_path: Path) -> None:
+def test_inliers_of_a_single_class_are_an_error(tmp_path: Path) -> None:
     source = _parquet(tmp_path / "dogs.parquet", [1, 1, 1, 1])
     held_out = Inliers(parquet=source.parquet, validation=1, calibration=20)
-    with pytest.raises(RecipeError, match="all 4 images of dogs are of the class 'dog'"):
+    with pytest.raises(RecipeError, match="all 4 images of dogs have the class 'dog'"):
         split(load(source, SPEC), held_out, seed=0)
 
 
-def test_an_empty_table_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"^empty: (no images in it|cannot be read)"):
+def test_empty_table_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"^empty: (found no images|cannot read)"):
         load(_parquet(tmp_path / "empty.parquet", []), SPEC)
 
 
-def test_an_empty_folder_is_named(tmp_path: Path) -> None:
+def test_empty_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "nothing" / "cat").mkdir(parents=True)
-    with pytest.raises(RecipeError, match=r"^nothing: (no images in it|cannot be read)"):
+    with pytest.raises(RecipeError, match=r"^nothing: (found no images|cannot read)"):
         load(Source(folder=tmp_path / "nothing"), SPEC)

@@ -2,7 +2,31 @@ import pytest
 import torch
 from torch import nn
 
-from oodguard.training.fit.trainer import start_average, update_average
+from oodguard.training.fit.optimizer import learning_rate, start_average, update_average
+
+
+def test_learning_rate_rises_to_its_peak_and_decays_to_zero() -> None:
+    rates = [learning_rate(step, steps=100, peak=0.2, warm_up=0.2) for step in range(100)]
+    assert max(rates) == rates[20] == pytest.approx(0.2)
+    assert rates[:21] == sorted(rates[:21])
+    assert rates[20:] == sorted(rates[20:], reverse=True)
+    assert 0 < rates[-1] < 0.001
+
+
+@pytest.mark.parametrize(
+    ("step", "warm_up", "final", "expected"),
+    [
+        (60, 0.2, 0.0, 0.1),  # half way down
+        (0, 0.0, 0.0, 0.2),  # without warm-up
+        (50, 0.0, 0.02, 0.11),
+        (100, 0.0, 0.02, 0.02),
+    ],
+)
+def test_learning_rate_follows_the_cosine(
+    step: int, warm_up: float, final: float, expected: float
+) -> None:
+    rate = learning_rate(step, steps=100, peak=0.2, warm_up=warm_up, final=final)
+    assert rate == pytest.approx(expected)
 
 
 def _norm(weight: float, mean: float) -> nn.BatchNorm1d:
@@ -13,21 +37,20 @@ def _norm(weight: float, mean: float) -> nn.BatchNorm1d:
     return norm
 
 
-def test_weights_and_statistics_move_by_one_minus_the_decay() -> None:
+def test_average_moves_weights_and_statistics_by_one_minus_the_decay() -> None:
     average = start_average(_norm(weight=0.0, mean=10.0))
     update_average(average, _norm(weight=1.0, mean=20.0), decay=0.9, step=1000)
     assert average.get_parameter("weight").item() == pytest.approx(0.1)
     assert average.get_buffer("running_mean").item() == pytest.approx(11.0)
 
 
-def test_the_first_steps_forget_the_start_quickly() -> None:
-    # At step 0 the decay is at most 1/10.
+def test_average_decay_is_at_most_a_tenth_in_the_first_step() -> None:
     average = start_average(_norm(weight=0.0, mean=0.0))
     update_average(average, _norm(weight=1.0, mean=0.0), decay=0.999, step=0)
     assert average.get_parameter("weight").item() == pytest.approx(0.9)
 
 
-def test_counts_are_copied_and_not_averaged() -> None:
+def test_average_copies_counts() -> None:
     network = _norm(weight=1.0, mean=0.0)
     average = start_average(network)
     network.get_buffer("num_batches_tracked").fill_(7)
@@ -35,7 +58,7 @@ def test_counts_are_copied_and_not_averaged() -> None:
     assert average.get_buffer("num_batches_tracked").item() == 7
 
 
-def test_the_average_is_a_still_copy() -> None:
+def test_average_is_a_copy_without_gradients_in_evaluation_mode() -> None:
     network = _norm(weight=1.0, mean=0.0)
     average = start_average(network)
     assert not average.training

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from oodguard.models.errors import CheckpointError, RecipeError
-from oodguard.training.run_folder import Epoch, Progress, RunFolder
+from oodguard.training.run_folder import Epoch, RunFolder, RunProgress
 
 
-def _progress(number: int) -> Progress:
+def _progress(number: int) -> RunProgress:
     epochs = tuple(
         Epoch(
             epoch=index,
@@ -21,7 +21,7 @@ def _progress(number: int) -> Progress:
         )
         for index in range(number)
     )
-    return Progress(
+    return RunProgress(
         tensors=f"epoch-{number:03d}.safetensors",
         epochs=epochs,
         hardware="a machine",
@@ -32,7 +32,7 @@ def _progress(number: int) -> Progress:
     )
 
 
-def test_what_was_saved_is_loaded_and_the_older_tensors_are_dropped(
+def test_checkpoint_is_loaded_and_older_tensors_are_deleted(
     tmp_path: Path, recipe_text: str
 ) -> None:
     run = RunFolder.create(tmp_path, recipe_text)
@@ -45,7 +45,7 @@ def test_what_was_saved_is_loaded_and_the_older_tensors_are_dropped(
     assert [path.name for path in tmp_path.glob("*.safetensors")] == ["epoch-002.safetensors"]
 
 
-def test_an_evaluation_does_not_outlive_the_weights_it_measured(
+def test_evaluation_is_deleted_with_the_weights_it_measured(
     tmp_path: Path, recipe_text: str
 ) -> None:
     run = RunFolder.create(tmp_path, recipe_text)
@@ -55,7 +55,7 @@ def test_an_evaluation_does_not_outlive_the_weights_it_measured(
     assert not (tmp_path / "evaluation.json").exists()
 
 
-def test_a_full_disk_leaves_the_previous_checkpoint_and_no_half_file(
+def test_full_disk_keeps_the_previous_checkpoint_and_no_partial_file(
     tmp_path: Path, recipe_text: str
 ) -> None:
     run = RunFolder.create(tmp_path, recipe_text)
@@ -64,16 +64,16 @@ def test_a_full_disk_leaves_the_previous_checkpoint_and_no_half_file(
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
     try:
-        with pytest.raises(CheckpointError, match=r"002\.safetensors: .* cannot be written: File"):
+        with pytest.raises(CheckpointError, match=r"002\.safetensors: cannot write .* bytes: File"):
             run.save(_progress(2), {"a": torch.ones(10_000)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    _is_the_first(run)
+    _assert_first_checkpoint(run)
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
 @pytest.mark.parametrize("call", [1, 2], ids=["tensors", "progress"])
-def test_a_disk_that_fills_at_the_very_end_leaves_the_previous_checkpoint(
+def test_failed_fsync_keeps_the_previous_checkpoint(
     tmp_path: Path, recipe_text: str, monkeypatch: pytest.MonkeyPatch, call: int
 ) -> None:
     run = RunFolder.create(tmp_path, recipe_text)
@@ -86,43 +86,41 @@ def test_a_disk_that_fills_at_the_very_end_leaves_the_previous_checkpoint(
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(CheckpointError, match=r"No space left on device.*make room, then go on"):
+    with pytest.raises(CheckpointError, match=r"No space left on device.*free disk space, then"):
         run.save(_progress(2), {"a": torch.ones(2)})
-    _is_the_first(run)
+    _assert_first_checkpoint(run)
     assert not list(tmp_path.glob(".*"))
-    run.save(_progress(2), {"a": torch.ones(2)})  # there is room again
+    run.save(_progress(2), {"a": torch.ones(2)})  # after space was freed
     assert run.tensors(run.progress())["a"].tolist() == [1, 1]
     assert len(list(tmp_path.glob("*.safetensors"))) == 1
 
 
-def _is_the_first(run: RunFolder) -> None:
+def _assert_first_checkpoint(run: RunFolder) -> None:
     progress = run.progress()
     assert progress == _progress(1)
     assert run.tensors(progress)["a"].tolist() == [0, 0]
 
 
-def test_a_folder_with_a_run_is_not_overwritten(tmp_path: Path, recipe_text: str) -> None:
+def test_folder_with_a_run_is_not_overwritten(tmp_path: Path, recipe_text: str) -> None:
     RunFolder.create(tmp_path, recipe_text).save(_progress(1), {"a": torch.zeros(2)})
-    with pytest.raises(RecipeError, match="holds a run already: give --resume"):
+    with pytest.raises(RecipeError, match="already contains a run: continue it with --resume"):
         RunFolder.create(tmp_path, recipe_text)
 
 
-def test_a_run_without_a_checkpoint_is_begun_anew_by_another_recipe(
-    tmp_path: Path, recipe_text: str
-) -> None:
+def test_run_without_a_checkpoint_is_replaced(tmp_path: Path, recipe_text: str) -> None:
     RunFolder.create(tmp_path, recipe_text)
-    mended = recipe_text.replace("seed = 3", "seed = 4")
-    assert RunFolder.create(tmp_path, mended).recipe.seed == 4
+    corrected = recipe_text.replace("seed = 3", "seed = 4")
+    assert RunFolder.create(tmp_path, corrected).recipe.seed == 4
 
 
-def test_a_run_is_resumed_by_its_own_recipe_only(tmp_path: Path, recipe_text: str) -> None:
+def test_run_cannot_be_resumed_with_another_recipe(tmp_path: Path, recipe_text: str) -> None:
     RunFolder.create(tmp_path, recipe_text)
     with pytest.raises(RecipeError, match="differs from the given recipe"):
         RunFolder.resume(tmp_path, recipe_text.replace("seed = 3", "seed = 4"))
 
 
-def test_what_is_missing_or_damaged_is_named(tmp_path: Path, recipe_text: str) -> None:
-    with pytest.raises(RecipeError, match="is no run"):
+def test_error_names_the_missing_or_damaged_file(tmp_path: Path, recipe_text: str) -> None:
+    with pytest.raises(RecipeError, match=r"is not the folder of a run: cannot read recipe\.toml"):
         _ = RunFolder(tmp_path).recipe
     run = RunFolder.create(tmp_path, recipe_text)
     with pytest.raises(RecipeError, match="no checkpoint yet: run fit first"):

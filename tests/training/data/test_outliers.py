@@ -19,38 +19,38 @@ def _first(settings: Outliers, pool: ImageSet | None, *, size: int = 8) -> torch
     return next(outlier_batches(settings, pool, _set(0, 30), size=size, generator=generator))
 
 
-def test_without_synthetic_ones_a_batch_is_of_the_pool() -> None:
+def test_batch_is_from_the_pool_without_synthetic_outliers() -> None:
     batch = _first(Outliers.model_validate({"folder": "x"}), _set(51, 20))
     torch.testing.assert_close(batch, torch.full((8, 3, 8, 8), 0.2))
 
 
-def test_the_share_of_synthetic_ones_comes_after_the_real_ones() -> None:
+def test_synthetic_share_follows_the_real_outliers() -> None:
     batch = _first(Outliers.model_validate({"folder": "x", "synthetic": 0.25}), _set(51, 20))
     assert batch.shape == (8, 3, 8, 8)
     real = (batch - 0.2).abs().amax(dim=(1, 2, 3)) < 1e-6
     assert real.tolist() == [True] * 6 + [False] * 2
 
 
-def test_synthetic_ones_alone_need_no_pool() -> None:
+def test_synthetic_outliers_alone_need_no_pool() -> None:
     assert _first(Outliers.model_validate({"synthetic": 1.0}), None).shape == (8, 3, 8, 8)
 
 
-def test_the_pool_comes_round_in_a_new_order_and_whole() -> None:
+def test_each_pass_over_the_pool_is_complete_and_in_a_new_order() -> None:
     pool = _set(0, 6)
     pool.images[:] = torch.arange(6).view(6, 1, 1, 1).to(torch.uint8) * 10
     generator = torch.Generator().manual_seed(0)
     batches = outlier_batches(
         Outliers.model_validate({"folder": "x"}), pool, _set(0, 5), size=4, generator=generator
     )
-    rounds = [torch.cat([next(batches), next(batches)])[:, 0, 0, 0] for _ in range(2)]
-    for seen in rounds:
+    passes = [torch.cat([next(batches), next(batches)])[:, 0, 0, 0] for _ in range(2)]
+    for seen in passes:
         torch.testing.assert_close(seen.sort().values, torch.arange(6) * 10 / 255)
-    assert not torch.equal(*rounds)
+    assert not torch.equal(*passes)
 
 
-def test_varied_ones_are_the_share_asked_for() -> None:
+def test_share_of_varied_outliers_is_the_configured_one() -> None:
     pool = _set(51, 400)
     batch = _first(Outliers.model_validate({"folder": "x", "vary": 0.5}), pool, size=400)
     kept = ((batch - 0.2).abs().amax(dim=(1, 2, 3)) < 1e-6).float().mean().item()
-    # Half are chosen; of these, grey as they are, one in eight meets no change of the other three.
+    # Half are varied. These are grey already, so one in eight is not changed by the other three.
     assert abs(kept - (0.5 + 0.5 / 8)) < 0.08

@@ -1,8 +1,8 @@
-"""Two processes on one machine, started by torchrun, against one process.
+"""Two processes on one machine, started by torchrun, compared with one process.
 
-The network has no batch-norm, which on processors each process keeps to itself: all that is left
-of the division is the order in which floats are summed. So losses are to agree to 1e-4, which an
-objective that saw but half of a batch, or other draws, would miss by far.
+The network has no batch-norm, which on CPUs is separate per process. The only remaining difference
+is the order in which floats are summed, so losses agree to 1e-4. An objective that saw half of a
+batch, or other random numbers, would differ by far more.
 """
 
 import socket
@@ -11,10 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from oodguard.training.fit.distributed import drop_remainder
 from oodguard.training.fit.fit import fit
-from oodguard.training.fit.trainer import Tick
-from oodguard.training.run_folder import Epoch, Progress, RunFolder
+from oodguard.training.run_folder import RunFolder, RunProgress
+from tests.training.fit.observers import RecordingObserver
 
 ROOT = Path(__file__).parents[3]
 
@@ -38,28 +40,18 @@ class Plain(nn.Module):
 """
 
 
-class Silent:
-    def start(self, *, epochs: int, steps_per_epoch: int, done: int) -> None: ...
-
-    def tick(self, epoch: int, tick: Tick) -> None: ...
-
-    def finish_epoch(self, epoch: Epoch) -> None: ...
-
-    def warn(self, message: str) -> None: ...
-
-
-def _two_processes(folder: Path, recipe: Path) -> str:
+def _fit_in_two_processes(folder: Path, recipe: Path) -> str:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    place = ("--nproc-per-node=2", "--master-addr=127.0.0.1", f"--master-port={port}")
+    torchrun = ("--nproc-per-node=2", "--master-addr=127.0.0.1", f"--master-port={port}")
     command = ("fit", str(recipe), "--out", str(folder), "--threads", "1")
     done = subprocess.run(
         [
             sys.executable,
             "-m",
             "torch.distributed.run",
-            *place,
+            *torchrun,
             "-m",
             "oodguard.training",
             *command,
@@ -76,16 +68,16 @@ def _two_processes(folder: Path, recipe: Path) -> str:
     return done.stdout
 
 
-def _losses(progress: Progress) -> list[float]:
+def _losses(progress: RunProgress) -> list[float]:
     return [epoch.loss for epoch in progress.epochs]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "batch"),
-    [("aloe", 31), ("atom", 30)],  # 16 and 15 inliers a process; a pool ranked over both
+    [("aloe", 31), ("atom", 30)],  # 16 and 15 inliers per process; a pool ranked over both
 )
-def test_two_processes_lose_what_one_does(
+def test_two_processes_train_with_the_losses_of_one(
     tmp_path: Path, recipe_text: str, monkeypatch: pytest.MonkeyPatch, method: str, batch: int
 ) -> None:
     (tmp_path / "a_plain_net.py").write_text(NETWORK, encoding="utf-8")
@@ -94,12 +86,23 @@ def test_two_processes_lose_what_one_does(
     text = text.replace('"aloe"', f'"{method}"').replace("batch_size = 30", f"batch_size = {batch}")
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(text)
-    one = fit(RunFolder.create(tmp_path / "one", text), Silent(), resume=False)
-    said = _two_processes(tmp_path / "two", recipe)
+    one = fit(RunFolder.create(tmp_path / "one", text), RecordingObserver(), resume=False)
+    output = _fit_in_two_processes(tmp_path / "two", recipe)
     two = RunFolder(tmp_path / "two").progress()
     assert _losses(two) == pytest.approx(_losses(one), abs=1e-4)
     assert two.hardware.startswith("2 processes, each on ")
     assert two.command.startswith("oodguard-train fit ")
-    assert said.count("epoch 1/2:") == 1  # one of them speaks
+    assert output.count("epoch 1/2:") == 1  # only the first process prints
     rows = (tmp_path / "two" / "logs" / "csv" / "metrics.csv").read_text().splitlines()
-    assert len(rows) == 3  # and one writes
+    assert len(rows) == 3  # and writes: the header and two epochs
+
+
+@pytest.mark.parametrize(
+    ("inliers", "outliers", "processes", "remaining"),
+    [(30, 30, 1, 30), (31, 30, 2, 29), (30, 27, 4, 26), (30, 30, 4, 30), (31, 0, 2, 0)],
+)
+def test_outliers_are_dropped_so_that_the_batch_divides_evenly(
+    inliers: int, outliers: int, processes: int, remaining: int
+) -> None:
+    kept = drop_remainder(inliers, torch.arange(outliers), processes=processes)
+    assert kept.tolist() == list(range(remaining))

@@ -1,4 +1,4 @@
-"""A run's figures as files for other programs, read back by the standard library."""
+"""The logs of a run, read with the standard library and the TensorBoard protocol."""
 
 import csv
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event  # type: ignore[import-untyped]
 from tensorboardX.record_writer import masked_crc32c  # type: ignore[import-untyped]
 
-from oodguard.training.fit.rollback import RunLogs
+from oodguard.training.fit.recorder import RunLogs
 from oodguard.training.run_folder import Epoch
 
 
@@ -33,25 +33,25 @@ def _rows(run: Path) -> list[dict[str, str]]:
 
 
 def _events(run: Path) -> list[tuple[int, str, float]]:
-    """Read TensorBoard's records: length, its checksum, an event, its checksum."""
+    """Read TensorBoard records: length, its checksum, an event, its checksum."""
     (path,) = (run / "logs" / "tensorboard").glob("events.out.tfevents.*")
-    content, found = path.read_bytes(), []
+    content, values = path.read_bytes(), []
     while content:
         length = int.from_bytes(content[:8], "little")
         body = content[12 : 12 + length]
         assert int.from_bytes(content[12 + length : 16 + length], "little") == masked_crc32c(body)
         event = Event.FromString(body)
-        found += [(event.step, value.tag, value.simple_value) for value in event.summary.value]
+        values += [(event.step, value.tag, value.simple_value) for value in event.summary.value]
         content = content[16 + length :]
-    return found
+    return values
 
 
-def test_every_figure_of_an_epoch_is_in_both_files(tmp_path: Path) -> None:
+def test_epoch_is_logged_to_csv_and_tensorboard(tmp_path: Path) -> None:
     logs = _logs(tmp_path)
     logs.begin([])
     logs.add(_epoch(0))
     logs.close()
-    figures = {
+    expected = {
         "loss": 2.5,
         "training_accuracy": 0.5,
         "accuracy": 0.625,
@@ -61,18 +61,18 @@ def test_every_figure_of_an_epoch_is_in_both_files(tmp_path: Path) -> None:
         "learning_rate": 0.5,
     }
     (row,) = _rows(tmp_path)
-    assert {key: float(value) for key, value in row.items()} == {**figures, "step": 1}
-    assert sorted(_events(tmp_path)) == sorted((1, key, value) for key, value in figures.items())
+    assert {key: float(value) for key, value in row.items()} == {**expected, "step": 1}
+    assert sorted(_events(tmp_path)) == sorted((1, key, value) for key, value in expected.items())
 
 
-def test_a_resumed_run_goes_on_in_its_logs_with_every_epoch_once(tmp_path: Path) -> None:
+def test_resumed_logs_contain_every_epoch_once(tmp_path: Path) -> None:
     first = _logs(tmp_path)
     first.begin([])
     first.add(_epoch(0, auroc=None))
     first.add(_epoch(1))
     first.close()
     second = _logs(tmp_path)
-    second.begin([_epoch(0, auroc=None)])  # the second was made, but its checkpoint was not
+    second.begin([_epoch(0, auroc=None)])  # the second has no checkpoint
     second.add(_epoch(1))
     second.add(_epoch(2))
     second.close()
@@ -86,7 +86,7 @@ def test_a_resumed_run_goes_on_in_its_logs_with_every_epoch_once(tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "metrics.csv"])
-def test_what_a_user_keeps_beside_the_logs_stays(tmp_path: Path, name: str) -> None:
+def test_other_files_in_the_logs_folder_are_not_deleted(tmp_path: Path, name: str) -> None:
     other = tmp_path / "logs" / name
     other.parent.mkdir(parents=True)
     other.write_text("mine")

@@ -1,0 +1,102 @@
+"""Which images a run trains on and validates on, and the removal of duplicates."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from oodguard.models.errors import RecipeError
+from oodguard.training.config.recipe import parse_recipe
+from oodguard.training.data.dataset import ImageSet
+from oodguard.training.data.training_data import fingerprints, read_training_data, remove_inliers
+from oodguard.training.fit.trainer import Trainer
+
+DATA = Path(__file__).parents[2] / "data"
+POOL = len(list((DATA / "outliers").rglob("*.png")))
+
+
+def _fail(message: str) -> None:
+    raise AssertionError(message)
+
+
+def test_held_out_outliers_are_the_last_of_the_pool_and_are_validated(recipe_text: str) -> None:
+    whole = read_training_data(parse_recipe(recipe_text, origin="tiny.toml"), _fail)
+    recipe = parse_recipe(recipe_text.replace("blur", "validation = 7\nblur"), origin="tiny.toml")
+    data = read_training_data(recipe, _fail)
+    assert whole.outliers is not None
+    assert whole.held_out is None
+    assert data.outliers is not None
+    assert data.held_out is not None
+    assert torch.equal(data.outliers.images, whole.outliers.images[:-7])
+    assert torch.equal(data.held_out.images, whole.outliers.images[-7:])
+    validated = Trainer(recipe, data).validation.outliers
+    assert validated is not None
+    assert torch.equal((validated * 255).round(), _pixels(whole.outliers.images[-7:]))
+
+
+def test_first_outliers_are_validated_if_none_are_held_out(recipe_text: str) -> None:
+    recipe = parse_recipe(recipe_text, origin="tiny.toml")
+    data = read_training_data(recipe, _fail)
+    assert data.outliers is not None
+    validated = Trainer(recipe, data).validation.outliers
+    assert validated is not None
+    assert torch.equal((validated * 255).round(), _pixels(data.outliers.images[:500]))
+
+
+def _pixels(images: torch.Tensor) -> torch.Tensor:
+    return images.permute(0, 3, 1, 2).float()
+
+
+def test_holding_out_more_than_half_of_the_outliers_is_an_error(recipe_text: str) -> None:
+    text = recipe_text.replace("blur", f"validation = {POOL}\nblur")
+    with pytest.raises(RecipeError, match=rf"outliers\.validation is {POOL}, expected at most hal"):
+        read_training_data(parse_recipe(text, origin="tiny.toml"), _fail)
+
+
+def test_holding_out_synthetic_outliers_is_an_error(recipe_text: str) -> None:
+    text = recipe_text.replace(f'folder = "{DATA / "outliers"}"', "synthetic = 1.0\nvalidation = 7")
+    with pytest.raises(RecipeError, match="validation is 7, expected 0 where synthetic = 1"):
+        parse_recipe(text, origin="tiny.toml")
+
+
+def _set(name: str, images: torch.Tensor) -> ImageSet:
+    labels = torch.arange(len(images))
+    return ImageSet(name=name, images=images, labels=labels, classes=("a", "b"))
+
+
+def _images(count: int, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, 8, 8, 3), dtype=torch.uint8, generator=generator)
+
+
+def test_fingerprints_are_equal_for_equal_images_only() -> None:
+    images = _images(1, 0).repeat(3, 1, 1, 1)
+    images[2, 7, 7, 2] ^= 1
+    one, two, three = fingerprints(images).tolist()
+    assert one == two != three
+    image = images[:1]
+    assert fingerprints(image) != fingerprints(image.transpose(1, 2).contiguous())
+
+
+def test_copies_of_inliers_are_removed_with_a_warning() -> None:
+    inliers, outliers = _images(6, 1), _images(5, 2)
+    outliers[1], outliers[4] = inliers[5], inliers[5]
+    outliers[3] = inliers[0]
+    outliers[3, 0, 0, 0] ^= 1  # not an exact copy
+    warnings: list[str] = []
+    remaining = remove_inliers(_set("pool", outliers), _set("known", inliers), warnings.append)
+    assert remaining.labels.tolist() == [0, 2, 3]
+    assert torch.equal(remaining.images, outliers[[0, 2, 3]])
+    (message,) = warnings
+    assert "removed 2 of the 5 images of pool: their pixels equal those of inliers in" in message
+
+
+def test_outliers_without_copies_are_returned_without_a_warning() -> None:
+    pool = _set("pool", _images(5, 2))
+    assert remove_inliers(pool, _set("known", _images(6, 1)), _fail) is pool
+
+
+def test_outliers_that_are_all_copies_are_an_error() -> None:
+    images = _images(3, 0)
+    with pytest.raises(RecipeError, match="all 3 images of pool are also in known, expected"):
+        remove_inliers(_set("pool", images), _set("known", images), _fail)

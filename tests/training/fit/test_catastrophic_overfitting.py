@@ -1,0 +1,87 @@
+import pytest
+
+from oodguard.training.config.recipe import parse_recipe
+from oodguard.training.fit.catastrophic_overfitting import (
+    CatastrophicOverfittingDetector,
+    RobustnessDrop,
+)
+from oodguard.training.run_folder import Epoch
+
+
+def _epoch(
+    number: int, attacked: float, *, auroc: float | None = None, training: float = 0.8
+) -> Epoch:
+    return Epoch(
+        epoch=number,
+        loss=1.0,
+        training_accuracy=training,
+        accuracy=0.9,
+        attacked_accuracy=attacked,
+        attacked_auroc=auroc,
+        duration_s=1.0,
+    )
+
+
+def _drop(*epochs: Epoch, first: int = 0, images: int = 500) -> RobustnessDrop | None:
+    return CatastrophicOverfittingDetector(first=first, images=images).drop(epochs[:-1], epochs[-1])
+
+
+def test_lost_accuracy_with_rising_training_accuracy_is_catastrophic() -> None:
+    drop = _drop(_epoch(0, 0.50), _epoch(1, 0.55), _epoch(2, 0.02, training=0.95))
+    assert drop is not None
+    assert drop.is_catastrophic
+    assert str(drop) == "attacked accuracy fell from 0.550 to 0.020"
+    assert drop.depth == pytest.approx(0.53 / 0.22)  # the margin is 40 % of the best
+
+
+def test_lost_auroc_is_catastrophic_though_accuracy_is_constant() -> None:
+    drop = _drop(_epoch(0, 0.5, auroc=0.8), _epoch(1, 0.5, auroc=0.3))
+    assert drop is not None
+    assert drop.is_catastrophic
+    assert drop.measure == "attacked_auroc"
+
+
+@pytest.mark.parametrize(
+    ("best", "value", "catastrophic", "small"),
+    [
+        (0.50, 0.29, True, False),  # the margin is 0.2
+        (0.50, 0.31, False, False),
+        (0.50, 0.41, False, True),  # robust overfitting
+        (0.12, 0.03, False, False),  # the smallest margin is 0.1
+        (0.12, 0.01, True, False),
+    ],
+)
+def test_drop_is_compared_with_the_margin(
+    best: float, value: float, catastrophic: bool, small: bool
+) -> None:
+    drop = _drop(_epoch(0, best), _epoch(1, value))
+    assert drop is not None
+    assert (drop.is_catastrophic, drop.is_small) == (catastrophic, small)
+
+
+@pytest.mark.parametrize(("images", "catastrophic"), [(20, False), (500, True)])
+def test_margin_covers_the_sampling_error_of_few_images(images: int, catastrophic: bool) -> None:
+    drop = _drop(_epoch(0, 0.5), _epoch(1, 0.1), images=images)  # 4 standard errors of 20: 0.45
+    assert drop is not None
+    assert drop.is_catastrophic == catastrophic
+
+
+def test_detector_ignores_rises_failed_training_and_the_first_epochs() -> None:
+    assert _drop(_epoch(0, 0.5), _epoch(1, 0.6)) is None
+    assert _drop(_epoch(0, 0.5, training=0.8), _epoch(1, 0.0, training=0.1)) is None
+    assert _drop(_epoch(0, 0.5), _epoch(1, 0.0), first=1) is None
+
+
+def test_detector_starts_after_the_warm_up_and_the_ramp(recipe_text: str) -> None:
+    text = recipe_text.replace("epochs = 2", "epochs = 10\nwarm_up = 0.15")
+    plain = parse_recipe(text, origin="tiny.toml")
+    ramped = parse_recipe(text.replace("= 2\n", "= 2\nramp = 0.3\n", 1), origin="tiny.toml")
+    assert CatastrophicOverfittingDetector.from_recipe(plain, images=500).first == 2
+    assert CatastrophicOverfittingDetector.from_recipe(ramped, images=500).first == 3
+
+
+def test_detector_ignores_methods_without_an_attack(recipe_text: str) -> None:
+    tables = [table for table in recipe_text.split("\n\n") if not table.startswith("[attack]")]
+    recipe = parse_recipe("\n\n".join(tables).replace('"aloe"', '"oe"'), origin="tiny.toml")
+    detector = CatastrophicOverfittingDetector.from_recipe(recipe, images=500)
+    assert detector.drop((_epoch(0, 0.5),), _epoch(1, 0.0)) is None

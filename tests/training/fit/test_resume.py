@@ -1,0 +1,74 @@
+"""A process that is killed in the middle of an epoch, and the run that is resumed."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from oodguard.training.run_folder import RunFolder
+from tests.training.fit.observers import is_same
+
+ROOT = Path(__file__).parents[3]
+
+# A step runs the network in training mode once; attacks and validation use evaluation mode.
+NETWORK = """
+import os, signal
+from oodguard.models.networks.resnet import ResNet
+
+class KilledNetwork(ResNet):
+    calls = 0
+
+    def forward(self, images):
+        KilledNetwork.calls += self.training
+        if os.environ.get("KILLED_AT") == str(KilledNetwork.calls):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().forward(images)
+
+def make(outputs):
+    return KilledNetwork(1, outputs, 4)
+"""
+
+
+def _fit(recipe: Path, folder: Path, *options: str, killed_at: int | None = None) -> int:
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{recipe.parent}",
+        "HF_HOME": str(recipe.parent / "cache"),
+        **({"KILLED_AT": str(killed_at)} if killed_at else {}),
+    }
+    command = ("fit", str(recipe), "--out", str(folder), "--threads", "1", *options)
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "oodguard.training", *command],
+        cwd=recipe.parent,
+        env=environment,
+        capture_output=True,
+        timeout=600,
+        check=False,
+    ).returncode
+
+
+@pytest.mark.slow
+def test_run_resumed_after_a_kill_repeats_an_uninterrupted_one(
+    tmp_path: Path, recipe_text: str
+) -> None:
+    (tmp_path / "a_killed_net.py").write_text(NETWORK, encoding="utf-8")
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(recipe_text.replace('"resnet8"\nwidth = 4', '"a_killed_net:make"'))
+    assert _fit(recipe, tmp_path / "uninterrupted") == 0
+    in_the_second_epoch = 4 + 2  # an epoch has 4 steps
+    killed = _fit(recipe, tmp_path / "killed", killed_at=in_the_second_epoch)
+    assert killed == -signal.SIGKILL
+    resumed, uninterrupted = (RunFolder(tmp_path / name) for name in ("killed", "uninterrupted"))
+    assert len(resumed.progress().epochs) == 1
+    assert _fit(recipe, tmp_path / "killed", "--resume") == 0
+    assert is_same(
+        resumed.tensors(resumed.progress()), uninterrupted.tensors(uninterrupted.progress())
+    )
+    epochs = [
+        [epoch.model_dump(exclude={"duration_s"}) for epoch in run.progress().epochs]
+        for run in (resumed, uninterrupted)
+    ]
+    assert epochs[0] == epochs[1]

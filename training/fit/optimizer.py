@@ -1,0 +1,70 @@
+"""The optimizer of a run: SGD, the learning rate of a step and the moving average of the weights.
+
+The learning rate and the average's decay are functions of the step alone, so a resumed run repeats
+an uninterrupted one bit for bit without stored scheduler state. docs/decisions explains why torch's
+`lr_scheduler` and `AveragedModel` are not used.
+"""
+
+import copy
+import math
+
+import torch
+from torch import nn
+
+from oodguard.training.config.recipe import ScheduleSettings
+
+
+def build_optimizer(network: nn.Module, schedule: ScheduleSettings) -> torch.optim.SGD:
+    """Return SGD with Nesterov momentum.
+
+    Weight decay applies to matrices and kernels; to biases and batch-norm only with `decay_all`.
+    """
+    weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+    return torch.optim.SGD(
+        [
+            {"params": weights, "weight_decay": schedule.weight_decay},
+            {"params": others, "weight_decay": schedule.weight_decay * schedule.decay_all},
+        ],
+        lr=schedule.peak_rate,
+        momentum=schedule.momentum,
+        nesterov=True,
+    )
+
+
+def learning_rate(
+    step: int, *, steps: int, peak: float, warm_up: float, final: float = 0.0
+) -> float:
+    """Return the rate of `step` of `steps`: linear up to `peak`, then cosine down to `final`.
+
+    With the rise r = warm_up * steps: peak (step + 1) / (r + 1) for step < r, else
+    final + (peak - final) (1 + cos(pi (step - r) / (steps - r))) / 2. After Smith and Topin 2018,
+    arXiv:1708.07120 (one cycle), without the momentum cycle.
+    """
+    rise = warm_up * steps
+    if step < rise:
+        return peak * (step + 1) / (rise + 1)
+    progress = (step - rise) / max(steps - rise, 1)
+    return final + (peak - final) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def start_average(network: nn.Module) -> nn.Module:
+    """Return a copy of the network, in evaluation mode and without gradients, to average into."""
+    average = copy.deepcopy(network).eval()
+    return average.requires_grad_(requires_grad=False)
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, *, decay: float, step: int) -> None:
+    """Update the exponential moving average: a <- d a + (1 - d) w.
+
+    d = min(decay, (1 + step) / (10 + step)), so that the initial weights are forgotten within the
+    first steps. Batch-norm statistics are averaged like weights; counts are copied.
+    """
+    share = 1 - min(decay, (1 + step) / (10 + step))
+    targets = average.state_dict()
+    for key, value in network.state_dict().items():
+        if value.is_floating_point():
+            targets[key].lerp_(value, share)
+        else:
+            targets[key].copy_(value)
