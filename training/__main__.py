@@ -1,9 +1,9 @@
-"""`python -m oodguard.training`, as torchrun starts it: the command line `oodguard-train`."""
+"""`python -m oodguard.training`, which torchrun starts, runs `oodguard-train`."""
 
 import sys
 
-from oodguard.training.cli.main import app
+from oodguard.training.cli.main import main
 
 if __name__ == "__main__":
-    sys.argv[0] = "oodguard-train"  # what a run's record of its command is to say
-    app()
+    sys.argv[0] = "oodguard-train"  # the name that a run records in its command
+    main()

@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from oodguard.models.bundle import open_bundle
-from oodguard.training.cli.main import app
+from oodguard.training.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "wrap.md").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from oodguard.models.bundle import Bundle, open_bundle
 from oodguard.models.calibrated_model import CalibratedModel
 from oodguard.models.decision import Policy, threshold
-from oodguard.training.cli.main import app
+from oodguard.training.cli.app import app
 from oodguard.training.config.recipe import evaluation_sources
 from oodguard.training.config.suites import SUITES, Ascent, Trials
 from oodguard.training.data.dataset import load

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from oodguard.models.bundle import open_bundle
 from oodguard.service.cli import app as oodguard
-from oodguard.training.cli.main import app as oodguard_train
+from oodguard.training.cli.app import app as oodguard_train
 
 
 def _run(app: object, *words: object) -> str:

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from oodguard.models.bundle import open_bundle
-from oodguard.training.cli.main import app
+from oodguard.training.cli.app import app
 
 
 def _oodguard_train(*words: object) -> None:

@@ -8,7 +8,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 from oodguard.models.errors import CheckpointError, RecipeError
-from oodguard.training.cli.main import app
+from oodguard.training.cli.app import app
 from oodguard.training.fit.fit import fit
 from oodguard.training.run_folder import RunFolder
 from oodguard.training.scoring.network import trained_network

@@ -8,7 +8,8 @@ from rich.markdown import Markdown
 
 from oodguard.models.decision import Policy
 from oodguard.models.errors import RecipeError
-from oodguard.training.cli.progress import EvaluationBar, Threads, console, settings
+from oodguard.training.cli.command import Alpha, Delta, Threads, console, run_command
+from oodguard.training.cli.progress import EvaluationBar
 from oodguard.training.config.recipe import read_recipe
 from oodguard.training.config.suites import SHIPPABLE_SUITES, SUITES
 from oodguard.training.evaluation.evaluate import evaluate as run_evaluation
@@ -24,63 +25,81 @@ from oodguard.training.report.write import renew as renew_bundle
 from oodguard.training.report.write import write_report
 from oodguard.training.run_folder import RunFolder
 
-UNTRUSTED = 2  # the exit status of figures that should not be believed
+UNTRUSTED = 2
+"""The exit status if a gradient-masking check failed."""
 
 
-def evaluate(  # noqa: PLR0913  (each is an option of the command)
-    target: Annotated[Path, typer.Argument(help="A run's folder or a bundle.")],
-    suite: Annotated[str, typer.Option(help=", ".join(SUITES))] = "standard",
-    score: Annotated[str | None, typer.Option(help="Default: the one that decides.")] = None,
-    alpha: Annotated[float, typer.Option(help="Largest share of false rejections.")] = 0.05,
-    delta: Annotated[float, typer.Option(help="1 - confidence in alpha.")] = 0.05,
+def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
+    target: Annotated[Path, typer.Argument(help="Folder of a run or of a bundle.")],
+    suite: Annotated[
+        str, typer.Option(help=f"Evaluation protocol: {', '.join(SUITES)}.")
+    ] = "standard",
+    score: Annotated[
+        str | None,
+        typer.Option(help="Score to decide by.", show_default="the default score of TARGET"),
+    ] = None,
+    alpha: Alpha = 0.05,
+    delta: Delta = 0.05,
     beside: Annotated[
-        list[str] | None, typer.Option(help="Measured as well, such as odin; repeatable.")
+        list[str] | None,
+        typer.Option(help="Additional score, such as odin; repeatable."),
     ] = None,
     twin: Annotated[
-        Path | None, typer.Option(help="An undefended run or bundle, whose attacks are tried too.")
+        Path | None,
+        typer.Option(help="Undefended run or bundle: its adversarial images are tried on TARGET."),
     ] = None,
     recipe: Annotated[
-        Path | None, typer.Option(help="Of a bundle: measure on this recipe's sets.")
+        Path | None, typer.Option(help="Recipe whose data sets to use; for bundles only.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The reports' folder; default: the run's, or reports/NAME.")
+        Path | None,
+        typer.Option(
+            help="Folder of the report.", show_default="the folder of the run, or reports/NAME"
+        ),
     ] = None,
     renew: Annotated[
-        bool, typer.Option("--renew", help="Of a bundle: put the figures into it.")
+        bool, typer.Option("--renew", help="Write the results into the bundle; for bundles only.")
     ] = False,
     threads: Threads = None,
 ) -> None:
-    """Measure a run or bundle, clean and attacked; status 2 if the attack is not to be trusted."""
-    with settings(threads):
+    """Measure a run or a bundle on clean and attacked images.
+
+    The exit status is 2 if the report is untrusted, because a gradient-masking check failed.
+    """
+    with run_command(threads):
         if suite not in SUITES:
-            raise RecipeError(f"--suite: came {suite!r}, wanted one of {', '.join(SUITES)}")
-        if renew and not (is_bundle(target) and suite in SHIPPABLE_SUITES):
-            raise RecipeError(f"--renew wants a bundle and --suite {' or '.join(SHIPPABLE_SUITES)}")
+            raise RecipeError(f"--suite is {suite!r}, expected one of {', '.join(SUITES)}")
+        if renew and not is_bundle(target):
+            raise RecipeError(f"--renew: {target} is not a bundle, expected the folder of a bundle")
+        if renew and suite not in SHIPPABLE_SUITES:
+            raise RecipeError(
+                f"--suite is {suite!r}, expected {' or '.join(SHIPPABLE_SUITES)} with --renew"
+            )
         if recipe:
-            read_recipe(recipe)  # which says what is wrong with it
+            read_recipe(recipe)  # raises an error that names the file
         text = recipe.read_text(encoding="utf-8") if recipe else None
         with console.status("loading"):
-            subject = _subject(target, text, score, tuple(beside or ()))
-            other = _subject(twin, subject.recipe_text, None, ()) if twin else None
+            measured = _open(target, text, score, tuple(beside or ()))
+            undefended = _open(twin, measured.recipe_text, None, ()) if twin else None
         with EvaluationBar(console) as bar:
             report, evidence = run_evaluation(
-                subject,
+                measured,
                 suite=SUITES[suite],
-                policy=Policy(score=score or subject.default_score, alpha=alpha, delta=delta),
+                policy=Policy(score=score or measured.default_score, alpha=alpha, delta=delta),
                 watcher=bar,
                 beside=tuple(beside or ()),
-                twin=other,
+                twin=undefended,
             )
-        folder = out or (target if not is_bundle(target) else Path("reports") / subject.name)
+        folder = out or (target if not is_bundle(target) else Path("reports") / measured.name)
         page = write_report(folder, report, evidence)
         if renew:
             renew_bundle(target, report)
         console.print(Markdown(figures(report)))
-        console.print(f"{page} shows all of it", soft_wrap=True)
-        _say(report)
+        console.print(f"The full report is in {page}.", soft_wrap=True)
+        _exit_if_untrusted(report)
 
 
-def _subject(
+def _open(
     target: Path, recipe_text: str | None, score: str | None, beside: tuple[str, ...]
 ) -> EvaluationTarget:
     if is_bundle(target):
@@ -89,18 +108,14 @@ def _subject(
     return run_target(run, score or run.recipe.default_score, (*run.recipe.score_names, *beside))
 
 
-def _say(report: Report) -> None:
-    """End with status 2 where a check of the attack failed.
-
-    Raises:
-        Exit: the report is untrusted.
-    """
+def _exit_if_untrusted(report: Report) -> None:
+    """Print the failed gradient-masking checks, and exit with status 2 if there are any."""
     if report.trust.stamp != "untrusted":
         return
     for check in report.trust.checks:
         if check.outcome == "failed":
             console.print(
-                f"untrusted: {check.name}: found {check.figure}, expected {check.expected}",
+                f"untrusted: {check.name}: {check.figure}, expected {check.expected}",
                 style="red",
                 markup=False,
                 soft_wrap=True,

@@ -1,47 +1,22 @@
-"""The command line `oodguard-train`: fit, evaluate, export, wrap."""
+"""The entry point of `oodguard-train`.
 
-from pathlib import Path
-from typing import Annotated
+It imports nothing outside the standard library at module level, so that it can report a missing
+training extra.
+"""
 
-import typer
-
-from oodguard.training.cli.evaluate import evaluate
-from oodguard.training.cli.fit import fit
-from oodguard.training.cli.progress import Threads, console, settings
-from oodguard.training.cli.wrap import wrap
-from oodguard.training.export.export import export as run_export
-from oodguard.training.run_folder import RunFolder
-
-app = typer.Typer(no_args_is_help=True, add_completion=False)
-
-Run = Annotated[Path, typer.Argument(help="A run's folder, such as runs/cifar10-aloe.")]
+import sys
 
 
-@app.callback()
 def main() -> None:
-    """Train, evaluate and export guards: hardened classifiers with out-of-distribution scores."""
-
-
-app.command()(fit)
-
-app.command()(evaluate)
-
-
-@app.command()
-def export(
-    run: Run,
-    out: Annotated[Path, typer.Option(help="The bundle's folder, replaced if it is a bundle.")],
-    threads: Threads = None,
-) -> None:
-    """Write a run's bundle: ONNX graph, calibration, figures and card, through the parity gate."""
-    with settings(threads):
-        exported = run_export(RunFolder(run), out)
-        console.print(
-            f"{out} written; torch and ONNX Runtime agree on {exported.parity.images} images,"
-            f" largest difference of a score {exported.parity.largest_difference:.1g}",
-            highlight=False,
-            soft_wrap=True,
+    """Run the command line, or exit with status 1 if the training extra is not installed."""
+    try:
+        from oodguard.training.cli.app import app  # noqa: PLC0415  (see the module docstring)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "oodguard"):  # a defect of the project
+            raise
+        sys.exit(
+            f"oodguard-train: {package} is not installed. Install the training extra:"
+            ' pip install "ood-guard[training]"'
         )
-
-
-app.command()(wrap)
+    app(prog_name="oodguard-train")

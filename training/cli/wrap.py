@@ -11,7 +11,7 @@ from rich.markdown import Markdown
 from oodguard.models.decision import Policy
 from oodguard.models.errors import ClassifierError
 from oodguard.models.manifest import BundleName, BundleVersion, InputSpec
-from oodguard.training.cli.progress import Threads, console, settings
+from oodguard.training.cli.command import Alpha, Delta, Threads, console, run_command, warn
 from oodguard.training.config.sources import Source
 from oodguard.training.wrap.classifier import read_original_classifier
 from oodguard.training.wrap.input import Layout, PixelTransform, Triple, infer_layout, infer_size
@@ -25,61 +25,87 @@ NAME = TypeAdapter(BundleName)
 VERSION = TypeAdapter(BundleVersion)
 
 
-def wrap(  # noqa: PLR0913  (each is an option of the command)
-    classifier: Annotated[Path, typer.Argument(help="An ONNX file of a classifier.")],
+def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
+    classifier: Annotated[Path, typer.Argument(help="ONNX file of a classifier.")],
     data: Annotated[
-        Path, typer.Option(help="Labelled images that it was not trained on: a folder or Parquet.")
+        Path,
+        typer.Option(help="Labelled images that were not trained on: a folder or a Parquet file."),
     ],
-    out: Annotated[Path, typer.Option(help="The bundle's folder, replaced if it is a bundle.")],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle; an existing one is replaced.")],
     classes: Annotated[
         Path | None,
-        typer.Option(help="Class names, one a line, in the outputs' order; default: the data's."),
+        typer.Option(
+            help="Text file with one class name per line, in the order of the outputs.",
+            show_default="the classes of the data",
+        ),
     ] = None,
     outliers: Annotated[
-        list[Path] | None, typer.Option(help="Out-of-distribution images to measure; repeatable.")
+        list[Path] | None,
+        typer.Option(help="Out-of-distribution images to measure the scores on; repeatable."),
     ] = None,
-    images: Annotated[int, typer.Option(min=2, help="At most, from each set.")] = 4000,
-    scale: Annotated[float, typer.Option(help="What the pixels 0 to 255 are divided by.")] = 255.0,
-    mean: Annotated[str, typer.Option(metavar="R,G,B", help="Subtracted after that.")] = "0,0,0",
-    std: Annotated[str, typer.Option(metavar="R,G,B", help="Divided by after that.")] = "1,1,1",
+    images: Annotated[int, typer.Option(min=2, help="Maximum number of images per set.")] = 4000,
+    scale: Annotated[float, typer.Option(help="Divisor of the pixels 0 to 255.")] = 255.0,
+    mean: Annotated[
+        str, typer.Option(metavar="R,G,B", help="Subtracted from the scaled pixels.")
+    ] = "0,0,0",
+    std: Annotated[
+        str, typer.Option(metavar="R,G,B", help="Divisor after the subtraction of the mean.")
+    ] = "1,1,1",
     layout: Annotated[
-        Layout | None, typer.Option(help="Of the input; default: as its shape tells.")
+        Layout | None,
+        typer.Option(help="Layout of the input.", show_default="inferred from its shape"),
     ] = None,
-    height: Annotated[int | None, typer.Option(min=1, help="If the input takes any.")] = None,
-    width: Annotated[int | None, typer.Option(min=1, help="If the input takes any.")] = None,
+    height: Annotated[
+        int | None, typer.Option(min=1, help="Input height, if the model's is dynamic.")
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(min=1, help="Input width, if the model's is dynamic.")
+    ] = None,
     fit: Annotated[
-        Literal["crop", "stretch"], typer.Option(help="How other sizes are brought to this one.")
+        Literal["crop", "stretch"], typer.Option(help="How images of other sizes are resized.")
     ] = "crop",
-    resample: Annotated[Literal["bicubic", "bilinear"], typer.Option()] = "bicubic",
+    resample: Annotated[
+        Literal["bicubic", "bilinear"], typer.Option(help="Interpolation of the resize.")
+    ] = "bicubic",
     outputs: Annotated[
-        OutputKind, typer.Option(help="What its last layer gives.")
+        OutputKind, typer.Option(help="Meaning of the model's output.")
     ] = OutputKind.LOGITS,
-    input_name: Annotated[str | None, typer.Option(help="If there are several.")] = None,
-    output_name: Annotated[str | None, typer.Option(help="If there are several.")] = None,
-    score: Annotated[
-        str | None, typer.Option(help="Decides; default: energy, of probabilities msp.")
+    input_name: Annotated[
+        str | None, typer.Option(help="Name of the input, if there are several.")
     ] = None,
-    alpha: Annotated[float, typer.Option(help="Largest share of false rejections.")] = 0.05,
-    delta: Annotated[float, typer.Option(help="1 - confidence in alpha.")] = 0.05,
-    name: Annotated[str | None, typer.Option(help="The bundle's; default: its folder's.")] = None,
-    version: Annotated[str, typer.Option(help="The bundle's.")] = "1",
+    output_name: Annotated[
+        str | None, typer.Option(help="Name of the output, if there are several.")
+    ] = None,
+    score: Annotated[
+        str | None,
+        typer.Option(help="Score to decide by.", show_default="energy; msp for probabilities"),
+    ] = None,
+    alpha: Alpha = 0.05,
+    delta: Delta = 0.05,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the bundle.", show_default="the name of its folder"),
+    ] = None,
+    version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1",
     threads: Threads = None,
 ) -> None:
-    """Make a bundle of an ONNX classifier that exists: scores added, calibrated, NOT hardened."""
-    with settings(threads):
+    """Make a bundle of an existing ONNX classifier: scores and calibration, but no hardening."""
+    with run_command(threads):
         original = read_original_classifier(
             classifier, input_name=input_name, output_name=output_name
         )
-        arranged = infer_layout(original.shape, layout)
-        high, wide = infer_size(original.shape, arranged, height=height, width=width)
-        wish = WrapOptions(
+        input_layout = infer_layout(original.shape, layout)
+        input_height, input_width = infer_size(
+            original.shape, input_layout, height=height, width=width
+        )
+        options = WrapOptions(
             name=_checked(NAME, name or out.name, "--name"),
             version=_checked(VERSION, version, "--version"),
-            spec=InputSpec(height=high, width=wide, fit=fit, resample=resample),
+            spec=InputSpec(height=input_height, width=input_width, fit=fit, resample=resample),
             pixels=PixelTransform(
-                layout=arranged,
-                height=high,
-                width=wide,
+                layout=input_layout,
+                height=input_height,
+                width=input_width,
                 scale=scale,
                 mean=_triple(mean, "--mean"),
                 std=_triple(std, "--std"),
@@ -92,7 +118,7 @@ def wrap(  # noqa: PLR0913  (each is an option of the command)
         with console.status("reading") as status:
             wrapped = run_wrap(
                 original,
-                wish,
+                options,
                 data=_source(data, images),
                 outliers=_named(outliers or (), images),
                 out=out,
@@ -100,11 +126,11 @@ def wrap(  # noqa: PLR0913  (each is an option of the command)
             )
         console.print(Markdown(wrapped_figures(wrapped.report)))
         if wrapped.report.hardly_better_than_chance:
-            console.print(f"warning: {CHANCE_WARNING}", style="yellow", soft_wrap=True)
+            warn(CHANCE_WARNING)
         console.print(
-            f"{out} written, not hardened; it answers as {classifier.name} on"
-            f" {wrapped.agreement.images} images, largest difference"
-            f" {wrapped.agreement.largest_difference:.1g}",
+            f"Exported {out}, not hardened. It agrees with {classifier.name} on"
+            f" {wrapped.agreement.images} images; the largest difference is"
+            f" {wrapped.agreement.largest_difference:.1g}.",
             highlight=False,
             soft_wrap=True,
         )
@@ -120,7 +146,9 @@ def _named(paths: Sequence[Path], images: int) -> dict[str, Source]:
     named = {path.stem: _source(path, images) for path in paths}
     if len(named) != len(paths):
         names = sorted(path.stem for path in paths)
-        raise ClassifierError(f"--outliers: each name may come once; came {', '.join(names)}")
+        raise ClassifierError(
+            f"--outliers: received the names {', '.join(names)}, expected no duplicates"
+        )
     return named
 
 
@@ -129,16 +157,18 @@ def _checked(kind: TypeAdapter[str], text: str, option: str) -> str:
         return kind.validate_python(text)
     except ValidationError as error:
         message = error.errors()[0]["msg"]
-        raise ClassifierError(f"{option}: {text!r} came; {message}") from error
+        raise ClassifierError(f"{option} is {text!r}: {message}") from error
 
 
 def _triple(text: str, option: str) -> Triple:
-    """Read `r,g,b`, or one number for all three."""
+    """Parse `r,g,b`, or one number for all three channels."""
     try:
-        found = [float(part) for part in text.split(",")]
+        values = [float(part) for part in text.split(",")]
     except ValueError:
-        found = []
-    if len(found) not in {1, 3}:
-        raise ClassifierError(f"{option}: {text!r} came; three numbers, as 0.5,0.4,0.3, are wanted")
-    red, green, blue = found * (3 // len(found))
+        values = []
+    if len(values) not in {1, 3}:
+        raise ClassifierError(
+            f"{option} is {text!r}, expected one number or three such as 0.5,0.4,0.3"
+        )
+    red, green, blue = values * (3 // len(values))
     return red, green, blue

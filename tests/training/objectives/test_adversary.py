@@ -38,9 +38,12 @@ def test_adversary_skips_a_half_without_a_loss() -> None:
 def test_adversary_uses_outlier_epsilon_for_outliers() -> None:
     network, generator = KnownNetwork(), torch.Generator().manual_seed(0)
     adversary = replace(ADVERSARY, outlier_epsilon=0.2)
-    losses = {"inliers": cross_entropy, "outliers": uniform_cross_entropy}
-    attacked = adversary(network, BATCH, generator, **losses)
-    same = ADVERSARY(network, BATCH, generator, **losses)
+    attacked = adversary(
+        network, BATCH, generator, inliers=cross_entropy, outliers=uniform_cross_entropy
+    )
+    same = ADVERSARY(
+        network, BATCH, generator, inliers=cross_entropy, outliers=uniform_cross_entropy
+    )
     torch.testing.assert_close(attacked.inliers, same.inliers)
     moved = (attacked.outliers - BATCH.outliers).abs()
     torch.testing.assert_close(moved, 2 * (same.outliers - BATCH.outliers).abs())

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from oodguard.models.bundle import Bundle, open_bundle
 from oodguard.models.calibrated_model import CalibratedModel
 from oodguard.models.decision import Policy
-from oodguard.training.cli.main import app
+from oodguard.training.cli.app import app
 from oodguard.training.scoring.parity import onnx_run
 from oodguard.training.wrap.report import WrapReport
 from tests.training.wrapping.classifiers import (
@@ -131,14 +131,17 @@ def test_a_wrong_order_of_classes_shows_in_the_accuracy(pictures: Path, tmp_path
     ("options", "wanted"),
     [
         (("--images", 40), "20 calibration images are too few for alpha 0.05"),
-        (("--name", "Upper Case"), "--name: 'Upper Case' came"),
+        (("--name", "Upper Case"), "--name is 'Upper Case'"),
         (("--version", "1/2"), "--version: '1/2' came"),
-        (("--mean", "0.5,x"), "--mean: '0.5,x' came; three numbers"),
+        (("--mean", "0.5,x"), "--mean is '0.5,x', expected one number or three"),
         (("--std", "0"), "numbers above 0 are wanted"),
         (("--score", "odin"), "--score odin came"),
         (("--outputs", "probabilities"), "are logits, not probabilities"),
         (("--outliers", "nowhere"), "nowhere: cannot be read"),
-        (("--outliers", "a/x", "--outliers", "b/x"), "each name may come once; came x, x"),
+        (
+            ("--outliers", "a/x", "--outliers", "b/x"),
+            "names x, x, expected no duplicates",
+        ),
         (("--alpha", "2"), "alpha is 2"),
         (("--layout", "nchw"), "has not three channels"),
     ],

@@ -1,0 +1,48 @@
+"""The commands of `oodguard-train`: fit, evaluate, export, wrap."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oodguard.training.cli.command import Threads, console, run_command
+from oodguard.training.cli.evaluate import evaluate
+from oodguard.training.cli.fit import fit
+from oodguard.training.cli.wrap import wrap
+from oodguard.training.export.export import export as run_export
+from oodguard.training.run_folder import RunFolder
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+
+@app.callback()
+def main() -> None:
+    """Train, evaluate and export guards: hardened classifiers with out-of-distribution scores."""
+
+
+app.command()(fit)
+
+app.command()(evaluate)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, such as runs/cifar10-aloe.")],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle; an existing one is replaced.")],
+    threads: Threads = None,
+) -> None:
+    """Export a run as a bundle: ONNX graph, calibration, evaluation and model card.
+
+    Nothing is written unless torch and ONNX Runtime agree.
+    """
+    with run_command(threads):
+        exported = run_export(RunFolder(run), out)
+        console.print(
+            f"Exported {out}. torch and ONNX Runtime agree on {exported.parity.images} images; the"
+            f" largest difference of a score is {exported.parity.largest_difference:.1g}.",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+app.command()(wrap)
