@@ -132,12 +132,12 @@ def test_a_wrong_order_of_classes_shows_in_the_accuracy(pictures: Path, tmp_path
     [
         (("--images", 40), "20 calibration images are too few for alpha 0.05"),
         (("--name", "Upper Case"), "--name is 'Upper Case'"),
-        (("--version", "1/2"), "--version: '1/2' came"),
+        (("--version", "1/2"), "--version is '1/2'"),
         (("--mean", "0.5,x"), "--mean is '0.5,x', expected one number or three"),
         (("--std", "0"), "numbers above 0 are wanted"),
         (("--score", "odin"), "--score odin came"),
         (("--outputs", "probabilities"), "are logits, not probabilities"),
-        (("--outliers", "nowhere"), "nowhere: cannot be read"),
+        (("--outliers", "nowhere"), "nowhere: cannot read the data"),
         (
             ("--outliers", "a/x", "--outliers", "b/x"),
             "names x, x, expected no duplicates",
