@@ -1,1 +1,1 @@
-"""Open inference."""
+"""The Open Inference Protocol: routes, requests and responses under /v2."""

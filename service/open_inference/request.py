@@ -1,298 +1,187 @@
-"""What an inference request asks for: which images, which outputs, and how they are to come."""
+"""Parse and validate an inference request: its JSON, its tensor and its requested outputs."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from math import prod
 from reprlib import repr as short
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import orjson
+from pydantic import ValidationError
 
 from oodguard.models.manifest import InputSpec
 from oodguard.service.errors import MalformedBody, WrongFields
+from oodguard.service.open_inference.schemas import InferRequest, InputTensor
 
-Json: TypeAlias = Mapping[str, Any]
+# The numbers and arrays of 64 images of 32 x 32 pixels as nested arrays, or of one of 224 x 224.
+# Parsing them takes some 30 ms, in which no other thread runs, and 20 MB.
+MAX_JSON_VALUES = 270_000
 
-T = TypeVar("T")
+MICROSECONDS = 1_000_000
 
-NAMES: Mapping[type, str] = {
-    bool: "boolean",
-    dict: "object",
-    float: "fraction",
-    int: "whole number",
-    list: "list",
-    str: "string",
-    type(None): "null",
+EXPECTED: Mapping[str, str] = {
+    "bool_type": "a boolean",
+    "greater_than_equal": "at least {ge}",
+    "int_type": "a whole number",
+    "list_type": "an array",
+    "literal_error": "{expected}",
+    "model_type": "an object",
+    "none_required": "null, because the service does not support it",
+    "string_too_long": "at most {max_length} characters",
+    "string_type": "a string",
+    "too_long": "a length of at most {max_length}",
+    "too_short": "a length of at least {min_length}",
+    "tuple_type": "an array",
 }
-
-# As many as 64 images of 32 x 32 pixels have as nested lists, or one of 224 x 224. To parse them
-# takes some 30 ms, in which no other thread runs, and 20 MB.
-MOST_MARKS = 270_000
-
-
-def parse_object(text: bytes, whole: str) -> Json:
-    """Parse a JSON object, given that its values are not too many to be parsed.
-
-    Args:
-        text: The JSON.
-        whole: What it is, for errors.
-
-    Raises:
-        MalformedBody: Not JSON.
-        WrongFields: No object, or one of too many values.
-    """
-    # Every value but the first stands behind one of three marks. Counting allocates nothing.
-    marks = sum(text.count(mark) for mark in (b",", b"[", b"{")) if len(text) > MOST_MARKS else 0
-    if marks > MOST_MARKS:
-        raise WrongFields(
-            f"a JSON of {marks} values and lists came; at most {MOST_MARKS} are read; send the"
-            " tensor as binary data"
-        )
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise MalformedBody(f"{whole} is not JSON: {error}") from error
-    return as_object(value, whole)
-
-
-def as_object(value: object, whole: str) -> Json:
-    """Take a value for an object.
-
-    Raises:
-        WrongFields: It is none.
-    """
-    if not isinstance(value, dict):
-        raise WrongFields(f"{whole} is a {NAMES[type(value)]}; an object is wanted")
-    return value
-
-
-def member(holder: Json, name: str, kind: type[T], whole: str) -> T | None:
-    """The member of an object, or None where it is absent or null.
-
-    Args:
-        holder: The object.
-        name: The member's name.
-        kind: Its type; true is no whole number.
-        whole: What the object is, for errors.
-
-    Raises:
-        WrongFields: It has another type.
-    """
-    value = holder.get(name)
-    if value is None or type(value) is kind:
-        return value
-    raise WrongFields(f"{name!r} of {whole} is a {NAMES[type(value)]}; a {NAMES[kind]} is wanted")
-
-
-def parameters(holder: Json, whole: str) -> Json:
-    """The member `parameters` of an object; empty where it is absent or null.
-
-    Raises:
-        WrongFields: It is no object.
-    """
-    return member(holder, "parameters", dict, whole) or {}
-
-
-NAME = "images"
-
-DATATYPE = "UINT8"
-
-CHANNELS = 3
-
-SIZE = "binary_data_size"
+"""Expected values by the type of a pydantic error, with its context."""
 
 Shape: TypeAlias = tuple[int, int, int, int]
 
 
-def read_images(tensor: Json, binary: bytes, spec: InputSpec) -> tuple[Shape, bytes]:
-    """Read the tensor `images`, UINT8 (n, H, W, 3) of the model's size.
-
-    Args:
-        tensor: How the request describes it, with its data or without.
-        binary: The bytes behind the JSON.
-        spec: The model's input.
-
-    Returns:
-        Its shape, and its bytes in row-major order.
-
-    Raises:
-        WrongFields: Another tensor, or data that do not fit what is said of them.
-    """
-    _check_kind(tensor)
-    shape = _shape(tensor, spec)
-    said = parameters(tensor, NAME)
-    if "shared_memory_region" in said:
-        raise WrongFields("shared memory came; the service takes tensors in the body alone")
-    size, data = member(said, SIZE, int, NAME), member(tensor, "data", list, NAME)
-    if (size is None) == (data is None):
-        raise WrongFields(f"{NAME} has either 'data' or the parameter {SIZE!r}, and not both")
-    if data is None:
-        _check_size(size, binary, shape)
-        return shape, binary
-    if binary:
-        raise WrongFields(f"{len(binary)} bytes came behind the JSON; {NAME} has its data in it")
-    return shape, flattened(data, shape)
-
-
-def flattened(data: list[Any], shape: Shape) -> bytes:
-    """Bring numbers in one list, or in lists nested as the shape says, to bytes.
-
-    Raises:
-        WrongFields: They are more, fewer or nested otherwise, or one is no whole number to 255.
-    """
-    nested = bool(data) and type(data[0]) is list
-    rows: list[Any] = [data]
-    for length in shape if nested else (prod(shape),):
-        if not all(type(row) is list and len(row) == length for row in rows):
-            raise WrongFields(
-                f"'data' of {NAME} is neither {prod(shape)} numbers in one list nor lists nested"
-                f" as its shape {list(shape)} says"
-            )
-        rows = list(chain.from_iterable(rows))
-    try:
-        return bytes(rows)
-    except (TypeError, ValueError) as error:
-        raise WrongFields(f"'data' of {NAME} holds whole numbers from 0 to 255: {error}") from error
-
-
-def _check_kind(tensor: Json) -> None:
-    name = member(tensor, "name", str, "an input")
-    datatype = member(tensor, "datatype", str, "an input")
-    if (name, datatype) != (NAME, DATATYPE):
-        raise WrongFields(
-            f"the input {short(name)} of datatype {short(datatype)} came; {NAME!r} of"
-            f" {DATATYPE!r} is wanted"
-        )
-
-
-def _shape(tensor: Json, spec: InputSpec) -> Shape:
-    came = member(tensor, "shape", list, NAME) or []
-    height, width = spec.height, spec.width
-    whole = all(type(side) is int for side in came)
-    if not whole or came[1:] != [height, width, CHANNELS] or came[0] < 1:
-        raise WrongFields(
-            f"{NAME} came with shape {short(came)}; [n, {height}, {width}, {CHANNELS}] with at"
-            " least one image is wanted"
-        )
-    return came[0], height, width, CHANNELS
-
-
-def _check_size(size: int | None, binary: bytes, shape: Shape) -> None:
-    if not size == len(binary) == prod(shape):
-        raise WrongFields(
-            f"{len(binary)} bytes came behind the JSON; {SIZE!r} says {size}, and shape"
-            f" {list(shape)} wants {prod(shape)}"
-        )
-
-
-WHOLE = "the request"
-
-LONGEST_ID = 256
-
-MICROSECONDS = 1_000_000
-
-REFUSED: Mapping[str, str] = {
-    "classification": "no classifications are told; ask for the outputs label and class_id",
-    "shared_memory_region": "no shared memory is written; outputs come in the body alone",
-}
-"""Parameters of a requested output that would change the answer, and why they are refused."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Requested:
-    """An output that is asked for, behind the JSON or in it."""
-
-    name: str
-    binary: bool
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inference:
-    """An inference request that has been understood.
+    """A valid inference request.
 
     Attributes:
-        id: The client's own, for its answer.
-        outputs: What it asks for, in its order.
-        timeout_s: How long it is willing to wait, if it says so.
+        id: The client's id, which the response repeats.
+        outputs: The requested outputs in order, and whether each is binary.
+        timeout_s: The client's timeout.
         shape: `(n, H, W, 3)`.
-        pixels: The images' bytes in row-major order.
+        pixels: The bytes of the images in row-major order.
     """
 
     id: str | None
-    outputs: Sequence[Requested]
+    outputs: Mapping[str, bool]
     timeout_s: float | None
     shape: Shape
     pixels: bytes
 
 
 def parse_inference(
-    text: bytes, binary: bytes, spec: InputSpec, offered: Collection[str]
+    text: bytes, binary: bytes, spec: InputSpec, available: Collection[str]
 ) -> Inference:
-    """Understand an inference request.
-
-    What the protocol or its extensions know and the service has no use for is ignored.
+    """Parse and validate an inference request.
 
     Args:
         text: Its JSON.
-        binary: The bytes behind it.
+        binary: The bytes after the JSON.
         spec: The model's input.
-        offered: Names of the outputs that there are.
+        available: Names of the model's outputs.
 
     Raises:
-        MalformedBody: No JSON.
-        WrongFields: What is not as it is wanted.
+        MalformedBody: Not JSON.
+        WrongFields: The request is invalid.
     """
-    request = parse_object(text, WHOLE)
-    inputs = member(request, "inputs", list, WHOLE) or []
-    if len(inputs) != 1:
-        raise WrongFields(f"{len(inputs)} inputs came; one is wanted, 'images'")
-    shape, pixels = read_images(as_object(inputs[0], "the input"), binary, spec)
+    _check_value_count(text)
+    try:
+        request = InferRequest.model_validate(orjson.loads(text))
+    except orjson.JSONDecodeError as error:
+        raise MalformedBody(f"the request is not valid JSON: {error}") from error
+    except ValidationError as error:
+        raise WrongFields(_describe(error)) from error
+    (tensor,) = request.inputs
+    parameters = request.parameters
     return Inference(
-        id=_id(request),
-        outputs=_outputs(request, offered),
-        timeout_s=_timeout_s(request),
-        shape=shape,
-        pixels=pixels,
+        id=request.id,
+        outputs=_requested_outputs(request, available),
+        # Triton's parameter; 0 means no timeout.
+        timeout_s=parameters.timeout / MICROSECONDS if parameters and parameters.timeout else None,
+        shape=tensor.shape,
+        pixels=_pixels(tensor, binary, spec),
     )
 
 
-def _id(request: Json) -> str | None:
-    identifier = member(request, "id", str, WHOLE)
-    if identifier is not None and len(identifier) > LONGEST_ID:
-        raise WrongFields(f"an id of {len(identifier)} characters came; {LONGEST_ID} are taken")
-    return identifier
+def _check_value_count(text: bytes) -> None:
+    # Every value but the first follows one of these three characters. Counting allocates nothing.
+    if len(text) > MAX_JSON_VALUES:
+        values = sum(text.count(character) for character in (b",", b"[", b"{"))
+        if values > MAX_JSON_VALUES:
+            raise WrongFields(
+                f"the JSON has {values} values and arrays, expected at most {MAX_JSON_VALUES}:"
+                " send the tensor as binary data"
+            )
 
 
-def _timeout_s(request: Json) -> float | None:
-    """Triton's parameter, in microseconds; 0 means none."""
-    timeout = member(parameters(request, WHOLE), "timeout", int, WHOLE)
-    if timeout is not None and timeout < 0:
-        raise WrongFields(f"a timeout of {timeout} came; microseconds from 0 on are wanted")
-    return timeout / MICROSECONDS if timeout else None
+def _describe(error: ValidationError) -> str:
+    """Describe the first error: the field, its received and its expected value."""
+    first = error.errors(include_url=False)[0]
+    field = _field(first["loc"]) or "the request"
+    if first["type"] == "missing":
+        return f"{field} is missing"
+    template = EXPECTED.get(first["type"])
+    expected = template.format(**first.get("ctx", {})) if template else first["msg"]
+    return f"{field} is {short(first['input'])}, expected {expected}"
 
 
-def _outputs(request: Json, offered: Collection[str]) -> Sequence[Requested]:
-    all_binary = member(parameters(request, WHOLE), "binary_data_output", bool, WHOLE) or False
-    asked = member(request, "outputs", list, WHOLE)
-    if not asked:
-        return [Requested(name=name, binary=all_binary) for name in offered]
-    if len(asked) > len(offered):
-        raise WrongFields(f"{len(asked)} outputs are asked for; there are {', '.join(offered)}")
-    found = [_output(each, offered, all_binary=all_binary) for each in asked]
-    if len({each.name for each in found}) < len(found):
-        raise WrongFields("an output is asked for twice; ask for each at most once")
-    return found
+def _field(location: Sequence[int | str]) -> str:
+    """Write the location of a field as in `inputs[0].shape`."""
+    return "".join(
+        f"[{step}]" if isinstance(step, int) else f".{step}" for step in location
+    ).removeprefix(".")
 
 
-def _output(value: Any, offered: Collection[str], *, all_binary: bool) -> Requested:  # noqa: ANN401
-    output = as_object(value, "a requested output")
-    name = member(output, "name", str, "a requested output")
-    if name is None or name not in offered:
-        raise WrongFields(f"the output {short(name)} is asked for; there are {', '.join(offered)}")
-    said = parameters(output, name)
-    for parameter, why in REFUSED.items():
-        if said.get(parameter) is not None:
-            raise WrongFields(f"{parameter!r} of {name} came; {why}")
-    binary = member(said, "binary_data", bool, name)
-    return Requested(name=name, binary=all_binary if binary is None else binary)
+def _pixels(tensor: InputTensor, binary: bytes, spec: InputSpec) -> bytes:
+    shape = tensor.shape
+    if shape[1:3] != (spec.height, spec.width):
+        raise WrongFields(
+            f"inputs[0].shape is {list(shape)}, expected [n, {spec.height}, {spec.width}, 3]"
+        )
+    size = tensor.parameters.binary_data_size if tensor.parameters else None
+    if (size is None) == (tensor.data is None):
+        received = "neither" if size is None else "both"
+        raise WrongFields(
+            f"inputs[0] has {received}, expected either data or parameters.binary_data_size"
+        )
+    if tensor.data is None:
+        if not size == len(binary) == prod(shape):
+            raise WrongFields(
+                f"{len(binary)} bytes follow the JSON and binary_data_size is {size},"
+                f" expected {prod(shape)} for the shape {list(shape)}"
+            )
+        return binary
+    if binary:
+        raise WrongFields(f"{len(binary)} bytes follow the JSON, expected 0 with inputs[0].data")
+    return flatten(tensor.data, shape)
+
+
+def flatten(data: list[Any], shape: Shape) -> bytes:
+    """Convert numbers, in one array or in arrays nested by the shape, to bytes.
+
+    Raises:
+        WrongFields: Another number or nesting, or values other than whole numbers from 0 to 255.
+    """
+    nested = bool(data) and type(data[0]) is list
+    rows: list[Any] = [data]
+    for length in shape if nested else (prod(shape),):
+        if not all(type(row) is list and len(row) == length for row in rows):
+            raise WrongFields(
+                f"inputs[0].data is {short(data)}, expected {prod(shape)} numbers in one array,"
+                f" or arrays nested by the shape {list(shape)}"
+            )
+        rows = list(chain.from_iterable(rows))
+    try:
+        return bytes(rows)
+    except (TypeError, ValueError) as error:
+        raise WrongFields(
+            f"inputs[0].data has an invalid value ({error}), expected whole numbers from 0 to 255"
+        ) from error
+
+
+def _requested_outputs(request: InferRequest, available: Collection[str]) -> Mapping[str, bool]:
+    """Return the requested outputs, or all, and whether each is binary."""
+    binary_default = bool(request.parameters and request.parameters.binary_data_output)
+    if not request.outputs:
+        return dict.fromkeys(available, binary_default)
+    outputs: dict[str, bool] = {}
+    for index, output in enumerate(request.outputs):
+        if output.name not in available:
+            raise WrongFields(
+                f"outputs[{index}].name is {short(output.name)},"
+                f" expected one of: {', '.join(available)}"
+            )
+        if output.name in outputs:
+            raise WrongFields(f"outputs has {output.name} twice, expected each output once")
+        binary = output.parameters.binary_data if output.parameters else None
+        outputs[output.name] = binary_default if binary is None else binary
+    return outputs

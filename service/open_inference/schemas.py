@@ -1,127 +1,139 @@
-"""What the service says in the protocol, for the API's description and for tests."""
+"""The messages of the protocol: requests are validated by these models, responses described.
+
+Source: Open Inference Protocol, v2, with the extension binary_tensor_data.
+"""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from oodguard.service.api.problems import JSON
 from oodguard.service.api.schemas import PATH_PARAMETERS, REQUEST_HEADERS
-from oodguard.service.open_inference import request as tensors
-from oodguard.service.open_inference.request import LONGEST_ID
-from oodguard.service.open_inference.response import BINARY, HEADER_LENGTH
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+
+BINARY = "application/octet-stream"
+
+MAX_ID_LENGTH = 256
+
+# More than any model has; it bounds the number of validation errors.
+MAX_OUTPUTS = 16
 
 
-def _some(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A member that may also be null or absent."""
-    return {"anyOf": [schema, {"type": "null"}]}
+class _RequestModel(BaseModel):
+    """A part of a request. Members that the service does not use are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-def _parameters(**known: Mapping[str, Any]) -> Mapping[str, Any]:
-    return _some({"type": "object", "properties": {key: _some(of) for key, of in known.items()}})
+class InputParameters(_RequestModel):
+    """Parameters of the input tensor."""
+
+    binary_data_size: Annotated[StrictInt, Field(ge=1)] | None = None
+    shared_memory_region: None = Field(default=None, description="Not supported.")
 
 
-_SIDES = [{"type": "integer", "minimum": 1}, *({"type": "integer"} for _ in "HW"), {"const": 3}]
+class InputTensor(_RequestModel):
+    """The tensor `images`; height and width are the model's."""
 
-_IMAGES: Mapping[str, Any] = {
-    "type": "object",
-    "required": ["name", "datatype", "shape"],
-    "properties": {
-        "name": {"const": tensors.NAME},
-        "datatype": {"const": tensors.DATATYPE},
-        "shape": {
-            "type": "array",
-            "description": "n, H, W, 3; height and width are the model's.",
-            "prefixItems": _SIDES,
-            "minItems": 4,
-            "maxItems": 4,
-        },
-        "data": _some(
-            {
-                "type": "array",
-                "description": "n x H x W x 3 numbers from 0 to 255, in one list or nested ones.",
-            }
-        ),
-        "parameters": _parameters(**{tensors.SIZE: {"type": "integer", "minimum": 1}}),
-    },
-}
+    name: Literal["images"]
+    datatype: Literal["UINT8"]
+    shape: tuple[Annotated[StrictInt, Field(ge=1)], StrictInt, StrictInt, Literal[3]] = Field(
+        description="n, H, W, 3."
+    )
+    data: list[Any] | None = Field(
+        default=None,
+        description="n x H x W x 3 numbers from 0 to 255, as one array or as nested arrays.",
+    )
+    parameters: InputParameters | None = None
 
-_OUTPUT: Mapping[str, Any] = {
-    "type": "object",
-    "required": ["name"],
-    "properties": {
-        "name": {"type": "string", "description": "One that the model's metadata list."},
-        "parameters": _parameters(binary_data={"type": "boolean"}),
-    },
-}
 
-INFER_REQUEST: Mapping[str, Any] = {
-    "title": "InferRequest",
-    "type": "object",
-    "required": ["inputs"],
-    "properties": {
-        "id": _some({"type": "string", "maxLength": LONGEST_ID}),
-        "parameters": _parameters(
-            timeout={"type": "integer", "minimum": 0, "description": "Microseconds; 0: no limit."},
-            binary_data_output={"type": "boolean"},
-        ),
-        "inputs": {"type": "array", "items": _IMAGES, "minItems": 1, "maxItems": 1},
-        "outputs": _some({"type": "array", "items": _OUTPUT}),
-    },
-}
+class OutputParameters(_RequestModel):
+    """Parameters of a requested output."""
+
+    binary_data: StrictBool | None = None
+    classification: None = Field(default=None, description="Not supported.")
+    shared_memory_region: None = Field(default=None, description="Not supported.")
+
+
+class RequestedOutput(_RequestModel):
+    """An output by its name in the model's metadata."""
+
+    name: str
+    parameters: OutputParameters | None = None
+
+
+class InferParameters(_RequestModel):
+    """Parameters of a request."""
+
+    timeout: Annotated[StrictInt, Field(ge=0)] | None = Field(
+        default=None, description="Microseconds; 0: no timeout."
+    )
+    binary_data_output: StrictBool | None = None
+
+
+class InferRequest(_RequestModel):
+    """The JSON of an inference request."""
+
+    id: Annotated[str, Field(max_length=MAX_ID_LENGTH)] | None = None
+    parameters: InferParameters | None = None
+    inputs: Annotated[list[InputTensor], Field(min_length=1, max_length=1)]
+    outputs: Annotated[list[RequestedOutput], Field(max_length=MAX_OUTPUTS)] | None = None
+
 
 Parameter = str | bool | int | float
 
 Datatype = Literal["BOOL", "BYTES", "FP32", "FP64", "INT64", "UINT8"]
 
 
-class _Told(BaseModel):
-    # The protocol's own names begin with `model_`.
+class _ResponseModel(BaseModel):
+    # The protocol's names begin with `model_`.
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
-class OipError(_Told):
-    """What went wrong: what came, what was wanted, and the request's id."""
+class OipError(_ResponseModel):
+    """An error: the received and the expected value, and the request id."""
 
     error: str
 
 
-class Live(_Told):
-    """The process is alive."""
+class Live(_ResponseModel):
+    """Whether the process is alive."""
 
     live: bool
 
 
-class Ready(_Told):
-    """The service wants traffic."""
+class Ready(_ResponseModel):
+    """Whether the service accepts traffic."""
 
     ready: bool
 
 
 class ModelReady(Ready):
-    """The model can be asked."""
+    """Whether the model accepts traffic."""
 
     name: str
 
 
-class ServerMetadata(_Told):
-    """Which server this is, and which extensions of the protocol it speaks."""
+class ServerMetadata(_ResponseModel):
+    """The server, and the extensions of the protocol that it supports."""
 
     name: str
     version: str
     extensions: list[str]
 
 
-class TensorMetadata(_Told):
-    """A tensor that is taken or told; a dimension of -1 is free."""
+class TensorMetadata(_ResponseModel):
+    """An input or output tensor; a dimension of -1 is free."""
 
     name: str
     datatype: Datatype
     shape: list[int]
 
 
-class ModelMetadata(_Told):
-    """A model's versions, the newest first, and the tensors of the one that was asked for."""
+class ModelMetadata(_ResponseModel):
+    """The versions of a model, newest first, and the tensors of the requested version."""
 
     name: str
     versions: list[str]
@@ -131,17 +143,17 @@ class ModelMetadata(_Told):
 
 
 class OutputTensor(TensorMetadata):
-    """An output; its bytes come behind the JSON where it has `binary_data_size` and no data.
+    """An output; with `binary_data_size` its bytes follow the JSON, and it has no data.
 
-    A number is null where the model gave NaN or infinity.
+    A number is null where the model returned NaN or infinity.
     """
 
     data: list[float | int | bool | str | None] | None = None
     parameters: dict[str, Parameter] | None = None
 
 
-class InferResponse(_Told):
-    """What was found. `parameters` say by which bundle and under which policy."""
+class InferResponse(_ResponseModel):
+    """The outputs. `parameters` has the bundle's sha256 and the policy."""
 
     model_name: str
     model_version: str
@@ -150,14 +162,35 @@ class InferResponse(_Told):
     outputs: list[OutputTensor]
 
 
+def inline_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the JSON schema of a model, with its definitions in place of the references to them.
+
+    An OpenAPI description resolves references from its root, where these definitions are not.
+    """
+    schema = model.model_json_schema()
+    definitions = schema.pop("$defs", {})
+
+    def inline(value: Any) -> Any:  # noqa: ANN401 - any JSON
+        if isinstance(value, list):
+            return [inline(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        if reference := value.get("$ref"):
+            return inline(definitions[reference.rpartition("/")[2]])
+        return {key: inline(each) for key, each in value.items()}
+
+    inlined: dict[str, Any] = inline(schema)
+    return inlined
+
+
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 
 _LENGTH = {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}
 
 REQUEST_BODY: Mapping[str, Any] = {
     "required": True,
-    "description": "JSON, or JSON with the tensor's bytes behind it.",
-    "content": {JSON: {"schema": INFER_REQUEST}, BINARY: _BYTES},
+    "description": "JSON, or JSON followed by the bytes of the tensor.",
+    "content": {JSON: {"schema": inline_schema(InferRequest)}, BINARY: _BYTES},
 }
 
 HEADERS: Sequence[Mapping[str, Any]] = (
@@ -165,25 +198,25 @@ HEADERS: Sequence[Mapping[str, Any]] = (
         "name": HEADER_LENGTH,
         "in": "header",
         "required": False,
-        "description": "How many bytes of the body are JSON; all of them where it is left out.",
+        "description": "Length of the JSON in bytes, if bytes follow it.",
         "schema": _LENGTH,
     },
     *(header for header in REQUEST_HEADERS if header["name"] == "X-Timeout-Ms"),
 )
 
-ANSWER: Mapping[str, Any] = {
-    "description": "What was found, as JSON or with the outputs' bytes behind it.",
+RESPONSE: Mapping[str, Any] = {
+    "description": "The outputs, as JSON or as JSON followed by their bytes.",
     "content": {BINARY: _BYTES},
     "model": InferResponse,
     "headers": {HEADER_LENGTH: {"schema": _LENGTH}},
 }
 
 
-def parameters(path: str) -> list[Mapping[str, Any]]:
-    """The parameters of a path, as its pattern names them."""
+def path_parameters(path: str) -> list[Mapping[str, Any]]:
+    """Return the descriptions of the parameters in a route's path."""
     return [each for each in PATH_PARAMETERS if f"{{{each['name']}}}" in path]
 
 
-def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The protocol's errors of so many statuses."""
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the descriptions of the protocol's errors by status."""
     return {status: {"description": "An error", "model": OipError} for status in statuses}

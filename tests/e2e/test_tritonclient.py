@@ -109,10 +109,10 @@ def test_it_is_told_what_is_wrong(client: Client) -> None:
     with pytest.raises(InferenceServerException, match=r"\[n, 8, 8, 3\]") as wrong:
         client.infer("tiny", images(binary=True, values=small))
     assert wrong.value.status() == "422"
-    with pytest.raises(InferenceServerException, match="no model 'other' is served"):
+    with pytest.raises(InferenceServerException, match="the model 'other' is not served"):
         client.infer("other", images(binary=True))
     top = [triton.InferRequestedOutput("logits", class_count=2)]
-    with pytest.raises(InferenceServerException, match="no classifications are told"):
+    with pytest.raises(InferenceServerException, match="classification is 2, expected null"):
         client.infer("tiny", images(binary=True), outputs=top)
     with pytest.raises(InferenceServerException, match=r"Content-Encoding is .gzip"):
         client.infer("tiny", images(binary=True), request_compression_algorithm="gzip")

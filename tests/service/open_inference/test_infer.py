@@ -1,4 +1,4 @@
-"""What the protocol's clients are told of images, worked out by hand from the tiny graph."""
+"""Inference: outputs computed by hand from the tiny graph, as JSON and as binary tensors."""
 
 import math
 from collections.abc import Callable
@@ -10,19 +10,21 @@ from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
 from oodguard.service.inference.session import ModelSession
-from oodguard.service.open_inference.request import MOST_MARKS
+from oodguard.service.open_inference.request import MAX_JSON_VALUES
+from oodguard.service.responses import COARSE_P_VALUES
 from tests.service.conftest import MakeClient
-from tests.service.open_inference.speaking import (
+from tests.service.open_inference.client import (
     ALL,
     LENGTH,
     PATH,
-    answered,
+    error_of,
     images,
-    post_behind,
+    parsed,
+    pixels,
     post_binary,
     post_json,
+    post_with_bytes,
 )
-from tests.service.open_inference.speaking import pixels as plain
 from tests.service.pictures import BLACK, BLUE, GREEN, RED, WHITE
 
 Send = Callable[..., Response]
@@ -31,10 +33,10 @@ BOTH = pytest.mark.parametrize("send", [post_json, post_binary])
 
 
 @BOTH
-def test_logits_scores_and_verdict_are_those_of_the_graph_and_of_the_calibration(
+def test_infer_returns_the_outputs_of_the_graph_and_the_calibration(
     client: TestClient, send: Send
 ) -> None:
-    found = answered(send(client, plain(RED, WHITE)))
+    found = parsed(send(client, pixels(RED, WHITE)))
     assert tuple(found.values) == ALL
     # Logits are channel means divided by 25; brightness is the mean of the channels.
     np.testing.assert_allclose(found.values["logits"], [[10.2, 0, 0], [10.2] * 3], rtol=1e-6)
@@ -50,35 +52,35 @@ def test_logits_scores_and_verdict_are_those_of_the_graph_and_of_the_calibration
 
 
 @BOTH
-def test_the_answer_says_by_which_model_and_policy_and_gives_the_id_back(
+def test_infer_response_has_the_model_the_policy_and_the_request_id(
     client: TestClient, send: Send
 ) -> None:
-    answer = answered(send(client, plain(RED), id="mine")).response
+    answer = parsed(send(client, pixels(RED), id="mine")).response
     (model,) = client.get("/models").json()["models"]
     assert (answer.model_name, answer.model_version, answer.id) == ("tiny", "1", "mine")
     policy = {key: model["policy"][key] for key in ("score", "alpha", "delta", "threshold")}
     assert answer.parameters == {"sha256": model["sha256"], **policy}
 
 
-def test_a_policy_without_delta_says_none_as_the_protocol_has_no_null(
+def test_infer_response_omits_parameters_that_are_none(
     make_client: MakeClient,
 ) -> None:
-    answer = answered(post_json(make_client(delta=None), plain(RED)))
+    answer = parsed(post_json(make_client(delta=None), pixels(RED)))
     assert "delta" not in answer.response.parameters
     assert answer.response.id is None
 
 
-def test_a_version_can_be_named(client: TestClient) -> None:
-    values = plain(GREEN)
+def test_infer_accepts_a_version_in_the_path(client: TestClient) -> None:
+    values = pixels(GREEN)
     body = {"inputs": [images(values, data=values.tolist())]}
-    found = answered(client.post("/v2/models/tiny/versions/1/infer", json=body))
+    found = parsed(client.post("/v2/models/tiny/versions/1/infer", json=body))
     assert found.values["label"] == ["green"]
 
 
-def test_numbers_may_come_in_one_list(client: TestClient) -> None:
-    values = plain(BLUE, GREEN)
+def test_infer_accepts_data_as_one_array(client: TestClient) -> None:
+    values = pixels(BLUE, GREEN)
     body = {"inputs": [images(values, data=values.ravel().tolist())]}
-    assert answered(client.post(PATH, json=body)).values["label"] == ["blue", "green"]
+    assert parsed(client.post(PATH, json=body)).values["label"] == ["blue", "green"]
 
 
 def noise(n: int) -> NDArray[np.uint8]:
@@ -86,42 +88,42 @@ def noise(n: int) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("n", [1, 7, 64, 200])
-def test_bytes_nested_lists_and_predict_say_the_same_of_as_many_images_as_come(
+def test_infer_with_bytes_with_json_and_predict_return_the_same_values(
     client: TestClient, n: int
 ) -> None:
     values = noise(n)
-    behind, within = answered(post_binary(client, values)), answered(post_json(client, values))
+    binary, json = parsed(post_binary(client, values)), parsed(post_json(client, values))
     for name in ALL:
-        np.testing.assert_array_equal(behind.values[name], within.values[name])
+        np.testing.assert_array_equal(binary.values[name], json.values[name])
     headers = {"content-type": "application/octet-stream", "x-shape": f"{n},8,8,3"}
     response = client.post("/predict", content=values.tobytes(), headers=headers)
     predictions = response.json()["predictions"]
-    assert [each["label"] for each in predictions] == behind.values["label"]
-    assert [each["p_value"] for each in predictions] == behind.values["p_value"].tolist()
+    assert [each["label"] for each in predictions] == binary.values["label"]
+    assert [each["p_value"] for each in predictions] == binary.values["p_value"].tolist()
     brightness = [each["scores"]["brightness"] for each in predictions]
-    assert brightness == behind.values["scores"][:, 0].tolist()
-    # Not the graph's arithmetic: the mean of integers in float64.
+    assert brightness == binary.values["scores"][:, 0].tolist()
+    # Independent of the graph: the mean of integers in float64.
     np.testing.assert_allclose(brightness, values.mean(axis=(1, 2, 3)), rtol=1e-6)
 
 
-def test_more_images_than_a_batch_are_judged_in_parts_and_joined_in_order(
+def test_infer_returns_more_images_than_a_batch_in_order(
     make_client: MakeClient,
 ) -> None:
     values = noise(11)
-    found = answered(post_binary(make_client(max_batch=4), values)).values
+    found = parsed(post_binary(make_client(max_batch=4), values)).values
     np.testing.assert_allclose(
         found["logits"], values.mean(axis=(1, 2)).astype(np.float32) / 25, rtol=1e-5
     )
 
 
-def test_only_what_is_asked_for_is_told_in_that_order_and_way(client: TestClient) -> None:
+def test_infer_returns_the_requested_outputs_in_order(client: TestClient) -> None:
     outputs = [
         {"name": "label", "parameters": {"binary_data": True}},
         {"name": "rejected"},
         {"name": "p_value", "parameters": {"binary_data": True}},
     ]
-    response = post_json(client, plain(GREEN, WHITE), outputs=outputs)
-    found = answered(response)
+    response = post_json(client, pixels(GREEN, WHITE), outputs=outputs)
+    found = parsed(response)
     assert list(found.values) == ["label", "rejected", "p_value"]
     by_name = {output.name: output for output in found.response.outputs}
     # 4 bytes of length and 5 of "green"; 4 and 3 of "red".
@@ -131,19 +133,19 @@ def test_only_what_is_asked_for_is_told_in_that_order_and_way(client: TestClient
     assert found.values["label"] == ["green", "red"]
 
 
-def test_all_outputs_are_binary_where_the_request_says_so_and_an_output_may_differ(
+def test_binary_data_output_is_the_default_that_an_output_can_override(
     client: TestClient,
 ) -> None:
     parameters = {"binary_data_output": True}
-    everything = answered(post_binary(client, plain(RED), parameters=parameters))
+    everything = parsed(post_binary(client, pixels(RED), parameters=parameters))
     assert all(output.data is None for output in everything.response.outputs)
     outputs = [{"name": "class_id"}, {"name": "label", "parameters": {"binary_data": False}}]
-    two = answered(post_binary(client, plain(RED), parameters=parameters, outputs=outputs))
+    two = parsed(post_binary(client, pixels(RED), parameters=parameters, outputs=outputs))
     assert [output.data for output in two.response.outputs] == [None, ["red"]]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_is_no_number_is_null_in_json_exact_in_bytes_and_rejected(
+def test_nan_and_infinity_are_null_in_json_exact_in_bytes_and_rejected(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, value: float
 ) -> None:
     def broken(_: ModelSession, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
@@ -151,18 +153,18 @@ def test_what_is_no_number_is_null_in_json_exact_in_bytes_and_rejected(
         return logits, np.full((len(images), 2), math.nan, np.float32)
 
     monkeypatch.setattr(ModelSession, "_run", broken)
-    within = answered(post_json(client, plain(RED))).response.outputs
-    assert within[0].data == [None] * 3
-    assert within[1].data == [None] * 2
+    json = parsed(post_json(client, pixels(RED))).response.outputs
+    assert json[0].data == [None] * 3
+    assert json[1].data == [None] * 2
     parameters = {"binary_data_output": True}
-    behind = answered(post_json(client, plain(RED), parameters=parameters)).values
-    np.testing.assert_array_equal(behind["logits"], [[value] * 3])
-    assert np.isnan(behind["scores"]).all()
-    assert behind["rejected"].tolist() == [True]
+    binary = parsed(post_json(client, pixels(RED), parameters=parameters)).values
+    np.testing.assert_array_equal(binary["logits"], [[value] * 3])
+    assert np.isnan(binary["scores"]).all()
+    assert binary["rejected"].tolist() == [True]
 
 
-def test_null_is_as_good_as_absent_and_what_is_not_known_is_ignored(client: TestClient) -> None:
-    values = plain(RED)
+def test_infer_ignores_null_and_unknown_members(client: TestClient) -> None:
+    values = pixels(RED)
     tensor = images(values, data=values.tolist(), parameters=None, content_type="np")
     body = {
         "id": None,
@@ -171,39 +173,68 @@ def test_null_is_as_good_as_absent_and_what_is_not_known_is_ignored(client: Test
         "outputs": [],
         "model_name": "tiny",
     }
-    found = answered(client.post(PATH, json=body))
+    found = parsed(client.post(PATH, json=body))
     assert tuple(found.values) == ALL
 
 
 @pytest.mark.parametrize(
     "content_type", ["application/json", "application/octet-stream", "Application/JSON; charset=x"]
 )
-def test_either_content_type_is_taken(client: TestClient, content_type: str) -> None:
-    values = plain(RED)
+def test_infer_accepts_both_content_types(client: TestClient, content_type: str) -> None:
+    values = pixels(RED)
     tensor = images(values, parameters={"binary_data_size": values.size})
     headers = {"content-type": content_type}
-    response = post_behind(client, {"inputs": [tensor]}, values.tobytes(), **headers)
-    assert answered(response).values["label"] == ["red"]
+    response = post_with_bytes(client, {"inputs": [tensor]}, values.tobytes(), **headers)
+    assert parsed(response).values["label"] == ["red"]
 
 
-def test_json_of_as_many_values_as_are_read_is_read(make_client: MakeClient) -> None:
+def test_infer_accepts_json_of_the_maximum_number_of_values(make_client: MakeClient) -> None:
     # Numbers and lists of one image: 192 + 64 + 8 + 1.
-    n = MOST_MARKS // 265 - 1
-    found = answered(post_json(make_client(max_images=n), noise(n)))
+    n = MAX_JSON_VALUES // 265 - 1
+    found = parsed(post_json(make_client(max_images=n), noise(n)))
     assert found.values["logits"].shape == (n, 3)
 
 
-def test_what_is_judged_is_counted_like_any_other_request(client: TestClient) -> None:
-    answered(post_binary(client, plain(RED, WHITE, BLACK)))
+def test_infer_is_counted_in_the_metrics(client: TestClient) -> None:
+    parsed(post_binary(client, pixels(RED, WHITE, BLACK)))
     text = client.get("/metrics").text
     assert 'oodguard_decisions_total{decision="reject",model="tiny",version="1"} 1.0' in text
     assert 'oodguard_decisions_total{decision="accept",model="tiny",version="1"} 2.0' in text
     assert 'route="/v2/models/{name}/infer"' in text
 
 
-def test_the_length_of_the_json_is_told_exactly(client: TestClient) -> None:
-    response = post_binary(client, plain(RED), parameters={"binary_data_output": True})
+def test_response_header_has_the_exact_length_of_the_json(client: TestClient) -> None:
+    response = post_binary(client, pixels(RED), parameters={"binary_data_output": True})
     length = int(response.headers[LENGTH])
     assert response.content[length - 1 : length] == b"}"
-    # Logits, scores, class, "red" behind its length, rejected, p-value, confidence.
+    # Logits, scores, class, "red" after its length, rejected, p-value, confidence.
     assert len(response.content) - length == 3 * 4 + 2 * 4 + 8 + (4 + 3) + 1 + 8 + 8
+
+
+@pytest.fixture
+def terse(make_client: MakeClient) -> TestClient:
+    return make_client(detail="verdict")
+
+
+def test_detail_verdict_returns_the_verdict_and_a_coarse_p_value(terse: TestClient) -> None:
+    found = parsed(post_binary(terse, pixels(GREEN, WHITE)))
+    assert tuple(found.values) == ("class_id", "label", "rejected", "p_value")
+    assert found.values["label"] == ["green", "red"]
+    assert found.values["rejected"].tolist() == [False, True]
+    # p is 167 / 251 and 1 / 251: rounded up to the next level, the second to alpha.
+    assert found.values["p_value"].tolist() == [1.0, 0.05]
+    assert set(found.values["p_value"]) <= set(COARSE_P_VALUES)
+    assert set(found.response.parameters) == {"sha256", "score", "alpha", "delta"}
+
+
+@pytest.mark.parametrize("name", ["logits", "scores", "confidence"])
+def test_detail_verdict_rejects_withheld_outputs_as_unknown(terse: TestClient, name: str) -> None:
+    text = error_of(post_json(terse, pixels(BLACK), outputs=[{"name": name}]), 422)
+    assert (
+        f"outputs[0].name is '{name}', expected one of: class_id, label, rejected, p_value" in text
+    )
+
+
+def test_detail_verdict_metadata_omits_withheld_outputs(terse: TestClient) -> None:
+    outputs = terse.get("/v2/models/tiny").json()["outputs"]
+    assert [each["name"] for each in outputs] == ["class_id", "label", "rejected", "p_value"]

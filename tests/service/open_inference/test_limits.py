@@ -1,4 +1,4 @@
-"""Inference requests are bounded in number and time like any others."""
+"""Limits, deadlines, errors and shadow traffic of inference requests."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,15 +11,15 @@ from oodguard.service.inference.session import ModelSession
 from tests.service.checks import still_serves
 from tests.service.conftest import MakeClient
 from tests.service.gate import Gate
-from tests.service.open_inference.speaking import (
+from tests.service.open_inference.client import (
     PATH,
-    answered,
+    error_of,
     images,
+    parsed,
+    pixels,
     post_binary,
     post_json,
-    refused,
 )
-from tests.service.open_inference.speaking import pixels as plain
 from tests.service.pictures import RED
 
 
@@ -30,68 +30,64 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     gate.opened.set()
 
 
-def test_beyond_the_limit_in_flight_a_request_is_told_to_come_back(
-    make_client: MakeClient, gate: Gate
-) -> None:
+def test_infer_returns_429_over_the_concurrency_limit(make_client: MakeClient, gate: Gate) -> None:
     client = make_client(max_pending=1)
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(post_binary, client, plain(RED))
+        first = pool.submit(post_binary, client, pixels(RED))
         assert gate.entered.wait(20)
-        second = post_binary(client, plain(RED))
+        second = post_binary(client, pixels(RED))
         gate.opened.set()
-        assert answered(first.result()).values["label"] == ["red"]
-    assert "at most 1" in refused(second, 429)
+        assert parsed(first.result()).values["label"] == ["red"]
+    assert "at most 1" in error_of(second, 429)
     assert second.headers["retry-after"] == "1"
     still_serves(client)
 
 
-def test_the_protocol_s_own_timeout_counts_in_microseconds(
-    make_client: MakeClient, gate: Gate
-) -> None:
+def test_infer_timeout_parameter_is_in_microseconds(make_client: MakeClient, gate: Gate) -> None:
     client = make_client(timeout_s=600, max_pending=1)
     for send in (post_json, post_binary):
-        late = send(client, plain(RED), parameters={"timeout": 50_000})
-        assert "no response within 0.05" in refused(late, 504)
+        late = send(client, pixels(RED), parameters={"timeout": 50_000})
+        assert "no response within 0.05" in error_of(late, 504)
     gate.opened.set()
     still_serves(client)
 
 
-def test_it_lengthens_neither_the_header_s_nor_the_operator_s(
+def test_infer_timeout_parameter_extends_neither_the_header_nor_the_setting(
     make_client: MakeClient, gate: Gate
 ) -> None:
     parameters = {"timeout": 600_000_000}
-    late = post_json(make_client(timeout_s=0.05), plain(RED), parameters=parameters)
-    assert "no response within 0.05 s" in refused(late, 504)
-    values = plain(RED)
+    late = post_json(make_client(timeout_s=0.05), pixels(RED), parameters=parameters)
+    assert "no response within 0.05 s" in error_of(late, 504)
+    values = pixels(RED)
     body = {"inputs": [images(values, data=values.tolist())], "parameters": parameters}
     headers = {"x-timeout-ms": "40"}
     late = make_client(timeout_s=600).post(PATH, json=body, headers=headers)
-    assert "no response within 0.04 s" in refused(late, 504)
+    assert "no response within 0.04 s" in error_of(late, 504)
     gate.opened.set()
 
 
-def test_a_wrong_timeout_header_is_refused(client: TestClient) -> None:
+def test_infer_rejects_an_invalid_timeout_header(client: TestClient) -> None:
     response = client.post(PATH, content=b"{}", headers={"x-timeout-ms": "soon"})
-    assert 'X-Timeout-Ms is "soon"' in refused(response, 422)
+    assert 'X-Timeout-Ms is "soon"' in error_of(response, 422)
 
 
-def test_a_failure_of_the_service_is_told_without_its_inside(
+def test_infer_internal_error_has_no_details(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
-        raise RuntimeError("a secret of the inside")
+        raise RuntimeError("an internal secret")
 
     monkeypatch.setattr(ModelSession, "_run", broken)
-    assert "secret" not in refused(post_binary(client, plain(RED)), 500)
+    assert "secret" not in error_of(post_binary(client, pixels(RED)), 500)
     monkeypatch.undo()
     still_serves(client)
 
 
-def test_a_shadow_judges_the_same_images(make_client: MakeClient) -> None:
+def test_infer_requests_are_predicted_by_the_shadow_model(make_client: MakeClient) -> None:
     client = make_client(shadow_model="tiny@1", shadow_share=1.0)
-    values = np.concatenate([plain(RED)] * 3)
-    answered(post_json(client, values))
-    answered(post_binary(client, values))
-    told = 'oodguard_shadow_images_total{agreement="same",model="tiny",version="1"} 6.0'
-    # It is not waited for by whoever asked.
-    assert any(told in client.get("/metrics").text for _ in range(200))
+    values = np.concatenate([pixels(RED)] * 3)
+    parsed(post_json(client, values))
+    parsed(post_binary(client, values))
+    expected = 'oodguard_shadow_images_total{agreement="same",model="tiny",version="1"} 6.0'
+    # No response waits for the shadow model.
+    assert any(expected in client.get("/metrics").text for _ in range(200))

@@ -1,20 +1,25 @@
-"""Health and metadata, as the protocol's clients ask for them."""
+"""Health and metadata of the protocol, and the documentation page."""
 
+import re
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
 from oodguard.service.app import create_app
+from oodguard.service.open_inference.request import MAX_JSON_VALUES
+from oodguard.service.open_inference.schemas import MAX_ID_LENGTH
 from oodguard.service.readiness import Readiness
 from oodguard.service.settings import Settings
+from tests.service.checks import DOCS
 from tests.service.conftest import MakeClient
-from tests.service.open_inference.speaking import answered, post_json, refused
-from tests.service.open_inference.speaking import pixels as plain
+from tests.service.open_inference.client import ALL, error_of, parsed, pixels, post_json
 from tests.service.pictures import RED
 
+PAGE = (DOCS / "open-inference-protocol.md").read_text(encoding="utf-8")
 
-def test_the_server_names_itself_and_the_extension_that_it_speaks(client: TestClient) -> None:
+
+def test_server_metadata_has_the_name_version_and_extensions(client: TestClient) -> None:
     answer = client.get("/v2").json()
     version = client.get("/openapi.json").json()["info"]["version"]
     assert answer == {
@@ -25,7 +30,9 @@ def test_the_server_names_itself_and_the_extension_that_it_speaks(client: TestCl
 
 
 @pytest.mark.parametrize("path", ["/v2/models/tiny", "/v2/models/tiny/versions/1"])
-def test_a_model_lists_every_tensor_with_its_type_and_shape(client: TestClient, path: str) -> None:
+def test_model_metadata_has_every_tensor_with_its_type_and_shape(
+    client: TestClient, path: str
+) -> None:
     assert client.get(path).json() == {
         "name": "tiny",
         "versions": ["1"],
@@ -44,41 +51,41 @@ def test_a_model_lists_every_tensor_with_its_type_and_shape(client: TestClient, 
 
 
 @pytest.mark.parametrize("detail", ["full", "verdict"])
-def test_what_is_told_is_what_the_metadata_list(make_client: MakeClient, detail: str) -> None:
+def test_infer_returns_the_outputs_in_the_metadata(make_client: MakeClient, detail: str) -> None:
     client = make_client(detail=detail)
     listed = client.get("/v2/models/tiny").json()["outputs"]
-    told = answered(post_json(client, plain(RED, RED, RED))).response.outputs
-    assert [(each.name, each.datatype, [-1, *each.shape[1:]]) for each in told] == [
+    returned = parsed(post_json(client, pixels(RED, RED, RED))).response.outputs
+    assert [(each.name, each.datatype, [-1, *each.shape[1:]]) for each in returned] == [
         (each["name"], each["datatype"], each["shape"]) for each in listed
     ]
-    assert {each.shape[0] for each in told} == {3}
+    assert {each.shape[0] for each in returned} == {3}
 
 
-def test_health_is_told_in_words_and_by_status(client: TestClient) -> None:
+def test_health_routes_return_200_when_ready(client: TestClient) -> None:
     assert client.get("/v2/health/live").json() == {"live": True}
     assert client.get("/v2/health/ready").json() == {"ready": True}
     for path in ("/v2/models/tiny/ready", "/v2/models/tiny/versions/1/ready"):
         assert client.get(path).json() == {"name": "tiny", "ready": True}
 
 
-def test_before_it_is_warm_and_while_it_drains_it_is_alive_and_not_ready(
+def test_health_is_live_and_not_ready_while_starting_and_draining(
     bundle_folder: Path,
 ) -> None:
     readiness = Readiness()
     client = TestClient(create_app(Settings(bundle=bundle_folder), readiness))
     assert client.get("/v2/health/live").status_code == 200
     for path in ("/v2/health/ready", "/v2/models/tiny/ready"):
-        assert "starting" in refused(client.get(path), 503)
-    assert "starting" in refused(client.get("/v2/models/tiny"), 503)
-    assert "starting" in refused(post_json(client, plain(RED)), 503)
+        assert "starting" in error_of(client.get(path), 503)
+    assert "starting" in error_of(client.get("/v2/models/tiny"), 503)
+    assert "starting" in error_of(post_json(client, pixels(RED)), 503)
     readiness.warm()
     readiness.drain()
     for path in ("/v2/health/ready", "/v2/models/tiny/ready"):
         response = client.get(path)
-        assert "draining" in refused(response, 503)
+        assert "draining" in error_of(response, 503)
         assert response.headers["retry-after"] == "1"
     assert client.get("/v2/models/tiny").status_code == 200
-    assert answered(post_json(client, plain(RED))).values["label"] == ["red"]
+    assert parsed(post_json(client, pixels(RED))).values["label"] == ["red"]
 
 
 @pytest.mark.parametrize("rest", ["", "/ready", "/infer"])
@@ -86,26 +93,47 @@ def test_before_it_is_warm_and_while_it_drains_it_is_alive_and_not_ready(
     ("model", "names"),
     [("other", "the model 'other' is not served"), ("tiny/versions/2", "no version '2'")],
 )
-def test_a_model_that_is_not_there_is_an_error(
+def test_returns_404_for_an_unknown_model_or_version(
     client: TestClient, model: str, names: str, rest: str
 ) -> None:
     method = "POST" if rest == "/infer" else "GET"
-    assert names in refused(client.request(method, f"/v2/models/{model}{rest}"), 404)
+    assert names in error_of(client.request(method, f"/v2/models/{model}{rest}"), 404)
 
 
 @pytest.mark.parametrize("path", ["/v2/", "/v2/models", "/v2/models/tiny/config", "/v2/nothing"])
-def test_whatever_is_not_under_v2_is_an_error_of_the_protocol(
-    client: TestClient, path: str
-) -> None:
-    assert path in refused(client.get(path), 404)
+def test_returns_a_protocol_error_for_unknown_paths_under_v2(client: TestClient, path: str) -> None:
+    assert path in error_of(client.get(path), 404)
 
 
-def test_a_path_that_only_looks_alike_is_answered_with_a_problem(client: TestClient) -> None:
+def test_returns_a_problem_for_a_path_outside_v2(client: TestClient) -> None:
     response = client.get("/v22/models")
     assert response.headers["content-type"] == "application/problem+json"
 
 
-def test_a_wrong_method_is_an_error_that_names_the_right_one(client: TestClient) -> None:
+def test_returns_405_with_the_allowed_method(client: TestClient) -> None:
     response = client.get("/v2/models/tiny/infer")
-    assert "expected POST" in refused(response, 405)
+    assert "expected POST" in error_of(response, 405)
     assert response.headers["allow"] == "POST"
+
+
+def test_documented_outputs_are_those_of_the_metadata(client: TestClient) -> None:
+    rows = re.findall(r"^\| `(\w+)` \| ([A-Z0-9]+) \| `\[n(?:, ([KS]))?\]` \|", PAGE, re.MULTILINE)
+    assert tuple(row[0] for row in rows) == ALL
+    free = {"": [], "K": [3], "S": [2]}
+    listed = client.get("/v2/models/tiny").json()["outputs"]
+    assert listed == [
+        {"name": name, "datatype": datatype, "shape": [-1, *free[side]]}
+        for name, datatype, side in rows
+    ]
+
+
+def test_documented_routes_are_those_of_the_description(client: TestClient) -> None:
+    documented = set(re.findall(r"^\| `(?:GET|POST) (/v2\S*)` \|", PAGE, re.MULTILINE))
+    paths = client.get("/openapi.json").json()["paths"]
+    named = {path.replace("/versions/{version}", "") for path in paths if path.startswith("/v2")}
+    assert documented == named
+
+
+def test_documented_limits_are_those_of_the_code() -> None:
+    assert f"more than {MAX_JSON_VALUES:,} numbers and lists" in PAGE
+    assert f"at most {MAX_ID_LENGTH} characters" in PAGE

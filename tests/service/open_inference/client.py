@@ -1,4 +1,4 @@
-"""Inference requests over the tiny graph, and what is checked of many answers."""
+"""Inference requests to the tiny graph, and parsed responses."""
 
 import json
 from collections.abc import Mapping
@@ -24,42 +24,42 @@ DTYPES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answered:
-    """An answer, with each output as an array or as a list of strings."""
+class Parsed:
+    """A valid response, with each output as an array or as a list of strings."""
 
     response: InferResponse
     values: Mapping[str, Any]
 
 
 def pixels(*colours: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """One image of 8 x 8 for each colour."""
+    """Return one image of 8 x 8 pixels for each colour."""
     return np.array(colours, np.uint8).repeat(64, axis=0).reshape(-1, 8, 8, 3)
 
 
 def images(values: NDArray[np.uint8], **rest: Any) -> dict[str, Any]:
-    """The tensor `images`, without its data."""
+    """Return the tensor `images` without its data."""
     return {"name": "images", "datatype": "UINT8", "shape": list(values.shape), **rest}
 
 
 def post_json(client: TestClient, values: NDArray[np.uint8], **rest: Any) -> Response:
-    """Send a tensor as nested lists."""
+    """Send a tensor as nested arrays."""
     return client.post(PATH, json={"inputs": [images(values, data=values.tolist())], **rest})
 
 
 def post_binary(client: TestClient, values: NDArray[np.uint8], **rest: Any) -> Response:
-    """Send a tensor as bytes behind the JSON."""
+    """Send a tensor as bytes after the JSON."""
     tensor = images(values, parameters={"binary_data_size": values.size})
-    return post_behind(client, {"inputs": [tensor], **rest}, values.tobytes())
+    return post_with_bytes(client, {"inputs": [tensor], **rest}, values.tobytes())
 
 
-def post_behind(client: TestClient, request: object, binary: bytes, **headers: str) -> Response:
-    """Send JSON with bytes behind it."""
+def post_with_bytes(client: TestClient, request: object, binary: bytes, **headers: str) -> Response:
+    """Send JSON followed by bytes."""
     text = json.dumps(request).encode()
     return client.post(PATH, content=text + binary, headers={LENGTH: str(len(text)), **headers})
 
 
-def answered(response: Response) -> Answered:
-    """Take an answer that keeps to the protocol apart."""
+def parsed(response: Response) -> Parsed:
+    """Parse a response, and check that it conforms to the protocol."""
     assert response.status_code == 200, response.text
     length = response.headers.get(LENGTH)
     kind = "application/json" if length is None else "application/octet-stream"
@@ -77,11 +77,11 @@ def answered(response: Response) -> Answered:
             assert len(data) == int(size)
             values[output.name] = _of_bytes(output.datatype, output.shape, data)
     assert end == len(response.content)
-    return Answered(response=shape, values=values)
+    return Parsed(response=shape, values=values)
 
 
-def refused(response: Response, status: int) -> str:
-    """The text of an error that keeps to the protocol, with the id of its request."""
+def error_of(response: Response, status: int) -> str:
+    """Return the text of an error that conforms to the protocol and has the request id."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/json"
     text = OipError.model_validate_json(response.content).error
