@@ -4,7 +4,7 @@ import logging
 import random
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias, get_args
 
@@ -196,35 +196,29 @@ class Sampler:
                 extra={"fields": {"request_id": request.request_id, "error": str(error)}},
             )
 
-    def _store(self, sample: Sample) -> None:
-        try:
-            self._retention.put(sample)
-        except SampleStoreError as error:
-            self._metrics.count("failed")
-            self._report(error)
-        else:
-            self._metrics.count("kept")
-            self._report(None)
-
     def _expire(self) -> None:
-        try:
-            self._retention.expire()
-        except SampleStoreError as error:
-            self._report(error)
-        else:
-            self._report(None)
+        self._attempt(self._retention.expire)
 
-    def _report(self, error: SampleStoreError | None) -> None:
-        """Update the metrics; log the first failure and the recovery, not each failure."""
+    def _store(self, sample: Sample) -> None:
+        stored = self._attempt(lambda: self._retention.put(sample))
+        self._metrics.count("kept" if stored else "failed")
+
+    def _attempt(self, action: Callable[[], None]) -> bool:
+        """Run an action on the store; log the first failure and the recovery, not each failure."""
+        error = ""
+        try:
+            action()
+        except SampleStoreError as failure:
+            error = str(failure)
         self._metrics.set_stored(images=len(self._retention), size=self._retention.size)
         if error and not self._failing:
             logger.warning(
-                "The sample store fails: samples are lost.",
-                extra={"fields": {"error": str(error)}},
+                "The sample store fails: samples are lost.", extra={"fields": {"error": error}}
             )
         if self._failing and not error:
             logger.info("The sample store works again.")
-        self._failing = error is not None
+        self._failing = bool(error)
+        return not error
 
 
 def sampler_from(settings: Settings, registry: CollectorRegistry) -> Sampler | None:

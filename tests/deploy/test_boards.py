@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 from pydantic import ValidationError
 
-from docker.grafana.boards.files import BOARDS as MADE
-from docker.grafana.boards.files import rendered
+from docker.grafana.boards.boards import BOARDS as MADE
+from docker.grafana.boards.boards import rendered
 from tests.deploy.grafana_schema import check_board, check_panel
 from tests.deploy.rules import ALERTS, DOCKER, read
 from tests.deploy.shown import BOARDS, FOLDER, Json, panels

@@ -1,10 +1,9 @@
 """Panels of drift: p-values, evidence, predicted classes."""
 
-from docker.grafana.boards.heatmaps import heatmap
+from docker.grafana.boards.kinds import heatmap, series
 from docker.grafana.boards.panels import About, Panel
 from docker.grafana.boards.queries import BY_MODEL, MODEL, VERSION, Query, gauge, mean, rate
 from docker.grafana.boards.rejections import DRIFT_LIMIT
-from docker.grafana.boards.series import series
 
 
 def p_values() -> Panel:

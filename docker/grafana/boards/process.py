@@ -1,9 +1,8 @@
 """Panels of the served bundles, the releases and the process."""
 
+from docker.grafana.boards.kinds import series, table
 from docker.grafana.boards.panels import About, Panel
 from docker.grafana.boards.queries import MODEL, SERVICE, Query, or_none
-from docker.grafana.boards.series import series
-from docker.grafana.boards.tables import table
 
 
 def providers() -> Panel:

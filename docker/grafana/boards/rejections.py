@@ -1,5 +1,6 @@
 """Panels of the rejection rate and of the samples."""
 
+from docker.grafana.boards.kinds import series
 from docker.grafana.boards.panels import About, Panel
 from docker.grafana.boards.queries import (
     BY_MODEL,
@@ -11,7 +12,6 @@ from docker.grafana.boards.queries import (
     or_none,
     rate,
 )
-from docker.grafana.boards.series import series
 
 DECISIONS = "oodguard_decisions_total"
 REJECT = f'{MODEL},decision="reject"'

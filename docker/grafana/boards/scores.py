@@ -1,9 +1,8 @@
 """Panels of the scores, the served bundles and the shadow model."""
 
+from docker.grafana.boards.kinds import series, table
 from docker.grafana.boards.panels import About, Panel
 from docker.grafana.boards.queries import BY_MODEL, MODEL, VERSION, Query, or_none, quantile, rate
-from docker.grafana.boards.series import series
-from docker.grafana.boards.tables import table
 
 BY_SCORE = f"{BY_MODEL}, score"
 LEGEND = f"{{{{score}}}} of {VERSION}"

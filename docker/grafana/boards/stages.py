@@ -1,6 +1,6 @@
 """Panels of the stages of a request, from its admission to the run of its images."""
 
-from docker.grafana.boards.heatmaps import heatmap
+from docker.grafana.boards.kinds import heatmap, series
 from docker.grafana.boards.panels import About, Panel
 from docker.grafana.boards.queries import (
     BY_MODEL,
@@ -13,7 +13,6 @@ from docker.grafana.boards.queries import (
     quantiles,
     rate,
 )
-from docker.grafana.boards.series import series
 
 IN_FLIGHT = "oodguard_requests_in_flight"
 

@@ -1,10 +1,8 @@
 """Panels of the traffic: rates, durations, failures, load shedding."""
 
-from docker.grafana.boards.heatmaps import heatmap
+from docker.grafana.boards.kinds import heatmap, series, stat
 from docker.grafana.boards.panels import About, Panel
 from docker.grafana.boards.queries import PREDICTION, SERVICE, Query, or_none, quantiles, rate
-from docker.grafana.boards.series import series
-from docker.grafana.boards.stats import stat
 
 REQUESTS = "oodguard_requests_total"
 DURATION = "oodguard_request_duration_seconds"

@@ -1,15 +1,77 @@
-"""The overview board: traffic, latency, errors, verdicts."""
+"""The boards: their rows of panels, and their files."""
 
-from docker.grafana.boards import rejections, scores, traffic
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
 from docker.grafana.boards.board import Row, board
+
+from docker.grafana.boards import drift, process, rejections, scores, stages, traffic
+from docker.grafana.boards.kinds import stat, table
 from docker.grafana.boards.panels import About, Json, Panel, link
 from docker.grafana.boards.queries import MODEL, SERVICE, Query
-from docker.grafana.boards.stats import stat
-from docker.grafana.boards.tables import table
+
+
+def ood() -> Json:
+    """Return the board of rejections and drift."""
+    return board(
+        uid="oodguard-ood",
+        title="OOD Guard: rejections",
+        text="Which images are rejected, since when, and why: an attack, drift or a broken camera.",
+        rows=[
+            Row(
+                "Is more than alpha rejected?",
+                [
+                    rejections.share(),
+                    rejections.counts(),
+                    rejections.slow_share(),
+                    rejections.evidence(),
+                ],
+            ),
+            Row(
+                "Is the input like the calibration images?",
+                [
+                    drift.p_values(),
+                    drift.surplus(),
+                    drift.evidence(),
+                    drift.alarms(),
+                ],
+            ),
+            Row("What is in the images?", [drift.classes(), drift.class_rates()]),
+            Row(
+                "Samples of rejected images",
+                [rejections.samples(), rejections.samples_held(), rejections.samples_bytes()],
+            ),
+            Row("Scores and thresholds", [scores.quantiles(), scores.buckets(), scores.shift()]),
+            Row(
+                "Models and versions compared",
+                [scores.bundles(), drift.mean_p_value(), scores.agreement()],
+            ),
+        ],
+    )
+
+
+def engine() -> Json:
+    """Return the board of the request stages and the process."""
+    return board(
+        uid="oodguard-engine",
+        title="OOD Guard: engine",
+        text="Where requests spend their time, and the state of the process.",
+        rows=[
+            Row("Queue", [stages.in_flight(), stages.depth(), stages.waits(), stages.skipped()]),
+            Row("Decode", [stages.decodes()]),
+            Row("Run", [stages.runs(), stages.run_spread(), stages.batches(), stages.busy()]),
+            Row("Bundles and releases", [process.providers(), process.builds(), process.reloads()]),
+            Row(
+                "Process",
+                [process.cpu(), process.memory(), process.files(), process.age(), process.keys()],
+            ),
+        ],
+    )
 
 
 def overview() -> Json:
-    """Make the board."""
+    """Return the overview board: traffic, latency, errors, verdicts."""
     return board(
         uid="oodguard-overview",
         title="OOD Guard: overview",
@@ -87,3 +149,12 @@ def _alerts() -> Panel:
     )
     page = link("Runbook", "${runbooks}/${__data.fields.alertname}.md")
     return table(about, shown, hidden=["Value"], row_link=page)
+
+
+FOLDER = Path(__file__).parents[1] / "dashboards"
+BOARDS: Mapping[str, Callable[[], Json]] = {"overview": overview, "ood": ood, "engine": engine}
+
+
+def rendered(board: Json) -> str:
+    """Return the JSON text of a board."""
+    return json.dumps(board, indent=2, ensure_ascii=False) + "\n"
