@@ -4,10 +4,9 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from docker.grafana.boards.board import Row, board
-
 from docker.grafana.boards import drift, process, rejections, scores, stages, traffic
 from docker.grafana.boards.kinds import stat, table
+from docker.grafana.boards.layout import Row, board
 from docker.grafana.boards.panels import About, Json, Panel, link
 from docker.grafana.boards.queries import MODEL, SERVICE, Query
 
