@@ -37,7 +37,7 @@ DECODERS: Mapping[ImageFormat, type[ImageFile.ImageFile]] = {
     "WEBP": WebPImageFile,
 }
 
-# What Pillow raises on invalid bytes, in the pixels or in the EXIF record that `prepare` reads.
+# The errors of Pillow for invalid bytes, in the pixels or in the EXIF record that `prepare` reads.
 DECODE_ERRORS = (
     OSError,
     SyntaxError,

@@ -21,7 +21,7 @@ class RequestLimits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Body:
-    """A request body, and the headers that say how to parse it.
+    """A request body, and the headers that determine how to parse it.
 
     Attributes:
         data: The bytes.

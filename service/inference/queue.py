@@ -30,7 +30,7 @@ class BatchRun:
 
 @dataclass(kw_only=True, slots=True)
 class Timings:
-    """When the stages of a request began and ended, by `time.monotonic()`; 0: not reached.
+    """The times of a request's stages by `time.monotonic()`; 0: not reached.
 
     Attributes:
         decode_started: Decoding began.

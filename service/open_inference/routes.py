@@ -106,7 +106,7 @@ def router(
 
     @routes.get(
         "/v2/health/live",
-        summary="Whether the process is alive",
+        summary="Liveness",
         operation_id="v2_live",
         dependencies=[PUBLIC],
     )
@@ -115,7 +115,7 @@ def router(
 
     @routes.get(
         "/v2/health/ready",
-        summary="Whether the service accepts traffic",
+        summary="Readiness",
         operation_id="v2_ready",
         dependencies=[PUBLIC],
         responses=error_responses(503),
@@ -133,7 +133,7 @@ def router(
 
     for path in MODEL_PATHS:
         _add_get(routes, path, metadata, "Metadata of a model")
-        _add_get(routes, f"{path}/ready", model_ready, "Whether a model accepts traffic")
+        _add_get(routes, f"{path}/ready", model_ready, "Readiness of a model")
     return routes
 
 

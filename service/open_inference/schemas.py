@@ -99,19 +99,19 @@ class OipError(_ResponseModel):
 
 
 class Live(_ResponseModel):
-    """Whether the process is alive."""
+    """Liveness of the process."""
 
     live: bool
 
 
 class Ready(_ResponseModel):
-    """Whether the service accepts traffic."""
+    """Readiness of the service for traffic."""
 
     ready: bool
 
 
 class ModelReady(Ready):
-    """Whether the model accepts traffic."""
+    """Readiness of a model for traffic."""
 
     name: str
 

@@ -34,7 +34,7 @@ class Admission:
 
     @property
     def full(self) -> bool:
-        """Whether the concurrency limit is reached."""
+        """True while the concurrency limit is reached."""
         return self.requests >= self._max_requests
 
     def require_capacity(self) -> None:

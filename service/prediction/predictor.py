@@ -165,7 +165,7 @@ class Predictor:
 
     @property
     def full(self) -> bool:
-        """Whether the concurrency limit is reached."""
+        """True while the concurrency limit is reached."""
         return self._admission.full
 
     def require_capacity(self, scope: Scope) -> None:

@@ -148,9 +148,11 @@ def _pixels(image: ImageInput, spec: InputSpec, position: int) -> NDArray[np.uin
             return prepare(image, spec)
         if isinstance(image, np.ndarray):
             return _resized(image, spec)
-        from oodguard.service.images.decode import read_image  # noqa: PLC0415 - as for HTTP
+        from oodguard.service.images.decode import decode_image  # noqa: PLC0415 - as for HTTP
+        from oodguard.service.images.header import EncodedImage  # noqa: PLC0415
 
-        return read_image(Path(image).read_bytes(), spec, max_pixels=MAX_PIXELS)
+        encoded = EncodedImage(data=Path(image).read_bytes())
+        return decode_image(encoded, spec, max_pixels=MAX_PIXELS)
     except ImageError as error:
         raise type(error)(f"{name}: {error}") from error
 

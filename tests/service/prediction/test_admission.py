@@ -37,7 +37,7 @@ def test_admission_limits_bytes_and_images_of_all_requests(admission: Admission)
                 Overloaded, match="5 images are in flight and 1 more were received, at most 5"
             ):
                 second.add_images(1)
-        # What was rejected is not counted, and what the second request held is released.
+        # The rejected counts are not added, and the claim of the second request is released.
         first.add_bytes(3)
         first.add_images(1)
     with admission.admit() as last:
