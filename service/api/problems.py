@@ -97,7 +97,7 @@ def problem_body(
 
     Args:
         problem: The type of problem.
-        detail: What is invalid: the received and the expected value.
+        detail: The received and the expected value.
         identifier: The request's id.
         extension: Further members.
     """

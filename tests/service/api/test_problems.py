@@ -1,6 +1,7 @@
 """Every error is answered as a documented problem."""
 
 import logging
+import re
 
 import pytest
 from starlette.testclient import TestClient
@@ -73,3 +74,4 @@ def test_every_problem_type_is_documented_with_its_status_and_has_a_title() -> N
     for problem_type in ALL_TYPES:
         assert f"### {problem_type.slug}\n\n{problem_type.status}. " in text
         assert problem_type.status in TITLES
+    assert set(re.findall(r'"title": "(.+?)"', text)) <= set(TITLES.values())

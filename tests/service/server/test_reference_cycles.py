@@ -17,7 +17,7 @@ LARGE = 200_000
 
 
 def live_jobs() -> list[Job]:
-    # By type(): objects of some libraries warn if they are asked for their class.
+    # By type(): some objects of libraries warn on access to `__class__`.
     return [each for each in gc.get_objects() if type(each) is Job]
 
 
