@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -215,22 +216,22 @@ def _to_arrays(state: DriftState) -> Arrays:
     return arrays
 
 
-def _from_arrays(arrays: Arrays) -> DriftState:
+def _from_arrays(arrays: dict[str, Any]) -> DriftState:
     return DriftState(
-        keys=arrays["keys"].astype(np.float64),
-        counts=arrays["counts"].astype(np.int64),
-        histograms=arrays["faded"].astype(np.float64),
+        keys=arrays["keys"],
+        counts=arrays["counts"],
+        histograms=arrays["faded"],
         ranks=_evidence("ranks", arrays),
         rejections=_evidence("rejections", arrays),
     )
 
 
-def _evidence(name: str, arrays: Arrays) -> DriftEvidence:
+def _evidence(name: str, arrays: dict[str, Any]) -> DriftEvidence:
     steps, alarms = arrays[f"{name}.steps"].tolist()
     return DriftEvidence(
-        steps=int(steps),
-        alarms=int(alarms),
-        log_peak=float(arrays[f"{name}.log_peak"][0]),
-        log_staked=arrays[f"{name}.log_playing"].astype(np.float64),
-        log_restarting=arrays[f"{name}.log_restarting"].astype(np.float64),
+        steps=steps,
+        alarms=alarms,
+        log_peak=arrays[f"{name}.log_peak"].item(),
+        log_staked=arrays[f"{name}.log_playing"],
+        log_restarting=arrays[f"{name}.log_restarting"],
     )
