@@ -1,10 +1,10 @@
-"""The training step of the ALOE paper's own code, rendered literally: for comparison alone.
+"""The training step of the ALOE paper's own code, reimplemented literally for comparison.
 
-What https://github.com/jfc43/robust-ood-detection does in a step, with its faults, in our words:
-crop and mirror one picture at a time, normalise one image at a time inside every pass, run the
-clean images and drop the result, attack inliers and outliers apart, in training mode, with deltas
-in whole 255ths and gradients for the weights as well, then train on what was found; in float32 with
-channels first. Each of these habits can be left off, which tells what it costs.
+One step of https://github.com/jfc43/robust-ood-detection, including its inefficiencies: crop and
+mirror one image at a time, normalise one image at a time in every pass, run the clean images and
+discard the result, attack inliers and outliers in separate runs, in training mode, with deltas in
+whole 255ths and with gradients for the weights as well, then train on the attacked images; in
+float32 with channels first. Each of these habits can be switched off to measure its cost.
 """
 
 import random
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812  (the field's name for it)
+from torch.nn import functional as F  # noqa: N812 - the usual name
 
 from oodguard.models.networks.classifier import Classifier
 from oodguard.models.networks.normalize import Normalize
@@ -29,29 +29,29 @@ STD = torch.tensor([63.0, 62.1, 66.7]).view(3, 1, 1) / 255
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Habits:
-    """What the reference does and `training` does not; all on is the reference."""
+    """The habits of the reference that `training` does not have; by default all of them."""
 
-    picture_by_picture: bool = True
+    image_by_image: bool = True
     normalise_one_by_one: bool = True
     clean_pass: bool = True
-    attack_apart_in_training_mode: bool = True
+    separate_attacks_in_training_mode: bool = True
     channels_first: bool = True
     float32: bool = True
 
 
 class NormalizeOneByOne(nn.Module):
-    """Write every image of a batch back normalised, in turn."""
+    """Normalise the images of a batch one after the other."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map `(n, 3, H, W)` in [0, 1] to about unit scale."""
+        """Return images `(n, 3, H, W)` in [0, 1] with about zero mean and unit variance."""
         images = images.clone()
-        for index in range(len(images)):  # the torch of today refuses to write while iterating
+        for index in range(len(images)):  # torch forbids writes while iterating over a tensor
             images[index] = (images[index] - MEAN) / STD
         return images
 
 
 class ReferenceStep:
-    """The reference's step on a network, with its optimizer, and with the habits that are on."""
+    """The reference's step on a network, with its optimizer and the given habits."""
 
     def __init__(self, network: Classifier, habits: Habits) -> None:
         self.habits = habits
@@ -66,14 +66,14 @@ class ReferenceStep:
     def __call__(self, inliers: Tensor, labels: Tensor, outliers: Tensor) -> float:
         """Train on uint8 inliers `(n, H, W, 3)` and outliers `(m, H, W, 3)`; return the loss."""
         inside, outside = (
-            self._augmented(inliers, again=False),
-            self._augmented(outliers, again=True),
+            self._augmented(inliers, twice=False),
+            self._augmented(outliers, twice=True),
         )
         if self.habits.clean_pass:
             clean = self._logits(torch.cat([inside, outside]))
             _cross_entropy(clean[: len(inside)], labels).item()
             _confidence(clean[len(inside) :]).item()
-        if self.habits.attack_apart_in_training_mode:
+        if self.habits.separate_attacks_in_training_mode:
             inside = self._attacked(inside, labels)
             outside = self._attacked(outside, labels[:0])
             both = torch.cat([inside, outside])
@@ -89,13 +89,13 @@ class ReferenceStep:
         self.optimizer.step()
         return loss.item()
 
-    def _augmented(self, images: Tensor, *, again: bool) -> Tensor:
-        if not self.habits.picture_by_picture:
+    def _augmented(self, images: Tensor, *, twice: bool) -> Tensor:
+        if not self.habits.image_by_image:
             return to_pixels(images).contiguous(memory_format=self.layout)
-        pictures = [Image.fromarray(image.numpy()) for image in images]
-        if again:  # outliers go to a tensor and back before they are cropped
-            pictures = [_picture(_tensor(picture)) for picture in pictures]
-        tensors = [_tensor(_cropped_and_mirrored(picture)) for picture in pictures]
+        converted = [Image.fromarray(image.numpy()) for image in images]
+        if twice:  # outliers are converted to a tensor and back before they are cropped
+            converted = [_to_image(_to_tensor(image)) for image in converted]
+        tensors = [_to_tensor(_cropped_and_mirrored(image)) for image in converted]
         return torch.stack(tensors).contiguous(memory_format=self.layout)
 
     def _logits(self, images: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ class ReferenceStep:
         return logits.float()
 
     def _attacked(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Attack images of which the first have `labels` and the others are outliers."""
+        """Attack images; the first ones have `labels`, and the others are outliers."""
         delta = nn.Parameter(torch.zeros_like(images))
         delta.data.uniform_(-1, 1).mul_(EPSILON_255)
         delta.data = _within(delta.data.int().float(), images)
@@ -115,7 +115,7 @@ class ReferenceStep:
             parts += [_confidence(outliers)] if len(outliers) else []
             torch.stack(parts).sum().backward()
             if delta.grad is None:
-                raise RuntimeError("the network passes no gradient to its images")
+                raise RuntimeError("the network returns no gradient for its images")
             moved = (delta.data + delta.grad.sign()).int().float()
             delta.data = _within(moved.clamp(-EPSILON_255, EPSILON_255), images)
             delta.grad.zero_()
@@ -141,18 +141,18 @@ def _confidence(logits: Tensor) -> Tensor:
     return -(logits.mean(1) - torch.logsumexp(logits, dim=1)).mean()
 
 
-def _cropped_and_mirrored(picture: Image.Image) -> Image.Image:
-    width, height = picture.size
+def _cropped_and_mirrored(image: Image.Image) -> Image.Image:
+    width, height = image.size
     left, top = random.randint(0, 8), random.randint(0, 8)  # noqa: S311
-    picture = ImageOps.expand(picture, 4).crop((left, top, left + width, top + height))
+    image = ImageOps.expand(image, 4).crop((left, top, left + width, top + height))
     if random.random() < 0.5:  # noqa: S311
-        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return picture
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return image
 
 
-def _tensor(picture: Image.Image) -> Tensor:
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous().float().div(255)
+def _to_tensor(image: Image.Image) -> Tensor:
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous().float().div(255)
 
 
-def _picture(tensor: Tensor) -> Image.Image:
+def _to_image(tensor: Tensor) -> Image.Image:
     return Image.fromarray(tensor.mul(255).byte().permute(1, 2, 0).numpy())

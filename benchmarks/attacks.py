@@ -1,15 +1,15 @@
-"""How much faster APGD is here than in torchattacks, at equal steps on the same wrapper.
+"""Compare the speed of this project's APGD with torchattacks' at equal steps.
 
     python -m benchmarks.attacks [--bundle models/pretrained/cifar10-aloe] [--rounds 5]
         [--epsilon-255 2] [--steps 20] [--images 100]
 
-Both sides attack the same images through the same logits `[0, k (s - tau)]` of a bundle's score s
-at the threshold tau that it serves: real CIFAR-10 images towards rejection, textures and others
-towards acceptance (those of tests/data, repeated where more are asked for). First everything runs
-to the end; then each runs as it does where an attack only has to break: torchattacks leaves out the
-images that are broken before it begins, ours also those that break on the way. The last column
-says how many came out broken. On one thread; rounds interleave all rows, by processor time; ratios
-are taken within a round, then their median.
+Both implementations attack the same images through the same logits `[0, k (s - tau)]` of a bundle's
+score s at its served threshold tau: CIFAR-10 images towards rejection, textures and other outliers
+towards acceptance. The images are those of tests/data, repeated if more are selected. In the first
+two rows all images run to the end. In the last two, torchattacks leaves out the images that are
+successfully attacked at the start, and this project's APGD also those that succeed in between. The
+last column is the success rate. On one thread; rounds interleave all rows and measure CPU time;
+ratios are taken within a round, then their median.
 """
 
 import argparse
@@ -49,48 +49,48 @@ Attacked = Callable[[], Tensor]
 INLIERS, OUTLIERS = ("cifar10",), ("textures", "cifar100", "hands", "outliers")
 
 THEIRS_TO_THE_END, OURS_TO_THE_END = "torchattacks, all to the end", "ours, all to the end"
-THEIRS, OURS = "torchattacks", "ours, broken images leave"
-HELD_AGAINST = {
+THEIRS, OURS = "torchattacks", "ours, successful images leave"
+BASELINES = {
     THEIRS_TO_THE_END: THEIRS_TO_THE_END,
     OURS_TO_THE_END: THEIRS_TO_THE_END,
     THEIRS: THEIRS,
     OURS: THEIRS,
 }
-"""What is timed, and the row that each is compared with."""
+"""The timed rows, and the row with which each is compared."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Side:
-    """Images `(n, 3, H, W)` of one side, and the attack on them in both libraries' words.
+    """Images `(n, 3, H, W)` of one side, and the attack on them in both libraries' terms.
 
-    The `goal` of a broken image is at least `enough`; to torchattacks the images have the class
-    `label` of the `wrapper`, and are broken where another is predicted.
+    An attack succeeded if the `objective` is at least `target`. For torchattacks, the images have
+    the class `label` of the `wrapper`, and an attack succeeded if another class is predicted.
     """
 
     name: str
     images: Tensor
-    goal: AttackObjective
-    enough: float
+    objective: AttackObjective
+    target: float
     wrapper: TwoLogits
     label: int
 
-    def broken(self, found: Tensor) -> float:
-        """Return the share of the images found that are broken."""
+    def success_rate(self, attacked: Tensor) -> float:
+        """Return the share of the attacked images on which the attack succeeded."""
         with torch.no_grad():
-            goals = self.goal(found, torch.arange(len(found)))
-        return (goals >= self.enough).float().mean().item()
+            values = self.objective(attacked, torch.arange(len(attacked)))
+        return (values >= self.target).float().mean().item()
 
 
-def pictures(folders: tuple[str, ...], count: int) -> Tensor:
-    """Read `count` pictures of folders of tests/data, evenly over them, again where they end."""
+def read_images(folders: tuple[str, ...], count: int) -> Tensor:
+    """Read `count` images of folders of tests/data, evenly over them; repeat images if needed."""
     paths = sorted(path for folder in folders for path in (DATA / folder).rglob("*.png"))
-    places = np.arange(count) * max(len(paths) // count, 1) % len(paths)
-    read = [np.array(Image.open(paths[place])) for place in places]
-    return to_pixels(torch.from_numpy(np.stack(read)))
+    indices = np.arange(count) * max(len(paths) // count, 1) % len(paths)
+    images = [np.array(Image.open(paths[index])) for index in indices]
+    return to_pixels(torch.from_numpy(np.stack(images)))
 
 
 def sides(folder: Path, *, images: int) -> tuple[Side, Side]:
-    """Return both directions of an attack on the score by which a bundle decides."""
+    """Return both directions of an attack on a bundle's default score."""
     bundle = open_bundle(folder)
     score = bundle.manifest.default_score
     limit = threshold(bundle.calibration[score], Policy(score=score))
@@ -99,17 +99,17 @@ def sides(folder: Path, *, images: int) -> tuple[Side, Side]:
     at_limit = surrogate(classifier, score).at(limit)
     inliers = Side(
         name="inliers to rejected",
-        images=pictures(INLIERS, images),
-        goal=rejection_objective(classifier, score),
-        enough=at_limit,
+        images=read_images(INLIERS, images),
+        objective=rejection_objective(classifier, score),
+        target=at_limit,
         wrapper=wrapper,
         label=ACCEPTED,
     )
     outliers = Side(
         name="outliers to accepted",
-        images=pictures(OUTLIERS, images),
-        goal=acceptance_objectives(classifier, score)[0],
-        enough=-at_limit,
+        images=read_images(OUTLIERS, images),
+        objective=acceptance_objectives(classifier, score)[0],
+        target=-at_limit,
         wrapper=wrapper,
         label=REJECTED,
     )
@@ -117,35 +117,35 @@ def sides(folder: Path, *, images: int) -> tuple[Side, Side]:
 
 
 def rows(side: Side, *, epsilon: float, steps: int) -> dict[str, Attacked]:
-    """Return what is timed by name, as calls that return what was found."""
+    """Return the timed attacks by name, as calls that return the attacked images."""
     theirs = torchattacks.APGD(side.wrapper, eps=epsilon, steps=steps)
     labels = torch.full((len(side.images),), side.label)
 
     def ours(stop_at: float | None) -> Tensor:
         attack = Apgd(epsilon=epsilon, steps=steps, stop_at=stop_at)
         with frozen(side.wrapper):
-            return attack(side.goal, side.images, torch.Generator().manual_seed(0))
+            return attack(side.objective, side.images, torch.Generator().manual_seed(0))
 
     return {
         THEIRS_TO_THE_END: lambda: theirs.perturb(side.images, labels, best_loss=True)[1],
         OURS_TO_THE_END: lambda: ours(None),
         THEIRS: lambda: theirs(side.images, labels),
-        OURS: lambda: ours(side.enough),
+        OURS: lambda: ours(side.target),
     }
 
 
 def report(title: str, side: Side, attacks: dict[str, Attacked], *, rounds: int) -> Table:
-    """Run everything once to see what it breaks, then time it; return the table."""
-    broken = {name: side.broken(attack()) for name, attack in attacks.items()}
+    """Run every attack once for its success rate, then time it; return the table."""
+    rates = {name: side.success_rate(attack()) for name, attack in attacks.items()}
     times = [{name: timing(attack) for name, attack in attacks.items()} for _ in range(rounds)]
-    before = f"{side.broken(side.images):.0%} broken before"
+    before = f"{side.success_rate(side.images):.0%} successful without an attack"
     table = Table(title=f"{title}: {side.name}", caption=f"{before}; median of {rounds} rounds")
-    for column in ("", "images/s", "times torchattacks", "broken"):
+    for column in ("", "images/s", "times torchattacks", "successful"):
         table.add_column(column, justify="right" if column else "left")
-    for name, other in HELD_AGAINST.items():
+    for name, other in BASELINES.items():
         speed = len(side.images) / statistics.median(r[name] for r in times)
         ratio = statistics.median(r[other] / r[name] for r in times)
-        table.add_row(name, f"{speed:.1f}", f"{ratio:.2f}", f"{broken[name]:.0%}")
+        table.add_row(name, f"{speed:.1f}", f"{ratio:.2f}", f"{rates[name]:.0%}")
     return table
 
 

@@ -1,10 +1,10 @@
-"""Whether a decision depends on the batch that an image came in.
+"""Check that a decision does not depend on the batch of its image.
 
     python -m benchmarks.batch_sizes [BUNDLE ...] [--images N] [--largest N]
 
-Judges real images alone and in batches of every size up to the largest that the service runs, as
-its engine does, and counts the decisions that differ from those on single images. The scores may
-differ in their last digits, since a runtime adds in another order; the decisions must not.
+Scores real images alone and in batches of every size up to the service's largest, with the engine
+of the service, and counts the decisions that differ from those on single images. The scores may
+differ in their last digits, because a runtime may sum in another order; the decisions must not.
 """
 
 import argparse
@@ -32,27 +32,27 @@ def images(path: Path, count: int) -> NDArray[np.uint8]:
 
 
 def scores(model: LoadedModel, pixels: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
-    """Score all images in batches of a size."""
+    """Return the scores `(n,)` of all images, run in batches of one size."""
     column = model.bundle.manifest.scores.index(model.guard.policy.score)
     starts = range(0, len(pixels), size)
     return np.concatenate([model.engine.run(pixels[at : at + size])[1][:, column] for at in starts])
 
 
 def report(console: Console, bundle: Path, pixels: NDArray[np.uint8], largest: int) -> int:
-    """Print what was found for one bundle; how many decisions differ."""
+    """Print the result for one bundle; return the number of decisions that differ."""
     model = load_model(bundle, Settings(max_batch=largest))
     alone = scores(model, pixels, 1)
-    decided = rejects(alone, model.guard.threshold)
-    furthest, differing = 0.0, 0
+    decisions = rejects(alone, model.guard.threshold)
+    maximum, differing = 0.0, 0
     for size in track(range(2, largest + 1), bundle.name, console=console, transient=True):
-        found = scores(model, pixels, size)
-        furthest = max(furthest, float(np.abs(found - alone).max()))
-        differing += int((rejects(found, model.guard.threshold) != decided).sum())
+        batched = scores(model, pixels, size)
+        maximum = max(maximum, float(np.abs(batched - alone).max()))
+        differing += int((rejects(batched, model.guard.threshold) != decisions).sum())
     nearest = float(np.abs(alone.astype(np.float64) - model.guard.threshold).min())
     console.print(
         f"{bundle.name}: {len(pixels)} images alone and in batches of 2 to {largest}: "
-        f"{differing} decisions differ; scores differ by at most {furthest:.2g}, and the nearest "
-        f"to the threshold is {nearest:.2g} away"
+        f"{differing} decisions differ; scores differ by at most {maximum:.2g}, and their smallest "
+        f"distance from the threshold is {nearest:.2g}"
     )
     return differing
 

@@ -1,12 +1,12 @@
-"""What synthetic outliers give, beside real ones and beside none.
+"""Compare training with synthetic outliers, with real ones and with none.
 
     python -m benchmarks.outliers [cifar10] [gtsrb] [--inliers N] [--epochs N]
 
-Three small networks for each data set that differ in their outliers alone: attacked inliers and no
-outliers (`adv`), `outliers = "synthetic"`, and real ones (both `aloe`). All decide by energy. Each
-is trained by `fit` and measured by `evaluate`, clean and with both sides attacked by APGD at the
-budget that it was hardened at; the figures are means over six sets of real images from `data/`.
-The networks are small and trained briefly: what counts is the difference between rows.
+Three small networks for each data set differ only in their outliers: attacked inliers and no
+outliers (`adv`), `outliers = "synthetic"`, and real ones (both `aloe`). The score is energy. Each
+network is trained by `fit` and measured by `evaluate`, clean and with both sides attacked by APGD
+at the epsilon of its training; the figures are means over six sets of real images from `data/`.
+The networks are small and trained briefly, so only the differences between rows are meaningful.
 """
 
 import argparse
@@ -37,8 +37,8 @@ OUT_OF_DISTRIBUTION = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Bench:
-    """A data set in `data/`, another one that is out-of-distribution for it, and a budget."""
+class DataSet:
+    """A data set in `data/`, another one that is out-of-distribution for it, and an epsilon."""
 
     name: str
     other: str
@@ -46,9 +46,9 @@ class Bench:
     epsilon_255: float
 
 
-BENCHES = {
-    "cifar10": Bench(name="cifar10", other="gtsrb", mirror=True, epsilon_255=2),
-    "gtsrb": Bench(name="gtsrb", other="cifar10", mirror=False, epsilon_255=4),
+DATA_SETS = {
+    "cifar10": DataSet(name="cifar10", other="gtsrb", mirror=True, epsilon_255=2),
+    "gtsrb": DataSet(name="gtsrb", other="cifar10", mirror=False, epsilon_255=4),
 }
 
 ROWS = {
@@ -56,54 +56,54 @@ ROWS = {
     "synthetic": "synthetic = 1.0",
     "real": 'parquet = "data/aux_tinyimagenet.parquet"\nblur = 0.6',
 }
-"""The outliers of each row, as lines of a recipe's [outliers]; None: a method without any."""
+"""The lines of each row's [outliers] in the recipe; None for a method without outliers."""
 
 
-def recipe(bench: Bench, outliers: str | None, *, inliers: int, epochs: int) -> str:
+def recipe(data: DataSet, outliers: str | None, *, inliers: int, epochs: int) -> str:
     """Return a row's recipe."""
-    sets = [*OUT_OF_DISTRIBUTION, f"{bench.other}_test"]
+    sets = [*OUT_OF_DISTRIBUTION, f"{data.other}_test"]
     lines = "\n".join(f'{name} = {{ parquet = "data/{name}.parquet" }}' for name in sets)
     table = f"[outliers]\nweight = 1.0\n{outliers}" if outliers else ""
     return f"""
-name = "outliers-{bench.name}"
+name = "outliers-{data.name}"
 method = "{"aloe" if outliers else "adv"}"
 seed = 1
 default_score = "energy"
 network = {{ name = "resnet8", width = 16 }}
 input = {{ height = 32, width = 32 }}
 schedule = {{ epochs = {epochs} }}
-attack = {{ epsilon_255 = {bench.epsilon_255} }}
+attack = {{ epsilon_255 = {data.epsilon_255} }}
 
 [inliers]
-parquet = "data/{bench.name}_train.parquet"
+parquet = "data/{data.name}_train.parquet"
 images = {inliers}
 validation = 200
 calibration = 500
-mirror = {str(bench.mirror).lower()}
+mirror = {str(data.mirror).lower()}
 
 {table}
 
 [evaluation.test]
-parquet = "data/{bench.name}_test.parquet"
+parquet = "data/{data.name}_test.parquet"
 
 [evaluation.outliers]
 {lines}
 """
 
 
-def suite(bench: Bench) -> Suite:
-    """Return a short measurement at the budget that the rows are hardened at."""
+def suite(data: DataSet) -> Suite:
+    """Return a short suite at the epsilon of the training."""
     return Suite(
         name="benchmark",
-        budgets_255=(bench.epsilon_255,),
+        budgets_255=(data.epsilon_255,),
         test_images=300,
         outlier_images=100,
         ascent=Ascent(kind="apgd", steps=10, restarts=1),
     )
 
 
-def measured(bench: Bench, text: str, console: Console) -> Report:
-    """Train a recipe and measure what came of it."""
+def measure(data: DataSet, text: str, console: Console) -> Report:
+    """Train a recipe, evaluate the network and return the report."""
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder.create(Path(folder) / "run", text)
         with ProgressBar(console) as bar:
@@ -111,7 +111,7 @@ def measured(bench: Bench, text: str, console: Console) -> Report:
         with EvaluationBar(console) as bar:
             report, _ = evaluate(
                 run_target(run, "energy"),
-                suite=suite(bench),
+                suite=suite(data),
                 policy=Policy(score="energy"),
                 watcher=bar,
             )
@@ -122,11 +122,11 @@ def table(reports: dict[tuple[str, str], Report]) -> str:
     """Return one row for every data set and kind of outliers."""
     head = ["data", "outliers", "accuracy", "AUROC clean", "AUROC attacked", "at"]
     rows = [head, ["---"] * len(head)]
-    for (data, outliers), report in reports.items():
+    for (name, outliers), report in reports.items():
         clean, attacked = report.conditions
         rows.append(
             [
-                data,
+                name,
                 outliers,
                 percent(report.accuracy),
                 share(clean.mean_auroc),
@@ -140,7 +140,7 @@ def table(reports: dict[tuple[str, str], Report]) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("data", nargs="*", default=[*BENCHES])
+    parser.add_argument("data", nargs="*", default=[*DATA_SETS])
     parser.add_argument("--inliers", type=int, default=9000)
     parser.add_argument("--epochs", type=int, default=10)
     options = parser.parse_args()
@@ -148,10 +148,10 @@ def main() -> None:
     console = Console(stderr=True)
     reports = {}
     for name in options.data:
-        bench = BENCHES[name]
+        data = DATA_SETS[name]
         for row, outliers in ROWS.items():
-            text = recipe(bench, outliers, inliers=options.inliers, epochs=options.epochs)
-            reports[name, row] = measured(bench, text, console)
+            text = recipe(data, outliers, inliers=options.inliers, epochs=options.epochs)
+            reports[name, row] = measure(data, text, console)
     print(table(reports))
 
 

@@ -1,10 +1,10 @@
-"""Can sharpness alone tell a recipe's outliers from its inliers?
+"""Measure whether sharpness alone separates a recipe's outliers from its inliers.
 
     python benchmarks/sharpness.py recipes/cifar10-aloe.toml
 
-Prints the AUROC of one number, the mean absolute Laplacian of the grey image, between the inliers
-and every other set, and for the auxiliary outliers with and without the recipe's random blur. 0.5
-means that sharpness tells nothing; a network cannot learn a shortcut that is not there.
+Prints the AUROC of the mean absolute Laplacian of the grey image between the inliers and every
+other set; for the auxiliary outliers with and without the recipe's random blur. 0.5 means that
+sharpness does not separate the sets, so a network cannot use it as a shortcut.
 """
 
 import argparse
@@ -25,7 +25,11 @@ IMAGES = 4000
 
 
 def sharpness(pixels: Tensor) -> NDArray[np.float32]:
-    """Mean absolute Laplacian `(n,)` of the grey of `(n, 3, H, W)` in [0, 1], in 255ths."""
+    """Return the mean absolute Laplacian `(n,)` of the grey images, in 255ths.
+
+    Args:
+        pixels: Images `(n, 3, H, W)` in [0, 1].
+    """
     grey = 255 * pixels.mean(dim=1, keepdim=True)
     kernel = torch.tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])[None, None]
     edges = torch.nn.functional.conv2d(grey, kernel).abs()
@@ -33,7 +37,7 @@ def sharpness(pixels: Tensor) -> NDArray[np.float32]:
 
 
 def main() -> None:
-    """Print one line a set."""
+    """Print one line per set."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("recipe", type=Path)
     recipe = read_recipe(parser.parse_args().recipe)
@@ -47,12 +51,12 @@ def main() -> None:
         images = pixels(recipe.outliers)
         generator = torch.Generator().manual_seed(recipe.seed)
         for largest in (0.0, recipe.outliers.blur):
-            found = sharpness(random_blur(images, generator, largest=largest))
+            values = sharpness(random_blur(images, generator, largest=largest))
             name = f"{recipe.outliers.name}, random blur up to {largest:g}"
-            print(f"{name}: mean {found.mean():.1f}, AUROC {auroc(inliers, found):.3f}")
+            print(f"{name}: mean {values.mean():.1f}, AUROC {auroc(inliers, values):.3f}")
     for name, source in recipe.evaluation.outliers.items():
-        found = sharpness(pixels(source))
-        print(f"{name}: mean {found.mean():.1f}, AUROC {auroc(inliers, found):.3f}")
+        values = sharpness(pixels(source))
+        print(f"{name}: mean {values.mean():.1f}, AUROC {auroc(inliers, values):.3f}")
 
 
 if __name__ == "__main__":

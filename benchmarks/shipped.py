@@ -1,9 +1,9 @@
-"""The README's table of the bundles that ship, from their own reports.
+"""Print the README's table of the shipped bundles, from their evaluation reports.
 
     python -m benchmarks.shipped
 
-Each bundle carries the report of the `standard` suite; that of the `paper` suite, the protocol of
-the ALOE paper's own code, lies in docs/reports beside the pages.
+Each bundle contains the report of the `standard` suite. The report of the `paper` suite, which is
+the protocol of the ALOE paper's own code, is in docs/reports.
 """
 
 from collections.abc import Iterator
@@ -28,18 +28,18 @@ BUDGETS_255 = (0.0, 1.0, 2.0, 4.0, 8.0)
 
 
 def standard_report(name: str) -> Report:
-    """Return the report that the bundle carries."""
+    """Return the report in the bundle."""
     return Report.model_validate(dict(open_bundle(PRETRAINED / name).evaluation))
 
 
 def paper_report(name: str) -> Report:
-    """Return the bundle's report under the paper's protocol."""
+    """Return the bundle's report of the `paper` suite."""
     path = REPORTS / name / "evaluation-paper.json"
     return Report.model_validate_json(path.read_bytes())
 
 
 def shipped_table() -> str:
-    """Return one row for every bundle that ships and suite."""
+    """Return a Markdown table with one row per shipped bundle and suite."""
     head = ["bundle", "accuracy", "score", "suite", "clean", "1/255", "2/255", "4/255", "8/255"]
     rows = [head, ["---"] * len(head), *(row for name in NAMES for row in _rows(name))]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
@@ -47,13 +47,13 @@ def shipped_table() -> str:
 
 def _rows(name: str) -> Iterator[list[str]]:
     for report in (standard_report(name), paper_report(name)):
-        found = {condition.epsilon_255: condition.mean_auroc for condition in report.conditions}
+        aurocs = {condition.epsilon_255: condition.mean_auroc for condition in report.conditions}
         yield [
             f"`{name}`",
             percent(report.accuracy),
             f"`{report.score}`",
             report.suite.name,
-            *(share(found[budget]) for budget in BUDGETS_255),
+            *(share(aurocs[budget]) for budget in BUDGETS_255),
         ]
 
 

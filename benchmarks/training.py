@@ -1,13 +1,13 @@
-"""How much faster a step of ALOE is here than in the paper's own code, and by what.
+"""Compare the speed of an ALOE training step with the paper's own code, and attribute the gain.
 
     python -m benchmarks.training [--rounds 5] [--network resnet14] [--network densenet-bc-100-12]
 
-Both sides train the same network on the same images with the same number of attack steps, on one
-thread of the processor. The reference is rendered in `benchmarks.aloe_reference`; its habits are
-left off one after another, and the last row is `training.loop` as `oodguard-train fit` runs it,
-with augmentation, optimizer and the average of the weights. Rounds interleave all rows, one step
-each, by processor time; ratios are taken within a round, then their median. The reference's loader
-has a process of its own; on one thread its time counts, and its row says how much that is.
+Both implementations train the same network on the same images with the same number of attack steps,
+on one CPU thread. The reference is reimplemented in `benchmarks.aloe_reference`. Its habits are
+switched off one after another, and the last row is a step of `oodguard-train fit`, with
+augmentation, optimizer and average of the weights. Rounds interleave all rows, one step each, and
+measure CPU time; ratios are taken within a round, then their median. The reference loads images in
+a separate process; here the loading counts, and the row of the first habit shows its share.
 """
 
 import argparse
@@ -34,18 +34,18 @@ CLASSES = tuple("abcdefghij")
 BATCHES = 4  # of images in memory
 OURS = "oodguard-train fit"
 HABITS = {
-    "picture_by_picture": "+ augment batches",
+    "image_by_image": "+ augment batches",
     "normalise_one_by_one": "+ normalise batches",
     "clean_pass": "+ no clean pass",
-    "attack_apart_in_training_mode": "+ one attack, weights held",
+    "separate_attacks_in_training_mode": "+ one attack, fixed weights",
     "channels_first": "+ channels last",
     "float32": "+ bfloat16",
 }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Bench:
-    """A network and how many images a step takes; a large network takes few."""
+class NetworkSize:
+    """A network and the number of images per step; a large network gets fewer."""
 
     name: str
     width: int | None
@@ -53,14 +53,16 @@ class Bench:
     outliers: int
 
 
-BENCHES = {
-    "resnet14": Bench(name="resnet14", width=32, inliers=64, outliers=128),
-    "densenet-bc-100-12": Bench(name="densenet-bc-100-12", width=None, inliers=16, outliers=32),
+SIZES = {
+    "resnet14": NetworkSize(name="resnet14", width=32, inliers=64, outliers=128),
+    "densenet-bc-100-12": NetworkSize(
+        name="densenet-bc-100-12", width=None, inliers=16, outliers=32
+    ),
 }
 
 
 def images(count: int) -> ImageSet:
-    """Make random pictures with random labels: what they show makes no step faster."""
+    """Return random images with random labels; the speed of a step does not depend on them."""
     generator = torch.Generator().manual_seed(count)
     return ImageSet(
         name="noise",
@@ -70,76 +72,74 @@ def images(count: int) -> ImageSet:
     )
 
 
-def our_step(bench: Bench) -> Step:
-    """Return the next step of a training run as a call."""
-    width = f"width = {bench.width}" if bench.width else ""
+def our_step(size: NetworkSize) -> Step:
+    """Return a call that makes the next step of a training run."""
+    width = f"width = {size.width}" if size.width else ""
     text = f"""
         name = "benchmark"
         method = "aloe"
         seed = 0
-        network = {{ name = "{bench.name}"{f", {width}" if width else ""} }}
+        network = {{ name = "{size.name}"{f", {width}" if width else ""} }}
         input = {{ height = 32, width = 32 }}
         inliers = {{ folder = "none", validation = 1, calibration = 20 }}
-        schedule = {{ epochs = 1000, batch_size = {bench.inliers} }}
+        schedule = {{ epochs = 1000, batch_size = {size.inliers} }}
         evaluation = {{ test = {{ folder = "none" }}, outliers.none = {{ folder = "none" }} }}
         [outliers]
         folder = "none"
         weight = {OUTLIER_WEIGHT}
-        per_inlier = {bench.outliers / bench.inliers}
+        per_inlier = {size.outliers / size.inliers}
         [attack]
         epsilon_255 = {EPSILON_255}
         steps = {STEPS}
         step_size = 1.0
     """
     data = TrainingData(
-        training=images(BATCHES * bench.inliers),
+        training=images(BATCHES * size.inliers),
         validation=images(1),
-        outliers=images(BATCHES * bench.outliers),
+        outliers=images(BATCHES * size.outliers),
     )
     trainer = Trainer(parse_recipe(text, origin="benchmark"), data)
-    ticks: Iterator[StepResult] = itertools.chain.from_iterable(
+    steps: Iterator[StepResult] = itertools.chain.from_iterable(
         trainer.train_epoch(epoch) for epoch in itertools.count()
     )
-    return lambda: next(ticks)
+    return lambda: next(steps)
 
 
-def reference_step(bench: Bench, habits: Habits) -> Step:
-    """Return a step of the reference, with some habits left off, as a call."""
+def reference_step(size: NetworkSize, habits: Habits) -> Step:
+    """Return a call that makes a step of the reference with the given habits."""
     torch.manual_seed(0)
-    network = build_network(bench.name, len(CLASSES), width=bench.width)
+    network = build_network(size.name, len(CLASSES), width=size.width)
     step = ReferenceStep(network, habits)
-    inside, outside = images(bench.inliers), images(bench.outliers)
+    inside, outside = images(size.inliers), images(size.outliers)
     return lambda: step(inside.images, inside.labels, outside.images)
 
 
-def rows(bench: Bench) -> dict[str, Step]:
-    """Return what is timed, by name: the reference, it with ever fewer habits, and ours."""
+def rows(size: NetworkSize) -> dict[str, Step]:
+    """Return the timed steps by name: the reference, with ever fewer habits, and `fit`."""
     habits = Habits()
-    steps = {"reference": reference_step(bench, habits)}
+    steps = {"reference": reference_step(size, habits)}
     for habit, name in HABITS.items():
         habits = replace(habits, **{habit: False})
-        steps[name] = reference_step(bench, habits)
-    return {**steps, OURS: our_step(bench)}
+        steps[name] = reference_step(size, habits)
+    return {**steps, OURS: our_step(size)}
 
 
 def timing(step: Step) -> float:
-    """Processor seconds that a step takes: on one thread its time, but for a busy machine's."""
+    """Return the CPU seconds of a step, which do not depend on other processes' load."""
     start = time.process_time()
     step()
     return time.process_time() - start
 
 
-def report(bench: Bench, rounds: list[dict[str, float]]) -> Table:
-    """Return the table: every row beside the reference and beside the row before it."""
-    title = (
-        f"{bench.name}: {bench.inliers} inliers, {bench.outliers} outliers, {STEPS} attack steps"
-    )
+def report(size: NetworkSize, rounds: list[dict[str, float]]) -> Table:
+    """Return a table that compares every row with the reference and with the previous row."""
+    title = f"{size.name}: {size.inliers} inliers, {size.outliers} outliers, {STEPS} attack steps"
     table = Table(title=f"{title}; median of {len(rounds)} rounds")
-    for column in ("", "images/s", "times the reference", "times the row before"):
+    for column in ("", "images/s", "times the reference", "times the previous row"):
         table.add_column(column, justify="right" if column else "left")
     before = "reference"
     for name in rounds[0]:
-        speed = (bench.inliers + bench.outliers) / statistics.median(r[name] for r in rounds)
+        speed = (size.inliers + size.outliers) / statistics.median(r[name] for r in rounds)
         over_reference = statistics.median(r["reference"] / r[name] for r in rounds)
         over_before = statistics.median(r[before] / r[name] for r in rounds)
         table.add_row(name, f"{speed:.1f}", f"{over_reference:.2f}", f"{over_before:.2f}")
@@ -151,18 +151,18 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--network", action="append", choices=tuple(BENCHES))
+    parser.add_argument("--network", action="append", choices=tuple(SIZES))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    for name in options.network or BENCHES:
-        bench = BENCHES[name]
-        steps = rows(bench)
+    for name in options.network or SIZES:
+        size = SIZES[name]
+        steps = rows(size)
         for step in steps.values():
             step()
         rounds = [
             {name: timing(step) for name, step in steps.items()} for _ in range(options.rounds)
         ]
-        Console().print(report(bench, rounds))
+        Console().print(report(size, rounds))
 
 
 if __name__ == "__main__":

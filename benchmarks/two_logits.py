@@ -1,4 +1,4 @@
-"""A detector as the two-class classifier that other libraries' attacks know how to attack."""
+"""A detector as a two-class classifier, for the attacks of other libraries."""
 
 import torch
 from torch import Tensor, nn
@@ -9,10 +9,11 @@ ACCEPTED, REJECTED = 0, 1
 
 
 class TwoLogits(nn.Module):
-    """Logits `[0, k (s - tau)]`: class 1, "rejected", is predicted where score s is above tau.
+    """Logits `[0, k (s - tau)]`: class 1, "rejected", is predicted if the score s exceeds tau.
 
-    The cross-entropy of class 1 falls strictly as the score rises and that of class 0 rises, so who
-    climbs it climbs what `training.attacks.goals` names, as long as k (s - tau) does not saturate.
+    The cross-entropy of class 1 decreases strictly in s, and that of class 0 increases. Maximizing
+    it therefore maximizes an objective of `training.attacks.objectives`, as long as k (s - tau)
+    does not saturate.
     """
 
     def __init__(
@@ -22,7 +23,7 @@ class TwoLogits(nn.Module):
         self.classifier = classifier
         self.score = score
         self.threshold = threshold
-        # A parameter, as torchattacks takes its device from one.
+        # A parameter, because torchattacks reads its device from one.
         self.scale = nn.Parameter(torch.tensor(scale), requires_grad=False)
 
     def forward(self, pixels: Tensor) -> Tensor:

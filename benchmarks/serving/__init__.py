@@ -1,7 +1,7 @@
-"""What serving costs beside the runtime alone and beside other servers, on the same processors."""
+"""Benchmark of serving, compared with the bare runtime and with other servers on the same CPUs."""
 
 import os
 
-# ONNX Runtime's wheels send telemetry unless they are told not to before they are loaded. Peers
-# load it through this package as well.
+# ONNX Runtime's wheels send telemetry unless this is set before they are loaded. The peers import
+# ONNX Runtime through this package as well.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -1,6 +1,6 @@
-"""A bundle's graph without any server: what the bare loops and every peer do with an image.
+"""A bundle's graph without a server, as the bare loops and every peer use it.
 
-Imports nothing of this project, so that a peer's own environment can import it.
+Imports no module of this project outside the package, so that a peer's environment can import it.
 """
 
 import json
@@ -17,15 +17,15 @@ from PIL import Image
 BUNDLE = "BENCHMARK_BUNDLE"
 THREADS = "BENCHMARK_THREADS"
 PORT = "BENCHMARK_PORT"
-"""The variables that tell a peer what to serve, with how many threads, and where."""
+"""Environment variables of a peer: the bundle, the number of threads, and the port."""
 
-Answer = dict[str, object]
+Prediction = dict[str, object]
 
 
 class Graph:
-    """A session of a bundle's model.onnx with what is needed to fill it and to read its outputs.
+    """An ONNX Runtime session of a bundle's model.onnx, opened as the service opens it.
 
-    The session is opened as the service opens it: as many threads, no spinning.
+    It has as many threads as the service uses, and they do not spin.
     """
 
     def __init__(self, bundle: Path, *, threads: int) -> None:
@@ -44,7 +44,7 @@ class Graph:
 
     @classmethod
     def of_environment(cls) -> "Graph":
-        """Open what the harness asks a peer to serve."""
+        """Open the bundle that the environment variables name."""
         return cls(Path(os.environ[BUNDLE]), threads=int(os.environ[THREADS]))
 
     def decode(self, data: bytes) -> NDArray[np.uint8]:
@@ -59,13 +59,9 @@ class Graph:
         logits, scores = self._session.run(["logits", "scores"], {"images": images})
         return logits, scores
 
-    def answers(self, encoded: Sequence[bytes]) -> list[Answer]:
-        """Decode a batch of images, run it, and say of each its class and its scores."""
-        return self.judge([self.decode(data) for data in encoded])
-
-    def judge(self, images: Sequence[NDArray[np.uint8]]) -> list[Answer]:
-        """Run a batch of `(H, W, 3)` images and say of each its class and its scores."""
-        logits, scores = self.run(np.stack(images))
+    def predict(self, encoded: Sequence[bytes]) -> list[Prediction]:
+        """Decode and run a batch; return class, confidence and scores of each image."""
+        logits, scores = self.run(np.stack([self.decode(data) for data in encoded]))
         weights = np.exp(logits - logits.max(axis=1, keepdims=True))
         confidences = (weights.max(axis=1) / weights.sum(axis=1)).tolist()
         return [

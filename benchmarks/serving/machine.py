@@ -1,4 +1,4 @@
-"""The processors that everything shares, and what ran on them."""
+"""The CPUs that all processes share, and the facts about the machine."""
 
 import os
 import platform
@@ -7,33 +7,36 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
+import psutil
+
 from benchmarks.serving.service import ROOT
 
-PROCESSORS, LOAD_BEFORE = "processors", "load before"
-"""Names of two facts that the report looks at."""
+CPUS, LOAD_BEFORE = "CPUs", "load before"
+"""Names of two facts that the report reads."""
 
 
-def pin(processors: int) -> int:
-    """Keep this process and all that it starts on so many processors; how many there are."""
-    chosen = sorted(os.sched_getaffinity(0))[:processors]
+def pin(cpus: int) -> int:
+    """Restrict this process and its children to at most `cpus` CPUs; return their number."""
+    chosen = sorted(os.sched_getaffinity(0))[:cpus]
     os.sched_setaffinity(0, chosen)
     return len(chosen)
 
 
-def facts(processors: int) -> Mapping[str, str]:
-    """What a reader must know to compare figures."""
+def facts(cpus: int) -> Mapping[str, str]:
+    """Return the facts that a reader needs to compare figures."""
     return {
-        PROCESSORS: str(processors),
-        "processor": _processor(),
+        CPUS: str(cpus),
+        "CPU": _cpu_model(),
         "system": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
         "ONNX Runtime": version("onnxruntime"),
         "commit": _commit(),
-        LOAD_BEFORE: f"{os.getloadavg()[0]:.2f}",
+        LOAD_BEFORE: f"{psutil.getloadavg()[0]:.2f}",
     }
 
 
-def _processor() -> str:
+def _cpu_model() -> str:
+    # psutil does not know the model's name.
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()

@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
-from benchmarks.serving.contenders import OURS
 from benchmarks.serving.peers.registry import PEERS
-from benchmarks.serving.results import LIGHT, SHIPPED, Results
+from benchmarks.serving.report import LIGHT, SHIPPED, Results
+from benchmarks.serving.servers import OURS
 from oodguard.training.report.svg import new_figure, svg_document
 
 NAMES = {

@@ -1,30 +1,82 @@
-"""The results as Markdown: the table, what made a figure doubtful, and the machine."""
+"""The results of a run, and the report in Markdown: table, doubtful rounds, medians, machine."""
 
+import json
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from benchmarks.serving.audit import DIFFERENCE
-from benchmarks.serving.machine import LOAD_BEFORE, PROCESSORS
-from benchmarks.serving.results import LIGHT, SHIPPED, Measured, Results
-from benchmarks.serving.rows.figure import Figure
-from benchmarks.serving.rows.rates import FAILED
-from benchmarks.serving.rows.table import ROWS
+from benchmarks.serving.config import Round
+from benchmarks.serving.machine import CPUS, LOAD_BEFORE
+from benchmarks.serving.rows import ROWS
+from benchmarks.serving.rows.figure import FAILED, Figure
 
+SHIPPED, LIGHT = "shipped", "light"
 MET, MISSED = "✓", "✗"
 
 ABOUT = (
-    "Median of the rounds, and the least and greatest; ✓ reaches the goal, ✗ does not. The light"
-    " graph does next to nothing, so that its column shows the serving alone; where it has neither"
-    " mark, the goal is one for a graph that takes its time."
+    "Median of the rounds, with minimum and maximum; ✓ reaches the goal, ✗ does not. The light"
+    " graph does almost no work, so its column shows the cost of serving alone. A figure without"
+    " a mark in that column has a goal that applies to the shipped bundle only."
 )
 
-# More than this before a run, for each processor, and something else was running.
+# A higher load per CPU before the run means that something else was running.
 IDLE_LOAD = 0.3
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """One row on one bundle.
+
+    Attributes:
+        missing: The reason why the row was not measured; empty if it was.
+    """
+
+    row: str
+    graph: str
+    rounds: Sequence[Round] = ()
+    missing: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Results:
+    """All measurements of one run of the harness, and the machine."""
+
+    machine: Mapping[str, str]
+    measured: Sequence[Measured]
+
+    def of(self, row: str, graph: str) -> Measured | None:
+        """Return one row on one bundle, or None if it was not selected."""
+        found = [each for each in self.measured if (each.row, each.graph) == (row, graph)]
+        return found[0] if found else None
+
+    def total(self, name: str) -> float | None:
+        """Return the sum of a measured value over all rounds, or None if no round has it."""
+        values = [each[name] for one in self.measured for each in one.rounds if name in each]
+        return sum(values) if values else None
+
+
+def write(results: Results, file: Path) -> None:
+    """Write the results as JSON."""
+    file.write_text(json.dumps(asdict(results), indent=1) + "\n", encoding="utf-8")
+
+
+def read(file: Path) -> Results:
+    """Read a file of `write`."""
+    content = json.loads(file.read_text(encoding="utf-8"))
+    measured = [Measured(**each) for each in content["measured"]]
+    return Results(machine=content["machine"], measured=measured)
+
+
 def markdown(results: Results) -> str:
-    """The whole report."""
-    lines = [ABOUT, "", "| what | goal | shipped bundle | light graph |", "|---|---|---|---|"]
+    """Return the whole report."""
+    lines = [
+        ABOUT,
+        "",
+        "| measurement | goal | shipped bundle | light graph |",
+        "|---|---|---|---|",
+    ]
     for name, row in ROWS.items():
         measured = [results.of(name, graph) for graph in (SHIPPED, LIGHT)]
         if any(measured):
@@ -33,30 +85,30 @@ def markdown(results: Results) -> str:
     doubts = [f"- {doubt}" for doubt in _doubts(results)]
     if doubts:
         lines += ["", "Doubtful:", "", *doubts]
-    lines += ["", "Medians of what was measured:", "", *_medians(results)]
+    lines += ["", "Medians of the measured values:", "", *_medians(results)]
     lines += ["", *(f"- {name}: {value}" for name, value in results.machine.items())]
     return "\n".join(lines) + "\n"
 
 
 def _line(figure: Figure, shipped: Measured | None, light: Measured | None) -> str:
     goal = figure.goal.text(figure.form) if figure.goal else ""
-    cells = [_cell(figure, shipped, held=True), _cell(figure, light, held=figure.light)]
+    cells = [_cell(figure, shipped, marked=True), _cell(figure, light, marked=figure.light)]
     return f"| {figure.title} | {goal} | {' | '.join(cells)} |"
 
 
-def _cell(figure: Figure, measured: Measured | None, *, held: bool) -> str:
+def _cell(figure: Figure, measured: Measured | None, *, marked: bool) -> str:
     if measured is None:
         return ""
     if measured.missing:
         return f"not available: {measured.missing}"
     text = figure.text(measured.rounds)
-    if figure.goal is None or not held:
+    if figure.goal is None or not marked:
         return text
     return f"{text} {MET if figure.goal.met(figure.value(measured.rounds)) else MISSED}"
 
 
 def _counted(results: Results) -> list[str]:
-    """The counters of every load of our service, over the whole run."""
+    """Return the line about the counters, over all loads of the service."""
     difference = results.total(DIFFERENCE)
     if difference is None:
         return []
@@ -67,26 +119,26 @@ def _counted(results: Results) -> list[str]:
 
 def _doubts(results: Results) -> Iterator[str]:
     before = results.machine.get(LOAD_BEFORE, "0")
-    if float(before) > IDLE_LOAD * float(results.machine.get(PROCESSORS, "1")):
-        yield f"the machine was busy before: its load was {before}"
+    if float(before) > IDLE_LOAD * float(results.machine.get(CPUS, "1")):
+        yield f"the machine was busy before the run: its load was {before}"
     for one in results.measured:
-        for turn, measured in enumerate(one.rounds, 1):
+        for number, measured in enumerate(one.rounds, 1):
             for name, value in measured.items():
                 if value and (name.startswith((FAILED, "broken")) or name == DIFFERENCE):
-                    yield f"{one.row}, {one.graph}, round {turn}: {value:.0f} {name}"
+                    yield f"{one.row}, {one.graph}, round {number}: {value:.0f} {name}"
 
 
 def _medians(results: Results) -> list[str]:
-    lines = ["| row | measured | shipped bundle | light graph |", "|---|---|---|---|"]
+    lines = ["| row | value | shipped bundle | light graph |", "|---|---|---|---|"]
     for row in ROWS:
-        medians = [_each_median(results.of(row, graph)) for graph in (SHIPPED, LIGHT)]
+        medians = [_medians_of(results.of(row, graph)) for graph in (SHIPPED, LIGHT)]
         for name in dict.fromkeys(name for each in medians for name in each):
             cells = [f"{each[name]:.4g}" if name in each else "" for each in medians]
             lines.append(f"| {row} | {name} | {' | '.join(cells)} |")
     return lines
 
 
-def _each_median(measured: Measured | None) -> dict[str, float]:
+def _medians_of(measured: Measured | None) -> dict[str, float]:
     rounds = measured.rounds if measured else ()
     names = dict.fromkeys(name for each in rounds for name in each)
     return {name: statistics.median(each.get(name, 0.0) for each in rounds) for name in names}

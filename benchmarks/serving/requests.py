@@ -1,20 +1,39 @@
-"""The requests that are sent to our service, as the bytes that go over the wire."""
+"""Requests to the service, as the bytes that are sent, and the real images in them."""
 
 import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
+from itertools import cycle, islice
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+IMAGES = Path(__file__).parents[2] / "tests" / "data" / "cifar10"
 PREDICT = "/predict"
 BOUNDARY = "picture"
 
 
+def read_images(count: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return `count` real images of `size` (width, height), `(count, H, W, 3)`; cycle if needed."""
+    paths = sorted(IMAGES.glob("*/*.png"))
+    images = [Image.open(path).convert("RGB").resize(size) for path in islice(cycle(paths), count)]
+    return np.stack([np.asarray(image) for image in images])
+
+
+def encode(image: NDArray[np.uint8], kind: str) -> bytes:
+    """Encode one image `(H, W, 3)` as PNG or JPEG."""
+    buffer = BytesIO()
+    Image.fromarray(image).save(buffer, kind)
+    return buffer.getvalue()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """One POST, and how many images it asks about."""
+    """One POST request, and the number of images in it."""
 
     content_type: str
     body: bytes
@@ -22,8 +41,8 @@ class Request:
     images: int = 1
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def over_the_wire(self, *, close: bool = False) -> bytes:
-        """Write the request out; `close` asks the server to close the connection after it."""
+    def to_bytes(self, *, close: bool = False) -> bytes:
+        """Return the request as bytes; `close` asks the server to close the connection after it."""
         lines = [
             f"POST {self.path} HTTP/1.1",
             "Host: 127.0.0.1",
@@ -36,12 +55,12 @@ class Request:
 
 
 def encoded(data: bytes, kind: str = "png") -> Request:
-    """One encoded image as the body."""
+    """Return a request with one encoded image as its body."""
     return Request(content_type=f"image/{kind}", body=data)
 
 
 def raw(images: NDArray[np.uint8]) -> Request:
-    """Raw pixels `(n, H, W, 3)`."""
+    """Return a request with raw pixels `(n, H, W, 3)`."""
     return Request(
         content_type="application/octet-stream",
         body=images.tobytes(),
@@ -51,7 +70,7 @@ def raw(images: NDArray[np.uint8]) -> Request:
 
 
 def form(files: Sequence[bytes]) -> Request:
-    """Encoded images as multipart files."""
+    """Return a request with encoded images as multipart files."""
     head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="files"; filename="image"\r\n\r\n'
     parts = b"".join(head.encode() + data + b"\r\n" for data in files)
     return Request(
@@ -62,7 +81,7 @@ def form(files: Sequence[bytes]) -> Request:
 
 
 def base64_json(files: Sequence[bytes]) -> Request:
-    """Encoded images as base64 in JSON."""
+    """Return a request with encoded images as base64 in JSON."""
     images = [base64.b64encode(data).decode() for data in files]
     return Request(
         content_type="application/json",

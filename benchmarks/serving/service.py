@@ -1,6 +1,7 @@
-"""Our service, driven from outside as an operator would."""
+"""The service under test, started and observed from outside, as an operator would."""
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,12 +9,12 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from benchmarks.serving.ports import free_port
-from benchmarks.serving.processes import ServerProcess, wait_until
-from benchmarks.serving.setting import Setting
+from benchmarks.serving.config import Config
+from benchmarks.serving.processes import ServerProcess, free_port, wait_until
 
 ROOT = Path(__file__).parents[2]
-READY_WITHIN_S = 60.0
+READY_TIMEOUT_S = 60.0
+POLL_S = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,7 +22,7 @@ class Service:
     """A service that is ready.
 
     Attributes:
-        ready_s: Seconds from its start until it said so.
+        ready_s: Seconds from its start until `/readyz` returned 200.
     """
 
     port: int
@@ -30,34 +31,69 @@ class Service:
 
 
 @contextmanager
-def served(setting: Setting, *, bundle: Path | None = None) -> Iterator[Service]:
+def served(config: Config, *, bundle: Path | None = None) -> Iterator[Service]:
     """Serve a bundle with `python -m oodguard.service serve` until the end of the block.
 
     Args:
-        setting: What is served, with how many threads.
-        bundle: Another folder than that of the setting.
+        config: The bundle and the number of threads.
+        bundle: A folder to serve instead of the configured one.
 
     Raises:
-        RuntimeError: It did not become ready.
+        RuntimeError: The service did not become ready.
     """
     port = free_port()
     with ServerProcess(
         [
             *(sys.executable, "-m", "oodguard.service", "serve", "--port", str(port)),
-            *("--bundle", str(bundle or setting.bundle)),
+            *("--bundle", str(bundle or config.bundle)),
         ],
-        environment={"OODGUARD_THREADS": str(setting.threads)},
-        log=setting.scratch / f"ours-{port}.log",
+        environment={"OODGUARD_THREADS": str(config.threads)},
+        log=config.scratch / f"ours-{port}.log",
         folder=ROOT,
     ) as process:
-        ready_s = wait_until(lambda: is_ready(port), process, timeout_s=READY_WITHIN_S)
+        ready_s = wait_until(lambda: is_ready(port), process, timeout_s=READY_TIMEOUT_S)
         yield Service(port=port, process=process, ready_s=ready_s)
 
 
 def is_ready(port: int) -> bool:
-    """Whether /readyz answers 200."""
+    """Return whether `/readyz` returns 200."""
     try:
         with urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as response:
             return bool(response.status == 200)
     except (URLError, ConnectionError, TimeoutError):
         return False
+
+
+class Balancer:
+    """A load balancer's health check: poll `/readyz` until the service is not ready."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._removed = threading.Event()
+
+    def sends(self) -> bool:
+        """Return whether the service still gets requests."""
+        return not self._removed.is_set()
+
+    def poll(self) -> None:
+        """Poll until the service is not ready, or until `close`."""
+        while not self._removed.wait(POLL_S):
+            if not is_ready(self._port):
+                self._removed.set()
+
+    def close(self) -> None:
+        """Stop polling."""
+        self._removed.set()
+
+
+@contextmanager
+def balanced(port: int) -> Iterator[Balancer]:
+    """Poll in a thread during the block."""
+    balancer = Balancer(port)
+    thread = threading.Thread(target=balancer.poll)
+    thread.start()
+    try:
+        yield balancer
+    finally:
+        balancer.close()
+        thread.join()

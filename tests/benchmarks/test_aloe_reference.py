@@ -1,5 +1,3 @@
-"""The rendering of the reference does what the reference does, faults included."""
-
 import pytest
 import torch
 
@@ -7,10 +5,10 @@ from benchmarks.aloe_reference import Habits, NormalizeOneByOne, ReferenceStep
 from oodguard.models.networks.resnet import ResNet
 
 NONE = Habits(
-    picture_by_picture=False,
+    image_by_image=False,
     normalise_one_by_one=False,
     clean_pass=False,
-    attack_apart_in_training_mode=False,
+    separate_attacks_in_training_mode=False,
     channels_first=False,
     float32=False,
 )
@@ -22,10 +20,10 @@ def _images(count: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("habits", "updates"), [(Habits(), 6), (NONE, 1)])
-def test_batch_norm_learns_in_every_pass_made_in_training_mode(
+def test_aloe_reference_updates_batch_norm_in_every_pass_in_training_mode(
     habits: Habits, updates: int
 ) -> None:
-    """One clean pass, two steps of each of the two attacks and the pass that trains: six."""
+    """Six: one clean pass, two steps of each of the two attacks, and the training pass."""
     torch.manual_seed(0)
     network = ResNet(1, 3, 16)
     weights = network.head.get_parameter("weight")
@@ -38,7 +36,7 @@ def test_batch_norm_learns_in_every_pass_made_in_training_mode(
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
-def test_an_image_is_normalised_by_the_data_sets_mean_and_spread() -> None:
+def test_aloe_reference_normalises_by_mean_and_standard_deviation() -> None:
     images = torch.zeros(2, 3, 1, 1)
     images[1] = torch.tensor([125.3 + 63.0, 123.0 - 62.1, 113.9]).view(3, 1, 1) / 255
     normalised = NormalizeOneByOne()(images)[1].flatten()

@@ -1,10 +1,8 @@
-"""What is compared is the same attack on the same images, and what is counted is the decision's."""
-
 import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.attacks import HELD_AGAINST, OURS, OURS_TO_THE_END, Side, pictures, rows
+from benchmarks.attacks import BASELINES, OURS, OURS_TO_THE_END, Side, read_images, rows
 from benchmarks.two_logits import ACCEPTED, REJECTED, TwoLogits
 from oodguard.models.scores.base import Score
 from oodguard.training.attacks.objectives import acceptance_objectives, rejection_objective
@@ -33,7 +31,7 @@ def grey(*values: float) -> Tensor:
 def side(images: Tensor, *, label: int) -> Side:
     classifier = Brightness()
     upwards = label == ACCEPTED
-    goals = (
+    objectives = (
         (rejection_objective(classifier, "brightness"),)
         if upwards
         else acceptance_objectives(classifier, "brightness")
@@ -41,14 +39,14 @@ def side(images: Tensor, *, label: int) -> Side:
     return Side(
         name="grey",
         images=images,
-        goal=goals[0],
-        enough=THRESHOLD if upwards else -THRESHOLD,
+        objective=objectives[0],
+        target=THRESHOLD if upwards else -THRESHOLD,
         wrapper=TwoLogits(classifier, "brightness", threshold=THRESHOLD, scale=2.0),
         label=label,
     )
 
 
-def test_the_two_logits_are_nothing_and_how_far_the_score_is_beyond_the_threshold() -> None:
+def test_two_logits_are_zero_and_the_scaled_distance_from_the_threshold() -> None:
     wrapper = TwoLogits(Brightness(), "brightness", threshold=THRESHOLD, scale=2.0)
     logits = wrapper(grey(0.25, 0.75))
     torch.testing.assert_close(logits, torch.tensor([[0.0, -0.5], [0.0, 0.5]]))
@@ -59,25 +57,27 @@ def test_the_two_logits_are_nothing_and_how_far_the_score_is_beyond_the_threshol
     ("label", "values"),
     [(ACCEPTED, (0.2, 0.35, 0.45, 0.55)), (REJECTED, (0.8, 0.65, 0.55, 0.45))],
 )
-def test_every_row_breaks_what_can_be_broken(label: int, values: tuple[float, ...]) -> None:
-    # Of what is 0.3, 0.15, 0.05 and -0.05 short of the threshold, 0.1 breaks the third; the last
-    # is broken before.
+def test_attack_benchmark_rows_succeed_on_every_image_within_epsilon(
+    label: int, values: tuple[float, ...]
+) -> None:
+    # The distances to the threshold are 0.3, 0.15, 0.05 and -0.05, and epsilon is 0.1: the third
+    # can be attacked, and the last is successful from the start.
     attacked = side(grey(*values), label=label)
-    assert attacked.broken(attacked.images) == 1 / 4
+    assert attacked.success_rate(attacked.images) == 1 / 4
     found = {name: row() for name, row in rows(attacked, epsilon=EPSILON, steps=5).items()}
-    assert found.keys() == HELD_AGAINST.keys()
-    assert {name: attacked.broken(images) for name, images in found.items()} == dict.fromkeys(
+    assert found.keys() == BASELINES.keys()
+    assert {name: attacked.success_rate(images) for name, images in found.items()} == dict.fromkeys(
         found, 2 / 4
     )
-    # Broken images are left as they were only where they may leave.
+    # Images that are successful from the start are unchanged only if they may leave the batch.
     assert torch.equal(found[OURS][3], attacked.images[3])
     assert not torch.equal(found[OURS_TO_THE_END][3], attacked.images[3])
 
 
-def test_pictures_come_from_every_folder_and_again_where_they_end() -> None:
-    few = pictures(("textures", "hands"), 10)
+def test_attack_benchmark_reads_images_of_every_folder_and_repeats_them() -> None:
+    few = read_images(("textures", "hands"), 10)
     assert few.shape == (10, 3, 32, 32)
     assert len(few.flatten(1).unique(dim=0)) == 10
-    many = pictures(("hands",), 20)  # there are 16
+    many = read_images(("hands",), 20)  # of 16 images
     assert torch.equal(many[:4], many[16:])
     assert len(many.flatten(1).unique(dim=0)) == 16

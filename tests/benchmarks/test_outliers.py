@@ -1,14 +1,14 @@
 import pytest
 
-from benchmarks.outliers import BENCHES, ROWS, recipe, table
+from benchmarks.outliers import DATA_SETS, ROWS, recipe, table
 from oodguard.training.config.recipe import parse_recipe
 from tests.training.report.example import tiny_report
 
 
-@pytest.mark.parametrize("name", BENCHES)
-def test_the_rows_differ_in_their_outliers_alone(name: str) -> None:
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_outlier_benchmark_rows_differ_in_their_outliers_only(name: str) -> None:
     rows = {
-        row: parse_recipe(recipe(BENCHES[name], each, inliers=9000, epochs=10), origin=row)
+        row: parse_recipe(recipe(DATA_SETS[name], each, inliers=9000, epochs=10), origin=row)
         for row, each in ROWS.items()
     }
     none, synthetic, real = rows["none"], rows["synthetic"], rows["real"]
@@ -22,6 +22,6 @@ def test_the_rows_differ_in_their_outliers_alone(name: str) -> None:
     }
 
 
-def test_the_table_shows_clean_and_attacked_means() -> None:
-    shown = table({("cifar10", "synthetic"): tiny_report()})
-    assert shown.splitlines()[-1] == "| cifar10 | synthetic | 75 % | .875 | .375 | 2/255 |"
+def test_outlier_benchmark_table_has_clean_and_attacked_means() -> None:
+    text = table({("cifar10", "synthetic"): tiny_report()})
+    assert text.splitlines()[-1] == "| cifar10 | synthetic | 75 % | .875 | .375 | 2/255 |"

@@ -1,1 +1,1 @@
-"""Load that is lighter than the servers, with every answer counted by its status."""
+"""Load generators that use little CPU time and count every response by its status."""

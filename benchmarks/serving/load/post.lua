@@ -1,4 +1,4 @@
--- POST one body from a file again and again, count the answers by status, print them as JSON.
+-- POST one body from a file repeatedly, count the responses by status, print the counts as JSON.
 -- Arguments: the file, then one "Name: value" for each header.
 
 local threads = {}
@@ -36,7 +36,7 @@ function done(summary)
   end
   local errors = summary.errors
   print(string.format(
-    '{"duration_us": %d, "broken": %d, "refused": %d, "answers": {%s}}',
+    '{"duration_us": %d, "broken": %d, "refused": %d, "statuses": {%s}}',
     summary.duration, errors.read + errors.write + errors.timeout, errors.connect,
     table.concat(members, ", ")))
 end

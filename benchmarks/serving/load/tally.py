@@ -1,7 +1,6 @@
-"""What the clients of one run counted."""
+"""The counts of the clients of one run."""
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,19 +9,20 @@ OK = 200
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tally:
-    """The answers of one run.
+    """The responses of one run.
 
     Attributes:
-        elapsed_s: From the first request to the last answer.
-        answers: Whole answers, by status.
-        broken: Requests that were sent and whose connection closed before the whole answer.
-        unread: Requests that were sent and whose answer nobody waited for.
+        elapsed_s: Seconds from the first request to the last response.
+        statuses: Number of whole responses, by status.
+        broken: Requests that were sent and whose connection was closed before the whole response.
+        unread: Requests that were sent and whose response was not awaited.
         refused: Connections that could not be opened; nothing was sent over them.
-        latencies_s: Seconds from when a request was to be sent to its whole answer, by status.
+        latencies_s: Seconds from the time at which a request was due to its whole response, by
+            status.
     """
 
     elapsed_s: float
-    answers: Mapping[int, int]
+    statuses: Mapping[int, int]
     broken: int = 0
     unread: int = 0
     refused: int = 0
@@ -30,27 +30,22 @@ class Tally:
 
     @property
     def sent(self) -> int:
-        """Every request that was sent."""
-        return sum(self.answers.values()) + self.broken + self.unread
+        """The number of sent requests."""
+        return sum(self.statuses.values()) + self.broken + self.unread
 
     @property
     def failed(self) -> int:
-        """Requests that were sent and not answered with 200, but for those nobody waited for."""
-        return sum(self.answers.values()) - self.answers.get(OK, 0) + self.broken
+        """The number of requests with another status than 200 or a broken connection."""
+        return sum(self.statuses.values()) - self.statuses.get(OK, 0) + self.broken
 
     @property
     def goodput(self) -> float:
-        """Answers 200 a second."""
-        return self.answers.get(OK, 0) / self.elapsed_s
+        """Responses with status 200 per second."""
+        return self.statuses.get(OK, 0) / self.elapsed_s
 
     def latency_ms(self, status: int, share: float) -> float:
-        """Latency that `share` of the answers of a status keep to; NaN where there is none."""
+        """Return the latency that `share` of a status's responses do not exceed; NaN if none."""
         ordered = sorted(self.latencies_s.get(status, ()))
         if not ordered:
             return math.nan
         return ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)] * 1000
-
-
-def by_status(answers: Mapping[int, int]) -> str:
-    """Statuses with their counts, for a person: `200: 31, 429: 4`."""
-    return ", ".join(f"{status}: {count}" for status, count in sorted(Counter(answers).items()))

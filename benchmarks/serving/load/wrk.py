@@ -1,4 +1,4 @@
-"""Closed loops by wrk: 64 clients for a few per cent of a processor."""
+"""Closed loops by wrk, which serves 64 clients with a few per cent of a CPU."""
 
 import json
 import shutil
@@ -6,18 +6,18 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from benchmarks.serving.config import NotAvailable
 from benchmarks.serving.load.tally import Tally
 from benchmarks.serving.requests import Request
-from benchmarks.serving.setting import NotAvailable
 
 SCRIPT = Path(__file__).with_name("post.lua")
 
 
 def require() -> str:
-    """Find wrk.
+    """Return the path of wrk.
 
     Raises:
-        NotAvailable: It is not installed.
+        NotAvailable: wrk is not installed.
     """
     found = shutil.which("wrk")
     if found is None:
@@ -26,11 +26,11 @@ def require() -> str:
 
 
 def load(port: int, request: Request, *, connections: int, duration_s: int) -> Tally:
-    """Keep so many connections busy for a while; the answers under way at its end are not read.
+    """Keep the connections busy; the responses that are in flight at the end are not read.
 
     Raises:
-        NotAvailable: It is not installed.
-        RuntimeError: It failed.
+        NotAvailable: wrk is not installed.
+        RuntimeError: wrk failed.
     """
     with tempfile.NamedTemporaryFile() as body:
         body.write(request.body)
@@ -52,12 +52,12 @@ def _run(port: int, request: Request, body: str, connections: int, duration_s: i
 
 
 def parse(output: str, connections: int) -> Tally:
-    """Read what the script printed last."""
-    said = json.loads(output.strip().splitlines()[-1])
+    """Parse the last line of the script's output."""
+    counts = json.loads(output.strip().splitlines()[-1])
     return Tally(
-        elapsed_s=said["duration_us"] / 1e6,
-        answers={int(status): count for status, count in said["answers"].items()},
-        broken=said["broken"],
-        refused=said["refused"],
+        elapsed_s=counts["duration_us"] / 1e6,
+        statuses={int(status): count for status, count in counts["statuses"].items()},
+        broken=counts["broken"],
+        refused=counts["refused"],
         unread=connections,
     )

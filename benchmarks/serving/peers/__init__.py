@@ -1,1 +1,1 @@
-"""Other servers of the same graph, each an app of its own in an environment of its own."""
+"""Other servers of the same graph, each with its own app and environment."""

@@ -1,19 +1,24 @@
-"""Which peers there are: how each is started, and how each wants to be asked about one image."""
+"""The peers: their environments, their command lines, and their requests for one image."""
 
 import base64
+import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.serving.ports import free_port
+from benchmarks.serving.processes import free_port
 from benchmarks.serving.requests import Request, encoded
 
 HERE = Path(__file__).parent
 APPS = "benchmarks.serving.peers"
+STAMP = "requirements.sha256"
+PIP = ("-m", "pip", "install", "--quiet", "--quiet", "--disable-pip-version-check")
 
-Ask = Callable[[bytes], Request]
-"""A PNG to the request that a peer takes it in."""
+RequestBuilder = Callable[[bytes], Request]
+"""Returns a peer's request for one PNG."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,26 +26,26 @@ class Peer:
     """One other server.
 
     Attributes:
-        ask: What it is asked about one PNG.
-        arguments: Its command line behind its interpreter, given the port.
-        environment: Variables that it wants, given the port and a folder to write to.
-        own_environment: Whether it needs packages that ours does not have.
+        request: Builds the request for one PNG.
+        arguments: The arguments of its Python interpreter, given the port.
+        environment: Its environment variables, given the port and a writable folder.
+        own_environment: Whether it needs packages that the development environment lacks.
     """
 
-    ask: Ask
+    request: RequestBuilder
     arguments: Callable[[int], list[str]]
     environment: Callable[[int, Path], dict[str, str]] = lambda _port, _folder: {}
     own_environment: bool = True
 
 
-def _json(path: str, wrap: Callable[[str], object]) -> Ask:
-    """The image as base64 inside the JSON that `wrap` makes."""
+def _json(path: str, wrap: Callable[[str], object]) -> RequestBuilder:
+    """Return a builder of JSON requests; `wrap` returns the JSON value for a base64 image."""
 
-    def ask(png: bytes) -> Request:
+    def build(png: bytes) -> Request:
         body = json.dumps(wrap(base64.b64encode(png).decode())).encode()
         return Request(content_type="application/json", body=body, path=path)
 
-    return ask
+    return build
 
 
 def _tensor(image: str) -> object:
@@ -58,10 +63,10 @@ def _mosec(png: bytes) -> Request:
 
 PEERS: Mapping[str, Peer] = {
     "litserve": Peer(
-        ask=_json("/predict", lambda image: {"image": image}), arguments=_module("litserve")
+        request=_json("/predict", lambda image: {"image": image}), arguments=_module("litserve")
     ),
     "bentoml": Peer(
-        ask=_json("/predict", lambda image: {"images": [image]}),
+        request=_json("/predict", lambda image: {"images": [image]}),
         arguments=lambda port: [
             *("-m", "bentoml", "serve", f"{APPS}.bentoml.app:Classifier"),
             *("--host", "127.0.0.1", "--port", str(port)),
@@ -72,7 +77,7 @@ PEERS: Mapping[str, Peer] = {
         },
     ),
     "mlserver": Peer(
-        ask=_json("/v2/models/classifier/infer", _tensor),
+        request=_json("/v2/models/classifier/infer", _tensor),
         arguments=lambda _: [
             "-c",
             "from mlserver.cli import main; main()",
@@ -86,14 +91,42 @@ PEERS: Mapping[str, Peer] = {
         },
     ),
     "mosec": Peer(
-        ask=_mosec,
+        request=_mosec,
         arguments=lambda port: [
             *_module("mosec")(port),
             *("--address", "127.0.0.1", "--port", str(port), "--log-level", "error"),
         ],
     ),
-    "starlette": Peer(ask=encoded, arguments=_module("starlette"), own_environment=False),
+    "starlette": Peer(request=encoded, arguments=_module("starlette"), own_environment=False),
 }
 
 SERVERS_IN_PYTHON = ("litserve", "bentoml", "mlserver")
-"""Those of which the best is beaten in one row of the table."""
+"""The peers of which the fastest is compared in one row."""
+
+
+def interpreter(peer: str, folder: Path) -> Path:
+    """Return a peer's Python interpreter; create its environment if its requirements changed.
+
+    The peers' requirements exclude each other, so each peer has an environment.
+
+    Args:
+        peer: The name of a peer whose folder contains a requirements.txt.
+        folder: The folder of the environments.
+
+    Raises:
+        subprocess.CalledProcessError: pip failed; the next call creates the environment again.
+    """
+    requirements = HERE / peer / "requirements.txt"
+    expected = hashlib.sha256(requirements.read_bytes()).hexdigest()
+    environment = folder / peer
+    python = environment / "bin" / "python"
+    stamp = environment / STAMP
+    if not stamp.exists() or stamp.read_text() != expected:
+        _run(sys.executable, "-m", "venv", "--clear", str(environment))
+        _run(str(python), *PIP, "--requirement", str(requirements))
+        stamp.write_text(expected)  # last, so that an interrupted installation is repeated
+    return python
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True)  # noqa: S603

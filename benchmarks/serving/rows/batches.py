@@ -1,49 +1,47 @@
-"""Batches of 64: what arrives of the runtime's own speed."""
+"""Rows `raw64` and `jpeg64`: batches of 64 images, relative to the bare runtime."""
 
 from collections.abc import Callable
 
 import numpy as np
 
 from benchmarks.serving.audit import DIFFERENCE, Audit
+from benchmarks.serving.config import Config, Round
 from benchmarks.serving.load import wrk
-from benchmarks.serving.pictures import encode
-from benchmarks.serving.requests import Request, form, raw
-from benchmarks.serving.rows.figure import Figure, Row, at_least, ratio
-from benchmarks.serving.rows.rates import failures, rate
+from benchmarks.serving.requests import Request, encode, form, raw
+from benchmarks.serving.rows.figure import Figure, Row, at_least, failures, rate, ratio
 from benchmarks.serving.service import served
-from benchmarks.serving.setting import Round, Setting
 
 BATCH = 64
-# Enough that one batch always waits while another is run.
+# Enough connections that one batch always waits while another runs.
 CONNECTIONS = 4
 
 
-def _raw(setting: Setting) -> list[Round]:
-    graph, images = setting.graph(), setting.pictures(BATCH)
-    return _measure(setting, raw(images), lambda: graph.run(images))
+def _raw(config: Config) -> list[Round]:
+    graph, images = config.graph(), config.images(BATCH)
+    return _measure(config, raw(images), lambda: graph.run(images))
 
 
-def _jpeg(setting: Setting) -> list[Round]:
-    graph = setting.graph()
-    files = [encode(picture, "JPEG") for picture in setting.pictures(BATCH)]
+def _jpeg(config: Config) -> list[Round]:
+    graph = config.graph()
+    files = [encode(image, "JPEG") for image in config.images(BATCH)]
     return _measure(
-        setting, form(files), lambda: graph.run(np.stack([graph.decode(file) for file in files]))
+        config, form(files), lambda: graph.run(np.stack([graph.decode(file) for file in files]))
     )
 
 
-def _measure(setting: Setting, request: Request, bare: Callable[[], object]) -> list[Round]:
+def _measure(config: Config, request: Request, bare: Callable[[], object]) -> list[Round]:
     rounds = []
-    with served(setting) as service:
-        for _ in range(setting.rounds):
+    with served(config) as service:
+        for _ in range(config.rounds):
             audit = Audit(service.port)
             tally = wrk.load(
-                service.port, request, connections=CONNECTIONS, duration_s=setting.seconds
+                service.port, request, connections=CONNECTIONS, duration_s=config.seconds
             )
             audit.add(tally, images=BATCH)
             rounds.append(
                 {
                     "served images/s": BATCH * tally.goodput,
-                    "bare images/s": BATCH * rate(bare, setting.seconds),
+                    "bare images/s": BATCH * rate(bare, config.seconds),
                     **failures(tally),
                     DIFFERENCE: audit.difference(),
                 }
@@ -51,7 +49,7 @@ def _measure(setting: Setting, request: Request, bare: Callable[[], object]) -> 
     return rounds
 
 
-def _row(measure: Callable[[Setting], list[Round]], title: str, bound: float) -> Row:
+def _row(measure: Callable[[Config], list[Round]], title: str, bound: float) -> Row:
     figure = Figure(
         title=title,
         formula=ratio("served images/s", "bare images/s"),
@@ -62,6 +60,6 @@ def _row(measure: Callable[[Setting], list[Round]], title: str, bound: float) ->
 
 
 ROWS = {
-    "raw64": _row(_raw, "batches of 64 raw images, over a bare `session.run` loop", 0.90),
-    "jpeg64": _row(_jpeg, "batches of 64 JPEGs, over a bare decode and run loop", 0.85),
+    "raw64": _row(_raw, "batches of 64 raw images, relative to a bare `session.run` loop", 0.90),
+    "jpeg64": _row(_jpeg, "batches of 64 JPEGs, relative to a bare decode and run loop", 0.85),
 }

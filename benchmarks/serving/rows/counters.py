@@ -1,43 +1,41 @@
-"""Every way of asking, good and bad: do the counters say what the clients counted?"""
+"""Row `counters`: every form of request, valid and invalid, counted by service and clients."""
 
 from benchmarks.serving.audit import DIFFERENCE, Audit
-from benchmarks.serving.load.lines import Lines
-from benchmarks.serving.load.loops import closed_loop
-from benchmarks.serving.pictures import encode
-from benchmarks.serving.requests import Request, base64_json, encoded, form, raw
+from benchmarks.serving.config import Config, Round
+from benchmarks.serving.load.generator import ConnectionPool, closed_loop
+from benchmarks.serving.requests import Request, base64_json, encode, encoded, form, raw
 from benchmarks.serving.rows.figure import Row
 from benchmarks.serving.service import served
-from benchmarks.serving.setting import Round, Setting
 
 CLIENTS = 16
-REQUESTS_A_SECOND = 100
+REQUESTS_PER_SECOND = 100
 
 
-def measure(setting: Setting) -> list[Round]:
-    """Ask in every way, and compare at the end of each round."""
-    requests = asked(setting)
-    count = REQUESTS_A_SECOND * setting.seconds
+def measure(config: Config) -> list[Round]:
+    """Send every form of request, and compare the counts at the end of each round."""
+    requests = every_request(config)
+    count = REQUESTS_PER_SECOND * config.seconds
     rounds = []
-    with served(setting) as service:
-        for _ in range(setting.rounds):
+    with served(config) as service:
+        for _ in range(config.rounds):
             audit = Audit(service.port)
             for request in requests:
-                lines = Lines(service.port, request, kept=CLIENTS)
-                audit.add(closed_loop(lines, requests=count), images=request.images)
+                pool = ConnectionPool(service.port, request, kept=CLIENTS)
+                audit.add(closed_loop(pool, requests=count), images=request.images)
             rounds.append(
                 {"requests": float(count * len(requests)), DIFFERENCE: audit.difference()}
             )
     return rounds
 
 
-def asked(setting: Setting) -> list[Request]:
-    """One request in every way that is taken, and two that are refused."""
-    pictures = setting.pictures(4)
-    files = [encode(picture, "PNG") for picture in pictures]
+def every_request(config: Config) -> list[Request]:
+    """Return a request of every accepted form, and two that are rejected."""
+    images = config.images(4)
+    files = [encode(image, "PNG") for image in images]
     return [
         encoded(files[0]),
-        encoded(encode(pictures[0], "JPEG"), "jpeg"),
-        raw(pictures),
+        encoded(encode(images[0], "JPEG"), "jpeg"),
+        raw(images),
         form(files),
         base64_json(files),
         encoded(files[0][: len(files[0]) // 2]),

@@ -1,29 +1,34 @@
-"""One figure of the table: how it comes from the rounds, and what it should reach."""
+"""A row of the table, its figures and their goals, and the helpers that rows share."""
 
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.serving.setting import Round, Setting
+from benchmarks.serving.config import Config, Round
+from benchmarks.serving.load.tally import Tally
 
 Formula = Callable[[Round], float]
 Summary = Callable[[Sequence[float]], float]
 
+FAILED = "failed"
+"""Measured values whose names begin with this word make a round doubtful unless they are 0."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Goal:
-    """What a figure should reach."""
+    """A bound that a figure should reach."""
 
     bound: float
     way: Literal["at least", "at most"]
 
     def text(self, form: str) -> str:
-        """The bound as a figure of that form is written."""
+        """Return the goal, with the bound in the format string of its figure."""
         return ("≥ " if self.way == "at least" else "≤ ") + form.format(self.bound)
 
     def met(self, value: float) -> bool:
-        """Whether a figure reaches it; NaN does not."""
+        """Return whether a value reaches the bound; NaN does not."""
         return value >= self.bound if self.way == "at least" else value <= self.bound
 
 
@@ -32,13 +37,13 @@ class Figure:
     """One line of the table.
 
     Attributes:
-        title: What it says.
-        formula: From what was measured in one round, so that only values of one round are compared.
-        form: How it is written, as a format string.
-        goal: What it should reach, if anything.
-        over_rounds: How the rounds become one figure.
-        of: The measured count that a counted figure is out of.
-        light: Whether the goal is held against the light graph as well.
+        title: The description.
+        formula: The figure of one round, so that only values of the same round are compared.
+        form: The format string.
+        goal: The goal, if there is one.
+        over_rounds: Combines the rounds.
+        of: The name of the measured total, for a figure that counts.
+        light: Whether the goal applies to the light graph as well.
     """
 
     title: str
@@ -50,11 +55,11 @@ class Figure:
     light: bool = True
 
     def value(self, rounds: Sequence[Round]) -> float:
-        """The figure over all rounds."""
+        """Return the figure over all rounds."""
         return self.over_rounds([self.formula(each) for each in rounds])
 
     def text(self, rounds: Sequence[Round]) -> str:
-        """The figure as it is written, with its least and greatest round, or with what it is of."""
+        """Return the formatted figure, with its minimum and maximum or with its total."""
         if self.of is not None:
             whole = sum(each[self.of] for each in rounds)
             return f"{self.form.format(self.value(rounds))} of {whole:,.0f}"
@@ -65,29 +70,57 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """What is measured together.
+    """Values that are measured together.
 
     Attributes:
-        measure: Measures every round, its parts interleaved.
-        figures: What is told of it.
+        measure: Measures every round, with its parts interleaved.
+        figures: The lines of the table.
         light: Whether the light graph is measured as well.
     """
 
-    measure: Callable[[Setting], list[Round]]
+    measure: Callable[[Config], list[Round]]
     figures: Sequence[Figure]
     light: bool = True
 
 
 def at_least(bound: float) -> Goal:
-    """A lower bound."""
+    """Return a lower bound."""
     return Goal(bound=bound, way="at least")
 
 
 def at_most(bound: float) -> Goal:
-    """An upper bound."""
+    """Return an upper bound."""
     return Goal(bound=bound, way="at most")
 
 
 def ratio(above: str, below: str) -> Formula:
-    """One measured value over another."""
+    """Return the formula of one measured value divided by another."""
     return lambda measured: measured[above] / measured[below]
+
+
+def count(title: str, name: str, of: str) -> Figure:
+    """Return a figure that sums a measured value whose goal is 0, out of a measured total."""
+    return Figure(
+        title=title,
+        formula=lambda measured: measured[name],
+        form="{:.0f}",
+        goal=at_most(0),
+        over_rounds=sum,
+        of=of,
+    )
+
+
+def rate(call: Callable[[], object], duration_s: float) -> float:
+    """Return the calls per second of a bare loop."""
+    call()
+    start = time.perf_counter()
+    calls = 0
+    while (elapsed := time.perf_counter() - start) < duration_s:
+        call()
+        calls += 1
+    return calls / elapsed
+
+
+def failures(tally: Tally, server: str = "") -> Round:
+    """Return the number of failed requests; any value but 0 makes a rate doubtful."""
+    return {f"{FAILED} {server}".strip(): float(tally.failed + tally.refused)}

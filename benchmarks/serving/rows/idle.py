@@ -1,37 +1,36 @@
-"""Nobody asks: what the service costs all the same, and how soon it is there."""
+"""Row `idle`: CPU use without requests, and the time from the start until ready."""
 
 import time
 
+from benchmarks.serving.config import Config, Round
 from benchmarks.serving.load import wrk
-from benchmarks.serving.pictures import encode
-from benchmarks.serving.requests import encoded
+from benchmarks.serving.requests import encode, encoded
 from benchmarks.serving.rows.figure import Figure, Row, at_most
 from benchmarks.serving.service import served
-from benchmarks.serving.setting import Round, Setting
 
 CLIENTS = 64
-SETTLES_S = 2.0
+SETTLE_S = 2.0
 IDLE_S = 10.0
 
 
-def measure(setting: Setting) -> list[Round]:
-    """Start a service, load it for a second, then leave it alone."""
-    return [_round(setting) for _ in range(setting.rounds)]
+def measure(config: Config) -> list[Round]:
+    """Start a service, load it for a second, then send nothing."""
+    return [_round(config) for _ in range(config.rounds)]
 
 
-def _round(setting: Setting) -> Round:
-    request = encoded(encode(setting.pictures(1)[0], "PNG"))
-    with served(setting) as service:
-        started_cpu_s = service.process.cpu_s()
+def _round(config: Config) -> Round:
+    request = encoded(encode(config.images(1)[0], "PNG"))
+    with served(config) as service:
+        ready_cpu_s = service.process.cpu_s()
         wrk.load(service.port, request, connections=CLIENTS, duration_s=1)
-        time.sleep(SETTLES_S)
-        used, began = service.process.cpu_s(), time.perf_counter()
+        time.sleep(SETTLE_S)
+        used, start = service.process.cpu_s(), time.perf_counter()
         time.sleep(IDLE_S)
-        used, elapsed = service.process.cpu_s() - used, time.perf_counter() - began
+        used, elapsed = service.process.cpu_s() - used, time.perf_counter() - start
     return {
-        "idle, processors": used / elapsed,
+        "idle, CPUs": used / elapsed,
         "ready after s": service.ready_s,
-        "processor s until ready": started_cpu_s,
+        "CPU s until ready": ready_cpu_s,
     }
 
 
@@ -41,7 +40,7 @@ ROWS = {
         figures=[
             Figure(
                 title="idle: share of a core",
-                formula=lambda measured: measured["idle, processors"],
+                formula=lambda measured: measured["idle, CPUs"],
                 form="{:.2%}",
                 goal=at_most(0.01),
             ),

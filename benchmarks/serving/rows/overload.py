@@ -1,42 +1,39 @@
-"""Twice as many requests as can be answered, whatever comes back: what is still answered?"""
+"""Row `overload`: twice the peak load in an open loop; goodput, latency of a 429, memory."""
 
 import time
 
 from benchmarks.serving.audit import DIFFERENCE, Audit
-from benchmarks.serving.load.lines import Lines
-from benchmarks.serving.load.loops import closed_loop, open_loop
+from benchmarks.serving.config import Config, Round
+from benchmarks.serving.load.generator import ConnectionPool, closed_loop, open_loop
 from benchmarks.serving.load.tally import Tally
-from benchmarks.serving.pictures import encode
-from benchmarks.serving.requests import Request, encoded
-from benchmarks.serving.rows.figure import Figure, Row, at_least, at_most, ratio
-from benchmarks.serving.rows.rates import failures
+from benchmarks.serving.requests import Request, encode, encoded
+from benchmarks.serving.rows.figure import Figure, Row, at_least, at_most, failures, ratio
 from benchmarks.serving.service import Service, served
-from benchmarks.serving.setting import Round, Setting
 
 CLIENTS_AT_PEAK = 64
-# Far more than wait at any time, so that a request goes out when it is due.
+# Far more than are in flight at any time, so that every request is sent when it is due.
 CONNECTIONS = 512
 TIMES_PEAK = 2.0
 TOO_MANY = 429
 
 
-def measure(setting: Setting) -> list[Round]:
-    """Measure the peak, then the overload, by the same generator."""
-    request = encoded(encode(setting.pictures(1)[0], "PNG"))
-    with served(setting) as service:
-        _peak(service, request, setting.seconds)
-        return [_round(setting, service, request) for _ in range(setting.rounds)]
+def measure(config: Config) -> list[Round]:
+    """Measure the peak, then the overload, with the same generator."""
+    request = encoded(encode(config.images(1)[0], "PNG"))
+    with served(config) as service:
+        _peak(service, request, config.seconds)
+        return [_round(config, service, request) for _ in range(config.rounds)]
 
 
-def _round(setting: Setting, service: Service, request: Request) -> Round:
+def _round(config: Config, service: Service, request: Request) -> Round:
     audit = Audit(service.port)
-    peak = _peak(service, request, setting.seconds)
-    service.process.forget_peak()
+    peak = _peak(service, request, config.seconds)
+    service.process.reset_peak_rss()
     rss_before, used = service.process.peak_rss_bytes(), time.process_time()
     overload = open_loop(
-        Lines(service.port, request, kept=CONNECTIONS),
+        ConnectionPool(service.port, request, kept=CONNECTIONS),
         rate=TIMES_PEAK * peak.goodput,
-        duration_s=setting.overload_s,
+        duration_s=config.overload_s,
     )
     used = time.process_time() - used
     for tally in (peak, overload):
@@ -48,19 +45,21 @@ def _round(setting: Setting, service: Service, request: Request) -> Round:
         "429 p99 ms": overload.latency_ms(TOO_MANY, 0.99),
         "200 p99 ms": overload.latency_ms(200, 0.99),
         "rss growth": service.process.peak_rss_bytes() / rss_before - 1,
-        "generator, processors": used / overload.elapsed_s,
+        "generator, CPUs": used / overload.elapsed_s,
         "broken": float(overload.broken + overload.unread + overload.refused),
-        **{f"answers {status}": float(count) for status, count in overload.answers.items()},
+        **{f"responses {status}": float(count) for status, count in overload.statuses.items()},
         **failures(peak),
         DIFFERENCE: audit.difference(),
     }
 
 
 def _peak(service: Service, request: Request, duration_s: float) -> Tally:
-    return closed_loop(Lines(service.port, request, kept=CLIENTS_AT_PEAK), duration_s=duration_s)
+    return closed_loop(
+        ConnectionPool(service.port, request, kept=CLIENTS_AT_PEAK), duration_s=duration_s
+    )
 
 
-TITLE = "twice the peak's load"
+TITLE = "twice the peak load"
 
 ROWS = {
     "overload": Row(

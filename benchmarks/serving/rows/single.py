@@ -1,43 +1,42 @@
-"""One PNG a request from 64 clients: ours beside other servers of the same graph."""
+"""Row `single`: one PNG per request from 64 clients, relative to other servers."""
 
 import time
 from collections.abc import Sequence
 
 from benchmarks.serving.audit import DIFFERENCE, Audit
-from benchmarks.serving.contenders import OURS, Contender, awake, started
+from benchmarks.serving.config import Config, Round
 from benchmarks.serving.load import wrk
 from benchmarks.serving.load.tally import Tally
 from benchmarks.serving.peers.registry import SERVERS_IN_PYTHON
-from benchmarks.serving.pictures import encode
-from benchmarks.serving.rows.figure import Figure, Row, at_least, ratio
-from benchmarks.serving.rows.rates import failures
-from benchmarks.serving.setting import Round, Setting
+from benchmarks.serving.requests import encode
+from benchmarks.serving.rows.figure import Figure, Row, at_least, failures, ratio
+from benchmarks.serving.servers import OURS, ComparedServer, resumed, started
 
 CLIENTS = 64
-# BentoML's batcher trains on its first requests; others fill their caches.
+# BentoML's batcher trains on its first requests; other servers fill their caches.
 WARM_UP_S = 2
-AWAKE_S = 1
-# What a load left behind is finished before the next one counts.
+RESUMED_S = 1
+# The server finishes the unread requests of one load before the next one starts.
 PAUSE_S = 0.5
 
 
-def measure(setting: Setting) -> list[Round]:
-    """Measure every server in every round, in an order that turns."""
-    png = encode(setting.pictures(1)[0], "PNG")
-    with started(setting, png) as contenders:
-        for contender in contenders.values():
-            with awake(contender):
-                _load(contender, WARM_UP_S)
-        return [_round(setting, contenders, turn) for turn in range(setting.rounds)]
+def measure(config: Config) -> list[Round]:
+    """Measure every server in every round, in an order that rotates."""
+    png = encode(config.images(1)[0], "PNG")
+    with started(config, png) as servers:
+        for server in servers.values():
+            with resumed(server):
+                _load(server, WARM_UP_S)
+        return [_round(config, servers, turn) for turn in range(config.rounds)]
 
 
-def _round(setting: Setting, contenders: dict[str, Contender], turn: int) -> Round:
+def _round(config: Config, servers: dict[str, ComparedServer], turn: int) -> Round:
     measured: Round = {}
-    for name in _turned(list(contenders), turn):
-        with awake(contenders[name]) as contender:
-            _load(contender, AWAKE_S)
-            audit = Audit(contender.port) if name == OURS else None
-            tally = _load(contender, setting.seconds)
+    for name in _rotated(list(servers), turn):
+        with resumed(servers[name]) as server:
+            _load(server, RESUMED_S)
+            audit = Audit(server.port) if name == OURS else None
+            tally = _load(server, config.seconds)
             measured |= {name: tally.goodput, **failures(tally, name)}
             if audit is not None:
                 audit.add(tally)
@@ -45,23 +44,23 @@ def _round(setting: Setting, contenders: dict[str, Contender], turn: int) -> Rou
     return measured
 
 
-def _load(contender: Contender, duration_s: int) -> Tally:
-    tally = wrk.load(contender.port, contender.request, connections=CLIENTS, duration_s=duration_s)
+def _load(server: ComparedServer, duration_s: int) -> Tally:
+    tally = wrk.load(server.port, server.request, connections=CLIENTS, duration_s=duration_s)
     time.sleep(PAUSE_S)
     return tally
 
 
-def _turned(names: Sequence[str], turn: int) -> list[str]:
+def _rotated(names: Sequence[str], turn: int) -> list[str]:
     start = turn % len(names)
     return [*names[start:], *names[:start]]
 
 
 def over_the_best(measured: Round) -> float:
-    """Ours over the fastest of LitServe, BentoML and MLServer in that round."""
+    """Return the service's rate over that of the fastest of LitServe, BentoML and MLServer."""
     return measured[OURS] / max(measured[name] for name in SERVERS_IN_PYTHON)
 
 
-TITLE = "single PNG, 64 clients, over"
+TITLE = "single PNG, 64 clients, relative to"
 
 ROWS = {
     "single": Row(
@@ -74,7 +73,7 @@ ROWS = {
             ),
             Figure(title=f"{TITLE} mosec", formula=ratio(OURS, "mosec"), goal=at_least(1)),
             Figure(
-                title=f"{TITLE} a bare Starlette handler that answers a constant",
+                title=f"{TITLE} a bare Starlette handler that returns a constant",
                 formula=ratio(OURS, "starlette"),
                 goal=at_least(0.7),
             ),

@@ -1,4 +1,4 @@
-"""A server whose answers are planned, to be asked by the load."""
+"""A server with planned responses, for the tests of the load generators."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 Plan = Callable[[int], int | None]
-"""The n-th request, from 1, to a status; None closes the connection without an answer."""
+"""Returns the status of the n-th request, from 1; None closes the connection without a response."""
 
 
 class PlannedServer(ThreadingHTTPServer):

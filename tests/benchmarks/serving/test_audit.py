@@ -1,9 +1,6 @@
-"""Counters and clients agree, or by how much they do not."""
-
 import pytest
 
-from benchmarks.serving.audit import growth, unexplained
-from benchmarks.serving.exposition import by_label, parse, total
+from benchmarks.serving.audit import by_label, growth, parse, total, unexplained
 
 BEFORE = """\
 # HELP oodguard_requests_total Requests answered.
@@ -17,7 +14,7 @@ AFTER = """\
 oodguard_requests_total{route="/predict",code="200"} 12.0
 oodguard_requests_total{route="/predict",code="429"} 3.0
 oodguard_requests_total{route="/metrics",code="200"} 4.0
-# HELP oodguard_decisions_total Images judged.
+# HELP oodguard_decisions_total Decisions.
 # TYPE oodguard_decisions_total counter
 oodguard_decisions_total{model="a",decision="accept"} 10.0
 oodguard_decisions_total{model="a",decision="reject"} 1.0
@@ -25,19 +22,17 @@ oodguard_decisions_total{model="b",decision="accept"} 100.0
 """
 
 
-def test_samples_are_summed_over_the_labels_that_are_not_asked_for() -> None:
+def test_audit_sums_samples_over_the_other_labels() -> None:
     samples = parse(AFTER)
     assert total(samples, "oodguard_decisions_total") == 111
     assert total(samples, "oodguard_decisions_total", model="a") == 11
     assert total(samples, "oodguard_decisions_total", model="a", decision="reject") == 1
     assert total(samples, "oodguard_absent_total") == 0
-    assert by_label(samples, "oodguard_decisions_total", "decision", model="a") == {
-        "accept": 10,
-        "reject": 1,
-    }
+    decisions = by_label(samples, "oodguard_decisions_total", "decision", model="a")
+    assert decisions == {"accept": 10, "reject": 1}
 
 
-def test_growth_is_of_the_route_that_is_asked() -> None:
+def test_audit_growth_counts_requests_to_predict_by_status() -> None:
     assert growth(parse(BEFORE), parse(AFTER)) == {200: 7, 429: 3}
 
 
@@ -46,12 +41,12 @@ def test_growth_is_of_the_route_that_is_asked() -> None:
     [
         ([0, 0], 0, 0),
         ([1, -1], 0, 2),  # one was counted under another status
-        ([3, 0], 4, 0),  # the service answered what nobody read
+        ([3, 0], 4, 0),  # the service answered requests whose response was not read
         ([3, 2], 4, 1),
-        ([-1, 0], 4, 1),  # what a client has read was answered
+        ([-1, 0], 4, 1),  # a response that a client has read was sent
     ],
 )
-def test_only_what_nobody_read_may_be_counted_by_the_service_alone(
+def test_audit_explains_surplus_by_unread_responses_only(
     extra: list[float], unread: int, expected: float
 ) -> None:
     assert unexplained(extra, unread) == expected

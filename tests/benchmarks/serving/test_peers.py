@@ -1,5 +1,3 @@
-"""Peers are pinned, serve with the same runtime, and are asked about the same picture."""
-
 import base64
 import json
 from pathlib import Path
@@ -7,7 +5,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from benchmarks.serving.peers import environments
+from benchmarks.serving.peers import registry
 from benchmarks.serving.peers.registry import HERE, PEERS, SERVERS_IN_PYTHON
 
 PNG = b"\x89PNG picture"
@@ -17,28 +15,28 @@ ROOT = Path(__file__).parents[3]
 
 def pins(file: Path) -> dict[str, str]:
     lines = [line for line in file.read_text().splitlines() if not line.startswith("#")]
-    wanted = [Requirement(line) for line in lines]
-    assert all(str(each.specifier).startswith("==") for each in wanted), f"{file} leaves some open"
-    return {each.name.lower(): str(each.specifier).removeprefix("==") for each in wanted}
+    requirements = [Requirement(line) for line in lines]
+    assert all(str(each.specifier).startswith("==") for each in requirements), file
+    return {each.name.lower(): str(each.specifier).removeprefix("==") for each in requirements}
 
 
-def test_every_peer_that_needs_packages_pins_them_all() -> None:
+def test_peer_requirements_are_pinned_with_the_projects_runtime() -> None:
     assert {name for name, peer in PEERS.items() if peer.own_environment} == set(VERSIONS)
     ours = pins(ROOT / "constraints.txt")
     for name, version in VERSIONS.items():
         pinned = pins(HERE / name / "requirements.txt")
         assert pinned[name] == version
         for package in ("onnxruntime", "pillow", "numpy"):
-            assert pinned[package] == ours[package], f"{name} measures another {package}"
+            assert pinned[package] == ours[package], f"{name} uses another version of {package}"
 
 
-def test_every_peer_has_an_app() -> None:
+def test_peers_have_an_app() -> None:
     assert all((HERE / name / "app.py").is_file() for name in PEERS)
     assert set(SERVERS_IN_PYTHON) < set(PEERS)
 
 
-def test_every_peer_is_asked_about_the_picture() -> None:
-    bodies = {name: peer.ask(PNG).body for name, peer in PEERS.items()}
+def test_peer_requests_contain_the_image() -> None:
+    bodies = {name: peer.request(PNG).body for name, peer in PEERS.items()}
     found = {
         "litserve": json.loads(bodies["litserve"])["image"],
         "bentoml": json.loads(bodies["bentoml"])["images"][0],
@@ -48,7 +46,7 @@ def test_every_peer_is_asked_about_the_picture() -> None:
     assert bodies["mosec"] == bodies["starlette"] == PNG
 
 
-def test_an_environment_is_made_once_and_again_when_its_requirements_change(
+def test_peer_environment_is_created_again_only_if_the_requirements_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: list[tuple[str, ...]] = []
@@ -60,14 +58,14 @@ def test_an_environment_is_made_once_and_again_when_its_requirements_change(
     (tmp_path / "peer").mkdir()
     requirements = tmp_path / "peer" / "requirements.txt"
     requirements.write_text("a==1\n")
-    monkeypatch.setattr(environments, "HERE", tmp_path)
-    monkeypatch.setattr(environments, "_run", run)
-    python = environments.python_of("peer", tmp_path / "made")
+    monkeypatch.setattr(registry, "HERE", tmp_path)
+    monkeypatch.setattr(registry, "_run", run)
+    python = registry.interpreter("peer", tmp_path / "made")
     assert python == tmp_path / "made" / "peer" / "bin" / "python"
     assert [command[2] for command in ran] == ["venv", "pip"]
     assert str(requirements) in ran[1]
-    environments.python_of("peer", tmp_path / "made")
+    registry.interpreter("peer", tmp_path / "made")
     assert len(ran) == 2
     requirements.write_text("a==2\n")
-    environments.python_of("peer", tmp_path / "made")
+    registry.interpreter("peer", tmp_path / "made")
     assert len(ran) == 4

@@ -1,18 +1,16 @@
-"""A server and its children are paused, ended and measured as one."""
-
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 
-from benchmarks.serving import procfs
 from benchmarks.serving.processes import ServerProcess, wait_until
 
-# A child in the session and one in a session of its own, as some servers have.
+WAIT = "import time; time.sleep(60)"
+# One child in the session, and one in its own session, as some servers have.
 PARENT = """
 import subprocess, sys, time
 wait = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -21,44 +19,39 @@ subprocess.Popen(wait, start_new_session=True)
 print("ready", flush=True)
 time.sleep(60)
 """
-
-LAST_CHILD = """
+CHILD_DURING_SHUTDOWN = """
 import signal, subprocess, sys, time
-def beget(*_):
+def start_child(*_):
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     print(child.pid, flush=True)
     sys.exit()
-signal.signal(signal.SIGTERM, beget)
+signal.signal(signal.SIGTERM, start_child)
 print("ready", flush=True)
 time.sleep(60)
 """
 
-WAIT = "import time; time.sleep(60)"
-
-Start = Callable[[str], ServerProcess]
+Start = Callable[..., ServerProcess]
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     with ExitStack() as stack:
 
-        def begin(code: str) -> ServerProcess:
+        def start(code: str, *, until: str = "") -> ServerProcess:
             command = [sys.executable, "-c", code]
-            log = tmp_path / "log"
-            return stack.enter_context(
-                ServerProcess(command, environment={}, log=log, folder=tmp_path)
-            )
+            process = ServerProcess(command, environment={}, log=tmp_path / "log", folder=tmp_path)
+            stack.enter_context(process)
+            wait_until(lambda: until in process.output(), process, timeout_s=30)
+            return process
 
-        yield begin
+        yield start
 
 
-def state(pid: int) -> str:
-    """R, S, T and so on; Z or nothing for one that has ended."""
+def has_status(process: psutil.Process, *statuses: str) -> bool:
     try:
-        text = (procfs.PROC / str(pid) / "stat").read_text()
-    except OSError:
-        return ""
-    return text.rpartition(")")[2].split()[0]
+        return process.status() in statuses
+    except psutil.NoSuchProcess:
+        return psutil.STATUS_DEAD in statuses
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -68,63 +61,47 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_a_family_is_paused_resumed_and_ended_as_one(start: Start) -> None:
-    process = start(PARENT)
-    wait_until(lambda: "ready" in process.said(), process, timeout_s=30)
-    pids = [member.pid for member in procfs.family(process.pid)]
-    assert len(pids) == 3
-    assert process.pid in pids
-    process.pause()
-    wait_for(lambda: all(state(pid) == "T" for pid in pids))
-    process.resume()
-    wait_for(lambda: all(state(pid) in {"S", "R"} for pid in pids))
+def test_server_process_pauses_resumes_and_stops_all_its_processes(start: Start) -> None:
+    process = start(PARENT, until="ready")
+    members = process.processes()
+    assert len(members) == 3
+    assert psutil.Process(process.pid) in members
+    for act, statuses in [
+        (process.pause, [psutil.STATUS_STOPPED]),
+        (process.resume, [psutil.STATUS_SLEEPING, psutil.STATUS_RUNNING]),
+        (process.stop, [psutil.STATUS_DEAD, psutil.STATUS_ZOMBIE]),
+    ]:
+        act()
+        wait_for(lambda: all(has_status(each, *statuses) for each in members))  # noqa: B023
+
+
+def test_server_process_stops_a_child_that_starts_during_the_shutdown(start: Start) -> None:
+    process = start(CHILD_DURING_SHUTDOWN, until="ready")
     process.stop()
-    wait_for(lambda: all(state(pid) in {"", "Z"} for pid in pids))
+    child = int(process.output().split()[1])
+    wait_for(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie")
 
 
-def test_what_a_server_begets_while_it_ends_is_ended_too(start: Start) -> None:
-    process = start(LAST_CHILD)
-    wait_until(lambda: "ready" in process.said(), process, timeout_s=30)
-    process.stop()
-    child = int(process.said().split()[1])
-    wait_for(lambda: state(child) in {"", "Z"})
-
-
-def test_processor_time_of_a_family_is_summed(start: Start) -> None:
+def test_server_process_measures_cpu_time(start: Start) -> None:
     process = start("while True: pass")
     wait_for(lambda: process.cpu_s() >= 0.05)
-    process.pause()
-    # Its last slice may still be written down.
-    wait_for(lambda: state(process.pid) == "T")
-    used = process.cpu_s()
-    time.sleep(0.05)
-    assert process.cpu_s() == used
 
 
-def test_the_peak_of_memory_can_be_forgotten(start: Start) -> None:
-    process = start(f"data = bytearray(80 * 2**20); del data; print('freed', flush=True); {WAIT}")
-    wait_until(lambda: "freed" in process.said(), process, timeout_s=30)
+def test_server_process_peak_memory_can_be_reset(start: Start) -> None:
+    code = f"data = bytearray(80 * 2**20); del data; print('freed', flush=True); {WAIT}"
+    process = start(code, until="freed")
     peak = process.peak_rss_bytes()
     assert peak > 80 * 2**20
-    process.forget_peak()
+    process.reset_peak_rss()
     assert process.peak_rss_bytes() < peak - 60 * 2**20
 
 
-def test_a_handler_for_a_signal_is_seen(start: Start) -> None:
-    catch = "import signal; signal.signal(signal.SIGHUP, print); print('set', flush=True)"
-    process = start(f"{catch}; {WAIT}")
-    wait_until(lambda: "set" in process.said(), process, timeout_s=30)
-    assert process.catches(signal.SIGHUP)
-    assert not process.catches(signal.SIGUSR2)
-
-
-def test_a_server_that_ends_early_is_told_with_what_it_said(start: Start) -> None:
-    process = start("raise SystemExit('no such bundle')")
+def test_server_that_exits_early_is_reported_with_its_output(start: Start) -> None:
     with pytest.raises(RuntimeError, match="no such bundle"):
-        wait_until(lambda: False, process, timeout_s=30)
+        start("raise SystemExit('no such bundle')", until="ready")
 
 
-def test_a_server_that_is_never_ready_is_given_up(start: Start) -> None:
+def test_server_that_is_not_ready_in_time_is_reported(start: Start) -> None:
     process = start(WAIT)
     with pytest.raises(RuntimeError, match=r"not ready within 0\.1 s"):
         wait_until(lambda: False, process, timeout_s=0.1)

@@ -1,5 +1,3 @@
-"""The report says what was reached, what was missed, and what is doubtful."""
-
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -7,9 +5,9 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 
-from benchmarks.serving import plot, report, results
+from benchmarks.serving import plot, report
 from benchmarks.serving.audit import DIFFERENCE
-from benchmarks.serving.results import LIGHT, SHIPPED, Measured, Results
+from benchmarks.serving.report import LIGHT, SHIPPED, Measured, Results
 
 SINGLE = {"litserve": 50.0, "bentoml": 100.0, "mlserver": 80.0, "mosec": 400.0, "starlette": 1e4}
 
@@ -18,7 +16,7 @@ def measured(**changed: float) -> Results:
     rounds = [{"ours": 300.0, **SINGLE, "failed ours": 0.0, DIFFERENCE: 0.0, **changed}]
     batches = [{"served images/s": 85.0, "bare images/s": 100.0, DIFFERENCE: 0.0}]
     return Results(
-        machine={"processors": "2", "processor": "Z80", "load before": "0.60"},
+        machine={"CPUs": "2", "CPU": "Z80", "load before": "0.60"},
         measured=[
             Measured(row="raw64", graph=SHIPPED, rounds=batches),
             Measured(row="raw64", graph=LIGHT, rounds=batches),
@@ -28,22 +26,22 @@ def measured(**changed: float) -> Results:
     )
 
 
-def test_a_line_holds_its_goal_against_each_graph() -> None:
+def test_serving_report_marks_goals_for_each_graph() -> None:
     lines = report.markdown(measured()).splitlines()
     batch = next(line for line in lines if "64 raw images" in line)
-    # The bare loop over the light graph is no goal.
+    # The goal does not apply to the light graph.
     assert batch.endswith("| ≥ 0.90 | 0.85 ✗ | 0.85 |")
     best = next(line for line in lines if "the best of" in line)
     assert best.endswith("| ≥ 2.00 | 3.00 ✓ | not available: wrk is not installed |")
-    assert any("over mosec | ≥ 1.00 | 0.75 ✗ |" in line for line in lines)
-    assert "- processor: Z80" in lines
+    assert any("relative to mosec | ≥ 1.00 | 0.75 ✗ |" in line for line in lines)
+    assert "- CPU: Z80" in lines
 
 
-def test_rows_that_were_not_asked_for_are_not_in_the_table() -> None:
+def test_serving_report_omits_rows_that_were_not_selected() -> None:
     assert "SIGTERM" not in report.markdown(measured())
 
 
-def test_what_the_counters_miss_is_summed_and_doubtful() -> None:
+def test_serving_report_sums_differences_of_counters_and_lists_them_as_doubtful() -> None:
     clean = report.markdown(measured())
     assert "over all loads | 0 | 0 ✓ |" in clean
     assert "Doubtful" not in clean
@@ -53,17 +51,17 @@ def test_what_the_counters_miss_is_summed_and_doubtful() -> None:
     assert "- single, shipped, round 1: 7 failed ours" in doubtful
 
 
-def test_a_busy_machine_is_doubtful() -> None:
-    busy = replace(measured(), machine={"processors": "2", "load before": "0.61"})
-    assert "- the machine was busy before: its load was 0.61" in report.markdown(busy)
+def test_serving_report_lists_a_busy_machine_as_doubtful() -> None:
+    busy = replace(measured(), machine={"CPUs": "2", "load before": "0.61"})
+    assert "- the machine was busy before the run: its load was 0.61" in report.markdown(busy)
 
 
-def test_results_come_back_from_their_file(tmp_path: Path) -> None:
-    results.write(measured(), tmp_path / "rounds.json")
-    back = results.read(tmp_path / "rounds.json")
-    assert report.markdown(back) == report.markdown(measured())
-    said = json.loads((tmp_path / "rounds.json").read_text(encoding="utf-8"))
-    assert said["measured"][2]["rounds"][0]["mosec"] == 400
+def test_serving_results_are_restored_from_their_file(tmp_path: Path) -> None:
+    report.write(measured(), tmp_path / "rounds.json")
+    restored = report.read(tmp_path / "rounds.json")
+    assert report.markdown(restored) == report.markdown(measured())
+    content = json.loads((tmp_path / "rounds.json").read_text(encoding="utf-8"))
+    assert content["measured"][2]["rounds"][0]["mosec"] == 400
 
 
 def test_plot_has_a_dot_for_every_server() -> None:

@@ -1,23 +1,62 @@
-"""What a row derives from its rounds."""
+import math
 
 import pytest
 
-from benchmarks.serving.rows.hang_ups import skipped
+from benchmarks.serving.rows import ROWS
+from benchmarks.serving.rows.disconnects import skipped
+from benchmarks.serving.rows.figure import Figure, Goal, at_least, at_most, count, ratio
 from benchmarks.serving.rows.single import over_the_best
+
+ROUNDS = [
+    {"ours": 10.0, "theirs": 5.0, "failed": 0.0, "requests": 400.0},
+    {"ours": 4.0, "theirs": 1.0, "failed": 2.0, "requests": 600.0},
+    {"ours": 9.0, "theirs": 3.0, "failed": 1.0, "requests": 500.0},
+]
+
+
+def test_figure_ratio_is_the_median_of_the_rounds_ratios() -> None:
+    # 2, 4 and 3. The ratio of the medians would be 9 / 3 as well, so two rounds are tested too.
+    figure = Figure(title="", formula=ratio("ours", "theirs"))
+    assert figure.value(ROUNDS) == 3
+    assert figure.value(ROUNDS[:2]) == 3
+    assert figure.text(ROUNDS) == "3.00 (2.00 to 4.00)"
+    assert figure.text(ROUNDS[:1]) == "2.00"
+
+
+def test_figure_count_is_the_sum_and_its_total() -> None:
+    figure = count("", "failed", "requests")
+    assert figure.value(ROUNDS) == 3
+    assert figure.text(ROUNDS) == "3 of 1,500"
+
+
+@pytest.mark.parametrize(
+    ("goal", "met", "missed", "text"),
+    [(at_least(0.9), 0.9, 0.89, "≥ 90%"), (at_most(50), 50, 50.1, "≤ 5000%")],
+)
+def test_figure_goal_includes_its_bound(goal: Goal, met: float, missed: float, text: str) -> None:
+    assert goal.met(met)
+    assert not goal.met(missed)
+    assert not goal.met(math.nan)
+    assert goal.text("{:.0%}") == text
+
+
+def test_figure_titles_are_unique() -> None:
+    titles = [figure.title for row in ROWS.values() for figure in row.figures]
+    assert len(set(titles)) == len(titles)
 
 
 @pytest.mark.parametrize(("run", "expected"), [(700, 1.0), (700 + 192, 0.0), (700 + 48, 0.75)])
-def test_what_was_run_for_nobody_is_what_was_run_beyond_the_answers(
+def test_disconnects_figure_counts_images_run_in_excess_of_the_responses(
     run: float, expected: float
 ) -> None:
     measured = {
-        "images of those who hung up": 192.0,
+        "images of disconnected clients": 192.0,
         "images answered": 700.0,
         "images run": float(run),
     }
     assert skipped(measured) == expected
 
 
-def test_the_best_is_the_fastest_of_that_round() -> None:
+def test_single_figure_compares_with_the_fastest_python_server_of_the_round() -> None:
     measured = {"ours": 300.0, "litserve": 50.0, "bentoml": 100.0, "mlserver": 80.0, "mosec": 900.0}
     assert over_the_best(measured) == 3

@@ -1,17 +1,18 @@
 """BentoML serving the bundle.
 
-A batchable endpoint takes lists; of those, JSON of base64 is read fastest. Adaptive batching is on
-and the access log off; it trains on its first requests, so it is measured after some seconds.
+A batchable endpoint accepts lists; JSON of base64 is the format that it parses fastest. Adaptive
+batching is on and the access log is off. The batcher trains on its first requests, so it is
+measured after some seconds.
 """
 
 import base64
 
 import bentoml
 
-from benchmarks.serving.graph import Answer, Graph
+from benchmarks.serving.graph import Graph, Prediction
 
 MAX_BATCH = 64
-# What would wait longer is refused; far longer than one of 64 clients waits.
+# Longer waits are rejected; this is far longer than one of 64 clients waits.
 MAX_LATENCY_MS = 10_000
 
 
@@ -25,6 +26,6 @@ class Classifier:
     @bentoml.api(  # type: ignore[untyped-decorator]
         batchable=True, max_batch_size=MAX_BATCH, max_latency_ms=MAX_LATENCY_MS
     )
-    def predict(self, images: list[str]) -> list[Answer]:
+    def predict(self, images: list[str]) -> list[Prediction]:
         """Decode and run a batch."""
-        return self._graph.answers([base64.b64decode(image) for image in images])
+        return self._graph.predict([base64.b64decode(image) for image in images])

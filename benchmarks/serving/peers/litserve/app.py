@@ -1,7 +1,7 @@
 """LitServe serving the bundle.
 
-It reads forms and JSON alone, so the image comes as base64. As its documentation advises for
-speed: `fast_queue`, dynamic batching, and on a CPU as many workers as processors.
+It accepts forms and JSON only, so the image is sent as base64. As its documentation advises for
+speed: `fast_queue`, dynamic batching, and as many workers as CPUs.
 """
 
 import base64
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import litserve
 
-from benchmarks.serving.graph import PORT, THREADS, Answer, Graph
+from benchmarks.serving.graph import PORT, THREADS, Graph, Prediction
 
 MAX_BATCH = 64
 
@@ -23,24 +23,24 @@ class Classifier(litserve.LitAPI):  # type: ignore[misc]
         self._graph = Graph.of_environment()
 
     def decode_request(self, request: dict[str, str]) -> bytes:
-        """Take the image out of the JSON; it is decoded with its batch."""
+        """Return the encoded image; it is decoded with its batch."""
         return base64.b64decode(request["image"])
 
     def batch(self, inputs: Sequence[bytes]) -> Sequence[bytes]:
-        """Leave the images apart, as they have several sizes."""
+        """Return the images unchanged, because their sizes may differ."""
         return inputs
 
-    def predict(self, encoded: Sequence[bytes]) -> list[Answer]:
+    def predict(self, encoded: Sequence[bytes]) -> list[Prediction]:
         """Decode and run a batch."""
-        return self._graph.answers(encoded)
+        return self._graph.predict(encoded)
 
-    def unbatch(self, output: list[Answer]) -> list[Answer]:
-        """One answer a request."""
+    def unbatch(self, output: list[Prediction]) -> list[Prediction]:
+        """Return one response per request."""
         return output
 
 
 def main() -> None:
-    """Serve until a signal comes."""
+    """Serve until a signal is received."""
     server = litserve.LitServer(
         Classifier(max_batch_size=MAX_BATCH, batch_timeout=0.002),
         accelerator="cpu",

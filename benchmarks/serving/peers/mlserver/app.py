@@ -1,7 +1,7 @@
 """MLServer serving the bundle: the Open Inference Protocol with base64 in a BYTES tensor.
 
-Beside it lie its settings: adaptive batching on, access log and gzip off. orjson, uvloop and
-httptools are in its environment, and it takes them by itself.
+The settings are in the same folder: adaptive batching on, access log and gzip off. MLServer uses
+orjson, uvloop and httptools if they are installed, as they are in its environment.
 """
 
 import base64
@@ -24,7 +24,7 @@ class Classifier(MLModel):  # type: ignore[misc]
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         """Decode and run a batch, joined from requests by the batcher."""
         encoded = [base64.b64decode(image) for image in payload.inputs[0].data.root]
-        verdicts = [json.dumps(answer) for answer in self._graph.answers(encoded)]
+        verdicts = [json.dumps(each) for each in self._graph.predict(encoded)]
         output = ResponseOutput(
             name="verdicts", datatype="BYTES", shape=[len(verdicts), 1], data=verdicts
         )

@@ -1,6 +1,6 @@
-"""The least that a server in Python does: Starlette reads the body and answers a constant.
+"""A lower bound for servers in Python: Starlette reads the body and returns a constant.
 
-With uvloop and httptools, and an answer of as many bytes as ours has for one image.
+It uses uvloop and httptools, and its response has as many bytes as the service's for one image.
 """
 
 import os
@@ -13,17 +13,17 @@ from starlette.routing import Route
 
 from benchmarks.serving.graph import PORT
 
-ANSWER = b'{"constant": "%s"}' % (b"." * 700)
+RESPONSE = b'{"constant": "%s"}' % (b"." * 700)
 
 
 async def predict(request: Request) -> Response:
-    """Read the body and answer."""
+    """Read the body and return the constant."""
     await request.body()
-    return Response(ANSWER, media_type="application/json")
+    return Response(RESPONSE, media_type="application/json")
 
 
 def main() -> None:
-    """Serve until a signal comes."""
+    """Serve until a signal is received."""
     uvicorn.run(
         Starlette(routes=[Route("/predict", predict, methods=["POST"])]),
         host="127.0.0.1",

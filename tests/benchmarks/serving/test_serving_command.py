@@ -1,5 +1,3 @@
-"""The command measures a service that runs, and its counters say what its clients counted."""
-
 import json
 import subprocess
 import sys
@@ -11,14 +9,14 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.slow
-def test_the_command_measures_a_service_and_writes_what_it_found(tmp_path: Path) -> None:
+def test_serving_benchmark_command_measures_a_service(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.serving", "counters", "one-client"]
     command += ["--graph", "light", "--rounds", "2", "--seconds", "1", "--out", str(tmp_path)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert ended.returncode == 0, ended.stderr
-    said = json.loads((tmp_path / "rounds.json").read_text(encoding="utf-8"))
-    counters, one_client = sorted(said["measured"], key=lambda each: each["row"])
-    # Seven ways of asking, a hundred of each in every round.
+    results = json.loads((tmp_path / "rounds.json").read_text(encoding="utf-8"))
+    counters, one_client = sorted(results["measured"], key=lambda each: each["row"])
+    # Seven forms of request, a hundred of each in every round.
     assert [each["requests"] for each in counters["rounds"]] == [700, 700]
     assert [each["counted differently"] for each in counters["rounds"]] == [0, 0]
     assert all(each["raw ms"] > each["bare run ms"] > 0 for each in one_client["rounds"])

@@ -1,36 +1,34 @@
-"""Half of the clients hang up while they wait: is their work still done?"""
+"""Row `disconnects`: half of the waiting clients disconnect; their queued work is skipped."""
 
 import time
 
-from benchmarks.serving.audit import settled
-from benchmarks.serving.exposition import total
-from benchmarks.serving.load.connection import Connection
+from benchmarks.serving.audit import settled, total
+from benchmarks.serving.config import Config, Round
+from benchmarks.serving.load.client import Connection
 from benchmarks.serving.load.tally import OK
 from benchmarks.serving.requests import raw
-from benchmarks.serving.rows.figure import Figure, Row, at_least
-from benchmarks.serving.rows.rates import FAILED
+from benchmarks.serving.rows.figure import FAILED, Figure, Row, at_least
 from benchmarks.serving.service import Service, served
-from benchmarks.serving.setting import Round, Setting
 
-# What keeps the engine busy, so that everything behind it waits in the queue.
+# These requests keep the engine busy, so that all later ones wait in the queue.
 AHEAD, AHEAD_IMAGES = 2, 256
 CLIENTS, IMAGES = 48, 8
-# The requests ahead have reached the engine; the others have reached the queue.
+# After the pause, the requests ahead have reached the engine, and the others the queue.
 PAUSE_S = 0.03
 
 IMAGES_RUN = "oodguard_batch_size_sum"
 SKIPPED = "oodguard_skipped_images_total"
 
 
-def measure(setting: Setting) -> list[Round]:
-    """Let every second client hang up, and count the images that were run all the same."""
-    with served(setting) as service:
-        return [_round(setting, service) for _ in range(setting.rounds)]
+def measure(config: Config) -> list[Round]:
+    """Disconnect every second client, and count the images that were run all the same."""
+    with served(config) as service:
+        return [_round(config, service) for _ in range(config.rounds)]
 
 
-def _round(setting: Setting, service: Service) -> Round:
-    ahead = raw(setting.pictures(AHEAD_IMAGES)).over_the_wire()
-    request = raw(setting.pictures(IMAGES)).over_the_wire()
+def _round(config: Config, service: Service) -> Round:
+    ahead = raw(config.images(AHEAD_IMAGES)).to_bytes()
+    request = raw(config.images(IMAGES)).to_bytes()
     before = settled(service.port)
     first = _send(service, ahead, AHEAD)
     time.sleep(PAUSE_S)
@@ -41,9 +39,9 @@ def _round(setting: Setting, service: Service) -> Round:
     ahead_answered, others_answered = _answered(first), _answered(waiting[1::2])
     after = settled(service.port)
     return {
-        "images of those who hung up": CLIENTS // 2 * IMAGES,
+        "images of disconnected clients": CLIENTS // 2 * IMAGES,
         "images answered": AHEAD_IMAGES * ahead_answered + IMAGES * others_answered,
-        f"{FAILED} of those who stayed": AHEAD + CLIENTS // 2 - ahead_answered - others_answered,
+        f"{FAILED} of the other clients": AHEAD + CLIENTS // 2 - ahead_answered - others_answered,
         "images run": total(after, IMAGES_RUN) - total(before, IMAGES_RUN),
         "images skipped": total(after, SKIPPED) - total(before, SKIPPED),
     }
@@ -64,17 +62,17 @@ def _answered(connections: list[Connection]) -> int:
 
 
 def skipped(measured: Round) -> float:
-    """Share of the images of those who hung up that were never run."""
-    for_nobody = max(0.0, measured["images run"] - measured["images answered"])
-    return 1 - for_nobody / measured["images of those who hung up"]
+    """Return the share of the disconnected clients' images that were never run."""
+    run_in_vain = max(0.0, measured["images run"] - measured["images answered"])
+    return 1 - run_in_vain / measured["images of disconnected clients"]
 
 
 ROWS = {
-    "hang-ups": Row(
+    "disconnects": Row(
         measure=measure,
         figures=[
             Figure(
-                title="half of the clients hang up: share of their queued work skipped",
+                title="half of the clients disconnect: share of their queued work that is skipped",
                 formula=skipped,
                 form="{:.0%}",
                 goal=at_least(0.95),

@@ -1,0 +1,93 @@
+"""The compared servers: all are started, and all are paused except the measured one."""
+
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from benchmarks.serving.config import Config
+from benchmarks.serving.graph import BUNDLE, PORT, THREADS
+from benchmarks.serving.peers.registry import PEERS, interpreter
+from benchmarks.serving.processes import ServerProcess, free_port, wait_until
+from benchmarks.serving.requests import Request, encoded
+from benchmarks.serving.service import ROOT, served
+
+OURS = "ours"
+READY_TIMEOUT_S = 90.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComparedServer:
+    """A server that is ready, and the request that it gets."""
+
+    port: int
+    process: ServerProcess
+    request: Request
+
+
+@contextmanager
+def started(config: Config, png: bytes) -> Iterator[dict[str, ComparedServer]]:
+    """Start the service and every peer on the same bundle, each paused; stop them at the end.
+
+    Raises:
+        RuntimeError: A server did not become ready.
+    """
+    with ExitStack() as stack:
+        servers = {}
+        for name in (OURS, *PEERS):
+            config.log(f"starting {name}")
+            context = _ours(config, png) if name == OURS else _peer(config, name, png)
+            server = stack.enter_context(context)
+            server.process.pause()
+            servers[name] = server
+        yield servers
+
+
+@contextmanager
+def resumed(server: ComparedServer) -> Iterator[ComparedServer]:
+    """Let one server run during the block."""
+    server.process.resume()
+    try:
+        yield server
+    finally:
+        server.process.pause()
+
+
+@contextmanager
+def _ours(config: Config, png: bytes) -> Iterator[ComparedServer]:
+    with served(config) as service:
+        yield ComparedServer(port=service.port, process=service.process, request=encoded(png))
+
+
+@contextmanager
+def _peer(config: Config, name: str, png: bytes) -> Iterator[ComparedServer]:
+    peer, port = PEERS[name], free_port()
+    python = interpreter(name, config.environments) if peer.own_environment else sys.executable
+    folder = config.scratch / f"{name}-{port}"
+    folder.mkdir()
+    environment = {
+        "PYTHONPATH": str(ROOT),
+        BUNDLE: str(config.bundle),
+        THREADS: str(config.threads),
+        PORT: str(port),
+        **peer.environment(port, folder),
+    }
+    command = [str(python), *peer.arguments(port)]
+    log = folder / "output.log"
+    with ServerProcess(command, environment=environment, log=log, folder=folder) as process:
+        server = ComparedServer(port=port, process=process, request=peer.request(png))
+        wait_until(lambda: _responds(server), process, timeout_s=READY_TIMEOUT_S)
+        yield server
+
+
+def _responds(server: ComparedServer) -> bool:
+    """Return whether the response to the server's request is a 200."""
+    url = f"http://127.0.0.1:{server.port}{server.request.path}"
+    headers = {"Content-Type": server.request.content_type}
+    request = urllib.request.Request(url, server.request.body, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310
+            return bool(response.status == 200)
+    except OSError:
+        return False
