@@ -50,13 +50,13 @@ textures = {{ folder = "{DATA / "textures"}" }}
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
-    """Tiny networks gain nothing from more threads and lose much where the cores are shared."""
+    """Use one thread: more do not help tiny networks, and slow them down on shared cores."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture
 def short_suite(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the standard suite one small budget of one step on few images."""
+    """Reduce the standard suite to one budget, one step and few images."""
     short = SUITES["standard"].model_copy(
         update={
             "budgets_255": (2.0,),
@@ -76,6 +76,6 @@ def recipe_text() -> str:
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep what `datasets` caches out of the user's home."""
+    """Use a temporary cache of `datasets` instead of the one in the home folder."""
     cache = tmp_path_factory.getbasetemp() / "datasets"
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", cache)

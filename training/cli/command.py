@@ -1,4 +1,4 @@
-"""What the commands share: the console, common options and the output of errors."""
+"""Shared parts of the commands: the console, common options and the output of errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -66,7 +66,7 @@ class TradesSettings(RecipeTable):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Method:
-    """What a method trains with: outliers, an attack, a reject class as an additional output.
+    """The parts of a method: outliers, an attack, a reject class as an additional output.
 
     `parameters` is the name of the recipe table that tunes the method, if there is one.
     """

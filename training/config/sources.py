@@ -1,4 +1,4 @@
-"""The recipe tables that say where images are read from."""
+"""The recipe tables that define where images are read from."""
 
 from pathlib import Path
 from typing import Self

@@ -41,12 +41,12 @@ class RobustnessDrop:
 
     @property
     def is_catastrophic(self) -> bool:
-        """Whether the epoch is to be rolled back."""
+        """True if the epoch is to be rolled back."""
         return self.depth > 1
 
     @property
     def is_small(self) -> bool:
-        """Whether the weights are robust enough to return to."""
+        """True if the weights are robust enough to return to."""
         return self.depth <= 0.5
 
     def __str__(self) -> str:

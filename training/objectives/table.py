@@ -8,7 +8,7 @@ by the one that maximizes its own term within the L-infinity ball of radius epsi
 
     x' = argmax CE(x + d, y),  o' = argmax L_out(o + d)  over |d|_inf <= epsilon
 
-A row says which halves are attacked and which loss L_out is. U(o) = logsumexp(z) - mean(z) is the
+A row defines the attacked halves and the loss L_out. U(o) = logsumexp(z) - mean(z) is the
 cross-entropy of the logits z of o to the uniform distribution. Objectives of another form are in
 `atom.py`, `energy.py` and `trades.py`.
 """

@@ -1,4 +1,4 @@
-"""Which images a run trains on and validates on, and the removal of duplicates."""
+"""The images that a run trains and validates on, and the removal of duplicates."""
 
 from pathlib import Path
 

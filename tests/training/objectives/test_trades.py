@@ -28,9 +28,9 @@ def test_trades_aloe_loss_is_clean_loss_plus_divergence() -> None:
     z = torch.tensor([0.3, -0.6, 0.6, 0.6, 0.6])
     clean = torch.stack([z, -z], dim=1).softmax(dim=1)
     moved = torch.stack([z + 0.3 * direction, -z - 0.3 * direction], dim=1).softmax(dim=1)
-    apart = (clean * (clean / moved).log()).sum(dim=1)
-    inlier_term = functional.cross_entropy(CLEAN_INLIERS, BATCH.labels) + 6 * apart[:2].mean()
-    outlier_term = functional.cross_entropy(CLEAN_OUTLIER, UNIFORM) + 6 * apart[2:].mean()
+    divergences = (clean * (clean / moved).log()).sum(dim=1)
+    inlier_term = functional.cross_entropy(CLEAN_INLIERS, BATCH.labels) + 6 * divergences[:2].mean()
+    outlier_term = functional.cross_entropy(CLEAN_OUTLIER, UNIFORM) + 6 * divergences[2:].mean()
     torch.testing.assert_close(step.loss, inlier_term + 0.5 * outlier_term)
     torch.testing.assert_close(step.inlier_logits, CLEAN_INLIERS)
 
