@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-DEVICE = "cuda"
-
 
 def batch_sizes(max_batch: int) -> list[int]:
     """Return the batch sizes 1, 2, 4, ... and `max_batch` itself, ascending."""
@@ -40,10 +38,11 @@ class IoBinding:
 
     Args:
         session: An `onnxruntime.InferenceSession` on the device.
-        runtime: The module `onnxruntime`, or an object with its `OrtValue` and `RunOptions`.
+        runtime: The module `onnxruntime`.
         image: `(H, W, 3)` of one image.
         outputs: The width of each output by name, in the order in which `run` returns them.
         max_batch: Maximum number of images in one run.
+        device: The device of the buffers.
     """
 
     def __init__(
@@ -54,10 +53,12 @@ class IoBinding:
         image: tuple[int, int, int],
         outputs: Mapping[str, int],
         max_batch: int,
+        device: str = "cuda",
     ) -> None:
         self._session = session
         self._runtime = runtime
         self._image = image
+        self._device = device
         self._outputs = outputs
         self._buffers = {size: self._bind(size) for size in batch_sizes(max_batch)}
 
@@ -74,10 +75,10 @@ class IoBinding:
 
     def _bind(self, size: int) -> BoundBuffers:
         staging = np.zeros((size, *self._image), np.uint8)
-        images = self._runtime.OrtValue.ortvalue_from_numpy(staging, DEVICE, 0)
+        images = self._runtime.OrtValue.ortvalue_from_numpy(staging, self._device, 0)
         outputs = {
             name: self._runtime.OrtValue.ortvalue_from_shape_and_type(
-                (size, width), np.float32, DEVICE, 0
+                (size, width), np.float32, self._device, 0
             )
             for name, width in self._outputs.items()
         }

@@ -1,4 +1,17 @@
-"""The steps of one prediction request, the same for every protocol."""
+"""One prediction request, from its headers to its verdicts, the same for every protocol.
+
+`Predictor.predict` takes these steps, in this order:
+
+ 1. timeout: the shorter of X-Timeout-Ms and the setting (`deadline.py`);
+ 2. admission: the concurrency limit; later, the limits on bytes and images (`admission.py`);
+ 3. deadline: the rest is cancelled after the timeout (`deadline.py`);
+ 4. body: read within the byte limit (`images/body.py`);
+ 5. decode: to pixels, in a thread or, if small, here (`decode_pool.py`);
+ 6. batch: run with the images of other requests (`inference/batcher.py`);
+ 7. account: metrics and drift monitor (`registry/deployment.py`);
+ 8. shadow: maybe predict with a second model, too (`shadow.py`);
+ 9. sample: maybe store rejected images (`sampling/sampler.py`).
+"""
 
 import asyncio
 import random
@@ -128,7 +141,7 @@ class Predictor:
         timeout_s = request_timeout_s(header(request.scope, b"x-timeout-ms"), self._timeout_s)
         try:
             # The deployment is in use before the body is read: a reload waits for this request.
-            with deployment, self._admission.admit() as claim:
+            with deployment, Claim(self._admission) as claim:
                 async with Deadline(timeout_s) as deadline:
                     body = await read(request, self._limits.max_body_bytes, claim.add_bytes)
                     if body.timeout_s is not None:
@@ -155,7 +168,7 @@ class Predictor:
         Raises:
             RequestError: The body is invalid for this model, or a limit is reached.
         """
-        with self._admission.admit() as claim:
+        with Claim(self._admission) as claim:
             async with Deadline(self._timeout_s) as deadline:
                 claim.add_bytes(len(body.data))
                 job = _new_job(deadline)
@@ -175,7 +188,7 @@ class Predictor:
             Overloaded: The concurrency limit is reached.
         """
         try:
-            self._admission.require_capacity()
+            self._admission.require("requests", 1)
         except Overloaded as error:
             self._count_shed(scope, error)
             raise

@@ -39,6 +39,12 @@ def _restore_logging() -> Iterator[None]:
 
 
 @pytest.fixture
+def anyio_backend() -> str:
+    """Run tests that are marked `anyio` on asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture
 def bundle_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "tiny"
     write_tiny(folder)

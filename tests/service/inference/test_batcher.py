@@ -19,6 +19,8 @@ from tests.service.inference.fake_model import (
     running,
 )
 
+pytestmark = pytest.mark.anyio
+
 
 def open_model() -> FakeModel:
     model = FakeModel()
@@ -26,120 +28,96 @@ def open_model() -> FakeModel:
     return model
 
 
-def test_batcher_runs_queued_jobs_together() -> None:
-    async def scenario() -> None:
-        model = FakeModel()
-        async with running(model) as batcher:
-            first = await hold(batcher, model)
-            jobs = put(batcher, new_job(1), new_job(2, 3), new_job(4))
-            await asyncio.sleep(0)
-            assert batcher.depth == 4
-            model.opened.set()
-            assert await results([first, *jobs]) == [[0], [1], [2, 3], [4]]
-        assert model.batches == [[0], [1, 2, 3, 4]]
-        assert model.ran_images == [1, 4]
-
-    asyncio.run(scenario())
+async def test_batcher_runs_queued_jobs_together() -> None:
+    model = FakeModel()
+    async with running(model) as batcher:
+        first = await hold(batcher, model)
+        jobs = put(batcher, new_job(1), new_job(2, 3), new_job(4))
+        await asyncio.sleep(0)
+        assert batcher.depth == 4
+        model.opened.set()
+        assert await results([first, *jobs]) == [[0], [1], [2, 3], [4]]
+    assert model.batches == [[0], [1, 2, 3, 4]]
+    assert model.ran_images == [1, 4]
 
 
-def test_batcher_splits_a_job_over_max_batch_and_joins_its_verdicts_in_order() -> None:
-    async def scenario() -> None:
-        model = FakeModel()
-        async with running(model) as batcher:
-            first = await hold(batcher, model)
-            jobs = put(batcher, new_job(*range(1, 10)), new_job(77))
-            model.opened.set()
-            assert await results([first, *jobs]) == [[0], [*range(1, 10)], [77]]
-        assert model.batches == [[0], [1, 2, 3, 4], [77, 5, 6, 7], [8, 9]]
-
-    asyncio.run(scenario())
+async def test_batcher_splits_a_job_over_max_batch_and_joins_its_verdicts_in_order() -> None:
+    model = FakeModel()
+    async with running(model) as batcher:
+        first = await hold(batcher, model)
+        jobs = put(batcher, new_job(*range(1, 10)), new_job(77))
+        model.opened.set()
+        assert await results([first, *jobs]) == [[0], [*range(1, 10)], [77]]
+    assert model.batches == [[0], [1, 2, 3, 4], [77, 5, 6, 7], [8, 9]]
 
 
-def test_batcher_error_fails_only_the_job_that_causes_it() -> None:
-    async def scenario() -> None:
-        model = FakeModel()
-        async with running(model) as batcher:
-            first = await hold(batcher, model)
-            bad, good = put(batcher, new_job(POISON), new_job(1, 2))
-            model.opened.set()
-            with pytest.raises(ValueError, match=r"poison in \[255\]"):
-                await asyncio.wait_for(bad.future, 20)
-            assert await results([first, good]) == [[0], [1, 2]]
-
-    asyncio.run(scenario())
+async def test_batcher_error_fails_only_the_job_that_causes_it() -> None:
+    model = FakeModel()
+    async with running(model) as batcher:
+        first = await hold(batcher, model)
+        bad, good = put(batcher, new_job(POISON), new_job(1, 2))
+        model.opened.set()
+        with pytest.raises(ValueError, match=r"poison in \[255\]"):
+            await asyncio.wait_for(bad.future, 20)
+        assert await results([first, good]) == [[0], [1, 2]]
 
 
-def test_batcher_skips_the_rest_of_a_failed_job() -> None:
-    async def scenario() -> None:
-        model = open_model()
-        async with running(model, max_batch=2) as batcher:
-            (bad,) = put(batcher, new_job(POISON, 1, 2, 3))
-            with pytest.raises(ValueError, match="poison"):
-                await asyncio.wait_for(bad.future, 20)
-        assert model.batches == [[POISON, 1]]
-        assert model.skipped_images == [(2, "failed")]
-
-    asyncio.run(scenario())
+async def test_batcher_skips_the_rest_of_a_failed_job() -> None:
+    model = open_model()
+    async with running(model, max_batch=2) as batcher:
+        (bad,) = put(batcher, new_job(POISON, 1, 2, 3))
+        with pytest.raises(ValueError, match="poison"):
+            await asyncio.wait_for(bad.future, 20)
+    assert model.batches == [[POISON, 1]]
+    assert model.skipped_images == [(2, "failed")]
 
 
-def test_batcher_skips_abandoned_jobs() -> None:
-    async def scenario() -> None:
-        model = FakeModel()
-        async with running(model) as batcher:
-            first = await hold(batcher, model)
-            abandoned, other = put(batcher, new_job(1, 2), new_job(3))
-            abandoned.abandoned = True
-            model.opened.set()
-            assert await results([first, other]) == [[0], [3]]
-        assert model.batches == [[0], [3]]
-        assert model.skipped_images == [(2, "gone")]
-
-    asyncio.run(scenario())
+async def test_batcher_skips_abandoned_jobs() -> None:
+    model = FakeModel()
+    async with running(model) as batcher:
+        first = await hold(batcher, model)
+        abandoned, other = put(batcher, new_job(1, 2), new_job(3))
+        abandoned.abandoned = True
+        model.opened.set()
+        assert await results([first, other]) == [[0], [3]]
+    assert model.batches == [[0], [3]]
+    assert model.skipped_images == [(2, "gone")]
 
 
-def test_batcher_waits_for_expected_jobs() -> None:
-    async def scenario() -> None:
-        model = open_model()
-        async with running(model, max_delay_s=20) as batcher:
-            batcher.expect()
-            first, second = new_job(1), new_job(2)
-            batcher.put(first)
-            await asyncio.sleep(0)
-            batcher.put_expected(second)
-            assert await results([first, second]) == [[1], [2]]
-        assert model.batches == [[1, 2]]
-
-    asyncio.run(scenario())
+async def test_batcher_waits_for_expected_jobs() -> None:
+    model = open_model()
+    async with running(model, max_delay_s=20) as batcher:
+        batcher.expect()
+        first, second = new_job(1), new_job(2)
+        batcher.put(first)
+        await asyncio.sleep(0)
+        batcher.put_expected(second)
+        assert await results([first, second]) == [[1], [2]]
+    assert model.batches == [[1, 2]]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_batcher_does_not_wait_beyond_max_delay_or_for_cancelled_jobs(threads: int) -> None:
-    async def scenario() -> None:
-        model = open_model()
-        async with running(model, max_delay_s=0.001, threads=threads) as batcher:
-            batcher.expect()
-            assert await results(put(batcher, new_job(1))) == [[1]]
-        async with running(model, max_delay_s=60, threads=threads) as batcher:
-            batcher.expect()
-            jobs = put(batcher, new_job(2))
-            # Let one thread wait for the expected job while the others wait for images.
-            await asyncio.sleep(0.05)
-            batcher.cancel_expected()
-            assert await results(jobs) == [[2]]
-
-    asyncio.run(scenario())
+async def test_batcher_does_not_wait_beyond_max_delay_or_for_cancelled_jobs(threads: int) -> None:
+    model = open_model()
+    async with running(model, max_delay_s=0.001, threads=threads) as batcher:
+        batcher.expect()
+        assert await results(put(batcher, new_job(1))) == [[1]]
+    async with running(model, max_delay_s=60, threads=threads) as batcher:
+        batcher.expect()
+        jobs = put(batcher, new_job(2))
+        # Let one thread wait for the expected job while the others wait for images.
+        await asyncio.sleep(0.05)
+        batcher.cancel_expected()
+        assert await results(jobs) == [[2]]
 
 
-def test_batcher_runs_queued_jobs_before_it_closes() -> None:
-    async def scenario() -> None:
-        model = FakeModel()
-        async with running(model) as batcher:
-            jobs = [await hold(batcher, model), *put(batcher, new_job(1))]
-            batcher.close()
-            model.opened.set()
-            assert await results(jobs) == [[0], [1]]
-
-    asyncio.run(scenario())
+async def test_batcher_runs_queued_jobs_before_it_closes() -> None:
+    model = FakeModel()
+    async with running(model) as batcher:
+        jobs = [await hold(batcher, model), *put(batcher, new_job(1))]
+        batcher.close()
+        model.opened.set()
+        assert await results(jobs) == [[0], [1]]
 
 
 @pytest.mark.parametrize(
@@ -178,21 +156,15 @@ class TwoRuns(FakeModel):
         return verdicts
 
 
-def test_batcher_divides_a_job_among_idle_threads_and_keeps_its_order() -> None:
-    async def scenario() -> None:
-        model = TwoRuns()
-        async with running(model, max_batch=8, threads=2) as batcher:
-            assert await results(put(batcher, new_job(*range(8)))) == [[*range(8)]]
-        assert model.batches == [[4, 5, 6, 7], [0, 1, 2, 3]]
-
-    asyncio.run(scenario())
+async def test_batcher_divides_a_job_among_idle_threads_and_keeps_its_order() -> None:
+    model = TwoRuns()
+    async with running(model, max_batch=8, threads=2) as batcher:
+        assert await results(put(batcher, new_job(*range(8)))) == [[*range(8)]]
+    assert model.batches == [[4, 5, 6, 7], [0, 1, 2, 3]]
 
 
-def test_batcher_runs_single_images_concurrently() -> None:
-    async def scenario() -> None:
-        model = TwoRuns()
-        async with running(model, threads=2) as batcher:
-            assert await results(put(batcher, new_job(0), new_job(1))) == [[0], [1]]
-        assert sorted(model.batches) == [[0], [1]]
-
-    asyncio.run(scenario())
+async def test_batcher_runs_single_images_concurrently() -> None:
+    model = TwoRuns()
+    async with running(model, threads=2) as batcher:
+        assert await results(put(batcher, new_job(0), new_job(1))) == [[0], [1]]
+    assert sorted(model.batches) == [[0], [1]]

@@ -2,21 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from oodguard.service.inference.queue import BatchQueue, Job
 
+pytestmark = pytest.mark.anyio
+
 Skipped = list[tuple[int, str]]
-
-
-@pytest.fixture
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    loop = asyncio.new_event_loop()
-    yield loop
-    loop.close()
 
 
 @pytest.fixture
@@ -29,11 +23,11 @@ def queue(skipped: Skipped) -> BatchQueue:
     return BatchQueue(lambda images, why: skipped.append((images, why)))
 
 
-def put(queue: BatchQueue, loop: asyncio.AbstractEventLoop, *sizes: int) -> list[Job]:
+def put(queue: BatchQueue, *sizes: int) -> list[Job]:
     """Queue one job of each number of images."""
     jobs = [
         Job(
-            future=loop.create_future(),
+            future=asyncio.get_running_loop().create_future(),
             deadline=time.monotonic() + 60,
             pixels=np.zeros((size, 1, 1, 3), np.uint8),
         )
@@ -48,30 +42,26 @@ def spans(queue: BatchQueue, max_images: int) -> list[tuple[Job, int, int]]:
     return [(each.job, each.start, each.end) for each in queue.take(max_images)]
 
 
-def test_queue_fills_a_batch_with_jobs_in_order(
-    queue: BatchQueue, loop: asyncio.AbstractEventLoop
-) -> None:
-    first, second, third = put(queue, loop, 1, 2, 1)
+async def test_queue_fills_a_batch_with_jobs_in_order(queue: BatchQueue) -> None:
+    first, second, third = put(queue, 1, 2, 1)
     assert queue.images == 4
     assert spans(queue, 8) == [(first, 0, 1), (second, 0, 2), (third, 0, 1)]
     assert queue.images == 0
     assert spans(queue, 8) == []
 
 
-def test_queue_puts_the_rest_of_a_split_job_behind_the_others(
-    queue: BatchQueue, loop: asyncio.AbstractEventLoop
-) -> None:
-    large, small = put(queue, loop, 7, 1)
+async def test_queue_puts_the_rest_of_a_split_job_behind_the_others(queue: BatchQueue) -> None:
+    large, small = put(queue, 7, 1)
     assert spans(queue, 3) == [(large, 0, 3)]
     assert spans(queue, 3) == [(small, 0, 1), (large, 3, 5)]
     assert spans(queue, 3) == [(large, 5, 7)]
     assert queue.images == 0
 
 
-def test_queue_skips_abandoned_late_and_failed_jobs(
-    queue: BatchQueue, loop: asyncio.AbstractEventLoop, skipped: Skipped
+async def test_queue_skips_abandoned_late_and_failed_jobs(
+    queue: BatchQueue, skipped: Skipped
 ) -> None:
-    abandoned, late, failed, awaited = put(queue, loop, 1, 2, 3, 4)
+    abandoned, late, failed, awaited = put(queue, 1, 2, 3, 4)
     abandoned.abandoned = True
     late.deadline = time.monotonic() - 1
     failed.error = ValueError()

@@ -3,7 +3,7 @@
 import pytest
 
 from oodguard.service.errors import Overloaded
-from oodguard.service.prediction.admission import Admission
+from oodguard.service.prediction.admission import Admission, Claim
 
 
 @pytest.fixture
@@ -12,21 +12,23 @@ def admission() -> Admission:
 
 
 def test_admission_limits_concurrent_requests(admission: Admission) -> None:
-    with admission.admit(), admission.admit():
+    with Claim(admission), Claim(admission):
         assert admission.full
-        with pytest.raises(Overloaded, match="2 requests are in flight, at most 2 are allowed"):
-            admission.admit().__enter__()
+        with pytest.raises(
+            Overloaded, match="2 requests are in flight and 1 more were received, at most 2"
+        ):
+            Claim(admission).__enter__()
         assert admission.requests == 2
     assert admission.requests == 0
-    with admission.admit():
+    with Claim(admission):
         assert admission.requests == 1
 
 
 def test_admission_limits_bytes_and_images_of_all_requests(admission: Admission) -> None:
-    with admission.admit() as first:
+    with Claim(admission) as first:
         first.add_bytes(7)
         first.add_images(4)
-        with admission.admit() as second:
+        with Claim(admission) as second:
             second.add_bytes(3)
             second.add_images(1)
             with pytest.raises(
@@ -40,18 +42,18 @@ def test_admission_limits_bytes_and_images_of_all_requests(admission: Admission)
         # The rejected counts are not added, and the claim of the second request is released.
         first.add_bytes(3)
         first.add_images(1)
-    with admission.admit() as last:
+    with Claim(admission) as last:
         last.add_bytes(10)
         last.add_images(5)
 
 
 def test_admission_releases_the_claim_of_a_failed_request(admission: Admission) -> None:
     def fail() -> None:
-        with admission.admit() as claim:
+        with Claim(admission) as claim:
             claim.add_bytes(10)
             raise KeyError
 
     with pytest.raises(KeyError):
         fail()
-    with admission.admit() as claim:
+    with Claim(admission) as claim:
         claim.add_bytes(10)

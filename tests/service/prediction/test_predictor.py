@@ -77,25 +77,25 @@ def test_runs_take_place_in_engine_threads(
     assert gate.threads == {"engine"}
 
 
-def test_request_that_is_being_read_keeps_a_retired_deployment_alive(model: LoadedModel) -> None:
-    async def scenario() -> None:
-        metrics = Metrics(build="1", runtime="1")
-        settings = Settings(timeout_s=10)
-        deployment = Deployment(model, metrics, settings)
-        predictor = Predictor(ModelRegistry(None), settings, metrics, Readiness())
-        bodies = [encode(plain())]
+@pytest.mark.anyio
+async def test_request_that_is_being_read_keeps_a_retired_deployment_alive(
+    model: LoadedModel,
+) -> None:
+    metrics = Metrics(build="1", runtime="1")
+    settings = Settings(timeout_s=10)
+    deployment = Deployment(model, metrics, settings)
+    predictor = Predictor(ModelRegistry(None), settings, metrics, Readiness())
+    bodies = [encode(plain())]
 
-        async def receive() -> Message:
-            if not bodies:
-                await asyncio.Event().wait()
-            deployment.retire()
-            return {"type": "http.request", "body": bodies.pop()}
+    async def receive() -> Message:
+        if not bodies:
+            await asyncio.Event().wait()
+        deployment.retire()
+        return {"type": "http.request", "body": bodies.pop()}
 
-        headers = [(b"content-type", b"image/png")]
-        scope = {"type": "http", "method": "POST", "headers": headers, "state": {}}
-        job = await predictor.predict(deployment, Request(scope, receive))
-        assert [verdict.label for verdict in job.verdicts] == ["red"]
-        deployment.batcher.join()
-        predictor.close()
-
-    asyncio.run(scenario())
+    headers = [(b"content-type", b"image/png")]
+    scope = {"type": "http", "method": "POST", "headers": headers, "state": {}}
+    job = await predictor.predict(deployment, Request(scope, receive))
+    assert [verdict.label for verdict in job.verdicts] == ["red"]
+    deployment.batcher.join()
+    predictor.close()
