@@ -31,188 +31,126 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
         frozen=True,
         extra="forbid",
+        use_attribute_docstrings=True,
     )
 
-    bundle: Path = Field(
-        default_factory=default_bundle,
-        description="Folder of the bundle to serve.",
-    )
-    models: Path | None = Field(
-        default=None, description="Folder of bundles to serve, instead of the one bundle."
-    )
-    default_model: str | None = Field(
-        default=None,
-        description="NAME or NAME@VERSION that answers POST /predict. none: the only model.",
-    )
-    shadow_model: str | None = Field(
-        default=None,
-        description=(
-            "NAME or NAME@VERSION that also predicts a fraction of the default model's requests."
-        ),
-    )
-    shadow_share: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="Fraction of the requests that the shadow model predicts.",
-    )
-    state: Path | None = Field(
-        default=None,
-        description="Folder for the drift state, which then survives restarts. none: it is lost.",
-    )
-    drift_delta: float = Field(
-        default=0.01,
-        gt=0,
-        lt=1,
-        description="Probability of a false drift alarm, ever, while there is no drift.",
-    )
-    sample_rate: float = Field(
-        default=0.0, ge=0, le=1, description="Fraction of the rejected images that are sampled."
-    )
-    sample_to: str | None = Field(
-        default=None,
-        min_length=1,
-        description="Store for sampled images: a folder, or s3://BUCKET/PREFIX.",
-    )
-    sample_max_bytes: int = Field(
-        default=2**30,
-        ge=1,
-        description="Maximum size of all sampled images, in bytes; the oldest are deleted first.",
-    )
-    sample_max_images: int = Field(
-        default=10_000,
-        ge=1,
-        le=1_000_000,
-        description="Maximum number of sampled images; the oldest are deleted first.",
-    )
-    sample_max_days: float | None = Field(
-        default=30.0,
-        gt=0,
-        le=36_500,
-        description="Retention of a sampled image, in days. none: no limit in time.",
-    )
-    host: str = Field(default="127.0.0.1", description="Address to listen on.")
-    port: int = Field(
-        default=8000, ge=0, le=65535, description="Port to listen on. 0: a free port."
-    )
-    score: str | None = Field(
-        default=None, description="Score that decides. none: the bundle's default score."
-    )
-    alpha: float = Field(
-        default=0.05,
-        gt=0,
-        lt=1,
-        description="Maximum fraction of in-distribution images that are rejected.",
-    )
-    delta: float | None = Field(
-        default=0.05,
-        gt=0,
-        lt=1,
-        description=(
-            "Probability that the calibration draw violates alpha. none: alpha holds on average."
-        ),
-    )
-    max_body_bytes: int = Field(
-        default=16 * 2**20, ge=1, description="Maximum size of a request body, in bytes."
-    )
-    max_images: int = Field(default=256, ge=1, description="Maximum number of images in a request.")
-    max_pixels: int = Field(
-        default=25_000_000,
-        ge=1,
-        le=PILLOW_MAX_PIXELS,
-        description="Maximum number of pixels in an image, checked in its header before decoding.",
-    )
-    max_batch: int = Field(
-        default=64, ge=1, le=4096, description="Maximum number of images in one run of the model."
-    )
-    max_pending: int = Field(
-        default=64,
-        ge=1,
-        description="Maximum number of requests in flight; more are rejected with 429.",
-    )
-    max_pending_bytes: int = Field(
-        default=256 * 2**20,
-        ge=1,
-        description="Maximum size of all request bodies in flight, in bytes.",
-    )
-    max_pending_images: int = Field(
-        default=1024, ge=1, description="Maximum number of images in flight, over all requests."
-    )
-    max_delay_ms: float = Field(
-        default=2.0,
-        ge=0,
-        le=1000,
-        description=(
-            "Maximum time that a decoded image waits for others being decoded, in milliseconds."
-        ),
-    )
-    detail: Literal["full", "verdict"] = Field(
-        default="full",
-        description=(
-            'Level of detail in responses. "verdict" omits scores, confidence, threshold and '
-            "exact p-values."
-        ),
-    )
-    timeout_s: float = Field(
-        default=30.0, gt=0, le=3600, description="Seconds until a request is rejected with 504."
-    )
-    drain_s: float = Field(
-        default=1.0,
-        ge=0,
-        le=3600,
-        description=(
-            "Seconds between SIGTERM and the end of new connections, for load balancers to react."
-        ),
-    )
-    device: Literal["auto", "cpu", "cuda", "tensorrt"] = Field(
-        default="auto",
-        description="Device that runs models. auto: CUDA if available, else the CPU.",
-    )
-    threads: int = Field(
-        default=0,
-        ge=0,
-        le=1024,
-        description="CPUs for all runs of a model. 0: the CPUs available to this process.",
-    )
-    threads_per_run: int = Field(
-        default=1,
-        ge=1,
-        le=1024,
-        description="Threads of one run. More make one run faster, and fewer run in parallel.",
-    )
-    decode_threads: int = Field(
-        default=0,
-        ge=0,
-        le=1024,
-        description="Threads that decode images. 0: the CPUs available to this process.",
-    )
-    keys_file: Path | None = Field(
-        default=None,
-        description="TOML file of the API keys. none: authentication is disabled.",
-    )
-    keys: str | None = Field(default=None, description="Content of such a file, instead of a file.")
-    requests_per_minute: int | None = Field(
-        default=None,
-        ge=1,
-        le=100_000_000,
-        description="Rate limit of keys without their own limit. none: no limit.",
-    )
-    cors_origins: str | None = Field(
-        default=None,
-        pattern=rf"^(\*|{_ORIGIN}(,\s*{_ORIGIN})*)$",
-        description="Allowed CORS origins, separated by commas, or *. none: no other origin.",
-    )
-    admin: bool = Field(
-        default=False,
-        description="Enable the routes under /admin; requires a key with the role admin.",
-    )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Minimum severity of log lines."
-    )
-    log_format: Literal["auto", "json", "text"] = Field(
-        default="auto",
-        description="Format of log lines. auto: text if stderr is a terminal, else JSON.",
-    )
+    bundle: Path = Field(default_factory=default_bundle)
+    """Folder of the bundle to serve."""
+
+    models: Path | None = None
+    """Folder of bundles to serve, instead of the one bundle."""
+
+    default_model: str | None = None
+    """NAME or NAME@VERSION that answers POST /predict. none: the only model."""
+
+    shadow_model: str | None = None
+    """NAME or NAME@VERSION that also predicts a fraction of the default model's requests."""
+
+    shadow_share: float = Field(default=0.0, ge=0, le=1)
+    """Fraction of the requests that the shadow model predicts."""
+
+    state: Path | None = None
+    """Folder for the drift state, which then survives restarts. none: it is lost."""
+
+    drift_delta: float = Field(default=0.01, gt=0, lt=1)
+    """Probability of a false drift alarm, ever, while there is no drift."""
+
+    sample_rate: float = Field(default=0.0, ge=0, le=1)
+    """Fraction of the rejected images that are sampled."""
+
+    sample_to: str | None = Field(default=None, min_length=1)
+    """Store for sampled images: a folder, or s3://BUCKET/PREFIX."""
+
+    sample_max_bytes: int = Field(default=2**30, ge=1)
+    """Maximum size of all sampled images, in bytes; the oldest are deleted first."""
+
+    sample_max_images: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Maximum number of sampled images; the oldest are deleted first."""
+
+    sample_max_days: float | None = Field(default=30.0, gt=0, le=36_500)
+    """Retention of a sampled image, in days. none: no limit in time."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+
+    port: int = Field(default=8000, ge=0, le=65535)
+    """Port to listen on. 0: a free port."""
+
+    score: str | None = None
+    """Score that decides. none: the bundle's default score."""
+
+    alpha: float = Field(default=0.05, gt=0, lt=1)
+    """Maximum fraction of in-distribution images that are rejected."""
+
+    delta: float | None = Field(default=0.05, gt=0, lt=1)
+    """Probability that the calibration draw violates alpha. none: alpha holds on average."""
+
+    max_body_bytes: int = Field(default=16 * 2**20, ge=1)
+    """Maximum size of a request body, in bytes."""
+
+    max_images: int = Field(default=256, ge=1)
+    """Maximum number of images in a request."""
+
+    max_pixels: int = Field(default=25_000_000, ge=1, le=PILLOW_MAX_PIXELS)
+    """Maximum number of pixels in an image, checked in its header before decoding."""
+
+    max_batch: int = Field(default=64, ge=1, le=4096)
+    """Maximum number of images in one run of the model."""
+
+    max_pending: int = Field(default=64, ge=1)
+    """Maximum number of requests in flight; more are rejected with 429."""
+
+    max_pending_bytes: int = Field(default=256 * 2**20, ge=1)
+    """Maximum size of all request bodies in flight, in bytes."""
+
+    max_pending_images: int = Field(default=1024, ge=1)
+    """Maximum number of images in flight, over all requests."""
+
+    max_delay_ms: float = Field(default=2.0, ge=0, le=1000)
+    """Maximum time that a decoded image waits for others being decoded, in milliseconds."""
+
+    detail: Literal["full", "verdict"] = "full"
+    """Level of detail in responses. "verdict" omits scores, confidence, threshold and exact
+    p-values."""
+
+    timeout_s: float = Field(default=30.0, gt=0, le=3600)
+    """Seconds until a request is rejected with 504."""
+
+    drain_s: float = Field(default=1.0, ge=0, le=3600)
+    """Seconds between SIGTERM and the end of new connections, for load balancers to react."""
+
+    device: Literal["auto", "cpu", "cuda", "tensorrt"] = "auto"
+    """Device that runs models. auto: CUDA if available, else the CPU."""
+
+    threads: int = Field(default=0, ge=0, le=1024)
+    """CPUs for all runs of a model. 0: the CPUs available to this process."""
+
+    threads_per_run: int = Field(default=1, ge=1, le=1024)
+    """Threads of one run. More make one run faster, and fewer run in parallel."""
+
+    decode_threads: int = Field(default=0, ge=0, le=1024)
+    """Threads that decode images. 0: the CPUs available to this process."""
+
+    keys_file: Path | None = None
+    """TOML file of the API keys. none: authentication is disabled."""
+
+    keys: str | None = None
+    """Content of such a file, instead of a file."""
+
+    requests_per_minute: int | None = Field(default=None, ge=1, le=100_000_000)
+    """Rate limit of keys without their own limit. none: no limit."""
+
+    cors_origins: str | None = Field(default=None, pattern=rf"^(\*|{_ORIGIN}(,\s*{_ORIGIN})*)$")
+    """Allowed CORS origins, separated by commas, or *. none: no other origin."""
+
+    admin: bool = False
+    """Enable the routes under /admin; requires a key with the role admin."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Minimum severity of log lines."""
+
+    log_format: Literal["auto", "json", "text"] = "auto"
+    """Format of log lines. auto: text if stderr is a terminal, else JSON."""
 
 
 def variable(field: str) -> str:
@@ -233,7 +171,7 @@ def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
 def describe() -> list[tuple[str, str, str]]:
     """Return every setting as (variable, default, meaning), in the order of the model."""
     return [
-        (variable(name), _default(name), field.description or "")
+        (variable(name), _default(name), " ".join((field.description or "").split()))
         for name, field in Settings.model_fields.items()
     ]
 

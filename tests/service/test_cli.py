@@ -152,10 +152,6 @@ def test_unknown_variable_is_reported_as_a_warning(bundle_folder: Path) -> None:
     assert "unknown setting OODGUARD_ALHPA" in result.stderr
 
 
-def test_predict_command_without_images_is_a_usage_error() -> None:
-    assert oodguard("predict").exit_code == 2
-
-
 def test_predict_command_ignores_damaged_metadata_without_warnings(
     bundle_folder: Path, tmp_path: Path
 ) -> None:

@@ -27,11 +27,6 @@ def test_keys_new_prints_the_key_and_its_entry(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_keys_new_selects_a_random_id() -> None:
-    ids = {keys("new", "--role", "predict").stdout.split("_")[1] for _ in range(2)}
-    assert len(ids) == 2
-
-
 def test_keys_new_with_a_file_prints_the_key_and_appends_its_hash(tmp_path: Path) -> None:
     path = tmp_path / "keys.toml"
     limit = ("--requests-per-minute", 5)
@@ -84,10 +79,6 @@ def test_keys_new_reports_invalid_arguments_in_one_line(arguments: list[str], me
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"oodguard: {message}")
     assert result.stdout == ""
-
-
-def test_keys_new_without_a_role_is_a_usage_error() -> None:
-    assert keys("new").exit_code == 2
 
 
 def test_keys_list_prints_id_roles_limit_and_date(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ import pytest
 import uvicorn
 from starlette.responses import PlainTextResponse
 from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
     HttpToolsProtocol,
     RequestResponseCycle,
 )
@@ -83,11 +82,6 @@ def test_uvicorn_calls_the_overridden_methods() -> None:
     assert "response_complete" in names_in(HttpToolsProtocol.on_message_complete)
     assert {"resume_reading", "pipeline"} <= names_in(HttpToolsProtocol.on_response_complete)
     assert "response_complete" in names_in(RequestResponseCycle.__init__)
-
-
-def test_uvicorn_status_lines_are_complete() -> None:
-    assert STATUS_LINE[429].startswith(b"HTTP/1.1 429 ")
-    assert STATUS_LINE[431].endswith(b"\r\n")
 
 
 def names_in(function: FunctionType | Any) -> set[str]:
