@@ -1,4 +1,4 @@
-"""The compose files as they are written, and the variables that they ask for."""
+"""The compose files as written, and the variables that they use."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,19 +9,19 @@ ROOT = DOCKER.parent
 MAIN = "docker-compose.yml"
 FILES: Mapping[str, Yaml] = {file.name: read(file) for file in sorted(ROOT.glob("docker-compose*"))}
 
-# ${NAME}, ${NAME:-default}, ${NAME:?error} and ${NAME:+instead}
-ASKED = re.compile(r"\$\{(?P<name>\w+)(?::(?P<kind>[-?+])(?P<rest>[^}]*))?\}")
+# ${NAME}, ${NAME:-default}, ${NAME:?error} and ${NAME:+alternative}
+REFERENCE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<kind>[-?+])(?P<rest>[^}]*))?\}")
 EXAMPLE = re.compile(r"^#(?P<name>[A-Z_]+)=(?P<value>.*)$", re.MULTILINE)
 
 
 def services(name: str) -> Mapping[str, Yaml]:
-    """The services of a file."""
+    """Return the services of a file."""
     found: Mapping[str, Yaml] = FILES[name]["services"]
     return found
 
 
-def asked_for(name: str) -> set[str]:
-    """The variables that a file takes from the shell or from .env."""
+def used_variables(name: str) -> set[str]:
+    """Return the variables that a file takes from the shell or from .env."""
     text = (ROOT / name).read_text(encoding="utf-8")
     passed = {
         variable
@@ -29,38 +29,32 @@ def asked_for(name: str) -> set[str]:
         for variable, value in service.get("environment", {}).items()
         if value is None
     }
-    return passed | {found["name"] for found in ASKED.finditer(text)}
+    return passed | {found["name"] for found in REFERENCE.finditer(text)}
 
 
 def defaults(name: str) -> Mapping[str, str]:
-    """The default of each variable that has one."""
+    """Return the default of each variable that has one."""
     text = (ROOT / name).read_text(encoding="utf-8")
-    return {m["name"]: m["rest"] for m in ASKED.finditer(text) if m["kind"] == "-"}
+    return {m["name"]: m["rest"] for m in REFERENCE.finditer(text) if m["kind"] == "-"}
 
 
 def example() -> Mapping[str, str]:
-    """The variables of .env.example, with the values that it shows."""
+    """Return the variables of .env.example with their values."""
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
     return {found["name"]: found["value"] for found in EXAMPLE.finditer(text)}
 
 
 def with_defaults(text: str) -> str:
-    """A text where nothing is set."""
+    """Return a text in which no variable is set."""
 
     def default(found: re.Match[str]) -> str:
         return found["rest"] if found["kind"] == "-" else ""
 
-    return ASKED.sub(default, text)
+    return REFERENCE.sub(default, text)
 
 
-def seconds(text: str) -> float:
-    """A duration such as 40s or 1m30s, in seconds."""
-    units = {"h": 3600, "m": 60, "s": 1}
-    return sum(float(n) * units[unit] for n, unit in re.findall(r"([\d.]+)([hms])", text))
-
-
-def mounted(service: Yaml) -> Sequence[tuple[str, str, bool]]:
-    """What a service has mounted: source, target, and whether it is read-only."""
+def mounts(service: Yaml) -> Sequence[tuple[str, str, bool]]:
+    """Return source, target and read-only flag of each mount."""
     return [_mount(entry) for entry in service.get("volumes", [])]
 
 

@@ -1,4 +1,4 @@
-"""A service that has been asked, and what it then tells Prometheus."""
+"""A service that has answered a request, and the series that Prometheus then has."""
 
 import os
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from oodguard.service.app import create_app
 from oodguard.service.settings import Settings
 from tests.deploy.exposition import documented_labels, family_name, series_of
-from tests.deploy.promql import Known
+from tests.deploy.promql import KnownSeries
 from tests.deploy.rules import with_recorded
 from tests.service.pictures import encode, plain
 from tests.service.tiny import write_tiny
@@ -20,8 +20,8 @@ from tests.service.tiny import write_tiny
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
-    """A service of one tiny bundle, as it is when nothing else is set."""
-    folder = tmp_path_factory.mktemp("watched") / "tiny"
+    """A service of one tiny bundle with default settings."""
+    folder = tmp_path_factory.mktemp("monitored") / "tiny"
     write_tiny(folder)
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("OODGUARD_")]:
@@ -31,7 +31,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
 
 @pytest.fixture(scope="session")
 def families(app: FastAPI) -> Mapping[str, Metric]:
-    """What it tells when it has judged an image: families of metrics by name."""
+    """The families of metrics by name, after one request."""
     with TestClient(app) as client:
         client.post("/predict", content=encode(plain()), headers={"content-type": "image/png"})
         text = client.get("/metrics").text
@@ -39,17 +39,17 @@ def families(app: FastAPI) -> Mapping[str, Metric]:
 
 
 @pytest.fixture(scope="session")
-def exposed(families: Mapping[str, Metric]) -> Known:
-    """Every series that a scrape brings, with its labels."""
+def exposed(families: Mapping[str, Metric]) -> KnownSeries:
+    """Every scraped series with its labels."""
     labels = documented_labels()
     return {
-        name: there
+        name: series_labels
         for family_name, family in families.items()
-        for name, there in series_of(family, labels[family_name]).items()
+        for name, series_labels in series_of(family, labels[family_name]).items()
     }
 
 
 @pytest.fixture(scope="session")
-def known(exposed: Known) -> Known:
-    """Every series that Prometheus then has."""
+def known(exposed: KnownSeries) -> KnownSeries:
+    """Every series of Prometheus, including recorded ones."""
     return with_recorded(exposed)

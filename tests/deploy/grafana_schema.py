@@ -1,7 +1,7 @@
 """Grafana's schema of boards, from the types of its Foundation SDK, as strict pydantic models.
 
-The SDK is generated from the schema that Grafana itself is built from; its own `from_json` drops
-what it does not know and takes any type, so its annotations are read instead.
+The SDK is generated from the schema that Grafana is built from. Its own `from_json` ignores unknown
+fields and accepts any type, so its annotations are read instead.
 """
 
 import enum
@@ -31,33 +31,33 @@ PANELS: dict[str, tuple[type, type | None]] = {
     "table": (table.Options, common.TableFieldOptions),
 }
 
-# Grafana's Prometheus data source reads these; the general schema leaves them out.
-OF_PROMETHEUS_MARKS = {"step": str, "titleFormat": str, "textFormat": str, "tagKeys": str}
+# Fields of Grafana's Prometheus data source that the general schema omits.
+PROMETHEUS_ANNOTATION_FIELDS = {"step": str, "titleFormat": str, "textFormat": str, "tagKeys": str}
 
 
 def check_board(board: str) -> None:
-    """Hold a board's JSON to the schema.
+    """Validate a board's JSON.
 
     Raises:
-        pydantic.ValidationError: it breaks it.
+        pydantic.ValidationError: The JSON is not valid.
     """
     TypeAdapter(_strict(dashboard.Dashboard)).validate_json(board, strict=True)
 
 
 def check_panel(kind: str, options: str, custom: str | None) -> None:
-    """Hold what is the panel's kind's own to the schema, each as JSON.
+    """Validate the options of a panel type and its custom field options, each as JSON.
 
     Raises:
-        pydantic.ValidationError: it breaks it.
+        pydantic.ValidationError: The JSON is not valid.
     """
-    of_options, of_fields = PANELS[kind]
-    TypeAdapter(_strict(of_options)).validate_json(options, strict=True)
+    options_type, fields_type = PANELS[kind]
+    TypeAdapter(_strict(options_type)).validate_json(options, strict=True)
     if custom is not None:
-        TypeAdapter(_strict(of_fields)).validate_json(custom, strict=True)
+        TypeAdapter(_strict(fields_type)).validate_json(custom, strict=True)
 
 
-# A query is one of Prometheus; a board within a snapshot is not what is provisioned.
-INSTEAD: dict[Type, Type] = {
+# Queries are those of Prometheus; provisioned boards have no snapshot.
+REPLACED_TYPES: dict[Type, Type] = {
     object: Any,
     variants.Dataquery: prometheus.Dataquery,
     dashboard.Snapshot: type(None),
@@ -66,12 +66,12 @@ INSTEAD: dict[Type, Type] = {
 
 @cache
 def _strict(kind: Type) -> Type:
-    """A type of the SDK as one that pydantic checks."""
-    kind = INSTEAD.get(kind, kind)
+    """Return a type of the SDK as a strict pydantic type."""
+    kind = REPLACED_TYPES.get(kind, kind)
     origin: Type = get_origin(kind)
     arguments = get_args(kind)
     if origin in {Union, types.UnionType}:
-        return Union[tuple(_strict(each) for each in arguments)]  # noqa: UP007 - made, not written
+        return Union[tuple(_strict(each) for each in arguments)]  # noqa: UP007 - built at run time
     if origin in {list, dict}:
         return origin[tuple(_strict(each) for each in arguments)]
     of_the_sdk = isinstance(kind, type) and kind.__module__.startswith("grafana_foundation_sdk")
@@ -87,5 +87,5 @@ def _model(kind: type) -> type[BaseModel]:
         name = to_camel(attribute.removesuffix("_val"))
         fields[name] = (_strict(hint), None if optional else ...)
     if kind is dashboard.AnnotationQuery:
-        fields |= {name: (text, "") for name, text in OF_PROMETHEUS_MARKS.items()}
+        fields |= {name: (text, "") for name, text in PROMETHEUS_ANNOTATION_FIELDS.items()}
     return create_model(kind.__name__, __config__=ConfigDict(extra="forbid"), **fields)

@@ -1,4 +1,4 @@
-"""The manifests for Kubernetes, as `kubectl kustomize` puts them together."""
+"""The Kubernetes manifests as rendered by `kubectl kustomize`."""
 
 import os
 import shutil
@@ -18,15 +18,14 @@ Manifest: TypeAlias = dict[str, Any]
 
 KUBERNETES = Path(__file__).parents[2] / "deploy" / "kubernetes"
 OVERLAYS = ("cpu", "gpu", "production")
-# What no overlay puts together, beside what each component adds to the base.
-COMPOSED = tuple(sorted(folder.name for folder in (KUBERNETES / "components").iterdir()))
-EVERYTHING = (*OVERLAYS, *COMPOSED)
+COMPONENTS = tuple(sorted(folder.name for folder in (KUBERNETES / "components").iterdir()))
+EVERYTHING = (*OVERLAYS, *COMPONENTS)
 
-# What KServe is asked to run: the guard itself, or the graph alone in its Triton.
+# The guard as a predictor, and the graph alone in KServe's Triton.
 KSERVE_GUARD = KUBERNETES.parent / "kserve.yaml"
 KSERVE_GRAPH = KUBERNETES.parents[1] / "examples" / "triton" / "kserve.yaml"
 
-# Neither are manifests: what puts them together, and where it looks for names of images.
+# Files without manifests: inputs of kustomize and of Helm.
 NO_MANIFESTS = ("kustomization.yaml", "image-volumes.yaml", "values.yaml")
 
 needs_kubectl = pytest.mark.skipif(
@@ -39,7 +38,7 @@ def read_all(text: str) -> list[Manifest]:
 
 
 def files() -> list[Path]:
-    """The files that hold whole manifests: no patches, which are only valid in their place."""
+    """Return the files with whole manifests, not patches, which are only valid in context."""
     found = [
         *(KUBERNETES / "base").glob("*.yaml"),
         *(KUBERNETES / "components").glob("*/*.yaml"),
@@ -50,20 +49,20 @@ def files() -> list[Path]:
 
 @cache
 def rendered(name: str) -> Sequence[Manifest]:
-    """What an overlay, or the base with one component, comes to."""
+    """Render an overlay, or the base with one component."""
     if name in OVERLAYS:
         return kustomize(KUBERNETES / "overlays" / name)
     return composed((name,))
 
 
 def composed(components: Sequence[str]) -> Sequence[Manifest]:
-    """What the base with some components comes to, each image at the tag `here`."""
+    """Render the base with some components, each image at the tag `here`."""
     with TemporaryDirectory() as folder:
-        # kustomize wants paths from its own folder, and takes no link for one.
-        there = os.path.relpath(KUBERNETES, Path(folder).resolve())
+        # kustomize requires relative paths and follows no links.
+        base = os.path.relpath(KUBERNETES, Path(folder).resolve())
         overlay = {
-            "resources": [f"{there}/base"],
-            "components": [f"{there}/components/{each}" for each in components],
+            "resources": [f"{base}/base"],
+            "components": [f"{base}/components/{each}" for each in components],
             "images": [
                 {"name": name, "newTag": "here"} for name in ("ood-guard", "ood-guard-bundles")
             ],
@@ -73,7 +72,7 @@ def composed(components: Sequence[str]) -> Sequence[Manifest]:
 
 
 def kustomize(folder: Path) -> Sequence[Manifest]:
-    """What a kustomization comes to."""
+    """Render a kustomization."""
     done = subprocess.run(
         ["kubectl", "kustomize", folder], capture_output=True, text=True, timeout=60, check=False
     )
@@ -82,7 +81,7 @@ def kustomize(folder: Path) -> Sequence[Manifest]:
 
 
 def one(manifests: Sequence[Manifest], kind: str, name: str = "oodguard") -> Manifest:
-    """The one manifest of a kind and name."""
+    """Return the only manifest of a kind and name."""
     (found,) = (
         each for each in manifests if (each["kind"], each["metadata"]["name"]) == (kind, name)
     )
@@ -90,20 +89,20 @@ def one(manifests: Sequence[Manifest], kind: str, name: str = "oodguard") -> Man
 
 
 def pod(manifests: Sequence[Manifest]) -> Manifest:
-    """The spec of the guard's pods."""
+    """Return the spec of the guard's pods."""
     spec: Manifest = one(manifests, "Deployment")["spec"]["template"]["spec"]
     return spec
 
 
 def guard(manifests: Sequence[Manifest]) -> Manifest:
-    """The guard's container."""
+    """Return the guard's container."""
     (container,) = pod(manifests)["containers"]
     found: Manifest = container
     return found
 
 
 def environment(manifests: Sequence[Manifest]) -> dict[str, str]:
-    """The variables that the guard's container gets."""
+    """Return the variables of the guard's container."""
     found: dict[str, str] = {}
     for source in guard(manifests)["envFrom"]:
         found |= one(manifests, "ConfigMap", source["configMapRef"]["name"])["data"]
@@ -111,7 +110,7 @@ def environment(manifests: Sequence[Manifest]) -> dict[str, str]:
 
 
 def settings(manifests: Sequence[Manifest]) -> Settings:
-    """What the guard makes of its variables."""
+    """Parse the variables of the guard's container."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(PREFIX)]:
             patch.delenv(name)
@@ -120,14 +119,14 @@ def settings(manifests: Sequence[Manifest]) -> Settings:
         return Settings()
 
 
-def requests(probed: Manifest) -> Iterator[tuple[str, str | int]]:
-    """Path and port of every probe of a container."""
+def probes(container: Manifest) -> Iterator[tuple[str, str | int]]:
+    """Yield path and port of every probe of a container."""
     for name in ("startupProbe", "readinessProbe", "livenessProbe"):
-        yield probed[name]["httpGet"]["path"], probed[name]["httpGet"]["port"]
+        yield container[name]["httpGet"]["path"], container[name]["httpGet"]["port"]
 
 
 def prometheus_rules(*files: Path) -> list[Manifest]:
-    """What rule files of Prometheus are for its operator."""
+    """Return rule files as objects of prometheus-operator."""
     done = subprocess.run(
         [KUBERNETES / "prometheus-rules.sh", *files], capture_output=True, text=True, check=True
     )

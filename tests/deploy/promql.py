@@ -1,4 +1,4 @@
-"""What an expression of PromQL asks for, and with which labels its answer comes."""
+"""The metrics that a PromQL expression uses, and the labels of its result."""
 
 from collections.abc import Mapping
 from typing import TypeAlias
@@ -6,28 +6,28 @@ from typing import TypeAlias
 import promql_parser as promql
 
 Labels: TypeAlias = frozenset[str]
-Known: TypeAlias = Mapping[str, Labels]
+KnownSeries: TypeAlias = Mapping[str, Labels]
 
 SET_OPERATORS = ("and", "or", "unless")
 SELECTING = ("topk", "bottomk")
 
 
-class WrongQuestion(Exception):
-    """An expression asks for a metric or label that is not there, or joins what cannot be."""
+class UnknownSeries(Exception):
+    """An expression uses a metric or label that does not exist, or joins unequal labels."""
 
 
-def labels(expression: str, known: Known) -> Labels:
+def labels(expression: str, known: KnownSeries) -> Labels:
     """Return the labels of an expression's series, given those of every metric.
 
     Raises:
-        WrongQuestion: it asks for what does not exist.
+        UnknownSeries: The expression uses a metric or label that does not exist.
     """
     found = _of(promql.parse(expression), known)
     return frozenset() if found is None else found
 
 
 def metrics(expression: str) -> set[str]:
-    """Return the names of the metrics that an expression asks for."""
+    """Return the names of the metrics that an expression uses."""
     names: set[str] = set()
 
     def note(node: promql.Expr) -> None:
@@ -41,8 +41,8 @@ def metrics(expression: str) -> set[str]:
     return names
 
 
-def _of(node: promql.Expr, known: Known) -> Labels | None:
-    """The labels of a node, none for numbers and strings."""
+def _of(node: promql.Expr, known: KnownSeries) -> Labels | None:
+    """Return the labels of a node, or None for numbers and strings."""
     found: Labels | None = None
     match node:
         case promql.VectorSelector():
@@ -60,18 +60,18 @@ def _of(node: promql.Expr, known: Known) -> Labels | None:
         case promql.NumberLiteral() | promql.StringLiteral():
             pass
         case _:
-            raise WrongQuestion(f"what is {type(node).__name__}?")
+            raise UnknownSeries(f"unknown node {type(node).__name__}")
     return found
 
 
-def _of_selector(node: promql.VectorSelector, known: Known) -> Labels:
+def _of_selector(node: promql.VectorSelector, known: KnownSeries) -> Labels:
     if node.name is None or node.name not in known:
-        raise WrongQuestion(f"there is no metric {node.name}")
+        raise UnknownSeries(f"there is no metric {node.name}")
     _require({each.name for each in node.matchers.matchers}, known[node.name], str(node))
     return known[node.name]
 
 
-def _of_aggregate(node: promql.AggregateExpr, known: Known) -> Labels:
+def _of_aggregate(node: promql.AggregateExpr, known: KnownSeries) -> Labels:
     inner = _of(node.expr, known) or frozenset()
     if node.modifier is None:
         return inner if str(node.op) in SELECTING else frozenset()
@@ -81,7 +81,7 @@ def _of_aggregate(node: promql.AggregateExpr, known: Known) -> Labels:
     return inner - set(node.modifier.labels)
 
 
-def _of_binary(node: promql.BinaryExpr, known: Known) -> Labels | None:
+def _of_binary(node: promql.BinaryExpr, known: KnownSeries) -> Labels | None:
     left, right = _of(node.lhs, known), _of(node.rhs, known)
     if left is None or right is None:
         return right if left is None else left
@@ -97,11 +97,11 @@ def _of_binary(node: promql.BinaryExpr, known: Known) -> Labels | None:
         _require(matching.labels, left | right, node.prettify())
         compared = left - set(matching.labels), right - set(matching.labels)
     if compared[0] != compared[1]:
-        raise WrongQuestion(f"{sorted(left)} never matches {sorted(right)}: {node.prettify()}")
+        raise UnknownSeries(f"{sorted(left)} never matches {sorted(right)}: {node.prettify()}")
     return left
 
 
-def _of_call(node: promql.Call, known: Known) -> Labels | None:
+def _of_call(node: promql.Call, known: KnownSeries) -> Labels | None:
     arguments = [_of(each, known) for each in node.args]
     vectors = [each for each in arguments if each is not None]
     match node.func.name:
@@ -126,7 +126,7 @@ def _equalities(node: promql.Expr) -> Labels:
     )
 
 
-def _require(wanted: set[str] | list[str], there: Labels, where: str) -> None:
-    missing = set(wanted) - there
+def _require(names: set[str] | list[str], labels: Labels, where: str) -> None:
+    missing = set(names) - labels
     if missing:
-        raise WrongQuestion(f"no {sorted(missing)} among {sorted(there)}: {where}")
+        raise UnknownSeries(f"no {sorted(missing)} among {sorted(labels)}: {where}")

@@ -1,4 +1,4 @@
-"""The rules of Prometheus, as they are shipped."""
+"""The shipped rules of Prometheus."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from tests.deploy.promql import Known, Labels, labels
+from tests.deploy.promql import KnownSeries, Labels, labels
 
 Yaml: TypeAlias = dict[str, Any]
 
@@ -22,7 +22,7 @@ def read(file: Path) -> Yaml:
 
 
 def _all_rules() -> list[Yaml]:
-    # Those that record first: others ask for what they record.
+    # Recording rules first, because the other rules use their series.
     files = sorted(RULES.glob("*.yml"), key=lambda file: file.name != "recording.yml")
     groups = [group for file in files for group in read(file)["groups"]]
     return [rule for group in groups for rule in group["rules"]]
@@ -32,11 +32,11 @@ RECORDED = [rule for rule in _all_rules() if "record" in rule]
 ALERTS: Mapping[str, Yaml] = {rule["alert"]: rule for rule in _all_rules() if "alert" in rule}
 
 
-def with_recorded(exposed: Known) -> Known:
-    """Add to what is exposed what the rules make of it, and what Prometheus itself tells.
+def with_recorded(exposed: KnownSeries) -> KnownSeries:
+    """Add the recorded series and those of Prometheus itself to the exposed series.
 
     Raises:
-        WrongQuestion: a rule asks for what does not exist.
+        UnknownSeries: A rule uses a metric or a label that does not exist.
     """
     known = {**exposed, "up": frozenset({"job", "instance"})}
     for rule in RECORDED:

@@ -1,6 +1,6 @@
-"""Manifests of kinds that Kubernetes does not have itself, held to their definitions.
+"""Manifests of custom kinds match the definitions of their projects.
 
-No package brings these definitions along; with a folder of them, the files
+No package contains these definitions. The tests run if CRDS names a folder with the files
 monitoring.coreos.com_servicemonitors.yaml and _prometheusrules.yaml of prometheus-operator and
 serving.kserve.io_inferenceservices.yaml of KServe:
 
@@ -28,6 +28,7 @@ from tests.deploy.manifests import (
 from tests.deploy.rules import RULES
 
 Schema: TypeAlias = dict[str, Any]
+Definitions: TypeAlias = Mapping[tuple[str, str], Schema]
 
 FOLDER = os.environ.get("CRDS")
 
@@ -35,8 +36,8 @@ pytestmark = pytest.mark.skipif(FOLDER is None, reason="CRDS names no folder of 
 
 
 @pytest.fixture(scope="module")
-def definitions() -> Mapping[tuple[str, str], Schema]:
-    """Schemas by version of the API, and kind."""
+def definitions() -> Definitions:
+    """Schemas by API version and kind."""
     found = {}
     for file in Path(FOLDER or "").glob("*.yaml"):
         spec = yaml.safe_load(file.read_text(encoding="utf-8"))["spec"]
@@ -48,7 +49,7 @@ def definitions() -> Mapping[tuple[str, str], Schema]:
 
 
 def closed(schema: Schema) -> Schema:
-    """A schema that refuses fields it does not have; Kubernetes would drop them and say nothing."""
+    """Return a schema that rejects unknown fields, which Kubernetes silently drops."""
     if schema.get("properties") and not schema.get("x-kubernetes-preserve-unknown-fields"):
         schema.setdefault("additionalProperties", False)
     for each in schema.get("properties", {}).values():
@@ -59,13 +60,11 @@ def closed(schema: Schema) -> Schema:
     return schema
 
 
-def faults(
-    manifests: Sequence[Manifest], definitions: Mapping[tuple[str, str], Schema]
-) -> list[str]:
+def errors(manifests: Sequence[Manifest], definitions: Definitions) -> list[str]:
     return [
-        f"{each['metadata']['name']}: {fault.json_path}: {fault.message}"
+        f"{each['metadata']['name']}: {error.json_path}: {error.message}"
         for each in manifests
-        for fault in Draft7Validator(definitions[each["apiVersion"], each["kind"]]).iter_errors(
+        for error in Draft7Validator(definitions[each["apiVersion"], each["kind"]]).iter_errors(
             each
         )
     ]
@@ -73,28 +72,22 @@ def faults(
 
 @needs_kubectl
 @pytest.mark.parametrize("name", ["monitoring", "production"])
-def test_prometheus_operator_takes_the_service_monitor(
-    name: str, definitions: Mapping[tuple[str, str], Schema]
-) -> None:
+def test_service_monitor_matches_its_definition(name: str, definitions: Definitions) -> None:
     monitors = [each for each in rendered(name) if each["kind"] == "ServiceMonitor"]
     assert monitors
-    assert faults(monitors, definitions) == []
+    assert errors(monitors, definitions) == []
 
 
-def test_prometheus_operator_takes_the_rules(
-    definitions: Mapping[tuple[str, str], Schema],
-) -> None:
-    assert faults(prometheus_rules(*RULES.glob("*.yml")), definitions) == []
+def test_prometheus_rules_match_their_definition(definitions: Definitions) -> None:
+    assert errors(prometheus_rules(*RULES.glob("*.yml")), definitions) == []
 
 
 @pytest.mark.parametrize("file", [KSERVE_GUARD, KSERVE_GRAPH])
-def test_kserve_takes_the_inference_services(
-    file: Path, definitions: Mapping[tuple[str, str], Schema]
-) -> None:
-    assert faults(read_all(file.read_text(encoding="utf-8")), definitions) == []
+def test_inference_service_matches_its_definition(file: Path, definitions: Definitions) -> None:
+    assert errors(read_all(file.read_text(encoding="utf-8")), definitions) == []
 
 
-def test_a_misspelt_field_is_found(definitions: Mapping[tuple[str, str], Schema]) -> None:
+def test_custom_resource_check_finds_a_misspelt_field(definitions: Definitions) -> None:
     text = KSERVE_GRAPH.read_text(encoding="utf-8").replace("protocolVersion", "protocolversion")
-    (fault,) = faults(read_all(text), definitions)
-    assert "'protocolversion' was unexpected" in fault
+    (error,) = errors(read_all(text), definitions)
+    assert "'protocolversion' was unexpected" in error

@@ -1,4 +1,4 @@
-"""The Dockerfiles, and the lock files that they install from."""
+"""The Dockerfiles and the lock files that they install from."""
 
 import re
 import subprocess
@@ -43,13 +43,13 @@ def constraints() -> dict[str, str]:
 
 
 @EVERY_DOCKERFILE
-def test_hadolint_finds_nothing(file: Path) -> None:
-    told = subprocess.run([HADOLINT, file], capture_output=True, text=True, check=False)
-    assert (told.returncode, told.stdout) == (0, "")
+def test_dockerfile_passes_hadolint(file: Path) -> None:
+    done = subprocess.run([HADOLINT, file], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 @EVERY_DOCKERFILE
-def test_an_image_comes_from_a_pinned_base_and_runs_as_nobody(file: Path) -> None:
+def test_dockerfile_has_a_pinned_base_and_an_unprivileged_user(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     bases = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
     assert set(bases) == {"python:3.11-slim-bookworm"}
@@ -59,12 +59,12 @@ def test_an_image_comes_from_a_pinned_base_and_runs_as_nobody(file: Path) -> Non
     assert re.search(r'^ENTRYPOINT \["', last, re.MULTILINE)
     labels = set(re.findall(r"org\.opencontainers\.image\.(\w+)=", last))
     assert labels == {"title", "description", "licenses", "version", "revision"}
-    # Read by ONNX Runtime when it is loaded; its wheels send telemetry otherwise.
+    # ONNX Runtime reads it at import and sends telemetry otherwise.
     assert re.search(r"^ENV (.*\\\n)* *ORT_DISABLE_TELEMETRY=1\b", last, re.MULTILINE)
 
 
 @EVERY_DOCKERFILE
-def test_an_image_installs_nothing_but_what_is_locked_and_what_is_built(file: Path) -> None:
+def test_dockerfile_installs_only_locked_packages_and_the_wheel(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     for arguments in re.findall(r"pip install ([^\n\\&]*)", text):
         assert arguments.startswith(
@@ -73,7 +73,7 @@ def test_an_image_installs_nothing_but_what_is_locked_and_what_is_built(file: Pa
 
 
 @EVERY_LOCK
-def test_a_lock_file_holds_hashed_versions_and_no_address(file: Path) -> None:
+def test_lock_file_has_hashed_versions_and_no_urls(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     without_comments = "".join(
         line for line in text.splitlines(keepends=True) if not line.startswith("#")
@@ -83,20 +83,20 @@ def test_a_lock_file_holds_hashed_versions_and_no_address(file: Path) -> None:
 
 
 @pytest.mark.parametrize("variant", EXTRAS)
-def test_a_lock_file_holds_all_that_its_variant_wants(variant: str) -> None:
+def test_lock_file_satisfies_the_requirements_of_its_variant(variant: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = list(project["dependencies"])
+    required = list(project["dependencies"])
     for extra in EXTRAS[variant]:
-        wanted += project["optional-dependencies"][extra]
+        required += project["optional-dependencies"][extra]
     versions = locked(DOCKER / f"{variant}.lock")
-    for requirement in map(Requirement, wanted):
+    for requirement in map(Requirement, required):
         if requirement.name != project["name"]:
             version = versions[canonicalize_name(requirement.name)]
             assert requirement.specifier.contains(version), requirement
 
 
 @EVERY_LOCK
-def test_a_lock_file_has_the_versions_that_are_developed_with(file: Path) -> None:
+def test_lock_file_has_the_versions_of_the_constraints(file: Path) -> None:
     pins = constraints()
     differing = {
         name: (version, pins[name])
@@ -107,5 +107,5 @@ def test_a_lock_file_has_the_versions_that_are_developed_with(file: Path) -> Non
 
 
 @pytest.mark.parametrize("variant", ["cpu", "gpu"])
-def test_what_serves_has_no_torch(variant: str) -> None:
+def test_serving_lock_file_has_no_torch(variant: str) -> None:
     assert "torch" not in locked(DOCKER / f"{variant}.lock")

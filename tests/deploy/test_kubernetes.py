@@ -1,4 +1,4 @@
-"""Every manifest is valid, alone and put together."""
+"""The Kubernetes manifests are valid, alone and rendered."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import kubernetes_validate
 import pytest
 
 from tests.deploy.manifests import (
-    COMPOSED,
+    COMPONENTS,
     EVERYTHING,
     KUBERNETES,
     NO_MANIFESTS,
@@ -26,26 +26,26 @@ from tests.deploy.manifests import (
 )
 from tests.service.checks import DOCS
 
-# The oldest that knows image volumes, and the newest that there are schemas of.
+# The oldest version with image volumes, and the newest version with published schemas.
 VERSIONS = ("1.31", "1.37")
 CUSTOM = {"ServiceMonitor"}
 PAGE = (DOCS / "kubernetes.md").read_text(encoding="utf-8")
 
 
 def check(manifest: Manifest, kubernetes: str) -> None:
-    """Hold a manifest to the schema of its kind, unless that is a custom one."""
+    """Validate a manifest against the schema of its kind, unless that is a custom one."""
     if manifest["kind"] not in CUSTOM:
         _check(json.dumps(manifest), kubernetes)
 
 
-# What overlays have in common need not be checked again: it takes a tenth of a second.
+# Cached, because overlays share manifests and a validation takes a tenth of a second.
 @cache
 def _check(manifest: str, kubernetes: str) -> None:
     kubernetes_validate.validate(json.loads(manifest), kubernetes, strict=True)
 
 
 @pytest.mark.parametrize("kubernetes", VERSIONS)
-def test_each_file_is_valid_by_itself(kubernetes: str) -> None:
+def test_manifest_file_is_valid_alone(kubernetes: str) -> None:
     manifests = [each for file in files() for each in read_all(file.read_text(encoding="utf-8"))]
     assert {each["kind"] for each in manifests} >= {"Deployment", "Namespace", *CUSTOM}
     for manifest in manifests:
@@ -55,44 +55,41 @@ def test_each_file_is_valid_by_itself(kubernetes: str) -> None:
 @needs_kubectl
 @pytest.mark.parametrize("kubernetes", VERSIONS)
 @pytest.mark.parametrize("name", EVERYTHING)
-def test_what_is_put_together_is_valid(name: str, kubernetes: str) -> None:
+def test_rendered_manifests_are_valid(name: str, kubernetes: str) -> None:
     for manifest in rendered(name):
         check(manifest, kubernetes)
 
 
-def test_a_misspelt_field_is_found() -> None:
+def test_manifest_check_finds_a_misspelt_field() -> None:
     manifest = read_all((KUBERNETES / "base" / "service.yaml").read_text(encoding="utf-8"))[0]
     manifest["spec"]["ports"][0]["targetport"] = "http"
     with pytest.raises(kubernetes_validate.ValidationError, match="'targetport' was unexpected"):
         check(manifest, VERSIONS[0])
 
 
-def test_every_file_is_named_by_the_kustomization_beside_it() -> None:
+def test_every_manifest_file_is_used_and_checked() -> None:
+    checked = {file.name for file in files()} | set(NO_MANIFESTS) | {"deployment.yaml"}
+    assert {file.name for file in KUBERNETES.rglob("*.yaml")} == checked
+    assert set(OVERLAYS) == {folder.name for folder in (KUBERNETES / "overlays").iterdir()}
     for file in KUBERNETES.glob("*/**/*.yaml"):
         if file.name not in ("kustomization.yaml", "values.yaml"):
-            beside = (file.parent / "kustomization.yaml").read_text(encoding="utf-8")
-            assert re.search(rf"- (path: )?{re.escape(file.name)}$", beside, re.MULTILINE), file
+            used = (file.parent / "kustomization.yaml").read_text(encoding="utf-8")
+            assert re.search(rf"- (path: )?{re.escape(file.name)}$", used, re.MULTILINE), file
 
 
-def test_nothing_lies_among_the_manifests_that_no_test_looks_at() -> None:
-    looked_at = {file.name for file in files()} | set(NO_MANIFESTS) | {"deployment.yaml"}
-    assert {file.name for file in KUBERNETES.rglob("*.yaml")} == looked_at
-    assert set(OVERLAYS) == {folder.name for folder in (KUBERNETES / "overlays").iterdir()}
-
-
-def test_the_page_tells_of_every_component_and_overlay() -> None:
-    assert tuple(sorted(re.findall(r"^\| `([a-z-]+)` \|", PAGE, re.MULTILINE))) == COMPOSED
+def test_kubernetes_page_lists_every_component_and_overlay() -> None:
+    assert tuple(sorted(re.findall(r"^\| `([a-z-]+)` \|", PAGE, re.MULTILINE))) == COMPONENTS
     assert set(re.findall(r"^ +overlays/(\w+) ", PAGE, re.MULTILINE)) == set(OVERLAYS)
 
 
 @needs_kubectl
-def test_the_overlay_on_the_page_is_one(tmp_path: Path) -> None:
+def test_overlay_on_the_kubernetes_page_is_valid(tmp_path: Path) -> None:
     (overlay,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
-    mine = tmp_path / "kubernetes" / "overlays" / "mine"
-    mine.mkdir()
-    (mine / "kustomization.yaml").write_text(overlay, encoding="utf-8")
-    manifests = kustomize(mine)
+    own = tmp_path / "kubernetes" / "overlays" / "own"
+    own.mkdir()
+    (own / "kustomization.yaml").write_text(overlay, encoding="utf-8")
+    manifests = kustomize(own)
     assert settings(manifests).alpha == 0.01
     assert guard(manifests)["image"] == "registry.example.com/ood-guard:0.1.0-cpu"
     for manifest in manifests:

@@ -1,4 +1,4 @@
-"""The pods are what the service and its image are."""
+"""The pods match the service, its settings and its image."""
 
 import re
 from importlib.metadata import version
@@ -15,8 +15,8 @@ from tests.deploy.manifests import (
     needs_kubectl,
     one,
     pod,
+    probes,
     rendered,
-    requests,
     settings,
 )
 from tests.deploy.rules import DOCKER
@@ -26,7 +26,7 @@ DOCKERFILE = (DOCKER / "service.Dockerfile").read_text(encoding="utf-8")
 
 @needs_kubectl
 @pytest.mark.parametrize("name", EVERYTHING)
-def test_every_variable_is_a_setting_that_the_service_takes(name: str) -> None:
+def test_pod_variables_are_settings(name: str) -> None:
     variables = environment(rendered(name))
     assert variables
     assert unknown_variables(variables) == []
@@ -36,35 +36,44 @@ def test_every_variable_is_a_setting_that_the_service_takes(name: str) -> None:
 
 @needs_kubectl
 @pytest.mark.parametrize("name", EVERYTHING)
-def test_probes_ask_paths_of_the_app_at_the_port_it_listens_on(name: str, app: FastAPI) -> None:
-    container, said = guard(rendered(name)), settings(rendered(name))
+def test_pod_probes_use_existing_routes_and_the_port(name: str, app: FastAPI) -> None:
+    container, configured = guard(rendered(name)), settings(rendered(name))
     (port,) = container["ports"]
-    assert port["containerPort"] == said.port
-    # Not the loopback interface, on which nobody outside the pod would reach it.
-    assert said.host == "0.0.0.0"  # noqa: S104
-    assert [path for path, _ in requests(container)] == ["/readyz", "/readyz", "/healthz"]
-    for path, asked_port in requests(container):
+    assert port["containerPort"] == configured.port
+    assert configured.host == "0.0.0.0"  # noqa: S104 - loopback is not reachable from outside
+    assert [path for path, _ in probes(container)] == ["/readyz", "/readyz", "/healthz"]
+    for path, probed_port in probes(container):
         assert "get" in app.openapi()["paths"][path]
-        assert asked_port == port["name"]
+        assert probed_port == port["name"]
 
 
 @needs_kubectl
 @pytest.mark.parametrize("name", EVERYTHING)
-def test_a_pod_may_take_as_long_to_end_as_it_needs_to_drain(name: str) -> None:
-    said = settings(rendered(name))
-    # Uvicorn gives requests their time in whole seconds; the rest is for leaving.
-    assert pod(rendered(name))["terminationGracePeriodSeconds"] >= said.drain_s + said.timeout_s + 2
-    # Until no proxy sends requests any more; a second or two in most clusters.
-    assert said.drain_s >= 5
+def test_pod_grace_period_exceeds_drain_and_timeout(name: str) -> None:
+    configured = settings(rendered(name))
+    grace_s = pod(rendered(name))["terminationGracePeriodSeconds"]
+    # uvicorn rounds timeouts to whole seconds.
+    assert grace_s >= configured.drain_s + configured.timeout_s + 2
+    # Most clusters need a second or two until no proxy sends requests any more.
+    assert configured.drain_s >= 5
 
 
 @needs_kubectl
 @pytest.mark.parametrize("name", EVERYTHING)
-def test_pods_are_refused_nothing_by_the_restricted_standard(name: str) -> None:
+def test_pod_satisfies_the_restricted_standard_and_has_no_token(name: str) -> None:
     spec = pod(rendered(name))
     assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
-    assert spec["securityContext"]["runAsNonRoot"] is True
-    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    user, group = map(int, re.findall(r"^USER (\d+):(\d+)$", DOCKERFILE, re.MULTILINE)[-1])
+    assert (
+        spec["securityContext"].items()
+        >= {
+            "runAsNonRoot": True,
+            "runAsUser": user,
+            "runAsGroup": group,
+            "fsGroup": group,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }.items()
+    )
     for container in [*spec["containers"], *spec.get("initContainers", [])]:
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False,
@@ -73,65 +82,52 @@ def test_pods_are_refused_nothing_by_the_restricted_standard(name: str) -> None:
         }
     kinds = {kind for volume in spec["volumes"] for kind in volume if kind != "name"}
     assert kinds <= {"emptyDir", "image", "persistentVolumeClaim", "secret"}
-
-
-@needs_kubectl
-@pytest.mark.parametrize("name", EVERYTHING)
-def test_pods_run_as_the_user_of_the_image_and_hold_no_token(name: str) -> None:
-    spec = pod(rendered(name))
-    user, group = re.findall(r"^USER (\d+):(\d+)$", DOCKERFILE, re.MULTILINE)[-1]
-    said = spec["securityContext"]
-    assert (said["runAsUser"], said["runAsGroup"], said["fsGroup"]) == (10001, 10001, 10001)
-    assert (user, group) == ("10001", "10001")
-    assert spec["automountServiceAccountToken"] is False
     account = one(rendered(name), "ServiceAccount", spec["serviceAccountName"])
-    assert account["automountServiceAccountToken"] is False
+    for each in (spec, account):
+        assert each["automountServiceAccountToken"] is False
     # The Service `oodguard` would set OODGUARD_PORT to an address.
     assert spec["enableServiceLinks"] is False
 
 
 @needs_kubectl
 @pytest.mark.parametrize("name", EVERYTHING)
-def test_what_the_settings_point_at_is_mounted_and_read_only_where_it_is_only_read(
-    name: str,
-) -> None:
+def test_pod_mounts_the_folders_of_its_settings(name: str) -> None:
     mounts = {each["mountPath"]: each for each in guard(rendered(name))["volumeMounts"]}
     volumes = {each["name"] for each in pod(rendered(name))["volumes"]}
     assert {each["name"] for each in mounts.values()} <= volumes
-    said = settings(rendered(name))
-    assert "readOnly" not in mounts[str(said.state)]
-    if said.models is not None:
-        assert mounts[str(said.models)]["readOnly"] is True
-    if said.keys_file is not None:
-        assert mounts[str(said.keys_file.parent)]["readOnly"] is True
-    # Whatever else is mounted is scratch.
-    pointed = {said.models, said.state, said.keys_file and said.keys_file.parent}
-    assert set(mounts) == {"/tmp", *map(str, pointed - {None})}  # noqa: S108
+    configured = settings(rendered(name))
+    assert "readOnly" not in mounts[str(configured.state)]
+    keys = configured.keys_file and configured.keys_file.parent
+    for folder in {configured.models, keys} - {None}:
+        assert mounts[str(folder)]["readOnly"] is True
+    expected = {configured.models, configured.state, keys} - {None}
+    assert set(mounts) == {"/tmp", *map(str, expected)}  # noqa: S108
 
 
 @needs_kubectl
 @pytest.mark.parametrize("name", ["bundles-copy", "bundles-image", "bundles-pvc", "production"])
-def test_bundles_come_from_a_volume_in_four_ways(name: str) -> None:
+def test_bundle_components_set_the_models_folder(name: str) -> None:
     assert str(settings(rendered(name)).models) == "/bundles"
 
 
 @needs_kubectl
-def test_bundles_are_found_in_the_image_that_the_overlay_names() -> None:
+def test_bundle_image_is_set_by_the_overlay() -> None:
     (volume,) = (each for each in pod(rendered("bundles-image"))["volumes"] if "image" in each)
     assert volume["image"]["reference"] == "ood-guard-bundles:here"
-    (copying,) = pod(rendered("bundles-copy"))["initContainers"]
-    assert copying["image"] == "ood-guard-bundles:here"
+    (container,) = pod(rendered("bundles-copy"))["initContainers"]
+    assert container["image"] == "ood-guard-bundles:here"
 
 
 @needs_kubectl
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_an_overlay_runs_this_release_for_its_device(name: str) -> None:
-    said, container = settings(rendered(name)), guard(rendered(name))
+def test_overlay_runs_this_release_on_its_device(name: str) -> None:
+    configured, container = settings(rendered(name)), guard(rendered(name))
+    is_gpu = name == "gpu"
+    assert configured.device == ("cuda" if is_gpu else "cpu")
     tag = container["image"].rpartition(":")[2]
-    assert tag == f"{version('ood-guard')}-{'gpu' if said.device == 'cuda' else 'cpu'}"
-    assert said.device == ("cuda" if name == "gpu" else "cpu")
-    # The quota is what threads are counted by, and a GPU is only had as a limit.
+    assert tag == f"{version('ood-guard')}-{'gpu' if is_gpu else 'cpu'}"
+    # Threads are counted by the quota, and a GPU can only be a limit.
     limits = container["resources"]["limits"]
     assert limits == container["resources"]["requests"]
-    assert limits.get("nvidia.com/gpu") == ("1" if name == "gpu" else None)
+    assert limits.get("nvidia.com/gpu") == ("1" if is_gpu else None)
     assert set(limits) >= {"cpu", "memory"}

@@ -1,4 +1,4 @@
-"""Alerts say what to do, and fire when they should and at no other time."""
+"""The alert rules fire when they should, and the configurations are valid."""
 
 import shutil
 import subprocess
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.deploy.board_files import BOARDS, other_expressions, panel_expressions
 from tests.deploy.rules import ALERTS, DOCKER, RULES, UNIT_TESTS, read
-from tests.deploy.shown import BOARDS, other_expressions, panel_expressions
 
 needs_promtool = pytest.mark.skipif(
     shutil.which("promtool") is None, reason="promtool is not installed (Debian: prometheus)"
@@ -19,45 +19,41 @@ needs_amtool = pytest.mark.skipif(
 )
 
 
-def passes(*command: str | Path) -> str:
-    """Run a command that must succeed; return what it said."""
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout
+def run(*command: str | Path) -> str:
+    """Run a command, require success and return its output."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 @needs_promtool
-def test_prometheus_takes_its_configuration() -> None:
-    passes("promtool", "check", "config", "--syntax-only", DOCKER / "prometheus/prometheus.yml")
-
-
-@needs_promtool
-def test_prometheus_takes_the_rules() -> None:
-    passes("promtool", "check", "rules", *sorted(RULES.glob("*.yml")))
+def test_promtool_accepts_the_configuration_and_the_rules() -> None:
+    run("promtool", "check", "config", "--syntax-only", DOCKER / "prometheus/prometheus.yml")
+    run("promtool", "check", "rules", *sorted(RULES.glob("*.yml")))
 
 
 @needs_promtool
 @pytest.mark.parametrize("file", sorted(file.name for file in UNIT_TESTS.glob("*.yml")))
-def test_alerts_fire_when_they_should(file: str) -> None:
-    passes("promtool", "test", "rules", UNIT_TESTS / file)
+def test_alerts_fire_as_in_their_unit_tests(file: str) -> None:
+    run("promtool", "test", "rules", UNIT_TESTS / file)
 
 
 @needs_promtool
-def test_prometheus_parses_what_the_boards_ask_for(tmp_path: Path) -> None:
-    asked = [text for board in BOARDS.values() for _, text in panel_expressions(board)]
+def test_promtool_parses_the_expressions_of_the_boards(tmp_path: Path) -> None:
+    expressions = [text for board in BOARDS.values() for _, text in panel_expressions(board)]
     rules = "".join(
-        f"      - record: asked:{place}\n        expr: {text!r}\n".replace("\\'", "''")
-        for place, text in enumerate(asked)
+        f"      - record: board:{place}\n        expr: {text!r}\n".replace("\\'", "''")
+        for place, text in enumerate(expressions)
     )
-    file = tmp_path / "asked.yml"
-    file.write_text(f"groups:\n  - name: asked\n    rules:\n{rules}", encoding="utf-8")
-    assert f"{len(asked)} rules found" in passes("promtool", "check", "rules", file)
+    file = tmp_path / "boards.yml"
+    file.write_text(f"groups:\n  - name: boards\n    rules:\n{rules}", encoding="utf-8")
+    assert f"{len(expressions)} rules found" in run("promtool", "check", "rules", file)
 
 
 @needs_promtool
-def test_the_first_reload_of_a_model_is_marked_like_those_after_it(tmp_path: Path) -> None:
-    # No series before the first reload at 2:00; the second is at 10:00.
-    counted = 'oodguard_reloads_total{job="oodguard",instance="a",model="m",outcome="loaded"}'
+def test_reload_annotation_marks_the_first_reload_like_later_ones(tmp_path: Path) -> None:
+    # There is no series before the first reload at 2:00; the second one is at 10:00.
+    counter = 'oodguard_reloads_total{job="oodguard",instance="a",model="m",outcome="loaded"}'
     expression = dict(other_expressions(BOARDS["ood"]))["Bundle reloaded"]
     marked = {"labels": '{model="m", outcome="loaded"}', "value": 1}
     cases = [
@@ -70,14 +66,14 @@ def test_the_first_reload_of_a_model_is_marked_like_those_after_it(tmp_path: Pat
             ("13m", []),
         )
     ]
-    series = {"series": counted, "values": "_x12 1x47 2x40"}
+    series = {"series": counter, "values": "_x12 1x47 2x40"}
     test = {"interval": "10s", "input_series": [series], "promql_expr_test": cases}
-    file = tmp_path / "marks.yml"
+    file = tmp_path / "annotations.yml"
     file.write_text(yaml.safe_dump({"tests": [test]}), encoding="utf-8")
-    passes("promtool", "test", "rules", file)
+    run("promtool", "test", "rules", file)
 
 
-def test_every_alert_has_a_case_that_fires_and_one_that_does_not() -> None:
+def test_every_alert_has_a_unit_test_that_fires_and_one_that_does_not() -> None:
     cases = [
         (case["alertname"], bool(case.get("exp_alerts")))
         for file in UNIT_TESTS.glob("*.yml")
@@ -88,42 +84,33 @@ def test_every_alert_has_a_case_that_fires_and_one_that_does_not() -> None:
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_an_alert_says_how_bad_it_is_what_is_wrong_and_what_to_do(name: str) -> None:
+def test_alert_has_severity_description_and_runbook(name: str) -> None:
     rule = ALERTS[name]
     assert rule["labels"]["severity"] in {"critical", "warning", "info"}
-    notes = rule["annotations"]
-    assert set(notes) == {"summary", "description", "runbook_url"}
-    assert "$value" in notes["description"]
-    assert notes["runbook_url"] == f"docs/runbooks/{name}.md"
-
-
-@needs_amtool
-@pytest.mark.parametrize("file", ["alertmanager.yml", "webhook.yml"])
-def test_alertmanager_takes_its_configuration(file: str) -> None:
-    passes("amtool", "check-config", DOCKER / "alertmanager" / file)
+    annotations = rule["annotations"]
+    assert set(annotations) == {"summary", "description", "runbook_url"}
+    assert "$value" in annotations["description"]
+    assert annotations["runbook_url"] == f"docs/runbooks/{name}.md"
 
 
 @needs_amtool
 @pytest.mark.parametrize(
     ("file", "severity", "receiver"),
     [
-        ("alertmanager.yml", "critical", "nobody"),
+        ("alertmanager.yml", "critical", "none"),
         ("webhook.yml", "critical", "webhook"),
         ("webhook.yml", "warning", "webhook"),
-        ("webhook.yml", "info", "nobody"),
+        ("webhook.yml", "info", "none"),
     ],
 )
-def test_nobody_is_told_unless_somebody_asked_to_be(
-    file: str, severity: str, receiver: str
-) -> None:
+def test_alertmanager_routes_alerts_by_severity(file: str, severity: str, receiver: str) -> None:
     config = DOCKER / "alertmanager" / file
-    told = passes(
-        "amtool", "config", "routes", "test", "--config.file", config, f"severity={severity}"
-    )
-    assert told.split() == [receiver]
+    run("amtool", "check-config", config)
+    route = ("config", "routes", "test", "--config.file", config, f"severity={severity}")
+    assert run("amtool", *route).split() == [receiver]
 
 
-def test_inhibitions_name_alerts_that_exist() -> None:
+def test_inhibitions_name_existing_alerts() -> None:
     rules = read(DOCKER / "alertmanager/alertmanager.yml")["inhibit_rules"]
     for rule in rules:
         for matcher in [*rule["source_matchers"], *rule["target_matchers"]]:

@@ -1,4 +1,4 @@
-"""Triton's own schema of config.pbtxt, as its client brings it along."""
+"""Triton's schema of config.pbtxt, from the files of its client."""
 
 import importlib.util
 from pathlib import Path
@@ -12,9 +12,9 @@ def parse_config(text: str) -> Any:
     """Read a config.pbtxt.
 
     Raises:
-        text_format.ParseError: it is none.
+        text_format.ParseError: The text does not match the schema.
     """
-    # By its file: the package around it wants gRPC.
+    # Loaded from its file, because the package around it requires gRPC.
     schema = Path(tritonclient.__file__).parent / "grpc" / "model_config_pb2.py"
     spec = importlib.util.spec_from_file_location("model_config_pb2", schema)
     assert spec is not None

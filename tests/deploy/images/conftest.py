@@ -1,8 +1,6 @@
-"""The docker command, for tests that build an image to its end."""
-
 import pytest
 
-from tests.deploy.lane.docker import Docker, environment, need_docker
+from tests.deploy.compose.docker import Docker, environment, need_docker
 
 
 @pytest.fixture(scope="session")

@@ -1,22 +1,22 @@
-"""One stack for the whole lane: built, started, and taken down whatever happens."""
+"""One running compose project for all tests, built, started, and always removed."""
 
 import shutil
 from collections.abc import Iterator
 
 import pytest
 
-from tests.deploy.lane.docker import ROOT, need_docker
-from tests.deploy.lane.stack import SERVICES, Stack, stack_on
+from tests.deploy.compose.docker import ROOT, need_docker
+from tests.deploy.compose.stack import SERVICES, Stack, describe_stack
 from tests.e2e.conftest import free_port
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     need_docker()
-    # A copy, as one of them is renewed.
+    # A copy, because a test replaces a bundle.
     bundles = tmp_path_factory.mktemp("served") / "bundles"
     shutil.copytree(ROOT / "models" / "pretrained", bundles)
-    described = stack_on({service: free_port() for service in SERVICES}, bundles)
+    described = describe_stack({service: free_port() for service in SERVICES}, bundles)
     try:
         described.compose("build", "guard")
         described.up()

@@ -1,8 +1,9 @@
-"""Ask a guard until it says that it is not ready, as a load balancer does; tell what came of it.
+"""Send requests to a guard until it is not ready, as a load balancer does, and report the results.
 
-Run by the guard's own image inside its network, with the standard library alone, so that no proxy
-of a published port takes connections on behalf of a guard that is gone:
-`python - HOST SECONDS < client.py`. Prints JSON: answered, failed, and what /readyz said at last.
+It runs in the guard's own image inside its network and uses the standard library only, because the
+proxy of a published port would accept connections for a guard that has exited:
+`python - HOST SECONDS < drain_client.py`. It prints JSON: answered, failed, and the last status of
+/readyz.
 """
 
 import json
@@ -17,33 +18,30 @@ CLIENTS = 4
 
 
 def status(host: str, method: str, path: str, body: bytes | None = None) -> int:
-    """The status of one answer, on a connection of its own."""
+    """Send a request over a new connection and return the status of its response."""
     connection = HTTPConnection(host, 8000, timeout=30)
     try:
         connection.request(method, path, body, HEADERS if body else {})
-        answer = connection.getresponse()
-        answer.read()
-        return answer.status
+        response = connection.getresponse()
+        response.read()
+        return response.status
     finally:
         connection.close()
 
 
 def send(host: str, stop: threading.Event, answered: list[int], failed: list[object]) -> None:
-    """Have pictures judged one after another until told to stop."""
+    """Send one image after another until `stop` is set."""
     while not stop.is_set():
         try:
             code = status(host, "POST", "/predict", PIXELS)
         except OSError as error:
             failed.append(repr(error))
         else:
-            if code == 200:
-                answered.append(code)
-            else:
-                failed.append(code)
+            (answered if code == 200 else failed).append(code)
 
 
 def main(host: str, seconds: float) -> None:
-    """Send from several threads while /readyz says 200, `seconds` at most."""
+    """Send from several threads while /readyz returns 200, for at most `seconds`."""
     stop = threading.Event()
     answered: list[int] = []
     failed: list[object] = []
@@ -61,8 +59,8 @@ def main(host: str, seconds: float) -> None:
     stop.set()
     for thread in threads:
         thread.join()
-    told = {"answered": len(answered), "failed": failed, "ready": ready}
-    sys.stdout.write(json.dumps(told) + "\n")
+    report = {"answered": len(answered), "failed": failed, "ready": ready}
+    sys.stdout.write(json.dumps(report) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A bundle's graph runs elsewhere, and the decision that is made there is the guard's."""
+"""The Triton client example and the code on the page decide as the service does."""
 
 import re
 import subprocess
@@ -24,7 +24,7 @@ from tests.e2e.conftest import RunningServer, serving
 from tests.service.checks import DOCS
 
 DATA = DOCS.parent / "tests" / "data"
-PICTURES = [
+IMAGES = [
     *sorted((DATA / "cifar10").rglob("*.png"))[::4],
     *sorted((DATA / "textures").glob("*.png")),
 ]
@@ -32,38 +32,35 @@ PICTURES = [
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """The service, which speaks Triton's protocol and offers the graph's outputs as they are."""
-    log = tmp_path_factory.mktemp("elsewhere") / "server.log"
+    """The service, which implements Triton's protocol and returns the graph's outputs."""
+    log = tmp_path_factory.mktemp("triton") / "server.log"
     with serving(PRETRAINED / "cifar10-aloe", log) as running:
         yield running
 
 
 def prepared(bundle: Bundle) -> NDArray[np.uint8]:
-    return np.stack([prepare(Image.open(path), bundle.manifest.input) for path in PICTURES])
+    return np.stack([prepare(Image.open(path), bundle.manifest.input) for path in IMAGES])
 
 
-def test_the_example_decides_as_the_service_that_it_asks(server: RunningServer) -> None:
+def test_triton_client_decides_as_the_service(server: RunningServer) -> None:
     bundle = open_bundle(server.bundle)
     images = prepared(bundle)
     client = InferenceServerClient(server.url.removeprefix("http://"))
     policy = Policy(score=bundle.manifest.default_score)
-    found = (
-        CalibratedModel(bundle, policy, example.remote(client, "cifar10-aloe"))
-        .predict(images)
-        .columns
-    )
+    guard = CalibratedModel(bundle, policy, example.remote(client, "cifar10-aloe"))
+    verdicts = guard.predict(images).columns
 
     tensor = InferInput("images", list(images.shape), "UINT8")
     tensor.set_data_from_numpy(images)
-    said = client.infer("cifar10-aloe", [tensor])
+    response = client.infer("cifar10-aloe", [tensor])
     client.close()
-    np.testing.assert_array_equal(found.rejected, said.as_numpy("rejected"))
-    np.testing.assert_array_equal(found.p_values, said.as_numpy("p_value"))
-    np.testing.assert_array_equal(found.class_ids, said.as_numpy("class_id"))
-    assert set(found.rejected.tolist()) == {True, False}
+    np.testing.assert_array_equal(verdicts.rejected, response.as_numpy("rejected"))
+    np.testing.assert_array_equal(verdicts.p_values, response.as_numpy("p_value"))
+    np.testing.assert_array_equal(verdicts.class_ids, response.as_numpy("class_id"))
+    assert set(verdicts.rejected.tolist()) == {True, False}
 
 
-def test_the_example_prints_a_verdict_for_each_picture(server: RunningServer) -> None:
+def test_triton_client_prints_one_verdict_per_image(server: RunningServer) -> None:
     known, other = DATA / "cifar10/ship/00588.png", DATA / "textures/00057.png"
     address = server.url.removeprefix("http://")
     done = subprocess.run(
@@ -78,22 +75,22 @@ def test_the_example_prints_a_verdict_for_each_picture(server: RunningServer) ->
     assert re.fullmatch(rf"{other}: \w+, p = 0\.\d{{4}}, reject", texture)
 
 
-def lines(place: int) -> str:
-    """A block of Python of the page."""
+def code_block(place: int) -> str:
+    """Return a block of Python code of the page."""
     page = (DOCS / "other-runtimes.md").read_text(encoding="utf-8")
     blocks: list[str] = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     return blocks[place]
 
 
-def ran(code: str, **given: Any) -> dict[str, Any]:
-    """The variables that code leaves, given some."""
+def execute(code: str, **given: Any) -> dict[str, Any]:
+    """Execute code with some variables and return all variables."""
     variables = dict(given)
-    exec(compile(code, "other-runtimes.md", "exec"), variables)  # noqa: S102 - the page's own lines
+    exec(compile(code, "other-runtimes.md", "exec"), variables)  # noqa: S102 - the page's own code
     return variables
 
 
-def answering(bundle: Bundle, scores: NDArray[np.float32]) -> RunGraph:
-    """A graph that gives these scores, whatever it is asked."""
+def returning(bundle: Bundle, scores: NDArray[np.float32]) -> RunGraph:
+    """Return a graph that returns these scores for any images."""
     return lambda images: (
         np.zeros((len(images), len(bundle.manifest.classes)), np.float32),
         scores,
@@ -103,46 +100,47 @@ def answering(bundle: Bundle, scores: NDArray[np.float32]) -> RunGraph:
 @pytest.mark.parametrize("delta", [0.01, 0.05, 0.5])
 @pytest.mark.parametrize("alpha", [0.01, 0.05, 0.2])
 @pytest.mark.parametrize("name", NAMES)
-def test_the_lines_without_this_package_decide_as_the_guard(
+def test_page_code_without_this_package_decides_as_the_guard(
     name: str, alpha: float, delta: float
 ) -> None:
     bundle = open_bundle(PRETRAINED / name)
     score = bundle.manifest.default_score
     column = bundle.manifest.scores.index(score)
-    # Every calibration score itself, as ties are where deciding goes wrong; and no numbers at all.
+    # Every calibration score, because ties are the difficult case, and non-finite values.
     ties = [*bundle.calibration[score], np.nan, np.inf, -np.inf]
     scores = np.zeros((len(ties), len(bundle.manifest.scores)), np.float32)
     scores[:, column] = ties
     guard = CalibratedModel(
-        bundle, Policy(score=score, alpha=alpha, delta=delta), answering(bundle, scores)
+        bundle, Policy(score=score, alpha=alpha, delta=delta), returning(bundle, scores)
     )
     size = bundle.manifest.input
     expected = guard.predict(np.zeros((len(ties), size.height, size.width, 3), np.uint8)).columns
 
-    found = ran(lines(1), folder=PRETRAINED / name, scores=scores, alpha=alpha, delta=delta)
-    assert found["threshold"] == guard.threshold
-    np.testing.assert_array_equal(found["rejected"], expected.rejected)
-    np.testing.assert_array_equal(found["p_values"], expected.p_values)
-    assert found["rejected"][-3:].tolist() == [True, True, False]
+    result = execute(
+        code_block(1), folder=PRETRAINED / name, scores=scores, alpha=alpha, delta=delta
+    )
+    assert result["threshold"] == guard.threshold
+    np.testing.assert_array_equal(result["rejected"], expected.rejected)
+    np.testing.assert_array_equal(result["p_values"], expected.p_values)
+    assert result["rejected"][-3:].tolist() == [True, True, False]
 
 
-def test_the_lines_without_this_package_refuse_a_policy_as_the_guard_does() -> None:
+def test_page_code_without_this_package_rejects_the_policies_that_the_guard_rejects() -> None:
     bundle = open_bundle(PRETRAINED / "cifar10-aloe")
     policy = Policy(score=bundle.manifest.default_score, alpha=0.001, delta=0.001)
     with pytest.raises(CalibrationError, match="too few"):
-        CalibratedModel(bundle, policy, answering(bundle, np.zeros((0, 1), np.float32)))
+        CalibratedModel(bundle, policy, returning(bundle, np.zeros((0, 1), np.float32)))
     with pytest.raises(ValueError, match="too few"):
-        ran(lines(1), folder=PRETRAINED / "cifar10-aloe", alpha=0.001, delta=0.001)
+        execute(code_block(1), folder=PRETRAINED / "cifar10-aloe", alpha=0.001, delta=0.001)
 
 
-def test_the_lines_with_this_package_take_whatever_runs_the_graph() -> None:
+def test_page_code_with_this_package_accepts_any_function_that_runs_the_graph() -> None:
     bundle = open_bundle(PRETRAINED / "cifar10-aloe")
     images = prepared(bundle)
     given = {"folder": PRETRAINED / "cifar10-aloe", "run": onnx_run(bundle.model)}
-    verdicts = ran(lines(0), images=images, **given)["verdicts"]
-    assert len(verdicts) == len(PICTURES)
+    verdicts = execute(code_block(0), images=images, **given)["verdicts"]
+    assert len(verdicts) == len(IMAGES)
     decisions = [each.decision for each in verdicts]
-    known = sum("cifar10" in path.parts for path in PICTURES)
-    # By the guarantee few of the known are rejected; that textures are is the model's merit.
+    known = sum("cifar10" in path.parts for path in IMAGES)
     assert decisions[:known].count("accept") > known / 2
-    assert decisions[known:].count("reject") > (len(PICTURES) - known) / 2
+    assert decisions[known:].count("reject") > (len(IMAGES) - known) / 2

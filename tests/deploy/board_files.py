@@ -1,4 +1,4 @@
-"""The boards as they are shipped, and what they ask Prometheus for."""
+"""The shipped boards and the expressions that they evaluate."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,36 +14,36 @@ BOARDS: Mapping[str, Json] = {
     for file in sorted(FOLDER.glob("*.json"))
 }
 
-# What Grafana puts in place before it asks.
-FILLED_IN = {"$__rate_interval": "1m", "$model": ".*", "$version": ".*"}
+# Variables that Grafana replaces before it sends an expression.
+VARIABLES = {"$__rate_interval": "1m", "$model": ".*", "$version": ".*"}
 
 
 def panels(board: Json) -> list[Json]:
-    """The panels of a board, without its rows' heads."""
+    """Return the panels of a board without the rows."""
     return [panel for panel in board["panels"] if panel["type"] != "row"]
 
 
-def filled_in(expression: str) -> str:
-    """An expression as Grafana sends it."""
-    for variable, value in FILLED_IN.items():
+def interpolate(expression: str) -> str:
+    """Return an expression as Grafana sends it."""
+    for variable, value in VARIABLES.items():
         expression = expression.replace(variable, value)
-    assert "$" not in expression, f"a variable that is not known: {expression}"
+    assert "$" not in expression, f"unknown variable: {expression}"
     return expression
 
 
 def panel_expressions(board: Json) -> Iterator[tuple[str, str]]:
-    """Title and expression of everything that a panel asks for."""
+    """Yield title and expression of every query of every panel."""
     for panel in panels(board):
         for target in panel["targets"]:
-            yield panel["title"], filled_in(target["expr"])
+            yield panel["title"], interpolate(target["expr"])
 
 
 def other_expressions(board: Json) -> Iterator[tuple[str, str]]:
-    """Name and expression of every mark, and the selector of every variable."""
-    for mark in board["annotations"]["list"]:
-        yield mark["name"], filled_in(mark["expr"])
+    """Yield name and expression of every annotation, and of the selector of every variable."""
+    for annotation in board["annotations"]["list"]:
+        yield annotation["name"], interpolate(annotation["expr"])
     for variable in board["templating"]["list"]:
         if variable["type"] == "query":
-            call = filled_in(variable["query"]["query"])
+            call = interpolate(variable["query"]["query"])
             selector, label = call.removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
             yield variable["name"], f"count by ({label}) ({selector})"

@@ -1,4 +1,4 @@
-"""What watches and scales the service in a cluster finds what it asks for."""
+"""Prometheus, its adapter and its operator find the series and objects that they use."""
 
 import re
 import subprocess
@@ -15,28 +15,28 @@ from tests.deploy.manifests import (
     prometheus_rules,
     rendered,
 )
-from tests.deploy.promql import Known, labels
+from tests.deploy.promql import KnownSeries, labels
 from tests.deploy.rules import ALERTS, DOCKER, RULES, read
 
 ADAPTER = KUBERNETES / "prometheus-adapter" / "values.yaml"
 
 
 @needs_kubectl
-def test_the_queue_scales_and_processor_time_does_while_nobody_tells_of_the_queue() -> None:
+def test_queue_autoscaler_uses_the_metric_of_the_adapter() -> None:
     metrics = one(rendered("autoscale-queue"), "HorizontalPodAutoscaler")["spec"]["metrics"]
     assert [each["type"] for each in metrics] == ["Pods", "Resource"]
     (rule,) = yaml.safe_load(ADAPTER.read_text(encoding="utf-8"))["rules"]["custom"]
-    asked = metrics[0]["pods"]["metric"]["name"]
-    assert rule["name"]["as"] == asked
-    assert re.fullmatch(rule["name"]["matches"], asked)
+    name = metrics[0]["pods"]["metric"]["name"]
+    assert rule["name"]["as"] == name
+    assert re.fullmatch(rule["name"]["matches"], name)
 
 
-def test_prometheus_can_be_asked_what_the_adapter_asks(exposed: Known) -> None:
+def test_adapter_queries_an_exposed_series(exposed: KnownSeries) -> None:
     (rule,) = yaml.safe_load(ADAPTER.read_text(encoding="utf-8"))["rules"]["custom"]
     series = rule["seriesQuery"].partition("{")[0]
-    # Prometheus puts a pod and its namespace on every series that it has found through them.
-    found = {**exposed, series: exposed[series] | {"namespace", "pod"}}
-    assert labels(rule["seriesQuery"], found) == found[series]
+    # Service discovery adds the pod and its namespace to every series.
+    known = {**exposed, series: exposed[series] | {"namespace", "pod"}}
+    assert labels(rule["seriesQuery"], known) == known[series]
     query = rule["metricsQuery"]
     for template, text in {
         "<<.Series>>": series,
@@ -45,12 +45,12 @@ def test_prometheus_can_be_asked_what_the_adapter_asks(exposed: Known) -> None:
     }.items():
         assert template in query
         query = query.replace(template, text)
-    assert labels(query, found) == {"pod"}
+    assert labels(query, known) == {"pod"}
     assert set(rule["resources"]["overrides"]) == {"namespace", "pod"}
 
 
 @needs_kubectl
-def test_prometheus_finds_the_service_under_the_job_that_the_alerts_name(app: FastAPI) -> None:
+def test_service_monitor_selects_the_service_under_the_job_of_the_alerts(app: FastAPI) -> None:
     manifests = rendered("monitoring")
     monitor, service = one(manifests, "ServiceMonitor")["spec"], one(manifests, "Service")
     job = service["metadata"]["labels"][monitor["jobLabel"]]
@@ -64,16 +64,18 @@ def test_prometheus_finds_the_service_under_the_job_that_the_alerts_name(app: Fa
 
 
 @needs_kubectl
-def test_prometheus_shows_a_key_where_keys_are_wanted() -> None:
-    keys = one(composed(("monitoring", "keys")), "ServiceMonitor")["spec"]["endpoints"][0]
-    assert keys["authorization"]["credentials"] == {"name": "oodguard-metrics-key", "key": "token"}
-    assert (
-        "authorization" not in one(rendered("monitoring"), "ServiceMonitor")["spec"]["endpoints"][0]
-    )
-    assert one(rendered("production"), "ServiceMonitor")["spec"]["endpoints"] == [keys]
+def test_service_monitor_has_a_key_only_with_the_keys_component() -> None:
+    with_keys = one(composed(("monitoring", "keys")), "ServiceMonitor")["spec"]["endpoints"][0]
+    assert with_keys["authorization"]["credentials"] == {
+        "name": "oodguard-metrics-key",
+        "key": "token",
+    }
+    (without,) = one(rendered("monitoring"), "ServiceMonitor")["spec"]["endpoints"]
+    assert "authorization" not in without
+    assert one(rendered("production"), "ServiceMonitor")["spec"]["endpoints"] == [with_keys]
 
 
-def test_the_rules_become_prometheus_rules_unaltered() -> None:
+def test_prometheus_rules_script_keeps_the_rules() -> None:
     shipped = sorted(RULES.glob("*.yml"))
     made = prometheus_rules(*shipped)
     assert [each["spec"] for each in made] == [read(file) for file in shipped]
@@ -83,7 +85,7 @@ def test_the_rules_become_prometheus_rules_unaltered() -> None:
     assert all(re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", name) for name in names)
 
 
-def test_a_rule_file_may_hold_blocks_and_have_any_name(tmp_path: Path) -> None:
+def test_prometheus_rules_script_accepts_block_scalars_and_any_file_name(tmp_path: Path) -> None:
     file = tmp_path / "My_rules.v2.yml"
     file.write_text(
         "groups:\n- name: a\n  rules:\n  - record: b\n    expr: |\n      c\n\n      + d\n"
@@ -93,7 +95,7 @@ def test_a_rule_file_may_hold_blocks_and_have_any_name(tmp_path: Path) -> None:
     assert made["spec"]["groups"][0]["rules"][0]["expr"] == "c\n\n+ d\n"
 
 
-def test_without_rules_the_script_says_what_it_wants() -> None:
+def test_prometheus_rules_script_prints_its_usage_without_files() -> None:
     done = subprocess.run(
         [KUBERNETES / "prometheus-rules.sh"], capture_output=True, text=True, check=False
     )
