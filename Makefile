@@ -1,8 +1,8 @@
-# Everything a developer does here. Each target does its own set-up; the second time that is instant.
+# The commands of a developer. Each target does its own set-up, once.
 
 PYTHON ?= python3
 PORT ?= 8000
-# `make demo DEMO=--once` checks the two verdicts and stops instead of going on serving.
+# `make demo DEMO=--once` checks the two verdicts and stops instead of serving.
 DEMO ?=
 
 VENV := .venv
@@ -20,30 +20,30 @@ LOCK := .venv-lock/bin/uv pip compile --quiet --no-config --universal --python-v
 .PHONY: help setup demo test test-slow test-deploy test-images fuzz check format hooks constraints lock \
   boards bench-serving clean
 
-help: ## show this list
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) ## make .venv with everything a developer needs
+setup: $(READY) ## create .venv with all development dependencies
 
-demo: $(DEMO_READY) ## serve the shipped bundle, show two verdicts, go on serving (PORT=8000; no torch)
+demo: $(DEMO_READY) ## serve the shipped bundle and show two verdicts (PORT=8000; no torch)
 	@exec $(DEMO_VENV)/bin/python examples/demo.py --port $(PORT) $(DEMO)
 
 test: $(READY) ## run the fast tests
 	$(VENV)/bin/python -m pytest -m "not slow"
 
-test-slow: $(READY) ## run the tests marked slow, but for those that want a docker engine
+test-slow: $(READY) ## run the tests marked slow, except those that need a Docker engine
 	$(VENV)/bin/python -m pytest -m "slow and not deploy"
 
-test-deploy: $(READY) ## build and start the compose project, and see it watched and alerting
-	tests/deploy/lane/run
+test-deploy: $(READY) ## build and start the compose project and test it (needs a Docker engine)
+	tests/deploy/compose/run
 
-test-images: $(READY) ## build the training and the GPU image; train in one, start the other (20 GB of disk)
-	tests/deploy/lane/run tests/deploy/images
+test-images: $(READY) ## build and test the training and the GPU image (needs a Docker engine, 20 GB of disk)
+	tests/deploy/compose/run tests/deploy/images
 
 fuzz: $(FUZZ_READY) ## fuzz the decode and parse paths (FUZZ_SECONDS=60 for each of six targets)
 	$(FUZZ_VENV)/bin/python -m tests.abuse.fuzz --seconds $(FUZZ_SECONDS)
 
-check: $(READY) ## formatting, lint, types, import rules and layers
+check: $(READY) ## check format, lint, types and import layers
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
@@ -56,7 +56,7 @@ format: $(READY) ## format the code and apply the safe lint fixes
 hooks: $(READY) ## check every commit with the tools in .venv
 	$(VENV)/bin/pre-commit install
 
-constraints: ## resolve the newest versions afresh and pin them in constraints.txt
+constraints: ## resolve the newest versions and pin them in constraints.txt
 	$(PYTHON) -m venv --clear .venv-pins
 	.venv-pins/bin/pip install --quiet -e '.[dev]'
 	@{ echo "# The development environment, pinned by \`make constraints\`."; \
@@ -64,8 +64,8 @@ constraints: ## resolve the newest versions afresh and pin them in constraints.t
 	mv .venv-pins/constraints.txt constraints.txt
 	rm -rf .venv-pins
 
-# All platforms' hashes and no registry's name; torch as PyPI has it, with its CUDA libraries.
-lock: ## resolve what the images hold, at the pinned versions, into docker/*.lock
+# With the hashes of all platforms and without registry URLs; torch from PyPI, with its CUDA libraries.
+lock: ## resolve the packages of the images, at the pinned versions, into docker/*.lock
 	$(PYTHON) -m venv --clear .venv-lock
 	.venv-lock/bin/pip install --quiet uv==0.13.9
 	$(LOCK) pyproject.toml --extra cpu --extra otel --extra s3 --output-file docker/cpu.lock
@@ -74,16 +74,16 @@ lock: ## resolve what the images hold, at the pinned versions, into docker/*.loc
 	echo hatchling | $(LOCK) - --output-file docker/build.lock
 	rm -rf .venv-lock
 
-boards: $(READY) ## write the Grafana boards from their code
+boards: $(READY) ## generate the Grafana boards from their code
 	$(VENV)/bin/python -m docker.grafana.boards
 
-bench-serving: $(READY) ## measure serving beside the bare runtime and other servers (about 20 minutes)
+bench-serving: $(READY) ## compare serving with ONNX Runtime and other servers (about 20 minutes)
 	$(VENV)/bin/python -m benchmarks.serving
 
-clean: ## remove the environments and every cache
+clean: ## remove the environments and all caches
 	rm -rf $(VENV) .venv-* dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
-# torchattacks, an oracle of the tests, asks for a `requests` of 2021; it works with today's.
+# torchattacks, a reference of the tests, pins a version of `requests` of 2021; newer ones work.
 $(READY): $(PINS)
 	$(call environment,$(VENV),dev)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps torchattacks
@@ -97,11 +97,11 @@ $(FUZZ_READY): $(PINS)
 	$(call environment,$(FUZZ_VENV),fuzz)
 	@touch $@
 
-# An editable install of one extra at the pinned versions. The stamp is written last, by the target,
-# so that a set-up that was interrupted is taken up again.
+# An editable install of one extra at the pinned versions. The target writes the stamp last, so that
+# an interrupted set-up is repeated.
 define environment
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "$(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.11" >&2; exit 1; }
+	  || { echo "$(PYTHON) is older than 3.11, expected 3.11 or newer: make PYTHON=python3.11" >&2; exit 1; }
 	@echo "Setting up $(1) with the [$(2)] extra ..."
 	@$(PYTHON) -m venv $(1)
 	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(2)]'
