@@ -58,9 +58,7 @@ DENIED = {
 }
 # Relative clauses instead of a noun, in original case; a question (?) is allowed.
 DENIED_OPENINGS = {
-    r'(?<=""")(?:What|Who|Whose|How|When|Where|Which|Whatever)\b': (
-        "an imperative, or a noun"
-    ),
+    r'(?<=""")(?:What|Who|Whose|How|When|Where|Which|Whatever)\b': ("an imperative, or a noun"),
     r"(?:(?<=[.:;] )|(?m:^) *(?:# |- )?)(?:What|Who)\b(?=[^?]*?[.:](?:\s|\"|\Z))": (
         "a sentence with a noun as its subject"
     ),

@@ -68,7 +68,7 @@ def test_compose_variables_are_settings_or_in_the_example(name: str) -> None:
 def test_env_example_has_the_used_variables_and_their_defaults() -> None:
     assert set(example()) <= {used for name in FILES for used in used_variables(name)}
     # The example shows the default of the main file if two files use a variable.
-    actual = {**defaults(TRAIN), **defaults("docker-compose.gpu.yml")} | defaults(MAIN)
+    actual = {**defaults(TRAIN), **defaults("docker-compose.gpu.yml"), **defaults(MAIN)}
     documented = {name: value for name, value in example().items() if value}
     assert documented.items() <= actual.items()
     assert set(actual) - set(documented) == {"GUARD_KEYS_FILE"}
