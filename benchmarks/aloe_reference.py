@@ -16,8 +16,7 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the usual name
 
-from oodguard.models.networks.classifier import Classifier
-from oodguard.models.networks.normalize import Normalize
+from oodguard.models.networks.classifier import Classifier, Normalize
 from oodguard.training.data.dataset import to_pixels
 
 EPSILON_255 = 1.0

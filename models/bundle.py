@@ -1,18 +1,20 @@
-"""The bundle folder: written whole or not at all, opened only when every byte is as recorded."""
+"""Read and write bundle folders. A bundle opens only if every byte is as recorded."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oodguard.models import calibration_file, evaluation_file
+from oodguard.models import calibration_file
 from oodguard.models.errors import BundleError
-from oodguard.models.folder import put_in_place
 from oodguard.models.manifest import Description, FileRecord, Manifest, parse_manifest
+from oodguard.models.replace_folder import replace_folder
 
 MODEL = "model.onnx"
 
@@ -28,24 +30,28 @@ _MIB = 2**20
 
 MAX_BYTES: Mapping[str, int] = MappingProxyType(
     {
-        MODEL: 2048 * _MIB - 1,  # the most that one ONNX file can have
+        MODEL: 2048 * _MIB - 1,  # the limit of a single ONNX file
         CALIBRATION: 64 * _MIB,
         EVALUATION: 64 * _MIB,
         CARD: 64 * _MIB,
         MANIFEST: 64 * _MIB,
     }
 )
-"""The five files of a bundle, and the most bytes that each may have."""
+"""The five files of a bundle and their largest sizes in bytes."""
 
-RENEW = "fetch the bundle again or export it anew"
+REMEDY = "download or export the bundle again"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bundle:
-    """A bundle whose bytes were verified; nothing is read from the folder afterwards.
+    """The content of a verified bundle, independent of its folder.
 
-    `model` is model.onnx; `calibration` maps a score's name to held-out in-distribution scores
-    `(n,)`, float32, sorted ascending; `sha256` is that of manifest.json, which pins all the rest.
+    Attributes:
+        manifest: The content of manifest.json.
+        model: The bytes of model.onnx.
+        calibration: Held-out in-distribution scores `(n,)` by score name, float32, ascending.
+        evaluation: The content of evaluation.json.
+        sha256: The hash of manifest.json, which holds the hashes of all other files.
     """
 
     manifest: Manifest
@@ -59,17 +65,18 @@ def open_bundle(folder: Path) -> Bundle:
     """Read and verify a bundle folder.
 
     Raises:
-        BundleError: a file is missing, extra, too large, a link, truncated, altered or invalid.
+        BundleError: A file is missing, unexpected, too large, a link, truncated, altered or
+            invalid.
     """
     _check_names(folder)
     manifest_bytes = _read(folder, MANIFEST)
     manifest = parse_manifest(manifest_bytes)
     if set(manifest.files) != set(MAX_BYTES) - {MANIFEST}:
         raise BundleError(
-            f"manifest.json records {sorted(manifest.files)};"
-            f" wanted {sorted(set(MAX_BYTES) - {MANIFEST})}; {RENEW}"
+            f"manifest.json records the files {sorted(manifest.files)},"
+            f" expected {sorted(set(MAX_BYTES) - {MANIFEST})}; {REMEDY}"
         )
-    # Read once: the bytes that are hashed are the bytes that are used.
+    # Each file is read once, so that the verified bytes are the bytes that are used.
     content = {
         name: _verified(name, _read(folder, name), record)
         for name, record in manifest.files.items()
@@ -80,12 +87,12 @@ def open_bundle(folder: Path) -> Bundle:
         calibration=MappingProxyType(
             calibration_file.decode(content[CALIBRATION], manifest.scores)
         ),
-        evaluation=MappingProxyType(evaluation_file.decode(content[EVALUATION])),
+        evaluation=MappingProxyType(decode_evaluation(content[EVALUATION])),
         sha256=_sha256(manifest_bytes),
     )
 
 
-def write_bundle(  # noqa: PLR0913 - a bundle's five parts, by keyword
+def write_bundle(  # noqa: PLR0913 - the five parts of a bundle, by keyword
     folder: Path,
     *,
     description: Description,
@@ -94,20 +101,20 @@ def write_bundle(  # noqa: PLR0913 - a bundle's five parts, by keyword
     evaluation: Mapping[str, object],
     card: str,
 ) -> Bundle:
-    """Write a bundle to `folder`, replacing the bundle that is there.
+    """Write a bundle to `folder` and replace the bundle that exists there.
 
-    It is written beside, verified, and renamed into place: a half bundle is never seen, and a
-    write that fails leaves the old one as it was.
+    The new bundle is written to a temporary folder, verified, and renamed. If a step fails, the
+    previous bundle is unchanged.
 
     Raises:
-        BundleError: `folder` is something else than a bundle, or what was given makes no bundle.
-        OSError: the disk refuses; the old bundle is as it was.
+        BundleError: `folder` holds other files than a bundle, or a part is invalid.
+        OSError: The files cannot be written.
     """
     _check_replaceable(folder)
     content = {
         MODEL: model,
         CALIBRATION: calibration_file.encode(calibration, description.scores),
-        EVALUATION: evaluation_file.encode(evaluation),
+        EVALUATION: encode_evaluation(evaluation),
         CARD: card.encode(),
     }
     files = {
@@ -115,8 +122,41 @@ def write_bundle(  # noqa: PLR0913 - a bundle's five parts, by keyword
     }
     manifest = Manifest.model_validate({**description.model_dump(), "files": files})
     content[MANIFEST] = manifest.model_dump_json(indent=2).encode() + b"\n"
-    put_in_place(folder, content, check=open_bundle)
+    replace_folder(folder, content, check=open_bundle)
     return open_bundle(folder)
+
+
+def encode_evaluation(evaluation: Mapping[str, object]) -> bytes:
+    """Serialize an evaluation as strict JSON.
+
+    Raises:
+        BundleError: A value, such as NaN, has no JSON representation.
+    """
+    try:
+        return json.dumps(dict(evaluation), indent=2, allow_nan=False).encode() + b"\n"
+    except (TypeError, ValueError) as error:
+        raise BundleError(f"The evaluation cannot be written as JSON: {error}") from error
+
+
+def decode_evaluation(content: bytes) -> dict[str, object]:
+    """Parse the bytes of evaluation.json.
+
+    Raises:
+        BundleError: The content is not a JSON object.
+    """
+    try:
+        document = json.loads(content, parse_constant=_reject_constant)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{EVALUATION} is not JSON ({error}); {REMEDY}") from error
+    if not isinstance(document, dict):
+        raise BundleError(
+            f"{EVALUATION} holds a {type(document).__name__}, expected an object; {REMEDY}"
+        )
+    return document
+
+
+def _reject_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _check_replaceable(folder: Path) -> None:
@@ -125,52 +165,54 @@ def _check_replaceable(folder: Path) -> None:
     found = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
     if found and not (MANIFEST in found and found <= set(MAX_BYTES)):
         raise BundleError(
-            f"{folder} exists and is not a bundle; it is left alone. Remove it or write elsewhere"
+            f"{folder} exists and is not a bundle. It was not changed: remove it, or choose another"
+            " folder"
         )
 
 
 def _check_names(folder: Path) -> None:
     if not folder.is_dir():
-        raise BundleError(f"{folder} is not a folder; a bundle folder is wanted")
+        raise BundleError(f"{folder} is not a folder, expected a bundle folder")
     try:
         found = {path.name for path in folder.iterdir()}
     except OSError as error:
         raise BundleError(f"{folder} cannot be listed: {error.strerror}") from error
     missing, extra = sorted(set(MAX_BYTES) - found), sorted(found - set(MAX_BYTES))
     if missing:
-        raise BundleError(f"{folder}: {', '.join(missing)} is missing; {RENEW}")
+        raise BundleError(f"{folder}: {', '.join(missing)} is missing; {REMEDY}")
     if extra:
         raise BundleError(
-            f"{folder}: {', '.join(extra)} does not belong to a bundle; remove it, or {RENEW}"
+            f"{folder}: {', '.join(extra)} does not belong to a bundle; remove it, or {REMEDY}"
         )
 
 
 def _read(folder: Path, name: str) -> bytes:
     path, limit = folder / name, MAX_BYTES[name]
-    # A link could be swapped for another file, and opening a pipe would wait for ever.
+    # The target of a link may change, and opening a pipe would block.
     if path.is_symlink() or not path.is_file():
-        raise BundleError(f"{name} is a link or no regular file; put the file itself in its place")
+        raise BundleError(f"{name} is a link or not a regular file; replace it by the file itself")
     try:
         with path.open("rb") as file:
             content = file.read(limit + 1)
     except OSError as error:
         raise BundleError(f"{name} cannot be read: {error.strerror}") from error
     if len(content) > limit:
-        raise BundleError(f"{name} has more than {limit} bytes, the most that is read; {RENEW}")
+        raise BundleError(f"{name} has more than {limit} bytes, the limit; {REMEDY}")
     return content
 
 
 def _verified(name: str, content: bytes, record: FileRecord) -> bytes:
     if len(content) != record.bytes:
-        what = "truncated" if len(content) < record.bytes else "altered"
+        fault = "truncated" if len(content) < record.bytes else "altered"
         raise BundleError(
-            f"{name} was {what}: it has {len(content)} bytes, the manifest says {record.bytes};"
-            f" {RENEW}"
+            f"{name} was {fault}: it has {len(content)} bytes, expected {record.bytes} by the"
+            f" manifest; {REMEDY}"
         )
     found = _sha256(content)
     if found != record.sha256:
         raise BundleError(
-            f"{name} was altered: sha256 is {found}, the manifest says {record.sha256}; {RENEW}"
+            f"{name} was altered: its sha256 is {found}, expected {record.sha256} by the manifest;"
+            f" {REMEDY}"
         )
     return content
 

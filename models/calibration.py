@@ -1,6 +1,6 @@
-"""The mathematics of the guarantee: ranks and p-values from held-out in-distribution scores.
+"""Compute ranks and p-values from held-out in-distribution scores.
 
-Everywhere, a higher score means more out-of-distribution.
+A higher score means more out-of-distribution.
 """
 
 import math
@@ -15,60 +15,62 @@ Scores = NDArray[np.float32] | NDArray[np.float64]
 
 
 def check_rates(alpha: float, delta: float | None) -> None:
-    """Refuse rates outside (0, 1).
+    """Check that alpha and delta are in (0, 1); delta may be None.
 
     Raises:
-        CalibrationError: `alpha`, or a `delta` that is not None, is no rate.
+        CalibrationError: A rate is outside (0, 1).
     """
     for name, rate in (("alpha", alpha), ("delta", delta)):
         if rate is not None and not 0 < rate < 1:
-            raise CalibrationError(f"{name} is {rate}; wanted a rate above 0 and below 1")
+            raise CalibrationError(f"{name} is {rate}, expected a value above 0 and below 1")
 
 
 def rejection_rank(n: int, *, alpha: float, delta: float | None) -> int:
-    """Return the k of "reject what lies above the k-th largest of `n` calibration scores".
+    """Return k such that images above the k-th largest of `n` calibration scores are rejected.
 
-    Without `delta`, k = floor(alpha (n + 1)): P(reject | in-distribution) <= alpha over the draw
-    of calibration set and image together. With it, the false-rejection rate of the drawn set is
-    distributed as Beta(k, n + 1 - k) or below, and k is the largest that keeps it within alpha
-    with probability 1 - delta. Vovk 2012, "Conditional validity of inductive conformal predictors".
+    Without `delta`, k = floor(alpha (n + 1)). Then P(reject | in-distribution) <= alpha over the
+    draw of the calibration set and the image. With `delta`, the false-rejection rate given the
+    calibration set is at most Beta(k, n + 1 - k) distributed, and k is the largest number with
+    BetaCDF(alpha; k, n + 1 - k) >= 1 - delta. Vovk 2012, "Conditional validity of inductive
+    conformal predictors".
 
     Raises:
-        CalibrationError: no such k, with how many images are needed; or a rate outside (0, 1).
+        CalibrationError: No such k exists, or a rate is outside (0, 1).
     """
     check_rates(alpha, delta)
     rank = _marginal_rank(n, alpha) if delta is None else _confident_rank(n, alpha, delta)
     if rank < 1:
-        promise = f"alpha {alpha}" + ("" if delta is None else f" with delta {delta}")
+        rates = f"alpha {alpha}" + ("" if delta is None else f" with delta {delta}")
         raise CalibrationError(
-            f"{n} calibration images are too few for {promise}:"
-            f" at least {_images_needed(alpha, delta)} are needed. Export with more,"
-            " or ask for a larger alpha or delta"
+            f"{n} calibration images are too few for {rates},"
+            f" expected at least {_images_required(alpha, delta)}. Export with more images, or set"
+            " a larger alpha or delta"
         )
     return rank
 
 
 def p_values(scores: Scores, calibration_sorted: Scores) -> NDArray[np.float64]:
-    """Return p-values `(m,)` of scores `(m,)`: (1 + #{s_i >= s}) / (n + 1), small meaning OOD.
+    """Return the conformal p-values `(m,)` of scores `(m,)`: (1 + #{s_i >= s}) / (n + 1).
 
-    `calibration_sorted` is `(n,)`, ascending. A NaN score counts as most out-of-distribution.
+    A small p-value means out-of-distribution. `calibration_sorted` is `(n,)`, ascending. The
+    p-value of NaN is the smallest one. Vovk et al. 2005, "Algorithmic Learning in a Random World".
     """
     n = len(calibration_sorted)
-    # NumPy sorts NaN behind every number, so that no calibration score reaches it.
+    # NumPy sorts NaN after all numbers, so no calibration score is at or above it.
     below = np.searchsorted(calibration_sorted, scores, side="left")
     return np.asarray((1 + n - below) / (n + 1), dtype=np.float64)
 
 
 def _marginal_rank(n: int, alpha: float) -> int:
-    # As the decimal that was written: in binary, 0.29 of 100 would fall short of 29.
+    # The exact decimal: in binary floating point, 0.29 * 100 is below 29.
     return math.floor(Fraction(str(alpha)) * (n + 1))
 
 
 def _confident_rank(n: int, alpha: float, delta: float) -> int:
     """Return the largest k with BetaCDF(alpha; k, n + 1 - k) >= 1 - delta, or 0.
 
-    BetaCDF(alpha; k, n + 1 - k) = P(Binomial(n, alpha) >= k), so k - 1 is the last count whose
-    binomial CDF is within delta; in log space, where nothing underflows.
+    BetaCDF(alpha; k, n + 1 - k) = P(Binomial(n, alpha) >= k), so k - 1 is the largest count whose
+    binomial CDF is at most delta. Computed in log space, which cannot underflow.
     """
     counts = np.arange(n + 1)
     log_factorial = np.concatenate(([0.0], np.cumsum(np.log(counts[1:]))))
@@ -78,7 +80,7 @@ def _confident_rank(n: int, alpha: float, delta: float) -> int:
     return min(n, int(np.searchsorted(log_cdf, math.log(delta), side="right")))
 
 
-def _images_needed(alpha: float, delta: float | None) -> int:
+def _images_required(alpha: float, delta: float | None) -> int:
     if delta is None:
         return math.ceil(1 / Fraction(str(alpha))) - 1
     return math.ceil(math.log(delta) / math.log1p(-alpha))

@@ -1,4 +1,4 @@
-"""calibration.safetensors: named score columns to bytes and back, without pickle."""
+"""Encode and decode calibration.safetensors: score columns without pickle."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,31 +11,34 @@ from oodguard.models.errors import BundleError
 
 TENSOR = "scores"
 
-Columns = Mapping[str, NDArray[np.float32]]
+REMEDY = "export the bundle again"
 
 
-def encode(columns: Columns, names: Sequence[str]) -> bytes:
-    """Serialise columns `(n,)` as one float32 tensor `(n, S)` in the order of `names`.
+def encode(columns: Mapping[str, NDArray[np.float32]], names: Sequence[str]) -> bytes:
+    """Serialize columns `(n,)` as one float32 tensor `(n, S)` in the order of `names`.
 
-    Rows stay as they came, so that the scores of one image stay together.
+    The rows keep their order, so that one row holds the scores of one image.
 
     Raises:
-        BundleError: columns are missing, extra, not one-dimensional or of unequal length.
+        BundleError: A column is missing, unexpected, not one-dimensional or of another length.
     """
     if set(columns) != set(names):
-        raise BundleError(f"calibration has scores {sorted(columns)}; wanted {sorted(names)}")
+        raise BundleError(f"The calibration has scores {sorted(columns)}, expected {sorted(names)}")
     shapes = {columns[name].shape for name in names}
     if len(shapes) != 1 or len(next(iter(shapes))) != 1:
-        raise BundleError(f"calibration columns have shapes {sorted(shapes)}; wanted one (n,)")
+        raise BundleError(
+            f"The calibration columns have shapes {sorted(shapes)}, expected one shape (n,)"
+        )
     table = np.stack([columns[name] for name in names], axis=1)
     return save({TENSOR: np.ascontiguousarray(table, dtype=np.float32)})
 
 
 def decode(content: bytes, names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-    """Read the columns `(n,)` back, each sorted ascending and read-only.
+    """Return the columns `(n,)`, each sorted ascending and read-only.
 
     Raises:
-        BundleError: not such a file, columns that do not match `names`, no or non-finite scores.
+        BundleError: The file is invalid, its columns do not match `names`, or it holds no scores
+            or scores that are not finite.
     """
     try:
         tensors = load(content)
@@ -45,17 +48,14 @@ def decode(content: bytes, names: Sequence[str]) -> dict[str, NDArray[np.float32
     table = tensors.get(TENSOR)
     if len(found) != 1 or table is None or not _fits(table, len(names)):
         raise BundleError(
-            f"calibration.safetensors holds {found}; wanted one float32 tensor {TENSOR!r} of shape"
-            f" (n, {len(names)}), one column each of {', '.join(names)}; {REMEDY}"
+            f"calibration.safetensors holds {found}, expected one float32 tensor {TENSOR!r} of"
+            f" shape (n, {len(names)}), one column each of {', '.join(names)}; {REMEDY}"
         )
     if not np.isfinite(table).all():
         raise BundleError(f"calibration.safetensors holds scores that are not finite; {REMEDY}")
     ordered = np.sort(table, axis=0)
     ordered.setflags(write=False)
     return {name: ordered[:, column] for column, name in enumerate(names)}
-
-
-REMEDY = "export the bundle anew"
 
 
 def _fits(table: NDArray[np.generic], columns: int) -> bool:

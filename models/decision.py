@@ -1,4 +1,4 @@
-"""The line that decides reject: a policy, the threshold it sets, and the comparison."""
+"""Decide to accept or reject: the policy, its threshold, and the comparison."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,16 @@ from oodguard.models.calibration import Scores, check_rates, rejection_rank
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
-    """What an operator asks for: at most `alpha` of in-distribution images rejected, by `score`.
+    """The guarantee that an operator sets: at most `alpha` of in-distribution images are rejected.
 
-    The promise holds with confidence 1 - `delta` over the draw of the calibration set; with
-    `delta` None it holds on average over such draws.
+    Attributes:
+        score: The name of the deciding score.
+        alpha: The largest false-rejection rate.
+        delta: 1 - confidence in alpha over the draw of the calibration set. With None, the rate is
+            at most alpha on average over such draws.
 
     Raises:
-        CalibrationError: a rate is not above 0 and below 1.
+        CalibrationError: A rate is not above 0 and below 1.
     """
 
     score: str
@@ -28,10 +31,10 @@ class Policy:
 
 
 def threshold(calibration_sorted: Scores, policy: Policy) -> float:
-    """Return the k-th largest of the ascending calibration scores `(n,)`.
+    """Return the k-th largest of the ascending calibration scores `(n,)`; see `rejection_rank`.
 
     Raises:
-        CalibrationError: too few scores for the policy, with how many are needed.
+        CalibrationError: Too few scores for the policy.
     """
     n = len(calibration_sorted)
     rank = rejection_rank(n, alpha=policy.alpha, delta=policy.delta)
@@ -39,9 +42,9 @@ def threshold(calibration_sorted: Scores, policy: Policy) -> float:
 
 
 def rejects(scores: Scores, threshold: float) -> NDArray[np.bool_]:
-    """Say for each score `(m,)` whether it is rejected: strictly above the threshold, or NaN.
+    """Return for each score `(m,)` whether it is rejected: strictly above the threshold, or NaN.
 
-    The same as p <= k / (n + 1), also among ties.
+    Equivalent to p <= k / (n + 1), also for ties.
     """
-    # Not `>`: that would accept NaN. In float64, so that no threshold is rounded to the scores.
+    # The negation of <= rejects NaN. In float64 the threshold is not rounded to the scores' type.
     return ~(np.asarray(scores, dtype=np.float64) <= threshold)

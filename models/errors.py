@@ -1,60 +1,60 @@
-"""Everything that OOD Guard raises on purpose.
+"""The error tree of OOD Guard.
 
 GuardError
-|- ImageError            a picture that cannot be judged
+|- ImageError            an image that cannot be processed
 |  |- UndecodableImage     not an image, truncated or empty
-|  |- ImageTooLarge        more pixels than the limit, known from the header
-|  `- UnsupportedImage     a format or kind that is not taken
-|- BundleError           a bundle that cannot be trusted
-|- CalibrationError      too few calibration scores for the asked alpha and delta
-|- RecipeError           a recipe that cannot be followed
-|- CheckpointError       a checkpoint that cannot be written or gone on from
-|- ClassifierError       a given classifier that cannot be wrapped
-`- ParityError           a graph and what it was made from disagree
+|  |- ImageTooLarge        more pixels than the limit, by its header
+|  `- UnsupportedImage     a format or kind that is not supported
+|- BundleError           an invalid or altered bundle
+|- CalibrationError      too few calibration scores for alpha and delta
+|- RecipeError           an invalid recipe
+|- CheckpointError       a checkpoint that cannot be written or resumed
+|- ClassifierError       a classifier that cannot be wrapped
+`- ParityError           a graph whose outputs differ from its source
 
-Every message says what came, what was wanted and, where there is one, the way out.
+Every message states what is invalid, the received value, the expected value and the remedy.
 """
 
 
 class GuardError(Exception):
-    """The root: catching it catches everything below and nothing else."""
+    """The base class of all errors below."""
 
 
 class ImageError(GuardError):
-    """A picture that cannot be judged."""
+    """An image that cannot be processed."""
 
 
 class UndecodableImage(ImageError):
-    """Bytes that are not an image, or stop in the middle of one."""
+    """Bytes that are not an image, or a truncated image."""
 
 
 class ImageTooLarge(ImageError):
-    """An image whose header promises more pixels than the limit."""
+    """An image whose header declares more pixels than the limit."""
 
 
 class UnsupportedImage(ImageError):
-    """An image of a format or kind that is not taken, such as an animation."""
+    """An image of an unsupported format or kind, such as an animation."""
 
 
 class BundleError(GuardError):
-    """A bundle that cannot be trusted; the message names the file and what to do."""
+    """An invalid or altered bundle; the message names the file and the remedy."""
 
 
 class CalibrationError(GuardError):
-    """Calibration that cannot carry the asked guarantee; the message says what would."""
+    """Too few calibration scores for the guarantee; the message states the required number."""
 
 
 class RecipeError(GuardError):
-    """A recipe that cannot be followed; the message names the key and what was wanted."""
+    """An invalid recipe; the message names the key and the expected value."""
 
 
 class ClassifierError(GuardError):
-    """Somebody's classifier that cannot be wrapped; the message says what it is and what would."""
+    """An existing classifier that cannot be wrapped."""
 
 
 class CheckpointError(GuardError):
-    """A checkpoint that the disk does not take, or that is of another network."""
+    """A checkpoint that cannot be written to the disk, or belongs to another network."""
 
 
 class ParityError(GuardError):
-    """A graph that answers differently from what it was made from."""
+    """A graph whose outputs differ from those of the network that it was exported from."""

@@ -1,4 +1,4 @@
-"""What a bundle says of itself, as validated, frozen data."""
+"""The manifest of a bundle as validated, immutable data."""
 
 import json
 from typing import Annotated, Final, Literal, Self
@@ -18,7 +18,7 @@ BundleName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 BundleVersion = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,32}$")]
 
 WRAPPED: Final = "wrapped"
-"""The method of a bundle whose network came from elsewhere as it is."""
+"""The method of a bundle whose network was trained elsewhere."""
 
 
 class _Frozen(BaseModel):
@@ -26,10 +26,10 @@ class _Frozen(BaseModel):
 
 
 class InputSpec(_Frozen):
-    """The pixels that the graph takes and the rule that brings any image to them.
+    """The input size of the graph in pixels, and the rule for images of another size.
 
-    `crop` scales the shorter side to size and crops the centre; `stretch` ignores the aspect.
-    Both filters are Pillow's, which antialias when they shrink.
+    `crop` scales the shorter side to the size and crops the centre; `stretch` ignores the aspect
+    ratio. Both resampling filters are Pillow's, which antialias on reduction.
     """
 
     height: Side
@@ -39,26 +39,26 @@ class InputSpec(_Frozen):
 
 
 class DataRecord(_Frozen):
-    """A data set's name and how many of its images were used."""
+    """The name of a data set and the number of its images that were used."""
 
     name: str
     images: Count
 
 
 class FileRecord(_Frozen):
-    """The size in bytes and the sha256 (hexadecimal) that a file must have."""
+    """The expected size in bytes and the expected sha256 (hexadecimal) of a file."""
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     bytes: Count
 
 
 class TrainingRecord(_Frozen):
-    """How the network was made, so that a reader can make it again.
+    """The training of the network, in enough detail to repeat it.
 
-    `epsilon` is the L-infinity radius in [0, 1] pixel space that it was hardened at; 0: not at all.
-    A network that was wrapped as it came has an `origin`: the files it came in. Nothing is known
-    here of its training then: `inliers` is unknown with 0 images, `epochs` and `duration_s` are 0,
-    and `hardware`, `command` and `libraries` are those of the wrapping.
+    `epsilon` is the L-infinity radius of the training attack in [0, 1] pixel space, 0 without one.
+    A wrapped network has an `origin`, its source files. Its training is unknown: `inliers` is
+    "unknown" with 0 images, `epochs` and `duration_s` are 0, and `hardware`, `command` and
+    `libraries` describe the wrapping.
     """
 
     method: str
@@ -77,19 +77,19 @@ class TrainingRecord(_Frozen):
     origin: dict[str, FileRecord] | None = None
 
     @model_validator(mode="after")
-    def _only_what_was_wrapped_came_from_elsewhere(self) -> Self:
+    def _origin_belongs_to_wrapped(self) -> Self:
         if (self.method == WRAPPED) != bool(self.origin):
             raise ValueError(
-                f"method {self.method!r} came with origin {self.origin};"
-                f" {WRAPPED!r} wants the files it came in, any other method none"
+                f"method is {self.method!r} and origin is {self.origin}, expected an origin for the"
+                f" method {WRAPPED!r} and for no other method"
             )
         return self
 
 
 class Description(_Frozen):
-    """The manifest without its file hashes: what a writer knows before the files exist.
+    """The manifest without its file records, which a writer knows before the files exist.
 
-    `scores` is the column order of the graph output `scores`; higher always means more OOD.
+    `scores` is the column order of the graph output `scores`; higher means more OOD.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -107,46 +107,48 @@ class Description(_Frozen):
         for key, names in (("classes", self.classes), ("scores", self.scores)):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
-                raise ValueError(f"{key} must be unique; twice or more: {', '.join(twice)}")
+                raise ValueError(
+                    f"{key} must be unique, received more than once: {', '.join(twice)}"
+                )
         if self.default_score not in self.scores:
             raise ValueError(
-                f"default_score is {self.default_score!r}; wanted one of {', '.join(self.scores)}"
+                f"default_score is {self.default_score!r}, expected one of {', '.join(self.scores)}"
             )
         return self
 
 
 class Manifest(Description):
-    """A description and a record of every other file in the bundle."""
+    """A description and the records of all other files of the bundle."""
 
     files: dict[str, FileRecord]
 
 
 def parse_manifest(text: bytes) -> Manifest:
-    """Read the bytes of a manifest.json.
+    """Parse the bytes of manifest.json.
 
     Raises:
-        BundleError: not JSON, written under another schema version, or against the schema.
+        BundleError: The content is not JSON, has another schema version, or violates the schema.
     """
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BundleError(
-            f"manifest.json is not JSON ({error}); fetch the bundle again or export it anew"
+            f"manifest.json is not JSON ({error}); download or export the bundle again"
         ) from error
-    # Before anything else: under another version every other complaint would mislead.
+    # First, because the other checks are meaningless for another version.
     found = document.get("schema_version") if isinstance(document, dict) else None
     if found != SCHEMA_VERSION:
         raise BundleError(
-            f"manifest.json: schema_version is {found!r}; this release reads {SCHEMA_VERSION}."
-            " Use the release of OOD Guard that wrote the bundle, or export it anew with this one"
+            f"manifest.json: schema_version is {found!r}, expected {SCHEMA_VERSION}. Use the"
+            " release of OOD Guard that wrote the bundle, or export the bundle again"
         )
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:
-        raise BundleError(f"manifest.json is invalid: {_complaints(error)}") from error
+        raise BundleError(f"manifest.json is invalid: {_messages(error)}") from error
 
 
-def _complaints(error: ValidationError) -> str:
+def _messages(error: ValidationError) -> str:
     return "; ".join(
         f"{'.'.join(str(part) for part in each['loc']) or 'manifest'}: {each['msg']}"
         for each in error.errors(include_url=False)

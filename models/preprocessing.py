@@ -1,4 +1,4 @@
-"""Any decoded image to the pixels that a model takes; training and service share this function."""
+"""Convert a decoded image to the input of a model, identically in training and service."""
 
 import struct
 from collections.abc import Callable, Mapping
@@ -32,10 +32,10 @@ UPRIGHT: Mapping[int, Image.Transpose] = MappingProxyType(
         8: Image.Transpose.ROTATE_90,
     }
 )
-"""What sets an image upright, by its EXIF orientation; 1 and unknown ones stand already."""
+"""The transformation to the upright position by EXIF orientation; others need none."""
 
 DAMAGED = (EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error)
-"""What Pillow's parsers raise on damaged bytes, found by feeding them some."""
+"""The exceptions of Pillow's parsers on damaged bytes, found by fuzzing."""
 
 RESAMPLE: Mapping[str, Image.Resampling] = MappingProxyType(
     {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
@@ -43,40 +43,42 @@ RESAMPLE: Mapping[str, Image.Resampling] = MappingProxyType(
 
 
 def prepare(image: Image.Image, spec: InputSpec) -> NDArray[np.uint8]:
-    """Bring an image to `(H, W, 3)` uint8 RGB by the rule of `spec`.
+    """Return an image as `(H, W, 3)` uint8 RGB of the size of `spec`.
 
-    Turned as its EXIF says, transparency laid over white, then resized; an image that has the
-    wanted size keeps its pixels exactly.
+    The image is rotated by its EXIF orientation, composed over white where it is transparent, and
+    resized. An image of the right size keeps its pixels exactly.
 
     Raises:
-        UnsupportedImage: an animation, or pixels of a kind that has no one meaning as a colour.
-        UndecodableImage: the bytes behind the first frame are damaged.
-        OSError: the image was opened lazily, and Pillow cannot decode it.
+        UnsupportedImage: The image is animated, or its pixel mode has no unique colour meaning.
+        UndecodableImage: The bytes after the first frame are damaged.
+        OSError: Pillow cannot decode a lazily opened image.
     """
     if _is_animated(image):
-        raise UnsupportedImage("the image is animated or has several pages; one picture is wanted")
-    image.load()  # Here, so that broken pixels are not taken for broken metadata further on.
+        raise UnsupportedImage(
+            "The image is animated or has several pages, expected a single image"
+        )
+    image.load()  # Before the metadata, whose damage is tolerated below.
     rgb = _over_white(_eight_bit(_upright(image)))
     box = FITS[spec.fit](rgb.size, spec)
-    # Crop and resize in one step: scaling a 1 x 60000 strip first would take gigabytes.
+    # Crop and resize in one step: scaling a 1 x 60000 strip first would take gigabytes of memory.
     resized = rgb.resize((spec.width, spec.height), RESAMPLE[spec.resample], box=box)
     return np.array(resized, dtype=np.uint8)
 
 
 def _is_animated(image: Image.Image) -> bool:
-    # A phone's photograph may carry a depth map or preview behind it (MPO); it is no animation.
+    # The further frames of an MPO photograph are depth maps or previews, not an animation.
     if image.format == "MPO":
         return False
     try:
         return bool(getattr(image, "is_animated", False))
     except DAMAGED as error:
         raise UndecodableImage(
-            f"the image is damaged behind its first frame ({error}); a whole file is wanted"
+            f"The image is damaged after its first frame ({error}), expected a complete file"
         ) from error
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    # A picture with damaged metadata is still a picture: viewers show it as it lies.
+    # Viewers show an image with damaged metadata without rotation.
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except DAMAGED:
@@ -89,13 +91,13 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     if image.mode in EIGHT_BIT:
         return image
     if image.mode not in SIXTEEN_BIT:
-        raise UnsupportedImage(f"pixels of mode {image.mode} came; 8-bit or 16-bit ones are wanted")
+        raise UnsupportedImage(f"The pixel mode is {image.mode}, expected 8-bit or 16-bit pixels")
     values = np.asarray(image)
     if values.min() < 0 or values.max() > WHITE_16:
         raise UnsupportedImage(
-            f"integer pixels from {values.min()} to {values.max()} came; 0 to {WHITE_16} is wanted"
+            f"The pixel values are {values.min()} to {values.max()}, expected 0 to {WHITE_16}"
         )
-    # Pillow's own conversion clips at 255, which turns nearly every 16-bit picture white.
+    # Pillow's conversion clips at 255, which makes almost every 16-bit image white.
     grey = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
     grey[values == image.info.get("transparency")] = 255
     return Image.fromarray(grey)
@@ -103,14 +105,14 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 def _over_white(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
-        # A conversion copies, also where there is nothing to convert.
+        # A conversion copies the image even if the mode stays the same.
         return image if image.mode == "RGB" else image.convert("RGB")
     colours = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), colours).convert("RGB")
 
 
 def _crop(size: tuple[int, int], spec: InputSpec) -> Box:
-    """Return the largest centred box of the wanted aspect."""
+    """Return the largest centred box with the aspect ratio of `spec`."""
     width, height = size
     wide = min(width, height * spec.width / spec.height)
     high = min(height, width * spec.height / spec.width)

@@ -1,4 +1,4 @@
-"""Verdicts on many images: the arrays they were decided in, and one object an image."""
+"""Verdicts: the prediction and the decision for each image, as arrays and as objects."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +11,15 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """What is said of one image.
+    """The prediction and the decision for one image.
 
-    `confidence` is the softmax probability of the predicted class; `p_value` and `decision` are by
-    the policy's score. All `scores` of the bundle are told, by name, higher meaning more OOD.
+    Attributes:
+        label: The predicted class.
+        class_id: The index of the predicted class.
+        confidence: The softmax probability of the predicted class.
+        scores: All scores of the bundle by name; higher means more out-of-distribution.
+        p_value: The p-value of the deciding score; small means out-of-distribution.
+        decision: By the deciding score.
     """
 
     label: str
@@ -26,15 +31,15 @@ class Verdict:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Columns:
-    """What is said of n images, one array a fact.
+class VerdictArrays:
+    """The verdicts on n images, one array for each field.
 
     Attributes:
-        classes: Names of the K classes.
-        score_names: Names of the S scores.
-        logits: `(n, K)`, as the graph gave them.
-        scores: `(n, S)`, as the graph gave them, higher meaning more OOD.
-        class_ids: `(n,)`, the place of the largest logit.
+        classes: The names of the K classes.
+        score_names: The names of the S scores.
+        logits: `(n, K)`, as the graph returned them.
+        scores: `(n, S)`, as the graph returned them; higher means more out-of-distribution.
+        class_ids: `(n,)`, the index of the largest logit.
         confidences: `(n,)`, the softmax probability of that class.
         p_values: `(n,)`, by the deciding score.
         rejected: `(n,)`, by the deciding score.
@@ -51,8 +56,8 @@ class Columns:
 
     @cached_property
     def verdicts(self) -> list[Verdict]:
-        """One object an image, made once for all who share the arrays."""
-        rows = zip(*(array.tolist() for array in self.arrays[1:]), strict=True)
+        """One object for each image, created once for all slices of these arrays."""
+        rows = zip(*(array.tolist() for array in self.per_image[1:]), strict=True)
         return [
             Verdict(
                 label=self.classes[class_id],
@@ -66,8 +71,8 @@ class Columns:
         ]
 
     @property
-    def arrays(self) -> tuple[NDArray[Any], ...]:
-        """The arrays, in the order in which they stand here."""
+    def per_image(self) -> tuple[NDArray[Any], ...]:
+        """The arrays with one row for each image, in the order of the fields."""
         return (
             self.logits,
             self.scores,
@@ -77,10 +82,10 @@ class Columns:
             self.rejected,
         )
 
-    def of(self, *arrays: NDArray[Any]) -> "Columns":
-        """The same facts of other images: `arrays` in the order of `arrays`."""
+    def with_per_image(self, *arrays: NDArray[Any]) -> "VerdictArrays":
+        """Return the same fields for other images, with `arrays` in the order of `per_image`."""
         logits, scores, class_ids, confidences, p_values, rejected = arrays
-        return Columns(
+        return VerdictArrays(
             classes=self.classes,
             score_names=self.score_names,
             logits=logits,
@@ -93,32 +98,33 @@ class Columns:
 
 
 class Verdicts(Sequence[Verdict]):
-    """The verdicts on some of the images that were judged together, in their order.
+    """The verdicts on some consecutive images of a batch.
 
-    A batch is judged in arrays and shared out without touching them, so that a request costs the
-    same whatever its batch; who wants its arrays takes them out with `columns`.
+    The batch is predicted in arrays and sliced without a copy, so that the cost of a request does
+    not depend on the size of the batch that it was part of.
 
     Args:
-        batch: What is said of all images.
-        start: The first image that is meant.
-        stop: The one behind the last.
+        batch: The verdicts on all images of the batch.
+        start: The first image.
+        stop: The end, exclusive.
     """
 
     __slots__ = ("_batch", "_start", "_stop")
 
-    def __init__(self, batch: Columns, start: int, stop: int) -> None:
+    def __init__(self, batch: VerdictArrays, start: int, stop: int) -> None:
         self._batch = batch
         self._start = start
         self._stop = stop
 
     @property
-    def columns(self) -> Columns:
-        """The arrays, of these images alone."""
-        return self._batch.of(*(each[self._start : self._stop] for each in self._batch.arrays))
+    def arrays(self) -> VerdictArrays:
+        """The arrays of these images."""
+        rows = slice(self._start, self._stop)
+        return self._batch.with_per_image(*(array[rows] for array in self._batch.per_image))
 
-    def scores(self, place: int) -> NDArray[np.float32]:
-        """One of the scores, by its place among their names: `(n,)`, higher meaning more OOD."""
-        return self._batch.scores[self._start : self._stop, place]
+    def scores(self, column: int) -> NDArray[np.float32]:
+        """Return one score `(n,)` by its index; higher means more out-of-distribution."""
+        return self._batch.scores[self._start : self._stop, column]
 
     def __len__(self) -> int:
         return self._stop - self._start
@@ -133,21 +139,21 @@ class Verdicts(Sequence[Verdict]):
     def __iter__(self) -> Iterator[Verdict]:
         return iter(self._batch.verdicts[self._start : self._stop])
 
-    def part(self, start: int, stop: int) -> "Verdicts":
-        """The verdicts on images `start` to `stop` of these."""
+    def subset(self, start: int, stop: int) -> "Verdicts":
+        """Return the verdicts on images `start` to `stop` of these, without a copy."""
         return Verdicts(self._batch, self._start + start, self._start + stop)
 
-    def then(self, others: "Verdicts") -> "Verdicts":
-        """Join these and others of the same model and policy."""
+    def __add__(self, others: "Verdicts") -> "Verdicts":
+        """Concatenate with verdicts of the same model and policy."""
         if not self:
             return others
-        pairs = zip(self.columns.arrays, others.columns.arrays, strict=True)
-        joined = self._batch.of(*(np.concatenate(pair) for pair in pairs))
+        pairs = zip(self.arrays.per_image, others.arrays.per_image, strict=True)
+        joined = self._batch.with_per_image(*(np.concatenate(pair) for pair in pairs))
         return Verdicts(joined, 0, len(joined.rejected))
 
 
 NO_VERDICTS: Final = Verdicts(
-    Columns(
+    VerdictArrays(
         classes=(),
         score_names=(),
         logits=np.empty((0, 0), np.float32),

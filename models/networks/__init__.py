@@ -1,8 +1,8 @@
 """The network architectures by name.
 
-Every network maps float32 images ``(n, 3, H, W)`` in [0, 1] to logits ``(n, outputs)``, by way of
-its ``features`` and its ``head``. Normalisation is its first layer, so that attacks, export and
-clients share one pixel space. Pooling is global, so that any image size works.
+Every network maps float32 images `(n, 3, H, W)` in [0, 1] to logits `(n, outputs)`, by its
+`features` and its `head`. Normalization is its first layer, so that attacks, export and clients
+share one pixel space. Pooling is global, so that any image size is accepted.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,16 +10,15 @@ from functools import partial
 
 from oodguard.models.networks.classifier import Classifier
 from oodguard.models.networks.densenet import DenseNet
-from oodguard.models.networks.preact_resnet import PreActResNet18
+from oodguard.models.networks.preact_resnet import PreActResNet18, WideResNet
 from oodguard.models.networks.resnet import ResNet
-from oodguard.models.networks.wide_resnet import WideResNet
 
 NETWORKS_BY_WIDTH: Mapping[str, Callable[[int, int], Classifier]] = {
     "resnet8": partial(ResNet, 1),
     "resnet14": partial(ResNet, 2),
     "resnet20": partial(ResNet, 3),
 }
-"""(outputs, width) -> network; `width` is the first stage's number of channels."""
+"""(outputs, width) -> network; `width` is the number of channels of the first stage."""
 
 FIXED_NETWORKS: Mapping[str, Callable[[int], Classifier]] = {
     "densenet-bc-100-12": partial(DenseNet, depth=100, growth=12),

@@ -1,4 +1,4 @@
-"""A network from its name: the one place where architectures are chosen."""
+"""Build a network by its name."""
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.networks import FIXED_NETWORKS, NETWORK_NAMES, NETWORKS_BY_WIDTH
@@ -7,20 +7,20 @@ from oodguard.models.networks.imported import build_imported, is_import_string
 
 
 def check_name(name: str, *, width: int | None) -> None:
-    """See that there is such a network, without building it; an import string is not followed.
+    """Check the name and the width of a network without building it.
 
     Raises:
-        RecipeError: there is none of this name, or it lacks a width or has one too many.
+        RecipeError: The name is unknown, the width is missing, or the network has a fixed width.
     """
     if name in NETWORKS_BY_WIDTH:
         if width is None:
-            raise RecipeError(f"width: {name!r} wants one, such as 32; none came")
+            raise RecipeError(f"width: {name!r} requires a width, such as 32")
     elif name in FIXED_NETWORKS:
         if width is not None:
-            raise RecipeError(f"width: {name!r} fixes its own; none was wanted, came {width}")
+            raise RecipeError(f"width is {width}, but {name!r} has a fixed width: remove the key")
     elif not is_import_string(name):
         raise RecipeError(
-            f"name: came {name!r}, wanted one of {sorted(NETWORK_NAMES)},"
+            f"name is {name!r}, expected one of {sorted(NETWORK_NAMES)},"
             " or an import string 'package.module:factory'"
         )
 
@@ -29,7 +29,7 @@ def build_network(name: str, outputs: int, *, width: int | None) -> Classifier:
     """Build the network `name` with random weights and `outputs` logits.
 
     Raises:
-        RecipeError: as `check_name`, or as `build_imported`.
+        RecipeError: See `check_name` and `build_imported`.
     """
     check_name(name, width=width)
     if is_import_string(name):

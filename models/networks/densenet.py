@@ -1,4 +1,4 @@
-"""DenseNet-BC: every layer reads all layers before it.
+"""DenseNet-BC: the input of every layer is the concatenation of all previous layers' outputs.
 
 Huang et al. 2017, arXiv:1608.06993. Depth 100 with growth 12 is the network of the ALOE paper
 (arXiv:2003.09711): 0.77 million parameters, but many times the arithmetic of `resnet14`.
@@ -8,9 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (the field's name for it)
 
-from oodguard.models.networks.classifier import Classifier
-from oodguard.models.networks.initial_weights import draw_initial_weights
-from oodguard.models.networks.normalize import Normalize
+from oodguard.models.networks.classifier import Classifier, Normalize, draw_initial_weights
 
 
 class DenseLayer(nn.Module):
@@ -31,7 +29,7 @@ class DenseLayer(nn.Module):
 
 
 class Transition(nn.Module):
-    """A 1x1 convolution to `outputs` channels, and half the height and width."""
+    """A 1x1 convolution to `outputs` channels, then pooling to half the height and width."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -44,7 +42,7 @@ class Transition(nn.Module):
 
 
 class DenseNet(Classifier):
-    """Three dense blocks of (depth - 4) / 6 layers, with a compression of one half between them."""
+    """Three dense blocks of (depth - 4) / 6 layers, with a transition between two blocks."""
 
     def __init__(self, outputs: int, *, depth: int, growth: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A network of the user's own, by import string."""
+"""Build a user-defined network by its import string."""
 
 import importlib
 import inspect
@@ -18,27 +18,25 @@ _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 def is_import_string(name: str) -> bool:
-    """Say whether `name` reads `package.module:factory`; nothing is imported."""
+    """Return whether `name` has the form `package.module:factory`; nothing is imported."""
     return _REFERENCE.fullmatch(name) is not None
 
 
 def build_imported(name: str, outputs: int, *, width: int | None) -> Classifier:
-    """Import the factory `package.module:factory` and call it: this runs the user's code.
+    """Import the factory `package.module:factory` and call it, which runs the user's code.
 
-    It is called as `factory(outputs)`, or `factory(outputs, width)` where a width is given. The
-    current folder is searched after the installed packages. An error that the user's own code
-    raises is not caught.
+    The call is `factory(outputs)`, or `factory(outputs, width)` with a width. The current folder is
+    searched after the installed packages. Errors that the user's code raises propagate.
 
     Raises:
-        RecipeError: it cannot be imported or called so, or what it returns is no `Classifier`.
+        RecipeError: The factory cannot be imported or called, or does not return a `Classifier`.
     """
     arguments = (outputs,) if width is None else (outputs, width)
     with _current_folder_importable():
         network = _factory(name, arguments)(*arguments)
     if not isinstance(network, nn.Module):
         raise RecipeError(
-            f"network.name: {name!r} returned {type(network).__name__}; a torch.nn.Module was"
-            " wanted"
+            f"network.name: {name!r} returned {type(network).__name__}, expected a torch.nn.Module"
         )
     missing = [
         part
@@ -52,7 +50,7 @@ def build_imported(name: str, outputs: int, *, width: int | None) -> Classifier:
     ]
     if missing:
         raise RecipeError(
-            f"network.name: {name!r} returned {type(network).__name__}, which lacks"
+            f"network.name: {name!r} returned {type(network).__name__} without"
             f" {' and '.join(missing)}"
         )
     return cast("Classifier", network)
@@ -64,14 +62,14 @@ def _factory(name: str, arguments: tuple[int, ...]) -> Callable[..., Any]:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise RecipeError(
-            f"network.name: {name!r} cannot be imported: {error}; looked among the installed"
-            f" packages and in {Path.cwd()}"
+            f"network.name: {name!r} cannot be imported: {error}. The installed packages and"
+            f" {Path.cwd()} were searched"
         ) from error
     factory = getattr(module, attribute, None)
     if not callable(factory):
         raise RecipeError(
-            f"network.name: {name!r}: a function {attribute!r} was wanted in {module.__file__};"
-            f" came {'nothing of that name' if factory is None else type(factory).__name__}"
+            f"network.name: {name!r}: {attribute!r} in {module.__file__} is"
+            f" {'missing' if factory is None else type(factory).__name__}, expected a function"
         )
     try:
         inspect.signature(factory).bind(*arguments)
@@ -86,7 +84,7 @@ def _factory(name: str, arguments: tuple[int, ...]) -> Callable[..., Any]:
 
 @contextmanager
 def _current_folder_importable() -> Iterator[None]:
-    """Search the current folder last, so that no file in it takes an installed package's place."""
+    """Append the current folder to the path, so that it does not shadow installed packages."""
     here = str(Path.cwd())
     sys.path.append(here)
     try:

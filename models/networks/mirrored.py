@@ -1,4 +1,4 @@
-"""A network that looks at every image and at its mirror image."""
+"""Test-time augmentation by mirroring."""
 
 import torch
 from torch import Tensor
@@ -7,10 +7,10 @@ from oodguard.models.networks.classifier import Classifier
 
 
 class Mirrored(Classifier):
-    """The mean of a network's features over the image and its mirror image, and the network's head.
+    """A network whose features are the mean over the image and its horizontal mirror image.
 
-    Where the head is linear, as all heads here are, the logits are the mean logits of the two
-    (test-time augmentation, Krizhevsky et al. 2012). It costs twice the arithmetic.
+    With a linear head, the logits are the mean of both logits (test-time augmentation, Krizhevsky
+    et al. 2012). It doubles the arithmetic.
     """
 
     def __init__(self, network: Classifier) -> None:
@@ -19,6 +19,6 @@ class Mirrored(Classifier):
         self.head = network.head
 
     def features(self, images: Tensor) -> Tensor:
-        """Map images `(n, 3, H, W)` in [0, 1] to the mean features `(n, D)` of both."""
+        """Map images `(n, 3, H, W)` in [0, 1] to mean features `(n, D)`."""
         both = self.network.features(torch.cat([images, images.flip(3)]))
         return torch.stack(both.tensor_split(2)).mean(0)

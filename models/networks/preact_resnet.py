@@ -1,7 +1,9 @@
-"""Residual networks whose blocks normalise before they convolve.
+"""Pre-activation residual networks: PreActResNet-18 and wide residual networks.
 
-He et al. 2016, arXiv:1603.05027. PreActResNet-18 is the usual network of robustness papers on
-CIFAR: 11 million parameters.
+He et al. 2016, arXiv:1603.05027. PreActResNet-18, with 11 million parameters, is the usual network
+of robustness papers on CIFAR. Wide residual networks are shallower and wider: Zagoruyko & Komodakis
+2016, arXiv:1605.07146. WideResNet-40-2, with 2.2 million parameters, is the network of outlier
+exposure (arXiv:1812.04606).
 """
 
 from collections.abc import Sequence
@@ -10,15 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (the field's name for it)
 
-from oodguard.models.networks.classifier import Classifier
-from oodguard.models.networks.initial_weights import draw_initial_weights
-from oodguard.models.networks.normalize import Normalize
+from oodguard.models.networks.classifier import Classifier, Normalize, draw_initial_weights
 
 
 class PreActBlock(nn.Module):
-    """Two 3x3 convolutions, each after its batch-norm, and a shortcut around both.
+    """Two 3x3 convolutions, each after batch normalization, and a shortcut around both.
 
-    Where the shape changes, the shortcut is a 1x1 convolution of the normalised input.
+    If the shape changes, the shortcut is a 1x1 convolution of the normalized input.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
@@ -41,7 +41,7 @@ class PreActBlock(nn.Module):
 
 
 class PreActResNet(Classifier):
-    """A 3x3 stem, then a stage of `blocks` for each of `widths`; all but the first halve."""
+    """A 3x3 stem, then a stage of `blocks` for each of `widths`; later stages halve H, W."""
 
     def __init__(self, outputs: int, *, stem: int, widths: Sequence[int], blocks: int) -> None:
         super().__init__()
@@ -67,3 +67,11 @@ class PreActResNet18(PreActResNet):
 
     def __init__(self, outputs: int) -> None:
         super().__init__(outputs, stem=64, widths=(64, 128, 256, 512), blocks=2)
+
+
+class WideResNet(PreActResNet):
+    """Three stages of (depth - 4) / 6 blocks, with 16, 32 and 64 channels times `factor`."""
+
+    def __init__(self, outputs: int, *, depth: int, factor: int) -> None:
+        widths = (16 * factor, 32 * factor, 64 * factor)
+        super().__init__(outputs, stem=16, widths=widths, blocks=(depth - 4) // 6)

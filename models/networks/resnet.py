@@ -1,20 +1,19 @@
-"""Small residual networks that train on a CPU.
+"""Small residual networks that can be trained on a CPU.
 
 The residual blocks are those of He et al. 2015 (arXiv:1512.03385, CIFAR variant). The stem is a 4x4
-convolution of stride 2: three quarters of the pixels' arithmetic is saved where there is least to
-learn, which is what makes adversarial training affordable without an accelerator.
+convolution of stride 2. It saves three quarters of the arithmetic of all layers, which makes
+adversarial training affordable without an accelerator.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (the field's name for it)
 
-from oodguard.models.networks.classifier import Classifier
-from oodguard.models.networks.normalize import Normalize
+from oodguard.models.networks.classifier import Classifier, Normalize
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut, which projects where the shape changes."""
+    """Two 3x3 convolutions and a shortcut, which is a projection if the shape changes."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
 """The out-of-distribution scores by name; each becomes a column of the graph output `scores`.
 
-A score maps features `(n, D)` and logits `(n, K)` to `(n,)`; higher always means more
-out-of-distribution. This is the only definition of each: export writes it into the graph and the
-service never computes one.
+A score maps features `(n, D)` and logits `(n, K)` to `(n,)`; higher means more out-of-distribution.
+Each score has one definition, in torch. The export writes it into the graph, and the service never
+computes a score.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,10 +25,10 @@ LOGIT_SCORES: Mapping[str, LogitScore] = {
     "energy": energy,
     "gen": gen,
 }
-"""Scores of the classes' logits `(n, K)` alone, at their default options."""
+"""Scores of the logits `(n, K)` of the classes, at their default options."""
 
 REJECT_SCORES: Mapping[str, LogitScore] = {"abstain": abstain}
-"""Scores of all outputs `(n, K + 1)` of a network that was trained with a reject class."""
+"""Scores of the outputs `(n, K + 1)` of a network with a reject class."""
 
 FITTED_SCORES: Mapping[str, Callable[[FitContext], Accumulator]] = {
     "kl_matching": KLMatchingFit,
@@ -37,6 +37,6 @@ FITTED_SCORES: Mapping[str, Callable[[FitContext], Accumulator]] = {
     "vim": ViMFit,
     "knn": KNearestFit,
 }
-"""Scores that are fitted on training images, by what gathers their statistics."""
+"""The accumulators of the scores that are fitted on training images."""
 
 SCORE_NAMES = (*LOGIT_SCORES, *REJECT_SCORES, *FITTED_SCORES)

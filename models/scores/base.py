@@ -1,26 +1,51 @@
-"""What every out-of-distribution score is, and how one that looks at training images is fitted."""
+"""The interface of scores: options, fitting on training images, and attack targets."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from oodguard.models.scores.options import ScoreOptions
-
 Score = Callable[[Tensor, Tensor], Tensor]
-"""`(features (n, D), logits (n, K))` to `(n,)`; higher always means more out-of-distribution."""
+"""Map features `(n, D)` and logits `(n, K)` to `(n,)`; higher means more out-of-distribution."""
 
 LogitScore = Callable[[Tensor], Tensor]
-"""Logits `(n, K)` to `(n,)`: a score that needs no features."""
+"""Map logits `(n, K)` to `(n,)`: a score without features."""
+
+
+class ScoreOptions(BaseModel):
+    """The table `[score_options]` of a recipe. The defaults are those of the papers.
+
+    Attributes:
+        temperature: The temperature of `energy`.
+        gen_gamma: The exponent of `gen`.
+        gen_top: The number of largest probabilities that `gen` uses.
+        knn_bank: The number of training images whose features `knn` keeps.
+        knn_neighbour: The rank of the neighbour that `knn` measures, 1 being the nearest.
+        vim_dimensions: The dimension of the principal space of `vim`; None is half of the features.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float = Field(default=1.0, gt=0)
+    gen_gamma: float = Field(default=0.1, gt=0, lt=1)
+    gen_top: int = Field(default=100, ge=1)
+    knn_bank: int = Field(default=2000, ge=1, le=100_000)
+    knn_neighbour: int = Field(default=5, ge=1)
+    vim_dimensions: int | None = Field(default=None, ge=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FitContext:
-    """What a fitted score knows before it sees the first image.
+    """The inputs of fitting a score, except for the images.
 
-    `head` maps features `(n, features)` to logits, of which the first `classes` are those of the
-    classes. `seed` decides which images a score keeps, where it cannot keep all.
+    Attributes:
+        features: The number of features D.
+        classes: The number of classes K; the first K logits belong to them.
+        head: Maps features `(n, D)` to logits.
+        options: The score options of the recipe.
+        seed: Selects the images that a score keeps if it does not keep all.
     """
 
     features: int
@@ -31,41 +56,41 @@ class FitContext:
 
 
 class Accumulator(Protocol):
-    """Gathers a score's statistics in one pass over the training images."""
+    """Collect the statistics of a score in one pass over the training images."""
 
     def update(self, features: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """See features `(n, D)`, logits `(n, K)` and labels `(n,)` of the next images."""
+        """Add features `(n, D)`, logits `(n, K)` and labels `(n,)` of the next images."""
         ...
 
     def finish(self) -> nn.Module:
-        """Return the score: `forward(features, logits)` is a `Score`, its buffers are constants.
+        """Return the score as a module whose `forward(features, logits)` is a `Score`.
 
         Raises:
-            RecipeError: the images that were seen do not determine the score.
+            RecipeError: The images do not determine the score.
         """
         ...
 
 
 @runtime_checkable
-class LeastOfClasses(Protocol):
-    """A fitted score that is the least of one value a class, of which each can be asked for alone.
+class MinimumOverClasses(Protocol):
+    """A fitted score that is the minimum of one value per class, each available by itself.
 
-    An attack wants them one by one: the gradient of the least knows of the nearest class only, and
-    another may be the easier one to come close to.
+    An attack minimizes them one by one: the gradient of the minimum depends on the nearest class
+    only, and another class may be easier to approach.
     """
 
     @property
     def targets(self) -> int:
-        """How many values there are to take the least of."""
+        """The number of values."""
         ...
 
     def toward(self, target: int, features: Tensor, logits: Tensor) -> Tensor:
-        """Return the value `(n,)` of one of them; the score is nowhere larger."""
+        """Return one of the values `(n,)`; the score is at most this value."""
         ...
 
 
 def of_logits(score: LogitScore) -> Score:
-    """Return a score of the logits alone as one that is handed features too."""
+    """Return a logit score with the signature of `Score`."""
 
     def scored(features: Tensor, logits: Tensor) -> Tensor:  # noqa: ARG001  (the shape of a score)
         return score(logits)

@@ -1,36 +1,34 @@
-"""A score from its name and options: the one place where scores are chosen."""
+"""Check the name of a score, and bind its options."""
 
 from functools import partial
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.scores import LOGIT_SCORES, REJECT_SCORES, SCORE_NAMES
-from oodguard.models.scores.base import LogitScore
+from oodguard.models.scores.base import LogitScore, ScoreOptions
 from oodguard.models.scores.energy import energy
 from oodguard.models.scores.gen import gen
-from oodguard.models.scores.options import ScoreOptions
 
 
 def check_score(name: str, *, reject_class: bool) -> None:
-    """See that there is such a score for a network with or without a reject class.
+    """Check that a score exists and that the network has the reject class that it requires.
 
     Raises:
-        RecipeError: there is none of this name, or it wants a reject class and there is none.
+        RecipeError: The name is unknown, or the score requires a reject class.
     """
     if name not in SCORE_NAMES:
-        raise RecipeError(f"score: came {name!r}, wanted one of {sorted(SCORE_NAMES)}")
+        raise RecipeError(f"score is {name!r}, expected one of {sorted(SCORE_NAMES)}")
     if name in REJECT_SCORES and not reject_class:
-        wanted = sorted(set(SCORE_NAMES) - set(REJECT_SCORES))
         raise RecipeError(
-            f"score: {name!r} wants a network trained with a reject class, which this is not;"
-            f" wanted one of {wanted}"
+            f"score is {name!r}, which requires a network with a reject class,"
+            f" expected one of {sorted(set(SCORE_NAMES) - set(REJECT_SCORES))}"
         )
 
 
 def unfitted_score(name: str, options: ScoreOptions) -> LogitScore:
-    """Return a score that needs no fitting, as the options say.
+    """Return a score that needs no fitting, with its options bound.
 
     Raises:
-        KeyError: `name` is neither one of `LOGIT_SCORES` nor one of `REJECT_SCORES`.
+        KeyError: `name` is neither in `LOGIT_SCORES` nor in `REJECT_SCORES`.
     """
     chosen: dict[str, LogitScore] = {
         **LOGIT_SCORES,

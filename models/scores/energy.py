@@ -5,8 +5,8 @@ from torch import Tensor
 
 
 def energy(logits: Tensor, temperature: float = 1.0) -> Tensor:
-    """Score logits ``(n, K)`` as ``(n,)`` energies, higher meaning more OOD.
+    """Return -T logsumexp(z / T) of logits z `(n, K)` at temperature T, as `(n,)`.
 
-    -T logsumexp(z / T); Liu et al. 2020, arXiv:2010.03759.
+    Higher means more OOD. Liu et al. 2020, arXiv:2010.03759.
     """
     return -temperature * torch.logsumexp(logits / temperature, dim=1)

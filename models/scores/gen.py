@@ -1,18 +1,18 @@
-"""Generalised entropy of the largest probabilities."""
+"""Generalized entropy of the largest probabilities."""
 
 import torch
 from torch import Tensor
 
 
 def gen(logits: Tensor, gamma: float = 0.1, top: int = 100) -> Tensor:
-    """Score logits ``(n, K)`` as ``(n,)``, higher meaning more OOD.
+    """Return sum_{k <= top} p_k^gamma (1 - p_k)^gamma of logits `(n, K)`, as `(n,)`.
 
-    sum over the `top` largest probabilities p of p^gamma (1 - p)^gamma; all K where there are
-    fewer. GEN, Liu et al. 2023 (CVPR); they take gamma 0.1 and, of 1,000 classes, the top 100.
+    p_1 >= p_2 >= ... are the softmax probabilities in descending order; higher means more OOD. GEN,
+    Liu et al. 2023 (CVPR), with gamma 0.1 and, for 1,000 classes, the top 100.
     """
     ordered = torch.topk(logits, logits.shape[1], dim=1).values
     log_p = torch.log_softmax(ordered, dim=1)
-    # Of the largest, 1 - p is the sum of the others: where p rounds to 1 its log stays finite.
+    # 1 - p_1 as the sum of the others: its log is finite even if p_1 rounds to 1.
     log_rest = torch.logsumexp(log_p[:, 1:], dim=1, keepdim=True)
     log_q = torch.cat([log_rest, torch.log1p(-log_p[:, 1:].exp())], dim=1)
     return torch.exp(gamma * (log_p + log_q))[:, :top].sum(dim=1)

@@ -6,15 +6,15 @@ from torch.nn import functional as F  # noqa: N812  (the field's name for it)
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.scores.base import FitContext
-from oodguard.models.scores.reservoir import Reservoir
+from oodguard.models.scores.statistics import Reservoir
 
 
 class KNearest(nn.Module):
-    """|f/|f| - b_(k)|, higher meaning more OOD; Sun et al. 2022, arXiv:2204.06507.
+    """|f / |f| - b_(k)|; higher means more OOD. Sun et al. 2022, arXiv:2204.06507.
 
-    b_(1), b_(2), ... are the features of a bank of training images, brought to length 1, by their
-    distance. The k-th is found by a product and a top-k; its distance is that of the difference,
-    which keeps the digits that 2 - 2 cos loses for near neighbours.
+    b_(1), b_(2), ... are the normalized features of a bank of training images, in the order of
+    their distance. The k-th one is found by a matrix product and top-k. Its distance is computed
+    from the difference, which keeps the digits that 2 - 2 cos loses for near neighbours.
     """
 
     bank: Tensor
@@ -25,7 +25,7 @@ class KNearest(nn.Module):
         self.neighbour = neighbour
 
     def forward(self, features: Tensor, logits: Tensor) -> Tensor:  # noqa: ARG002
-        """Score features `(n, D)` as distances `(n,)` in [0, 2]."""
+        """Return the distances `(n,)` of features `(n, D)`, in [0, 2]."""
         direction = F.normalize(features, dim=1)
         with torch.no_grad():
             similar = direction @ self.bank.T
@@ -35,7 +35,7 @@ class KNearest(nn.Module):
 
 
 class KNearestFit:
-    """Gathers the bank: a sample of the training images' features, drawn by the seed."""
+    """Collect the bank: a random sample of the features of the training images."""
 
     def __init__(self, context: FitContext) -> None:
         options = context.options
@@ -43,14 +43,14 @@ class KNearestFit:
         self._bank = Reservoir(size=options.knn_bank, width=context.features, seed=context.seed)
 
     def update(self, features: Tensor, logits: Tensor, labels: Tensor) -> None:  # noqa: ARG002
-        """See features `(n, D)`."""
+        """Add features `(n, D)`."""
         self._bank.update(features)
 
     def finish(self) -> KNearest:
         """Return the score."""
         if len(self._bank.rows) < self._neighbour:
             raise RecipeError(
-                f"score_options.knn_neighbour: came {self._neighbour}, wanted at most the"
-                f" {len(self._bank.rows)} images in the bank"
+                f"score_options.knn_neighbour is {self._neighbour}, expected at most"
+                f" {len(self._bank.rows)}, the number of images in the bank"
             )
         return KNearest(self._bank.rows, neighbour=self._neighbour)

@@ -4,15 +4,15 @@ from torch import Tensor, nn
 
 from oodguard.models.scores.base import FitContext
 from oodguard.models.scores.gaussian import nearest_squared_distance, whitening
-from oodguard.models.scores.moments import ClassMoments
+from oodguard.models.scores.statistics import ClassMoments
 
 
 class Mahalanobis(nn.Module):
-    """min_k (f - mu_k)' C^-1 (f - mu_k), higher meaning more OOD.
+    """min_k (f - mu_k)' C^-1 (f - mu_k); higher means more OOD.
 
-    Lee et al. 2018, arXiv:1807.03888. mu_k is the mean of class k and C the covariance that all
-    classes share, divided by the number of images. The features are the penultimate layer's alone;
-    the paper joins several layers by a regression on out-of-distribution images.
+    Lee et al. 2018, arXiv:1807.03888. mu_k is the mean of class k, and C is the covariance within
+    the classes. The features are those of the penultimate layer; the paper also combines several
+    layers by a regression on out-of-distribution images.
     """
 
     centre: Tensor
@@ -28,12 +28,12 @@ class Mahalanobis(nn.Module):
         self.register_buffer("class_means", ((moments.means - moments.mean) @ whiten).float())
 
     def forward(self, features: Tensor, logits: Tensor) -> Tensor:  # noqa: ARG002
-        """Score features `(n, D)` as squared distances `(n,)`."""
+        """Return the squared distances `(n,)` of features `(n, D)`."""
         return nearest_squared_distance(self._whitened(features), self.class_means)
 
     @property
     def targets(self) -> int:
-        """How many classes there are."""
+        """The number of classes."""
         return len(self.class_means)
 
     def toward(self, target: int, features: Tensor, logits: Tensor) -> Tensor:  # noqa: ARG002
@@ -45,13 +45,13 @@ class Mahalanobis(nn.Module):
 
 
 class MahalanobisFit:
-    """Gathers the moments."""
+    """Collect the moments."""
 
     def __init__(self, context: FitContext) -> None:
         self._moments = ClassMoments(classes=context.classes, features=context.features)
 
     def update(self, features: Tensor, logits: Tensor, labels: Tensor) -> None:  # noqa: ARG002
-        """See features `(n, D)` and labels `(n,)`."""
+        """Add features `(n, D)` and labels `(n,)`."""
         self._moments.update(features, labels)
 
     def finish(self) -> Mahalanobis:

@@ -1,11 +1,11 @@
-"""Maximum logit, which unlike MSP keeps the logits' scale."""
+"""Negative maximum logit, which in contrast to MSP depends on the scale of the logits."""
 
 from torch import Tensor
 
 
 def max_logit(logits: Tensor) -> Tensor:
-    """Score logits ``(n, K)`` as ``(n,)``, higher meaning more OOD.
+    """Return -max_k z_k of logits z `(n, K)`, as `(n,)`; higher means more OOD.
 
-    -max_k z_k; Hendrycks et al. 2022, arXiv:1911.11132.
+    Hendrycks et al. 2022, arXiv:1911.11132.
     """
     return -logits.amax(dim=1)

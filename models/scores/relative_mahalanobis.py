@@ -1,27 +1,27 @@
-"""Mahalanobis distance to the nearest class, less the one to all training images together."""
+"""Mahalanobis distance to the nearest class, minus the distance to all training images."""
 
 import torch
 from torch import Tensor, nn
 
 from oodguard.models.scores.base import FitContext
 from oodguard.models.scores.gaussian import nearest_squared_distance, whitening
-from oodguard.models.scores.moments import ClassMoments
+from oodguard.models.scores.statistics import ClassMoments
 
 
 class RelativeMahalanobis(nn.Module):
-    """min_k d_k^2 - d_0^2, higher meaning more OOD; Ren et al. 2021, arXiv:2106.09022.
+    """min_k d_k^2 - d_0^2; higher means more OOD. Ren et al. 2021, arXiv:2106.09022.
 
-    d_k is the Mahalanobis distance to class k under the covariance C that the classes share, and
-    d_0 that under one Gaussian over all training images, of covariance C + B, with B the covariance
-    of the class means: what is unusual for every picture tells nothing.
+    d_k is the Mahalanobis distance to class k under the covariance C within the classes. d_0 is the
+    distance under one Gaussian over all training images with covariance C + B, where B is the
+    covariance of the class means. It removes variation that all classes share.
 
-    C^-1 - (C + B)^-1 has the rank of B, at most K - 1. In the coordinates t in which C is one and B
-    is diag(b), all others contribute exactly nothing, and the score is
+    C^-1 - (C + B)^-1 has the rank of B, at most K - 1. In coordinates t with C = I and
+    B = diag(b), only these K - 1 coordinates contribute, and the score is
 
-        min_k |t - t_k|^2 - sum_i t_i^2 / (1 + b_i)
+        min_k |t - t_k|^2 - sum_i t_i^2 / (1 + b_i).
 
-    over those K - 1 alone. Taken as it is written, it would be a small difference of two large
-    numbers, which float32 does not hold.
+    The direct formula would be a small difference of two large numbers, which exceeds the
+    precision of float32.
     """
 
     centre: Tensor
@@ -42,13 +42,13 @@ class RelativeMahalanobis(nn.Module):
         self.register_buffer("background", (1 / (1 + between[-kept:])).float())
 
     def forward(self, features: Tensor, logits: Tensor) -> Tensor:  # noqa: ARG002
-        """Score features `(n, D)` as differences `(n,)` of squared distances."""
+        """Return the differences `(n,)` of squared distances of features `(n, D)`."""
         projected = self._projected(features)
         return nearest_squared_distance(projected, self.class_means) - self._to_all(projected)
 
     @property
     def targets(self) -> int:
-        """How many classes there are."""
+        """The number of classes."""
         return len(self.class_means)
 
     def toward(self, target: int, features: Tensor, logits: Tensor) -> Tensor:  # noqa: ARG002
@@ -65,13 +65,13 @@ class RelativeMahalanobis(nn.Module):
 
 
 class RelativeMahalanobisFit:
-    """Gathers the moments."""
+    """Collect the moments."""
 
     def __init__(self, context: FitContext) -> None:
         self._moments = ClassMoments(classes=context.classes, features=context.features)
 
     def update(self, features: Tensor, logits: Tensor, labels: Tensor) -> None:  # noqa: ARG002
-        """See features `(n, D)` and labels `(n,)`."""
+        """Add features `(n, D)` and labels `(n,)`."""
         self._moments.update(features, labels)
 
     def finish(self) -> RelativeMahalanobis:

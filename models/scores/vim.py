@@ -1,26 +1,24 @@
-"""A virtual logit for what the features hold outside their principal space."""
+"""Virtual-logit matching: the residual outside the principal space against the logits."""
 
 import torch
 from torch import Tensor, nn
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.scores.base import FitContext
-from oodguard.models.scores.moments import ClassMoments
-from oodguard.models.scores.reservoir import Reservoir
+from oodguard.models.scores.statistics import ClassMoments, Reservoir
 
 SCALE_IMAGES = 10_000
-"""Images whose residuals set the scale; a mean over so many is exact to about 1 %."""
+"""The number of images whose residuals set the scale; the mean is exact to about 1 %."""
 
 SMALLEST_RESIDUAL = 1e-5
-"""The least mean residual, as a share of the features' length: below it is rounding."""
+"""The smallest mean residual as a fraction of the features' norm; smaller ones are rounding."""
 
 
 class ViM(nn.Module):
-    """alpha |R' (f - o)| - logsumexp(z), higher meaning more OOD.
+    """alpha |R' (f - o)| - logsumexp(z); higher means more OOD. Wang et al. 2022, arXiv:2203.10807.
 
-    Wang et al. 2022, arXiv:2203.10807.
-    o is the point whose logits are zero, R spans what the principal directions of f - o leave, and
-    alpha is the mean largest logit over the mean residual.
+    o is the point with zero logits, R spans the complement of the principal space of f - o, and
+    alpha is the mean largest logit divided by the mean residual norm.
     """
 
     origin: Tensor
@@ -34,17 +32,17 @@ class ViM(nn.Module):
         self.register_buffer("scale", scale.float())
 
     def forward(self, features: Tensor, logits: Tensor) -> Tensor:
-        """Score features `(n, D)` and logits `(n, K)` as `(n,)`."""
+        """Return the score `(n,)` of features `(n, D)` and logits `(n, K)`."""
         residual = (features - self.origin) @ self.residual_space
         virtual: Tensor = self.scale * torch.linalg.vector_norm(residual, dim=1)
         return virtual - torch.logsumexp(logits, dim=1)
 
 
 class ViMFit:
-    """Gathers the moments, and a sample of features with their largest logits.
+    """Collect the moments, and a sample of features with their largest logits.
 
-    The principal space follows from the moments; the mean length of the residuals does not, as the
-    space is known only after the pass. It is that of at most 10,000 images, drawn by the seed.
+    The principal space follows from the moments. The mean norm of the residuals does not, because
+    the space is known only after the pass; it is computed from a sample of at most 10,000 images.
     """
 
     def __init__(self, context: FitContext) -> None:
@@ -52,15 +50,15 @@ class ViMFit:
         self._dimensions = context.options.vim_dimensions or size // 2
         if not 0 < self._dimensions < size:
             raise RecipeError(
-                f"score_options.vim_dimensions: came {self._dimensions}, wanted at least 1 and"
-                f" fewer than the {size} features"
+                f"score_options.vim_dimensions is {self._dimensions}, expected at least 1 and less"
+                f" than {size}, the number of features"
             )
         self._origin = _origin(context.head, context.classes)
         self._moments = ClassMoments(classes=context.classes, features=size)
         self._sample = Reservoir(size=SCALE_IMAGES, width=size + 1, seed=context.seed)
 
     def update(self, features: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """See features `(n, D)`, logits `(n, K)` and labels `(n,)`."""
+        """Add features `(n, D)`, logits `(n, K)` and labels `(n,)`."""
         self._moments.update(features, labels)
         self._sample.update(torch.cat([features, logits.amax(dim=1, keepdim=True)], dim=1))
 
@@ -69,24 +67,24 @@ class ViMFit:
         _, directions = torch.linalg.eigh(self._moments.second_moment(self._origin))
         rest = directions[:, : -self._dimensions]
         rows = self._sample.rows.double()
-        apart, largest = rows[:, :-1] - self._origin, rows[:, -1]
-        residual = torch.linalg.vector_norm(apart @ rest, dim=1).mean()
-        if not residual > SMALLEST_RESIDUAL * torch.linalg.vector_norm(apart, dim=1).mean():
+        offsets, largest = rows[:, :-1] - self._origin, rows[:, -1]
+        residual = torch.linalg.vector_norm(offsets @ rest, dim=1).mean()
+        if not residual > SMALLEST_RESIDUAL * torch.linalg.vector_norm(offsets, dim=1).mean():
             raise RecipeError(
-                f"score_options.vim_dimensions: {self._dimensions} dimensions hold all that the"
-                " training images' features vary in; fewer were wanted"
+                f"score_options.vim_dimensions is {self._dimensions}, which covers all variation of"
+                " the features of the training images, expected fewer dimensions"
             )
         if not largest.mean() > 0:
             raise RecipeError(
-                f"scores: 'vim' wants training images whose largest logits are positive on average;"
-                f" came {largest.mean():.3g}"
+                "scores: 'vim' requires training images whose largest logits are positive on"
+                f" average, received a mean of {largest.mean():.3g}"
             )
         return ViM(origin=self._origin, residual_space=rest, scale=largest.mean() / residual)
 
 
 def _origin(head: nn.Module, classes: int) -> Tensor:
     if not isinstance(head, nn.Linear):
-        raise RecipeError(f"scores: 'vim' wants a linear head; came {type(head).__name__}")
+        raise RecipeError(f"scores: 'vim' requires a linear head, received {type(head).__name__}")
     weight: Tensor = head.weight.detach()[:classes].double()
     bias: Tensor | None = head.bias
     if bias is None:

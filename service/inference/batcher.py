@@ -225,7 +225,7 @@ class Batcher:
             for each in batch:
                 end = start + len(each)
                 each.job.timings.runs.append(run)
-                if each.job.add(each.start, verdicts.part(start, end)):
+                if each.job.add(each.start, verdicts.subset(start, end)):
                     complete.add(each.job)
                 start = end
         return complete

@@ -110,7 +110,7 @@ class Job:
         if sum(len(part) for part in self.parts.values()) < len(self.pixels):
             return False
         for _, part in sorted(self.parts.items()):
-            self.verdicts = self.verdicts.then(part)
+            self.verdicts = self.verdicts + part
         return True
 
     def resolve(self) -> None:

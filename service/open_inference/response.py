@@ -9,7 +9,7 @@ import orjson
 from numpy.typing import NDArray
 from starlette.responses import Response
 
-from oodguard.models.verdicts import Columns
+from oodguard.models.verdicts import VerdictArrays
 from oodguard.service.api.problems import JSON
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.open_inference.request import Inference
@@ -33,7 +33,7 @@ class Output:
     """
 
     datatype: OutputDatatype
-    values: Callable[[Columns], Values]
+    values: Callable[[VerdictArrays], Values]
     width: int | None = None
 
     def shape(self, images: int) -> list[int]:
@@ -49,38 +49,41 @@ def available_outputs(model: LoadedModel, detail: Detail) -> Mapping[str, Output
     """
     manifest, alpha = model.bundle.manifest, model.guard.policy.alpha
     verdict = {
-        "class_id": Output(datatype="INT64", values=lambda columns: columns.class_ids),
+        "class_id": Output(datatype="INT64", values=lambda arrays: arrays.class_ids),
         "label": Output(datatype="BYTES", values=_labels),
-        "rejected": Output(datatype="BOOL", values=lambda columns: columns.rejected),
+        "rejected": Output(datatype="BOOL", values=lambda arrays: arrays.rejected),
     }
     if detail == "verdict":
         return {
             **verdict,
-            "p_value": Output(datatype="FP64", values=lambda columns: _coarse(columns, alpha)),
+            "p_value": Output(datatype="FP64", values=lambda arrays: _coarse(arrays, alpha)),
         }
     return {
         "logits": Output(
-            datatype="FP32", values=lambda columns: columns.logits, width=len(manifest.classes)
+            datatype="FP32", values=lambda arrays: arrays.logits, width=len(manifest.classes)
         ),
         "scores": Output(
-            datatype="FP32", values=lambda columns: columns.scores, width=len(manifest.scores)
+            datatype="FP32", values=lambda arrays: arrays.scores, width=len(manifest.scores)
         ),
         **verdict,
-        "p_value": Output(datatype="FP64", values=lambda columns: columns.p_values),
-        "confidence": Output(datatype="FP64", values=lambda columns: columns.confidences),
+        "p_value": Output(datatype="FP64", values=lambda arrays: arrays.p_values),
+        "confidence": Output(datatype="FP64", values=lambda arrays: arrays.confidences),
     }
 
 
-def _labels(columns: Columns) -> list[str]:
-    return [columns.classes[class_id] for class_id in columns.class_ids.tolist()]
+def _labels(arrays: VerdictArrays) -> list[str]:
+    return [arrays.classes[class_id] for class_id in arrays.class_ids.tolist()]
 
 
-def _coarse(columns: Columns, alpha: float) -> NDArray[np.float64]:
-    return np.array([coarse_p_value(p, alpha) for p in columns.p_values.tolist()], np.float64)
+def _coarse(arrays: VerdictArrays, alpha: float) -> NDArray[np.float64]:
+    return np.array([coarse_p_value(p, alpha) for p in arrays.p_values.tolist()], np.float64)
 
 
 def infer_response(
-    deployment: Deployment, inference: Inference, available: Mapping[str, Output], columns: Columns
+    deployment: Deployment,
+    inference: Inference,
+    available: Mapping[str, Output],
+    arrays: VerdictArrays,
 ) -> Response:
     """Build the response to an inference request.
 
@@ -88,13 +91,13 @@ def infer_response(
         deployment: The model.
         inference: The request.
         available: The model's outputs.
-        columns: The verdicts on the images of the request.
+        arrays: The verdicts on the images of the request.
     """
     tensors: list[dict[str, Any]] = []
     binary: list[bytes] = []
     for name, is_binary in inference.outputs.items():
         output = available[name]
-        values = output.values(columns)
+        values = output.values(arrays)
         tensor: dict[str, Any] = {
             "name": name,
             "datatype": output.datatype,

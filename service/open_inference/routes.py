@@ -89,7 +89,7 @@ def router(
         spec = deployment.model.bundle.manifest.input
         reader = InferenceReader(spec, outputs, predictor.run_in_thread)
         job = await predictor.predict(deployment, request, reader.read)
-        return infer_response(deployment, reader.inference, outputs, job.verdicts.columns)
+        return infer_response(deployment, reader.inference, outputs, job.verdicts.arrays)
 
     routes = APIRouter()
     # Routes are matched in order: the most frequent comes first.

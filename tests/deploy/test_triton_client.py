@@ -48,7 +48,7 @@ def test_triton_client_decides_as_the_service(server: RunningServer) -> None:
     client = InferenceServerClient(server.url.removeprefix("http://"))
     policy = Policy(score=bundle.manifest.default_score)
     guard = CalibratedModel(bundle, policy, example.remote(client, "cifar10-aloe"))
-    verdicts = guard.predict(images).columns
+    verdicts = guard.predict(images).arrays
 
     tensor = InferInput("images", list(images.shape), "UINT8")
     tensor.set_data_from_numpy(images)
@@ -114,7 +114,7 @@ def test_page_code_without_this_package_decides_as_the_guard(
         bundle, Policy(score=score, alpha=alpha, delta=delta), returning(bundle, scores)
     )
     size = bundle.manifest.input
-    expected = guard.predict(np.zeros((len(ties), size.height, size.width, 3), np.uint8)).columns
+    expected = guard.predict(np.zeros((len(ties), size.height, size.width, 3), np.uint8)).arrays
 
     result = execute(
         code_block(1), folder=PRETRAINED / name, scores=scores, alpha=alpha, delta=delta

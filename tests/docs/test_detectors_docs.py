@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from oodguard.models.scores import SCORE_NAMES
-from oodguard.models.scores.options import ScoreOptions
+from oodguard.models.scores.base import ScoreOptions
 from oodguard.training.detectors import DETECTORS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "detectors.md").read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from oodguard.models.manifest import InputSpec
 from oodguard.models.networks import NETWORK_NAMES
-from oodguard.models.scores.options import ScoreOptions
+from oodguard.models.scores.base import ScoreOptions
 from oodguard.training.config.methods import (
     METHODS,
     EnergySettings,

@@ -14,6 +14,8 @@ from oodguard.models.bundle import (
     MANIFEST,
     MODEL,
     Bundle,
+    decode_evaluation,
+    encode_evaluation,
     open_bundle,
     write_bundle,
 )
@@ -30,7 +32,7 @@ def folder(make_bundle: MakeBundle, tmp_path: Path) -> Path:
     return tmp_path / "tiny"
 
 
-def refusal(folder: Path) -> str:
+def error_of(folder: Path) -> str:
     with pytest.raises(BundleError) as error:
         open_bundle(folder)
     return str(error.value)
@@ -42,14 +44,14 @@ def rewrite_manifest(folder: Path, **changes: object) -> None:
 
 
 def replace_and_record(folder: Path, name: str, content: bytes) -> None:
-    """Put other bytes in a file's place and have the manifest agree with them."""
+    """Replace a file and its record in the manifest."""
     (folder / name).write_bytes(content)
     files = json.loads((folder / MANIFEST).read_bytes())["files"]
     files[name] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     rewrite_manifest(folder, files=files)
 
 
-def test_what_was_written_is_what_is_opened(make_bundle: MakeBundle, tmp_path: Path) -> None:
+def test_open_bundle_returns_the_written_content(make_bundle: MakeBundle, tmp_path: Path) -> None:
     written = make_bundle(tmp_path / "tiny", n_calibration=4, model=b"graph")
     opened = open_bundle(tmp_path / "tiny")
     assert opened.manifest == written.manifest
@@ -61,144 +63,146 @@ def test_what_was_written_is_what_is_opened(make_bundle: MakeBundle, tmp_path: P
     assert opened.calibration["energy"].dtype == np.float32
 
 
-def test_a_bundle_is_exactly_five_files(folder: Path) -> None:
+def test_bundle_has_five_files(folder: Path) -> None:
     assert {path.name for path in folder.iterdir()} == set(FILES)
 
 
-def test_the_identity_of_a_bundle_is_the_hash_of_its_manifest(folder: Path) -> None:
+def test_bundle_sha256_is_the_hash_of_its_manifest(folder: Path) -> None:
     expected = hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
     assert open_bundle(folder).sha256 == expected
 
 
-def test_calibration_scores_cannot_be_changed(folder: Path) -> None:
+def test_bundle_calibration_is_read_only(folder: Path) -> None:
     with pytest.raises(ValueError, match="read-only"):
         open_bundle(folder).calibration["msp"][0] = -1
 
 
-def test_an_opened_bundle_needs_its_folder_no_more(folder: Path) -> None:
+def test_bundle_is_independent_of_its_folder_once_open(folder: Path) -> None:
     opened = open_bundle(folder)
     (folder / MODEL).write_bytes(b"something else")
     assert opened.model == b"not a graph, but bytes all the same"
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+def test_open_bundle_names_a_missing_file(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    message = refusal(folder)
+    message = error_of(folder)
     assert f"{name} is missing" in message
-    assert "fetch the bundle again or export it anew" in message
+    assert "download or export the bundle again" in message
 
 
-def test_an_extra_file_is_named(folder: Path) -> None:
+def test_open_bundle_names_an_unexpected_file(folder: Path) -> None:
     (folder / "weights.pkl").write_bytes(b"")
-    assert "weights.pkl does not belong to a bundle; remove it" in refusal(folder)
+    assert "weights.pkl does not belong to a bundle; remove it" in error_of(folder)
 
 
 @pytest.mark.parametrize("name", PINNED)
-def test_a_truncated_file_is_named_with_both_sizes(folder: Path, name: str) -> None:
+def test_open_bundle_names_a_truncated_file_with_both_sizes(folder: Path, name: str) -> None:
     content = (folder / name).read_bytes()
     (folder / name).write_bytes(content[:-1])
-    message = refusal(folder)
+    message = error_of(folder)
     assert f"{name} was truncated: it has {len(content) - 1} bytes" in message
-    assert f"the manifest says {len(content)}" in message
-    assert "fetch the bundle again or export it anew" in message
+    assert f"expected {len(content)} by the manifest" in message
+    assert "download or export the bundle again" in message
 
 
 @pytest.mark.parametrize("name", PINNED)
-def test_one_flipped_bit_is_named_with_both_hashes(folder: Path, name: str) -> None:
+def test_open_bundle_names_an_altered_file_with_both_hashes(folder: Path, name: str) -> None:
     content = bytearray((folder / name).read_bytes())
     recorded = hashlib.sha256(content).hexdigest()
     content[len(content) // 2] ^= 1
     (folder / name).write_bytes(content)
-    assert refusal(folder) == (
-        f"{name} was altered: sha256 is {hashlib.sha256(content).hexdigest()}, the manifest says"
-        f" {recorded}; fetch the bundle again or export it anew"
+    assert error_of(folder) == (
+        f"{name} was altered: its sha256 is {hashlib.sha256(content).hexdigest()}, expected"
+        f" {recorded} by the manifest; download or export the bundle again"
     )
 
 
-def test_a_lengthened_file_is_refused(folder: Path) -> None:
+def test_open_bundle_rejects_a_longer_file(folder: Path) -> None:
     with (folder / MODEL).open("ab") as file:
         file.write(b"more")
-    assert "model.onnx was altered: it has 39 bytes, the manifest says 35" in refusal(folder)
+    assert "model.onnx was altered: it has 39 bytes, expected 35" in error_of(folder)
 
 
-def test_a_truncated_manifest_is_refused(folder: Path) -> None:
+def test_open_bundle_rejects_a_truncated_manifest(folder: Path) -> None:
     content = (folder / MANIFEST).read_bytes()
     (folder / MANIFEST).write_bytes(content[: len(content) // 2])
-    assert "manifest.json is not JSON" in refusal(folder)
+    assert "manifest.json is not JSON" in error_of(folder)
 
 
-def test_an_unknown_schema_version_is_refused(folder: Path) -> None:
+def test_open_bundle_rejects_an_unknown_schema_version(folder: Path) -> None:
     rewrite_manifest(folder, schema_version=2)
-    assert "schema_version is 2; this release reads 1" in refusal(folder)
+    assert "schema_version is 2, expected 1" in error_of(folder)
 
 
-def test_a_manifest_that_leaves_a_file_unpinned_is_refused(folder: Path) -> None:
+def test_open_bundle_rejects_a_manifest_without_a_record_of_a_file(folder: Path) -> None:
     files = json.loads((folder / MANIFEST).read_bytes())["files"]
     del files[MODEL]
     rewrite_manifest(folder, files=files)
-    assert "manifest.json records" in refusal(folder)
+    assert "manifest.json records" in error_of(folder)
 
 
-def test_a_link_is_refused_even_to_the_right_bytes(folder: Path, tmp_path: Path) -> None:
+def test_open_bundle_rejects_a_link(folder: Path, tmp_path: Path) -> None:
     (folder / MODEL).rename(tmp_path / "elsewhere")
     (folder / MODEL).symlink_to(tmp_path / "elsewhere")
-    assert "model.onnx is a link" in refusal(folder)
+    assert "model.onnx is a link" in error_of(folder)
 
 
-def test_a_folder_in_a_files_place_is_refused(folder: Path) -> None:
+def test_open_bundle_rejects_a_folder_instead_of_a_file(folder: Path) -> None:
     (folder / CARD).unlink()
     (folder / CARD).mkdir()
-    assert "README.md is a link or no regular file" in refusal(folder)
+    assert "README.md is a link or not a regular file" in error_of(folder)
 
 
-def test_a_file_over_the_limit_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_bundle_rejects_a_file_over_the_limit(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(bundle_module, "MAX_BYTES", {**bundle_module.MAX_BYTES, MODEL: 34})
-    assert "model.onnx has more than 34 bytes" in refusal(folder)
+    assert "model.onnx has more than 34 bytes" in error_of(folder)
 
 
-def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    assert "is not a folder; a bundle folder is wanted" in refusal(tmp_path / "nowhere")
+def test_open_bundle_rejects_a_missing_folder(tmp_path: Path) -> None:
+    assert "is not a folder, expected a bundle folder" in error_of(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(
     ("method", "message"),
     [("open", "manifest.json cannot be read"), ("iterdir", "tiny cannot be listed")],
 )
-def test_a_bundle_that_may_not_be_read_is_refused(
+def test_open_bundle_reports_missing_permissions(
     folder: Path, monkeypatch: pytest.MonkeyPatch, method: str, message: str
 ) -> None:
     def deny(*_arguments: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, method, deny)
-    assert f"{message}: Permission denied" in refusal(folder)
+    assert f"{message}: Permission denied" in error_of(folder)
 
 
-def test_calibration_that_lacks_a_score_of_the_manifest_is_refused(folder: Path) -> None:
+def test_open_bundle_rejects_calibration_without_a_score_of_the_manifest(folder: Path) -> None:
     scores = ["msp", "max_logit", "energy", "knn"]
     rewrite_manifest(folder, scores=scores)
-    assert "wanted one float32 tensor 'scores' of shape (n, 4)" in refusal(folder)
+    assert "expected one float32 tensor 'scores' of shape (n, 4)" in error_of(folder)
 
 
-def test_an_evaluation_that_is_no_object_is_refused(folder: Path) -> None:
+def test_open_bundle_rejects_an_evaluation_that_is_not_an_object(folder: Path) -> None:
     replace_and_record(folder, EVALUATION, b"[]")
-    assert "evaluation.json holds a list; wanted an object" in refusal(folder)
+    assert "evaluation.json holds a list, expected an object" in error_of(folder)
 
 
-def test_a_new_bundle_replaces_the_old_one(make_bundle: MakeBundle, folder: Path) -> None:
+def test_write_bundle_replaces_a_bundle(make_bundle: MakeBundle, folder: Path) -> None:
     make_bundle(folder, model=b"new")
     assert open_bundle(folder).model == b"new"
     assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
 
 
-def test_a_damaged_bundle_can_be_replaced(make_bundle: MakeBundle, folder: Path) -> None:
+def test_write_bundle_replaces_a_damaged_bundle(make_bundle: MakeBundle, folder: Path) -> None:
     (folder / MODEL).unlink()
     make_bundle(folder, model=b"new")
     assert open_bundle(folder).model == b"new"
 
 
-def test_an_empty_folder_can_be_replaced(make_bundle: MakeBundle, tmp_path: Path) -> None:
+def test_write_bundle_replaces_an_empty_folder(make_bundle: MakeBundle, tmp_path: Path) -> None:
     make_bundle(tmp_path / "deep" / "tiny")
     (tmp_path / "empty").mkdir()
     assert make_bundle(tmp_path / "empty").manifest.name == "tiny"
@@ -207,26 +211,26 @@ def test_an_empty_folder_can_be_replaced(make_bundle: MakeBundle, tmp_path: Path
 @pytest.mark.parametrize(
     "present", [["thesis.tex"], ["manifest.json", "thesis.tex"], ["README.md"]]
 )
-def test_a_folder_that_is_no_bundle_is_left_alone(
+def test_write_bundle_does_not_change_another_folder(
     make_bundle: MakeBundle, tmp_path: Path, present: list[str]
 ) -> None:
     (tmp_path / "work").mkdir()
     for name in present:
         (tmp_path / "work" / name).write_text("mine")
-    with pytest.raises(BundleError, match="is not a bundle; it is left alone"):
+    with pytest.raises(BundleError, match="is not a bundle"):
         make_bundle(tmp_path / "work")
     assert sorted(path.name for path in (tmp_path / "work").iterdir()) == sorted(present)
 
 
-def test_a_file_in_the_folders_place_is_left_alone(make_bundle: MakeBundle, tmp_path: Path) -> None:
+def test_write_bundle_does_not_change_a_file(make_bundle: MakeBundle, tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("mine")
-    with pytest.raises(BundleError, match="is not a bundle; it is left alone"):
+    with pytest.raises(BundleError, match="is not a bundle"):
         make_bundle(tmp_path / "notes")
     assert (tmp_path / "notes").read_text() == "mine"
 
 
 def write_again(folder: Path, **changes: object) -> None:
-    """Write over `folder` what it holds, but for the changes."""
+    """Write the bundle of `folder` again with changes."""
     old = open_bundle(folder)
     given: dict[str, object] = {
         "description": old.manifest,
@@ -253,7 +257,7 @@ FULL = np.arange(5, dtype=np.float32)
         ),
         (
             {"calibration": dict.fromkeys(("msp", "max_logit", "energy"), FULL[:0])},
-            "wanted one float32 tensor",
+            "expected one float32 tensor",
         ),
         (
             {"calibration": dict.fromkeys(("msp", "max_logit", "energy"), FULL * np.nan)},
@@ -261,7 +265,7 @@ FULL = np.arange(5, dtype=np.float32)
         ),
     ],
 )
-def test_what_makes_no_bundle_is_refused_and_the_old_one_stays(
+def test_write_bundle_rejects_invalid_parts_and_keeps_the_old_bundle(
     folder: Path, changes: dict[str, object], complaint: str
 ) -> None:
     before = open_bundle(folder).sha256
@@ -271,6 +275,23 @@ def test_what_makes_no_bundle_is_refused_and_the_old_one_stays(
     assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
 
 
-def test_a_description_may_be_the_manifest_of_another_bundle(folder: Path) -> None:
+def test_write_bundle_accepts_a_manifest_as_description(folder: Path) -> None:
     write_again(folder)
     assert open_bundle(folder).model == b"new"
+
+
+def test_evaluation_is_the_same_after_encoding_and_decoding() -> None:
+    figures = {"accuracy": 0.1 + 0.2, "sets": {"textures": [1, None, "a"]}}
+    assert decode_evaluation(encode_evaluation(figures)) == figures
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}])
+def test_evaluation_rejects_values_without_a_json_representation(value: object) -> None:
+    with pytest.raises(BundleError, match="cannot be written as JSON"):
+        encode_evaluation({"figure": value})
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"a": NaN}', b'{"a": -Infinity}', b"\xff"])
+def test_evaluation_rejects_invalid_json(content: bytes) -> None:
+    with pytest.raises(BundleError, match=r"evaluation\.json is not JSON"):
+        decode_evaluation(content)

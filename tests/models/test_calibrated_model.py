@@ -30,7 +30,7 @@ def answering(logits: Rows, scores: Rows) -> RunGraph:
     return run
 
 
-def refuse_to_run(_images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def fail_to_run(_images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     raise NotImplementedError
 
 
@@ -38,7 +38,7 @@ def blank(n: int) -> NDArray[np.uint8]:
     return np.zeros((n, 2, 3, 3), np.uint8)
 
 
-def test_a_verdict_tells_class_confidence_scores_p_value_and_decision(bundle: Bundle) -> None:
+def test_verdict_holds_class_confidence_scores_p_value_and_decision(bundle: Bundle) -> None:
     logits = [[0.0, math.log(3), 0.0], [math.log(8), 0.0, 0.0]]
     scores = [[0.25, -1.5, 381.0], [0.5, -2.5, 381.5]]
     accepted, rejected = CalibratedModel(bundle, POLICY, answering(logits, scores)).predict(
@@ -53,15 +53,15 @@ def test_a_verdict_tells_class_confidence_scores_p_value_and_decision(bundle: Bu
     assert rejected.p_value == 20 / 401
 
 
-def test_the_policys_score_decides_wherever_its_column_stands(bundle: Bundle) -> None:
+def test_decision_is_by_the_score_of_the_policy(bundle: Bundle) -> None:
     run = answering([[0, 0, 1]], [[1000, 1, 1]])
     by_msp = CalibratedModel(bundle, Policy(score="msp"), run).predict(blank(1))
     by_energy = CalibratedModel(bundle, Policy(score="energy"), run).predict(blank(1))
     assert [by_msp[0].decision, by_energy[0].decision] == ["reject", "accept"]
 
 
-def test_the_threshold_and_the_policy_can_be_read_but_not_set(bundle: Bundle) -> None:
-    guard = CalibratedModel(bundle, POLICY, refuse_to_run)
+def test_model_properties_are_read_only(bundle: Bundle) -> None:
+    guard = CalibratedModel(bundle, POLICY, fail_to_run)
     assert guard.threshold == 381.0
     assert guard.policy == POLICY
     assert guard.manifest == bundle.manifest
@@ -69,7 +69,7 @@ def test_the_threshold_and_the_policy_can_be_read_but_not_set(bundle: Bundle) ->
         guard.threshold = 0.0  # type: ignore[misc]
 
 
-def test_the_images_reach_the_graph_as_they_came(bundle: Bundle) -> None:
+def test_graph_receives_the_images_unchanged(bundle: Bundle) -> None:
     seen = []
 
     def run(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -81,26 +81,26 @@ def test_the_images_reach_the_graph_as_they_came(bundle: Bundle) -> None:
     np.testing.assert_array_equal(seen, [images])
 
 
-def test_large_logits_do_not_overflow(bundle: Bundle) -> None:
+def test_confidence_does_not_overflow_with_large_logits(bundle: Bundle) -> None:
     run = answering([[1e38, 0, 0]], [[0, 0, 0]])
     assert CalibratedModel(bundle, POLICY, run).predict(blank(1))[0].confidence == 1.0
 
 
-def test_the_arrays_are_what_the_graph_gave_and_what_the_verdicts_say(bundle: Bundle) -> None:
+def test_verdict_arrays_hold_the_outputs_of_the_graph(bundle: Bundle) -> None:
     logits = [[0.0, math.log(3), 0.0], [math.log(8), 0.0, 0.0]]
     scores = [[0.25, -1.5, 381.0], [0.5, -2.5, 381.5]]
-    columns = CalibratedModel(bundle, POLICY, answering(logits, scores)).predict(blank(2)).columns
-    np.testing.assert_array_equal(columns.logits, np.array(logits, np.float32))
-    np.testing.assert_array_equal(columns.scores, np.array(scores, np.float32))
-    assert columns.class_ids.dtype == np.int64
-    assert columns.class_ids.tolist() == [1, 0]
-    np.testing.assert_allclose(columns.confidences, [3 / 5, 8 / 10])
-    np.testing.assert_array_equal(columns.p_values, [21 / 401, 20 / 401])
-    assert columns.rejected.tolist() == [False, True]
+    arrays = CalibratedModel(bundle, POLICY, answering(logits, scores)).predict(blank(2)).arrays
+    np.testing.assert_array_equal(arrays.logits, np.array(logits, np.float32))
+    np.testing.assert_array_equal(arrays.scores, np.array(scores, np.float32))
+    assert arrays.class_ids.dtype == np.int64
+    assert arrays.class_ids.tolist() == [1, 0]
+    np.testing.assert_allclose(arrays.confidences, [3 / 5, 8 / 10])
+    np.testing.assert_array_equal(arrays.p_values, [21 / 401, 20 / 401])
+    assert arrays.rejected.tolist() == [False, True]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_an_image_that_breaks_the_graph_is_rejected(bundle: Bundle, value: float) -> None:
+def test_decision_rejects_nan_and_infinite_scores(bundle: Bundle, value: float) -> None:
     run = answering([[value, 0, 0]], [[value, value, value]])
     (verdict,) = CalibratedModel(bundle, POLICY, run).predict(blank(1))
     assert verdict.decision == "reject"
@@ -108,8 +108,8 @@ def test_an_image_that_breaks_the_graph_is_rejected(bundle: Bundle, value: float
     assert math.isnan(verdict.confidence)
 
 
-def test_no_images_get_no_verdicts_and_run_nothing(bundle: Bundle) -> None:
-    assert list(CalibratedModel(bundle, POLICY, refuse_to_run).predict(blank(0))) == []
+def test_empty_batch_returns_no_verdicts_and_does_not_run_the_graph(bundle: Bundle) -> None:
+    assert list(CalibratedModel(bundle, POLICY, fail_to_run).predict(blank(0))) == []
 
 
 @pytest.mark.parametrize(
@@ -121,11 +121,11 @@ def test_no_images_get_no_verdicts_and_run_nothing(bundle: Bundle) -> None:
         np.zeros((2, 3, 3), np.uint8),
     ],
 )
-def test_pixels_of_another_shape_or_type_are_refused(
+def test_predict_rejects_pixels_of_another_shape_or_type(
     bundle: Bundle, images: NDArray[np.uint8]
 ) -> None:
-    with pytest.raises(UnsupportedImage, match=r"wanted uint8 \(n, 2, 3, 3\)"):
-        CalibratedModel(bundle, POLICY, refuse_to_run).predict(images)
+    with pytest.raises(UnsupportedImage, match=r"expected uint8 \(n, 2, 3, 3\)"):
+        CalibratedModel(bundle, POLICY, fail_to_run).predict(images)
 
 
 @pytest.mark.parametrize(
@@ -136,22 +136,22 @@ def test_pixels_of_another_shape_or_type_are_refused(
         ([[0, 0, 0]] * 2, [[0, 0, 0]] * 2),  # an image too many
     ],
 )
-def test_a_graph_that_contradicts_its_manifest_is_refused(
+def test_predict_rejects_outputs_that_contradict_the_manifest(
     bundle: Bundle, logits: Rows, scores: Rows
 ) -> None:
-    with pytest.raises(BundleError, match=r"the manifest says \(\(1, 3\), \(1, 3\)\)"):
+    with pytest.raises(BundleError, match=r"expected \(\(1, 3\), \(1, 3\)\) by the manifest"):
         CalibratedModel(bundle, POLICY, answering(logits, scores)).predict(blank(1))
 
 
-def test_a_score_that_the_bundle_lacks_is_refused_with_those_it_has(bundle: Bundle) -> None:
-    with pytest.raises(BundleError, match="no score 'knn'; choose one of msp, max_logit, energy"):
-        CalibratedModel(bundle, Policy(score="knn"), refuse_to_run)
+def test_unknown_score_is_rejected_with_the_known_ones(bundle: Bundle) -> None:
+    with pytest.raises(BundleError, match="score is 'knn', expected one of msp, max_logit, energy"):
+        CalibratedModel(bundle, Policy(score="knn"), fail_to_run)
 
 
-def test_calibration_too_small_for_the_policy_is_refused(
+def test_calibration_too_small_for_the_policy_is_rejected(
     make_bundle: MakeBundle, tmp_path: Path
 ) -> None:
     small = make_bundle(tmp_path / "small", n_calibration=58)
     with pytest.raises(CalibrationError, match="58 calibration images are too few") as refusal:
-        CalibratedModel(small, Policy(score="energy"), refuse_to_run)
-    assert "at least 59 are needed" in str(refusal.value)
+        CalibratedModel(small, Policy(score="energy"), fail_to_run)
+    assert "expected at least 59" in str(refusal.value)

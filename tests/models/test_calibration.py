@@ -16,12 +16,14 @@ NEAR = 1e-9  # relative, for a probability that two libraries compute
 @pytest.mark.parametrize(
     ("n", "alpha", "rank"), [(1000, 0.05, 39), (1000, 0.01, 5), (5000, 0.05, 225), (5000, 0.01, 39)]
 )
-def test_the_published_ranks_at_95_per_cent_confidence(n: int, alpha: float, rank: int) -> None:
+def test_rank_matches_published_ranks_at_95_percent_confidence(
+    n: int, alpha: float, rank: int
+) -> None:
     assert rejection_rank(n, alpha=alpha, delta=0.05) == rank
 
 
 @given(n=st.integers(1, 3000), alpha=RATES, delta=RATES)
-def test_the_rank_is_the_largest_that_the_beta_distribution_allows(
+def test_rank_is_the_largest_that_the_beta_distribution_allows(
     n: int, alpha: float, delta: float
 ) -> None:
     try:
@@ -35,7 +37,7 @@ def test_the_rank_is_the_largest_that_the_beta_distribution_allows(
 
 
 @pytest.mark.parametrize("n", [10**5, 10**6])
-def test_the_rank_is_right_for_very_many_images(n: int) -> None:
+def test_rank_is_correct_for_very_many_images(n: int) -> None:
     rank = rejection_rank(n, alpha=0.05, delta=1e-9)
     assert stats.beta.sf(0.05, rank, n + 1 - rank) <= 1e-9
     assert stats.beta.sf(0.05, rank + 1, n - rank) > 1e-9
@@ -51,13 +53,13 @@ def test_the_rank_is_right_for_very_many_images(n: int) -> None:
         (999, 0.001, 1),
     ],
 )
-def test_without_delta_the_rank_is_the_floor_of_alpha_times_n_plus_one(
+def test_rank_without_delta_is_the_floor_of_alpha_times_n_plus_one(
     n: int, alpha: float, rank: int
 ) -> None:
     assert rejection_rank(n, alpha=alpha, delta=None) == rank
 
 
-def test_confidence_costs_rank() -> None:
+def test_rank_decreases_with_confidence() -> None:
     ranks = [rejection_rank(1000, alpha=0.05, delta=delta) for delta in (None, 0.2, 0.05, 0.001)]
     assert ranks == sorted(ranks, reverse=True)
     assert len(set(ranks)) == 4
@@ -74,18 +76,18 @@ def test_confidence_costs_rank() -> None:
         (0.05, 0.01, 90),  # .95^89 = .0104, .95^90 = .0099
     ],
 )
-def test_one_image_too_few_is_refused_with_the_number_that_is_enough(
+def test_rank_rejects_one_image_too_few_with_the_expected_number(
     alpha: float, delta: float | None, needed: int
 ) -> None:
     with pytest.raises(CalibrationError) as refusal:
         rejection_rank(needed - 1, alpha=alpha, delta=delta)
     assert f"{needed - 1} calibration images are too few" in str(refusal.value)
-    assert f"at least {needed} are needed" in str(refusal.value)
+    assert f"expected at least {needed}" in str(refusal.value)
     assert rejection_rank(needed, alpha=alpha, delta=delta) == 1
 
 
 @given(alpha=st.floats(0.002, 0.5), delta=st.none() | st.floats(0.002, 0.5))
-def test_the_number_that_is_called_enough_is_enough(alpha: float, delta: float | None) -> None:
+def test_rank_exists_for_the_expected_number_of_images(alpha: float, delta: float | None) -> None:
     with pytest.raises(CalibrationError) as refusal:
         rejection_rank(0, alpha=alpha, delta=delta)
     needed = re.search(r"at least (\d+)", str(refusal.value))
@@ -94,10 +96,10 @@ def test_the_number_that_is_called_enough_is_enough(alpha: float, delta: float |
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, 5, float("nan")])
-def test_what_is_no_rate_is_refused_by_name(rate: float) -> None:
-    with pytest.raises(CalibrationError, match=f"alpha is {rate}; wanted a rate above 0"):
+def test_rank_rejects_rates_outside_zero_and_one(rate: float) -> None:
+    with pytest.raises(CalibrationError, match=f"alpha is {rate}, expected a value above 0"):
         rejection_rank(100, alpha=rate, delta=None)
-    with pytest.raises(CalibrationError, match=f"delta is {rate}; wanted a rate above 0"):
+    with pytest.raises(CalibrationError, match=f"delta is {rate}, expected a value above 0"):
         rejection_rank(100, alpha=0.05, delta=rate)
 
 
@@ -108,18 +110,18 @@ def test_p_values_count_the_calibration_scores_at_or_above() -> None:
     np.testing.assert_array_equal(p_values(scores, calibration), expected)
 
 
-def test_no_score_is_more_out_of_distribution_than_nan() -> None:
+def test_p_value_of_nan_is_the_smallest() -> None:
     calibration = np.array([1, 2, 3], dtype=np.float32)
     scores = np.array([np.nan, np.inf, -np.inf], dtype=np.float32)
     assert p_values(scores, calibration).tolist() == [0.25, 0.25, 1.0]
 
 
-def test_p_values_of_no_scores_are_none() -> None:
+def test_p_values_of_no_scores_are_empty() -> None:
     nothing = np.empty(0, dtype=np.float32)
     assert p_values(nothing, np.ones(3, dtype=np.float32)).shape == (0,)
 
 
-def test_p_values_of_in_distribution_scores_are_no_smaller_than_chance() -> None:
+def test_p_values_of_in_distribution_scores_are_valid() -> None:
     """Of exchangeable scores, at most alpha have p <= alpha; with these ties, clearly fewer."""
     rng = np.random.default_rng(7)
     draws = np.floor(rng.normal(size=(4000, 40)) * 2)

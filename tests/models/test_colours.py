@@ -21,14 +21,12 @@ from tests.models.prepared import BLACK, BLUE, GREEN, RED, WHITE, as_it_is, size
         ((0, 255, 0, 51), [204, 0, 204]),
     ],
 )
-def test_cmyk_inks_become_the_light_that_they_leave(
-    inks: tuple[int, int, int, int], colour: list[int]
-) -> None:
+def test_prepare_converts_cmyk_to_rgb(inks: tuple[int, int, int, int], colour: list[int]) -> None:
     assert as_it_is(Image.new("CMYK", (1, 1), inks)).tolist() == [[colour]]
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I;16B"])
-def test_sixteen_bit_grey_is_scaled_and_not_clipped(mode: str) -> None:
+def test_prepare_scales_16_bit_grey(mode: str) -> None:
     # 257 sixteen-bit steps are one eight-bit step; 128 is nearer to 0, 129 to 1.
     values, greys = [0, 128, 129, 257, 32896, 65535], [0, 0, 1, 1, 128, 255]
     order = ">" if mode == "I;16B" else "<"
@@ -36,41 +34,41 @@ def test_sixteen_bit_grey_is_scaled_and_not_clipped(mode: str) -> None:
     assert as_it_is(image).tolist() == [[[grey] * 3 for grey in greys]]
 
 
-def test_sixteen_bit_grey_from_a_png_is_scaled() -> None:
+def test_prepare_scales_16_bit_grey_from_a_png() -> None:
     image = Image.fromarray(np.array([[0, 25700, 65535]], dtype=np.uint16))
     assert as_it_is(through(image, "PNG"))[0, :, 0].tolist() == [0, 100, 255]
 
 
-def test_sixteen_bit_grey_with_a_transparent_value_is_laid_over_white() -> None:
+def test_prepare_composes_16_bit_grey_with_a_transparent_value_over_white() -> None:
     image = Image.fromarray(np.array([[0, 257, 514]], dtype=np.uint16))
     opened = through(image, "PNG", transparency=257)
     assert as_it_is(opened)[0, :, 0].tolist() == [0, 255, 2]
 
 
 @pytest.mark.parametrize("value", [-1, 65536])
-def test_integer_pixels_beyond_sixteen_bits_are_refused(value: int) -> None:
-    with pytest.raises(UnsupportedImage, match=f"from {value} to {value} came; 0 to 65535"):
+def test_prepare_rejects_integer_pixels_beyond_16_bits(value: int) -> None:
+    with pytest.raises(UnsupportedImage, match=f"are {value} to {value}, expected 0 to 65535"):
         as_it_is(Image.new("I", (1, 1), value))
 
 
-def test_floating_point_pixels_are_refused() -> None:
-    with pytest.raises(UnsupportedImage, match="pixels of mode F came"):
+def test_prepare_rejects_floating_point_pixels() -> None:
+    with pytest.raises(UnsupportedImage, match="pixel mode is F"):
         as_it_is(Image.new("F", (1, 1), 0.5))
 
 
-def test_one_bit_and_grey_become_equal_channels() -> None:
+def test_prepare_converts_1_bit_and_grey_to_equal_channels() -> None:
     assert as_it_is(Image.new("1", (1, 1), 1)).tolist() == [[WHITE]]
     assert as_it_is(Image.new("L", (1, 1), 99)).tolist() == [[[99, 99, 99]]]
 
 
-def test_a_palette_is_looked_up() -> None:
+def test_prepare_applies_the_palette() -> None:
     image = Image.new("P", (2, 1))
     image.putpalette([*RED, *BLUE])
     image.putpixel((1, 0), 1)
     assert as_it_is(image).tolist() == [[RED, BLUE]]
 
 
-def test_a_palette_with_transparency_is_laid_over_white() -> None:
+def test_prepare_composes_a_transparent_palette_over_white() -> None:
     image = Image.new("P", (3, 1))
     image.putpalette([*RED, *BLUE, *BLACK])
     for x in range(3):
@@ -81,21 +79,21 @@ def test_a_palette_with_transparency_is_laid_over_white() -> None:
     assert as_it_is(opened).tolist() == [[RED, WHITE, [204, 204, 204]]]
 
 
-def test_grey_with_alpha_is_laid_over_white() -> None:
+def test_prepare_composes_grey_with_alpha_over_white() -> None:
     image = Image.fromarray(np.array([[[0, 255], [0, 0], [0, 51]]], dtype=np.uint8), "LA")
     assert as_it_is(image)[0, :, 0].tolist() == [0, 255, 204]
 
 
-def test_colour_with_alpha_is_laid_over_white() -> None:
+def test_prepare_composes_colour_with_alpha_over_white() -> None:
     image = Image.new("RGBA", (1, 1), (100, 0, 255, 51))
     assert as_it_is(image).tolist() == [[[224, 204, 255]]]  # colour / 5 + 255 x 4/5
 
 
-def test_a_transparent_colour_is_laid_over_white() -> None:
+def test_prepare_composes_a_transparent_colour_over_white() -> None:
     image = Image.fromarray(np.array([[RED, GREEN]], dtype=np.uint8))
     assert as_it_is(through(image, "PNG", transparency=(255, 0, 0))).tolist() == [[WHITE, GREEN]]
 
 
-def test_what_is_hidden_by_transparency_does_not_bleed_in_when_resized() -> None:
+def test_prepare_does_not_mix_transparent_pixels_into_a_resized_image() -> None:
     image = Image.fromarray(np.array([[[0, 0, 0, 0]] * 4] * 4, dtype=np.uint8), "RGBA")
     assert prepare(image, sized(2, 2, "stretch")).tolist() == [[WHITE] * 2] * 2

@@ -23,7 +23,7 @@ TIED = st.lists(st.integers(0, 6), min_size=1, max_size=60)
     alpha=st.floats(0.01, 0.99),
     delta=st.none() | st.floats(0.01, 0.99),
 )
-def test_an_image_is_rejected_exactly_when_its_p_value_says_so(
+def test_decision_is_equivalent_to_the_p_value_rule(
     calibration: list[int], scores: list[float], alpha: float, delta: float | None
 ) -> None:
     held_out, seen = np.sort(np.array(calibration, np.float32)), np.array(scores, np.float32)
@@ -37,26 +37,26 @@ def test_an_image_is_rejected_exactly_when_its_p_value_says_so(
     np.testing.assert_array_equal(rejects(seen, limit), by_p_value)
 
 
-def test_the_threshold_is_the_kth_largest_score() -> None:
+def test_threshold_is_the_kth_largest_score() -> None:
     calibration = np.arange(1, 1001, dtype=np.float32)
     assert threshold(calibration, Policy(score="energy")) == 962  # k = 39: 1000, 999, ... 962
     assert threshold(calibration, Policy(score="energy", alpha=0.01)) == 996
     assert threshold(calibration, Policy(score="energy", delta=None)) == 951  # k = 50
 
 
-def test_too_few_scores_are_refused() -> None:
-    with pytest.raises(CalibrationError, match="at least 59 are needed"):
+def test_threshold_rejects_too_few_scores() -> None:
+    with pytest.raises(CalibrationError, match="expected at least 59"):
         threshold(np.arange(58, dtype=np.float32), Policy(score="energy"))
 
 
-def test_a_score_at_the_threshold_is_accepted_and_the_next_one_above_rejected() -> None:
+def test_decision_accepts_a_score_at_the_threshold_and_rejects_the_next_above() -> None:
     limit = float(np.float32(0.1))
     above = np.nextafter(np.float32(0.1), np.float32(1))
     scores = np.array([0.1, above, -np.inf, np.inf, np.nan], dtype=np.float32)
     assert rejects(scores, limit).tolist() == [False, True, False, True, True]
 
 
-def test_a_threshold_between_two_scores_is_not_rounded_to_one_of_them() -> None:
+def test_decision_does_not_round_a_threshold_between_two_scores() -> None:
     # float32(0.1) is a little above 0.1.
     assert rejects(np.array([0.1], dtype=np.float32), 0.1).tolist() == [True]
 
@@ -64,8 +64,8 @@ def test_a_threshold_between_two_scores_is_not_rounded_to_one_of_them() -> None:
 @pytest.mark.parametrize(
     "rates", [{"alpha": 0.0}, {"alpha": 1.0}, {"delta": 0.0}, {"delta": 1.0}, {"alpha": np.nan}]
 )
-def test_a_policy_cannot_be_built_wrong(rates: dict[str, float]) -> None:
-    with pytest.raises(CalibrationError, match="wanted a rate above 0 and below 1"):
+def test_policy_rejects_invalid_rates(rates: dict[str, float]) -> None:
+    with pytest.raises(CalibrationError, match="expected a value above 0 and below 1"):
         Policy(score="energy", **rates)
 
 
@@ -75,14 +75,14 @@ def false_rejection_rates(policy: Policy, *, n: int, draws: int) -> NDArray[np.f
     return np.array([1 - threshold(np.sort(rng.random(n)), policy) for _ in range(draws)])
 
 
-def test_without_delta_the_promise_holds_on_average_over_calibration_sets() -> None:
+def test_guarantee_without_delta_holds_on_average_over_calibration_sets() -> None:
     rates = false_rejection_rates(Policy(score="energy", alpha=0.1, delta=None), n=99, draws=2000)
     # Beta(10, 90): mean 1/10, and a standard deviation of 0.03 that 2000 draws divide by 45.
     assert rates.mean() == pytest.approx(0.1, abs=4 * 0.03 / 45)
     assert stats.kstest(rates, stats.beta(10, 90).cdf).pvalue > 0.01
 
 
-def test_with_delta_at_most_that_share_of_calibration_sets_breaks_the_promise() -> None:
+def test_guarantee_with_delta_holds_for_one_minus_delta_of_calibration_sets() -> None:
     policy = Policy(score="energy", alpha=0.05, delta=0.1)
     broken = (false_rejection_rates(policy, n=500, draws=4000) > policy.alpha).mean()
     rank = rejection_rank(500, alpha=0.05, delta=0.1)
@@ -101,7 +101,7 @@ def coin(rng: np.random.Generator, n: int) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("draw", [coarse_normal, coin])
-def test_ties_never_raise_the_false_rejection_rate(draw: Draw) -> None:
+def test_guarantee_holds_with_ties(draw: Draw) -> None:
     rng = np.random.default_rng(5)
     policy = Policy(score="energy", alpha=0.05, delta=0.1)
     population = draw(rng, 100_000)

@@ -5,7 +5,7 @@ from oodguard.models import errors
 
 
 def tree_in_the_docstring() -> dict[str, str]:
-    """Return child -> parent, read from the drawing."""
+    """Return the parent of each error, as drawn."""
     found: dict[str, str] = {}
     above = ["GuardError"]
     for line in inspect.getdoc(errors).splitlines():  # type: ignore[union-attr]
@@ -17,7 +17,7 @@ def tree_in_the_docstring() -> dict[str, str]:
     return found
 
 
-def test_the_tree_drawn_in_the_docstring_is_the_tree_of_classes() -> None:
+def test_error_tree_in_the_docstring_matches_the_classes() -> None:
     classes = {
         name: each.__mro__[1].__name__
         for name, each in inspect.getmembers(errors, inspect.isclass)
@@ -26,6 +26,6 @@ def test_the_tree_drawn_in_the_docstring_is_the_tree_of_classes() -> None:
     assert tree_in_the_docstring() == classes
 
 
-def test_every_error_says_what_it_means() -> None:
+def test_every_error_has_a_docstring() -> None:
     for name, each in inspect.getmembers(errors, inspect.isclass):
         assert each.__doc__, name

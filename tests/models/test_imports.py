@@ -22,10 +22,10 @@ def loaded_with(*modules: str) -> list[str]:
     return probe.stdout.split()
 
 
-def test_the_contract_loads_no_runtime_and_none_of_its_users() -> None:
+def test_models_import_neither_a_runtime_nor_other_packages() -> None:
     assert {"oodguard.models.bundle", "oodguard.models.calibrated_model"} <= set(TORCH_FREE)
     assert loaded_with(*TORCH_FREE) == []
 
 
-def test_the_probe_sees_torch_where_it_is() -> None:
+def test_import_probe_detects_torch() -> None:
     assert loaded_with("oodguard.models.scores") == ["torch"]

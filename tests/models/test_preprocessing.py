@@ -17,14 +17,14 @@ def columns(*greys: int, height: int) -> Image.Image:
     return Image.fromarray(np.tile(np.array(greys, dtype=np.uint8), (height, 1)))
 
 
-def test_an_image_of_the_right_size_keeps_its_pixels_exactly() -> None:
+def test_prepare_keeps_the_pixels_of_an_image_of_the_right_size() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     prepared = as_it_is(Image.fromarray(pixels))
     assert prepared.dtype == np.uint8
     np.testing.assert_array_equal(prepared, pixels)
 
 
-def test_the_pixels_may_be_changed_without_changing_the_image() -> None:
+def test_prepare_returns_a_copy() -> None:
     image = Image.new("RGB", (2, 2), "red")
     as_it_is(image)[:] = 0
     assert image.getpixel((0, 0)) == (255, 0, 0)
@@ -32,7 +32,7 @@ def test_the_pixels_may_be_changed_without_changing_the_image() -> None:
 
 @pytest.mark.parametrize("fit", ["crop", "stretch"])
 @pytest.mark.parametrize("resample", ["bicubic", "bilinear"])
-def test_one_pixel_grows_into_an_even_field(
+def test_prepare_enlarges_one_pixel_evenly(
     fit: Literal["crop", "stretch"], resample: Literal["bicubic", "bilinear"]
 ) -> None:
     image = Image.new("RGB", (1, 1), (10, 20, 30))
@@ -40,22 +40,22 @@ def test_one_pixel_grows_into_an_even_field(
     assert prepared.tolist() == [[[10, 20, 30]] * 5] * 3
 
 
-def test_crop_takes_the_centre_of_a_wide_image() -> None:
+def test_crop_uses_the_centre_of_a_wide_image() -> None:
     assert prepare(columns(9, 0, 70, 9, height=2), sized(2, 2))[0, :, 0].tolist() == [0, 70]
 
 
-def test_crop_takes_the_centre_of_a_tall_image() -> None:
+def test_crop_uses_the_centre_of_a_tall_image() -> None:
     tall = columns(9, 0, 70, 9, height=2).transpose(Image.Transpose.TRANSPOSE)
     assert prepare(tall, sized(2, 2))[:, 0, 0].tolist() == [0, 70]
 
 
-def test_crop_keeps_the_aspect_of_a_model_that_is_not_square() -> None:
+def test_crop_keeps_the_aspect_ratio_of_a_model_that_is_not_square() -> None:
     prepared = prepare(columns(1, 2, 3, 4, 5, 6, height=2), sized(2, 4))
     assert prepared[0, :, 0].tolist() == [2, 3, 4, 5]
 
 
-def test_an_odd_margin_is_cropped_by_half_a_pixel_on_either_side() -> None:
-    # 3 columns to 2: each new centre lies on the border of two old pixels.
+def test_crop_removes_half_a_pixel_on_either_side_of_an_odd_margin() -> None:
+    # 3 columns to 2: each new centre is on the border of two old pixels.
     assert prepare(columns(0, 100, 200, height=2), sized(2, 2))[0, :, 0].tolist() == [50, 150]
 
 
@@ -65,13 +65,13 @@ def test_stretch_uses_the_whole_width_and_antialiases() -> None:
     assert prepared[0, :, 0].tolist() == [10, 60]
 
 
-def test_bicubic_has_weights_that_bilinear_has_not() -> None:
+def test_bicubic_differs_from_bilinear() -> None:
     # Half a pixel off centre, Keys' kernel (a = -1/2) weighs -1/16, 9/16, 9/16, -1/16.
     prepared = prepare(columns(0, 0, 160, 160, 0, height=4), sized(4, 4, resample="bicubic"))
     assert prepared[0, 1:3, 0].tolist() == [80, 180]
 
 
-def test_a_long_thin_strip_is_cropped_before_it_is_scaled() -> None:
+def test_crop_is_applied_before_scaling_a_long_strip() -> None:
     # Scaled as a whole, it would have 4096 x 245 million pixels.
     strip = Image.new("L", (60_000, 1), 7)
     prepared = prepare(strip, sized(4096, 4096))
@@ -79,7 +79,7 @@ def test_a_long_thin_strip_is_cropped_before_it_is_scaled() -> None:
     assert prepared.min() == prepared.max() == 7
 
 
-def test_a_rectangular_model_gets_height_times_width() -> None:
+def test_prepare_returns_height_times_width_for_a_rectangular_model() -> None:
     assert prepare(Image.new("RGB", (50, 40)), sized(3, 9)).shape == (3, 9, 3)
 
 
@@ -100,9 +100,7 @@ def test_a_rectangular_model_gets_height_times_width() -> None:
     ],
 )
 @pytest.mark.parametrize("file_format", ["PNG", "WEBP"])
-def test_an_image_is_turned_as_its_exif_says(
-    file_format: str, orientation: int, upright: str
-) -> None:
+def test_exif_orientation_is_applied(file_format: str, orientation: int, upright: str) -> None:
     stored = Image.fromarray(np.array([[ord("a"), ord("b")], [ord("c"), ord("d")]], np.uint8))
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
@@ -111,7 +109,7 @@ def test_an_image_is_turned_as_its_exif_says(
     assert " ".join("".join(map(chr, row)) for row in prepared[:, :, 0]) == upright
 
 
-def test_a_photograph_taken_upright_is_cropped_after_it_was_turned() -> None:
+def test_exif_orientation_is_applied_before_cropping() -> None:
     # Stored 4 wide and 2 high, shown 2 wide and 4 high: the crop is of the shown one.
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
@@ -120,18 +118,16 @@ def test_a_photograph_taken_upright_is_cropped_after_it_was_turned() -> None:
 
 
 @pytest.mark.parametrize("damage", [b"Exif\0\0nonsense", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b""])
-def test_an_image_with_damaged_exif_is_taken_as_it_lies(damage: bytes) -> None:
+def test_exif_damage_is_ignored(damage: bytes) -> None:
     opened = through(Image.new("RGB", (1, 1), "red"), "PNG", exif=damage)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow tells of the damage, which is right.
+        warnings.simplefilter("ignore")  # Pillow warns of the damage.
         assert as_it_is(opened).tolist() == [[RED]]
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("kept", [0.5, 0.75, 0.95])
-def test_an_image_whose_pixels_break_off_is_an_error_of_decoding(
-    file_format: str, kept: float
-) -> None:
+def test_prepare_raises_on_truncated_pixels(file_format: str, kept: float) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(noise).save(buffer, file_format)
@@ -140,27 +136,27 @@ def test_an_image_whose_pixels_break_off_is_an_error_of_decoding(
         as_it_is(Image.open(io.BytesIO(content[: int(kept * len(content))])))
 
 
-def test_an_orientation_that_is_no_number_is_ignored() -> None:
+def test_exif_orientation_that_is_not_a_number_is_ignored() -> None:
     image = Image.new("RGB", (1, 1), "red")
     image.getexif()[ExifTags.Base.Orientation] = "sideways"
     assert as_it_is(image).tolist() == [[RED]]
 
 
 @pytest.mark.parametrize("file_format", ["GIF", "PNG", "WEBP"])
-def test_an_animation_is_refused(file_format: str) -> None:
+def test_prepare_rejects_an_animation(file_format: str) -> None:
     first, second = Image.new("RGB", (4, 4), "red"), Image.new("RGB", (4, 4), "blue")
     animation = through(first, file_format, save_all=True, append_images=[second])
-    with pytest.raises(UnsupportedImage, match="one picture is wanted"):
+    with pytest.raises(UnsupportedImage, match="expected a single image"):
         as_it_is(animation)
 
 
 @pytest.mark.parametrize("file_format", ["GIF", "PNG", "WEBP"])
-def test_a_single_frame_of_a_format_that_could_move_is_taken(file_format: str) -> None:
+def test_prepare_accepts_a_single_frame_of_an_animation_format(file_format: str) -> None:
     still = through(Image.new("RGB", (1, 1), "red"), file_format, lossless=True)
     assert as_it_is(still).tolist() == [[RED]]
 
 
-def test_a_photograph_with_a_preview_behind_it_is_taken() -> None:
+def test_prepare_accepts_a_photograph_with_a_preview() -> None:
     photograph = through(
         Image.new("RGB", (8, 8), "white"),
         "MPO",
@@ -171,7 +167,7 @@ def test_a_photograph_with_a_preview_behind_it_is_taken() -> None:
     assert as_it_is(photograph).tolist() == [[WHITE] * 8] * 8
 
 
-def test_a_picture_that_is_damaged_behind_its_first_frame_is_refused() -> None:
+def test_prepare_rejects_damage_after_the_first_frame() -> None:
     buffer = io.BytesIO()
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
     frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
@@ -179,5 +175,5 @@ def test_a_picture_that_is_damaged_behind_its_first_frame_is_refused() -> None:
     second_block = content.rindex(b"\x21\xf9\x04")  # a graphic control of 4 bytes, now of 1
     opened = Image.open(io.BytesIO(bytes(content[: second_block + 2]) + b"\x01\x00"))
     opened.load()
-    with pytest.raises(UndecodableImage, match="damaged behind its first frame"):
+    with pytest.raises(UndecodableImage, match="damaged after its first frame"):
         as_it_is(opened)

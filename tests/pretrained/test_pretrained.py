@@ -1,4 +1,4 @@
-"""The bundles that ship do on real pictures what their cards say."""
+"""The shipped bundles match their cards on real images."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ HARDENED = {"cifar10-aloe": 2, "cifar10-aloe-8": 8, "gtsrb-aloe": 4}
 
 @pytest.fixture(scope="module", params=NAMES)
 def bundle(request: pytest.FixtureRequest) -> Bundle:
-    """One of the bundles that ship."""
+    """Open each shipped bundle."""
     return open_bundle(ROOT / "models" / "pretrained" / request.param)
 
 
@@ -35,28 +35,28 @@ def _guard(bundle: Bundle) -> CalibratedModel:
     return CalibratedModel(bundle, policy, onnx_run(bundle.model))
 
 
-def _judge(guard: CalibratedModel, folder: str) -> tuple[list[Path], Verdicts]:
+def _predict(guard: CalibratedModel, folder: str) -> tuple[list[Path], Verdicts]:
     paths = sorted((PICTURES / folder).rglob("*.png"))
     images = [prepare(Image.open(path), guard.manifest.input) for path in paths]
     return paths, guard.predict(np.stack(images))
 
 
-def test_a_bundle_is_at_most_six_megabytes(bundle: Bundle) -> None:
+def test_pretrained_bundle_is_at_most_six_megabytes(bundle: Bundle) -> None:
     folder = ROOT / "models" / "pretrained" / bundle.manifest.name
     assert sum(path.stat().st_size for path in folder.iterdir()) <= 6_000_000
 
 
-def test_the_card_holds_the_figures_and_the_recipe_that_ships(bundle: Bundle) -> None:
+def test_pretrained_card_holds_the_shipped_recipe_and_its_command(bundle: Bundle) -> None:
     card = (ROOT / "models" / "pretrained" / bundle.manifest.name / "README.md").read_text()
     recipe = (ROOT / "recipes" / f"{bundle.manifest.name}.toml").read_text()
     assert recipe.strip() in card
     assert bundle.manifest.training.command in card
 
 
-def test_accuracy_on_real_pictures_is_what_the_card_says(bundle: Bundle) -> None:
+def test_pretrained_accuracy_on_real_images_matches_the_report(bundle: Bundle) -> None:
     report = Report.model_validate(bundle.evaluation)
     folder, names = _known(bundle)
-    paths, verdicts = _judge(_guard(bundle), folder)
+    paths, verdicts = _predict(_guard(bundle), folder)
     pairs = zip(paths, verdicts, strict=True)
     right = np.mean([names.get(p.parent.name, p.parent.name) == v.label for p, v in pairs])
     # Four standard errors of a share of so many pictures.
@@ -64,14 +64,14 @@ def test_accuracy_on_real_pictures_is_what_the_card_says(bundle: Bundle) -> None
     assert right == pytest.approx(report.accuracy, abs=margin)
 
 
-def test_false_rejections_on_real_pictures_keep_the_promise(bundle: Bundle) -> None:
-    _, verdicts = _judge(_guard(bundle), _known(bundle)[0])
+def test_pretrained_false_rejections_on_real_images_keep_the_guarantee(bundle: Bundle) -> None:
+    _, verdicts = _predict(_guard(bundle), _known(bundle)[0])
     rejected = sum(verdict.decision == "reject" for verdict in verdicts)
     # Of 200 pictures 10 are expected at 5 %, of 60 three; more has a chance below one in 1,000.
     assert rejected <= (22 if len(verdicts) == 200 else 9)
 
 
-def test_a_decision_does_not_depend_on_the_batch_that_an_image_came_in(bundle: Bundle) -> None:
+def test_pretrained_decisions_do_not_depend_on_the_batch(bundle: Bundle) -> None:
     run = onnx_run(bundle.model)
     column = bundle.manifest.scores.index(bundle.manifest.default_score)
     paths = sorted((PICTURES / _known(bundle)[0]).rglob("*.png"))[:32]
@@ -85,7 +85,7 @@ def test_a_decision_does_not_depend_on_the_batch_that_an_image_came_in(bundle: B
         np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-4)
 
 
-def test_a_hardened_bundle_stands_where_its_twin_falls() -> None:
+def test_pretrained_hardened_bundles_are_more_robust_than_their_twins() -> None:
     for name, epsilon_255 in HARDENED.items():
         ours, theirs = standard_report(name), standard_report(f"{name.partition('-')[0]}-standard")
         manifest = open_bundle(ROOT / "models" / "pretrained" / name).manifest
@@ -95,12 +95,12 @@ def test_a_hardened_bundle_stands_where_its_twin_falls() -> None:
             assert one.mean_auroc > two.mean_auroc
 
 
-def test_every_report_that_ships_can_be_trusted() -> None:
+def test_pretrained_reports_are_trusted() -> None:
     for name in NAMES:
         assert standard_report(name).trust.stamp == "trusted", name
         assert standard_report(name).suite.name == "standard"
 
 
 def _known(bundle: Bundle) -> tuple[str, dict[str, str]]:
-    """Return the folder of pictures that a bundle knows, and class names by folder if others."""
+    """Return the folder of in-distribution images, and class names that differ from its folders."""
     return ("cifar10", {}) if "ship" in bundle.manifest.classes else ("signs/test", SIGNS)

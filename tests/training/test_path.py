@@ -226,7 +226,7 @@ def test_a_run_that_is_not_finished_is_not_exported(copy: Path) -> None:
 def test_an_unknown_score_is_one_clear_message(run: Path) -> None:
     result = CliRunner().invoke(app, ["evaluate", str(run), "--score", "odin"])
     assert result.exit_code == 1
-    assert "score: came 'odin', wanted one of ['abstain', 'energy'" in result.stderr
+    assert "score is 'odin', expected one of ['abstain', 'energy'" in result.stderr
 
 
 def test_a_faulty_recipe_is_one_clear_message(tmp_path: Path, recipe_text: str) -> None:

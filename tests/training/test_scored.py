@@ -71,5 +71,5 @@ def test_a_reject_class_is_an_output_that_only_its_score_sees(
 def test_a_score_that_the_run_cannot_have_is_refused(
     tmp_path: Path, recipe_text: str, training: ImageSet
 ) -> None:
-    with pytest.raises(RecipeError, match="'abstain' wants a network trained with a reject class"):
+    with pytest.raises(RecipeError, match="which requires a network with a reject class"):
         scored_classifier(_run(tmp_path, recipe_text), training, ("energy", "abstain"))

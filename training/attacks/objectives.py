@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from oodguard.models.scores.base import LeastOfClasses
+from oodguard.models.scores.base import MinimumOverClasses
 from oodguard.models.scores.msp import msp_log_odds
 from oodguard.training.attacks.base import AttackObjective
 from oodguard.training.scoring.graph import ScoredClassifier
@@ -60,7 +60,7 @@ def surrogate(classifier: ScoredClassifier, score: str) -> Surrogate:
         )
     if score == "max_logit":
         toward: tuple[OfOutputs, ...] = tuple(_minus_logit(k) for k in classes)
-    elif isinstance(fitted := classifier.scores[score], LeastOfClasses):
+    elif isinstance(fitted := classifier.scores[score], MinimumOverClasses):
         toward = tuple(_toward(fitted, k, classifier.classes) for k in range(fitted.targets))
     else:
         toward = ()
@@ -87,7 +87,7 @@ def _minus_logit(target: int) -> OfOutputs:
     return lambda _, outputs: -outputs[:, target]
 
 
-def _toward(fitted: LeastOfClasses, target: int, classes: int) -> OfOutputs:
+def _toward(fitted: MinimumOverClasses, target: int, classes: int) -> OfOutputs:
     return lambda features, outputs: fitted.toward(target, features, outputs[:, :classes])
 
 

@@ -6,7 +6,7 @@ from oodguard.models.networks.densenet import DenseNet
 from oodguard.models.networks.resnet import ResNet
 
 
-def test_a_name_gives_its_network_with_that_many_outputs() -> None:
+def test_build_network_has_the_given_number_of_outputs() -> None:
     small = build_network("resnet8", 7, width=4)
     assert isinstance(small, ResNet)
     assert small.head.out_features == 7
@@ -14,16 +14,18 @@ def test_a_name_gives_its_network_with_that_many_outputs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "width", "complaint"),
+    ("name", "width", "message"),
     [
-        ("resnet8", None, "width: 'resnet8' wants one, such as 32; none came"),
-        ("wrn-40-2", 32, "width: 'wrn-40-2' fixes its own; none was wanted, came 32"),
-        ("vgg", 32, "name: came 'vgg', wanted one of .*'densenet-bc-100-12'.*'resnet14'"),
+        ("resnet8", None, "width: 'resnet8' requires a width, such as 32"),
+        ("wrn-40-2", 32, "width is 32, but 'wrn-40-2' has a fixed width"),
+        ("vgg", 32, "name is 'vgg', expected one of .*'densenet-bc-100-12'.*'resnet14'"),
         ("vgg", 32, "or an import string 'package.module:factory'"),
     ],
 )
-def test_an_error_says_what_was_wanted(name: str, width: int | None, complaint: str) -> None:
-    with pytest.raises(RecipeError, match=complaint):
+def test_build_network_errors_state_the_expected_value(
+    name: str, width: int | None, message: str
+) -> None:
+    with pytest.raises(RecipeError, match=message):
         check_name(name, width=width)
-    with pytest.raises(RecipeError, match=complaint):
+    with pytest.raises(RecipeError, match=message):
         build_network(name, 5, width=width)

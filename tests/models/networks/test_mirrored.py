@@ -11,33 +11,33 @@ def _network() -> ResNet:
     return ResNet(1, 5, 4).eval()
 
 
-def test_logits_are_the_mean_of_the_image_and_its_mirror_image() -> None:
+def test_mirrored_logits_are_the_mean_over_image_and_mirror_image() -> None:
     network = _network()
     mirror_images = IMAGES[:, :, :, torch.arange(9, -1, -1)]
-    wanted = (network(IMAGES) + network(mirror_images)) / 2
-    assert not torch.allclose(wanted, network(IMAGES), atol=1e-3)
-    torch.testing.assert_close(Mirrored(network)(IMAGES), wanted)
+    expected = (network(IMAGES) + network(mirror_images)) / 2
+    assert not torch.allclose(expected, network(IMAGES), atol=1e-3)
+    torch.testing.assert_close(Mirrored(network)(IMAGES), expected)
 
 
-def test_features_are_means_and_the_head_is_the_networks_own() -> None:
+def test_mirrored_features_are_means_and_the_head_is_shared() -> None:
     network = _network()
     mirrored = Mirrored(network)
-    wanted = (network.features(IMAGES) + network.features(IMAGES.flip(3))) / 2
-    torch.testing.assert_close(mirrored.features(IMAGES), wanted)
+    expected = (network.features(IMAGES) + network.features(IMAGES.flip(3))) / 2
+    torch.testing.assert_close(mirrored.features(IMAGES), expected)
     assert mirrored.head is network.head
     assert sum(p.numel() for p in mirrored.parameters()) == sum(
         p.numel() for p in network.parameters()
     )
 
 
-def test_both_halves_are_one_call_of_the_network() -> None:
+def test_mirrored_calls_the_network_once() -> None:
     network, sizes = _network(), []
     network.stem.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
     Mirrored(network)(IMAGES)
     assert sizes == [6]
 
 
-def test_an_attack_sees_both_halves() -> None:
+def test_mirrored_gradient_includes_the_mirror_image() -> None:
     images = IMAGES.clone().requires_grad_(True)
     network = _network()
     Mirrored(network)(images)[:, 0].sum().backward()

@@ -40,7 +40,7 @@ def _by_hand(name: str, outputs: int) -> int:
 
 
 @pytest.mark.parametrize("name", FIXED_NETWORKS)
-def test_a_network_has_the_parameters_counted_by_hand(name: str) -> None:
+def test_published_network_has_the_expected_number_of_parameters(name: str) -> None:
     network = FIXED_NETWORKS[name](43)
     assert sum(p.numel() for p in network.parameters()) == _by_hand(name, 43)
 
@@ -53,7 +53,7 @@ def test_a_network_has_the_parameters_counted_by_hand(name: str) -> None:
         ("preactresnet18", 11.17),
     ],
 )
-def test_for_ten_classes_it_has_as_many_as_published(name: str, millions: float) -> None:
+def test_published_network_has_the_published_size(name: str, millions: float) -> None:
     network = FIXED_NETWORKS[name](10)
     count = sum(parameter.numel() for parameter in network.parameters())
     assert round(count / 1e6, 2) == millions
@@ -63,7 +63,7 @@ def test_for_ten_classes_it_has_as_many_as_published(name: str, millions: float)
     ("name", "width"), [("densenet-bc-100-12", 342), ("wrn-40-2", 128), ("preactresnet18", 512)]
 )
 @pytest.mark.parametrize("size", [(16, 16), (17, 24)])
-def test_any_image_size_gives_one_row_of_features_an_image(
+def test_published_network_accepts_any_image_size(
     name: str, width: int, size: tuple[int, int]
 ) -> None:
     network = FIXED_NETWORKS[name](5).eval()
@@ -76,7 +76,7 @@ def test_any_image_size_gives_one_row_of_features_an_image(
 
 
 @pytest.mark.parametrize("name", FIXED_NETWORKS)
-def test_the_first_layer_normalises(name: str) -> None:
+def test_published_network_normalizes_in_its_first_layer(name: str) -> None:
     """Mean grey is zero after it: what the stem then makes of it is zero, whatever its weights."""
     network = FIXED_NETWORKS[name](5)
     stem = torch.nn.Sequential(*list(network.layers.children())[:2])  # type: ignore[union-attr]
@@ -85,7 +85,7 @@ def test_the_first_layer_normalises(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FIXED_NETWORKS)
-def test_convolutions_start_with_variance_two_over_fan_out(name: str) -> None:
+def test_initial_convolutions_have_variance_two_over_fan_out(name: str) -> None:
     torch.manual_seed(0)
     network = FIXED_NETWORKS[name](5)
     convolutions = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d)]

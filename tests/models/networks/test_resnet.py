@@ -22,18 +22,18 @@ def _parameters(blocks: int, width: int, classes: int) -> int:
 
 
 @pytest.mark.parametrize(("name", "blocks"), [("resnet8", 1), ("resnet14", 2), ("resnet20", 3)])
-def test_a_network_has_the_parameters_that_its_shape_asks_for(name: str, blocks: int) -> None:
+def test_resnet_has_the_expected_number_of_parameters(name: str, blocks: int) -> None:
     network = NETWORKS_BY_WIDTH[name](7, 16)
     assert sum(p.numel() for p in network.parameters()) == _parameters(blocks, 16, 7)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (64, 64), (33, 47)])
-def test_any_image_size_gives_one_row_of_logits_an_image(size: tuple[int, int]) -> None:
+def test_resnet_accepts_any_image_size(size: tuple[int, int]) -> None:
     network = NETWORKS_BY_WIDTH["resnet8"](5, 4).eval()
     assert network(torch.rand(3, 3, *size)).shape == (3, 5)
 
 
-def test_the_head_reads_the_features() -> None:
+def test_resnet_logits_are_the_head_of_the_features() -> None:
     network = ResNet(1, 5, 4).eval()
     images = torch.rand(2, 3, 32, 32)
     features = network.features(images)

@@ -3,8 +3,7 @@
 from torch import Tensor, nn
 
 from oodguard.models.scores import FITTED_SCORES
-from oodguard.models.scores.base import FitContext
-from oodguard.models.scores.options import ScoreOptions
+from oodguard.models.scores.base import FitContext, ScoreOptions
 
 
 def head(weight: Tensor, bias: Tensor) -> nn.Linear:

@@ -25,7 +25,7 @@ def test_msp_log_odds_is_the_logit_of_the_score() -> None:
     assert msp_log_odds(logits).item() == pytest.approx(math.log(3 / 5))
 
 
-def test_the_log_odds_gradient_does_not_vanish_where_the_softmax_saturates() -> None:
+def test_msp_log_odds_gradient_does_not_vanish_where_the_softmax_saturates() -> None:
     logits = torch.tensor([[200.0, 0.0, 0.0]], requires_grad=True)
     (naive,) = torch.autograd.grad(msp(logits).sum(), logits)
     (ours,) = torch.autograd.grad(msp_log_odds(logits).sum(), logits)
@@ -55,7 +55,7 @@ def test_gen_sums_the_roots_of_p_times_one_minus_p() -> None:
     assert gen(LOGITS[:1], gamma=0.5).item() == pytest.approx(expected)
 
 
-def test_gen_looks_at_the_largest_probabilities_alone() -> None:
+def test_gen_uses_the_largest_probabilities_only() -> None:
     assert gen(LOGITS[:1], gamma=0.5, top=1).item() == pytest.approx(math.sqrt(15) / 8)
 
 
@@ -79,13 +79,13 @@ def test_abstain_ranks_as_the_reject_class_probability() -> None:
 
 
 @pytest.mark.parametrize("name", LOGIT_SCORES)
-def test_a_less_confident_answer_never_scores_lower(name: str) -> None:
+def test_logit_score_does_not_decrease_with_less_confidence(name: str) -> None:
     logits = torch.tensor([[scale, 0.0, 0.0] for scale in (8.0, 4.0, 2.0, 1.0)])
     scores = LOGIT_SCORES[name](logits)
     assert (scores.diff() > 0).all()
 
 
 @pytest.mark.parametrize("name", LOGIT_SCORES)
-def test_scores_stay_finite_where_exponentials_overflow(name: str) -> None:
+def test_logit_score_is_finite_where_exponentials_overflow(name: str) -> None:
     logits = torch.tensor([[1e4, 0.0], [-1e4, -1e4]])
     assert torch.isfinite(LOGIT_SCORES[name](logits)).all()

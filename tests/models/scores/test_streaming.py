@@ -9,9 +9,8 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
 from oodguard.models.scores import FITTED_SCORES
-from oodguard.models.scores.moments import ClassMoments
-from oodguard.models.scores.options import ScoreOptions
-from oodguard.models.scores.reservoir import Reservoir
+from oodguard.models.scores.base import ScoreOptions
+from oodguard.models.scores.statistics import ClassMoments, Reservoir
 from tests.models.scores.fits import fit, head
 
 RNG = np.random.default_rng(0)
@@ -29,7 +28,7 @@ def _tensors() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("batch", [1, 7, 120])
-def test_moments_are_those_of_all_images_at_once(batch: int) -> None:
+def test_moments_do_not_depend_on_the_batch_size(batch: int) -> None:
     moments = ClassMoments(classes=3, features=6)
     # A large offset: sums of raw squares would have no digits left for the covariance.
     features, labels = torch.from_numpy(FEATURES + 1e7), torch.from_numpy(LABELS)
@@ -52,7 +51,7 @@ def test_moments_are_those_of_all_images_at_once(batch: int) -> None:
 
 
 @pytest.mark.parametrize("name", FITTED_SCORES)
-def test_batches_change_nothing(name: str) -> None:
+def test_fitted_score_does_not_depend_on_the_batch_size(name: str) -> None:
     asked = torch.from_numpy(ASKED).float()
     logits = LAYER(asked).detach()
     options = ScoreOptions(knn_bank=50)
@@ -64,7 +63,7 @@ def test_batches_change_nothing(name: str) -> None:
         torch.testing.assert_close(part, whole, rtol=1e-5, atol=1e-5)
 
 
-def test_mahalanobis_is_scipys() -> None:
+def test_mahalanobis_matches_scipy() -> None:
     scores = fit("mahalanobis", *_tensors(), batch=16)(torch.from_numpy(ASKED).float(), NO_LOGITS)
     means = np.stack([FEATURES[k == LABELS].mean(axis=0) for k in range(3)])
     precision = np.linalg.inv(np.cov((FEATURES - means[LABELS]).T, bias=True))
@@ -72,7 +71,7 @@ def test_mahalanobis_is_scipys() -> None:
     np.testing.assert_allclose(scores, expected, rtol=1e-4)
 
 
-def test_knn_is_scikit_learns() -> None:
+def test_knn_matches_scikit_learn() -> None:
     score = fit("knn", *_tensors(), options=ScoreOptions(knn_neighbour=7), batch=16)
     scores = score(torch.from_numpy(ASKED).float(), NO_LOGITS)
     index = NearestNeighbors(n_neighbors=7).fit(normalize(FEATURES))
@@ -81,7 +80,7 @@ def test_knn_is_scikit_learns() -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 7, 1000])
-def test_a_reservoir_is_a_sample_without_repetition_whatever_the_batches(batch: int) -> None:
+def test_reservoir_samples_without_replacement_for_any_batch_size(batch: int) -> None:
     rows = torch.arange(1000.0)[:, None]
     whole, parts = (Reservoir(size=100, width=1, seed=3) for _ in range(2))
     whole.update(rows)
@@ -93,7 +92,7 @@ def test_a_reservoir_is_a_sample_without_repetition_whatever_the_batches(batch: 
     assert parts.rows.mean().item() == pytest.approx(499.5, abs=4 * 27.4)
 
 
-def test_another_seed_draws_another_sample() -> None:
+def test_reservoir_depends_on_the_seed() -> None:
     rows = torch.arange(1000.0)[:, None]
     one, two = (Reservoir(size=100, width=1, seed=seed) for seed in (3, 4))
     one.update(rows)
@@ -101,7 +100,7 @@ def test_another_seed_draws_another_sample() -> None:
     assert not torch.equal(one.rows, two.rows)
 
 
-def test_a_reservoir_keeps_all_where_there_are_few() -> None:
+def test_reservoir_keeps_all_rows_if_there_are_few() -> None:
     reservoir = Reservoir(size=100, width=1, seed=0)
     reservoir.update(torch.arange(5.0)[:, None])
     assert sorted(reservoir.rows.flatten().tolist()) == [0, 1, 2, 3, 4]

@@ -12,7 +12,7 @@ import numpy as np
 from oodguard.models.verdicts import Verdicts
 from oodguard.service.inference.batcher import Batcher
 from oodguard.service.inference.queue import Job, Pixels
-from tests.models.columns import columns
+from tests.models.arrays import verdict_arrays
 
 POISON = 255
 
@@ -52,7 +52,7 @@ class FakeModel:
         self.batches.append(values)
         if POISON in values:
             raise ValueError(f"poison in {values}")
-        return Verdicts(columns(values), 0, len(values))
+        return Verdicts(verdict_arrays(values), 0, len(values))
 
     def ran(self, images: int, run_s: float) -> None:
         assert run_s >= 0

@@ -55,7 +55,7 @@ def problem() -> dict[str, NDArray[Any]]:
 
 
 def detect(given: dict[str, NDArray[Any]]) -> dict[str, Tensor]:
-    """Score the images by every detector, as pytorch-ood says them."""
+    """Score the images by every detector, with pytorch-ood."""
     tensors = {name: torch.from_numpy(value).float() for name, value in given.items()}
     weight, bias = tensors["head_weight"], tensors["head_bias"]
 
@@ -90,7 +90,7 @@ def detect(given: dict[str, NDArray[Any]]) -> dict[str, Tensor]:
 
 
 def main() -> None:
-    """Write the file beside this script."""
+    """Write the file into the folder of this script."""
     given = problem()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

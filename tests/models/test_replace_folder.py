@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from oodguard.models.folder import put_in_place
+from oodguard.models.replace_folder import replace_folder
 
 OLD = {"a": b"old a", "b": b"old b"}
 NEW = {"a": b"new a", "b": b"new b"}
@@ -14,12 +14,12 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def accept(_folder: Path) -> None:
-    """Find nothing wrong."""
+    """Accept any folder."""
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    put_in_place(tmp_path / "it", OLD, check=accept)
+    replace_folder(tmp_path / "it", OLD, check=accept)
     return tmp_path / "it"
 
 
@@ -27,29 +27,29 @@ def is_alone(folder: Path) -> bool:
     return [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
-def test_new_files_replace_the_old_ones(folder: Path) -> None:
-    put_in_place(folder, NEW, check=accept)
+def test_replace_folder_replaces_all_files(folder: Path) -> None:
+    replace_folder(folder, NEW, check=accept)
     assert content(folder) == NEW
     assert is_alone(folder)
 
 
-def test_the_check_sees_the_new_files_while_the_old_ones_are_still_in_place(folder: Path) -> None:
+def test_replace_folder_checks_the_new_files_before_it_replaces_the_old_ones(folder: Path) -> None:
     seen = []
-    put_in_place(folder, NEW, check=lambda new: seen.append((content(new), content(folder))))
+    replace_folder(folder, NEW, check=lambda new: seen.append((content(new), content(folder))))
     assert seen == [(NEW, OLD)]
 
 
-def test_a_check_that_fails_leaves_the_old_files(folder: Path) -> None:
+def test_replace_folder_keeps_the_old_files_if_the_check_fails(folder: Path) -> None:
     def refuse(_new: Path) -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        put_in_place(folder, NEW, check=refuse)
+        replace_folder(folder, NEW, check=refuse)
     assert content(folder) == OLD
     assert is_alone(folder)
 
 
-def test_a_disk_that_fills_up_leaves_the_old_files(
+def test_replace_folder_keeps_the_old_files_if_the_disk_is_full(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = Path.write_bytes
@@ -62,13 +62,13 @@ def test_a_disk_that_fills_up_leaves_the_old_files(
 
     monkeypatch.setattr(Path, "write_bytes", fill_up)
     with pytest.raises(OSError, match="No space left"):
-        put_in_place(folder, NEW, check=accept)
+        replace_folder(folder, NEW, check=accept)
     assert content(folder) == OLD
     assert is_alone(folder)
 
 
 @pytest.mark.parametrize("stop", [OSError(5, "Input/output error"), KeyboardInterrupt("Ctrl-C")])
-def test_a_stop_between_the_two_renames_brings_the_old_files_back(
+def test_replace_folder_restores_the_old_files_if_the_second_rename_fails(
     folder: Path, monkeypatch: pytest.MonkeyPatch, stop: BaseException
 ) -> None:
     rename = Path.rename
@@ -81,20 +81,20 @@ def test_a_stop_between_the_two_renames_brings_the_old_files_back(
 
     monkeypatch.setattr(Path, "rename", stop_at_the_second)
     with pytest.raises(type(stop), match=re.escape(str(stop))):
-        put_in_place(folder, NEW, check=accept)
+        replace_folder(folder, NEW, check=accept)
     assert content(folder) == OLD
     assert is_alone(folder)
 
 
-def test_a_link_stays_and_its_target_is_replaced(folder: Path) -> None:
+def test_replace_folder_replaces_the_target_of_a_link(folder: Path) -> None:
     link = folder.parent / "link"
     link.symlink_to(folder, target_is_directory=True)
-    put_in_place(link, NEW, check=accept)
+    replace_folder(link, NEW, check=accept)
     assert link.is_symlink()
     assert content(folder) == NEW
 
 
-def test_files_can_be_read_by_those_that_the_umask_allows(folder: Path) -> None:
+def test_replace_folder_applies_the_umask(folder: Path) -> None:
     plain = folder.parent / "plain"
     plain.mkdir()
     assert folder.stat().st_mode == plain.stat().st_mode

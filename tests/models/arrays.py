@@ -1,18 +1,18 @@
-"""Verdicts on images that can be told apart, for tests of what becomes of verdicts."""
+"""Verdicts whose values identify their images, for tests of batches and slices."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from oodguard.models.verdicts import Columns
+from oodguard.models.verdicts import VerdictArrays
 
 CLASSES = tuple(f"class {number}" for number in range(256))
 
 
-def columns(values: Sequence[int]) -> Columns:
-    """Images of the class that each value says; every other fact is the value too, scaled down."""
+def verdict_arrays(values: Sequence[int]) -> VerdictArrays:
+    """Return verdicts of the classes `values`; all other fields are functions of the value."""
     numbers = np.array(values, np.int64)
-    return Columns(
+    return VerdictArrays(
         classes=CLASSES,
         score_names=("one", "two"),
         logits=np.stack([numbers, -numbers], axis=1).astype(np.float32),
