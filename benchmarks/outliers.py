@@ -106,14 +106,16 @@ def measure(data: DataSet, text: str, console: Console) -> Report:
     """Train a recipe, evaluate the network and return the report."""
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder.create(Path(folder) / "run", text)
-        with ProgressBar(console) as bar:
+        bar = ProgressBar(console)
+        with bar.display:
             fit(run, bar, resume=False)
-        with EvaluationBar(console) as bar:
+        evaluation_bar = EvaluationBar(console)
+        with evaluation_bar.display:
             report, _ = evaluate(
                 run_target(run, "energy"),
                 suite=suite(data),
                 policy=Policy(score="energy"),
-                watcher=bar,
+                watcher=evaluation_bar,
             )
     return report
 

@@ -31,34 +31,27 @@ UNTRUSTED = 2
 
 def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
     target: Annotated[Path, typer.Argument(help="Folder of a run or of a bundle.")],
-    suite: Annotated[
-        str, typer.Option(help=f"Evaluation protocol: {', '.join(SUITES)}.")
-    ] = "standard",
+    suite: Annotated[str, typer.Option(help=f"Protocol: {', '.join(SUITES)}.")] = "standard",
     score: Annotated[
-        str | None,
-        typer.Option(help="Score to decide by.", show_default="the default score of TARGET"),
+        str | None, typer.Option(help="Score to decide by.", show_default="that of TARGET")
     ] = None,
     alpha: Alpha = 0.05,
     delta: Delta = 0.05,
     beside: Annotated[
-        list[str] | None,
-        typer.Option(help="Additional score, such as odin; repeatable."),
+        list[str] | None, typer.Option(help="Additional score, such as odin; repeatable.")
     ] = None,
     twin: Annotated[
-        Path | None,
-        typer.Option(help="Undefended run or bundle: its adversarial images are tried on TARGET."),
+        Path | None, typer.Option(help="Undefended run or bundle to transfer attacks from.")
     ] = None,
     recipe: Annotated[
         Path | None, typer.Option(help="Recipe whose data sets to use; for bundles only.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder of the report.", show_default="the folder of the run, or reports/NAME"
-        ),
+        typer.Option(help="Folder of the report.", show_default="the run's, or reports/NAME"),
     ] = None,
     renew: Annotated[
-        bool, typer.Option("--renew", help="Write the results into the bundle; for bundles only.")
+        bool, typer.Option("--renew", help="Write the results into the bundle.")
     ] = False,
     threads: Threads = None,
 ) -> None:
@@ -81,7 +74,8 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
         with console.status("loading"):
             measured = _open(target, text, score, tuple(beside or ()))
             undefended = _open(twin, measured.recipe_text, None, ()) if twin else None
-        with EvaluationBar(console) as bar:
+        bar = EvaluationBar(console)
+        with bar.display:
             report, evidence = run_evaluation(
                 measured,
                 suite=SUITES[suite],

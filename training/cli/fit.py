@@ -50,7 +50,8 @@ def fit(
             RunFolder.create(folder, text)
         fabric.barrier()
         run = RunFolder.resume(folder, text)
-        with ProgressBar(console) as bar:
+        bar = ProgressBar(console)
+        with bar.display:
             run_fit(run, bar, resume=resume, start=weights, fabric=fabric)
         console.print(
             f"Training is finished: {folder}. Next: oodguard-train evaluate {folder}",

@@ -1,8 +1,5 @@
 """Progress bars of training and evaluation."""
 
-from types import TracebackType
-from typing import Self
-
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -10,41 +7,23 @@ from oodguard.training.fit.trainer import StepResult
 from oodguard.training.run_folder import Epoch
 
 
-class _Bar:
-    """A rich progress bar with one task as a context manager."""
+class ProgressBar:
+    """Shows the progress of a run and a line per epoch; without a terminal, only the lines.
 
-    def __init__(self, bar: Progress) -> None:
-        self._bar = bar
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
-
-
-class ProgressBar(_Bar):
-    """Shows the progress of a run and a line per epoch; without a terminal, only the lines."""
+    `display` is a context manager.
+    """
 
     def __init__(self, console: Console) -> None:
-        super().__init__(
-            Progress(
-                TextColumn("epoch {task.fields[epoch]}"),
-                BarColumn(),
-                TextColumn("loss {task.fields[loss]:.2f} accuracy {task.fields[accuracy]:.0%}"),
-                TextColumn("{task.fields[validated]}"),
-                TimeRemainingColumn(),
-                console=console,
-            )
+        self.display = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(),
+            TextColumn("loss {task.fields[loss]:.2f} accuracy {task.fields[accuracy]:.0%}"),
+            TextColumn("{task.fields[validated]}"),
+            TimeRemainingColumn(),
+            console=console,
         )
         self._console = console
-        self._task = self._bar.add_task("fit", epoch=1, loss=0.0, accuracy=0.0, validated="")
+        self._task = self.display.add_task("fit", epoch=1, loss=0.0, accuracy=0.0, validated="")
         self._steps_per_epoch = 0
         self._epochs = 0
 
@@ -53,11 +32,11 @@ class ProgressBar(_Bar):
         self._epochs = epochs
         self._steps_per_epoch = steps_per_epoch
         total = epochs * steps_per_epoch
-        self._bar.update(self._task, total=total, completed=done * steps_per_epoch)
+        self.display.update(self._task, total=total, completed=done * steps_per_epoch)
 
     def finish_step(self, epoch: int, result: StepResult) -> None:
         """Advance by one step."""
-        self._bar.update(
+        self.display.update(
             self._task,
             completed=epoch * self._steps_per_epoch + result.step + 1,
             epoch=epoch + 1,
@@ -69,7 +48,7 @@ class ProgressBar(_Bar):
         """Print a line with the results, and show the latest validation in the bar."""
         auroc = "" if epoch.attacked_auroc is None else f", AUROC {epoch.attacked_auroc:.3f}"
         latest = f"validated {epoch.accuracy:.0%} attacked {epoch.attacked_accuracy:.0%}"
-        self._bar.update(self._task, validated=latest)
+        self.display.update(self._task, validated=latest)
         self._console.print(
             f"epoch {epoch.epoch + 1}/{self._epochs}: loss {epoch.loss:.3f},"
             f" training accuracy {epoch.training_accuracy:.1%},"
@@ -84,32 +63,33 @@ class ProgressBar(_Bar):
         self._console.print(f"warning: {message}", style="yellow", markup=False, soft_wrap=True)
 
 
-class EvaluationBar(_Bar):
-    """Shows the progress of an evaluation; without a terminal it prints only the final state."""
+class EvaluationBar:
+    """Shows the progress of an evaluation; without a terminal it prints only the final state.
+
+    `display` is a context manager.
+    """
 
     def __init__(self, console: Console) -> None:
-        super().__init__(
-            Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TimeElapsedColumn(),
-                TextColumn("left:"),
-                TimeRemainingColumn(elapsed_when_finished=True),
-                console=console,
-                # The attack's speed differs between data sets; a long window averages over them.
-                speed_estimate_period=120,
-            )
+        self.display = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left:"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=console,
+            # The attack's speed differs between data sets; a long window averages over them.
+            speed_estimate_period=120,
         )
-        self._task = self._bar.add_task("loading", total=None)
+        self._task = self.display.add_task("loading", total=None)
 
     def start(self, steps: int) -> None:
         """Start; the evaluation needs `steps` gradient steps of one image."""
-        self._bar.update(self._task, total=steps)
+        self.display.update(self._task, total=steps)
 
     def tell(self, what: str) -> None:
         """Show what is being measured."""
-        self._bar.update(self._task, description=what)
+        self.display.update(self._task, description=what)
 
     def advance(self, steps: int) -> None:
         """Advance by `steps` gradient steps."""
-        self._bar.update(self._task, advance=steps)
+        self.display.update(self._task, advance=steps)

@@ -27,40 +27,26 @@ VERSION = TypeAdapter(BundleVersion)
 
 def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
     classifier: Annotated[Path, typer.Argument(help="ONNX file of a classifier.")],
-    data: Annotated[
-        Path,
-        typer.Option(help="Labelled images that were not trained on: a folder or a Parquet file."),
-    ],
+    data: Annotated[Path, typer.Option(help="Folder or Parquet file of labelled held-out images.")],
     out: Annotated[Path, typer.Option(help="Folder of the bundle; an existing one is replaced.")],
     classes: Annotated[
         Path | None,
         typer.Option(
-            help="Text file with one class name per line, in the order of the outputs.",
-            show_default="the classes of the data",
+            help="File of class names, one per line.", show_default="the classes of the data"
         ),
     ] = None,
     outliers: Annotated[
-        list[Path] | None,
-        typer.Option(help="Out-of-distribution images to measure the scores on; repeatable."),
+        list[Path] | None, typer.Option(help="Out-of-distribution images to measure; repeatable.")
     ] = None,
     images: Annotated[int, typer.Option(min=2, help="Maximum number of images per set.")] = 4000,
     scale: Annotated[float, typer.Option(help="Divisor of the pixels 0 to 255.")] = 255.0,
-    mean: Annotated[
-        str, typer.Option(metavar="R,G,B", help="Subtracted from the scaled pixels.")
-    ] = "0,0,0",
-    std: Annotated[
-        str, typer.Option(metavar="R,G,B", help="Divisor after the subtraction of the mean.")
-    ] = "1,1,1",
+    mean: Annotated[str, typer.Option(metavar="R,G,B", help="Subtracted after that.")] = "0,0,0",
+    std: Annotated[str, typer.Option(metavar="R,G,B", help="Divisor after that.")] = "1,1,1",
     layout: Annotated[
-        Layout | None,
-        typer.Option(help="Layout of the input.", show_default="inferred from its shape"),
+        Layout | None, typer.Option(help="Layout of the input.", show_default="from its shape")
     ] = None,
-    height: Annotated[
-        int | None, typer.Option(min=1, help="Input height, if the model's is dynamic.")
-    ] = None,
-    width: Annotated[
-        int | None, typer.Option(min=1, help="Input width, if the model's is dynamic.")
-    ] = None,
+    height: Annotated[int | None, typer.Option(min=1, help="Input height, if dynamic.")] = None,
+    width: Annotated[int | None, typer.Option(min=1, help="Input width, if dynamic.")] = None,
     fit: Annotated[
         Literal["crop", "stretch"], typer.Option(help="How images of other sizes are resized.")
     ] = "crop",
@@ -70,12 +56,8 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
     outputs: Annotated[
         OutputKind, typer.Option(help="Meaning of the model's output.")
     ] = OutputKind.LOGITS,
-    input_name: Annotated[
-        str | None, typer.Option(help="Name of the input, if there are several.")
-    ] = None,
-    output_name: Annotated[
-        str | None, typer.Option(help="Name of the output, if there are several.")
-    ] = None,
+    input_name: Annotated[str | None, typer.Option(help="Input, if there are several.")] = None,
+    output_name: Annotated[str | None, typer.Option(help="Output, if there are several.")] = None,
     score: Annotated[
         str | None,
         typer.Option(help="Score to decide by.", show_default="energy; msp for probabilities"),
@@ -83,8 +65,7 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
     alpha: Alpha = 0.05,
     delta: Delta = 0.05,
     name: Annotated[
-        str | None,
-        typer.Option(help="Name of the bundle.", show_default="the name of its folder"),
+        str | None, typer.Option(help="Name of the bundle.", show_default="the folder's name")
     ] = None,
     version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1",
     threads: Threads = None,

@@ -8,57 +8,41 @@ from torch import Tensor, nn
 
 from oodguard.training.attacks.base import Attack
 from oodguard.training.attacks.pgd import NFgsm, Pgd
-from oodguard.training.config.recipe import AttackKind, Recipe
+from oodguard.training.config.recipe import AttackSettings, Recipe
 from oodguard.training.objectives.base import Batch
 from oodguard.training.objectives.losses import InlierLoss, OutlierLoss
 from oodguard.training.scoring.network import frozen
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Adversary:
     """Attacks one or both halves of a batch within L-infinity balls.
 
-    Args:
-        kind: `pgd`; `fgsm`, which is one step of it (Wong et al. 2020, arXiv:2001.03994); or
-            `n-fgsm`, one step from stronger noise.
-        epsilon: the radius in [0, 1] pixel units.
-        outlier_epsilon: the radius for outliers; None for `epsilon`.
-        steps: the number of gradient steps of `pgd`.
-        step_size: the length of a step, as a multiple of epsilon.
-        ramp: the share of the run over which epsilon grows linearly from 0.
+    `fgsm` is one step of `pgd` (Wong et al. 2020, arXiv:2001.03994), `n-fgsm` one step from
+    stronger noise.
     """
 
-    kind: AttackKind = "pgd"
-    epsilon: float
-    outlier_epsilon: float | None = None
-    steps: int = 1
-    step_size: float
-    ramp: float = 0.0
+    settings: AttackSettings
 
     @classmethod
     def from_recipe(cls, recipe: Recipe) -> Self:
         """Build the attack from the recipe's `[attack]` table."""
-        settings = recipe.attack
-        if settings is None:
+        if recipe.attack is None:
             raise ValueError(f"method {recipe.method!r} requires the [attack] table")
-        return cls(
-            kind=settings.kind,
-            epsilon=settings.epsilon,
-            outlier_epsilon=settings.outlier_epsilon,
-            steps=settings.steps,
-            step_size=settings.step_size,
-            ramp=settings.ramp,
-        )
+        return cls(recipe.attack)
 
-    def at(self, progress: float) -> Attack:
-        """Return the attack at `progress`, the share of the run that is done."""
-        grown = min(progress / self.ramp, 1.0) if self.ramp > 0 else 1.0
-        epsilon = grown * self.epsilon
-        step_size = self.step_size * epsilon
-        if self.kind == "n-fgsm":
+    def at(self, progress: float, *, epsilon: float | None = None) -> Attack:
+        """Return the attack at `progress`, the share of the run that is done.
+
+        `epsilon` is the full radius in [0, 1] pixel units; that for inliers if None.
+        """
+        settings = self.settings
+        grown = min(progress / settings.ramp, 1.0) if settings.ramp > 0 else 1.0
+        epsilon = grown * (settings.epsilon if epsilon is None else epsilon)
+        step_size = settings.step_size * epsilon
+        if settings.kind == "n-fgsm":
             return NFgsm(epsilon=epsilon, step_size=step_size)
-        steps = 1 if self.kind == "fgsm" else self.steps
-        return Pgd(epsilon=epsilon, steps=steps, step_size=step_size)
+        return Pgd(epsilon=epsilon, steps=settings.steps, step_size=step_size)
 
     def __call__(
         self,
@@ -74,42 +58,42 @@ class Adversary:
         A half without a loss is not changed. Both halves are attacked in one pass, or in one pass
         each if their radii differ. The network's parameters and statistics do not change.
         """
-        if self.outlier_epsilon is None:
-            return self._attack(network, batch, generator, inliers, outliers)
+        attack, outlier_epsilon = self.at(batch.progress), self.settings.outlier_epsilon
+        if outlier_epsilon is None:
+            return _attack(attack, network, batch, generator, inliers, outliers)
         if inliers:
-            batch = self._attack(network, batch, generator, inliers, None)
+            batch = _attack(attack, network, batch, generator, inliers, None)
         if outliers:
-            for_outliers = replace(self, epsilon=self.outlier_epsilon)
-            batch = for_outliers._attack(network, batch, generator, None, outliers)
+            wider = self.at(batch.progress, epsilon=outlier_epsilon)
+            batch = _attack(wider, network, batch, generator, None, outliers)
         return batch
 
-    def _attack(
-        self,
-        network: nn.Module,
-        batch: Batch,
-        generator: torch.Generator,
-        inliers: InlierLoss | None,
-        outliers: OutlierLoss | None,
-    ) -> Batch:
-        count = len(batch.inliers) if inliers else 0
-        attacked_outliers = batch.outliers if outliers else batch.outliers[:0]
 
-        def loss(images: Tensor, rows: Tensor) -> Tensor:
-            logits = network(images)
-            cut = int((rows < count).sum())  # rows are in ascending order
-            return torch.cat(
-                [
-                    *([inliers(logits[:cut], batch.labels[rows[:cut]])] if inliers else []),
-                    *([outliers(logits[cut:])] if outliers else []),
-                ]
-            )
+def _attack(  # noqa: PLR0913
+    attack: Attack,
+    network: nn.Module,
+    batch: Batch,
+    generator: torch.Generator,
+    inliers: InlierLoss | None,
+    outliers: OutlierLoss | None,
+) -> Batch:
+    count = len(batch.inliers) if inliers else 0
+    attacked_outliers = batch.outliers if outliers else batch.outliers[:0]
 
-        with frozen(network):
-            attacked = self.at(batch.progress)(
-                loss, torch.cat([batch.inliers[:count], attacked_outliers]), generator
-            )
-        return replace(
-            batch,
-            inliers=attacked[:count] if inliers else batch.inliers,
-            outliers=attacked[count:] if outliers else batch.outliers,
+    def loss(images: Tensor, rows: Tensor) -> Tensor:
+        logits = network(images)
+        cut = int((rows < count).sum())  # rows are in ascending order
+        return torch.cat(
+            [
+                *([inliers(logits[:cut], batch.labels[rows[:cut]])] if inliers else []),
+                *([outliers(logits[cut:])] if outliers else []),
+            ]
         )
+
+    with frozen(network):
+        attacked = attack(loss, torch.cat([batch.inliers[:count], attacked_outliers]), generator)
+    return replace(
+        batch,
+        inliers=attacked[:count] if inliers else batch.inliers,
+        outliers=attacked[count:] if outliers else batch.outliers,
+    )

@@ -12,7 +12,8 @@ def test_progress_bar_prints_the_attacked_auroc_if_there_is_one(
     auroc: float | None, expected: str
 ) -> None:
     console = Console(width=200, force_terminal=False, record=True)
-    with ProgressBar(console) as bar:
+    bar = ProgressBar(console)
+    with bar.display:
         bar.finish_epoch(
             Epoch(
                 epoch=0,

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from oodguard.training.config.recipe import AttackSettings
 from oodguard.training.objectives.adversary import Adversary
 from oodguard.training.objectives.base import Batch
 
@@ -26,8 +27,8 @@ class KnownNetwork(nn.Module):
         return torch.stack([z, -z, *reject], dim=1)
 
 
-ADVERSARY = Adversary(epsilon=0.1, steps=2, step_size=2.0)
-"""Ends on the surface of the ball for every start."""
+ADVERSARY = Adversary(AttackSettings(epsilon_255=25.5, steps=2, step_size=2.0))
+"""Ends on the surface of the ball of radius 0.1 for every start."""
 
 BATCH = Batch(
     inliers=torch.tensor([0.6, 0.3]).view(2, 1, 1, 1).expand(2, 3, 2, 2),

@@ -1,9 +1,8 @@
-from dataclasses import replace
-
 import pytest
 import torch
 
 from oodguard.training.attacks.pgd import NFgsm, Pgd
+from oodguard.training.config.recipe import AttackSettings
 from oodguard.training.objectives.adversary import Adversary
 from oodguard.training.objectives.losses import cross_entropy, uniform_cross_entropy
 from tests.training.objectives.known_network import ADVERSARY, BATCH, KnownNetwork
@@ -37,7 +36,7 @@ def test_adversary_skips_a_half_without_a_loss() -> None:
 
 def test_adversary_uses_outlier_epsilon_for_outliers() -> None:
     network, generator = KnownNetwork(), torch.Generator().manual_seed(0)
-    adversary = replace(ADVERSARY, outlier_epsilon=0.2)
+    adversary = Adversary(ADVERSARY.settings.model_copy(update={"outlier_epsilon_255": 51}))
     attacked = adversary(
         network, BATCH, generator, inliers=cross_entropy, outliers=uniform_cross_entropy
     )
@@ -52,25 +51,30 @@ def test_adversary_uses_outlier_epsilon_for_outliers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("progress", "epsilon"), [(0.0, 0.0), (0.125, 0.05), (0.25, 0.1), (1.0, 0.1)]
+    ("settings", "progress", "expected"),
+    [
+        ({"steps": 3, "step_size": 1.25, "ramp": 0.25}, 0.0, Pgd(epsilon=0, steps=3, step_size=0)),
+        (
+            {"steps": 3, "step_size": 1.25, "ramp": 0.25},
+            0.125,
+            Pgd(epsilon=0.05, steps=3, step_size=0.0625),
+        ),
+        (
+            {"steps": 3, "step_size": 1.25, "ramp": 0.25},
+            0.5,
+            Pgd(epsilon=0.1, steps=3, step_size=0.125),
+        ),
+        ({"steps": 2, "step_size": 2.0}, 0.0, Pgd(epsilon=0.1, steps=2, step_size=0.2)),
+        ({"kind": "fgsm"}, 0.0, Pgd(epsilon=0.1, steps=1, step_size=0.125)),
+        (
+            {"kind": "n-fgsm", "step_size": 1.0, "ramp": 0.5},
+            0.25,
+            NFgsm(epsilon=0.05, step_size=0.05),
+        ),
+    ],
 )
-def test_epsilon_and_step_size_grow_over_the_ramp(progress: float, epsilon: float) -> None:
-    adversary = Adversary(epsilon=0.1, steps=3, step_size=1.25, ramp=0.25)
-    attack = adversary.at(progress)
-    assert isinstance(attack, Pgd)
-    assert attack.steps == 3
-    assert (attack.epsilon, attack.step_size) == pytest.approx((epsilon, 1.25 * epsilon))
-
-
-def test_epsilon_is_constant_without_a_ramp() -> None:
-    assert ADVERSARY.at(0.0) == Pgd(epsilon=0.1, steps=2, step_size=0.2)
-
-
-def test_fgsm_is_one_step_of_pgd() -> None:
-    adversary = Adversary(kind="fgsm", epsilon=0.1, step_size=1.25)
-    assert adversary.at(0.0) == Pgd(epsilon=0.1, steps=1, step_size=0.125)
-
-
-def test_n_fgsm_is_selected_by_its_kind() -> None:
-    adversary = Adversary(kind="n-fgsm", epsilon=0.1, step_size=1.0, ramp=0.5)
-    assert adversary.at(0.25) == NFgsm(epsilon=0.05, step_size=0.05)
+def test_attack_follows_the_settings_and_the_ramp(
+    settings: dict[str, object], progress: float, expected: Pgd | NFgsm
+) -> None:
+    adversary = Adversary(AttackSettings.model_validate({"epsilon_255": 25.5, **settings}))
+    assert adversary.at(progress) == expected
