@@ -45,7 +45,7 @@ class IoBinding:
         device: The device of the buffers.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the graph and the device, mostly by keyword
         self,
         session: Any,  # noqa: ANN401
         runtime: Any,  # noqa: ANN401
