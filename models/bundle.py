@@ -162,8 +162,8 @@ def _reject_constant(name: str) -> NoReturn:
 def _check_replaceable(folder: Path) -> None:
     if not folder.exists():
         return
-    found = {path.name for path in folder.iterdir()} if folder.is_dir() else {folder.name}
-    if found and not (MANIFEST in found and found <= set(MAX_BYTES)):
+    found = {path.name for path in folder.iterdir()} if folder.is_dir() else None
+    if found is None or (found and not (MANIFEST in found and found <= set(MAX_BYTES))):
         raise BundleError(
             f"{folder} exists and is not a bundle. It was not changed: remove it, or choose another"
             " folder"

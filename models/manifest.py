@@ -9,7 +9,7 @@ from oodguard.models.errors import BundleError
 
 SCHEMA_VERSION: Final = 1
 
-Side = Annotated[int, Field(ge=1, le=4096)]
+SideLength = Annotated[int, Field(ge=1, le=4096)]
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -32,8 +32,8 @@ class InputSpec(_Frozen):
     ratio. Both resampling filters are Pillow's, which antialias on reduction.
     """
 
-    height: Side
-    width: Side
+    height: SideLength
+    width: SideLength
     fit: Literal["crop", "stretch"] = "crop"
     resample: Literal["bicubic", "bilinear"] = "bicubic"
 

@@ -79,14 +79,19 @@ def test_prepare_composes_a_transparent_palette_over_white() -> None:
     assert as_it_is(opened).tolist() == [[RED, WHITE, [204, 204, 204]]]
 
 
-def test_prepare_composes_grey_with_alpha_over_white() -> None:
-    image = Image.fromarray(np.array([[[0, 255], [0, 0], [0, 51]]], dtype=np.uint8), "LA")
-    assert as_it_is(image)[0, :, 0].tolist() == [0, 255, 204]
-
-
-def test_prepare_composes_colour_with_alpha_over_white() -> None:
-    image = Image.new("RGBA", (1, 1), (100, 0, 255, 51))
-    assert as_it_is(image).tolist() == [[[224, 204, 255]]]  # colour / 5 + 255 x 4/5
+@pytest.mark.parametrize(
+    ("mode", "pixel", "expected"),
+    [
+        ("LA", (0, 255), BLACK),
+        ("LA", (0, 0), WHITE),
+        ("LA", (0, 51), [204, 204, 204]),
+        ("RGBA", (100, 0, 255, 51), [224, 204, 255]),  # colour / 5 + 255 x 4/5
+    ],
+)
+def test_prepare_composes_alpha_over_white(
+    mode: str, pixel: tuple[int, ...], expected: list[int]
+) -> None:
+    assert as_it_is(Image.new(mode, (1, 1), pixel)).tolist() == [[expected]]
 
 
 def test_prepare_composes_a_transparent_colour_over_white() -> None:
