@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from oodguard.models.errors import RecipeError
-from oodguard.training.config.recipe import parse_recipe
 from oodguard.training.data.dataset import ImageSet
 from oodguard.training.data.training_data import fingerprints, read_training_data, remove_inliers
 from oodguard.training.fit.trainer import Trainer
+from tests.training.recipes import parsed
 
 DATA = Path(__file__).parents[2] / "data"
 POOL = len(list((DATA / "outliers").rglob("*.png")))
@@ -20,8 +20,8 @@ def _fail(message: str) -> None:
 
 
 def test_held_out_outliers_are_the_last_of_the_pool_and_are_validated(recipe_text: str) -> None:
-    whole = read_training_data(parse_recipe(recipe_text, origin="tiny.toml"), _fail)
-    recipe = parse_recipe(recipe_text.replace("blur", "validation = 7\nblur"), origin="tiny.toml")
+    whole = read_training_data(parsed(recipe_text), _fail)
+    recipe = parsed(recipe_text.replace("blur", "validation = 7\nblur"))
     data = read_training_data(recipe, _fail)
     assert whole.outliers is not None
     assert whole.held_out is None
@@ -35,7 +35,7 @@ def test_held_out_outliers_are_the_last_of_the_pool_and_are_validated(recipe_tex
 
 
 def test_first_outliers_are_validated_if_none_are_held_out(recipe_text: str) -> None:
-    recipe = parse_recipe(recipe_text, origin="tiny.toml")
+    recipe = parsed(recipe_text)
     data = read_training_data(recipe, _fail)
     assert data.outliers is not None
     validated = Trainer(recipe, data).validation.outliers
@@ -50,13 +50,13 @@ def _pixels(images: torch.Tensor) -> torch.Tensor:
 def test_holding_out_more_than_half_of_the_outliers_is_an_error(recipe_text: str) -> None:
     text = recipe_text.replace("blur", f"validation = {POOL}\nblur")
     with pytest.raises(RecipeError, match=rf"outliers\.validation is {POOL}, expected at most hal"):
-        read_training_data(parse_recipe(text, origin="tiny.toml"), _fail)
+        read_training_data(parsed(text), _fail)
 
 
 def test_holding_out_synthetic_outliers_is_an_error(recipe_text: str) -> None:
     text = recipe_text.replace(f'folder = "{DATA / "outliers"}"', "synthetic = 1.0\nvalidation = 7")
     with pytest.raises(RecipeError, match="validation is 7, expected 0 where synthetic = 1"):
-        parse_recipe(text, origin="tiny.toml")
+        parsed(text)
 
 
 def _set(name: str, images: torch.Tensor) -> ImageSet:

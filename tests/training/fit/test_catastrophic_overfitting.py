@@ -1,11 +1,11 @@
 import pytest
 
-from oodguard.training.config.recipe import parse_recipe
 from oodguard.training.fit.catastrophic_overfitting import (
     CatastrophicOverfittingDetector,
     RobustnessDrop,
 )
 from oodguard.training.run_folder import Epoch
+from tests.training.recipes import parsed, without_tables
 
 
 def _epoch(
@@ -74,14 +74,13 @@ def test_detector_ignores_rises_failed_training_and_the_first_epochs() -> None:
 
 def test_detector_starts_after_the_warm_up_and_the_ramp(recipe_text: str) -> None:
     text = recipe_text.replace("epochs = 2", "epochs = 10\nwarm_up = 0.15")
-    plain = parse_recipe(text, origin="tiny.toml")
-    ramped = parse_recipe(text.replace("= 2\n", "= 2\nramp = 0.3\n", 1), origin="tiny.toml")
+    plain = parsed(text)
+    ramped = parsed(text.replace("= 2\n", "= 2\nramp = 0.3\n", 1))
     assert CatastrophicOverfittingDetector.from_recipe(plain, images=500).first == 2
     assert CatastrophicOverfittingDetector.from_recipe(ramped, images=500).first == 3
 
 
 def test_detector_ignores_methods_without_an_attack(recipe_text: str) -> None:
-    tables = [table for table in recipe_text.split("\n\n") if not table.startswith("[attack]")]
-    recipe = parse_recipe("\n\n".join(tables).replace('"aloe"', '"oe"'), origin="tiny.toml")
+    recipe = parsed(without_tables(recipe_text, "attack").replace('"aloe"', '"oe"'))
     detector = CatastrophicOverfittingDetector.from_recipe(recipe, images=500)
     assert detector.drop((_epoch(0, 0.5),), _epoch(1, 0.0)) is None

@@ -11,6 +11,7 @@ from oodguard.training.fit.fit import fit
 from oodguard.training.run_folder import RunFolder
 from oodguard.training.scoring.network import trained_network
 from tests.training.fit.observers import RecordingObserver, is_same
+from tests.training.recipes import without_tables
 
 DATA = Path(__file__).parents[2] / "data"
 
@@ -49,12 +50,8 @@ def test_resumed_run_repeats_an_uninterrupted_one(tmp_path: Path, recipe_text: s
 def test_standard_training_needs_neither_outliers_nor_attack(
     tmp_path: Path, recipe_text: str
 ) -> None:
-    tables = [
-        table
-        for table in recipe_text.replace('"aloe"', '"standard"').split("\n\n")
-        if not table.startswith(("[outliers]", "[attack]"))
-    ]
-    run = RunFolder.create(tmp_path, "\n\n".join(tables))
+    text = without_tables(recipe_text.replace('"aloe"', '"standard"'), "outliers", "attack")
+    run = RunFolder.create(tmp_path, text)
     progress = fit(run, RecordingObserver(), resume=False)
     assert progress.outlier_images == 0
     assert progress.epochs[1].loss < progress.epochs[0].loss

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from oodguard.training.config.recipe import Recipe, parse_recipe
+from oodguard.training.config.recipe import Recipe
 from oodguard.training.data.dataset import ImageSet
 from oodguard.training.fit.robust_validation import RobustValidation
+from tests.training.recipes import parsed, without_tables
 
 
 class BrightnessClassifier(nn.Module):
@@ -27,7 +28,7 @@ def _grey(*levels: int) -> ImageSet:
 
 
 def _recipe(text: str, method: str = "aloe") -> Recipe:
-    return parse_recipe(text.replace('"aloe"', f'"{method}"'), origin="tiny.toml")
+    return parsed(text.replace('"aloe"', f'"{method}"'))
 
 
 def _validation(recipe: Recipe, inliers: ImageSet, outliers: ImageSet | None) -> RobustValidation:
@@ -78,8 +79,7 @@ def test_synthetic_outliers_are_generated_from_validation_images_reproducibly(
 
 
 def test_auroc_is_none_without_an_attack(recipe_text: str) -> None:
-    tables = [table for table in recipe_text.split("\n\n") if not table.startswith("[attack]")]
-    recipe = _recipe("\n\n".join(tables), "oe")
+    recipe = _recipe(without_tables(recipe_text, "attack"), "oe")
     validation = _validation(recipe, _grey(100, 200), _grey(127, 128))
     assert validation(BrightnessClassifier([-1.0, 1.0])).attacked_auroc is None
 

@@ -6,19 +6,19 @@ import pytest
 import torch
 
 from oodguard.training.config.methods import METHODS
-from oodguard.training.config.recipe import Recipe, parse_recipe
+from oodguard.training.config.recipe import Recipe
 from oodguard.training.data.dataset import ImageSet
 from oodguard.training.data.training_data import TrainingData
 from oodguard.training.fit.trainer import Trainer
 from oodguard.training.objectives.base import Batch, TrainingStep
 from oodguard.training.objectives.table import OBJECTIVE_TABLE, TableObjective
+from tests.training.recipes import parsed, without_tables
 
 
 def _recipe(text: str, method: str) -> Recipe:
     """Return the tiny recipe with another method and without the tables that it does not use."""
-    unused = [f"[{t}]" for t in ("outliers", "attack") if not getattr(METHODS[method], t)]
-    tables = [table for table in text.split("\n\n") if table.split("\n")[0] not in unused]
-    return parse_recipe("\n\n".join(tables).replace('"aloe"', f'"{method}"'), origin="tiny.toml")
+    unused = [table for table in ("outliers", "attack") if not getattr(METHODS[method], table)]
+    return parsed(without_tables(text, *unused).replace('"aloe"', f'"{method}"'))
 
 
 def _noise(count: int) -> ImageSet:
