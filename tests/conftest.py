@@ -1,4 +1,4 @@
-"""What every test may use: tiny bundles, and property tests that are steady on a busy machine."""
+"""Tiny bundles, and deterministic property tests without deadlines."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -11,8 +11,8 @@ from hypothesis import settings
 from oodguard.models.bundle import Bundle, write_bundle
 from oodguard.models.manifest import DataRecord, Description, InputSpec, TrainingRecord
 
-settings.register_profile("steady", deadline=None, derandomize=True, database=None)
-settings.load_profile("steady")
+settings.register_profile("deterministic", deadline=None, derandomize=True, database=None)
+settings.load_profile("deterministic")
 
 
 def describe(
@@ -48,7 +48,7 @@ def describe(
     )
 
 
-def build_bundle(  # noqa: PLR0913 - each has a default, and a test names what it is about
+def build_bundle(  # noqa: PLR0913 - each has a default
     folder: Path,
     *,
     n_calibration: int = 400,
@@ -60,7 +60,7 @@ def build_bundle(  # noqa: PLR0913 - each has a default, and a test names what i
     name: str = "tiny",
     version: str = "1",
 ) -> Bundle:
-    """Write a bundle to `folder`; every score's calibration is 1, 2, ... n, in a shuffled file."""
+    """Write a bundle to `folder`; the calibration of every score is 1, 2, ... n, shuffled."""
     ranks = np.arange(1, n_calibration + 1, dtype=np.float32)
     shuffled = np.random.default_rng(0).permutation(ranks)
     return write_bundle(
@@ -77,5 +77,5 @@ def build_bundle(  # noqa: PLR0913 - each has a default, and a test names what i
 
 @pytest.fixture
 def make_bundle() -> Callable[..., Bundle]:
-    """The builder of tiny bundles; see `build_bundle` for its arguments."""
+    """Return `build_bundle`."""
     return build_bundle

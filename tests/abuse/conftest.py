@@ -1,4 +1,4 @@
-"""The bundle that is served while it is abused."""
+"""The bundle that is served in the tests against hostile requests."""
 
 from tests.e2e.conftest import tiny_bundle
 

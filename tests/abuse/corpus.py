@@ -1,4 +1,4 @@
-"""Every hostile request there is: the families one after another, drawn from one seed."""
+"""The corpus of hostile requests: families of cases, generated from one seed."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
@@ -6,15 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from tests.abuse.case import Case
 from tests.abuse.families import (
     compressed,
     content_types,
-    cut_bodies,
-    cut_images,
     framing,
     headers,
     inference,
-    inference_bytes,
     json_bodies,
     kinds,
     lengths,
@@ -27,8 +25,8 @@ from tests.abuse.families import (
     shapes,
     slow,
     targets,
+    truncated,
 )
-from tests.abuse.hostile import Case
 
 SEED = 20261124
 
@@ -38,8 +36,8 @@ FAMILIES: Mapping[str, Family] = {
     "pixel bombs": pixel_bombs.cases,
     "png chunks": png_chunks.cases,
     "compressed": compressed.cases,
-    "cut images": cut_images.cases,
-    "cut bodies": cut_bodies.cases,
+    "cut images": truncated.image_cases,
+    "cut bodies": truncated.body_cases,
     "lengths": lengths.cases,
     "shapes": shapes.cases,
     "content types": content_types.cases,
@@ -47,8 +45,8 @@ FAMILIES: Mapping[str, Family] = {
     "kinds": kinds.cases,
     "json": json_bodies.cases,
     "multipart": multipart_bodies.cases,
-    "inference": inference.cases,
-    "inference bytes": inference_bytes.cases,
+    "inference": inference.json_cases,
+    "inference bytes": inference.binary_cases,
     "framing": framing.cases,
     "protocols": protocols.cases,
     "targets": targets.cases,
@@ -59,19 +57,19 @@ FAMILIES: Mapping[str, Family] = {
 
 
 def corpus(seed: int = SEED) -> Iterator[Case]:
-    """Make the requests one by one: together they would take gigabytes."""
+    """Yield the cases one by one, because together they would take gigabytes of memory."""
     for name in FAMILIES:
         yield from family(name, seed)
 
 
 def family(name: str, seed: int = SEED) -> Iterator[Case]:
-    """Make one family; its bytes do not depend on the others."""
+    """Yield the cases of one family; its bytes do not depend on the other families."""
     rng = np.random.default_rng([seed, *name.encode()])
     for case in FAMILIES[name](rng):
         yield replace(case, name=f"{name}/{case.name}")
 
 
 def digest(case: Case) -> str:
-    """The sha256 of all that a case sends, pauses and all."""
+    """Return the sha256 of all steps of a case, including its pauses."""
     steps = [step if isinstance(step, bytes) else repr(step).encode() for step in case.steps]
     return hashlib.sha256(b"\0".join(steps)).hexdigest()

@@ -1,32 +1,28 @@
-"""What the fuzzer begins with passes its targets."""
-
 from collections.abc import Mapping
 
 import pytest
 
 from tests.abuse.fuzz import targets
-from tests.abuse.fuzz.seeds import MOST_BYTES, seeds
+from tests.abuse.fuzz.seeds import MAX_BYTES, seeds
 from tests.abuse.fuzz.targets import TARGETS, run
 
 
 @pytest.fixture(scope="module")
-def given() -> Mapping[str, list[bytes]]:
+def inputs() -> Mapping[str, list[bytes]]:
     return seeds()
 
 
-# Pillow warns of odd metadata; a running service silences it (service.logs).
+# Pillow warns of invalid metadata; a running service suppresses this.
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("name", TARGETS)
-def test_every_seed_gives_a_result_or_an_error_of_the_tree(
-    name: str, given: Mapping[str, list[bytes]]
-) -> None:
-    assert len(given[name]) >= 20
-    for data in given[name]:
-        assert len(data) <= MOST_BYTES
+def test_fuzz_target_passes_on_every_seed(name: str, inputs: Mapping[str, list[bytes]]) -> None:
+    assert len(inputs[name]) >= 20
+    for data in inputs[name]:
+        assert len(data) <= MAX_BYTES
         run(name, data)
 
 
-def test_a_target_that_fails_is_not_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fuzz_target_raises_errors_outside_the_tree(monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(_data: bytes) -> None:
         raise ZeroDivisionError
 

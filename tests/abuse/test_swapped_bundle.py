@@ -1,4 +1,4 @@
-"""A bundle that is replaced file by file is never half of one and half of another."""
+"""A bundle that is replaced file by file never opens as a mixture of two versions."""
 
 import contextlib
 import itertools
@@ -23,7 +23,7 @@ def versions(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> tuple[Path, 
     old, new = tmp_path / "old", tmp_path / "new"
     make_bundle(old, model=b"the old graph", n_calibration=300)
     make_bundle(new, model=b"the new graph, of another length", n_calibration=301)
-    # The builder gives both the same evaluation and card; the manifest pins these too.
+    # The builder writes the same evaluation and card to both.
     _rewrite(new)
     for name in FILES:
         assert (old / name).read_bytes() != (new / name).read_bytes()
@@ -31,7 +31,7 @@ def versions(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> tuple[Path, 
 
 
 def _rewrite(folder: Path) -> None:
-    """Give a bundle another evaluation and card than the builder's."""
+    """Write another evaluation and card than the builder's."""
     made = open_bundle(folder)
     write_bundle(
         folder,
@@ -44,13 +44,13 @@ def _rewrite(folder: Path) -> None:
 
 
 def whole(bundle: Bundle) -> tuple[str, bytes, int, object]:
-    """All parts of a bundle, to be compared with those of the two versions."""
+    """Return all parts of a bundle, for comparison with the two versions."""
     scores = len(bundle.calibration["energy"])
     return bundle.sha256, bundle.model, scores, dict(bundle.evaluation)
 
 
 @pytest.mark.parametrize("order", ORDERS[:: len(ORDERS) // 24], ids="-".join)
-def test_between_the_first_and_the_last_file_it_does_not_open(
+def test_swapped_bundle_does_not_open_until_every_file_is_replaced(
     versions: tuple[Path, Path], tmp_path: Path, order: tuple[str, ...]
 ) -> None:
     old, new = versions
@@ -65,7 +65,7 @@ def test_between_the_first_and_the_last_file_it_does_not_open(
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_is_half_copied_does_not_open(
+def test_swapped_bundle_does_not_open_with_a_partially_copied_file(
     versions: tuple[Path, Path], tmp_path: Path, name: str
 ) -> None:
     old, new = versions
@@ -78,36 +78,36 @@ def test_a_file_that_is_half_copied_does_not_open(
             open_bundle(served)
 
 
-def test_opening_while_files_are_swapped_gives_one_of_the_two_or_a_refusal(
+def test_swapped_bundle_opens_as_one_version_or_not_at_all(
     versions: tuple[Path, Path], tmp_path: Path
 ) -> None:
     served = tmp_path / "served"
     shutil.copytree(versions[0], served)
     known = [whole(open_bundle(folder)) for folder in versions]
     opened: list[tuple[str, bytes, int, object]] = []
-    refused = 0
+    rejected = 0
     with swapping(served, versions):
         give_up = time.monotonic() + 60
-        # Both versions and many states between them were met, or this proves nothing.
-        while refused < 100 or not all(each in opened for each in known):
-            assert time.monotonic() < give_up, (refused, len(opened))
+        # The test is meaningful only if both versions and many states between them occurred.
+        while rejected < 100 or not all(each in opened for each in known):
+            assert time.monotonic() < give_up, (rejected, len(opened))
             try:
                 opened.append(whole(open_bundle(served)))
             except BundleError:
-                refused += 1
+                rejected += 1
     assert all(each in known for each in opened)
 
 
 @contextlib.contextmanager
 def swapping(served: Path, versions: tuple[Path, Path]) -> Iterator[None]:
-    """Go on copying one version over the other, file by file, until the block ends."""
+    """Copy the versions over the served bundle in turn, file by file, during the block."""
     done = threading.Event()
 
     def swap() -> None:
         for source in itertools.cycle(versions):
             for name in FILES:
                 shutil.copyfile(source / name, served / name)
-            # Now and then the bundle is whole for a moment.
+            # The pause leaves a complete bundle from time to time.
             if done.wait(0.005):
                 return
 

@@ -1,53 +1,115 @@
-"""A real server in a process of its own."""
+"""A server in its own process."""
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.serving.processes import free_port
 from tests.service.tiny import write_tiny
 
-GIVE_UP_S = 60
+TIMEOUT_S = 60
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunningServer:
-    """A process that serves, where, the bundle that it serves, and what it logs."""
+    """A process that serves a bundle on 127.0.0.1."""
 
     process: subprocess.Popen[str]
-    url: str
+    port: int
     bundle: Path
     log: Path
 
+    @property
+    def address(self) -> tuple[str, int]:
+        return "127.0.0.1", self.port
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
 
 def environment() -> dict[str, str]:
+    """Return the environment variables without the service's settings."""
     return {name: text for name, text in os.environ.items() if not name.startswith("OODGUARD_")}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+def wait_until(condition: Callable[[], bool]) -> float:
+    """Wait for a condition; return the seconds that it took."""
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() - start < TIMEOUT_S, f"timeout after {TIMEOUT_S} s"
+        time.sleep(0.02)
+    return time.monotonic() - start
 
 
-def wait_until_ready(process: subprocess.Popen[str], url: str) -> None:
-    give_up = time.monotonic() + GIVE_UP_S
-    while time.monotonic() < give_up:
-        assert process.poll() is None, "the server ended; its log says why"
-        with contextlib.suppress(httpx2.TransportError):
-            if httpx2.get(f"{url}/readyz").status_code == 200:
-                return
-        time.sleep(0.05)
-    pytest.fail(f"{url} was not ready within {GIVE_UP_S} s")
+def is_ready(url: str) -> bool:
+    """Return whether a server, which may not listen yet, is ready."""
+    try:
+        return httpx2.get(f"{url}/readyz", timeout=5).status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+def start(
+    bundle: Path, log: Path, settings: Mapping[str, object], port: int
+) -> subprocess.Popen[str]:
+    """Start a server without waiting for it.
+
+    Args:
+        bundle: The folder of the bundle.
+        log: The file that receives the server's log: an unread pipe would block the server.
+        settings: OODGUARD_* variables.
+        port: The port.
+    """
+    command = [sys.executable, "-m", "oodguard.service", "serve", "--bundle", str(bundle)]
+    variables = {name: str(value) for name, value in settings.items()}
+    with log.open("a") as stderr:
+        return subprocess.Popen(
+            [*command, "--port", str(port)],
+            stderr=stderr,
+            text=True,
+            env={**environment(), **variables},
+        )
+
+
+@contextlib.contextmanager
+def serving(
+    bundle: Path, log: Path, settings: Mapping[str, object] | None = None
+) -> Iterator[RunningServer]:
+    """Serve a bundle during the block, which starts when the server is ready."""
+    port = free_port()
+    with start(bundle, log, settings or {}, port) as process:
+        server = RunningServer(process=process, port=port, bundle=bundle, log=log)
+
+        def ready() -> bool:
+            assert process.poll() is None, log.read_text()
+            return is_ready(server.url)
+
+        try:
+            wait_until(ready)
+            yield server
+        finally:
+            process.kill()
+
+
+def counter(server: RunningServer, name: str, **labels: str) -> float:
+    """Return the sum of a counter's samples that have these labels among others."""
+    text = httpx2.get(f"{server.url}/metrics").text
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
 
 
 @pytest.fixture
@@ -65,27 +127,8 @@ def server(tiny_bundle: Path, tmp_path: Path) -> Iterator[RunningServer]:
 
 @pytest.fixture(scope="module")
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server that all tests of a file ask and none changes."""
+    """A server for all tests of a module; the tests must not change it."""
     folder = tmp_path_factory.mktemp("shared")
     write_tiny(folder / "tiny")
     with serving(folder / "tiny", folder / "server.log") as running:
         yield running
-
-
-@contextlib.contextmanager
-def serving(bundle: Path, log: Path) -> Iterator[RunningServer]:
-    port = free_port()
-    # A file: a pipe that nobody reads stops whoever writes much.
-    command = [sys.executable, "-m", "oodguard.service", "serve", "--port", str(port)]
-    with (
-        log.open("w") as stderr,
-        subprocess.Popen(
-            [*command, "--bundle", str(bundle)], stderr=stderr, text=True, env=environment()
-        ) as process,
-    ):
-        try:
-            url = f"http://127.0.0.1:{port}"
-            wait_until_ready(process, url)
-            yield RunningServer(process=process, url=url, bundle=bundle, log=log)
-        finally:
-            process.kill()

@@ -1,6 +1,6 @@
-"""Asks a server through KServe's own client, in an environment that has it; see `test_kserve`.
+"""Send requests with KServe's client, in an environment that has it; see `test_kserve`.
 
-Reads {"url": ..., "model": ..., "images": [...]} and writes what the client said, both as JSON.
+Reads {"url": ..., "model": ..., "images": [...]} and writes the client's results, both as JSON.
 """
 
 import asyncio
@@ -16,16 +16,16 @@ from kserve.protocol.infer_type import RequestedOutput
 Json = dict[str, Any]
 
 
-def request(asked: Json, *, binary: bool, **rest: Any) -> InferRequest:
-    """An inference request with its tensor behind the JSON or in it."""
-    images = np.array(asked["images"], np.uint8)
+def request(options: Json, *, binary: bool, **rest: Any) -> InferRequest:
+    """Return a request whose tensor is in the JSON, or binary data after it."""
+    images = np.array(options["images"], np.uint8)
     tensor = InferInput("images", list(images.shape), "UINT8")
     tensor.set_data_from_numpy(images, binary_data=binary)
-    return InferRequest(model_name=asked["model"], infer_inputs=[tensor], **rest)
+    return InferRequest(model_name=options["model"], infer_inputs=[tensor], **rest)
 
 
-def told(response: InferResponse) -> Json:
-    """What the client makes of an answer."""
+def result(response: InferResponse) -> Json:
+    """Return the client's view of a response."""
     return {
         "id": response.id,
         "model": response.model_name,
@@ -38,33 +38,33 @@ def _plain(values: Any) -> list[Any]:
     return [each.decode() if isinstance(each, bytes) else each for each in values.tolist()]
 
 
-async def ask(asked: Json) -> Json:
-    """Health, inference in JSON and in bytes, chosen outputs, and an error."""
-    url, model = asked["url"], asked["model"]
+async def run(options: Json) -> Json:
+    """Request health, inference in JSON and in bytes, selected outputs, and an error."""
+    url, model = options["url"], options["model"]
     async with InferenceRESTClient(RESTConfig(protocol="v2")) as client:
-        wanted = [RequestedOutput("label"), RequestedOutput("p_value", {"binary_data": True})]
+        selected = [RequestedOutput("label"), RequestedOutput("p_value", {"binary_data": True})]
         try:
-            await client.infer(url, request(asked, binary=True), model_name="other")
+            await client.infer(url, request(options, binary=True), model_name="other")
             error = ""
-        except HTTPStatusError as refusal:
-            error = str(refusal)
+        except HTTPStatusError as rejection:
+            error = str(rejection)
         return {
             "live": await client.is_server_live(url),
             "ready": await client.is_server_ready(url),
             "model_ready": await client.is_model_ready(url, model),
             "other_ready": await client.is_model_ready(url, "other"),
-            "in_json": told(await client.infer(url, request(asked, binary=False), model)),
-            "in_bytes": told(
+            "in_json": result(await client.infer(url, request(options, binary=False), model)),
+            "in_bytes": result(
                 await client.infer(
                     url,
-                    request(asked, binary=True, parameters={"binary_data_output": True}),
+                    request(options, binary=True, parameters={"binary_data_output": True}),
                     model,
                 )
             ),
-            "chosen": told(
+            "selected": result(
                 await client.infer(
                     url,
-                    request(asked, binary=True, request_id="mine", request_outputs=wanted),
+                    request(options, binary=True, request_id="mine", request_outputs=selected),
                     model,
                 )
             ),
@@ -73,4 +73,4 @@ async def ask(asked: Json) -> Json:
 
 
 if __name__ == "__main__":
-    json.dump(asyncio.run(ask(json.load(sys.stdin))), sys.stdout)
+    json.dump(asyncio.run(run(json.load(sys.stdin))), sys.stdout)

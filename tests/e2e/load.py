@@ -1,4 +1,4 @@
-"""Clients that go on asking until they are told to stop, and say what they got."""
+"""Clients that send requests until they are stopped, and count the responses."""
 
 import http.client
 import threading
@@ -8,13 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 HEADERS = {"content-type": "image/png"}
-# Answers after which something may happen to the server.
 ENOUGH = 200
 
 
 @dataclass(kw_only=True)
 class Load:
-    """What the clients saw so far: statuses, and answers that never came; whether it is enough."""
+    """The counts so far: statuses, lost requests and versions; `enough` is set after 200."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
@@ -24,31 +23,35 @@ class Load:
 
 @contextmanager
 def under_load(
-    host: str, port: int, body: bytes, *, clients: int, keep: bool = True
+    address: tuple[str, int], body: bytes, *, clients: int, keep: bool = True
 ) -> Iterator[Load]:
-    """Send `body` from several clients while the block runs.
+    """Send `body` from several clients during the block.
 
-    A client that keeps its connection leaves once an answer closes it, as a load balancer would
-    that saw the service turn unready; one that does not connects for every request, until nobody
-    listens. Everything that was sent and not answered is a loss.
+    Args:
+        address: Host and port.
+        body: A PNG.
+        clients: Number of clients.
+        keep: Keep the connections, and stop once the server closes one, as behind a load balancer
+            that sees the service become unready. Otherwise connect for every request, until the
+            connection is refused. Every request that was sent without a response is lost.
     """
     load = Load()
     stop = threading.Event()
     lock = threading.Lock()
 
-    def ask() -> None:
-        connection = http.client.HTTPConnection(host, port, timeout=30)
+    def send() -> None:
+        connection = http.client.HTTPConnection(*address, timeout=30)
         while not stop.is_set() and (keep or _connected(connection)):
-            stays = _once(connection, body, load, lock)
+            reusable = _once(connection, body, load, lock)
             if load.statuses.total() >= ENOUGH:
                 load.enough.set()
-            if keep and not stays:
+            if keep and not reusable:
                 break
             if not keep:
                 connection.close()
         connection.close()
 
-    threads = [threading.Thread(target=ask) for _ in range(clients)]
+    threads = [threading.Thread(target=send) for _ in range(clients)]
     for thread in threads:
         thread.start()
     try:
@@ -70,7 +73,7 @@ def _connected(connection: http.client.HTTPConnection) -> bool:
 def _once(
     connection: http.client.HTTPConnection, body: bytes, load: Load, lock: threading.Lock
 ) -> bool:
-    """Ask once; whether the connection may be used again."""
+    """Send one request; return whether the connection can be used again."""
     try:
         connection.request("POST", "/predict", body, HEADERS)
         response = connection.getresponse()

@@ -1,7 +1,7 @@
-"""KServe's own client, as it is published, against a running server.
+"""The published KServe client against a running server.
 
-It wants other versions of what the service uses, so it lives in an environment of its own, which is
-made once in the working tree and kept.
+The client needs other versions of the service's dependencies, so it has a separate environment,
+which is created once in the working tree.
 """
 
 import json
@@ -27,7 +27,7 @@ PIXELS = COLOURS.repeat(64, axis=0).reshape(2, 8, 8, 3)
 
 @pytest.fixture(scope="module")
 def python() -> Path:
-    """The interpreter of an environment with the client in it."""
+    """The interpreter of an environment with the client."""
     interpreter, ready = ENVIRONMENT / "bin" / "python", ENVIRONMENT / "ready.txt"
     if not ready.exists() or ready.read_text() != PINS.read_text():
         for command in (
@@ -42,31 +42,31 @@ def python() -> Path:
 
 
 @pytest.fixture(scope="module")
-def said(python: Path, shared_server: RunningServer) -> dict[str, Any]:
-    """What the client said when it was asked once for everything."""
-    asked = {"url": shared_server.url, "model": "tiny", "images": PIXELS.tolist()}
-    asking = subprocess.run(
+def results(python: Path, shared_server: RunningServer) -> dict[str, Any]:
+    """All results of one run of the client."""
+    options = {"url": shared_server.url, "model": "tiny", "images": PIXELS.tolist()}
+    client = subprocess.run(
         [python, HERE / "kserve_client.py"],
-        input=json.dumps(asked),
+        input=json.dumps(options),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert asking.returncode == 0, asking.stderr
-    answer: dict[str, Any] = json.loads(asking.stdout)
-    return answer
+    assert client.returncode == 0, client.stderr
+    output: dict[str, Any] = json.loads(client.stdout)
+    return output
 
 
-def test_it_finds_the_server_alive_and_the_model_ready(said: dict[str, Any]) -> None:
-    health = {name: said[name] for name in ("live", "ready", "model_ready", "other_ready")}
+def test_kserve_client_reads_health(results: dict[str, Any]) -> None:
+    health = {name: results[name] for name in ("live", "ready", "model_ready", "other_ready")}
     assert health == {"live": True, "ready": True, "model_ready": True, "other_ready": False}
 
 
-@pytest.mark.parametrize("way", ["in_json", "in_bytes"])
-def test_it_reads_every_output(said: dict[str, Any], way: str) -> None:
-    found = said[way]["outputs"]
-    assert said[way]["model"] == "tiny"
-    assert said[way]["parameters"]["score"] == "brightness"
+@pytest.mark.parametrize("form", ["in_json", "in_bytes"])
+def test_kserve_client_reads_every_output(results: dict[str, Any], form: str) -> None:
+    found = results[form]["outputs"]
+    assert results[form]["model"] == "tiny"
+    assert results[form]["parameters"]["score"] == "brightness"
     np.testing.assert_allclose(found["logits"], [[0, 10.2, 0], [10.2] * 3], rtol=1e-6)
     assert found["scores"] == [[85, -85], [255, -255]]
     assert found["class_id"] == [1, 0]
@@ -76,16 +76,16 @@ def test_it_reads_every_output(said: dict[str, Any], way: str) -> None:
     assert found["confidence"][1] == pytest.approx(1 / 3)
 
 
-def test_it_reads_the_outputs_that_it_asks_for(said: dict[str, Any]) -> None:
-    assert said["chosen"]["id"] == "mine"
-    assert said["chosen"]["outputs"] == {
+def test_kserve_client_reads_selected_outputs(results: dict[str, Any]) -> None:
+    assert results["selected"]["id"] == "mine"
+    assert results["selected"]["outputs"] == {
         "label": ["green", "red"],
         "p_value": pytest.approx([167 / 251, 1 / 251]),
     }
 
 
-def test_it_is_told_what_is_wrong(said: dict[str, Any]) -> None:
-    assert said["error"].startswith(
+def test_kserve_client_reads_errors(results: dict[str, Any]) -> None:
+    assert results["error"].startswith(
         "the model 'other' is not served, expected one of: tiny (request "
     )
-    assert "404" in said["error"]
+    assert "404" in results["error"]

@@ -1,4 +1,4 @@
-"""Triton's own client, as it is published, against a running server."""
+"""The published Triton client against a running server."""
 
 from collections.abc import Iterator
 from typing import Any, TypeAlias
@@ -31,7 +31,7 @@ def images(*, binary: bool, values: NDArray[np.uint8] = PIXELS) -> list[triton.I
 
 
 def check(result: triton.InferResult) -> None:
-    """What the tiny graph and its calibration say of red, blue and white."""
+    """Compare with the outputs of the tiny graph for red, blue and white, derived by hand."""
     expected: dict[str, tuple[str, Any]] = {
         "logits": ("float32", [[10.2, 0, 0], [0, 0, 10.2], [10.2] * 3]),
         "scores": ("float32", [[85, -85], [85, -85], [255, -255]]),
@@ -53,7 +53,7 @@ def strings(result: triton.InferResult) -> list[str | bytes]:
     return found
 
 
-def test_it_finds_the_server_alive_and_the_model_ready(client: Client) -> None:
+def test_triton_client_reads_health_and_metadata(client: Client) -> None:
     assert client.is_server_live()
     assert client.is_server_ready()
     assert client.is_model_ready("tiny")
@@ -67,7 +67,7 @@ def test_it_finds_the_server_alive_and_the_model_ready(client: Client) -> None:
 
 @pytest.mark.parametrize("version", ["", "1"])
 @pytest.mark.parametrize("binary", [True, False])
-def test_it_reads_every_output_where_it_asks_for_none(
+def test_triton_client_reads_every_output_by_default(
     client: Client, version: str, *, binary: bool
 ) -> None:
     result = client.infer("tiny", images(binary=binary), version, request_id="mine")
@@ -80,19 +80,19 @@ def test_it_reads_every_output_where_it_asks_for_none(
 
 
 @pytest.mark.parametrize("binary", [True, False])
-def test_it_reads_the_outputs_that_it_asks_for(client: Client, *, binary: bool) -> None:
+def test_triton_client_reads_selected_outputs_in_its_order(client: Client, *, binary: bool) -> None:
     names = [output["name"] for output in client.get_model_metadata("tiny")["outputs"]]
-    # The other way round, and every second one the other way.
-    wanted = [
+    # In reverse order, alternating between binary and JSON.
+    selected = [
         triton.InferRequestedOutput(name, binary_data=binary == bool(place % 2))
         for place, name in enumerate(reversed(names))
     ]
-    result = client.infer("tiny", images(binary=True), outputs=wanted)
+    result = client.infer("tiny", images(binary=True), outputs=selected)
     assert [output["name"] for output in result.get_response()["outputs"]] == names[::-1]
     check(result)
 
 
-def test_its_requests_in_parallel_get_their_own_answers(client: Client) -> None:
+def test_triton_client_gets_the_response_to_each_parallel_request(client: Client) -> None:
     levels = list(range(0, 200, 10))
     pending = [
         client.async_infer(
@@ -104,7 +104,7 @@ def test_its_requests_in_parallel_get_their_own_answers(client: Client) -> None:
         np.testing.assert_allclose(each.get_result().as_numpy("scores")[:, 0], [level, level])
 
 
-def test_it_is_told_what_is_wrong(client: Client) -> None:
+def test_triton_client_reads_errors(client: Client) -> None:
     small = np.zeros((1, 4, 4, 3), np.uint8)
     with pytest.raises(InferenceServerException, match=r"\[n, 8, 8, 3\]") as wrong:
         client.infer("tiny", images(binary=True, values=small))

@@ -1,4 +1,4 @@
-"""Bodies that say, truly or not, that they are compressed."""
+"""Bodies with a content or transfer encoding, and compressed bodies without one."""
 
 import bz2
 import gzip
@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tests.abuse.hostile import OK, PLAIN_400, Case, accept, once, request
-from tests.abuse.samples import JSON, MULTIPART, json_images, multipart, part
+from tests.abuse.bodies import JSON, MULTIPART, json_images, multipart, part
+from tests.abuse.case import OK, PLAIN_400, Case, accept, once, request
 from tests.service.pictures import encode, plain
 
-REFUSED = accept("unsupported-content")
+REJECTED = accept("unsupported-content")
 
 
 def cases(_rng: np.random.Generator) -> Iterator[Case]:
@@ -36,24 +36,24 @@ def cases(_rng: np.random.Generator) -> Iterator[Case]:
         sent = request(
             gzip.compress(picture, mtime=0), "image/png", [("Content-Encoding", encoding)]
         )
-        yield once(f"content encoding {encoding[:30]!r}", sent, REFUSED)
+        yield once(f"content encoding {encoding[:30]!r}", sent, REJECTED)
     for name, bomb in _bombs().items():
         sent = request(bomb, JSON, [("Content-Encoding", name.split()[0])])
-        yield once(f"{name} bomb as JSON", sent, REFUSED)
+        yield once(f"{name} bomb as JSON", sent, REJECTED)
         yield once(
             f"{name} bomb as an image", request(bomb, "image/png"), accept("undecodable-image")
         )
     twice = [("Content-Encoding", "identity"), ("Content-Encoding", "gzip")]
-    yield once("two content encodings", request(picture, "image/png", twice), accept(OK, *REFUSED))
+    yield once("two content encodings", request(picture, "image/png", twice), accept(OK, *REJECTED))
     same = request(picture, "image/png", [("Content-Encoding", "IDENTITY")])
     yield once("the identity, in capitals", same, accept(OK))
     packed = gzip.compress(json_images(picture), mtime=0)
     yield once(
-        "JSON that is gzip and does not say so", request(packed, JSON), accept("malformed-body")
+        "JSON in gzip without a content encoding", request(packed, JSON), accept("malformed-body")
     )
     packed = gzip.compress(multipart(picture), mtime=0)
     sent = request(packed, MULTIPART)
-    yield once("multipart that is gzip and does not say so", sent, accept("malformed-body"))
+    yield once("multipart in gzip without a content encoding", sent, accept("malformed-body"))
     for encoding in ["base64", "quoted-printable", "gzip"]:
         disposition = b'form-data; name="files"\r\nContent-Transfer-Encoding: ' + encoding.encode()
         sent = request(part(b"aaaa", disposition) + multipart(), MULTIPART)

@@ -1,14 +1,14 @@
-"""Content types that are missing, wrong, broken or lie about what came."""
+"""Content types that are missing, wrong, malformed or false."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from tests.abuse.hostile import DECODED, OK, PLAIN_400, Case, accept, once, request
-from tests.abuse.samples import BOUNDARY, JSON, MULTIPART, RAW, json_images, multipart
+from tests.abuse.bodies import BOUNDARY, JSON, MULTIPART, RAW, json_images, multipart
+from tests.abuse.case import DECODED, OK, PLAIN_400, Case, accept, once, request
 from tests.service.pictures import encode, plain
 
-REFUSED = accept("unsupported-content")
+REJECTED = accept("unsupported-content")
 PICTURE = encode(plain())
 
 NOT_TAKEN = [
@@ -34,20 +34,22 @@ BOUNDARIES = [
 
 def cases(_rng: np.random.Generator) -> Iterator[Case]:
     for content_type in NOT_TAKEN:
-        yield once(repr(content_type[:40]), request(PICTURE, content_type), REFUSED)
-    yield once("none", request(PICTURE), REFUSED)
+        yield once(repr(content_type[:40]), request(PICTURE, content_type), REJECTED)
+    yield once("none", request(PICTURE), REJECTED)
     yield once("NUL in it", request(PICTURE, "image/\0png"), accept(PLAIN_400))
     for content_type in STILL_PNG:
-        yield once(repr(content_type[:40]), request(PICTURE, content_type), accept(OK, *REFUSED))
+        yield once(repr(content_type[:40]), request(PICTURE, content_type), accept(OK, *REJECTED))
     two = [("Content-Type", "text/plain")]
-    yield once("two of them", request(PICTURE, "image/png", two), accept(OK, *REFUSED))
+    yield once("two of them", request(PICTURE, "image/png", two), accept(OK, *REJECTED))
     for end in BOUNDARIES:
         sent = request(multipart(PICTURE), "multipart/form-data" + end)
-        yield once(f"multipart{end[:40]!r} of {len(end)}", sent, accept("malformed-body", *REFUSED))
-    yield from _lies()
+        yield once(
+            f"multipart{end[:40]!r} of {len(end)}", sent, accept("malformed-body", *REJECTED)
+        )
+    yield from _false_types()
 
 
-def _lies() -> Iterator[Case]:
+def _false_types() -> Iterator[Case]:
     bodies = {
         "png": PICTURE,
         "JSON": json_images(PICTURE),
@@ -64,8 +66,10 @@ def _lies() -> Iterator[Case]:
         "raw": RAW,
     }
     accepted = accept("malformed-body", "wrong-fields", *DECODED)
-    for came, body in bodies.items():
-        for said, content_type in kinds.items():
-            # Zeros are raw pixels without their shape: a case of another family.
-            if came != said and (came, said) != ("zeros", "raw"):
-                yield once(f"{came} that is called {said}", request(body, content_type), accepted)
+    for actual, body in bodies.items():
+        for declared, content_type in kinds.items():
+            # Zeros as raw pixels without a shape are a case of the family "shapes".
+            if actual != declared and (actual, declared) != ("zeros", "raw"):
+                yield once(
+                    f"{actual} declared as {declared}", request(body, content_type), accepted
+                )

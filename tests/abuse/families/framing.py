@@ -1,10 +1,10 @@
-"""Chunks and smuggling pairs: what two HTTP parsers may read differently."""
+"""Chunked bodies and request smuggling: requests that two HTTP parsers may read differently."""
 
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from tests.abuse.hostile import (
+from tests.abuse.case import (
     OK,
     PLAIN_400,
     SILENCE,
@@ -21,17 +21,17 @@ GET = b"GET /healthz HTTP/1.1\r\nHost: guard\r\n\r\n"
 LAST = b"GET /healthz HTTP/1.1\r\nHost: guard\r\nConnection: close\r\n\r\n"
 CHUNK = b"%x\r\n%s\r\n" % (len(PICTURE), PICTURE)
 BROKEN = accept(PLAIN_400, SILENCE, "request-header-fields-too-large")
-ANYHOW = accept(OK, PLAIN_400, SILENCE, "undecodable-image", "unsupported-content")
+ANY_OUTCOME = accept(OK, PLAIN_400, SILENCE, "undecodable-image", "unsupported-content")
 
 
 def cases(_rng: np.random.Generator) -> Iterator[Case]:
     for accepted, scripts in [
         (accept(OK), _good_chunks()),
         (BROKEN, _bad_chunks()),
-        (ANYHOW, _smuggled()),
+        (ANY_OUTCOME, _smuggled()),
     ]:
         for name, sent in scripts.items():
-            yield Case(name=name, steps=(sent,), accepted=accepted, hangs_up=accepted == BROKEN)
+            yield Case(name=name, steps=(sent,), accepted=accepted, disconnects=accepted == BROKEN)
     endless = CHUNKED + (b"100000\r\n" + bytes(2**20) + b"\r\n") * 17 + b"0\r\n\r\n"
     yield once("chunks beyond the limit", endless, accept("body-too-large", SILENCE))
 
@@ -54,8 +54,8 @@ def _bad_chunks() -> Mapping[str, bytes]:
         "a chunk beyond 64 bits": CHUNKED + b"f" * 17 + b"\r\nx",
         "a chunk of 8 EiB": CHUNKED + b"7fffffffffffffff\r\nx",
         "a chunk without a length": CHUNKED + b"\r\nx\r\n0\r\n\r\n",
-        "a chunk that is longer than it says": CHUNKED + b"3\r\nabcdefgh\r\n0\r\n\r\n",
-        "a chunk that is shorter than it says": CHUNKED + b"ff\r\nabc\r\n0\r\n\r\n",
+        "a chunk longer than its length": CHUNKED + b"3\r\nabcdefgh\r\n0\r\n\r\n",
+        "a chunk shorter than its length": CHUNKED + b"ff\r\nabc\r\n0\r\n\r\n",
         "a chunk that ends in LF": CHUNKED + b"3\nabc\n0\n\n",
         "an extension of 1 MiB": CHUNKED + b"1;" + b"e" * 2**20,
         "no last chunk": CHUNKED + CHUNK,

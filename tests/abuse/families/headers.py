@@ -1,10 +1,10 @@
-"""Headers that are many, long, odd or forged."""
+"""Headers that are numerous, long, malformed or forged."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from tests.abuse.hostile import (
+from tests.abuse.case import (
     OK,
     PLAIN_400,
     SILENCE,
@@ -16,10 +16,10 @@ from tests.abuse.hostile import (
 from tests.service.pictures import encode, plain
 
 PNG = "image/png"
-# A server may refuse headers of such a size; it may not fall over them.
+# A server may reject headers of this size, but it must not fail.
 LARGE = accept(OK, PLAIN_400, "request-header-fields-too-large")
 TOO_LARGE = accept("request-header-fields-too-large", SILENCE)
-JUDGED = accept(OK)
+PREDICTED = accept(OK)
 FORGED = [
     ("X-Request-Id", "a" * 10_000), ("X-Request-Id", ""), ("X-Request-Id", "a b"),
     ("X-Request-Id", "../../x"), ("X-Request-Id", "<script>"), ("X-Request-Id", "é"),
@@ -39,7 +39,7 @@ TIMEOUTS = ["", "0", "-1", "1e3", "nan", "inf", "9" * 400, "1.5", "é", "0x10", 
 def cases(_rng: np.random.Generator) -> Iterator[Case]:
     picture = encode(plain())
     for name, value in FORGED:
-        yield once(f"{name}: {value[:30]!r}", request(picture, PNG, [(name, value)]), JUDGED)
+        yield once(f"{name}: {value[:30]!r}", request(picture, PNG, [(name, value)]), PREDICTED)
     for value in TIMEOUTS:
         sent = request(picture, PNG, [("X-Timeout-Ms", value)])
         yield once(f"X-Timeout-Ms: {value[:30]!r}", sent, accept(OK, "wrong-fields"))
@@ -67,4 +67,4 @@ def cases(_rng: np.random.Generator) -> Iterator[Case]:
     }.items():
         accepted = accept(OK, PLAIN_400, "undecodable-image", SILENCE)
         yield once(name, request(picture, PNG, [line]), accepted)
-    yield once("nothing but a request line", b"GET /healthz HTTP/1.0\r\n\r\n", JUDGED)
+    yield once("nothing but a request line", b"GET /healthz HTTP/1.0\r\n\r\n", PREDICTED)

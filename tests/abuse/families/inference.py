@@ -1,26 +1,27 @@
-"""Tensors of the Open Inference Protocol as JSON: what is no number, shape or tensor."""
+"""Open Inference Protocol: invalid tensors as JSON, and as binary data after the JSON."""
 
 import json
+import struct
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from tests.abuse.hostile import OK, Case, accept, once, request
-from tests.abuse.samples import JSON
+from tests.abuse.bodies import JSON, RAW
+from tests.abuse.case import OK, Case, accept, once, request
 
-# The bundle of the tests is called so, and takes pictures of 8 x 8.
+# The tests' bundle has this name and an input of 8 x 8.
 TARGET = "/v2/models/tiny/infer"
 PIXELS = 8 * 8 * 3
-REFUSED = accept("v2-400", "v2-413", "v2-415", "v2-422")
-SOMEHOW = accept(OK, *REFUSED)
+REJECTED = accept("v2-400", "v2-413", "v2-415", "v2-422")
+EITHER = accept(OK, *REJECTED)
 WIDE = 15 * 2**20
 
 
-def cases(_rng: np.random.Generator) -> Iterator[Case]:
+def json_cases(_rng: np.random.Generator) -> Iterator[Case]:
     for accepted, bodies in [
         (accept(OK), {"a good one": infer_body(tensor())}),
-        (REFUSED, {**_numbers(), **_shapes(), **_kinds(), **_structure(), **_wide()}),
-        (SOMEHOW, _odd_wishes()),
+        (REJECTED, {**_numbers(), **_shapes(), **_kinds(), **_structure(), **_wide()}),
+        (EITHER, _odd_options()),
     ]:
         for name, body in bodies.items():
             yield once(name, request(body, JSON, target=TARGET), accepted)
@@ -44,7 +45,7 @@ def infer_body(*tensors: object, **others: object) -> bytes:
 
 
 def _numbers() -> Mapping[str, bytes]:
-    """One pixel among good ones is none."""
+    """Return bodies with one invalid pixel."""
     values = {
         "NaN": "NaN", "Infinity": "Infinity", "-Infinity": "-Infinity", "1e999": "1e999",
         "-1": "-1", "256": "256", "1.5": "1.5", "1e308": "1e308",
@@ -125,7 +126,7 @@ def _wide() -> Mapping[str, bytes]:
     }
 
 
-def _odd_wishes() -> Mapping[str, bytes]:
+def _odd_options() -> Mapping[str, bytes]:
     good = tensor()
     return {
         "a sequence": infer_body(good, parameters={"sequence_id": 2**63, "sequence_start": True}),
@@ -136,3 +137,32 @@ def _odd_wishes() -> Mapping[str, bytes]:
         "an id with line breaks": infer_body(good, id="a\r\nSet-Cookie: b"),
         "binary outputs": infer_body(good, parameters={"binary_data_output": True}),
     }
+
+
+def binary_cases(rng: np.random.Generator) -> Iterator[Case]:
+    head = infer_body(tensor(data=None, parameters={"binary_data_size": PIXELS}))
+    pixels = rng.bytes(PIXELS)
+    yield _with_length("a good one", head + pixels, str(len(head)), accept(OK))
+    for length in [
+        *["", "0", "-1", "+5", "1e3", "nan", "9" * 30, "9" * 5000],
+        *[str(len(head) + more) for more in (-1, 1, PIXELS + 1)],
+        "٣".encode().decode("latin-1"),
+    ]:
+        name = f"a JSON of {length[:20]!r} bytes, in {len(length)} digits"
+        yield _with_length(name, head + pixels, length, REJECTED)
+    for name, data in {
+        "none": b"",
+        "one too few": pixels[1:],
+        "one too many": pixels + b"\0",
+        "of floats that are not numbers": struct.pack("<f", float("nan")) * PIXELS,
+        "of floats that are infinite": struct.pack("<f", float("inf")) * PIXELS,
+    }.items():
+        yield _with_length(f"bytes, {name}", head + data, str(len(head)), REJECTED)
+    for size in [0, -1, 2**63, 1.5, True, "192", None]:
+        odd = infer_body(tensor(data=None, parameters={"binary_data_size": size}))
+        yield _with_length(f"a size of {size!r}", odd + pixels, str(len(odd)), REJECTED)
+
+
+def _with_length(name: str, body: bytes, length: str, accepted: frozenset[str]) -> Case:
+    headers = [("Inference-Header-Content-Length", length)]
+    return once(name, request(body, RAW, headers, target=TARGET), accepted)

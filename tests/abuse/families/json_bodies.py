@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from tests.abuse.hostile import OK, Case, accept, once, request
-from tests.abuse.samples import JSON, json_images
+from tests.abuse.bodies import JSON, json_images
+from tests.abuse.case import OK, Case, accept, once, request
 from tests.service.pictures import encode, plain
 
 MALFORMED = accept("malformed-body")

@@ -1,12 +1,12 @@
-"""Pictures of kinds that nobody expects: animations, palettes, many bits, other formats."""
+"""Images of unusual kinds: animations, palettes, other bit depths, other formats."""
 
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 from PIL import Image
 
-from tests.abuse.hostile import DECODED, OK, Case, accept, once, request
-from tests.abuse.samples import noise
+from tests.abuse.bodies import noise
+from tests.abuse.case import DECODED, OK, Case, accept, once, request
 from tests.service.pictures import animated, encode, plain
 
 ANIMATED = accept("unsupported-image")

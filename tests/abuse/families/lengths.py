@@ -1,10 +1,10 @@
-"""Content-Length that is not the body's length."""
+"""Content-Length values that differ from the length of the body."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from tests.abuse.hostile import (
+from tests.abuse.case import (
     DECODED,
     OK,
     PLAIN_400,
@@ -18,7 +18,7 @@ from tests.service.pictures import encode, plain
 
 PNG = "image/png"
 LIMIT = 16 * 2**20
-# A refusal before the body was read closes the connection under the sender's feet.
+# A rejection before the body was read closes the connection while the client sends.
 TOO_LARGE = accept("body-too-large", SILENCE)
 
 
@@ -44,7 +44,7 @@ def cases(_rng: np.random.Generator) -> Iterator[Case]:
         yield once(f"a length of {length[:24]!r}", sent, accepted)
     for announced in [LIMIT + 1, 10**12, 2**63 - 1]:
         yield once(
-            f"{announced} bytes that do not come",
+            f"{announced} announced bytes that are not sent",
             request(picture, PNG, length=announced),
             TOO_LARGE,
         )
@@ -62,10 +62,10 @@ def cases(_rng: np.random.Generator) -> Iterator[Case]:
     for more in [1, 100, 10_000]:
         sent = request(picture, PNG, length=len(picture) + more)
         yield Case(
-            name=f"{more} bytes fewer than announced, then a hang-up",
+            name=f"{more} bytes fewer than announced, then a disconnect",
             steps=(sent,),
             accepted=accept(SILENCE),
-            hangs_up=True,
+            disconnects=True,
         )
     without = request(picture, PNG).replace(b"Content-Length", b"X-Length")
     yield once("no length at all", without, accept("undecodable-image"))

@@ -1,4 +1,4 @@
-"""EXIF records, profiles and comments that are odd, endless or broken."""
+"""EXIF records, profiles and comments that are invalid or very large."""
 
 import struct
 from collections.abc import Iterator, Mapping
@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from PIL import ExifTags, Image
 
-from tests.abuse.hostile import DECODED, OK, Case, accept, once, request
-from tests.abuse.samples import BLACK, png
+from tests.abuse.bodies import BLACK, png
+from tests.abuse.case import DECODED, OK, Case, accept, once, request
 from tests.service.pictures import encode, plain, png_chunk
 
 ORIENTATION = 0x0112
@@ -94,7 +94,7 @@ def _segments(rng: np.random.Generator) -> Mapping[str, bytes]:
         "an MPF index of 4 billion": _jpeg_with(
             0xE2, b"MPF\0" + _directory(_entry(0xB001, LONG, 1, 2**32 - 1))
         ),
-        "XMP that asks for an orientation": _jpeg_with(
+        "XMP with an orientation": _jpeg_with(
             0xE1, b"http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation='99999999999999999999'/>"
         ),
     }
@@ -110,7 +110,7 @@ def _jpeg_with(marker: int, content: bytes) -> bytes:
 
 
 def _webp_with(kind: bytes, content: bytes) -> bytes:
-    """An extended WebP with every flag set and one chunk behind its picture."""
+    """Return an extended WebP with every flag set and one chunk after its image."""
     padded = content + bytes(len(content) % 2)
     extended = b"VP8X" + struct.pack("<I", 10) + b"\x2c\0\0\0" + b"\7\0\0\7\0\0"
     inner = encode(plain(), "WEBP", lossless=True)[12:]

@@ -1,25 +1,25 @@
-"""Multipart bodies whose headers, names, boundaries or numbers are abused."""
+"""Multipart bodies with invalid headers, names or boundaries, and with too many files."""
 
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from tests.abuse.hostile import OK, Case, accept, once, request
-from tests.abuse.samples import BOUNDARY, END, MULTIPART, multipart, part
+from tests.abuse.bodies import BOUNDARY, END, MULTIPART, multipart, part
+from tests.abuse.case import OK, Case, accept, once, request
 from tests.service.pictures import encode, plain
 
 PICTURE = encode(plain())
 LINE = b"\r\n--" + BOUNDARY.encode()
 WIDE = 15 * 2**20
 FILE = b'form-data; name="files"; filename='
-SOMEHOW = accept(OK, "malformed-body", "wrong-fields", "undecodable-image")
+EITHER = accept(OK, "malformed-body", "wrong-fields", "undecodable-image")
 NOT_READ = accept("malformed-body", "wrong-fields")
 
 
 def cases(rng: np.random.Generator) -> Iterator[Case]:
     for accepted, bodies in [
         (accept(OK), _odd_names()),
-        (SOMEHOW, {**_dispositions(), **_lines(rng)}),
+        (EITHER, {**_dispositions(), **_lines(rng)}),
         (NOT_READ, _headers()),
         (accept("too-many-images"), _many()),
         (accept("too-many-images", "malformed-body", "undecodable-image"), _near_boundaries()),
@@ -93,7 +93,7 @@ def _lines(rng: np.random.Generator) -> Mapping[str, bytes]:
         "the end twice": whole + END,
         "a body within the body": part(b"--inner\r\n\r\nx\r\n--inner--") + END,
         "an empty file": part(b"") + END,
-        "a text where a file is wanted": part(b"hello", b'form-data; name="files"') + END,
+        "a text instead of a file": part(b"hello", b'form-data; name="files"') + END,
     }
 
 
@@ -106,7 +106,7 @@ def _many() -> Mapping[str, bytes]:
 
 
 def _near_boundaries() -> Mapping[str, bytes]:
-    """Files of lines that begin as the boundary does: each costs the parser a look."""
+    """Return files of lines that begin like the boundary, which the parser must compare."""
 
     def filled(line: bytes) -> bytes:
         return part(line * (WIDE // len(line))) + END

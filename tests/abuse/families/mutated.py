@@ -1,11 +1,11 @@
-"""Good requests with a few bytes changed at random."""
+"""Valid requests with a few bytes changed at random."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from tests.abuse.hostile import DECODED, Case, accept, once, request
-from tests.abuse.samples import JSON, MULTIPART, encodings, json_images, multipart, noise
+from tests.abuse.bodies import JSON, MULTIPART, encodings, json_images, multipart, noise
+from tests.abuse.case import DECODED, Case, accept, once, request
 
 ROUNDS = 10
 
@@ -24,7 +24,7 @@ def cases(rng: np.random.Generator) -> Iterator[Case]:
 
 
 def _changed(data: bytes, rng: np.random.Generator) -> bytes:
-    """Overwrite, remove or double a few bytes; more often where the headers are."""
+    """Overwrite, remove or repeat a few bytes, more often near the start."""
     changed = bytearray(data)
     for _ in range(rng.integers(1, 5)):
         place = int(len(changed) * rng.random() ** 3)

@@ -1,4 +1,4 @@
-"""Pictures that claim, or really have, far more pixels than bytes."""
+"""Images that claim, or really have, far more pixels than bytes."""
 
 import struct
 import zlib
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from tests.abuse.hostile import DECODED, Case, accept, once, request
-from tests.abuse.samples import JSON, MULTIPART, RAW, json_images, multipart, png
+from tests.abuse.bodies import JSON, MULTIPART, RAW, json_images, multipart, png
+from tests.abuse.case import DECODED, Case, accept, once, request
 from tests.service.pictures import (
     claiming_jpeg,
     claiming_png,
@@ -19,7 +19,7 @@ from tests.service.pictures import (
 )
 
 HUGE = accept("image-too-large")
-# Within the limit, so that the decoder is put to work.
+# Within the limit, so that the image is decoded.
 SIDE = 1400
 BASELINE_OF_THREE = bytes.fromhex("03 01 11 00 02 11 01 03 11 01")
 

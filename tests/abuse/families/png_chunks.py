@@ -1,4 +1,4 @@
-"""PNG files whose chunks inflate, multiply, lie or are missing."""
+"""PNG files whose chunks inflate, are numerous, have false lengths or are missing."""
 
 import struct
 import zlib
@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from tests.abuse.hostile import DECODED, Case, once, request
-from tests.abuse.samples import BLACK, png
+from tests.abuse.bodies import BLACK, png
+from tests.abuse.case import DECODED, Case, once, request
 from tests.service.pictures import png_chunk
 
 PIXELS = zlib.compress(bytes(8 * (1 + 8 * 3)))
 
 
 def cases(rng: np.random.Generator) -> Iterator[Case]:
-    files = {**_bombs(), **_many(), **_lies(), **_streams(rng), **_headers(), **_animations()}
-    for name, data in files.items():
+    damaged = {**_bombs(), **_many(), **_false_lengths(), **_streams(rng)}
+    for name, data in {**damaged, **_headers(), **_animations()}.items():
         yield once(name, request(data, "image/png"), DECODED)
 
 
@@ -47,7 +47,7 @@ def _many() -> Mapping[str, bytes]:
     }
 
 
-def _lies() -> Mapping[str, bytes]:
+def _false_lengths() -> Mapping[str, bytes]:
     def with_length(kind: bytes, length: int) -> bytes:
         return png(struct.pack(">I", length) + kind + bytes(16), BLACK)
 
@@ -84,7 +84,7 @@ def _streams(rng: np.random.Generator) -> Mapping[str, bytes]:
         "pixels with a wrong Adler sum": pixels(PIXELS[:-1] + b"\0"),
         "pixels with junk behind them": pixels(PIXELS + rng.bytes(1000)),
         "pixels that end early": pixels(zlib.compress(bytes(20))),
-        "pixels that want a dictionary": pixels(b"\x78\xbb\0\0\0\1" + PIXELS[2:]),
+        "pixels that need a dictionary": pixels(b"\x78\xbb\0\0\0\1" + PIXELS[2:]),
         "rows of an unknown filter": pixels(zlib.compress(filters)),
         "rows of random filters": pixels(zlib.compress(rng.bytes(200))),
     }

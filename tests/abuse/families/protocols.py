@@ -1,18 +1,18 @@
-"""Versions, upgrades and pipelines of HTTP, and bytes that are none of it."""
+"""HTTP versions, upgrades and pipelines, and bytes that are not HTTP."""
 
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from tests.abuse.families.framing import ANYHOW, BROKEN, CHUNK, CHUNKED, GET, LAST, PICTURE
-from tests.abuse.hostile import Case, once, request
+from tests.abuse.case import Case, once, request
+from tests.abuse.families.framing import ANY_OUTCOME, BROKEN, CHUNK, CHUNKED, GET, LAST, PICTURE
 
 
 def cases(rng: np.random.Generator) -> Iterator[Case]:
     for name, sent in {**_versions(), **_pipelines()}.items():
-        yield once(name, sent, ANYHOW)
-    for name, sent in _no_http(rng).items():
-        yield Case(name=name, steps=(sent,), accepted=BROKEN, hangs_up=True)
+        yield once(name, sent, ANY_OUTCOME)
+    for name, sent in _not_http(rng).items():
+        yield Case(name=name, steps=(sent,), accepted=BROKEN, disconnects=True)
 
 
 def _versions() -> Mapping[str, bytes]:
@@ -67,7 +67,7 @@ def _pipelines() -> Mapping[str, bytes]:
     }
 
 
-def _no_http(rng: np.random.Generator) -> Mapping[str, bytes]:
+def _not_http(rng: np.random.Generator) -> Mapping[str, bytes]:
     return {
         "nothing": b"",
         "one NUL": b"\0",

@@ -1,14 +1,14 @@
-"""X-Shape that does not fit, or is no shape."""
+"""X-Shape values that are not a shape, or not the shape of the body."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from tests.abuse.hostile import OK, PLAIN_400, Case, accept, once, request
-from tests.abuse.samples import RAW
+from tests.abuse.bodies import RAW
+from tests.abuse.case import OK, PLAIN_400, Case, accept, once, request
 
 WRONG = accept("wrong-fields")
-REFUSED = accept("wrong-fields", "image-too-large", "too-many-images")
+REJECTED = accept("wrong-fields", "image-too-large", "too-many-images")
 BODY = bytes(192)
 
 NOT_SHAPES = [
@@ -30,10 +30,10 @@ def cases(rng: np.random.Generator) -> Iterator[Case]:
     for shape in NOT_SHAPES:
         yield _with(shape, WRONG)
     for shape in TOO_MUCH:
-        yield _with(shape, REFUSED)
+        yield _with(shape, REJECTED)
     for _ in range(8):
         shape = ",".join(str(int(10 ** rng.uniform(0, 12))) for _ in range(4))
-        yield _with(shape, REFUSED)
+        yield _with(shape, REJECTED)
     yield once("none", request(BODY, RAW), WRONG)
     yield once("NUL in it", request(BODY, RAW, [("X-Shape", "1,8\0,8,3")]), accept(PLAIN_400))
     twice = [("X-Shape", "1,8,8,3"), ("X-Shape", "2,8,8,3")]

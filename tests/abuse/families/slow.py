@@ -1,10 +1,10 @@
-"""Senders that take their time, or never come to an end."""
+"""Clients that send slowly, or never finish."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from tests.abuse.hostile import OK, SILENCE, Case, accept, request
+from tests.abuse.case import OK, SILENCE, Case, accept, request
 from tests.service.pictures import encode, plain
 
 PAUSE_S = 0.5
@@ -23,27 +23,27 @@ def cases(_rng: np.random.Generator) -> Iterator[Case]:
     yield _slow("a body drop by drop", [whole[:body], *drops, whole[body + 8 :]], in_time)
     late = accept("deadline-exceeded")
     for name, sent in [
-        ("a body that never comes", whole[:body]),
+        ("a body that is never sent", whole[:body]),
         ("a body without its last byte", whole[:-1]),
         ("a body of 8 MiB without its last byte", request(bytes(2**23), "image/png")[:-1]),
-        ("a chunk that never comes", _chunked(b"ff\r\nabc")),
+        ("a chunk that is never sent", _chunked(b"ff\r\nabc")),
     ]:
         yield _slow(name, [sent], late)
-    gone = accept(SILENCE)
-    yield _slow("headers that never end, and no hang-up", [whole[: body - 4]], gone)
-    yield _slow("a connection and nothing more", [PAUSE_S], gone)
+    closed = accept(SILENCE)
+    yield _slow("headers that never end, without a disconnect", [whole[: body - 4]], closed)
+    yield _slow("a connection and nothing more", [PAUSE_S], closed)
     for name, sent in [
         ("headers that never end", whole[: body - 2]),
         ("a request line that never ends", whole[:10]),
-        ("half a body, then a hang-up", whole[:-30]),
+        ("half a body, then a disconnect", whole[:-30]),
     ]:
-        yield _slow(name, [sent, PAUSE_S], gone, hangs_up=True)
+        yield _slow(name, [sent, PAUSE_S], closed, disconnects=True)
 
 
 def _slow(
-    name: str, steps: list[bytes | float], accepted: frozenset[str], *, hangs_up: bool = False
+    name: str, steps: list[bytes | float], accepted: frozenset[str], *, disconnects: bool = False
 ) -> Case:
-    return Case(name=name, steps=tuple(steps), accepted=accepted, hangs_up=hangs_up)
+    return Case(name=name, steps=tuple(steps), accepted=accepted, disconnects=disconnects)
 
 
 def _chunked(body: bytes) -> bytes:

@@ -1,10 +1,10 @@
-"""Paths and methods that nobody serves."""
+"""Paths and methods that are not served."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from tests.abuse.hostile import OK, PLAIN_400, SILENCE, Case, accept, once, request
+from tests.abuse.case import OK, PLAIN_400, SILENCE, Case, accept, once, request
 from tests.service.pictures import encode, plain
 
 NOWHERE = accept("not-found", "unknown-model", "v2-404", PLAIN_400)
@@ -16,8 +16,8 @@ PATHS = [
     "//predict", "/./predict", "/predict/..", "/PREDICT", "/predict;a=b", "/%70redict%2f",
     "/%ff%fe", "/%e2%82%ac", "/%", "/%zz", "/%u0041", "/\\..\\..", "/" + "a" * 8000,
     "/" + "a/" * 4000, "/" + "%41" * 3000, "/.git/config", "/.env", "/admin", "/models/../predict",
-    "/models/%2e%2e/predict", "/models/nobody/predict", "/models/nobody/versions/0/predict",
-    "/models//predict", "/v2/models/nobody/infer", "/admin/models/nobody/reload",
+    "/models/%2e%2e/predict", "/models/unknown/predict", "/models/unknown/versions/0/predict",
+    "/models//predict", "/v2/models/unknown/infer", "/admin/models/unknown/reload",
     "/<script>alert(1)</script>", "/${jndi:ldap://x}", "/{0}", "/%0d%0aSet-Cookie:%20a=b",
     "/static/swagger-ui/swagger-ui.css", "/openapi.json/", "/metrics/x", "/cgi-bin/sh", "/%3f",
 ]  # fmt: skip
@@ -61,6 +61,6 @@ def _method(method: str, path: str) -> Case:
         name=f"method {method[:12]!r} of {path}",
         steps=(request(method=method, target=path),),
         accepted=accepted,
-        hangs_up=method == "CONNECT",
+        disconnects=method == "CONNECT",
         method=method,
     )

@@ -1,14 +1,14 @@
-"""Fuzzes one target until its time is over; libFuzzer ends the process, with 0 if nothing failed.
+"""Fuzz one target in this process; libFuzzer ends the process, with 0 if no input failed.
 
-`python -m tests.abuse.fuzz` starts it, with the target's name and libFuzzer's own arguments.
+`python -m tests.abuse.fuzz` starts this module with the target's name and libFuzzer's arguments.
 """
 
 import sys
 
 import atheris
 
-# What is imported here is watched: the fuzzer keeps inputs that reach new lines of it.
-with atheris.instrument_imports(include=["service", "models", "python_multipart", "PIL"]):
+# Modules that are imported here are instrumented: the fuzzer keeps inputs that reach new lines.
+with atheris.instrument_imports(include=["oodguard", "python_multipart", "PIL"]):
     from tests.abuse.fuzz.targets import TARGETS, run
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from benchmarks.serving.processes import free_port
 from tests.deploy.compose.docker import ROOT, need_docker
 from tests.deploy.compose.stack import SERVICES, Stack, describe_stack
-from tests.e2e.conftest import free_port
 
 
 @pytest.fixture(scope="session")

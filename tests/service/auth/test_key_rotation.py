@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,34 +9,15 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.e2e.conftest import RunningServer, environment, free_port, wait_until_ready
+from tests.e2e.conftest import RunningServer, serving
 from tests.service.api_keys import IssuedKey, write_key_file
 
 
 @pytest.fixture
 def server(bundle_folder: Path, key_file: Path, tmp_path: Path) -> Iterator[RunningServer]:
-    port = free_port()
-    log = tmp_path / "server.log"
-    settings = {
-        "OODGUARD_BUNDLE": str(bundle_folder),
-        "OODGUARD_KEYS_FILE": str(key_file),
-        "OODGUARD_DRAIN_S": "0",
-    }
-    with (
-        log.open("w") as stderr,
-        subprocess.Popen(
-            [sys.executable, "-m", "oodguard.service", "serve", "--port", str(port)],
-            stderr=stderr,
-            text=True,
-            env={**environment(), **settings},
-        ) as process,
-    ):
-        try:
-            url = f"http://127.0.0.1:{port}"
-            wait_until_ready(process, url)
-            yield RunningServer(process=process, url=url, bundle=bundle_folder, log=log)
-        finally:
-            process.kill()
+    settings = {"OODGUARD_KEYS_FILE": key_file, "OODGUARD_DRAIN_S": 0}
+    with serving(bundle_folder, tmp_path / "server.log", settings) as running:
+        yield running
 
 
 def wait_for(url: str, metrics_key: IssuedKey, row: str) -> None:

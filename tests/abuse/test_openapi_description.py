@@ -1,4 +1,4 @@
-"""The service does what its OpenAPI description says, whatever is drawn from it."""
+"""Property tests: generated requests get responses that the OpenAPI description allows."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -21,19 +21,19 @@ pytestmark = pytest.mark.slow
 Operation: TypeAlias = APIOperation[Any, Any, Any, Any]
 
 EXAMPLES = 40
-# Any other name would be answered with 404 and nothing else.
+# Any other name gets a 404 only.
 SERVED = {"name": "tiny", "version": "1"}
-JUDGING = {
+PREDICTING = {
     "/predict",
     "/models/{name}/predict",
     "/models/{name}/versions/{version}/predict",
 }
-ASKED = {"/models", "/healthz", "/readyz", "/metrics"}
+READING = {"/models", "/healthz", "/readyz", "/metrics"}
 CONFIG = {
     "checks": {
         # X-Timeout-Ms may be one millisecond.
         "not_a_server_error": {"expected-statuses": ["2xx", "4xx", 504]},
-        # No schema says that bytes are an image of a taken kind, nor that X-Shape fits them.
+        # A schema cannot state that bytes are an accepted image or that X-Shape fits them.
         "positive_data_acceptance": {"expected-statuses": ["2xx", 400, 415, 422, 504]},
     },
 }
@@ -45,57 +45,55 @@ def operations(tiny_bundle: Path) -> Iterator[list[Operation]]:
     config = SchemathesisConfig.from_dict(CONFIG)
     schema = schemathesis.openapi.from_asgi("/openapi.json", app, config=config)
     found = list(schema.get_all_operations())
-    described = [result.ok() for result in found if isinstance(result, Ok)]
-    assert len(described) == len(found), "the description of an operation is itself broken"
-    yield described
+    valid = [result.ok() for result in found if isinstance(result, Ok)]
+    assert len(valid) == len(found), "the description of an operation is invalid"
+    yield valid
     asgi.shutdown_lifespans()
 
 
-def answer_many(operation: Operation, mode: GenerationMode) -> Counter[int]:
-    """Draw requests of an operation, and hold every answer to all of schemathesis's checks.
+def run(operation: Operation, mode: GenerationMode) -> Counter[int]:
+    """Generate requests of an operation, and apply all of schemathesis's checks to the responses.
 
-    Among them: no failure of the server; the status, content type, headers and body of the answer
-    are described; what the description forbids is not answered with success.
+    Among the checks: no server error; the description has the status, content type, headers and
+    body of the response; a request that the description forbids is not successful.
 
     Returns:
-        How often each status came.
+        The number of responses by status.
     """
     statuses: Counter[int] = Counter()
 
-    # A request that fails is shown as it was drawn: shrinking it would run into the minutes.
+    # A failing request is reported without shrinking, which would take minutes.
     @settings(
         max_examples=EXAMPLES, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
     )
     @given(case=operation.as_strategy(generation_mode=mode))
-    def answered(case: Case[Any]) -> None:
+    def check(case: Case[Any]) -> None:
         if mode is GenerationMode.POSITIVE:
             case.path_parameters = {name: SERVED[name] for name in case.path_parameters}
         response = case.call_and_validate()
         statuses[response.status_code] += 1
-        # Of multipart bodies the schema says all that is asked of their fields.
+        # The schema of multipart bodies states all requirements on their fields.
         if mode is GenerationMode.POSITIVE and case.media_type == "multipart/form-data":
             assert response.status_code != 422, response.text
 
-    answered()
+    check()
     return statuses
 
 
-def test_whatever_the_description_allows_is_answered_as_it_says(
+def test_openapi_description_holds_for_allowed_requests(
     operations: list[Operation],
 ) -> None:
-    came = {
-        operation.path: answer_many(operation, GenerationMode.POSITIVE) for operation in operations
-    }
-    for path in JUDGING | ASKED:
-        assert came[path][200], f"nothing that was drawn for {path} was answered with success"
+    statuses = {operation.path: run(operation, GenerationMode.POSITIVE) for operation in operations}
+    for path in PREDICTING | READING:
+        assert statuses[path][200], f"no generated request to {path} was successful"
 
 
-def test_whatever_the_description_forbids_is_refused_as_it_says(
+def test_openapi_description_holds_for_forbidden_requests(
     operations: list[Operation],
 ) -> None:
-    # The others take nothing that could be wrong.
+    # The other operations have no input that could be invalid.
     posts = [operation for operation in operations if operation.method == "post"]
     assert posts
     for operation in posts:
-        statuses = answer_many(operation, GenerationMode.NEGATIVE)
+        statuses = run(operation, GenerationMode.NEGATIVE)
         assert set(statuses) <= {400, 404, 415, 422, 504}, operation.label

@@ -1,17 +1,54 @@
-"""Request bodies cut off at every kind of boundary, whose length says that they are whole."""
+"""Images and request bodies that are cut off at every kind of boundary of their formats."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tests.abuse.hostile import OK, Case, accept, once, request
-from tests.abuse.samples import BOUNDARY, JSON, MULTIPART, RAW, json_images, multipart
+from tests.abuse.bodies import (
+    BOUNDARY,
+    JSON,
+    MULTIPART,
+    RAW,
+    encodings,
+    json_images,
+    multipart,
+    noise,
+)
+from tests.abuse.case import DECODED, OK, Case, accept, once, request
 from tests.service.pictures import encode, plain
 
 BROKEN = accept("malformed-body", "wrong-fields", "undecodable-image")
+CUTS_AT_RANDOM = 6
 
 
-def cases(rng: np.random.Generator) -> Iterator[Case]:
+def image_cases(rng: np.random.Generator) -> Iterator[Case]:
+    seen: set[tuple[str, bytes]] = set()
+    for kind, (mime, data) in encodings(noise(rng)).items():
+        boundaries = [*range(1, 32, 5), *_marks(data), len(data) - 1, len(data) - 12]
+        cuts = [*boundaries, *rng.integers(1, len(data), CUTS_AT_RANDOM).tolist()]
+        for cut in sorted(set(cuts)):
+            # Two kinds of one format begin with the same bytes.
+            if (mime, data[:cut]) not in seen:
+                yield once(f"{kind}, {cut} bytes", request(data[:cut], mime), DECODED)
+            seen.add((mime, data[:cut]))
+        middle = request(multipart(data, data[: len(data) // 2], data), MULTIPART)
+        yield once(f"{kind}, the second of three files", middle, DECODED)
+        yield once(f"{kind}, without its first byte", request(data[1:], mime), DECODED)
+        yield once(f"{kind}, twice", request(data + data, mime), DECODED)
+
+
+def _marks(data: bytes) -> Sequence[int]:
+    """Return the starts of chunks or segments, and the positions four bytes later."""
+    if data.startswith(b"\xff\xd8"):
+        found = [match.start() for match in re.finditer(rb"\xff[\xc0-\xfe]", data)]
+    else:
+        found = [match.start() for match in re.finditer(rb"IDAT|IEND|VP8[LX ]", data)]
+    # Only the first segments and the last one: within the pixels, many matches are accidental.
+    return [start + step for start in (*found[:6], found[-1]) for step in (0, 4)]
+
+
+def body_cases(rng: np.random.Generator) -> Iterator[Case]:
     picture = encode(plain())
     yield from _multipart(multipart(picture, picture))
     yield from _json(json_images(picture, picture))

@@ -1,38 +1,39 @@
-"""One hostile request: what is sent, and which answers are right."""
+"""One hostile request, and the outcomes that are correct for it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 OK = "ok"
 PLAIN_400 = "plain-400"
-"""The HTTP parser's own answer to bytes that are no HTTP; they never reach the service."""
+"""The HTTP parser's response to bytes that are not HTTP; they never reach the service."""
 SILENCE = "silence"
-"""No answer: the request never became whole, and one of the two hung up."""
+"""No response: the request was never complete, and one side closed the connection."""
 
 Step = bytes | float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """What a client does on one connection.
+    """The actions of a client on one connection.
 
     Attributes:
-        name: Unique in the corpus, `family/what`.
-        steps: Bytes that are sent; a number is a pause in seconds.
-        accepted: Names of the outcomes that are right; see `tests.abuse.judging`.
-        hangs_up: The client ends its side after the last step, as what it sent is never whole.
-        method: Of the request; an answer to HEAD has no body.
+        name: Unique in the corpus, `family/name`.
+        steps: Bytes to send; a number is a pause in seconds.
+        accepted: The correct outcomes; see `tests.abuse.outcomes`.
+        disconnects: Whether the client closes its side after the last step, because its request is
+            never complete.
+        method: The request's method; a response to HEAD has no body.
     """
 
     name: str
     steps: tuple[Step, ...]
     accepted: frozenset[str]
-    hangs_up: bool = False
+    disconnects: bool = False
     method: str = "POST"
 
     @property
     def sent(self) -> bytes:
-        """All bytes in one."""
+        """All bytes, joined."""
         return b"".join(step for step in self.steps if isinstance(step, bytes))
 
 
@@ -46,16 +47,16 @@ def request(  # noqa: PLR0913 - an HTTP request has that many parts
     length: str | int | None = None,
     version: str = "HTTP/1.1",
 ) -> bytes:
-    """Write a request whose connection closes after the answer.
+    """Return the bytes of a request that closes its connection; every part is sent unchanged.
 
     Args:
-        body: Sent as it is.
-        content_type: Left out where None.
-        headers: Further ones, sent as they are.
-        method: Sent as it is.
-        target: Sent as it is.
-        length: Content-Length, whatever the body is; its true length by default.
-        version: Sent as it is.
+        body: The body.
+        content_type: The Content-Type; None omits it.
+        headers: Further headers.
+        method: The method.
+        target: The request target.
+        length: The Content-Length; None is the length of the body.
+        version: The HTTP version.
     """
     start = b" ".join(_bytes(part) for part in (method, target, version))
     lines: list[tuple[str | bytes, str | bytes]] = [("Host", "guard"), ("Connection", "close")]
@@ -68,12 +69,12 @@ def request(  # noqa: PLR0913 - an HTTP request has that many parts
 
 
 def once(name: str, sent: bytes, accepted: frozenset[str]) -> Case:
-    """A request that is sent in one go."""
+    """Return a case that sends all of its bytes at once."""
     return Case(name=name, steps=(sent,), accepted=accepted)
 
 
 def accept(*outcomes: str) -> frozenset[str]:
-    """Name the outcomes that are right."""
+    """Return a set of correct outcomes."""
     return frozenset(outcomes)
 
 
@@ -82,4 +83,4 @@ def _bytes(text: str | bytes) -> bytes:
 
 
 DECODED = accept(OK, "undecodable-image", "unsupported-image", "image-too-large")
-"""What may be said of bytes that are sent as an image: judged, or refused by what they are."""
+"""The correct outcomes for bytes that are sent as an image: predicted, or rejected as an image."""

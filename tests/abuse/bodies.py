@@ -1,4 +1,4 @@
-"""Good pictures and bodies that are then damaged; the same bytes for the same generator."""
+"""Valid images and bodies, which the families damage; deterministic for a given generator."""
 
 import base64
 import json
@@ -18,12 +18,12 @@ RAW = "application/octet-stream"
 
 
 def noise(rng: np.random.Generator, side: int = 24) -> Image.Image:
-    """A picture that does not compress, so that every cut loses pixels."""
+    """Return an image that does not compress, so that every cut loses pixels."""
     return Image.fromarray(rng.integers(0, 256, (side, side, 3), np.uint8))
 
 
 def encodings(image: Image.Image) -> Mapping[str, tuple[str, bytes]]:
-    """The picture in every taken encoding: a name to content type and bytes."""
+    """Return content type and bytes of the image in every accepted encoding, by name."""
     return {
         "png": ("image/png", encode(image, "PNG")),
         "jpeg": ("image/jpeg", encode(image, "JPEG")),
@@ -34,7 +34,7 @@ def encodings(image: Image.Image) -> Mapping[str, tuple[str, bytes]]:
 
 
 def png(*middle: bytes, side: int = 8, depth: int = 8, colour: int = 2) -> bytes:
-    """A square PNG of these chunks between its header and its end."""
+    """Return a square PNG with these chunks between its header and its end."""
     start = b"\x89PNG\r\n\x1a\n" + png_header(
         struct.pack(">IIBBBBB", side, side, depth, colour, 0, 0, 0)
     )
@@ -42,22 +42,22 @@ def png(*middle: bytes, side: int = 8, depth: int = 8, colour: int = 2) -> bytes
 
 
 def png_header(content: bytes) -> bytes:
-    """The chunk that comes first."""
+    """Return the first chunk."""
     return png_chunk(b"IHDR", content)
 
 
 BLACK = png_chunk(b"IDAT", zlib.compress(bytes(8 * (1 + 8 * 3))))
-"""The pixels of a black 8 x 8 RGB PNG: a filter byte and three samples a pixel, row by row."""
+"""The pixels of a black 8 x 8 RGB PNG: per row, a filter byte and three samples per pixel."""
 
 
 def part(content: bytes, disposition: bytes = b'form-data; name="files"; filename="a"') -> bytes:
-    """One part of a multipart body, with the boundary before it."""
+    """Return one part of a multipart body, with the boundary before it."""
     head = b"--" + BOUNDARY.encode() + b"\r\nContent-Disposition: " + disposition
     return head + b"\r\n\r\n" + content + b"\r\n"
 
 
 def multipart(*contents: bytes) -> bytes:
-    """A well-formed multipart body with these files."""
+    """Return a valid multipart body with these files."""
     return b"".join(part(content) for content in contents) + END
 
 
@@ -65,5 +65,5 @@ END = b"--" + BOUNDARY.encode() + b"--\r\n"
 
 
 def json_images(*contents: bytes) -> bytes:
-    """A well-formed JSON body with these files."""
+    """Return a valid JSON body with these files."""
     return json.dumps({"images": [base64.b64encode(each).decode() for each in contents]}).encode()
