@@ -48,7 +48,7 @@ def _keys() -> Iterator[str]:
     yield from Source.model_fields
 
 
-def test_the_recipe_to_start_from_is_one() -> None:
+def test_training_page_recipe_is_valid() -> None:
     blocks = [part.partition("```")[0] for part in TEXT.split("```toml\n")[1:]]
     assert len(blocks) == 1
     recipe = parse_recipe(blocks[0], origin="docs/training.md")
@@ -56,15 +56,15 @@ def test_the_recipe_to_start_from_is_one() -> None:
 
 
 @pytest.mark.parametrize("key", tuple(_keys()))
-def test_every_key_of_a_recipe_is_documented(key: str) -> None:
+def test_training_page_documents_every_recipe_key(key: str) -> None:
     assert f"`{key}`" in TEXT
 
 
 @pytest.mark.parametrize("name", NETWORK_NAMES)
-def test_every_network_is_documented(name: str) -> None:
+def test_training_page_documents_every_network(name: str) -> None:
     assert f"`{name}`" in TEXT
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_is_documented(method: str) -> None:
+def test_training_page_documents_every_method(method: str) -> None:
     assert f"| `{method}` |" in TEXT

@@ -1,4 +1,4 @@
-"""docs/wrap.md: every option is told, and the example runs as it stands."""
+"""docs/wrap.md documents every option, and its example runs."""
 
 import re
 import shlex
@@ -22,14 +22,14 @@ def _options() -> list[str]:
     return [option.opts[0] for option in wrap.params if option.opts[0].startswith("--")]
 
 
-def test_every_option_is_documented_and_no_other() -> None:
+def test_wrap_page_documents_every_option_and_no_other() -> None:
     rows = "".join(line for line in TEXT.splitlines() if line.startswith("| `--"))
     names = {cell for row in rows.split("\n") for cell in re.findall(r"`(--[a-z-]+)`", row)}
     assert names == set(_options())
 
 
 @pytest.mark.slow
-def test_the_example_leads_to_verdicts(tmp_path: Path) -> None:
+def test_wrap_page_example_leads_to_verdicts(tmp_path: Path) -> None:
     (tmp_path / "tests").symlink_to(ROOT / "tests")
     program = TEXT.partition("```python\n")[2].partition("```")[0]
     (tmp_path / "signs.py").write_text(program.replace("/tmp/", ""), encoding="utf-8")  # noqa: S108
@@ -38,11 +38,11 @@ def test_the_example_leads_to_verdicts(tmp_path: Path) -> None:
     assert len(commands) == 4
     outputs = []
     for command in commands:
-        here = command.replace("/tmp/", "./").replace(  # noqa: S108  (the reader's, not ours)
+        local = command.replace("/tmp/", "./").replace(  # noqa: S108  (the reader's folder)
             ".venv/bin", shlex.quote(sysconfig.get_path("scripts"))
         )
         done = subprocess.run(
-            ["bash", "-c", here], cwd=tmp_path, capture_output=True, text=True, check=False
+            ["bash", "-c", local], cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         outputs.append(done.stdout)

@@ -1,0 +1,51 @@
+"""Links of all pages lead to existing files and sections; tables list all names of the code."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from oodguard.models.bundle import MAX_BYTES
+from oodguard.models.scores import SCORE_NAMES
+from oodguard.models.scores.base import ScoreOptions
+from oodguard.training.detectors import DETECTORS
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [*ROOT.glob("*.md"), *DOCS.glob("*.md"), *DOCS.glob("[!r]*/*.md"), *DOCS.glob("runbooks/*")]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+@cache
+def anchors(page: Path) -> frozenset[str]:
+    """Return the anchors of a page's headings, as GitHub generates them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return frozenset(heading.replace(" ", "-") for heading in plain)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_page_links_lead_to_existing_files_and_sections(page: Path) -> None:
+    for link in LINK.findall(page.read_text(encoding="utf-8")):
+        if link.startswith(("http:", "https:")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("name", [*MAX_BYTES, *SCORE_NAMES])
+def test_bundle_page_lists_every_file_and_score(name: str) -> None:
+    assert f"| `{name}` |" in (DOCS / "bundle.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", [*SCORE_NAMES, *DETECTORS])
+def test_detectors_page_has_a_row_for_every_detector(name: str) -> None:
+    assert f"| `{name}` |" in (DOCS / "detectors.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("option", ScoreOptions.model_fields)
+def test_detectors_page_names_every_score_option(option: str) -> None:
+    assert f"`{option}`" in (DOCS / "detectors.md").read_text(encoding="utf-8")
