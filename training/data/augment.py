@@ -14,9 +14,15 @@ MAX_CONTRAST = 0.5
 MAX_BRIGHTNESS = 0.2
 
 
-def augment_inliers(images: Tensor, generator: Generator, *, mirror: bool = True) -> Tensor:
-    """Convert a uint8 batch `(n, H, W, 3)` to float32 training pixels `(n, 3, H, W)`."""
-    return to_pixels(shift_and_mirror(images, generator, mirror=mirror))
+def augment(
+    images: Tensor, generator: Generator, *, mirror: bool = True, distortion: float = 0.0
+) -> Tensor:
+    """Convert a uint8 batch `(n, H, W, 3)` to augmented float32 pixels `(n, 3, H, W)` in [0, 1].
+
+    `distortion` is the strength of `distort`; 0 disables it.
+    """
+    pixels = to_pixels(shift_and_mirror(images, generator, mirror=mirror))
+    return distort(pixels, generator, strength=distortion) if distortion else pixels
 
 
 def shift_and_mirror(

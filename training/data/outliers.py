@@ -1,35 +1,48 @@
 """Endless outlier batches: real, varied and synthetic images as the recipe mixes them."""
 
 from collections.abc import Iterator
+from itertools import repeat
 
 import torch
 from torch import Tensor
 
 from oodguard.training.config.sources import Outliers
-from oodguard.training.data.augment import augment_inliers, random_blur, vary
+from oodguard.training.data.augment import augment, random_blur, vary
 from oodguard.training.data.dataset import ImageSet
 from oodguard.training.data.synthetic import synthetic_outliers
 
 
 def outlier_batches(
-    settings: Outliers,
+    settings: Outliers | None,
     pool: ImageSet | None,
     inliers: ImageSet,
     *,
     size: int,
     generator: torch.Generator,
 ) -> Iterator[Tensor]:
-    """Yield pixels `(size, 3, H, W)` in [0, 1] without end.
+    """Return batches of pixels `(size, 3, H, W)` in [0, 1] without end.
 
     The last batch of each pass over the pool may be smaller.
 
     Args:
-        settings: the recipe's `[outliers]` table.
+        settings: the recipe's `[outliers]` table; without one, every batch is empty.
         pool: the real outliers; None if all are synthetic.
         inliers: the images that synthetic outliers are generated from, drawn for each batch.
         size: the number of images in a batch.
         generator: the source of all random numbers.
     """
+    if settings is None:
+        return repeat(torch.empty(0, *inliers.images.shape[1:]).permute(0, 3, 1, 2))
+    return _mixed(settings, pool, inliers, size, generator)
+
+
+def _mixed(
+    settings: Outliers,
+    pool: ImageSet | None,
+    inliers: ImageSet,
+    size: int,
+    generator: torch.Generator,
+) -> Iterator[Tensor]:
     synthetic = round(size * settings.synthetic)
     real = _real(settings, pool, size=size - synthetic, generator=generator) if pool else None
     while True:
@@ -46,7 +59,7 @@ def _real(
     while True:
         order = torch.randperm(len(pool), generator=generator)
         for rows in order.split(size):
-            pixels = augment_inliers(pool.images[rows], generator)
+            pixels = augment(pool.images[rows], generator)
             if settings.vary:
                 varied = torch.rand(len(pixels), 1, 1, 1, generator=generator) < settings.vary
                 pixels = torch.where(varied, vary(pixels, generator), pixels)

@@ -32,16 +32,15 @@ def build_optimizer(network: nn.Module, schedule: ScheduleSettings) -> torch.opt
     )
 
 
-def learning_rate(
-    step: int, *, steps: int, peak: float, warm_up: float, final: float = 0.0
-) -> float:
-    """Return the rate of `step` of `steps`: linear up to `peak`, then cosine down to `final`.
+def learning_rate(schedule: ScheduleSettings, step: int, *, steps: int) -> float:
+    """Return the rate of `step` of `steps`: linear up to the peak, then cosine down to the final.
 
     With the rise r = warm_up * steps: peak (step + 1) / (r + 1) for step < r, else
     final + (peak - final) (1 + cos(pi (step - r) / (steps - r))) / 2. After Smith and Topin 2018,
     arXiv:1708.07120 (one cycle), without the momentum cycle.
     """
-    rise = warm_up * steps
+    peak, final = schedule.peak_rate, schedule.final_rate
+    rise = schedule.warm_up * steps
     if step < rise:
         return peak * (step + 1) / (rise + 1)
     progress = (step - rise) / max(steps - rise, 1)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import repeat
 from typing import cast
 
 import torch
@@ -10,7 +9,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from oodguard.training.config.recipe import Recipe
-from oodguard.training.data.augment import augment_inliers, distort
+from oodguard.training.data.augment import augment
 from oodguard.training.data.outliers import outlier_batches
 from oodguard.training.data.training_data import TrainingData
 from oodguard.training.fit.distributed import (
@@ -55,10 +54,8 @@ class Trainer:
         self.recipe = recipe
         self.data = data
         self.fabric = fabric or single_process()
-        network = build_recipe_network(recipe, classes=len(data.training.classes)).to(
-            self.fabric.device
-        )
-        self.network = synchronize_batch_norm(network, self.fabric)
+        network = build_recipe_network(recipe, classes=len(data.training.classes))
+        self.network = synchronize_batch_norm(network.to(self.fabric.device), self.fabric)
         runner = MixedPrecisionNetwork(self.network, recipe.schedule.precision)
         self.average = start_average(self.network)
         several = self.fabric.world_size > 1
@@ -97,14 +94,7 @@ class Trainer:
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of a step of the run, counted from 0."""
-        schedule = self.recipe.schedule
-        return learning_rate(
-            step,
-            steps=self.steps,
-            peak=schedule.peak_rate,
-            warm_up=schedule.warm_up,
-            final=schedule.final_rate,
-        )
+        return learning_rate(self.recipe.schedule, step, steps=self.steps)
 
     def validate(self) -> ValidationResult:
         """Measure the averaged network in the first process, and return the result in all."""
@@ -171,10 +161,21 @@ class Trainer:
         size, device = self.recipe.schedule.batch_size, self.fabric.device
         training = self.data.training
         order = torch.randperm(len(training), generator=generator)
-        outliers = self._outlier_batches(generator)
+        outliers = outlier_batches(
+            self.recipe.outliers,
+            self.data.outliers,
+            training,
+            size=self.recipe.outliers_per_batch,
+            generator=generator,
+        )
         for index in range(self.steps_per_epoch):
             rows = order[index * size : (index + 1) * size]
-            inliers = self._inliers(training.images[rows], generator)
+            inliers = augment(
+                training.images[rows],
+                generator,
+                mirror=self.recipe.inliers.mirror,
+                distortion=self.recipe.inliers.distort,
+            )
             others = drop_remainder(size, next(outliers), processes=self.fabric.world_size)
             yield Batch(
                 inliers=inliers.to(device),
@@ -182,22 +183,3 @@ class Trainer:
                 outliers=others.to(device),
                 smoothing=self.recipe.schedule.label_smoothing,
             )
-
-    def _inliers(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        settings = self.recipe.inliers
-        pixels = augment_inliers(images, generator, mirror=settings.mirror)
-        if not settings.distort:
-            return pixels
-        return distort(pixels, generator, strength=settings.distort)
-
-    def _outlier_batches(self, generator: torch.Generator) -> Iterator[Tensor]:
-        settings, training = self.recipe.outliers, self.data.training
-        if settings is None:
-            return repeat(torch.empty(0, *training.images.shape[1:]).permute(0, 3, 1, 2))
-        return outlier_batches(
-            settings,
-            self.data.outliers,
-            training,
-            size=self.recipe.outliers_per_batch,
-            generator=generator,
-        )

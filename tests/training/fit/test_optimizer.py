@@ -2,11 +2,13 @@ import pytest
 import torch
 from torch import nn
 
+from oodguard.training.config.recipe import ScheduleSettings
 from oodguard.training.fit.optimizer import learning_rate, start_average, update_average
 
 
 def test_learning_rate_rises_to_its_peak_and_decays_to_zero() -> None:
-    rates = [learning_rate(step, steps=100, peak=0.2, warm_up=0.2) for step in range(100)]
+    schedule = ScheduleSettings(epochs=1, peak_rate=0.2, warm_up=0.2)
+    rates = [learning_rate(schedule, step, steps=100) for step in range(100)]
     assert max(rates) == rates[20] == pytest.approx(0.2)
     assert rates[:21] == sorted(rates[:21])
     assert rates[20:] == sorted(rates[20:], reverse=True)
@@ -25,8 +27,8 @@ def test_learning_rate_rises_to_its_peak_and_decays_to_zero() -> None:
 def test_learning_rate_follows_the_cosine(
     step: int, warm_up: float, final: float, expected: float
 ) -> None:
-    rate = learning_rate(step, steps=100, peak=0.2, warm_up=warm_up, final=final)
-    assert rate == pytest.approx(expected)
+    schedule = ScheduleSettings(epochs=1, peak_rate=0.2, warm_up=warm_up, final_rate=final)
+    assert learning_rate(schedule, step, steps=100) == pytest.approx(expected)
 
 
 def _norm(weight: float, mean: float) -> nn.BatchNorm1d:
