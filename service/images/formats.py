@@ -3,20 +3,16 @@
 import binascii
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import orjson
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import Field, File, FormParser
 
 from oodguard.models.errors import ImageTooLarge, UndecodableImage
 from oodguard.service.errors import InvalidImage, MalformedBody, TooManyImages, WrongFields
 from oodguard.service.images.header import EncodedImage, check_size
 from oodguard.service.images.types import Body, Payload, RequestLimits
-
-if TYPE_CHECKING:
-    from python_multipart.multipart import MultipartCallbacks
 
 JSON_SCHEMA = '{"images": ["<base64>", ...]}'
 
@@ -149,85 +145,46 @@ def parse_multipart(body: Body, limits: RequestLimits) -> Payload:
             f"the body has {lines} lines that start with the boundary,"
             f" expected at most {limits.max_images} images"
         )
-    form = _Form(limits)
-    try:
-        parser = MultipartParser(boundary, form.callbacks())
-        parser.write(body.data)
-        parser.finalize()
-    except FormParserError as error:
-        raise MalformedBody(f"the multipart body is invalid: {error}") from error
-    if not form.ended:
-        raise MalformedBody("the multipart body is truncated: it has no closing boundary")
-    if not form.images:
-        raise WrongFields(
-            f"the form has no fields, expected one or more files in the field {FORM_FIELD!r}"
-        )
-    return form.images
+    images: list[EncodedImage] = []
+    complete = False
 
-
-class _Form:
-    """The files of a form, collected by the callbacks of the parser."""
-
-    def __init__(self, limits: RequestLimits) -> None:
-        self.images: list[EncodedImage] = []
-        self.ended = False
-        self._limits = limits
-        self._header = bytearray()
-        self._value = bytearray()
-        self._disposition = b""
-        self._file_name: str | None = None
-        self._data = bytearray()
-
-    def callbacks(self) -> "MultipartCallbacks":
-        return {
-            "on_part_begin": self._on_part_begin,
-            "on_header_field": self._on_header_field,
-            "on_header_value": self._on_header_value,
-            "on_header_end": self._on_header_end,
-            "on_headers_finished": self._on_headers_finished,
-            "on_part_data": self._on_part_data,
-            "on_part_end": self._on_part_end,
-            "on_end": self._on_end,
-        }
-
-    def _on_part_begin(self) -> None:
-        most = self._limits.max_images
-        if len(self.images) == most:
-            raise TooManyImages(f"the form has more than {most} files, expected at most {most}")
-        self._disposition = b""
-        self._file_name = None
-
-    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
-        self._header += data[start:end]
-
-    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-
-    def _on_header_end(self) -> None:
-        if self._header.lower() == b"content-disposition":
-            self._disposition = bytes(self._value)
-        self._header.clear()
-        self._value.clear()
-
-    def _on_headers_finished(self) -> None:
-        _, options = parse_options_header(self._disposition)
-        field = options.get(b"name", b"").decode("utf-8", "replace")
+    def add(part: Field | File) -> None:
+        field = (part.field_name or b"").decode("utf-8", "replace")
         if field != FORM_FIELD:
             raise WrongFields(
                 f"the form has the field {field[:MAX_NAME_LENGTH]!r}, expected {FORM_FIELD!r}"
             )
-        if b"filename" in options:
-            self._file_name = options[b"filename"].decode("utf-8", "replace")[:MAX_NAME_LENGTH]
+        _check_count(len(images) + 1, limits)
+        if isinstance(part, File):
+            name = (part.file_name or b"").decode("utf-8", "replace")[:MAX_NAME_LENGTH]
+            part.file_object.seek(0)
+            images.append(EncodedImage(data=part.file_object.read(), name=name))
+        else:
+            images.append(EncodedImage(data=part.value or b""))
 
-    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
-        self._data += data[start:end]
+    def end() -> None:
+        nonlocal complete
+        complete = True
 
-    def _on_part_end(self) -> None:
-        self.images.append(EncodedImage(data=bytes(self._data), name=self._file_name))
-        self._data.clear()
-
-    def _on_end(self) -> None:
-        self.ended = True
+    # No file is written to disk, because none is larger than the body.
+    config = {"MAX_MEMORY_FILE_SIZE": len(body.data)}
+    try:
+        parser = FormParser("multipart/form-data", add, add, end, boundary=boundary, config=config)
+        try:
+            parser.write(body.data)
+            parser.finalize()
+        finally:
+            # Two parsers refer to each other, which would keep the images until a collection.
+            parser.parser = None
+    except FormParserError as error:
+        raise MalformedBody(f"the multipart body is invalid: {error}") from error
+    if not complete:
+        raise MalformedBody("the multipart body is truncated: it has no closing boundary")
+    if not images:
+        raise WrongFields(
+            f"the form has no fields, expected one or more files in the field {FORM_FIELD!r}"
+        )
+    return images
 
 
 def _check_count(images: int, limits: RequestLimits) -> None:

@@ -1,9 +1,11 @@
 """The formats of a body: parsed as they were written, or rejected with the error's reason."""
 
 import base64
+import gc
 import json
 import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -250,6 +252,7 @@ def test_raw_pixels_have_the_side_limit_of_encoded_images() -> None:
         pytest.param(PART + b"abc", "; boundary=x", id="truncated file"),
         pytest.param(PART[:30], "; boundary=x", id="truncated header"),
         pytest.param(b"--x\r\nbad\r\n\r\na\r\n--x--\r\n", "; boundary=x", id="invalid header"),
+        pytest.param(b"--x\r\n\r\nabc\r\n--x--\r\n", "; boundary=x", id="no field name"),
     ],
 )
 def test_malformed_multipart_is_rejected(client: TestClient, body: bytes, parameter: str) -> None:
@@ -262,7 +265,6 @@ def test_malformed_multipart_is_rejected(client: TestClient, body: bytes, parame
     [
         pytest.param(b"--x--\r\n", id="no field"),
         pytest.param(PART.replace(b"files", b"image") + b"a\r\n--x--\r\n", id="another name"),
-        pytest.param(b"--x\r\n\r\nabc\r\n--x--\r\n", id="no name"),
     ],
 )
 def test_multipart_without_the_field_files_is_rejected(client: TestClient, body: bytes) -> None:
@@ -290,3 +292,15 @@ def test_multipart_of_many_boundary_lines_is_rejected_before_it_is_parsed(
 def test_multipart_file_may_contain_lines_that_start_with_the_boundary() -> None:
     images = parsed(PART + b"a\r\n--xb\r\n--x--\r\n", "multipart/form-data; boundary=x")
     assert images == [EncodedImage(data=b"a\r\n--xb", name="a")]
+
+
+@pytest.mark.parametrize("end", [b"\r\n--x--\r\n", b"\r\n--x\r\n\r\n"])
+def test_multipart_leaves_no_reference_cycles(end: bytes) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        with suppress(RequestError):
+            parsed(PART + b"abc" + end, "multipart/form-data; boundary=x")
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
