@@ -96,7 +96,7 @@ def sides(folder: Path, *, images: int) -> tuple[Side, Side]:
     limit = threshold(bundle.calibration[score], Policy(score=score))
     classifier = bundle_classifier(bundle)
     wrapper = TwoLogits(classifier, score, threshold=limit, scale=1.0)
-    at_limit = surrogate(classifier, score).at(limit)
+    at_limit = surrogate(classifier, score).transform(limit)
     inliers = Side(
         name="inliers to rejected",
         images=read_images(INLIERS, images),

@@ -1,1 +1,1 @@
-"""Attacks: L-infinity in [0, 1] pixel space, on whatever a network's logits are scored by."""
+"""L-infinity attacks in [0, 1] pixel space that maximize an objective of a network's outputs."""

@@ -1,13 +1,4 @@
-"""APGD: projected gradient ascent with momentum that finds its own step size.
-
-Croce and Hein 2020, arXiv:2003.01690. The step begins at twice epsilon and is halved, image by
-image, at checkpoints that come closer and closer, where the goal no longer rises often stop_at; the
-image then goes on from its best point. There is nothing to tune but the number of steps.
-
-Where the paper and its authors' code differ this is the code's way, which finds more in few steps:
-checkpoints are rounded down, three rises of four are too few, and after a return to the best point
-the next value is held against the one before the return.
-"""
+"""APGD: projected gradient ascent with momentum that chooses its own step size."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -26,18 +17,34 @@ from oodguard.training.attacks.base import (
     value_and_gradient,
 )
 
-MOMENTUM = 0.75  # the weight of the new step; the rest is the last move's
+MOMENTUM = 0.75  # alpha in the paper: the weight of the new step; the rest is the previous move's
 
-TOO_FEW_RISES = 0.75  # of the steps since the last checkpoint; the paper's rho
+MIN_INCREASES = 0.75  # rho in the paper: the share of steps that has to increase the objective
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Apgd:
-    """`steps` steps once from each of `starts`; each image's best iterate of all of them counts.
+    """Auto-PGD (APGD): Croce and Hein 2020, arXiv:2003.01690.
 
-    The unperturbed image and every start are candidates. An image whose goal has come to `stop_at`
-    is broken and leaves the batch, so that the others become cheaper. `epsilon` is in [0, 1] pixel
-    units.
+    With step size eta, alpha = 0.75 and P the projection onto the ball and [0, 1]:
+
+        z_{t+1} = P(x_t + eta sign(grad J(x_t)))
+        x_{t+1} = P(x_t + alpha (z_{t+1} - x_t) + (1 - alpha) (x_t - x_{t-1}))
+
+    eta starts at 2 epsilon. At checkpoints whose distance shrinks from 22 % to 6 % of the steps,
+    eta is halved for every image whose objective increased in at most 75 % of the steps since the
+    last checkpoint, or whose best value did not change although eta was not halved there; such an
+    image continues from its best iterate.
+
+    Where the paper and its authors' code differ, this follows the code, which is stronger in few
+    steps: checkpoints are rounded down, exactly 75 % of increases is too few, and after a return
+    to the best iterate the next value is compared with the one before the return.
+
+    Attributes:
+        epsilon: Radius of the ball, in [0, 1] pixel units.
+        steps: Number of gradient steps from each start.
+        starts: The attack runs once from each; the best iterate of all runs is the result.
+        stop_at: Objective at which an image leaves the batch; None: never.
     """
 
     epsilon: float
@@ -45,25 +52,34 @@ class Apgd:
     starts: tuple[Start, ...] = (uniform,)
     stop_at: float | None = None
 
-    def __call__(self, goal: AttackObjective, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return, of all points tried, the images `(n, 3, H, W)` with the highest goal."""
-        best = BestIterates.of_clean(goal, images)
+    def __call__(
+        self, objective: AttackObjective, images: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Return, of all iterates and the clean image, those with the highest objective."""
+        best = BestIterates.from_clean(objective, images)
         for start in self.starts:
-            rows = best.open(self.stop_at)
+            rows = best.unfinished(self.stop_at)
             if len(rows) == 0:
                 break
-            self._climb(goal, images, rows, start(images[rows], self.epsilon, generator), best)
+            begin = start(images[rows], self.epsilon, generator)
+            self._run(objective, images, rows, begin, best)
         return best.images
 
-    def _climb(
-        self, goal: AttackObjective, images: Tensor, rows: Tensor, point: Tensor, best: BestIterates
+    def _run(
+        self,
+        objective: AttackObjective,
+        images: Tensor,
+        rows: Tensor,
+        begin: Tensor,
+        best: BestIterates,
     ) -> None:
-        value, gradient = value_and_gradient(goal, point, rows)
-        best.offer(rows, point, value)
-        climb = _Climb.begin(
+        """Run all steps from `begin` `(m, 3, H, W)` for the images `rows` `(m,)`."""
+        value, gradient = value_and_gradient(objective, begin, rows)
+        best.update(rows, begin, value)
+        state = _State.at(
             rows,
             centre=images[rows],
-            point=point,
+            point=begin,
             value=value,
             gradient=gradient,
             step_size=2 * self.epsilon,
@@ -71,20 +87,20 @@ class Apgd:
         checkpoints = dict(_checkpoints(self.steps))
         for step in range(1, self.steps + 1):
             if self.stop_at is not None:
-                climb.keep(~(climb.highest >= self.stop_at))
-                if len(climb.rows) == 0:
+                state.keep(~(state.best_value >= self.stop_at))
+                if len(state.rows) == 0:
                     return
-            climb.move(self.epsilon, MOMENTUM if step > 1 else 1.0)
-            value, gradient = value_and_gradient(goal, climb.point, climb.rows)
-            best.offer(climb.rows, climb.point, value)
-            climb.see(value, gradient)
+            state.move(self.epsilon, MOMENTUM if step > 1 else 1.0)
+            value, gradient = value_and_gradient(objective, state.point, state.rows)
+            best.update(state.rows, state.point, value)
+            state.record(value, gradient)
             if step in checkpoints:
-                climb.check(checkpoints[step])
+                state.check(checkpoints[step])
 
 
 @dataclass(slots=True)
-class _Climb:
-    """Where each of the `m` images that are still climbed stands; all fields have `m` entries."""
+class _State:
+    """State of the `m` images that are still attacked; every field has `m` entries."""
 
     rows: Tensor
     centre: Tensor
@@ -92,16 +108,16 @@ class _Climb:
     previous: Tensor
     value: Tensor
     gradient: Tensor
-    peak: Tensor
-    peak_gradient: Tensor
-    highest: Tensor
+    best_point: Tensor
+    best_gradient: Tensor
+    best_value: Tensor
     step_size: Tensor  # (m, 1, 1, 1)
-    rises: Tensor  # since the last checkpoint
-    highest_at_check: Tensor
-    halved_at_check: Tensor
+    increases: Tensor  # since the last checkpoint
+    best_value_at_checkpoint: Tensor
+    halved_at_checkpoint: Tensor
 
     @classmethod
-    def begin(  # noqa: PLR0913  (what a climb begins with)
+    def at(  # noqa: PLR0913  (by keyword)
         cls,
         rows: Tensor,
         *,
@@ -111,7 +127,7 @@ class _Climb:
         gradient: Tensor,
         step_size: float,
     ) -> Self:
-        """Begin at `point`, where the goal has this value and gradient."""
+        """Return the state at the start `point`, where the objective has `value`."""
         return cls(
             rows=rows,
             centre=centre,
@@ -119,68 +135,66 @@ class _Climb:
             previous=point,
             value=value,
             gradient=gradient,
-            peak=point,
-            peak_gradient=gradient,
-            highest=nan_to_lowest(value),
+            best_point=point,
+            best_gradient=gradient,
+            best_value=nan_to_lowest(value),
             step_size=torch.full_like(point[:, :1, :1, :1], step_size),
-            rises=torch.zeros_like(rows),
-            highest_at_check=nan_to_lowest(value),
-            halved_at_check=torch.zeros_like(rows, dtype=torch.bool),
+            increases=torch.zeros_like(rows),
+            best_value_at_checkpoint=nan_to_lowest(value),
+            halved_at_checkpoint=torch.zeros_like(rows, dtype=torch.bool),
         )
 
     def keep(self, chosen: Tensor) -> None:
-        """Go on with the images `chosen` `(m,)` alone."""
+        """Continue with the images `chosen`, bool `(m,)`, only."""
         if chosen.all():
             return
         for field in fields(self):
             setattr(self, field.name, getattr(self, field.name)[chosen])
 
-    def move(self, epsilon: float, fresh: float) -> None:
-        """Take a signed step; `fresh` is its weight against the last move's."""
+    def move(self, epsilon: float, momentum: float) -> None:
+        """Take a signed step with the weight `momentum`; the previous move has the rest."""
         stepped = project(self.point + self.step_size * self.gradient.sign(), self.centre, epsilon)
-        moved = self.point + fresh * (stepped - self.point)
-        moved += (1 - fresh) * (self.point - self.previous)
+        moved = self.point + momentum * (stepped - self.point)
+        moved += (1 - momentum) * (self.point - self.previous)
         self.previous, self.point = self.point, project(moved, self.centre, epsilon)
 
-    def see(self, value: Tensor, gradient: Tensor) -> None:
-        """Take note of the goal at the point."""
-        self.rises = self.rises + (value > self.value)
+    def record(self, value: Tensor, gradient: Tensor) -> None:
+        """Record the objective and its gradient at the current point."""
+        self.increases = self.increases + (value > self.value)
         self.value, self.gradient = value, gradient
-        better = value > self.highest
-        self.peak = _where(better, self.point, self.peak)
-        self.peak_gradient = _where(better, gradient, self.peak_gradient)
-        self.highest = torch.where(better, value, self.highest)
+        better = value > self.best_value
+        self.best_point = _where(better, self.point, self.best_point)
+        self.best_gradient = _where(better, gradient, self.best_gradient)
+        self.best_value = torch.where(better, value, self.best_value)
 
     def check(self, steps: int) -> None:
-        """Halve the step of the images that rise no more, which go on from their best point.
+        """Halve the step size of images without progress in the `steps` since the last checkpoint.
 
-        Such are those that rose in no more than three quarters of the `steps` since the last
-        checkpoint, and those that have found nothing better since then although their step was not
-        halved there.
+        They continue from their best iterate.
         """
-        stuck = (self.highest == self.highest_at_check) & ~self.halved_at_check
-        halved = (self.rises <= TOO_FEW_RISES * steps) | stuck
+        stuck = (self.best_value == self.best_value_at_checkpoint) & ~self.halved_at_checkpoint
+        halved = (self.increases <= MIN_INCREASES * steps) | stuck
         self.step_size = _where(halved, self.step_size / 2, self.step_size)
-        self.point = _where(halved, self.peak, self.point)
-        self.gradient = _where(halved, self.peak_gradient, self.gradient)
-        self.halved_at_check, self.highest_at_check = halved, self.highest
-        self.rises = torch.zeros_like(self.rises)
+        self.point = _where(halved, self.best_point, self.point)
+        self.gradient = _where(halved, self.best_gradient, self.gradient)
+        self.halved_at_checkpoint, self.best_value_at_checkpoint = halved, self.best_value
+        self.increases = torch.zeros_like(self.increases)
 
 
 def _where(chosen: Tensor, one: Tensor, other: Tensor) -> Tensor:
-    """Return the images of `one` where `chosen` `(m,)` and else those of `other`."""
+    """Select whole images: from `one` where `chosen` `(m,)`, else from `other`."""
     return torch.where(chosen[:, None, None, None], one, other)
 
 
 def _checkpoints(steps: int) -> Iterator[tuple[int, int]]:
-    """Yield the steps after which progress is checked, each with the steps since the one before.
+    """Yield each checkpoint as its step and the number of steps since the one before.
 
-    The first is after 22 % of the steps, and each interval is shorter than the last by 3 % of them
-    until it is 6 %; all three are rounded down, but not below one step.
+    The first interval is 22 % of the steps. Each is 3 % shorter than the one before, down to 6 %.
+    All three are rounded down to whole steps, but not below 1.
     """
-    width, less, least = (max(percent * steps // 100, 1) for percent in (22, 3, 6))
+    width, decrease, least = (max(percent * steps // 100, 1) for percent in (22, 3, 6))
     step = width
     while step <= steps:
         yield step, width
-        width = max(width - less, least)
+        width = max(width - decrease, least)
         step += width

@@ -1,4 +1,4 @@
-"""What an attack climbs, and its gradient with respect to the pixels."""
+"""What all attacks share: objective, gradient, projection, best iterates and start points."""
 
 from collections.abc import Callable
 from typing import Protocol, Self
@@ -7,57 +7,62 @@ import torch
 from torch import Tensor
 
 AttackObjective = Callable[[Tensor, Tensor], Tensor]
-"""What an attack maximises: `(images, rows)` to one value an image `(n,)`.
+"""What an attack maximizes: `(images, rows)` to one value per image, `(n,)`.
 
-`images` `(n, 3, H, W)` are pixels in [0, 1]; `rows` `(n,)` say which of the attacked images these
-are, for a goal that holds something for each of them, such as labels: an attack may ask about some
-of its images only. The network behind a goal is held still by the caller, with `frozen`.
+`images` `(n, 3, H, W)` are pixels in [0, 1]. `rows` `(n,)` are the positions of these images among
+all attacked images: an objective looks up per-image data, such as labels, by them, and an attack
+may evaluate a subset. The caller freezes the network with `scoring.network.frozen`.
 """
 
 
+class Attack(Protocol):
+    """An attack with its budget. The caller freezes the network with `scoring.network.frozen`."""
+
+    def __call__(
+        self, objective: AttackObjective, images: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Return images `(n, 3, H, W)` in [0, 1], close to `images`, with a high objective."""
+        ...
+
+
 def value_and_gradient(
-    goal: AttackObjective, images: Tensor, rows: Tensor
+    objective: AttackObjective, images: Tensor, rows: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return the goal `(n,)` at `images` and its gradient `(n, 3, H, W)`, both detached."""
+    """Return the objective `(n,)` at `images` and its gradient `(n, 3, H, W)`, both detached."""
     images = images.detach().requires_grad_(True)
     with torch.enable_grad():
-        value = goal(images, rows)
+        value = objective(images, rows)
         (gradient,) = torch.autograd.grad(value.sum(), images)
     return value.detach(), gradient
 
 
-def restrict_to_rows(goal: AttackObjective, chosen: Tensor) -> AttackObjective:
-    """Return the goal for an attack that is given the images `chosen` `(m,)` alone."""
+def restrict_to_rows(objective: AttackObjective, chosen: Tensor) -> AttackObjective:
+    """Return the objective for an attack on the images `chosen` `(m,)` only."""
 
-    def chosen_alone(images: Tensor, rows: Tensor) -> Tensor:
-        return goal(images, chosen[rows])
+    def restricted(images: Tensor, rows: Tensor) -> Tensor:
+        return objective(images, chosen[rows])
 
-    return chosen_alone
-
-
-class Attack(Protocol):
-    """One attack with its budget.
-
-    The caller holds the network behind the goal still, with `training.attacks.gradient.frozen`.
-    """
-
-    def __call__(self, goal: AttackObjective, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return images `(n, 3, H, W)` in [0, 1], near `images`, where the goal is high."""
-        ...
+    return restricted
 
 
 def project(images: Tensor, centre: Tensor, epsilon: float) -> Tensor:
-    """Return the point nearest to `images` that is within `epsilon` of `centre` and in [0, 1]."""
+    """Project `images` onto the L-infinity ball of radius `epsilon` around `centre` and [0, 1]."""
     return torch.clamp(
         torch.minimum(torch.maximum(images, centre - epsilon), centre + epsilon), 0, 1
     )
 
 
-class BestIterates:
-    """Images `(n, 3, H, W)` and their goals `(n,)`, the highest that were offered.
+def nan_to_lowest(values: Tensor) -> Tensor:
+    """Return a detached copy of `values` in which NaN is -inf, below every number."""
+    return values.detach().nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
 
-    It begins with the clean images, so an attack that returns it never reports less than no attack.
-    A goal that is not a number counts as lower than every number.
+
+class BestIterates:
+    """The iterate with the highest objective of each image.
+
+    Attributes:
+        images: Best images so far, `(n, 3, H, W)`.
+        values: Their objectives, `(n,)`. NaN counts as -inf.
     """
 
     def __init__(self, images: Tensor, values: Tensor) -> None:
@@ -66,66 +71,65 @@ class BestIterates:
 
     @classmethod
     @torch.no_grad()
-    def of_clean(cls, goal: AttackObjective, images: Tensor) -> Self:
-        """Begin with the images as they are."""
-        return cls(images, goal(images, torch.arange(len(images), device=images.device)))
+    def from_clean(cls, objective: AttackObjective, images: Tensor) -> Self:
+        """Start with the clean images, so that an attack never ends below no attack."""
+        return cls(images, objective(images, torch.arange(len(images), device=images.device)))
 
-    def offer(self, rows: Tensor, images: Tensor, values: Tensor) -> Tensor:
-        """Take what is better of `images`, found for the images `rows`; say which, `(m,)` bool."""
+    def update(self, rows: Tensor, images: Tensor, values: Tensor) -> Tensor:
+        """Keep each of `images`, iterates of `rows`, whose value is higher than the best so far.
+
+        Returns:
+            Which of them were kept, bool `(m,)`. A tie keeps the earlier iterate.
+        """
         values = nan_to_lowest(values)
         better = values > self.values[rows]
-        taken = rows[better]
-        self.images[taken] = images[better]
-        self.values[taken] = values[better]
+        improved = rows[better]
+        self.images[improved] = images[better]
+        self.values[improved] = values[better]
         return better
 
-    def open(self, stop_at: float | None) -> Tensor:
-        """Return the rows of the images that are still below `stop_at`; all of them for None."""
+    def unfinished(self, stop_at: float | None) -> Tensor:
+        """Return the rows whose best value is below `stop_at`; all rows for None."""
         if stop_at is None:
             return torch.arange(len(self.values), device=self.values.device)
         return torch.nonzero(self.values < stop_at).squeeze(1)
 
 
-def nan_to_lowest(values: Tensor) -> Tensor:
-    """Return a copy of goals `(n,)` where what is not a number ranks below every number."""
-    return values.detach().nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
-
-
 Start = Callable[[Tensor, float, torch.Generator], Tensor]
-"""`(images (n, 3, H, W) in [0, 1], epsilon, generator)` to images in the balls around them."""
+"""`(images, epsilon, generator)` to a start point for each image, `(n, 3, H, W)` in its ball."""
 
-GAUSSIAN_SIGMA = 1e-4  # in [0, 1] pixel units; ProoD's own
+GAUSSIAN_SIGMA = 1e-4  # in [0, 1] pixel units, as in ProoD
 
 
 def unperturbed(images: Tensor, epsilon: float, generator: torch.Generator) -> Tensor:  # noqa: ARG001
-    """Begin at the images themselves."""
+    """Start at the images themselves."""
     return images.clone()
 
 
 def uniform(images: Tensor, epsilon: float, generator: torch.Generator) -> Tensor:
-    """Draw uniformly from the ball, cut to [0, 1].
+    """Draw uniformly from the ball, clamped to [0, 1].
 
-    Real-valued: noise cut to whole 255ths would be zero at the smallest budgets.
+    The noise is real-valued: rounded to multiples of 1/255 it would be zero for small epsilons.
     """
     noise = torch.empty_like(images).uniform_(-epsilon, epsilon, generator=generator)
     return torch.clamp(images + noise, 0, 1)
 
 
 def decontrasted(images: Tensor, epsilon: float, generator: torch.Generator) -> Tensor:  # noqa: ARG001
-    """Move every value towards its image's mean as far as the ball allows.
+    """Move every value towards the mean of its image, as far as the ball allows.
 
-    Bitterwolf et al. 2022 (ProoD), arXiv:2106.04260: a flat picture is one that detectors of
-    out-of-distribution images tend to be sure of.
+    Bitterwolf et al. 2022 (ProoD), arXiv:2106.04260: detectors tend to be confident about images
+    of low contrast.
     """
     grey = images.mean(dim=(1, 2, 3), keepdim=True)
     return project(grey.expand_as(images), images, epsilon)
 
 
 def gaussian(images: Tensor, epsilon: float, generator: torch.Generator) -> Tensor:
-    """Add normal noise of standard deviation 1e-4, cut to the ball and to [0, 1].
+    """Add normal noise of standard deviation 1e-4, projected onto the ball and [0, 1].
 
-    Bitterwolf et al. 2022 (ProoD), arXiv:2106.04260: next to the image, but off the point at which
-    its gradient may have been made to vanish.
+    Bitterwolf et al. 2022 (ProoD), arXiv:2106.04260: close to the image, but not at the exact point
+    where its gradient may vanish.
     """
     noise = torch.empty_like(images).normal_(0, GAUSSIAN_SIGMA, generator=generator)
     return project(images + noise, images, epsilon)

@@ -1,7 +1,4 @@
-"""The best of several random noises: what anybody finds who does not attack at all.
-
-A white-box attack that is not far stronger than this one does not work.
-"""
+"""Attacks that use no gradient of the attacked network: random noise and transfer."""
 
 from dataclasses import dataclass
 
@@ -9,6 +6,33 @@ import torch
 from torch import Tensor
 
 from oodguard.training.attacks.base import Attack, AttackObjective, BestIterates, uniform
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RandomNoise:
+    """The best of several uniform draws from the ball.
+
+    This is the baseline: a white-box attack that is not far stronger does not work.
+
+    Attributes:
+        epsilon: Radius of the ball, in [0, 1] pixel units.
+        draws: Number of draws.
+    """
+
+    epsilon: float
+    draws: int
+
+    @torch.no_grad()
+    def __call__(
+        self, objective: AttackObjective, images: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Return, of all draws and the clean image, those with the highest objective."""
+        best = BestIterates.from_clean(objective, images)
+        rows = best.unfinished(None)
+        for _ in range(self.draws):
+            drawn = uniform(images, self.epsilon, generator)
+            best.update(rows, drawn, objective(drawn, rows))
+        return best.images
 
 
 def transfer_attack(
@@ -19,34 +43,16 @@ def transfer_attack(
     source: AttackObjective,
     victim: AttackObjective,
 ) -> Tensor:
-    """Return what `attack` finds on `source`, or the clean image where `victim` likes that better.
+    """Attack `source` and evaluate the result on `victim`, without a gradient of `victim`.
 
-    The victim's goal is asked about nothing else. The caller holds both networks still.
+    The caller freezes both networks.
+
+    Returns:
+        For each image the attacked one, or the clean one where its `victim` objective is higher.
     """
-    best = BestIterates.of_clean(victim, images)
-    found = attack(source, images, generator)
-    rows = best.open(None)
+    best = BestIterates.from_clean(victim, images)
+    attacked = attack(source, images, generator)
+    rows = best.unfinished(None)
     with torch.no_grad():
-        best.offer(rows, found, victim(found, rows))
+        best.update(rows, attacked, victim(attacked, rows))
     return best.images
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RandomNoise:
-    """The best of `draws` uniform draws from the ball and the clean image.
-
-    `epsilon` is in [0, 1] pixel units.
-    """
-
-    epsilon: float
-    draws: int
-
-    @torch.no_grad()
-    def __call__(self, goal: AttackObjective, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return, of all draws, the images `(n, 3, H, W)` with the highest goal."""
-        best = BestIterates.of_clean(goal, images)
-        rows = best.open(None)
-        for _ in range(self.draws):
-            drawn = uniform(images, self.epsilon, generator)
-            best.offer(rows, drawn, goal(drawn, rows))
-        return best.images

@@ -1,7 +1,7 @@
-"""What an attack on a detector climbs: towards rejection, towards acceptance, or end to end.
+"""Objectives of attacks on an OOD score: rejection, acceptance, or a wrong class that is accepted.
 
-The first goal of each is the direct one; those that follow aim at one target class each. None of
-them is the last word: what was found is judged by the true score.
+The first objective of a direction is the direct one; those that follow target one class each. What
+an attack on any of them returns is evaluated with the true score.
 """
 
 import math
@@ -18,95 +18,28 @@ from oodguard.training.attacks.base import AttackObjective
 from oodguard.training.scoring.graph import ScoredClassifier
 
 OfOutputs = Callable[[Tensor, Tensor], Tensor]
-"""Features `(n, D)` and all outputs of the network to one value an image `(n,)`."""
+"""Features `(n, D)` and all outputs of the network to one value per image, `(n,)`."""
 
-FLOAT32_STEP = 2.0**-24  # the smallest MSP above 0 that float32 tells from 0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Surrogate:
-    """Something to climb and descend in place of a score.
-
-    `of` rises with the score, strictly; `at` is the same function of the score's value. `toward`
-    holds one function a target class for scores that are low next to any one class: lowering any of
-    them lowers the score in the end, and another than the nearest may be the easier one.
-    """
-
-    of: OfOutputs
-    at: Callable[[float], float]
-    toward: tuple[OfOutputs, ...] = ()
-
-
-def surrogate(classifier: ScoredClassifier, score: str) -> Surrogate:
-    """Return what to climb for the classifier's score of this name.
-
-    MSP has its log-odds, GEN its logarithm, taken in float64 where float32 would be 0. All others
-    do not saturate and are climbed as they are.
-    """
-    classes = range(classifier.classes)
-    if score == "msp":
-        return Surrogate(
-            of=lambda _, outputs: msp_log_odds(outputs[:, : classifier.classes]),
-            at=_logit,
-            toward=tuple(_odds_against(k, classifier.classes) for k in classes),
-        )
-    if score == "gen":
-        return Surrogate(
-            of=lambda features, outputs: (
-                classifier.score_from_outputs("gen", features, outputs.double()).log().float()
-            ),
-            at=lambda value: math.log(max(value, torch.finfo(torch.float32).tiny)),
-            toward=tuple(_odds_against(k, classifier.classes) for k in classes),
-        )
-    if score == "max_logit":
-        toward: tuple[OfOutputs, ...] = tuple(_minus_logit(k) for k in classes)
-    elif isinstance(fitted := classifier.scores[score], MinimumOverClasses):
-        toward = tuple(_toward(fitted, k, classifier.classes) for k in range(fitted.targets))
-    else:
-        toward = ()
-    return Surrogate(
-        of=lambda features, outputs: classifier.score_from_outputs(score, features, outputs),
-        at=lambda value: value,
-        toward=toward,
-    )
-
-
-def _logit(value: float) -> float:
-    """log(v / (1 - v)) of an MSP, at most where float32 can tell it from 0 and 1."""
-    bounded = min(max(value, FLOAT32_STEP), 1 - FLOAT32_STEP)
-    return math.log(bounded / (1 - bounded))
-
-
-def _odds_against(target: int, classes: int) -> OfOutputs:
-    """The log-odds against one class, of which `msp_log_odds` is the least."""
-    others = [k for k in range(classes) if k != target]
-    return lambda _, outputs: torch.logsumexp(outputs[:, others], dim=1) - outputs[:, target]
-
-
-def _minus_logit(target: int) -> OfOutputs:
-    return lambda _, outputs: -outputs[:, target]
-
-
-def _toward(fitted: MinimumOverClasses, target: int, classes: int) -> OfOutputs:
-    return lambda features, outputs: fitted.toward(target, features, outputs[:, :classes])
+FLOAT32_STEP = 2.0**-24  # the smallest MSP above 0 that float32 separates from 0
 
 
 def rejection_objective(classifier: ScoredClassifier, score: str) -> AttackObjective:
-    """Return what an attack on an in-distribution image climbs, so that it is rejected.
+    """Return the objective that makes an in-distribution image rejected.
 
-    One goal, strictly increasing in the score: to be far from every class is one direction.
+    It increases strictly with the score.
     """
-    return _of_pixels(classifier, surrogate(classifier, score).of, sign=1)
+    return _of_pixels(classifier, surrogate(classifier, score).function, sign=1)
 
 
 def acceptance_objectives(classifier: ScoredClassifier, score: str) -> tuple[AttackObjective, ...]:
-    """Return what an attack on an out-of-distribution image climbs, so that it is accepted.
+    """Return the objectives that make an out-of-distribution image accepted.
 
-    The first is strictly decreasing in the score. For scores that are low next to any one class
-    (MSP, MaxLogit, GEN, KL-matching, the Mahalanobis distances) one follows for each class.
+    The first decreases strictly with the score. Scores that are low for an image close to any one
+    class (MSP, MaxLogit, GEN, KL-matching, the Mahalanobis distances) have one more for each class.
     """
-    climbed = surrogate(classifier, score)
-    return tuple(_of_pixels(classifier, of, sign=-1) for of in (climbed.of, *climbed.toward))
+    substitute = surrogate(classifier, score)
+    functions = (substitute.function, *substitute.targeted)
+    return tuple(_of_pixels(classifier, function, sign=-1) for function in functions)
 
 
 def wrong_and_accepted_objectives(
@@ -117,58 +50,138 @@ def wrong_and_accepted_objectives(
     threshold: float,
     scale: float = 1.0,
 ) -> tuple[AttackObjective, ...]:
-    """Return what an attack climbs so that an image of `labels` `(n,)` is misread *and* accepted.
+    """Return the objectives that make an image misclassified and accepted at the same time.
 
-    The attack has succeeded, by definition, where the predicted class, that of the largest class
-    logit, is not the label, and the score is not rejected at `threshold`, that is s <= threshold.
+    The attack succeeds where the class of the largest class logit differs from the label and the
+    score is not rejected, s <= threshold. The first objective is
 
-    The first goal is min(max_{j != y} z_j - z_y, (t(threshold) - t(s)) / scale) with t the
-    function of the score that is climbed. The K - 1 that follow put the margin of one wrong class
-    over all others in place of the first term: class y + 1, y + 2, ... modulo K. Where one of them
-    is above 0 the attack has succeeded; exactly at 0, and within rounding of it, it may not have.
+        J = min(max_{j != y} z_j - z_y, (t(threshold) - t(s)) / scale)
 
-    `scale` is how much of t(s) weighs as much as one logit of margin; 1 is right for scores made of
-    logits. For distances take their spread over clean images, or one term hides the other.
+    with t the surrogate's function of the score. The K - 1 objectives that follow replace the first
+    term by the margin of one wrong class over all others: class y + 1, y + 2, ... modulo K. The
+    attack has succeeded where one of them is above 0; at 0, within rounding, it may not have.
+
+    Args:
+        classifier: The attacked classifier.
+        score: Name of the score.
+        labels: True classes of all attacked images, `(n,)`.
+        threshold: The score above which an image is rejected.
+        scale: The change of t(s) that weighs as much as one logit of margin. 1 suits scores made
+            of logits. For distances use their spread over clean images; otherwise one term hides
+            the other.
     """
-    climbed = surrogate(classifier, score)
-    limit = climbed.at(threshold)
+    substitute = surrogate(classifier, score)
+    limit = substitute.transform(threshold)
     classes = classifier.classes
 
-    def goal_of_margin(margin: Callable[[Tensor, Tensor], Tensor]) -> AttackObjective:
-        def goal(images: Tensor, rows: Tensor) -> Tensor:
+    def with_margin(margin: Callable[[Tensor, Tensor], Tensor]) -> AttackObjective:
+        def objective(images: Tensor, rows: Tensor) -> Tensor:
             features, outputs = classifier.features_and_outputs(images)
-            acceptance = (limit - climbed.of(features, outputs)) / scale
+            acceptance = (limit - substitute.function(features, outputs)) / scale
             return torch.minimum(margin(outputs[:, :classes], labels[rows]), acceptance)
 
-        return goal
+        return objective
 
-    def toward(shift: int) -> Callable[[Tensor, Tensor], Tensor]:
+    def targeted_margin(shift: int) -> Callable[[Tensor, Tensor], Tensor]:
         return lambda logits, truth: -_margin(logits, (truth + shift) % classes)
 
-    return (goal_of_margin(_margin), *(goal_of_margin(toward(j)) for j in range(1, classes)))
+    return (with_margin(_margin), *(with_margin(targeted_margin(j)) for j in range(1, classes)))
 
 
-def score_objective(scored: Callable[[Tensor], Tensor], *, sign: Literal[1, -1]) -> AttackObjective:
-    """Return the goal of raising (1) or lowering (-1) any differentiable score of images.
+def score_objective(score: Callable[[Tensor], Tensor], *, sign: Literal[1, -1]) -> AttackObjective:
+    """Return the objective that increases (1) or decreases (-1) a differentiable score of images.
 
-    `scored` maps images `(n, 3, H, W)` in [0, 1] to `(n,)`: a detector that is in no graph, such as
-    ODIN or Mahalanobis with its input pre-processing.
+    `score` maps images `(n, 3, H, W)` in [0, 1] to `(n,)`, such as a detector that is not part of
+    the graph.
     """
 
-    def goal(images: Tensor, _: Tensor) -> Tensor:
-        return sign * scored(images)
+    def objective(images: Tensor, _: Tensor) -> Tensor:
+        return sign * score(images)
 
-    return goal
+    return objective
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Surrogate:
+    """Functions with useful gradients that replace a score in an attack.
+
+    Attributes:
+        function: Strictly increasing function t of the score, computed from features and outputs.
+        transform: The same t for a number, such as a threshold.
+        targeted: One function per target class, for scores that are low for an image close to any
+            one class. Decreasing any of them decreases the score in the end, and a class other
+            than the nearest may be the easier one.
+    """
+
+    function: OfOutputs
+    transform: Callable[[float], float]
+    targeted: tuple[OfOutputs, ...] = ()
+
+
+def surrogate(classifier: ScoredClassifier, score: str) -> Surrogate:
+    """Return the surrogate of the classifier's score of this name.
+
+    MSP is replaced by its log-odds and GEN by its logarithm, computed in float64 where float32
+    would be 0. The other scores do not saturate and are used as they are.
+    """
+    classes = range(classifier.classes)
+    if score == "msp":
+        return Surrogate(
+            function=lambda _, outputs: msp_log_odds(outputs[:, : classifier.classes]),
+            transform=_logit,
+            targeted=tuple(_log_odds_against(k, classifier.classes) for k in classes),
+        )
+    if score == "gen":
+        return Surrogate(
+            function=lambda features, outputs: (
+                classifier.score_from_outputs("gen", features, outputs.double()).log().float()
+            ),
+            transform=lambda value: math.log(max(value, torch.finfo(torch.float32).tiny)),
+            targeted=tuple(_log_odds_against(k, classifier.classes) for k in classes),
+        )
+    if score == "max_logit":
+        targeted: tuple[OfOutputs, ...] = tuple(_minus_logit(k) for k in classes)
+    elif isinstance(fitted := classifier.scores[score], MinimumOverClasses):
+        targeted = tuple(_towards(fitted, k, classifier.classes) for k in range(fitted.targets))
+    else:
+        targeted = ()
+    return Surrogate(
+        function=lambda features, outputs: classifier.score_from_outputs(score, features, outputs),
+        transform=lambda value: value,
+        targeted=targeted,
+    )
+
+
+def _logit(value: float) -> float:
+    """log(v / (1 - v)) of an MSP v, clamped to what float32 separates from 0 and 1."""
+    bounded = min(max(value, FLOAT32_STEP), 1 - FLOAT32_STEP)
+    return math.log(bounded / (1 - bounded))
+
+
+def _log_odds_against(target: int, classes: int) -> OfOutputs:
+    """The log-odds against one class; `msp_log_odds` is their minimum."""
+    others = [k for k in range(classes) if k != target]
+    return lambda _, outputs: torch.logsumexp(outputs[:, others], dim=1) - outputs[:, target]
+
+
+def _minus_logit(target: int) -> OfOutputs:
+    return lambda _, outputs: -outputs[:, target]
+
+
+def _towards(fitted: MinimumOverClasses, target: int, classes: int) -> OfOutputs:
+    return lambda features, outputs: fitted.toward(target, features, outputs[:, :classes])
 
 
 def _of_pixels(
-    classifier: ScoredClassifier, of: OfOutputs, *, sign: Literal[1, -1]
+    classifier: ScoredClassifier, function: OfOutputs, *, sign: Literal[1, -1]
 ) -> AttackObjective:
-    return score_objective(lambda images: of(*classifier.features_and_outputs(images)), sign=sign)
+    return score_objective(
+        lambda images: function(*classifier.features_and_outputs(images)), sign=sign
+    )
 
 
 def _margin(logits: Tensor, classes: Tensor) -> Tensor:
-    """By how much the best other class is above the given one: logits `(n, K)` to `(n,)`."""
+    """Return max_{j != y} z_j - z_y for logits z `(n, K)` and classes y `(n,)`, as `(n,)`."""
     own = classes[:, None]
     others = logits.scatter(1, own, -torch.inf)
     return others.amax(dim=1) - logits.gather(1, own).squeeze(1)

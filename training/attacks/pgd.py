@@ -1,104 +1,68 @@
-"""Projected gradient descent: the attack of training, and of evaluation from several starts.
-
-Madry et al. 2018, arXiv:1706.06083. One step with a random start is FGSM as Wong et al. 2020,
-arXiv:2001.03994, train with it.
-"""
+"""Projected gradient descent (PGD) and noised FGSM, the attacks of training."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from oodguard.training.attacks.base import (
-    AttackObjective,
-    BestIterates,
-    Start,
-    project,
-    uniform,
-    value_and_gradient,
-)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NFgsm:
-    """`epsilon` and `step_size` are in [0, 1] pixel units."""
-
-    epsilon: float
-    step_size: float
-
-    def __call__(self, goal: AttackObjective, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return images `(n, 3, H, W)` in [0, 1] that raise the goal."""
-        noise = torch.empty_like(images).uniform_(
-            -2 * self.epsilon, 2 * self.epsilon, generator=generator
-        )
-        noised = torch.clamp(images + noise, 0, 1)
-        rows = torch.arange(len(images), device=images.device)
-        _, gradient = value_and_gradient(goal, noised, rows)
-        return torch.clamp(noised + self.step_size * gradient.sign(), 0, 1)
+from oodguard.training.attacks.base import AttackObjective, project, uniform, value_and_gradient
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pgd:
-    """`steps` signed-gradient steps of `step_size` from a random start; the last iterate counts.
+    """Projected gradient descent from a random start: Madry et al. 2018, arXiv:1706.06083.
 
-    `epsilon` and `step_size` are in [0, 1] pixel units.
+    x_{t+1} = P(x_t + step_size sign(grad J(x_t))) for the objective J, where P projects onto the
+    L-infinity ball of radius epsilon around the image and [0, 1], and x_0 is uniform in the ball.
+    The result is the last iterate. One step is FGSM with a random start: Wong et al. 2020,
+    arXiv:2001.03994.
+
+    Attributes:
+        epsilon: Radius of the ball, in [0, 1] pixel units.
+        steps: Number of gradient steps.
+        step_size: Length of a step in every pixel, in [0, 1] pixel units.
     """
 
     epsilon: float
     steps: int
     step_size: float
 
-    def __call__(self, goal: AttackObjective, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return images `(n, 3, H, W)` within epsilon of `images` that raise the goal."""
+    def __call__(
+        self, objective: AttackObjective, images: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Return the last iterates `(n, 3, H, W)`, within epsilon of `images`."""
         rows = torch.arange(len(images), device=images.device)
         perturbed = uniform(images, self.epsilon, generator)
         for _ in range(self.steps):
-            _, gradient = value_and_gradient(goal, perturbed, rows)
+            _, gradient = value_and_gradient(objective, perturbed, rows)
             perturbed = project(perturbed + self.step_size * gradient.sign(), images, self.epsilon)
         return perturbed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class WorstCasePgd:
-    """PGD once from each of `starts`, keeping each image's best iterate of all of them.
+class NFgsm:
+    """Noised FGSM (N-FGSM): de Jorge et al. 2022, arXiv:2202.01181.
 
-    The unperturbed image is a candidate too, so that an attack never reports less than no attack.
-    An image whose goal has come to `stop_at` is broken and is not attacked any further.
+    x' = x + u + step_size sign(grad J(x + u)) with u uniform in [-2 epsilon, 2 epsilon]. The
+    result is clamped to [0, 1] and not projected onto the ball, so it may be up to 2 epsilon +
+    step_size away from the image; both together prevent catastrophic overfitting.
+
+    Attributes:
+        epsilon: Half the radius of the noise, in [0, 1] pixel units.
+        step_size: Length of the step in every pixel, in [0, 1] pixel units.
     """
 
     epsilon: float
-    steps: int
     step_size: float
-    starts: tuple[Start, ...] = (uniform,)
-    stop_at: float | None = None
 
-    def __call__(self, goal: AttackObjective, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return, of all iterates, the images `(n, 3, H, W)` with the highest goal."""
-        best = BestIterates.of_clean(goal, images)
-        for start in self.starts:
-            rows = best.open(self.stop_at)
-            if len(rows) == 0:
-                break
-            self._climb(goal, images, rows, start(images[rows], self.epsilon, generator), best)
-        return best.images
-
-    def _climb(
-        self,
-        goal: AttackObjective,
-        images: Tensor,
-        rows: Tensor,
-        perturbed: Tensor,
-        best: BestIterates,
-    ) -> None:
-        for _ in range(self.steps):
-            value, gradient = value_and_gradient(goal, perturbed, rows)
-            best.offer(rows, perturbed, value)
-            perturbed = perturbed + self.step_size * gradient.sign()
-            if self.stop_at is not None:
-                still = ~(value >= self.stop_at)
-                rows, perturbed = rows[still], perturbed[still]
-                if len(rows) == 0:
-                    return
-            perturbed = project(perturbed, images[rows], self.epsilon)
-        with torch.no_grad():
-            best.offer(rows, perturbed, goal(perturbed, rows))
+    def __call__(
+        self, objective: AttackObjective, images: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Return images `(n, 3, H, W)` in [0, 1]."""
+        noise = torch.empty_like(images).uniform_(
+            -2 * self.epsilon, 2 * self.epsilon, generator=generator
+        )
+        noised = torch.clamp(images + noise, 0, 1)
+        rows = torch.arange(len(images), device=images.device)
+        _, gradient = value_and_gradient(objective, noised, rows)
+        return torch.clamp(noised + self.step_size * gradient.sign(), 0, 1)

@@ -1,8 +1,4 @@
-"""Square attack: random search with squares, which needs no gradient.
-
-Andriushchenko et al. 2020, arXiv:1912.00049, for L-infinity. What it finds and the gradient attacks
-do not tells that their gradients are masked.
-"""
+"""Square attack: random search that needs no gradient."""
 
 import math
 from collections.abc import Iterator
@@ -13,17 +9,24 @@ from torch import Tensor
 
 from oodguard.training.attacks.base import AttackObjective, BestIterates, project
 
-HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries; the paper's
+HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of 10,000 queries, as in the paper
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Square:
-    """At most `queries` evaluations of the goal an image, besides that of the clean image.
+    """Square attack for L-infinity: Andriushchenko et al. 2020, arXiv:1912.00049.
 
-    The first asks about vertical stripes of +-epsilon. Each one after that sets one square of the
-    best point so far to +-epsilon, a sign a channel, and keeps it where the goal rises; `share` is
-    the first squares' part of the image's area. Each image draws its own squares, and leaves the
-    batch when its goal has come to `stop_at`. `epsilon` is in [0, 1] pixel units.
+    The first query evaluates vertical stripes of +-epsilon around the image. Each further query
+    sets one square at a random position of the best iterate to +-epsilon around the image, with
+    one random sign per channel, and keeps it if the objective increases. A success where gradient
+    attacks fail shows that the gradients are masked.
+
+    Attributes:
+        epsilon: Radius of the ball, in [0, 1] pixel units.
+        queries: Most evaluations of the objective per image, without the one of the clean image.
+        share: Area of the first squares as a share of the image's area; the schedule of the paper
+            halves it.
+        stop_at: Objective at which an image leaves the batch; None: never.
     """
 
     epsilon: float
@@ -32,24 +35,25 @@ class Square:
     stop_at: float | None = None
 
     @torch.no_grad()
-    def __call__(self, goal: AttackObjective, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return, of all points tried, the images `(n, 3, H, W)` with the highest goal."""
-        best = BestIterates.of_clean(goal, images)
+    def __call__(
+        self, objective: AttackObjective, images: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Return, of all points queried, the images `(n, 3, H, W)` with the highest objective."""
+        best = BestIterates.from_clean(objective, images)
         stripes = self._stripes(images, generator)
-        everywhere = best.open(None)
-        values = goal(stripes, everywhere)
-        best.offer(everywhere, stripes, values)
-        search = BestIterates(
-            stripes, values
-        )  # which goes on from the stripes even if clean is better
+        rows = best.unfinished(None)
+        values = objective(stripes, rows)
+        best.update(rows, stripes, values)
+        # The search continues from the stripes even where the clean image is better.
+        search = BestIterates(stripes, values)
         for share in _shares(self.queries - 1, self.share):
-            rows = best.open(self.stop_at)
+            rows = best.unfinished(self.stop_at)
             if len(rows) == 0:
                 break
             proposed = self._with_square(search.images[rows], images[rows], share, generator)
-            values = goal(proposed, rows)
-            search.offer(rows, proposed, values)
-            best.offer(rows, proposed, values)
+            values = objective(proposed, rows)
+            search.update(rows, proposed, values)
+            best.update(rows, proposed, values)
         return best.images
 
     def _stripes(self, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -70,12 +74,12 @@ class Square:
 
 
 def _window(points: Tensor, length: int, side: int, generator: torch.Generator) -> Tensor:
-    """Draw a run of `side` out of `length` for each point, as bool `(n, length)`."""
+    """Draw an interval of `side` out of `length` positions per point, as bool `(n, length)`."""
     side = min(side, length)
     shape = (len(points), 1)
     first = torch.randint(length - side + 1, shape, generator=generator, device=points.device)
-    place = torch.arange(length, device=points.device)
-    return (place >= first) & (place < first + side)
+    positions = torch.arange(length, device=points.device)
+    return (positions >= first) & (positions < first + side)
 
 
 def _signs(like: Tensor, generator: torch.Generator) -> Tensor:
@@ -83,7 +87,7 @@ def _signs(like: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _shares(queries: int, first: float) -> Iterator[float]:
-    """Yield the square's part of the area for each query; halved as the paper's schedule says."""
+    """Yield the square's share of the area for each query, by the paper's schedule."""
     for query in range(queries):
-        passed = query * 10_000 // queries
-        yield first / 2 ** sum(passed > halving for halving in HALVINGS)
+        scaled = query * 10_000 // queries
+        yield first / 2 ** sum(scaled > halving for halving in HALVINGS)

@@ -21,7 +21,7 @@ def linear(images: Tensor, _: Tensor) -> Tensor:
     return (images * WEIGHTS).sum(dim=(1, 2, 3))
 
 
-def test_the_checkpoints_are_those_of_the_authors() -> None:
+def test_apgd_checkpoints_are_those_of_the_authors() -> None:
     # Intervals of 22 %, each 3 % shorter until they are 6 %; where that is whole, the paper's too:
     # p: .22, .41, .57, .70, .80, .87, then by .06: .93, .99.
     assert [step for step, _ in _checkpoints(100)] == [22, 41, 57, 70, 80, 87, 93, 99]
@@ -33,16 +33,16 @@ def test_the_checkpoints_are_those_of_the_authors() -> None:
 
 
 @pytest.mark.parametrize("start", [unperturbed, uniform, decontrasted, gaussian])
-def test_the_optimum_of_a_linear_network_is_found(start: object) -> None:
+def test_apgd_finds_the_optimum_of_a_linear_network(start: object) -> None:
     attack = Apgd(epsilon=EPSILON, steps=10, starts=(start,))  # type: ignore[arg-type]
     found = attack(linear, IMAGES, torch.Generator().manual_seed(2))
     optimum = torch.clamp(IMAGES + EPSILON * WEIGHTS.sign(), 0, 1)
     torch.testing.assert_close(found, optimum)
 
 
-def test_the_step_is_halved_where_it_overshoots_and_nowhere_else() -> None:
-    # The first image's optimum is the corner of its ball, which the first step reaches. The second
-    # one's is off the centre by 0.3 epsilon: every step of two epsilons jumps over it.
+def test_apgd_halves_the_step_only_where_it_overshoots() -> None:
+    # The first step reaches the optimum of the first image, a corner of its ball. That of the
+    # second image is 0.3 epsilon from the centre: every step of two epsilons passes it.
     centre = torch.full((2, 1, 1, 1), 0.5)
     peaks = torch.tensor([EPSILON, 0.3 * EPSILON]).view(2, 1, 1, 1)
     seen: list[Tensor] = []
@@ -58,12 +58,12 @@ def test_the_step_is_halved_where_it_overshoots_and_nowhere_else() -> None:
     assert ((found - centre - peaks).abs() / EPSILON).flatten().tolist() == pytest.approx(
         [0, 0], abs=0.05
     )
-    # A PGD of the first step size would only ever see -1, 0 and 1.
+    # PGD with the first step size would visit only -1, 0 and 1.
     assert {round(offset.item()) for offset in torch.stack(seen)[:, 0]} == {0, 1}
 
 
-def test_momentum_is_a_quarter_of_the_last_move() -> None:
-    # Up, and once beyond 0.3 epsilon down: x0 = 0, x1 = 1, x2 = x1 + .75 (-1 - 1) + .25 (1 - 0).
+def test_apgd_momentum_is_a_quarter_of_the_previous_move() -> None:
+    # Up, and beyond 0.3 epsilon down: x0 = 0, x1 = 1, x2 = x1 + .75 (-1 - 1) + .25 (1 - 0).
     seen: list[float] = []
 
     def kink(images: Tensor, _: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ def test_momentum_is_a_quarter_of_the_last_move() -> None:
     assert second == pytest.approx(-0.25, abs=1e-5)
 
 
-def test_never_less_than_the_clean_image_or_the_start() -> None:
+def test_apgd_never_ends_below_the_clean_image_or_the_start() -> None:
     flat = decontrasted(IMAGES, EPSILON, torch.Generator())
 
     def near(target: Tensor) -> AttackObjective:
@@ -91,7 +91,7 @@ def test_never_less_than_the_clean_image_or_the_start() -> None:
         torch.testing.assert_close(found, target, rtol=0, atol=0)
 
 
-def test_a_gradient_that_is_no_number_ruins_nothing() -> None:
+def test_apgd_survives_nan_gradients() -> None:
     def broken_above(images: Tensor, rows: Tensor) -> Tensor:
         value = linear(images, rows)
         return value + 0 * torch.sqrt(clean[rows] + 0.5 - value)
@@ -104,29 +104,29 @@ def test_a_gradient_that_is_no_number_ruins_nothing() -> None:
     assert (value > clean).all()
 
 
-def test_broken_images_leave_the_batch_and_the_others_do_not_notice() -> None:
+def test_apgd_drops_finished_images_without_an_effect_on_the_others() -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Tanh(), nn.Flatten(), nn.Linear(32, 1)).eval()
     sizes: list[int] = []
     bonus = torch.tensor([5.0, 0.0, -5.0, -5.0, -5.0])
 
-    def goal(images: Tensor, rows: Tensor) -> Tensor:
+    def objective(images: Tensor, rows: Tensor) -> Tensor:
         sizes.append(len(rows))
         value: Tensor = network(images)[:, 0] - base[rows] + bonus[rows]
         return value
 
     base = network(IMAGES)[:, 0].detach()
-    everyone = Apgd(epsilon=EPSILON, steps=20, starts=(unperturbed,))(
-        goal, IMAGES, torch.Generator()
+    without_limit = Apgd(epsilon=EPSILON, steps=20, starts=(unperturbed,))(
+        objective, IMAGES, torch.Generator()
     )
-    best = goal(everyone, torch.arange(5)).detach()
+    best = objective(without_limit, torch.arange(5)).detach()
     assert best[1] > 0.02
     sizes.clear()
     attack = Apgd(epsilon=EPSILON, steps=20, starts=(unperturbed, gaussian), stop_at=0.01)
-    found = attack(goal, IMAGES, torch.Generator())
-    assert sizes[:3] == [5, 4, 4]  # clean, start, first step: the first image was broken at once
+    found = attack(objective, IMAGES, torch.Generator())
+    assert sizes[:3] == [5, 4, 4]  # clean, start, first step: the clean first image is finished
     assert sizes[-1] == 3
     torch.testing.assert_close(found[0], IMAGES[0], rtol=0, atol=0)
-    reached = goal(found, torch.arange(5)).detach()
+    reached = objective(found, torch.arange(5)).detach()
     assert reached[1] >= 0.01
     assert (reached[2:] >= best[2:] - 1e-5).all()

@@ -14,16 +14,16 @@ def linear(images: Tensor, _: Tensor) -> Tensor:
     return (images * WEIGHTS).sum(dim=(1, 2, 3))
 
 
-def test_the_schedule_is_the_papers_for_its_ten_thousand_queries() -> None:
+def test_square_schedule_is_that_of_the_paper() -> None:
     shares = list(_shares(10_000, 0.8))
     assert len(shares) == 10_000
     for query, halvings in [(0, 0), (10, 0), (11, 1), (51, 2), (1001, 5), (8000, 8), (8001, 9)]:
         assert shares[query] == 0.8 / 2**halvings
-    # A tenth of the queries passes through the same sizes ten times as fast.
+    # A tenth of the queries goes through the same sizes ten times as fast.
     assert list(_shares(1000, 0.8)) == shares[::10]
 
 
-def test_it_comes_near_the_optimum_of_a_linear_goal_without_gradients() -> None:
+def test_square_approaches_the_optimum_of_a_linear_objective() -> None:
     found = Square(epsilon=EPSILON, queries=3000)(linear, IMAGES, torch.Generator().manual_seed(2))
     gained = linear(found, ROWS) - linear(IMAGES, ROWS)
     most = EPSILON * WEIGHTS.abs().sum()
@@ -31,12 +31,12 @@ def test_it_comes_near_the_optimum_of_a_linear_goal_without_gradients() -> None:
     assert (gained <= most + 1e-4).all()
 
 
-def test_every_point_is_at_the_edge_of_the_ball() -> None:
+def test_square_returns_points_at_the_edge_of_the_ball() -> None:
     found = Square(epsilon=EPSILON, queries=50)(linear, IMAGES, torch.Generator().manual_seed(2))
     torch.testing.assert_close((found - IMAGES).abs(), torch.full_like(IMAGES, EPSILON))
 
 
-def test_the_budget_is_kept_and_each_query_changes_one_square() -> None:
+def test_square_changes_one_square_per_query() -> None:
     seen: list[Tensor] = []
 
     def flat(images: Tensor, _: Tensor) -> Tensor:
@@ -55,14 +55,14 @@ def test_the_budget_is_kept_and_each_query_changes_one_square() -> None:
         assert max(down, across) <= 1  # 0.8 / 512 of 64 pixels is one
 
 
-def test_images_draw_squares_of_their_own() -> None:
+def test_square_draws_independent_squares_per_image() -> None:
     images = IMAGES[:1].repeat(6, 1, 1, 1)
     found = Square(epsilon=EPSILON, queries=20)(linear, images, torch.Generator().manual_seed(2))
     assert len(found.flatten(1).unique(dim=0)) == 6
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (9, 2), (1, 1)])
-def test_images_need_not_be_square(shape: tuple[int, int]) -> None:
+def test_square_accepts_images_of_any_aspect_ratio(shape: tuple[int, int]) -> None:
     images = torch.rand(2, 3, *shape, generator=torch.Generator().manual_seed(0))
 
     def bright(pixels: Tensor, _: Tensor) -> Tensor:
@@ -72,18 +72,18 @@ def test_images_need_not_be_square(shape: tuple[int, int]) -> None:
     torch.testing.assert_close(found, torch.clamp(images + EPSILON, max=1))
 
 
-def test_broken_images_leave_the_batch() -> None:
+def test_square_drops_finished_images() -> None:
     sizes: list[int] = []
     clean = linear(IMAGES, ROWS)
 
-    def goal(images: Tensor, rows: Tensor) -> Tensor:
+    def objective(images: Tensor, rows: Tensor) -> Tensor:
         sizes.append(len(rows))
         return linear(images, rows) - clean[rows] - 99.0 * (rows > 2)
 
     found = Square(epsilon=EPSILON, queries=60, stop_at=1.0)(
-        goal, IMAGES, torch.Generator().manual_seed(2)
+        objective, IMAGES, torch.Generator().manual_seed(2)
     )
     assert sizes[0] == 6
     assert sizes[-1] == 3
     assert sizes == sorted(sizes, reverse=True)
-    assert (goal(found, ROWS)[:3] >= 1).all()
+    assert (objective(found, ROWS)[:3] >= 1).all()

@@ -1,4 +1,4 @@
-"""A small trained detector and real images of both sides, for attacks of other libraries too."""
+"""A small trained detector and real images of both sides, to compare attacks of libraries."""
 
 from pathlib import Path
 
@@ -20,26 +20,26 @@ STEPS = 30
 
 
 def pixels(folder: str) -> Tensor:
-    """Read every picture under a folder of tests/data, in the order of its path."""
-    pictures = [np.array(Image.open(path)) for path in sorted((DATA / folder).rglob("*.png"))]
-    return to_pixels(torch.from_numpy(np.stack(pictures)))
+    """Read every image under a folder of tests/data, ordered by path."""
+    images = [np.array(Image.open(path)) for path in sorted((DATA / folder).rglob("*.png"))]
+    return to_pixels(torch.from_numpy(np.stack(images)))
 
 
 @pytest.fixture(scope="session")
 def inside() -> Tensor:
-    """One CIFAR-10 picture out of eight."""
+    """Every eighth CIFAR-10 image."""
     return pixels("cifar10")[::8]
 
 
 @pytest.fixture(scope="session")
 def outside() -> Tensor:
-    """Textures, none of them seen in training."""
+    """Textures that are not in the training data."""
     return pixels("textures")
 
 
 @pytest.fixture(scope="session")
 def classifier() -> ScoredNetwork:
-    """Ten classes learnt by heart, with flat logits asked of outliers: its scores tell much."""
+    """A network trained for ten classes and for uniform outputs on outliers."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
     network = build_network("resnet8", 10, width=8).train()

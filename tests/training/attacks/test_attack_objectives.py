@@ -1,4 +1,4 @@
-"""The goals are held against the scores themselves."""
+"""Objectives of attacks, compared with the scores themselves."""
 
 import math
 
@@ -66,78 +66,82 @@ def classifier() -> ScoredNetwork:
 
 @pytest.mark.parametrize("score", [*LOGIT_SCORES, *FITTED_SCORES])
 @torch.no_grad()
-def test_the_first_goals_order_images_as_the_score_does(
+def test_direct_objectives_order_images_as_the_score_does(
     classifier: ScoredNetwork, images: Tensor, score: str
 ) -> None:
-    rejected = rejection_objective(classifier, score)
-    climbed = rejected(images, ROWS)
-    assert (classifier.score(score, images)[climbed.argsort()].diff() >= 0).all()
-    assert len(climbed.unique()) > 150
-    accepted = acceptance_objectives(classifier, score)[0](images, ROWS)
-    torch.testing.assert_close(accepted, -climbed, rtol=0, atol=0)
+    rejection = rejection_objective(classifier, score)(images, ROWS)
+    assert (classifier.score(score, images)[rejection.argsort()].diff() >= 0).all()
+    assert len(rejection.unique()) > 150
+    acceptance = acceptance_objectives(classifier, score)[0](images, ROWS)
+    torch.testing.assert_close(acceptance, -rejection, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("score", BY_CLASS)
 @torch.no_grad()
-def test_acceptance_is_the_best_of_its_target_classes(
+def test_acceptance_objective_is_the_maximum_over_its_target_classes(
     classifier: ScoredNetwork, images: Tensor, score: str
 ) -> None:
     first, *targeted = acceptance_objectives(classifier, score)
     assert len(targeted) == CLASSES
-    each = torch.stack([goal(images, ROWS) for goal in targeted])
+    each = torch.stack([objective(images, ROWS) for objective in targeted])
     torch.testing.assert_close(each.amax(dim=0), first(images, ROWS), rtol=1e-4, atol=1e-4)
     assert len(each.argmax(dim=0).unique()) > 1
 
 
 @torch.no_grad()
-def test_gen_has_target_classes_and_the_others_have_none(classifier: ScoredNetwork) -> None:
+def test_acceptance_objectives_have_target_classes_only_for_scores_by_class(
+    classifier: ScoredNetwork,
+) -> None:
     many = {name for name in classifier.scores if len(acceptance_objectives(classifier, name)) > 1}
     assert many == {*BY_CLASS, "gen"}
 
 
 @pytest.mark.parametrize("score", [*LOGIT_SCORES, "mahalanobis"])
 @torch.no_grad()
-def test_a_threshold_is_carried_over(classifier: ScoredNetwork, images: Tensor, score: str) -> None:
-    climbed = surrogate(classifier, score)
-    of = climbed.of(*classifier.features_and_outputs(images))
-    at = [climbed.at(value) for value in classifier.score(score, images).tolist()]
-    torch.testing.assert_close(of, torch.tensor(at), rtol=1e-3, atol=1e-3)
+def test_surrogate_transforms_thresholds_as_scores(
+    classifier: ScoredNetwork, images: Tensor, score: str
+) -> None:
+    substitute = surrogate(classifier, score)
+    values = substitute.function(*classifier.features_and_outputs(images))
+    scores = classifier.score(score, images).tolist()
+    expected = torch.tensor([substitute.transform(value) for value in scores])
+    torch.testing.assert_close(values, expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_a_threshold_at_the_end_of_the_range_is_a_finite_number(
+def test_surrogate_of_an_extreme_threshold_is_finite(
     classifier: ScoredNetwork, value: float
 ) -> None:
-    assert math.isfinite(surrogate(classifier, "msp").at(value))
-    assert math.isfinite(surrogate(classifier, "gen").at(value))
+    assert math.isfinite(surrogate(classifier, "msp").transform(value))
+    assert math.isfinite(surrogate(classifier, "gen").transform(value))
 
 
-def test_the_gradient_does_not_vanish_where_the_softmax_saturates(images: Tensor) -> None:
+def test_objectives_have_a_gradient_where_the_softmax_saturates(images: Tensor) -> None:
     network = Plain(gain=100.0)
     steep = of_logits(lambda logits: gen(logits, gamma=0.9))
     scores = {"msp": of_logits(LOGIT_SCORES["msp"]), "gen": steep}
     classifier = ScoredNetwork(network, scores, classes=CLASSES).eval()
     for score in scores:
         assert _without_gradient(classifier, score, images).any()
-        for goal in (
+        for objective in (
             rejection_objective(classifier, score),
             *acceptance_objectives(classifier, score),
         ):
-            value, gradient = value_and_gradient(goal, images, ROWS)
+            value, gradient = value_and_gradient(objective, images, ROWS)
             assert value.isfinite().all()
             assert gradient.isfinite().all()
             assert (gradient.flatten(1) != 0).any(dim=1).all()
 
 
 def _without_gradient(classifier: ScoredNetwork, score: str, images: Tensor) -> Tensor:
-    """Say for which images the score's own gradient is zero or not a number, `(n,)`."""
+    """Return for which images the gradient of the score itself is zero or NaN, `(n,)`."""
     naive = score_objective(lambda pixels: classifier.score(score, pixels), sign=1)
     _, gradient = value_and_gradient(naive, images, ROWS)
     return gradient.flatten(1).nan_to_num(0).eq(0).all(dim=1)
 
 
-def test_end_to_end_by_hand() -> None:
-    # Logits 2, 1, -1 for whatever image: energy -log(e^2 + e + e^-1) = -2.3490.
+def test_wrong_and_accepted_objectives_by_hand() -> None:
+    # Logits 2, 1, -1 for every image: energy -log(e^2 + e + e^-1) = -2.3490.
     network = Plain(outputs=3)
     network.head.weight.data.zero_()
     network.head.bias.data = torch.tensor([2.0, 1.0, -1.0])
@@ -145,8 +149,10 @@ def test_end_to_end_by_hand() -> None:
     classifier = ScoredNetwork(network, scores, classes=3).eval()
     labels = torch.tensor([0, 1, 2])
     images = torch.zeros(3, 3, 2, 2)
-    goals = wrong_and_accepted_objectives(classifier, "energy", labels, threshold=-2.3, scale=0.1)
-    values = torch.stack([goal(images, torch.arange(3)) for goal in goals])
+    objectives = wrong_and_accepted_objectives(
+        classifier, "energy", labels, threshold=-2.3, scale=0.1
+    )
+    values = torch.stack([objective(images, torch.arange(3)) for objective in objectives])
     spare = (-2.3 + 2.3490) / 0.1
     expected = [
         [-1.0, spare, spare],  # any wrong class: z differences -1, 1 and 3
@@ -154,13 +160,13 @@ def test_end_to_end_by_hand() -> None:
         [-3.0, spare, -1.0],  # class y + 2: those of classes 2, 0, 1
     ]
     torch.testing.assert_close(values, torch.tensor(expected), rtol=0, atol=1e-3)
-    # An attack may ask about some images only, in any order.
-    assert goals[1](images[:1], torch.tensor([2])).item() == pytest.approx(spare, abs=1e-3)
+    # An attack may evaluate a subset of the images, in any order.
+    assert objectives[1](images[:1], torch.tensor([2])).item() == pytest.approx(spare, abs=1e-3)
 
 
 @pytest.mark.parametrize("score", ["msp", "energy", "gen", "mahalanobis"])
 @torch.no_grad()
-def test_the_end_to_end_goal_is_positive_just_where_the_attack_has_succeeded(
+def test_wrong_and_accepted_objective_is_positive_exactly_where_the_attack_succeeded(
     classifier: ScoredNetwork, images: Tensor, score: str
 ) -> None:
     labels = torch.randint(0, CLASSES, (200,), generator=torch.Generator().manual_seed(2))
@@ -171,12 +177,12 @@ def test_the_end_to_end_goal_is_positive_just_where_the_attack_has_succeeded(
     assert 20 < fooled.sum() < 180
     first, *targeted = wrong_and_accepted_objectives(classifier, score, labels, threshold=threshold)
     assert torch.equal(first(images, ROWS) > 0, fooled)
-    each = torch.stack([goal(images, ROWS) for goal in targeted])
+    each = torch.stack([objective(images, ROWS) for objective in targeted])
     assert torch.equal((each > 0).any(dim=0), fooled)
 
 
 @pytest.mark.parametrize("name", DETECTORS)
-def test_a_detector_outside_the_graph_is_a_goal(
+def test_score_objective_attacks_a_detector_outside_the_graph(
     classifier: ScoredNetwork, images: Tensor, name: str
 ) -> None:
     detector = DETECTORS[name](classifier)
@@ -185,7 +191,7 @@ def test_a_detector_outside_the_graph_is_a_goal(
     assert (gradient.flatten(1) != 0).any(dim=1).all()
 
 
-def test_the_reject_class_is_no_wrong_class() -> None:
+def test_wrong_and_accepted_objectives_ignore_the_reject_class() -> None:
     network = Plain(outputs=CLASSES + 1)
     network.head.bias.data[-1] = 100
     scores = {"msp": of_logits(LOGIT_SCORES["msp"])}
