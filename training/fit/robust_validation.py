@@ -23,12 +23,11 @@ from oodguard.training.objectives.losses import cross_entropy
 from oodguard.training.provenance import VALIDATION, epoch_generator
 from oodguard.training.report.metrics import auroc
 from oodguard.training.report.model import Scores
+from oodguard.training.scoring.graph import EVALUATION_BATCH_SIZE
 from oodguard.training.scoring.network import MixedPrecisionNetwork, frozen
 
 MAX_ATTACKED = 500
 """The number of attacked images of each side; PGD-10 on them takes some seconds per epoch."""
-
-BATCH_SIZE = 250
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,7 +121,7 @@ def validation_score(recipe: Recipe) -> Callable[[Tensor], Tensor]:
 
 @torch.no_grad()
 def _scores(runner: nn.Module, score: Callable[[Tensor], Tensor], pixels: Tensor) -> Scores:
-    values = torch.cat([score(runner(chunk)) for chunk in pixels.split(BATCH_SIZE)])
+    values = torch.cat([score(runner(chunk)) for chunk in pixels.split(EVALUATION_BATCH_SIZE)])
     bounds = torch.finfo(values.dtype)  # NaN is rejected, as in the service
     values = values.nan_to_num(nan=bounds.max, posinf=bounds.max, neginf=bounds.min)
     scores: Scores = values.cpu().numpy()
@@ -132,6 +131,6 @@ def _scores(runner: nn.Module, score: Callable[[Tensor], Tensor], pixels: Tensor
 @torch.no_grad()
 def _accuracy(runner: nn.Module, pixels: Tensor, labels: Tensor, *, classes: int) -> float:
     predicted = torch.cat(
-        [runner(chunk)[:, :classes].argmax(1) for chunk in pixels.split(BATCH_SIZE)]
+        [runner(chunk)[:, :classes].argmax(1) for chunk in pixels.split(EVALUATION_BATCH_SIZE)]
     )
     return (predicted == labels).float().mean().item()

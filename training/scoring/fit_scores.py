@@ -1,4 +1,4 @@
-"""Fitted scores from one pass over the training images."""
+"""Fit the scores that need statistics of the training images."""
 
 from collections.abc import Sequence
 
@@ -11,56 +11,16 @@ from oodguard.models.scores.base import FitContext, Score, ScoreOptions, of_logi
 from oodguard.models.scores.build import check_score, unfitted_score
 from oodguard.training.data.dataset import ImageSet, to_pixels
 from oodguard.training.run_folder import RunFolder
-from oodguard.training.scoring.graph import ScoredNetwork
+from oodguard.training.scoring.graph import EVALUATION_BATCH_SIZE, ScoredNetwork
 from oodguard.training.scoring.network import trained_network
-
-BATCH = 250
-
-
-@torch.no_grad()
-def fit_scores(
-    network: Classifier,
-    training: ImageSet,
-    names: Sequence[str],
-    *,
-    options: ScoreOptions,
-    seed: int,
-) -> dict[str, nn.Module]:
-    """Fit the scores `names` on the training images as they are, each `forward` being a `Score`.
-
-    The network, in evaluation mode and float32, looks once at every image, in order and without
-    augmentation, so that `evaluate` and `export` come to the same statistics. No names, no pass.
-
-    Raises:
-        RecipeError: the images do not determine a score.
-    """
-    if not names:
-        return {}
-    classes = len(training.classes)
-    context = FitContext(
-        features=network.features(to_pixels(training.images[:1])).shape[1],
-        classes=classes,
-        head=network.head,
-        options=options,
-        seed=seed,
-    )
-    accumulators = {name: FITTED_SCORES[name](context) for name in names}
-    for images, labels in zip(
-        training.images.split(BATCH), training.labels.split(BATCH), strict=True
-    ):
-        features = network.features(to_pixels(images))
-        logits = network.head(features)[:, :classes]
-        for accumulator in accumulators.values():
-            accumulator.update(features, logits, labels)
-    return {name: accumulator.finish() for name, accumulator in accumulators.items()}
 
 
 def scored_classifier(run: RunFolder, training: ImageSet, names: Sequence[str]) -> ScoredNetwork:
-    """Return the run's network with the scores `names`; fitted ones are fitted on `training`.
+    """Return the network of a run with the scores `names`, fitted on `training` where needed.
 
     Raises:
-        RecipeError: there is no such score for this run, the run has no checkpoint, or the training
-            images do not determine a score.
+        RecipeError: A score does not exist or does not suit the run, the run has no checkpoint,
+            or the training images do not determine a score.
     """
     recipe = run.recipe
     for name in names:
@@ -81,3 +41,54 @@ def scored_classifier(run: RunFolder, training: ImageSet, names: Sequence[str]) 
         for name in names
     }
     return ScoredNetwork(network, scores, classes=classes).eval()
+
+
+@torch.no_grad()
+def fit_scores(
+    network: Classifier,
+    training: ImageSet,
+    names: Sequence[str],
+    *,
+    options: ScoreOptions,
+    seed: int,
+) -> dict[str, nn.Module]:
+    """Fit the scores `names` in one pass over the training images.
+
+    The images are used in order and without augmentation, so that `evaluate` and `export` compute
+    the same statistics.
+
+    Args:
+        network: The network, in evaluation mode and float32.
+        training: Labelled training images.
+        names: Scores of `FITTED_SCORES`; none of them skips the pass.
+        options: Options of the scores.
+        seed: Seed of scores that sample the training images.
+
+    Returns:
+        A module for each score; its `forward` is a `Score`.
+
+    Raises:
+        RecipeError: The images do not determine a score.
+    """
+    if not names:
+        return {}
+    classes = len(training.classes)
+    context = FitContext(
+        features=network.features(to_pixels(training.images[:1])).shape[1],
+        classes=classes,
+        head=network.head,
+        options=options,
+        seed=seed,
+    )
+    accumulators = {name: FITTED_SCORES[name](context) for name in names}
+    batches = zip(
+        training.images.split(EVALUATION_BATCH_SIZE),
+        training.labels.split(EVALUATION_BATCH_SIZE),
+        strict=True,
+    )
+    for images, labels in batches:
+        features = network.features(to_pixels(images))
+        logits = network.head(features)[:, :classes]
+        for accumulator in accumulators.values():
+            accumulator.update(features, logits, labels)
+    return {name: accumulator.finish() for name, accumulator in accumulators.items()}

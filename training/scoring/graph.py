@@ -1,4 +1,4 @@
-"""The graph that is exported: uint8 pixels in, logits and OOD scores out."""
+"""Classifiers with OOD scores, from pixels to logits and score columns."""
 
 from collections.abc import Mapping
 
@@ -13,12 +13,19 @@ from oodguard.models.scores import REJECT_SCORES
 from oodguard.models.scores.base import Score
 from oodguard.training.data.dataset import to_pixels
 
+EVALUATION_BATCH_SIZE = 250
+"""Images per batch wherever nothing is trained: fitting scores, calibration, evaluation, attacks.
+
+Attacks draw their random numbers batch by batch, so another size gives other attacked figures.
+"""
+
 
 class ScoredClassifier(nn.Module):
-    """What is measured and attacked: logits and scores by name, in the pixel space of clients.
+    """Base of what is evaluated and attacked: logits and named scores of pixels.
 
-    The network has `classes` outputs, or one more: the reject class, last. That one is seen by the
-    `REJECT_SCORES` alone; everything else, the predicted class among it, is of the classes' logits.
+    Subclasses implement `features_and_outputs`. The network has one output per class and may have
+    one more, the reject class, last. Only `REJECT_SCORES` use it; all other scores and the
+    predicted class use the class logits.
     """
 
     def __init__(self, scores: Mapping[str, Score], *, classes: int) -> None:
@@ -27,7 +34,7 @@ class ScoredClassifier(nn.Module):
         self.classes = classes
 
     def features_and_outputs(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Map as `outputs` does, the reject class included where there is one."""
+        """Map float `(n, 3, H, W)` in [0, 1] to features `(n, D)` and all outputs."""
         raise NotImplementedError
 
     def features_and_logits(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -36,42 +43,43 @@ class ScoredClassifier(nn.Module):
         return features, outputs[:, : self.classes]
 
     def score(self, name: str, pixels: Tensor) -> Tensor:
-        """Score float `(n, 3, H, W)` in [0, 1] as `(n,)`, higher more OOD; differentiable."""
+        """Score float `(n, 3, H, W)` in [0, 1] as `(n,)`; higher is more OOD; differentiable."""
         return self.score_from_outputs(name, *self.features_and_outputs(pixels))
 
+    def score_from_outputs(self, name: str, features: Tensor, outputs: Tensor) -> Tensor:
+        """Score the result of `features_and_outputs` as `(n,)`; higher is more OOD."""
+        used = outputs if name in REJECT_SCORES else outputs[:, : self.classes]
+        return self.scores[name](features, used)
+
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Map uint8 `(n, H, W, 3)` to logits `(n, K)` and scores `(n, S)`, higher more OOD."""
+        """Map uint8 `(n, H, W, 3)` to logits `(n, K)` and scores `(n, S)`; higher is more OOD."""
         features, outputs = self.features_and_outputs(to_pixels(images))
         columns = [self.score_from_outputs(name, features, outputs) for name in self.scores]
         return outputs[:, : self.classes], torch.stack(columns, dim=1)
 
-    def score_from_outputs(self, name: str, features: Tensor, outputs: Tensor) -> Tensor:
-        """Score what `all_outputs` returned as `(n,)`, higher more OOD."""
-        seen = outputs if name in REJECT_SCORES else outputs[:, : self.classes]
-        return self.scores[name](features, seen)
-
 
 class ScoredNetwork(ScoredClassifier):
-    """A network with its scores by name."""
+    """A network with its scores; this is the module that is exported to ONNX."""
 
     def __init__(self, network: Classifier, scores: Mapping[str, Score], *, classes: int) -> None:
         super().__init__(scores, classes=classes)
         self.network = network
-        # Modules in a plain dict would keep their statistics from `to`, `state_dict` and export.
+        # In a plain dict the statistics of fitted scores would be missed by `to` and by the export.
         self.fitted = nn.ModuleDict({k: s for k, s in scores.items() if isinstance(s, nn.Module)})
 
     def features_and_outputs(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Map as `outputs` does, the reject class included where there is one."""
+        """Map float `(n, 3, H, W)` in [0, 1] to features `(n, D)` and all outputs."""
         features = self.network.features(pixels)
         return features, self.network.head(features)
 
 
-def torch_run(classifier: ScoredClassifier, *, batch_size: int = 250) -> RunGraph:
-    """Return the classifier as the `run` that a guard takes."""
+def torch_run(classifier: ScoredClassifier) -> RunGraph:
+    """Return the classifier as a function from uint8 images to logits and scores, in batches."""
 
     @torch.no_grad()
     def run(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        parts = [classifier(part) for part in torch.from_numpy(images).split(batch_size)]
+        batches = torch.from_numpy(images).split(EVALUATION_BATCH_SIZE)
+        parts = [classifier(batch) for batch in batches]
         logits, scores = (torch.cat(column) for column in zip(*parts, strict=True))
         return logits.numpy(), scores.numpy()
 

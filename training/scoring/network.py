@@ -1,4 +1,4 @@
-"""A recipe's network, tried once before hours are spent on it."""
+"""The recipe's network: build it, check it, load its trained weights, run it faster or frozen."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,45 +17,50 @@ from oodguard.training.weights import checkpoint_part, load_weights
 
 
 def build_recipe_network(recipe: Recipe, *, classes: int) -> Classifier:
-    """Build the recipe's network with random weights and see that it works at the recipe's size.
+    """Build the recipe's network with random weights and run it once at the recipe's size.
 
-    It has one output for every class, and one more where the method trains a reject class. A
-    network by import string runs the user's code here, not where the recipe is read.
+    It has one output per class, and one more where the method trains a reject class. A network
+    given by import string runs the user's code here, not when the recipe is read.
 
     Raises:
-        RecipeError: it cannot be built, or does not give what a `Classifier` gives.
+        RecipeError: The network cannot be built, or its outputs do not have the shapes of a
+            `Classifier`.
     """
     name = recipe.network.name
     outputs = classes + recipe.reject_classes
     network = build_network(name, outputs, width=recipe.network.width)
     images = torch.full((2, 3, recipe.input.height, recipe.input.width), 0.5)
-    _probe(network, images, outputs, origin=f"network.name: {name!r} on images {_shape(images)}")
+    _check_shapes(
+        network, images, outputs, origin=f"network.name: {name!r} on images {_shape(images)}"
+    )
     return network
 
 
 @torch.no_grad()
-def _probe(network: Classifier, images: Tensor, outputs: int, *, origin: str) -> None:
+def _check_shapes(network: Classifier, images: Tensor, outputs: int, *, origin: str) -> None:
     with frozen(network):
         try:
             features = network.features(images)
-            _want(features, len(images), None, origin=f"{origin}: features")
+            _check_shape(features, len(images), None, origin=f"{origin}: features")
             logits = network.head(features)
-            _want(logits, len(images), outputs, origin=f"{origin}: head(features)")
-            whole = network(images)
+            _check_shape(logits, len(images), outputs, origin=f"{origin}: head(features)")
+            called = network(images)
         except RuntimeError as error:  # torch's own, such as an image smaller than a kernel
             raise RecipeError(f"{origin}: {error}") from error
-    if not (isinstance(whole, Tensor) and torch.allclose(whole, logits, atol=1e-4)):
-        raise RecipeError(f"{origin}: the call of the network differs from head(features(images))")
+    if not (isinstance(called, Tensor) and torch.allclose(called, logits, atol=1e-4)):
+        raise RecipeError(f"{origin}: network(images) differs from head(features(images))")
 
 
-def _want(value: object, rows: int, columns: int | None, *, origin: str) -> None:
+def _check_shape(value: object, rows: int, columns: int | None, *, origin: str) -> None:
     if not (
         isinstance(value, Tensor)
         and value.ndim == 2
         and value.shape[0] == rows
         and columns in (None, value.shape[1])
     ):
-        raise RecipeError(f"{origin}: came {_shape(value)}, wanted ({rows}, {columns or 'D'})")
+        raise RecipeError(
+            f"{origin}: received shape {_shape(value)}, expected ({rows}, {columns or 'D'})"
+        )
 
 
 def _shape(value: object) -> str:
@@ -63,13 +68,13 @@ def _shape(value: object) -> str:
 
 
 def trained_network(run: RunFolder, *, classes: int) -> Classifier:
-    """Return the run's averaged network, in float32 and evaluation mode, without gradients.
+    """Return the averaged network of a run in float32 and evaluation mode, without gradients.
 
-    Where the recipe says `mirror`, it is the mean over every image and its mirror image.
+    With `network.mirror` in the recipe it is the mean over every image and its mirror image.
 
     Raises:
-        RecipeError: the run has no checkpoint, or it is damaged.
-        CheckpointError: it is of another network.
+        RecipeError: The run has no checkpoint, or the checkpoint is damaged.
+        CheckpointError: The checkpoint belongs to another network.
     """
     recipe = run.recipe
     network = build_recipe_network(recipe, classes=classes)
@@ -84,16 +89,16 @@ def trained_network(run: RunFolder, *, classes: int) -> Classifier:
     return network.eval().requires_grad_(requires_grad=False)
 
 
-# oneDNN to this day writes past its workspace in the backward pass of a strided 1x1 convolution of
-# fewer channels than its block of 16, where they come last: wrong gradients, or a crash once images
-# are large (https://github.com/uxlfoundation/oneDNN/issues/6035).
+# In the backward pass of a strided 1x1 convolution with channels last and fewer channels than its
+# block of 16, oneDNN writes past its workspace: wrong gradients, or a crash with large images
+# (https://github.com/uxlfoundation/oneDNN/issues/6035).
 NARROWEST_STRIDED = 16
 
 
 class MixedPrecisionNetwork(nn.Module):
-    """A network run in bfloat16 where asked, and channels-last where that is safe.
+    """A network that runs in bfloat16 on request, and with channels last where that is safe.
 
-    Logits always come back in float32.
+    Logits are always float32.
     """
 
     def __init__(self, network: nn.Module, precision: Literal["bfloat16", "float32"]) -> None:
@@ -122,10 +127,9 @@ def _is_narrow_and_strided(module: nn.Module) -> bool:
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """Hold the network still: evaluation mode, no gradients for its parameters.
+    """Put the network into evaluation mode without parameter gradients; restore both afterwards.
 
-    Batch-norm must not see an attack's half-made images: in training mode each of its passes would
-    move the running statistics towards pictures that the network is never asked about.
+    In training mode, batch-norm would update its running statistics with the iterates of an attack.
     """
     modes = [(module, module.training) for module in network.modules()]
     trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -137,5 +141,5 @@ def frozen(network: nn.Module) -> Iterator[None]:
     finally:
         for parameter in trainable:
             parameter.requires_grad_(True)
-        for module, mode in modes:  # each its own: a part may be held in evaluation mode
+        for module, mode in modes:  # one by one: a submodule may stay in evaluation mode
             module.training = mode

@@ -1,4 +1,4 @@
-"""The gate between torch and ONNX Runtime: a bundle that answers differently is not written."""
+"""Compare torch with ONNX Runtime, and compute calibration scores."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,20 +11,7 @@ from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.decision import rejects
 from oodguard.models.errors import ParityError
 from oodguard.training.data.dataset import ImageSet
-
-BATCH = 250
-
-
-def calibration_scores(
-    run: RunGraph, held_out: ImageSet, scores: Sequence[str]
-) -> dict[str, NDArray[np.float32]]:
-    """Return each score's values `(n,)` on the held-out images, sorted ascending.
-
-    In batches: thousands of large images at once would not fit into memory.
-    """
-    values = np.concatenate([run(part.numpy())[1] for part in held_out.images.split(BATCH)])
-    return {name: np.sort(values[:, column]) for column, name in enumerate(scores)}
-
+from oodguard.training.scoring.graph import EVALUATION_BATCH_SIZE
 
 Images = NDArray[np.uint8]
 
@@ -35,37 +22,32 @@ BATCH_SIZES = (1, 7, 64, 1000)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parity:
-    """What the gate saw: images compared, and the largest difference of any score.
+    """Result of the parity check.
 
-    A difference is relative to the score where that is above 1, as float32 itself is: a squared
-    distance of a thousand cannot be told to 1e-4.
+    Attributes:
+        images: Number of images compared.
+        largest_difference: Largest difference of any score. For a score above 1 it is relative to
+            the score, because float32 holds a squared distance of a thousand to fewer digits.
     """
 
     images: int
     largest_difference: float
 
 
-def onnx_run(model: bytes) -> RunGraph:
-    """Return a serialised model as the `run` that a guard takes, on the CPU."""
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-
-    def run(images: Images) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        logits, scores = session.run(["logits", "scores"], {"images": images})
-        return logits, scores
-
-    return run
-
-
 def check_parity(
     torch_run: RunGraph, onnx_run: RunGraph, images: Images, limits: NDArray[np.float64]
 ) -> Parity:
-    """Compare both on real images `(n, H, W, 3)`, one by one and in batches.
+    """Compare torch with ONNX Runtime on real images, one by one and in batches.
 
-    `limits` `(S,)` are the rejection thresholds of the score columns.
+    Args:
+        torch_run: The classifier in torch.
+        onnx_run: The exported graph in ONNX Runtime.
+        images: uint8 `(n, H, W, 3)`.
+        limits: Rejection thresholds of the score columns, `(S,)`.
 
     Raises:
-        ParityError: a score differs by more than 1e-4 (relative above 1), or a class or a decision
-            does.
+        ParityError: A score differs by more than 1e-4 (relative above 1), or a class or a decision
+            differs.
     """
     logits, scores = torch_run(images)
     classes, decisions = logits.argmax(axis=1), _decisions(scores, limits)
@@ -75,19 +57,38 @@ def check_parity(
         difference = float((np.abs(onnx_scores - scores) / np.maximum(np.abs(scores), 1)).max())
         if not difference <= TOLERANCE:
             raise ParityError(
-                f"scores differ by {difference:.2g} in batches of {size};"
-                f" at most {TOLERANCE:g} is wanted"
+                f"scores of torch and ONNX Runtime differ by {difference:.2g} in batches of {size},"
+                f" expected at most {TOLERANCE:g}"
             )
-        _same("class", classes, onnx_logits.argmax(axis=1), size)
-        _same("decision", decisions, _decisions(onnx_scores, limits), size)
+        _check_equal("class", classes, onnx_logits.argmax(axis=1), size)
+        _check_equal("decision", decisions, _decisions(onnx_scores, limits), size)
         largest = max(largest, difference)
     return Parity(images=len(images), largest_difference=largest)
+
+
+def onnx_run(model: bytes) -> RunGraph:
+    """Return a serialised model as a function from images to logits and scores, on the CPU."""
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+
+    def run(images: Images) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        logits, scores = session.run(["logits", "scores"], {"images": images})
+        return logits, scores
+
+    return run
+
+
+def calibration_scores(
+    run: RunGraph, held_out: ImageSet, scores: Sequence[str]
+) -> dict[str, NDArray[np.float32]]:
+    """Return the values of each score on the held-out images, `(n,)`, sorted ascending."""
+    _, values = in_batches(run, held_out.images.numpy(), EVALUATION_BATCH_SIZE)
+    return {name: np.sort(values[:, column]) for column, name in enumerate(scores)}
 
 
 def in_batches(
     run: RunGraph, images: Images, size: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """RunGraph images `(n, H, W, 3)`, `size` at a time."""
+    """Run images `(n, H, W, 3)` in batches of `size`; return logits and scores."""
     parts = [run(images[start : start + size]) for start in range(0, len(images), size)]
     logits, scores = zip(*parts, strict=True)
     return np.concatenate(logits), np.concatenate(scores)
@@ -100,10 +101,12 @@ def _decisions(scores: NDArray[np.float32], limits: NDArray[np.float64]) -> NDAr
     return np.stack(list(columns), axis=1)
 
 
-def _same(what: str, torch: NDArray[np.generic], onnx: NDArray[np.generic], size: int) -> None:
+def _check_equal(
+    what: str, torch: NDArray[np.generic], onnx: NDArray[np.generic], size: int
+) -> None:
     differing = np.unique(np.nonzero(torch != onnx)[0])
     if len(differing):
         raise ParityError(
-            f"the {what} differs between torch and ONNX Runtime for {len(differing)} images in"
-            f" batches of {size}, first number {differing[0]}; none is wanted"
+            f"the {what} of torch and ONNX Runtime differs for {len(differing)} images in batches"
+            f" of {size}, expected 0; the first is image {differing[0]}"
         )

@@ -1,4 +1,4 @@
-"""A tiny classifier that has every score, fitted on greys."""
+"""A small classifier with every score, fitted on grey images."""
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ SPEC = InputSpec(height=8, width=8)
 
 
 def greys(count: int, seed: int) -> ImageSet:
-    """Noise around a grey that tells the class."""
+    """Return noise around a grey level that depends on the class."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 3, count)
     noise = rng.integers(-60, 60, (count, 8, 8, 3))
@@ -34,8 +34,8 @@ def greys(count: int, seed: int) -> ImageSet:
     )
 
 
-def sure_network() -> Classifier:
-    """A network with a reject class that is sure enough of itself for ViM's scale."""
+def confident_network() -> Classifier:
+    """Return a network with a reject class and logits large enough for the scale of ViM."""
     torch.manual_seed(0)
     network = build_network("resnet8", len(CLASSES) + 1, width=4).eval().requires_grad_(False)
     assert isinstance(network.head, nn.Linear)
