@@ -83,7 +83,7 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
             name=_checked(NAME, name or out.name, "--name"),
             version=_checked(VERSION, version, "--version"),
             spec=InputSpec(height=input_height, width=input_width, fit=fit, resample=resample),
-            pixels=PixelTransform(
+            transform=PixelTransform(
                 layout=input_layout,
                 height=input_height,
                 width=input_width,
@@ -103,10 +103,10 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
                 data=_source(data, images),
                 outliers=_named(outliers or (), images),
                 out=out,
-                tell=status.update,
+                stage=status.update,
             )
         console.print(Markdown(wrapped_figures(wrapped.report)))
-        if wrapped.report.hardly_better_than_chance:
+        if wrapped.report.is_near_chance:
             warn(CHANCE_WARNING)
         console.print(
             f"Exported {out}, not hardened. It agrees with {classifier.name} on"

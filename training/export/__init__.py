@@ -1,1 +1,1 @@
-"""Export."""
+"""Export a finished and evaluated run as a bundle."""

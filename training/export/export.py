@@ -1,4 +1,4 @@
-"""From a finished run to a bundle: graph, calibration, parity gate, card."""
+"""Export a finished run: ONNX graph, calibration, parity check, model card, bundle."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,23 +27,23 @@ PARITY_IMAGES = 1000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExportResult:
-    """A bundle that was written, and what the parity gate saw."""
+    """The bundle that was written and the result of the parity check."""
 
     bundle: Bundle
     parity: Parity
 
 
 def export(run: RunFolder, out: Path) -> ExportResult:
-    """Write the run's bundle to `out`.
+    """Write the bundle of a run to `out`.
 
-    Calibration scores are those of ONNX Runtime, which is what serves.
+    The calibration scores come from ONNX Runtime, which serves the bundle.
 
     Raises:
-        RecipeError: the run is not finished, or not evaluated by the score that will decide.
-        ParityError: torch and ONNX Runtime disagree; nothing is written.
+        RecipeError: The run is not finished, or not evaluated by its default score.
+        ParityError: Torch and ONNX Runtime disagree; nothing is written.
         BundleError: `out` cannot be replaced.
     """
-    report = _report_of_finished(run)
+    report = _checked_report(run)
     recipe = run.recipe
     data = split(load(recipe.inliers, recipe.input), recipe.inliers, seed=recipe.seed)
     names = recipe.score_names
@@ -66,34 +66,36 @@ def export(run: RunFolder, out: Path) -> ExportResult:
     return ExportResult(bundle=bundle, parity=parity)
 
 
-def _report_of_finished(run: RunFolder) -> Report:
+def _checked_report(run: RunFolder) -> Report:
+    """Return the report of a finished run whose figures may be shipped."""
     recipe, done = run.recipe, len(run.progress().epochs)
     if done < recipe.schedule.epochs:
         raise RecipeError(
-            f"{run.folder}: {done} of {recipe.schedule.epochs} epochs are done; all are wanted:"
-            " go on with fit --resume"
+            f"{run.folder}: {done} of {recipe.schedule.epochs} epochs are done. Finish the run with"
+            " fit --resume."
         )
     report = read_report(run)
     if report.trust.stamp == "untrusted":
         raise RecipeError(
-            f"{run.folder}: its figures are untrusted, as a check of the attack failed: see"
-            " evaluation.html; a bundle carries only figures that can be believed"
+            f"{run.folder}: the figures are untrusted, because a gradient-masking check failed. See"
+            " evaluation.html."
         )
     if report.score != recipe.default_score:
         raise RecipeError(
-            f"{run.folder} was evaluated by {report.score!r}, and {recipe.default_score!r} will"
-            " decide: evaluate it again without --score"
+            f"{run.folder}: evaluated by score {report.score!r}, expected the default score"
+            f" {recipe.default_score!r}. Evaluate it again without --score."
         )
     return report
 
 
 def _parity_images(data: Split) -> NDArray[np.uint8]:
-    """Real images that set no threshold: at a threshold, rounding alone decides.
+    """Return validation images, and training images if there are too few.
 
-    Training images join where the validation part is small.
+    Calibration images are not used: the score of one is the threshold, and there the decision
+    depends on rounding.
     """
-    both = torch.cat([data.validation.images, data.training.images[:PARITY_IMAGES]])
-    return both[:PARITY_IMAGES].numpy()
+    images = torch.cat([data.validation.images, data.training.images[:PARITY_IMAGES]])
+    return images[:PARITY_IMAGES].numpy()
 
 
 def _describe(run: RunFolder, data: Split, *, parameters: int) -> Description:

@@ -1,4 +1,4 @@
-"""A torch module as one ONNX model with a dynamic batch."""
+"""Export torch modules to ONNX with a dynamic batch dimension."""
 
 import logging
 import warnings
@@ -15,24 +15,29 @@ from oodguard.training.scoring.graph import ScoredNetwork
 
 
 def to_onnx(classifier: ScoredNetwork, spec: InputSpec) -> bytes:
-    """Serialise: input `images` uint8 `(n, H, W, 3)`, outputs `logits` and `scores` float32."""
+    """Serialise a network with scores as an ONNX model.
+
+    Its input `images` is uint8 `(n, H, W, 3)`; its outputs `logits` and `scores` are float32.
+    """
     example = torch.zeros(2, spec.height, spec.width, 3, dtype=torch.uint8)
-    model = export_module(classifier, example, takes="images", gives=("logits", "scores"))
+    model = export_module(
+        classifier, example, input_name="images", output_names=("logits", "scores")
+    )
     serialised: bytes = model.SerializeToString()
     return serialised
 
 
 def export_module(
-    module: nn.Module, example: Tensor, *, takes: str, gives: Sequence[str]
+    module: nn.Module, example: Tensor, *, input_name: str, output_names: Sequence[str]
 ) -> onnx.ModelProto:
-    """Return a module of one tensor as an ONNX model, its first dimension free, checked."""
+    """Export a module of one tensor and check the ONNX model; its first dimension is dynamic."""
     with _quiet():
         program = torch.onnx.export(
             module.eval(),
             (example,),
             dynamo=True,
-            input_names=[takes],
-            output_names=list(gives),
+            input_names=[input_name],
+            output_names=list(output_names),
             dynamic_shapes=({0: torch.export.Dim("n")},),
             verbose=False,
         )
@@ -44,9 +49,20 @@ def export_module(
     return model
 
 
+def strip_metadata(model: onnx.ModelProto) -> None:
+    """Remove the exporter's notes, which are stack traces with paths of the exporting machine."""
+    graph = model.graph
+    parts = chain(
+        (model, graph), graph.node, graph.input, graph.output, graph.value_info, graph.initializer
+    )
+    for part in parts:
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Mute what the exporter says of its own insides: unused operators, deprecated calls."""
+    """Suppress the exporter's log and warnings about its own internals."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -56,14 +72,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def strip_metadata(model: onnx.ModelProto) -> None:
-    """Drop an exporter's notes: stack traces with paths of the machine that it ran on."""
-    graph = model.graph
-    parts = chain(
-        (model, graph), graph.node, graph.input, graph.output, graph.value_info, graph.initializer
-    )
-    for part in parts:
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")

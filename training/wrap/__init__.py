@@ -1,1 +1,1 @@
-"""Wrap."""
+"""Wrap an existing ONNX classifier in a bundle: scores added, calibrated, not hardened."""

@@ -1,6 +1,7 @@
-"""A given ONNX file, read and understood: its files, its one input, its one output."""
+"""Read an existing ONNX classifier and check its files, input and output."""
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,35 +17,43 @@ from oodguard.models.manifest import FileRecord
 from oodguard.training.export.onnx import strip_metadata
 
 OLDEST_OPSET = 7
-"""Of what ONNX Runtime promises to run."""
+"""The oldest opset that ONNX Runtime supports."""
 
-ADDED = 2**20
-"""Bytes that are kept free for the pixels and scores in front of and behind a classifier."""
+ADDED_BYTES = 2**20
+"""Bytes reserved for the preprocessing and the scores around a classifier."""
 
 Shape = tuple[int | None, ...]
+"""Dimensions of a tensor; None for a dynamic one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OriginalClassifier:
-    """A classifier as it came.
+    """A classifier as it was given.
 
-    `model` holds its weights even if they came in files of their own; `files` records every file
-    that was read. `takes` and `gives` name the input and the output; `shape` is the input's, None
-    where it is free.
+    Attributes:
+        model: The ONNX model with its weights, also those stored in separate files.
+        files: Size and hash of every file read, by name.
+        input_name: The graph's image input.
+        output_name: The graph's output with a value per class.
+        shape: Shape of the input.
+        as_uint8: Whether the input is uint8 rather than float32.
     """
 
     model: onnx.ModelProto
     files: Mapping[str, FileRecord]
-    takes: str
-    gives: str
+    input_name: str
+    output_name: str
     shape: Shape
     as_uint8: bool
 
     @property
     def parameters(self) -> int:
-        """How many numbers of the graph are weights: its float initializers."""
-        sizes = (_size(t) for t in self.model.graph.initializer if t.data_type == TensorProto.FLOAT)
-        return sum(sizes)
+        """The number of weights: elements of float initializers."""
+        return sum(
+            math.prod(tensor.dims)
+            for tensor in self.model.graph.initializer
+            if tensor.data_type == TensorProto.FLOAT
+        )
 
 
 def read_original_classifier(
@@ -52,73 +61,83 @@ def read_original_classifier(
 ) -> OriginalClassifier:
     """Read a classifier.
 
+    Args:
+        path: The ONNX file; weights in separate files are read from its folder.
+        input_name: Input for the images; None if there is only one.
+        output_name: Output for the classes; None if there is only one.
+
     Raises:
-        ClassifierError: no ONNX model, one that is too large or too old, or one whose input or
-            output is not clear.
+        ClassifierError: It is not an ONNX model, is too large or too old, or its input or output is
+            ambiguous or has an unsupported type.
     """
     model, files = _read(path)
     graph = model.graph
     stored = {tensor.name for tensor in graph.initializer}
-    # Before IR version 4 every weight was an input as well, and so could not be folded.
-    inputs = [each for each in graph.input if each.name not in stored]
-    taken = _choose(inputs, input_name, what="input", option="--input-name")
-    given = _choose(graph.output, output_name, what="output", option="--output-name")
+    # Before IR version 4 every weight was also an input.
+    inputs = [port for port in graph.input if port.name not in stored]
+    images = _choose(inputs, input_name, what="input", option="--input-name")
+    classes = _choose(graph.output, output_name, what="output", option="--output-name")
     if len(inputs) > 1:
-        others = ", ".join(each.name for each in inputs if each is not taken)
-        raise ClassifierError(f"{path.name} wants more than images: {others}; one input is wanted")
-    kind = taken.type.tensor_type.elem_type
-    if kind not in {TensorProto.FLOAT, TensorProto.UINT8}:
+        others = ", ".join(port.name for port in inputs if port is not images)
         raise ClassifierError(
-            f"{path.name}: input {taken.name} is {_type(kind)};"
-            " float32 or uint8 is wanted: export the classifier in float32"
+            f"{path.name}: the model has further inputs, {others}, expected one image input"
         )
-    if (answered := given.type.tensor_type.elem_type) != TensorProto.FLOAT:
+    input_type = images.type.tensor_type.elem_type
+    if input_type not in {TensorProto.FLOAT, TensorProto.UINT8}:
         raise ClassifierError(
-            f"{path.name}: output {given.name} is {_type(answered)}; float32 is wanted"
+            f"{path.name}: input {images.name} has type {_type_name(input_type)}, expected float32"
+            " or uint8. Export the classifier in float32."
         )
+    if (output_type := classes.type.tensor_type.elem_type) != TensorProto.FLOAT:
+        raise ClassifierError(
+            f"{path.name}: output {classes.name} has type {_type_name(output_type)}, expected"
+            " float32"
+        )
+    dims = images.type.tensor_type.shape.dim
     return OriginalClassifier(
         model=model,
         files=files,
-        takes=taken.name,
-        gives=given.name,
-        shape=_shape(taken),
-        as_uint8=kind == TensorProto.UINT8,
+        input_name=images.name,
+        output_name=classes.name,
+        # Some exporters write -1 for a dynamic dimension.
+        shape=tuple(dim.dim_value if dim.dim_value > 0 else None for dim in dims),
+        as_uint8=input_type == TensorProto.UINT8,
     )
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """Return the version of the standard operators that a model uses; 0 if it uses none."""
+    versions = [each.version for each in model.opset_import if each.domain in {"", "ai.onnx"}]
+    return max(versions, default=0)
 
 
 def _read(path: Path) -> tuple[onnx.ModelProto, dict[str, FileRecord]]:
     try:
         _check_size([path])
         model = onnx.load(path, load_external_data=False)
-        beside = [path.parent / name for name in _external(model)]
-        _check_size([path, *beside])
+        weights = [path.parent / name for name in _external_files(model)]
+        _check_size([path, *weights])
         load_external_data_for_model(model, str(path.parent))
-        files = {each.name: _record(each) for each in (path, *beside)}
+        files = {each.name: _record(each) for each in (path, *weights)}
         onnx.checker.check_model(model)
     except OSError as error:
         raise ClassifierError(
             f"{error.filename or path}: cannot be read: {error.strerror}"
         ) from error
     except (DecodeError, onnx.checker.ValidationError) as error:
-        raise ClassifierError(f"{path} is no valid ONNX model: {error}") from error
+        raise ClassifierError(f"{path}: invalid ONNX model: {error}") from error
     opset = opset_of(model)
     if opset < OLDEST_OPSET:
         raise ClassifierError(
-            f"{path.name} has opset {opset}, older than {OLDEST_OPSET}, the oldest that ONNX"
-            " Runtime promises to run; export it anew with opset 17 or so"
+            f"{path.name}: opset {opset}, expected at least {OLDEST_OPSET}, the oldest that ONNX"
+            " Runtime supports. Export the classifier again, for example with opset 17."
         )
     strip_metadata(model)
     return model, files
 
 
-def opset_of(model: onnx.ModelProto) -> int:
-    """Return the version of the standard operators that a model is written in, 0 if of none."""
-    versions = [each.version for each in model.opset_import if each.domain in {"", "ai.onnx"}]
-    return max(versions, default=0)
-
-
-def _external(model: onnx.ModelProto) -> list[str]:
-    """Return the names of the files that hold weights, in a stable order."""
+def _external_files(model: onnx.ModelProto) -> list[str]:
+    """Return the names of the files with weights, sorted."""
     names = {
         entry.value
         for tensor in model.graph.initializer
@@ -130,10 +149,10 @@ def _external(model: onnx.ModelProto) -> list[str]:
 
 
 def _check_size(paths: Iterable[Path]) -> None:
-    total, limit = sum(path.stat().st_size for path in paths), MAX_BYTES[MODEL] - ADDED
+    total, limit = sum(path.stat().st_size for path in paths), MAX_BYTES[MODEL] - ADDED_BYTES
     if total > limit:
         raise ClassifierError(
-            f"the classifier has {total} bytes; at most {limit} fit into a bundle"
+            f"the classifier has {total} bytes, expected at most {limit}, the limit of a bundle"
         )
 
 
@@ -150,22 +169,12 @@ def _choose(
     if name is None and len(by_name) == 1:
         return next(iter(by_name.values()))
     if name is None or name not in by_name:
-        asked = "several came" if name is None else f"{name!r} came"
-        raise ClassifierError(f"{option}: {asked}; the {what}s are {sorted(by_name)}, name one")
+        received = "not given" if name is None else f"received {name!r}"
+        raise ClassifierError(
+            f"{option}: {received}, expected one of the {what}s {sorted(by_name)}"
+        )
     return by_name[name]
 
 
-def _shape(port: ValueInfoProto) -> Shape:
-    dims = port.type.tensor_type.shape.dim
-    return tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in dims)
-
-
-def _type(kind: int) -> str:
+def _type_name(kind: int) -> str:
     return "no tensor" if kind == TensorProto.UNDEFINED else TensorProto.DataType.Name(kind).lower()
-
-
-def _size(tensor: TensorProto) -> int:
-    size = 1
-    for dim in tensor.dims:
-        size *= dim
-    return size

@@ -1,4 +1,4 @@
-"""What a given classifier takes for pixels, as numbers and as the graph that makes them."""
+"""The input of a wrapped classifier: layout, size, and preprocessing as numbers and as a graph."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from oodguard.models.errors import ClassifierError
-from oodguard.training.wrap.classifier import OriginalClassifier, Shape
+from oodguard.training.wrap.classifier import Shape
 
 Layout = Literal["nchw", "nhwc"]
 
@@ -20,16 +20,23 @@ IMAGES = "images"
 PIXELS = "pixels"
 
 OPSET = 13
-"""Of the graph in front; none of its operators has changed its meaning since."""
+"""Opset of the preprocessing graph; none of its operators has changed since."""
+
+CHANNEL_AXIS = {"nchw": 1, "nhwc": 3}
+
+SIZE_AXES = {"nchw": (2, 3), "nhwc": (1, 2)}
+
+MAX_SIDE = 4096
+"""The largest height or width that a bundle allows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PixelTransform:
-    """A classifier's pixels: uint8 RGB / `scale`, minus `mean`, divided by `std`, per channel.
+    """Preprocessing of a classifier: (uint8 RGB / scale - mean) / std, per channel.
 
     Raises:
-        ClassifierError: a scale or std that is not above zero, or a classifier of uint8 images
-            that is to be given other numbers.
+        ClassifierError: A scale or std is not above 0, or the classifier takes uint8 and the
+            transform is not the identity.
     """
 
     layout: Layout
@@ -43,20 +50,20 @@ class PixelTransform:
     def __post_init__(self) -> None:
         if not (self.scale > 0 and min(self.std) > 0):
             raise ClassifierError(
-                f"scale {self.scale:g} and std {self.std} came; numbers above 0 are wanted"
+                f"--scale is {self.scale:g} and --std is {self.std}, expected numbers above 0"
             )
         if self.as_uint8 and (self.scale != 1 or self._normalises):
             raise ClassifierError(
-                "the classifier takes uint8, so it scales the pixels itself:"
-                " --scale 1 without --mean and --std is wanted"
+                "the classifier takes uint8 and scales the pixels itself, expected --scale 1"
+                " without --mean and --std"
             )
 
     @property
     def _normalises(self) -> bool:
         return self.mean != (0.0, 0.0, 0.0) or self.std != (1.0, 1.0, 1.0)
 
-    def of(self, images: NDArray[np.uint8]) -> NDArray[np.float32] | NDArray[np.uint8]:
-        """Bring images `(n, H, W, 3)` to what the classifier takes, as float32 or uint8."""
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32] | NDArray[np.uint8]:
+        """Transform images `(n, H, W, 3)` to the classifier's input."""
         ordered = images.transpose(0, 3, 1, 2) if self.layout == "nchw" else images
         if self.as_uint8:
             return np.ascontiguousarray(ordered)
@@ -64,14 +71,20 @@ class PixelTransform:
         return (ordered.astype(np.float32) / np.float32(self.scale) - mean) / std
 
     def graph(self) -> onnx.ModelProto:
-        """Return the same as a graph from `images` uint8 `(n, H, W, 3)` to `pixels`."""
+        """Return the same transform as a graph from `images`, uint8 `(n, H, W, 3)`, to `pixels`."""
         kind = TensorProto.UINT8 if self.as_uint8 else TensorProto.FLOAT
         order = [0, 3, 1, 2] if self.layout == "nchw" else [0, 1, 2, 3]
         nodes = [
             helper.make_node("Transpose", [IMAGES], ["ordered"], perm=order),
             helper.make_node("Cast", ["ordered"], ["cast"], to=kind),
         ]
-        constants = self._constants()
+        constants: dict[str, NDArray[np.float32]] = {}
+        if not self.as_uint8:
+            constants = {
+                "scale": np.asarray(self.scale, np.float32),
+                "mean": self._per_channel(self.mean),
+                "std": self._per_channel(self.std),
+            }
         for name in constants:
             operator = "Sub" if name == "mean" else "Div"
             nodes.append(helper.make_node(operator, [nodes[-1].output[0], name], [f"after_{name}"]))
@@ -86,19 +99,9 @@ class PixelTransform:
         )
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
 
-    def _constants(self) -> dict[str, NDArray[np.float32]]:
-        """Return what the pixels are divided by, less and divided by, in that order."""
-        if self.as_uint8:
-            return {}
-        return {
-            "scale": np.asarray(self.scale, np.float32),
-            "mean": self._per_channel(self.mean),
-            "std": self._per_channel(self.std),
-        }
-
     def __str__(self) -> str:
-        """Say it in one line, as a card does."""
-        rule = "uint8 as they are" if self.as_uint8 else f"(pixels / {self.scale:g} - mean) / std"
+        """Describe the transform in one line, for a model card."""
+        rule = "uint8, unchanged" if self.as_uint8 else f"(pixels / {self.scale:g} - mean) / std"
         numbers = "" if not self._normalises else f", mean {self.mean}, std {self.std}"
         return f"{self.layout}, {self.height}x{self.width}, {rule}{numbers}"
 
@@ -107,37 +110,30 @@ class PixelTransform:
         return np.asarray(values, np.float32).reshape(shape)
 
 
-CHANNELS = {"nchw": 1, "nhwc": 3}
-
-SIZES = {"nchw": (2, 3), "nhwc": (1, 2)}
-
-LARGEST = 4096
-"""Side of an image that a bundle can have."""
-
-
-def infer_layout(shape: Shape, said: Layout | None) -> Layout:
-    """Return the layout of an input of this shape, None where a dimension is free.
+def infer_layout(shape: Shape, layout: Layout | None) -> Layout:
+    """Return the layout of an input of this shape; `layout` overrides an ambiguous shape.
 
     Raises:
-        ClassifierError: no images of three channels, or the layout cannot be told.
+        ClassifierError: The shape is not that of RGB images, or the layout is ambiguous.
     """
     if len(shape) != 4:
-        raise ClassifierError(f"the input has shape {_told(shape)}; four dimensions are wanted")
-    fitting: list[Layout] = [
-        layout for layout in ("nchw", "nhwc") if shape[CHANNELS[layout]] in {3, None}
+        raise ClassifierError(f"the input has shape {_describe(shape)}, expected four dimensions")
+    possible: list[Layout] = [
+        each for each in ("nchw", "nhwc") if shape[CHANNEL_AXIS[each]] in {3, None}
     ]
-    certain: list[Layout] = [layout for layout in fitting if shape[CHANNELS[layout]] == 3]
-    if said is not None:
-        if said not in fitting:
+    certain: list[Layout] = [each for each in possible if shape[CHANNEL_AXIS[each]] == 3]
+    if layout is not None:
+        if layout not in possible:
             raise ClassifierError(
-                f"--layout {said} came; the input of shape {_told(shape)} has not three channels"
+                f"--layout is {layout}, but an input of shape {_describe(shape)} does not have"
+                " three channels there"
             )
-        return said
-    if not fitting:
-        raise ClassifierError(f"the input has shape {_told(shape)}; three channels are wanted")
+        return layout
+    if not possible:
+        raise ClassifierError(f"the input has shape {_describe(shape)}, expected three channels")
     if len(certain) != 1:
         raise ClassifierError(
-            f"an input of shape {_told(shape)} may be nchw or nhwc: say which with --layout"
+            f"the input of shape {_describe(shape)} may be nchw or nhwc. Choose one with --layout."
         )
     return certain[0]
 
@@ -145,87 +141,28 @@ def infer_layout(shape: Shape, said: Layout | None) -> Layout:
 def infer_size(
     shape: Shape, layout: Layout, *, height: int | None, width: int | None
 ) -> tuple[int, int]:
-    """Return height and width in pixels.
+    """Return height and width of the input in pixels; the arguments set dynamic dimensions.
 
     Raises:
-        ClassifierError: the input leaves one free and none was said, or another was said.
+        ClassifierError: A dimension is dynamic and not given, or fixed to another value.
     """
     sizes = []
-    for option, axis, said in zip(
-        ("--height", "--width"), SIZES[layout], (height, width), strict=True
+    for option, axis, given in zip(
+        ("--height", "--width"), SIZE_AXES[layout], (height, width), strict=True
     ):
         fixed = shape[axis]
-        if None not in {fixed, said} and fixed != said:
-            raise ClassifierError(f"{option} {said} came; the input's is {fixed}")
-        side = fixed if fixed is not None else said
+        if None not in {fixed, given} and fixed != given:
+            raise ClassifierError(f"{option} is {given}, expected {fixed}, the input's own")
+        side = fixed if fixed is not None else given
         if side is None:
             raise ClassifierError(
-                f"the input of shape {_told(shape)} takes any size: say which with {option}"
+                f"the input of shape {_describe(shape)} accepts any size. Choose one with {option}."
             )
-        if not 1 <= side <= LARGEST:
-            raise ClassifierError(f"the input has a side of {side}; 1 to {LARGEST} is wanted")
+        if not 1 <= side <= MAX_SIDE:
+            raise ClassifierError(f"the input has a side of {side}, expected 1 to {MAX_SIDE}")
         sizes.append(side)
     return sizes[0], sizes[1]
 
 
-def _told(shape: Shape) -> str:
+def _describe(shape: Shape) -> str:
     return f"({', '.join('?' if size is None else str(size) for size in shape)})"
-
-
-def with_dynamic_batch(original: OriginalClassifier) -> onnx.ModelProto:
-    """Return a copy of the graph that declares no batch size.
-
-    Where images are reshaped to a constant shape that begins with the old batch size, that becomes
-    free. Nothing else is changed, so a graph that has the batch size elsewhere, as in its weights,
-    still fails: the caller holds the answers against the original's.
-    """
-    model = onnx.ModelProto()
-    model.CopyFrom(original.model)
-    graph = model.graph
-    # What was inferred for the old size would contradict the new one.
-    del graph.value_info[:]
-    for port in (*graph.input, *graph.output):
-        if port.name in {original.takes, original.gives}:
-            port.type.tensor_type.shape.dim[0].dim_param = "n"
-    batch = original.shape[0]
-    if batch is not None:
-        _free_reshapes(graph, original.takes, batch)
-    return model
-
-
-def _free_reshapes(graph: onnx.GraphProto, takes: str, batch: int) -> None:
-    shapes = _constants(graph)
-    of_images = {takes}
-    freed = set()
-    for node in graph.node:  # which come in the order of their use
-        if of_images.isdisjoint(node.input):
-            continue
-        of_images.update(node.output)
-        if node.op_type != "Reshape" or node.input[1] not in shapes:
-            continue
-        name = node.input[1]
-        if name in freed or _free(shapes[name], batch):
-            freed.add(name)
-            # Else the 0 of a freed shape would be a size, not "as it came".
-            kept = [each for each in node.attribute if each.name != "allowzero"]
-            del node.attribute[:]
-            node.attribute.extend(kept)
-
-
-def _constants(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    for node in graph.node:
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
-            constants[node.output[0]] = node.attribute[0].t
-    return constants
-
-
-def _free(shape: onnx.TensorProto, batch: int) -> bool:
-    """Free a constant shape that begins with the batch size; say whether it did."""
-    sizes = numpy_helper.to_array(shape).copy()
-    if len(sizes) < 2 or sizes[0] != batch:
-        return False
-    # -1 is worked out from the others; 0, where -1 is taken, is the size of what came in.
-    sizes[0] = 0 if -1 in sizes else -1
-    shape.CopyFrom(numpy_helper.from_array(sizes, shape.name))
-    return True

@@ -1,22 +1,11 @@
-"""Calibration on one half of the images, clean figures on the other."""
+"""The figures of a wrapped classifier on clean images, and its model card."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from torch import Tensor
 
-from oodguard.models.calibrated_model import RunGraph
-from oodguard.models.decision import Policy, threshold
 from oodguard.models.manifest import Description
-from oodguard.training.data.dataset import ImageSet
 from oodguard.training.report.card import percent
-from oodguard.training.report.metrics import auroc, false_rejection_rate, missed_ood_rate
-from oodguard.training.scoring.parity import in_batches
 
 
 class _Frozen(BaseModel):
@@ -24,7 +13,7 @@ class _Frozen(BaseModel):
 
 
 class CleanResult(_Frozen):
-    """One out-of-distribution set against the measured half, unattacked."""
+    """One out-of-distribution set, not attacked."""
 
     images: int
     auroc: float
@@ -32,7 +21,7 @@ class CleanResult(_Frozen):
 
 
 class ScoreFigures(_Frozen):
-    """One score at the threshold that the policy sets for it, on images that set no threshold."""
+    """One score at the threshold of the policy, on images that did not set the threshold."""
 
     threshold: float
     false_rejection_rate: float
@@ -40,10 +29,10 @@ class ScoreFigures(_Frozen):
 
 
 class WrapReport(_Frozen):
-    """The figures of a wrapped classifier: clean ones alone.
+    """The evaluation.json of a wrapped classifier.
 
-    `attacked` says that nothing was measured under attack: wrapping takes a minute, an attack
-    longer, and `evaluate` makes it on the bundle.
+    `attacked` records that nothing was measured under attack: wrapping takes a minute, an attack
+    takes longer, and `oodguard-train evaluate` runs it on the bundle.
     """
 
     kind: Literal["wrapped"] = "wrapped"
@@ -62,34 +51,39 @@ class WrapReport(_Frozen):
     command: str
 
     @property
-    def hardly_better_than_chance(self) -> bool:
-        """Whether mean, std, scale or class order are probably not the classifier's."""
+    def is_near_chance(self) -> bool:
+        """Whether the accuracy suggests a wrong mean, std, scale or order of classes."""
         return self.accuracy < 2 * self.chance
 
 
-WARNING = (
-    "**Not hardened, and no attack was measured.** This is somebody's classifier with"
-    " out-of-distribution scores added to its graph; its weights are unchanged. A perturbation that"
-    " nobody can see can make such a classifier reject what it knows and accept what it does not"
-    " know, with any of these scores. The figures below are of clean images alone;"
-    " `oodguard-train evaluate BUNDLE --recipe RECIPE` attacks its graph."
+CHANCE_WARNING = (
+    "the accuracy is below twice chance, so the classifier probably receives other pixels than in"
+    " its training: check --mean, --std, --scale, --layout and the order of --classes."
+)
+
+NOT_HARDENED = (
+    "**Not hardened, and no attack was measured.** This is an existing classifier with"
+    " out-of-distribution scores added to its graph; its weights are unchanged. An imperceptible"
+    " perturbation can make such a classifier reject in-distribution images and accept others, with"
+    " any of these scores. The figures below are of clean images only; `oodguard-train evaluate"
+    " BUNDLE --recipe RECIPE` attacks its graph."
 )
 
 
 def write_wrapped_card(description: Description, report: WrapReport) -> str:
-    """Return the card in Markdown."""
+    """Return the model card in Markdown."""
     training = description.training
     facts = {
         **{
             f"original `{name}`": f"sha256 `{record.sha256}`, {record.bytes:,} bytes"
             for name, record in (training.origin or {}).items()
         },
-        "how it was trained": "unknown here",
+        "training": "unknown",
         "classes": ", ".join(description.classes),
         "input": f"uint8 RGB, {description.input.height}x{description.input.width};"
         f" other sizes: {description.input.fit}, {description.input.resample}",
-        "pixels of the classifier": report.pixels,
-        "its outputs": report.outputs,
+        "preprocessing of the classifier": report.pixels,
+        "outputs of the classifier": report.outputs,
         "parameters": f"{training.parameters:,}",
         "command": f"`{training.command}`",
         "libraries": ", ".join(f"{name} {v}" for name, v in training.libraries.items()),
@@ -97,126 +91,61 @@ def write_wrapped_card(description: Description, report: WrapReport) -> str:
     return "\n\n".join(
         (
             f"# {description.name}, version {description.version}",
-            WARNING,
-            "\n".join(
-                ("| fact | |", "| --- | --- |", *(f"| {k} | {v} |" for k, v in facts.items()))
-            ),
+            NOT_HARDENED,
+            _table([["fact", ""], *([name, text] for name, text in facts.items())]),
             "## Figures",
             wrapped_figures(report),
-            "## What the decision promises",
-            _promise(report),
+            "## Guarantee",
+            _guarantee(report),
         )
     )
 
 
 def wrapped_figures(report: WrapReport) -> str:
-    """Return the clean table with the conditions that it was measured under."""
+    """Return the table of clean figures and their conditions, in Markdown."""
     names = list(report.scores)
     columns = list(report.scores.values())
-    rows = [
-        ["set", *(f"{name}{' (decides)' if name == report.score else ''}" for name in names)],
-        ["---", *("---" for _ in names)],
-        *([key, *(_cell(column, key) for column in columns)] for key in columns[0].sets),
-        ["false rejections", *(percent(column.false_rejection_rate) for column in columns)],
-        ["threshold", *(f"{column.threshold:.6g}" for column in columns)],
-    ]
+    table = _table(
+        [
+            ["set", *(f"{name}{' (decides)' if name == report.score else ''}" for name in names)],
+            *([key, *(_cell(column.sets[key]) for column in columns)] for key in columns[0].sets),
+            ["false rejections", *(percent(column.false_rejection_rate) for column in columns)],
+            ["threshold", *(f"{column.threshold:.6g}" for column in columns)],
+        ]
+    )
+    confidence = f" with confidence {percent(1 - report.delta)}" if report.delta else ""
+    legend = (
+        "Each cell: AUROC / missed OOD at the threshold, clean; under attack: not measured."
+        if columns[0].sets
+        else "No out-of-distribution images were given, so none were measured (`--outliers`)."
+    )
     parts = [
-        f"Clean accuracy {percent(report.accuracy)} ({report.accuracy_images:,} images that set no"
-        f" threshold; chance: {percent(report.chance)}). Alpha {percent(report.alpha)}"
-        + (f" with confidence {percent(1 - report.delta)}" if report.delta else "")
-        + f" from {report.calibration_images:,} calibration images.",
-        "\n".join(f"| {' | '.join(row)} |" for row in rows),
-        _key(report) + f" Measured with `{report.command}` on {report.hardware}.",
+        f"Clean accuracy {percent(report.accuracy)} ({report.accuracy_images:,} images that did not"
+        f" set the threshold; chance: {percent(report.chance)}). Alpha"
+        f" {percent(report.alpha)}{confidence} from {report.calibration_images:,} calibration"
+        " images.",
+        *([f"**Warning:** {CHANCE_WARNING}"] if report.is_near_chance else []),
+        table,
+        f"{legend} Measured with `{report.command}` on {report.hardware}.",
     ]
-    if report.hardly_better_than_chance:
-        parts.insert(1, f"**Warning:** {CHANCE_WARNING}")
     return "\n\n".join(parts)
 
 
-CHANCE_WARNING = (
-    "the accuracy is below twice chance, so the classifier probably does not see what it was"
-    " trained on: check --mean, --std, --scale, --layout and the order of --classes."
-)
+def _table(rows: list[list[str]]) -> str:
+    head, *body = rows
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *body))
 
 
-def _cell(column: ScoreFigures, key: str) -> str:
-    result = column.sets[key]
+def _cell(result: CleanResult) -> str:
     return f"{result.auroc:.3f}".removeprefix("0") + f" / {percent(result.missed_ood_rate)}"
 
 
-def _key(report: WrapReport) -> str:
-    if not next(iter(report.scores.values())).sets:
-        return "No out-of-distribution images were given, so none were measured (`--outliers`)."
-    return "Each cell: AUROC / missed OOD at the threshold, clean; under attack: not measured."
-
-
-def _promise(report: WrapReport) -> str:
+def _guarantee(report: WrapReport) -> str:
     confidence = f"with {percent(1 - report.delta)} confidence, " if report.delta else ""
-    found = report.scores[report.score]
+    rate = report.scores[report.score].false_rejection_rate
     return (
-        f"Of clean images drawn like the calibration images, {confidence}at most"
-        f" {percent(report.alpha)} are rejected; of the other half of the images"
-        f" {percent(found.false_rejection_rate)} were. Nothing is promised about how many"
-        " out-of-distribution images are missed, and nothing about images under attack.\n"
-    )
-
-
-BATCH = 64
-
-Columns = dict[str, NDArray[np.float32]]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HeldOutHalves:
-    """Held-out images in two: `calibration` sets the threshold, `test` tells what it does."""
-
-    calibration: ImageSet
-    test: ImageSet
-    test_labels: Tensor
-
-    @classmethod
-    def of(cls, images: ImageSet, labels: Tensor, *, seed: int) -> Self:
-        """Divide at random; an odd image is measured on."""
-        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
-        half = len(images) // 2
-        return cls(
-            calibration=images.subset(order[:half]),
-            test=images.subset(order[half:]),
-            test_labels=labels[order[half:]],
-        )
-
-
-def predict(
-    run: RunGraph, images: ImageSet, names: Sequence[str]
-) -> tuple[NDArray[np.int64], Columns]:
-    """Return the predicted classes `(n,)` and the score columns `(n,)` by name."""
-    logits, scores = in_batches(run, images.images.numpy(), BATCH)
-    return logits.argmax(axis=1), {name: scores[:, at] for at, name in enumerate(names)}
-
-
-def score_figures(
-    name: str,
-    *,
-    policy: Policy,
-    calibration: Columns,
-    inside: Columns,
-    outside: Mapping[str, Columns],
-) -> ScoreFigures:
-    """Measure one score.
-
-    Raises:
-        CalibrationError: too few calibration images for the policy.
-    """
-    limit = threshold(np.sort(calibration[name]), policy)
-    return ScoreFigures(
-        threshold=limit,
-        false_rejection_rate=false_rejection_rate(inside[name], limit),
-        sets={
-            key: CleanResult(
-                images=len(columns[name]),
-                auroc=auroc(inside[name], columns[name]),
-                missed_ood_rate=missed_ood_rate(columns[name], limit),
-            )
-            for key, columns in outside.items()
-        },
+        f"Of clean images from the distribution of the calibration images, {confidence}at most"
+        f" {percent(report.alpha)} are rejected; of the test images {percent(rate)} were. There is"
+        " no guarantee for the rate of missed out-of-distribution images, nor for images under"
+        " attack.\n"
     )

@@ -1,135 +1,69 @@
-"""From an ONNX classifier and held-out images to a bundle."""
+"""Make a bundle of an existing ONNX classifier and labelled held-out images."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from oodguard.models.bundle import Bundle, write_bundle
 from oodguard.models.calibrated_model import RunGraph
-from oodguard.models.decision import Policy
-from oodguard.models.errors import ParityError
+from oodguard.models.decision import Policy, threshold
 from oodguard.models.manifest import DataRecord, Description, InputSpec, TrainingRecord
 from oodguard.training.config.sources import Source
-from oodguard.training.data.dataset import load
+from oodguard.training.data.dataset import ImageSet, load
 from oodguard.training.provenance import command, hardware, libraries
+from oodguard.training.report.metrics import auroc, false_rejection_rate, missed_ood_rate
 from oodguard.training.scoring.parity import in_batches
+from oodguard.training.wrap.agreement import BATCH_SIZES, Agreement, check_agreement
 from oodguard.training.wrap.classifier import OriginalClassifier
-from oodguard.training.wrap.graph import Images, merge, merged_run, original_outputs
-from oodguard.training.wrap.input import PixelTransform, with_dynamic_batch
+from oodguard.training.wrap.graph import merge, merged_run, original_outputs
+from oodguard.training.wrap.input import PixelTransform
 from oodguard.training.wrap.output import (
-    MEANING,
+    DESCRIPTIONS,
     OutputKind,
-    OutputScores,
     check_output_kind,
     labels_of_outputs,
     output_scores_graph,
 )
 from oodguard.training.wrap.report import (
-    Columns,
-    HeldOutHalves,
+    CleanResult,
+    ScoreFigures,
     WrapReport,
-    predict,
-    score_figures,
     write_wrapped_card,
 )
-
-TOLERANCE = 1e-4
-
-BATCH_SIZES = (1, 2, 7, 64)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Agreement:
-    """What the gate saw: images compared, and the largest difference of an output or score.
-
-    Differences are shares of the largest one where that is above 1.
-    """
-
-    images: int
-    largest_difference: float
-
-
-def check_agreement(
-    raw: NDArray[np.float32], wrapped: RunGraph, images: Images, outputs: OutputKind
-) -> Agreement:
-    """Compare the classifier's own answers `(n, K)` with the wrapped graph's, in several batches.
-
-    The expected scores are those of the torch functions on the classifier's own answers.
-
-    Raises:
-        ParityError: a logit or score differs by more than 1e-4 of the largest, or a class differs.
-    """
-    with torch.no_grad():
-        logits, scores = (each.numpy() for each in OutputScores(outputs)(torch.from_numpy(raw)))
-    clear = _clear(logits)
-    largest = 0.0
-    for size in BATCH_SIZES:
-        found_logits, found_scores = in_batches(wrapped, images, size)
-        for what, expected, found in (
-            ("outputs", raw, _as_raw(found_logits, outputs)),
-            ("scores", scores, found_scores),
-        ):
-            difference = _difference(found, expected)
-            if not difference <= TOLERANCE:
-                raise ParityError(_refusal(what, difference, size))
-            largest = max(largest, difference)
-        if (found_logits.argmax(axis=1) != logits.argmax(axis=1))[clear].any():
-            raise ParityError(_refusal("classes", 1.0, size))
-    return Agreement(images=len(images), largest_difference=largest)
-
-
-def _difference(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
-    if found.shape != expected.shape:
-        return float("inf")
-    return float(np.abs(found - expected).max()) / _scale(expected)
-
-
-def _scale(values: NDArray[np.float32]) -> float:
-    return max(1.0, float(np.abs(values).max()))
-
-
-def _clear(logits: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Say for which images the class does not hang on rounding."""
-    second, first = np.sort(logits, axis=1)[:, -2:].T
-    return np.asarray(first - second > 2 * TOLERANCE * _scale(logits))
-
-
-def _as_raw(logits: NDArray[np.float32], outputs: OutputKind) -> NDArray[np.float32]:
-    # The logarithm of a probability of 1e-30 is not known to 1e-4, and nobody needs it to be.
-    return np.exp(logits) if outputs is OutputKind.PROBABILITIES else logits
-
-
-def _refusal(what: str, difference: float, size: int) -> str:
-    return (
-        f"the {what} of the wrapped classifier differ from the original's by {difference:.2g} in"
-        f" batches of {size}; at most {TOLERANCE:g} is wanted. A classifier of a fixed batch size"
-        " or one whose answer depends on the other images of a batch (dynamic quantisation,"
-        " batch-norm in training mode), cannot be wrapped: export it anew, in evaluation mode,"
-        " with a free batch dimension"
-    )
-
 
 AGREEMENT_IMAGES = 200
 
 SEED = 0
 
-Tell = Callable[[str], None]
+Columns = dict[str, NDArray[np.float32]]
+"""Values `(n,)` by score."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WrapOptions:
-    """What the bundle is to be: its name, its pixels' rule, its classes, its policy."""
+    """How to wrap a classifier.
+
+    Attributes:
+        name: Name of the bundle.
+        version: Version of the bundle.
+        spec: Size of the images and how others are resized.
+        transform: Preprocessing of the classifier.
+        outputs: Kind of its outputs.
+        classes: Names of the classes in the order of the outputs; None: those of the data.
+        policy: How the decision is made.
+    """
 
     name: str
     version: str
     spec: InputSpec
-    pixels: PixelTransform
+    transform: PixelTransform
     outputs: OutputKind
     classes: tuple[str, ...] | None
     policy: Policy
@@ -137,57 +71,81 @@ class WrapOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WrapResult:
-    """A bundle that was written, its figures, and what the gate saw."""
+    """The bundle that was written, its figures, and the comparison with the original."""
 
     bundle: Bundle
     report: WrapReport
     agreement: Agreement
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldOutHalves:
+    """Held-out images: one half sets the threshold, the other is used for the figures."""
+
+    calibration: ImageSet
+    test: ImageSet
+    test_labels: Tensor
+
+    @classmethod
+    def split(cls, images: ImageSet, labels: Tensor, *, seed: int) -> Self:
+        """Split at random; of an odd number the test half is the larger."""
+        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+        half = len(images) // 2
+        return cls(
+            calibration=images.subset(order[:half]),
+            test=images.subset(order[half:]),
+            test_labels=labels[order[half:]],
+        )
+
+
 def wrap(  # noqa: PLR0913  (by keyword)
     original: OriginalClassifier,
-    wish: WrapOptions,
+    options: WrapOptions,
     *,
     data: Source,
     outliers: Mapping[str, Source],
     out: Path,
-    tell: Tell,
+    stage: Callable[[str], None],
 ) -> WrapResult:
-    """Write the bundle of a wrapped classifier to `out`; `tell` hears what is being done.
+    """Write the bundle of a wrapped classifier.
+
+    Args:
+        original: The classifier.
+        options: How to wrap it.
+        data: Labelled images that the classifier was not trained on.
+        outliers: Out-of-distribution images by name, for the figures.
+        out: Folder of the bundle.
+        stage: Called with the name of each stage.
 
     Raises:
-        ClassifierError: the classifier cannot be wrapped, or is not as it is said to be.
-        RecipeError: the images cannot be read.
-        CalibrationError: too few images for the policy.
-        ParityError: the wrapped graph answers otherwise than the classifier; nothing is written.
+        ClassifierError: The classifier cannot be wrapped, or does not match the options.
+        RecipeError: Images cannot be read.
+        CalibrationError: There are too few images for the policy.
+        ParityError: The wrapped graph has other outputs than the classifier; nothing is written.
         BundleError: `out` cannot be replaced.
     """
-    tell(f"reading {data.name}")
-    images = load(data, wish.spec)
-    few = images.images[:AGREEMENT_IMAGES].numpy()
-    tell("running the classifier as it came")
-    raw = original_outputs(original, wish.pixels)(few)
-    check_output_kind(raw, wish.outputs)
-    classes = wish.classes or images.classes
-    halves = HeldOutHalves.of(
-        images, labels_of_outputs(classes, images, outputs=raw.shape[1]), seed=SEED
-    )
-    free, scores = (
-        with_dynamic_batch(original),
-        output_scores_graph(wish.outputs, classes=raw.shape[1]),
-    )
-    model = merge(wish.pixels.graph(), original, free, scores)
-    tell("comparing the wrapped classifier with it")
+    stage(f"reading {data.name}")
+    images = load(data, options.spec)
+    subset = images.images[:AGREEMENT_IMAGES].numpy()
+    stage("running the original classifier")
+    raw = original_outputs(original, options.transform)(subset)
+    check_output_kind(raw, options.outputs)
+    classes = options.classes or images.classes
+    labels = labels_of_outputs(classes, images, outputs=raw.shape[1])
+    halves = HeldOutHalves.split(images, labels, seed=SEED)
+    scores = output_scores_graph(options.outputs, classes=raw.shape[1])
+    model = merge(options.transform.graph(), original, scores)
+    stage("comparing the wrapped classifier with the original")
     run = merged_run(model)
-    agreement = check_agreement(raw, run, few, wish.outputs)
-    tell("calibrating")
-    _, calibration = predict(run, halves.calibration, wish.outputs.scores)
-    report = _report(run, wish, classes, halves, calibration, outliers, tell)
-    description = _describe(original, wish, classes)
+    agreement = check_agreement(raw, run, subset, options.outputs)
+    stage("calibrating")
+    _, calibration = _predict(run, halves.calibration, options.outputs.scores)
+    report = _measure(run, options, classes, halves, calibration, outliers, stage)
+    description = _describe(original, options, classes)
     bundle = write_bundle(
         out,
         description=description,
-        model=_serialised(model),
+        model=model.SerializeToString(),
         calibration=calibration,
         evaluation=report.model_dump(mode="json"),
         card=write_wrapped_card(description, report),
@@ -195,54 +153,79 @@ def wrap(  # noqa: PLR0913  (by keyword)
     return WrapResult(bundle=bundle, report=report, agreement=agreement)
 
 
-def _report(  # noqa: PLR0913  (what a report is made of)
+def _predict(
+    run: RunGraph, images: ImageSet, names: Sequence[str]
+) -> tuple[NDArray[np.int64], Columns]:
+    """Return predicted classes `(n,)` and scores, in the largest batches that were compared."""
+    logits, scores = in_batches(run, images.images.numpy(), BATCH_SIZES[-1])
+    return logits.argmax(axis=1), {name: scores[:, k] for k, name in enumerate(names)}
+
+
+def _measure(  # noqa: PLR0913  (what a report consists of)
     run: RunGraph,
-    wish: WrapOptions,
+    options: WrapOptions,
     classes: tuple[str, ...],
     halves: HeldOutHalves,
     calibration: Columns,
     outliers: Mapping[str, Source],
-    tell: Tell,
+    stage: Callable[[str], None],
 ) -> WrapReport:
-    names, policy = wish.outputs.scores, wish.policy
-    tell("measuring the other half")
-    predicted, inside = predict(run, halves.test, names)
+    names, policy = options.outputs.scores, options.policy
+    stage("measuring the test half")
+    predicted, inside = _predict(run, halves.test, names)
     outside = {}
     for key, source in outliers.items():
-        tell(f"measuring {key}")
-        _, outside[key] = predict(run, load(source, wish.spec), names)
+        stage(f"measuring {key}")
+        _, outside[key] = _predict(run, load(source, options.spec), names)
     return WrapReport(
         score=policy.score,
         alpha=policy.alpha,
         delta=policy.delta,
-        pixels=str(wish.pixels),
-        outputs=MEANING[wish.outputs],
+        pixels=str(options.transform),
+        outputs=DESCRIPTIONS[options.outputs],
         calibration_images=len(halves.calibration),
         accuracy=float((predicted == halves.test_labels.numpy()).mean()),
         accuracy_images=len(halves.test),
         chance=1 / len(classes),
-        scores={
-            name: score_figures(
-                name, policy=policy, calibration=calibration, inside=inside, outside=outside
-            )
-            for name in names
-        },
+        scores={name: _figures(name, policy, calibration, inside, outside) for name in names},
         hardware=hardware(),
         command=command(),
     )
 
 
+def _figures(
+    name: str,
+    policy: Policy,
+    calibration: Columns,
+    inside: Columns,
+    outside: Mapping[str, Columns],
+) -> ScoreFigures:
+    limit = threshold(np.sort(calibration[name]), policy)
+    return ScoreFigures(
+        threshold=limit,
+        false_rejection_rate=false_rejection_rate(inside[name], limit),
+        sets={
+            key: CleanResult(
+                images=len(columns[name]),
+                auroc=auroc(inside[name], columns[name]),
+                missed_ood_rate=missed_ood_rate(columns[name], limit),
+            )
+            for key, columns in outside.items()
+        },
+    )
+
+
 def _describe(
-    original: OriginalClassifier, wish: WrapOptions, classes: tuple[str, ...]
+    original: OriginalClassifier, options: WrapOptions, classes: tuple[str, ...]
 ) -> Description:
     return Description(
-        name=wish.name,
-        version=wish.version,
+        name=options.name,
+        version=options.version,
         created=datetime.now(UTC),
         classes=classes,
-        input=wish.spec,
-        scores=wish.outputs.scores,
-        default_score=wish.policy.score,
+        input=options.spec,
+        scores=options.outputs.scores,
+        default_score=options.policy.score,
         training=TrainingRecord(
             method="wrapped",
             origin=dict(original.files),
@@ -260,8 +243,3 @@ def _describe(
             libraries=libraries(),
         ),
     )
-
-
-def _serialised(model: onnx.ModelProto) -> bytes:
-    serialised: bytes = model.SerializeToString()
-    return serialised

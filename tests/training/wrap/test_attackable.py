@@ -1,4 +1,4 @@
-"""A wrapped classifier came without gradients; its bundle has them."""
+"""The bundle of a wrapped classifier has gradients in torch."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,15 +16,15 @@ from oodguard.training.onnx_torch.classifier import bundle_classifier
 from oodguard.training.scoring.graph import torch_run
 from oodguard.training.wrap.classifier import read_original_classifier
 from oodguard.training.wrap.graph import merge
-from oodguard.training.wrap.input import PixelTransform, with_dynamic_batch
+from oodguard.training.wrap.input import PixelTransform
 from oodguard.training.wrap.output import OutputKind, output_scores_graph
-from tests.training.wrapping import classifiers
+from tests.training.wrap import classifiers
 
 
-def _wrapped(path: Path, pixels: PixelTransform, build: Callable[..., Bundle]) -> Bundle:
+def wrap_file(path: Path, transform: PixelTransform, build: Callable[..., Bundle]) -> Bundle:
     original = read_original_classifier(path, input_name=None, output_name=None)
     scores = output_scores_graph(OutputKind.LOGITS, classes=3)
-    model = merge(pixels.graph(), original, with_dynamic_batch(original), scores)
+    model = merge(transform.graph(), original, scores)
     return build(
         path.parent / "bundle",
         scores=OutputKind.LOGITS.scores,
@@ -39,32 +39,32 @@ PLAIN = PixelTransform(layout="nhwc", height=classifiers.SIZE, width=classifiers
 
 
 @pytest.mark.parametrize("kind", ["torch", "float", "uint8"])
-def test_a_wrapped_classifier_has_gradients(
+def test_wrapped_classifier_has_gradients(
     tmp_path: Path, make_bundle: Callable[..., Bundle], kind: str
 ) -> None:
-    path, pixels, scale = tmp_path / "net.onnx", PLAIN, 255.0
+    path, transform, scale = tmp_path / "net.onnx", PLAIN, 255.0
     if kind == "torch":
         classifiers.exported(path, batch=1)
-        pixels = PixelTransform(layout="nchw", height=classifiers.SIZE, width=classifiers.SIZE)
+        transform = PixelTransform(layout="nchw", height=classifiers.SIZE, width=classifiers.SIZE)
     elif kind == "float":
         onnx.save(classifiers.hand_made(tail=("Identity", "Relu"), opset=13), path)
     else:
         scale = 1.0
         onnx.save(classifiers.hand_made(kind=TensorProto.UINT8), path)
-        pixels = PixelTransform(
+        transform = PixelTransform(
             layout="nhwc",
             height=classifiers.SIZE,
             width=classifiers.SIZE,
             scale=1,
             as_uint8=True,
         )
-    wrapped = _wrapped(path, pixels, make_bundle)
+    wrapped = wrap_file(path, transform, make_bundle)
     images = np.random.default_rng(7).integers(0, 256, (5, 8, 8, 3), np.uint8)
     logits, _ = torch_run(bundle_classifier(wrapped))(images)
     np.testing.assert_allclose(logits, classifiers.expected_logits(images, scale=scale), rtol=1e-5)
-    asked = to_pixels(torch.from_numpy(images)).requires_grad_(True)
-    score = bundle_classifier(wrapped).score("max_logit", asked)
-    (gradient,) = torch.autograd.grad(score.sum(), asked)
+    pixels = to_pixels(torch.from_numpy(images)).requires_grad_(True)
+    score = bundle_classifier(wrapped).score("max_logit", pixels)
+    (gradient,) = torch.autograd.grad(score.sum(), pixels)
     # -GAIN times the mean of the strongest colour, of pixels in [0, 1] or, as uint8, in [0, 255].
     strongest = torch.from_numpy(images).float().mean(dim=(1, 2)).argmax(dim=1)
     expected = torch.zeros(5, 3, 8, 8)
@@ -72,11 +72,11 @@ def test_a_wrapped_classifier_has_gradients(
     torch.testing.assert_close(gradient, expected)
 
 
-def test_a_graph_with_something_else_says_so(
+def test_wrapped_classifier_with_an_unsupported_operator_is_rejected_by_torch(
     make_bundle: Callable[..., Bundle], tmp_path: Path
 ) -> None:
     path = tmp_path / "net.onnx"
     onnx.save(classifiers.hand_made(tail=("Celu",)), path)
-    bundle = _wrapped(path, PLAIN, make_bundle)
+    bundle = wrap_file(path, PLAIN, make_bundle)
     with pytest.raises(BundleError, match=r"the operator Celu, .* evaluate the run instead"):
         bundle_classifier(bundle)

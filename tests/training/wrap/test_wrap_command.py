@@ -1,4 +1,4 @@
-"""`oodguard-train wrap` from a file and folders of pictures to a bundle that judges."""
+"""`oodguard-train wrap`, from a file and folders of images to a bundle that predicts."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from oodguard.models.decision import Policy
 from oodguard.training.cli.app import app
 from oodguard.training.scoring.parity import onnx_run
 from oodguard.training.wrap.report import WrapReport
-from tests.training.wrapping.classifiers import (
+from tests.training.wrap.classifiers import (
     CLASSES,
     SIZE,
     draw_folder,
@@ -45,7 +45,7 @@ def _report(bundle: Bundle) -> WrapReport:
 
 @pytest.fixture(scope="module")
 def of_torch(pictures: Path) -> Bundle:
-    """A network exported by torch at one image a batch, wrapped with a set of outliers."""
+    """A network exported by torch with a batch size of 1, wrapped with a set of outliers."""
     exported(pictures / "net.onnx", batch=1)
     out = pictures / "of-torch"
     done = _wrap(pictures / "net.onnx", pictures, out, "--outliers", pictures / "greys")
@@ -54,7 +54,7 @@ def of_torch(pictures: Path) -> Bundle:
     return open_bundle(out)
 
 
-def test_the_bundle_says_that_it_is_not_hardened_and_where_it_came_from(
+def test_wrapped_bundle_records_the_original_and_that_it_is_not_hardened(
     pictures: Path, of_torch: Bundle
 ) -> None:
     training = of_torch.manifest.training
@@ -66,18 +66,18 @@ def test_the_bundle_says_that_it_is_not_hardened_and_where_it_came_from(
     assert training.origin["net.onnx"].sha256 in card
 
 
-def test_the_figures_are_of_clean_images_that_set_no_threshold(of_torch: Bundle) -> None:
+def test_wrapped_figures_are_of_images_that_did_not_set_the_threshold(of_torch: Bundle) -> None:
     report = _report(of_torch)
     assert report.attacked == "not measured"
     assert (report.calibration_images, report.accuracy_images) == (90, 90)
     assert report.accuracy == 1
     assert set(report.scores) == set(of_torch.manifest.scores)
-    # Every grey picture is darker in its strongest channel than every coloured one.
+    # Every grey image is darker in its strongest channel than every coloured one.
     assert report.scores["energy"].sets["greys"].auroc > 0.95
     assert report.scores["energy"].sets["greys"].images == 40
 
 
-def test_the_bundle_judges_by_hand_made_numbers(pictures: Path, of_torch: Bundle) -> None:
+def test_wrapped_bundle_predicts_what_is_computed_by_hand(pictures: Path, of_torch: Bundle) -> None:
     guard = CalibratedModel(of_torch, Policy(score="energy"), onnx_run(of_torch.model))
     paths = sorted((pictures / "colours").rglob("*.png"))
     images = np.stack([np.asarray(Image.open(path)) for path in paths])
@@ -87,18 +87,16 @@ def test_the_bundle_judges_by_hand_made_numbers(pictures: Path, of_torch: Bundle
         assert verdict.scores["energy"] == pytest.approx(-np.log(np.exp(row).sum()), rel=1e-4)
 
 
-def test_the_graph_tells_nothing_of_the_machine_that_exported_it(of_torch: Bundle) -> None:
+def test_wrapped_graph_has_no_paths_of_the_machine(of_torch: Bundle) -> None:
     assert b".py" not in of_torch.model
 
 
-def test_probabilities_are_wrapped_with_the_scores_that_mean_something(
-    pictures: Path, tmp_path: Path
-) -> None:
+def test_wrap_of_probabilities_uses_meaningful_scores(pictures: Path, tmp_path: Path) -> None:
     path = tmp_path / "softmax.onnx"
     onnx.save(hand_made(tail=("Softmax",), opset=13, ir_version=7), path)
-    refused = _wrap(path, pictures, tmp_path / "bundle")
-    assert refused.exit_code == 1
-    assert "outputs are probabilities, not logits" in refused.stderr
+    rejected = _wrap(path, pictures, tmp_path / "bundle")
+    assert rejected.exit_code == 1
+    assert "outputs are probabilities, expected logits" in rejected.stderr
     done = _wrap(path, pictures, tmp_path / "bundle", "--outputs", "probabilities")
     assert done.exit_code == 0, done.output
     bundle = open_bundle(tmp_path / "bundle")
@@ -114,7 +112,7 @@ def test_probabilities_are_wrapped_with_the_scores_that_mean_something(
     assert verdict.confidence == pytest.approx(np.exp(row.max()) / np.exp(row).sum(), rel=1e-4)
 
 
-def test_a_wrong_order_of_classes_shows_in_the_accuracy(pictures: Path, tmp_path: Path) -> None:
+def test_wrap_warns_of_a_wrong_order_of_classes(pictures: Path, tmp_path: Path) -> None:
     path = tmp_path / "classifier.onnx"
     onnx.save(hand_made(shape=("n", "h", "w", 3)), path)
     (tmp_path / "names.txt").write_text("\n".join((*CLASSES[1:], CLASSES[0])), encoding="utf-8")
@@ -128,45 +126,44 @@ def test_a_wrong_order_of_classes_shows_in_the_accuracy(pictures: Path, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("options", "wanted"),
+    ("options", "message"),
     [
         (("--images", 40), "20 calibration images are too few for alpha 0.05"),
         (("--name", "Upper Case"), "--name is 'Upper Case'"),
         (("--version", "1/2"), "--version is '1/2'"),
         (("--mean", "0.5,x"), "--mean is '0.5,x', expected one number or three"),
-        (("--std", "0"), "numbers above 0 are wanted"),
-        (("--score", "odin"), "--score odin came"),
-        (("--outputs", "probabilities"), "are logits, not probabilities"),
+        (("--std", "0"), "expected numbers above 0"),
+        (("--score", "odin"), "--score is odin, expected one of"),
+        (("--outputs", "probabilities"), "are logits, expected probabilities"),
         (("--outliers", "nowhere"), "nowhere: cannot read the data"),
-        (
-            ("--outliers", "a/x", "--outliers", "b/x"),
-            "names x, x, expected no duplicates",
-        ),
+        (("--outliers", "a/x", "--outliers", "b/x"), "names x, x, expected no duplicates"),
         (("--alpha", "2"), "alpha is 2"),
-        (("--layout", "nchw"), "has not three channels"),
+        (("--layout", "nchw"), "does not have three channels"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
 )
-def test_what_cannot_be_done_is_one_clear_message_and_nothing_is_written(
-    pictures: Path, tmp_path: Path, options: tuple[object, ...], wanted: str
+def test_wrap_rejects_invalid_options_and_writes_nothing(
+    pictures: Path, tmp_path: Path, options: tuple[object, ...], message: str
 ) -> None:
     onnx.save(hand_made(), tmp_path / "classifier.onnx")
-    refused = _wrap(tmp_path / "classifier.onnx", pictures, tmp_path / "bundle", *options)
-    assert refused.exit_code == 1
-    assert wanted in refused.stderr
-    assert "Traceback" not in refused.stderr
+    rejected = _wrap(tmp_path / "classifier.onnx", pictures, tmp_path / "bundle", *options)
+    assert rejected.exit_code == 1
+    assert message in rejected.stderr
+    assert "Traceback" not in rejected.stderr
     assert not (tmp_path / "bundle").exists()
 
 
-def test_another_number_of_classes_is_refused(pictures: Path, tmp_path: Path) -> None:
+def test_wrap_rejects_another_number_of_classes(pictures: Path, tmp_path: Path) -> None:
     onnx.save(hand_made(), tmp_path / "classifier.onnx")
     (tmp_path / "names.txt").write_text("red\ngreen\n", encoding="utf-8")
     options = ("--classes", tmp_path / "names.txt")
-    refused = _wrap(tmp_path / "classifier.onnx", pictures, tmp_path / "bundle", *options)
-    assert "2 class names came for 3 outputs" in refused.stderr
+    rejected = _wrap(tmp_path / "classifier.onnx", pictures, tmp_path / "bundle", *options)
+    assert "received 2 class names, expected 3" in rejected.stderr
 
 
-def test_the_manifest_is_schema_one_with_an_origin(pictures: Path, of_torch: Bundle) -> None:
+def test_wrapped_manifest_has_schema_version_1_and_the_original(
+    pictures: Path, of_torch: Bundle
+) -> None:
     document = json.loads((pictures / "of-torch" / "manifest.json").read_bytes())
     assert document["schema_version"] == 1
     assert document["training"]["origin"]["net.onnx"]["bytes"] > 0

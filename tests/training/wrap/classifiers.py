@@ -1,6 +1,6 @@
-"""Tiny classifiers of colour, as somebody else might have made them.
+"""Small classifiers of colour, as other tools export them.
 
-Their answer can be worked out by hand: the means of red, green and blue, times a gain.
+Their logits can be computed by hand: the means of red, green and blue, times a gain.
 """
 
 import warnings
@@ -22,12 +22,12 @@ GAIN = 8.0
 Dims = Sequence[int | str]
 
 
-def hand_made(  # noqa: PLR0913  (each has a default, and a test names what it is about)
+def hand_made(  # noqa: PLR0913  (each has a default)
     *,
     layout: str = "nhwc",
     shape: Dims = ("n", SIZE, SIZE, 3),
     tail: Sequence[str] = (),
-    answer: Dims = ("n", 3),
+    output: Dims = ("n", 3),
     opset: int = 17,
     ir_version: int = 8,
     weights_are_inputs: bool = False,
@@ -35,7 +35,7 @@ def hand_made(  # noqa: PLR0913  (each has a default, and a test names what it i
 ) -> onnx.ModelProto:
     """Logits `(n, 3)`: GAIN times the means of blue, green and red; then the operators of `tail`.
 
-    Written as before opset 18, where the axes of a mean are an attribute.
+    Written for opsets below 18, where the axes of a mean are an attribute.
     """
     space, channel = ([1, 2], "nhwc") if layout == "nhwc" else ([2, 3], "nchw")
     names = ["means", "turned", "logits", *(f"tail_{number}" for number in range(len(tail)))]
@@ -58,7 +58,7 @@ def hand_made(  # noqa: PLR0913  (each has a default, and a test names what it i
         inputs += [
             helper.make_tensor_value_info(w.name, w.data_type, list(w.dims)) for w in weights
         ]
-    outputs = [helper.make_tensor_value_info(names[-1], TensorProto.FLOAT, list(answer))]
+    outputs = [helper.make_tensor_value_info(names[-1], TensorProto.FLOAT, list(output))]
     graph = helper.make_graph(nodes, channel, inputs, outputs, weights)
     return helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version
@@ -85,11 +85,11 @@ class ColourNet(nn.Module):
 
 
 def exported(path: Path, *, batch: int | None) -> Path:
-    """Export ColourNet as people do, with a fixed batch size or a free one."""
+    """Export ColourNet with a fixed or a dynamic batch size."""
     shapes = None if batch else ({0: torch.export.Dim("batch")},)
     example = torch.zeros(batch or 2, 3, SIZE, SIZE)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # torch of its own insides
+        warnings.simplefilter("ignore", FutureWarning)  # about internals of torch
         program = torch.onnx.export(
             ColourNet().eval(), (example,), dynamo=True, dynamic_shapes=shapes, verbose=False
         )
@@ -104,7 +104,7 @@ def expected_logits(images: NDArray[np.uint8], *, scale: float = 255) -> NDArray
 
 
 def draw_folder(folder: Path, *, each: int = 60) -> Path:
-    """Write noisy pictures in one sub-folder a colour; the colour's channel is the brightest."""
+    """Write noisy images in one sub-folder per colour, whose channel is the brightest."""
     generator = np.random.default_rng(1)
     for channel, name in zip((2, 1, 0), CLASSES, strict=True):
         (folder / name).mkdir(parents=True)
@@ -116,7 +116,7 @@ def draw_folder(folder: Path, *, each: int = 60) -> Path:
 
 
 def draw_greys(folder: Path, *, count: int = 40) -> Path:
-    """Write grey pictures, which have no brightest channel."""
+    """Write grey images, which have no brightest channel."""
     generator = np.random.default_rng(2)
     folder.mkdir(parents=True)
     for number in range(count):

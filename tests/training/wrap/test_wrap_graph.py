@@ -1,4 +1,4 @@
-"""Graphs exported for one batch size, opened to any and held against numbers made by hand."""
+"""Graphs exported for one batch size, merged for any batch size, compared with numbers by hand."""
 
 from pathlib import Path
 
@@ -7,12 +7,12 @@ import onnx
 import pytest
 
 from oodguard.models.errors import ClassifierError, ParityError
+from oodguard.training.wrap.agreement import check_agreement
 from oodguard.training.wrap.classifier import OriginalClassifier, read_original_classifier
 from oodguard.training.wrap.graph import merge, merged_run, original_outputs
-from oodguard.training.wrap.input import PixelTransform, with_dynamic_batch
+from oodguard.training.wrap.input import PixelTransform
 from oodguard.training.wrap.output import OutputKind, output_scores_graph
-from oodguard.training.wrap.wrap import check_agreement
-from tests.training.wrapping.classifiers import SIZE, expected_logits, exported, hand_made
+from tests.training.wrap.classifiers import SIZE, expected_logits, exported, hand_made
 
 IMAGES = np.random.default_rng(3).integers(0, 256, (70, SIZE, SIZE, 3), dtype=np.uint8)
 
@@ -25,7 +25,7 @@ def scores() -> onnx.ModelProto:
 def _merged(
     original: OriginalClassifier, pixels: PixelTransform, scores: onnx.ModelProto
 ) -> onnx.ModelProto:
-    return merge(pixels.graph(), original, with_dynamic_batch(original), scores)
+    return merge(pixels.graph(), original, scores)
 
 
 def _saved(model: onnx.ModelProto, folder: Path) -> OriginalClassifier:
@@ -34,7 +34,7 @@ def _saved(model: onnx.ModelProto, folder: Path) -> OriginalClassifier:
 
 
 @pytest.mark.parametrize("batch", [1, 4, None], ids=str)
-def test_a_network_of_torch_exported_for_any_batch_size_takes_every_other(
+def test_merged_graph_of_any_batch_size_accepts_every_other(
     batch: int | None, scores: onnx.ModelProto, tmp_path: Path
 ) -> None:
     path = exported(tmp_path / "net.onnx", batch=batch)
@@ -52,7 +52,7 @@ def test_a_network_of_torch_exported_for_any_batch_size_takes_every_other(
 @pytest.mark.parametrize(
     ("opset", "ir_version"), [(8, 3), (11, 6), (13, 7), (17, 8)], ids=["8", "11", "13", "17"]
 )
-def test_an_older_opset_is_brought_to_that_of_the_scores(
+def test_merged_graph_converts_an_older_opset_to_that_of_the_scores(
     opset: int, ir_version: int, scores: onnx.ModelProto, tmp_path: Path
 ) -> None:
     model = hand_made(opset=opset, ir_version=ir_version, weights_are_inputs=ir_version == 3)
@@ -64,9 +64,7 @@ def test_an_older_opset_is_brought_to_that_of_the_scores(
     np.testing.assert_allclose(merged_run(merged)(IMAGES)[0], expected_logits(IMAGES), rtol=1e-4)
 
 
-def test_a_newer_opset_than_that_of_the_scores_is_kept(
-    scores: onnx.ModelProto, tmp_path: Path
-) -> None:
+def test_merged_graph_keeps_a_newer_opset(scores: onnx.ModelProto, tmp_path: Path) -> None:
     original = _saved(hand_made(opset=17), tmp_path)
     newer = onnx.version_converter.convert_version(original.model, 21)
     original.model.CopyFrom(newer)
@@ -76,8 +74,8 @@ def test_a_newer_opset_than_that_of_the_scores_is_kept(
 
 
 def _blending(*, batch: int) -> onnx.ModelProto:
-    """Logits of the fixed batch, with one row of the batch's own size added as a weight."""
-    model = hand_made(shape=(batch, SIZE, SIZE, 3), answer=(batch, 3))
+    """Return a classifier that adds a weight of the size of its fixed batch."""
+    model = hand_made(shape=(batch, SIZE, SIZE, 3), output=(batch, 3))
     graph = model.graph
     graph.node[-1].output[0] = "bare"
     graph.node.append(onnx.helper.make_node("Add", ["bare", "rows"], ["logits"]))
@@ -86,18 +84,18 @@ def _blending(*, batch: int) -> onnx.ModelProto:
     return model
 
 
-def test_a_batch_size_in_the_weights_cannot_be_freed(
+def test_merged_graph_with_the_batch_size_in_its_weights_is_rejected(
     scores: onnx.ModelProto, tmp_path: Path
 ) -> None:
     original = _saved(_blending(batch=2), tmp_path)
     pixels = PixelTransform(layout="nhwc", height=SIZE, width=SIZE)
     raw = original_outputs(original, pixels)(IMAGES)
     run = merged_run(_merged(original, pixels, scores))
-    with pytest.raises((ClassifierError, ParityError), match=r"export .* anew.* batch dimension"):
+    with pytest.raises((ClassifierError, ParityError), match=r"Export .* again.* batch dimension"):
         check_agreement(raw, run, IMAGES, OutputKind.LOGITS)
 
 
-def test_an_answer_that_hangs_on_the_other_images_of_its_batch_is_refused(
+def test_merged_graph_whose_outputs_depend_on_the_batch_is_rejected(
     scores: onnx.ModelProto, tmp_path: Path
 ) -> None:
     model = hand_made()
@@ -111,27 +109,29 @@ def test_an_answer_that_hangs_on_the_other_images_of_its_batch_is_refused(
     pixels = PixelTransform(layout="nhwc", height=SIZE, width=SIZE)
     raw = original_outputs(original, pixels)(IMAGES)
     run = merged_run(_merged(original, pixels, scores))
-    with pytest.raises(ParityError, match="depends on the other images of a batch"):
+    with pytest.raises(ParityError, match="depend on the other images of a batch"):
         check_agreement(raw, run, IMAGES, OutputKind.LOGITS)
 
 
-def test_answers_that_are_no_table_of_classes_are_refused(tmp_path: Path) -> None:
-    model = hand_made(answer=("n", 3, 1, 1))
+def test_original_outputs_of_another_shape_are_rejected(tmp_path: Path) -> None:
+    model = hand_made(output=("n", 3, 1, 1))
     graph = model.graph
     graph.node[-1].output[0] = "bare"
     graph.node.append(onnx.helper.make_node("Unsqueeze", ["bare", "last"], ["logits"]))
     graph.initializer.append(onnx.numpy_helper.from_array(np.array([2, 3], np.int64), "last"))
-    answers = original_outputs(
+    outputs = original_outputs(
         _saved(model, tmp_path), PixelTransform(layout="nhwc", height=8, width=8)
     )
-    with pytest.raises(ClassifierError, match=r"shape \(1, 3, 1, 1\) for 1 images; \(1, classes\)"):
-        answers(IMAGES)
+    with pytest.raises(
+        ClassifierError, match=r"shape \(1, 3, 1, 1\) for 1 images, expected \(1, classes\)"
+    ):
+        outputs(IMAGES)
 
 
-def test_a_size_that_the_classifier_does_not_take_is_refused(tmp_path: Path) -> None:
-    answers = original_outputs(
+def test_original_outputs_of_another_image_size_are_rejected(tmp_path: Path) -> None:
+    outputs = original_outputs(
         _saved(hand_made(shape=(1, 8, 8, 3)), tmp_path),
         PixelTransform(layout="nhwc", height=4, width=4),
     )
     with pytest.raises(ClassifierError, match=r"does not run on pixels of shape \(1, 4, 4, 3\)"):
-        answers(np.zeros((1, 4, 4, 3), np.uint8))
+        outputs(np.zeros((1, 4, 4, 3), np.uint8))
