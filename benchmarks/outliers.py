@@ -115,7 +115,7 @@ def measure(data: DataSet, text: str, console: Console) -> Report:
                 run_target(run, "energy"),
                 suite=suite(data),
                 policy=Policy(score="energy"),
-                watcher=evaluation_bar,
+                observer=evaluation_bar,
             )
     return report
 

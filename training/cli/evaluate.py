@@ -80,8 +80,8 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
                 measured,
                 suite=SUITES[suite],
                 policy=Policy(score=score or measured.default_score, alpha=alpha, delta=delta),
-                watcher=bar,
-                beside=tuple(beside or ()),
+                observer=bar,
+                other_scores=tuple(beside or ()),
                 twin=undefended,
             )
         folder = out or (target if not is_bundle(target) else Path("reports") / measured.name)

@@ -86,9 +86,9 @@ class EvaluationBar:
         """Start; the evaluation needs `steps` gradient steps of one image."""
         self.display.update(self._task, total=steps)
 
-    def tell(self, what: str) -> None:
-        """Show what is being measured."""
-        self.display.update(self._task, description=what)
+    def stage(self, name: str) -> None:
+        """Show the current stage."""
+        self.display.update(self._task, description=name)
 
     def advance(self, steps: int) -> None:
         """Advance by `steps` gradient steps."""

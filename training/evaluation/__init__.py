@@ -1,1 +1,1 @@
-"""Evaluation."""
+"""Evaluate a run or a bundle, clean and under attack, and check that the attack works."""

@@ -1,4 +1,4 @@
-"""A batch of images pushed through ascending budgets by a suite's gradient attack."""
+"""Attack a batch of images with the suite's gradient attack, within ascending epsilons."""
 
 from collections.abc import Iterator, Sequence
 
@@ -19,114 +19,150 @@ from oodguard.training.attacks.base import (
     uniform,
     unperturbed,
 )
-from oodguard.training.attacks.ensemble import Ensemble, Member
 from oodguard.training.attacks.pgd import Pgd
 from oodguard.training.config.suites import Ascent
 
-
-def whole_pixels(attacked: Tensor, clean: Tensor, epsilon_255: float) -> NDArray[np.uint8]:
-    """Round float `(n, 3, H, W)` in [0, 1] to uint8 `(n, H, W, 3)` near uint8 `clean` of its shape.
-
-    A value is at most the whole part of `epsilon_255` away from the clean one, so that an attack
-    of less than one 255th changes nothing.
-    """
-    rounded = np.rint(attacked.permute(0, 2, 3, 1).numpy() * 255).astype(np.int16)
-    centre, most = clean.numpy().astype(np.int16), int(epsilon_255 + 1e-6)
-    near: NDArray[np.int16] = np.clip(rounded, centre - most, centre + most)
-    return near.clip(0, 255).astype(np.uint8)
-
-
 STARTS: tuple[Start, ...] = (uniform, decontrasted, unperturbed, gaussian)
-"""The starts of the first restarts, in this order; further ones are uniform."""
+"""The starts of the first restarts, in this order; further restarts are uniform."""
 
-BROKEN = 1e-6
-"""A goal this far above 0 is above it beyond rounding."""
+SUCCESS = 1e-6
+"""An end-to-end objective this far above 0 is above 0 beyond rounding."""
 
 
-def gradient_attack(ascent: Ascent, epsilon_255: float, *, before: Tensor | None = None) -> Attack:
-    """Return the gradient attack of one budget.
+def gradient_attack(  # noqa: PLR0913  (overrides by keyword)
+    settings: Ascent,
+    epsilon: float,
+    *,
+    start_from: Tensor | None = None,
+    steps: int | None = None,
+    restarts: int | None = None,
+    step_scale: float = 1.0,
+) -> Attack:
+    """Return the suite's gradient attack for one epsilon.
 
-    `before` `(n, 3, H, W)` was found for the same images within a smaller budget: APGD starts from
-    it in place of its first start, so that a larger budget never finds less.
+    Args:
+        settings: The suite's attack: APGD, or PGD with its step size.
+        epsilon: Radius of the L-infinity ball, in [0, 1] pixel units.
+        start_from: Images `(n, 3, H, W)` found for the same images within a smaller epsilon. APGD
+            starts from them in place of its first start, so a larger epsilon never finds less.
+        steps: Number of steps; None: the suite's.
+        restarts: Number of starts of APGD; None: the suite's.
+        step_scale: Factor of PGD's step size.
     """
-    epsilon = epsilon_255 / 255
-    if ascent.kind == "pgd":
-        step_size = (ascent.step_255 or 1.0) / 255
-        return Pgd(epsilon=epsilon, steps=ascent.steps, step_size=step_size)
-    fresh = (*STARTS, *(uniform,) * ascent.restarts)[: ascent.restarts]
-    starts = fresh if before is None else (_from(before), *fresh[1:])
-    return Apgd(epsilon=epsilon, steps=ascent.steps, starts=starts)
+    steps = steps or settings.steps
+    if settings.kind == "pgd":
+        step_size = (settings.step_size or 1 / 255) * step_scale
+        return Pgd(epsilon=epsilon, steps=steps, step_size=step_size)
+    restarts = restarts or settings.restarts
+    starts = (*STARTS, *(uniform,) * restarts)[:restarts]
+    if start_from is not None:
+        starts = (_from(start_from), *starts[1:])
+    return Apgd(epsilon=epsilon, steps=steps, starts=starts)
 
 
-def run_attack(  # noqa: PLR0913  (a suite, and what goes through it)
-    ascent: Ascent,
-    goals: Sequence[AttackObjective],
+def run_attack(  # noqa: PLR0913  (an attack and its images)
+    settings: Ascent,
+    objectives: Sequence[AttackObjective],
     images: Tensor,
-    budgets_255: Sequence[float],
+    epsilons: Sequence[float],
     generator: torch.Generator,
     *,
     targeted: int,
 ) -> Iterator[tuple[float, Tensor]]:
-    """Yield every budget with what was found within it for images `(n, 3, H, W)`, ascending.
+    """Attack images within each epsilon; the caller freezes the network.
 
-    The first goal is climbed for all images, those that follow for the first `targeted`, of which
-    whatever the first goal likes best is kept. The caller holds the network still.
+    Args:
+        settings: The suite's gradient attack.
+        objectives: The direct objective, maximized for all images, then the targeted ones.
+        images: Clean images `(n, 3, H, W)` in [0, 1].
+        epsilons: Ascending, in [0, 1] pixel units.
+        generator: Source of the random starts.
+        targeted: How many of the images, from the first on, are attacked on the targeted objectives
+            too; a result counts if it is better by the direct objective.
+
+    Yields:
+        Each epsilon and the attacked images `(n, 3, H, W)`.
     """
     found: Tensor | None = None
-    for epsilon_255 in budgets_255:
-        attack = gradient_attack(ascent, epsilon_255, before=found)
-        found = attack(goals[0], images, generator)
-        if targeted and len(goals) > 1:
-            short = gradient_attack(ascent.model_copy(update={"restarts": 1}), epsilon_255)
-            found = _with_targets(short, goals, images, found, generator, count=targeted)
-        yield epsilon_255, found
+    for epsilon in epsilons:
+        attack = gradient_attack(settings, epsilon, start_from=found)
+        found = attack(objectives[0], images, generator)
+        if targeted and len(objectives) > 1:
+            attack = gradient_attack(settings, epsilon, restarts=1)
+            found = _attack_targets(attack, objectives, images, found, generator, count=targeted)
+        yield epsilon, found
 
 
 def run_end_to_end_attack(
     steps: int,
-    goal: AttackObjective,
+    objective: AttackObjective,
     images: Tensor,
-    budgets_255: Sequence[float],
+    epsilons: Sequence[float],
     generator: torch.Generator,
 ) -> Iterator[tuple[float, Tensor]]:
-    """Yield every budget with images `(n, 3, H, W)` pushed until the goal has come above 0.
+    """Attack images with APGD until the objective is above 0; the caller freezes the network.
 
-    An image that a budget broke is left as it is by those after it; the others go on from what was
-    found. The caller holds the network still.
+    An image that succeeded within one epsilon is not changed within a larger one; the others
+    continue from what was found.
+
+    Yields:
+        Each epsilon, ascending, and the attacked images `(n, 3, H, W)`.
     """
     found = images
     every = torch.arange(len(images))
-    for epsilon_255 in budgets_255:
+    for epsilon in epsilons:
         with torch.no_grad():
-            rows = every[goal(found, every) < BROKEN]
+            rows = every[objective(found, every) < SUCCESS]
         if len(rows):
             start = uniform if found is images else _from(found[rows])
-            attack = Apgd(epsilon=epsilon_255 / 255, steps=steps, starts=(start,), stop_at=BROKEN)
+            attack = Apgd(epsilon=epsilon, steps=steps, starts=(start,), stop_at=SUCCESS)
             found = found.clone()
-            found[rows] = attack(restrict_to_rows(goal, rows), images[rows], generator)
-        yield epsilon_255, found
+            found[rows] = attack(restrict_to_rows(objective, rows), images[rows], generator)
+        yield epsilon, found
 
 
-def _with_targets(  # noqa: PLR0913  (two attacks, and what they were)
+def to_uint8(attacked: Tensor, clean: Tensor, epsilon: float) -> NDArray[np.uint8]:
+    """Round attacked images to uint8 without leaving the ball around the clean ones.
+
+    The largest change of a value is epsilon * 255 rounded down, so that an epsilon below 1/255
+    changes nothing.
+
+    Args:
+        attacked: float `(n, 3, H, W)` in [0, 1].
+        clean: uint8 `(n, H, W, 3)`.
+        epsilon: In [0, 1] pixel units.
+
+    Returns:
+        uint8 `(n, H, W, 3)`.
+    """
+    rounded = np.rint(attacked.permute(0, 2, 3, 1).numpy() * 255).astype(np.int16)
+    centre, most = clean.numpy().astype(np.int16), int(epsilon * 255 + 1e-6)
+    near: NDArray[np.int16] = np.clip(rounded, centre - most, centre + most)
+    return near.clip(0, 255).astype(np.uint8)
+
+
+def _attack_targets(  # noqa: PLR0913  (an attack, its images and the result so far)
     attack: Attack,
-    goals: Sequence[AttackObjective],
+    objectives: Sequence[AttackObjective],
     images: Tensor,
     found: Tensor,
     generator: torch.Generator,
     *,
     count: int,
 ) -> Tensor:
-    member = Member(name="targeted", attack=attack, goals=tuple(goals[1:]))
-    worst = Ensemble(members=(member,), judge=goals[0])(images[:count], generator)
+    direct, *targeted = objectives
     rows = torch.arange(len(found))
     with torch.no_grad():
-        best = BestIterates(found, goals[0](found, rows))
-    best.offer(rows[:count], worst.images, worst.values)
+        best = BestIterates(found, direct(found, rows))
+    for objective in targeted:
+        attacked = attack(objective, images[:count], generator)
+        with torch.no_grad():
+            best.update(rows[:count], attacked, direct(attacked, rows[:count]))
     return best.images
 
 
-def _from(before: Tensor) -> Start:
+def _from(points: Tensor) -> Start:
     def start(images: Tensor, epsilon: float, generator: torch.Generator) -> Tensor:  # noqa: ARG001
-        return before.clone()
+        return points.clone()
 
     return start

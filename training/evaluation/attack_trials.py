@@ -1,9 +1,8 @@
-"""Soundings: what other attacks find where the suite's own has been, on a few images."""
+"""Attack trials: cross-check the suite's attack with other attacks on a subset of the images."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Self
 
 import torch
 from torch import Tensor
@@ -16,35 +15,137 @@ from oodguard.training.config.suites import Ascent, Suite
 from oodguard.training.evaluation.attack_runner import gradient_attack
 from oodguard.training.report.metrics import auroc
 from oodguard.training.report.model import Scores
-from oodguard.training.scoring.graph import ScoredClassifier
+from oodguard.training.scoring.graph import EVALUATION_BATCH_SIZE, ScoredClassifier
 from oodguard.training.scoring.network import frozen
 
-BATCH = 250
+FEW_STEPS = 10
 
-Push = Callable[[Tensor], Tensor]
-"""Images `(n, 3, H, W)` in [0, 1] to what an attack makes of them."""
+LARGE_EPSILON = 64 / 255  # a quarter of the pixel range: no classifier can be robust within it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttackTrials:
+    """AUROC by attack with both sides attacked; None for what was not tried.
+
+    All but `by_epsilon` is measured on the subset, within `epsilon`.
+
+    Attributes:
+        by_epsilon: Mean AUROC of the whole evaluation by epsilon, ascending, 0 for clean.
+        epsilon: In [0, 1] pixel units.
+        steps: Steps of the suite's attack.
+        by_steps: AUROC of the gradient attack by its number of steps, ascending.
+        clean: Without an attack.
+        white_box: By the gradient attack with `steps` steps.
+        noise: By the best of several random noises.
+        square: By Square, which uses no gradient.
+        transfer: By the gradient attack on another classifier.
+        at_64: By the gradient attack within 64/255.
+        bad_gradients: Share of images whose gradient is all zero or not finite, at the image
+            itself or at a random start.
+    """
+
+    by_epsilon: Mapping[float, float]
+    epsilon: float | None = None
+    steps: int | None = None
+    by_steps: Mapping[int, float] = field(default_factory=dict)
+    clean: float | None = None
+    white_box: float | None = None
+    noise: float | None = None
+    square: float | None = None
+    transfer: float | None = None
+    at_64: float | None = None
+    bad_gradients: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AttackedScore:
-    """A classifier by one of its scores, higher more OOD."""
+    """A classifier and the score of it that is attacked."""
 
     classifier: ScoredClassifier
     score: str
 
     @property
-    def goals(self) -> tuple[AttackObjective, AttackObjective]:
-        """What raises the score of in-distribution images, and what lowers that of outliers."""
-        rejected = rejection_objective(self.classifier, self.score)
-        return rejected, acceptance_objectives(self.classifier, self.score)[0]
+    def objectives(self) -> tuple[AttackObjective, AttackObjective]:
+        """The objective for in-distribution images (rejection) and for outliers (acceptance)."""
+        rejection = rejection_objective(self.classifier, self.score)
+        return rejection, acceptance_objectives(self.classifier, self.score)[0]
+
+
+def run_attack_trials(  # noqa: PLR0913  (a classifier, its images and its attacks)
+    victim: AttackedScore,
+    inliers: Tensor,
+    outliers: Tensor,
+    *,
+    suite: Suite,
+    epsilon: float,
+    by_epsilon: Mapping[float, float],
+    twin: AttackedScore | None,
+    generator: torch.Generator,
+) -> AttackTrials:
+    """Run the suite's attack trials.
+
+    Args:
+        victim: The evaluated classifier and score.
+        inliers: In-distribution images `(n, 3, H, W)` in [0, 1].
+        outliers: Outliers `(m, 3, H, W)` in [0, 1].
+        suite: The suite whose trials are run.
+        epsilon: Radius of the L-infinity ball, in [0, 1] pixel units.
+        by_epsilon: Mean AUROC of the evaluation by epsilon.
+        twin: Another classifier; what an attack on it finds is shown to the victim.
+        generator: Draws the seed that all attacks share.
+    """
+    images = TrialImages(victim=victim, inliers=inliers, outliers=outliers)
+    settings, trials = suite.ascent, suite.trials
+    seed = int(torch.randint(2**62, (), generator=generator))
+
+    def same_starts() -> torch.Generator:
+        # The attacks are to differ by what they do, not by where they start.
+        return torch.Generator().manual_seed(seed)
+
+    def under(attack: Attack) -> float:
+        return images.attacked_auroc(attack, same_starts())
+
+    def transferred(source: AttackedScore) -> float:
+        with frozen(source.classifier):
+            attack = gradient_attack(settings, epsilon)
+            return images.transferred_auroc(attack, source, same_starts())
+
+    with frozen(victim.classifier):
+        all_steps = sorted({FEW_STEPS, settings.steps, trials.long_steps or settings.steps})
+        by_steps = {
+            steps: under(gradient_attack(settings, epsilon, steps=steps)) for steps in all_steps
+        }
+        noise = RandomNoise(epsilon=epsilon, draws=trials.noise_draws)
+        square = Square(epsilon=epsilon, queries=trials.square_queries)
+        return AttackTrials(
+            by_epsilon=by_epsilon,
+            epsilon=epsilon,
+            steps=settings.steps,
+            by_steps=by_steps,
+            clean=images.clean_auroc(),
+            white_box=by_steps[settings.steps],
+            noise=under(noise) if trials.noise_draws else None,
+            square=under(square) if trials.square_queries else None,
+            transfer=transferred(twin) if twin else None,
+            at_64=under(_large_attack(settings, epsilon)),
+            bad_gradients=images.bad_gradients(epsilon, same_starts()),
+        )
+
+
+def _large_attack(settings: Ascent, epsilon: float) -> Attack:
+    """Return the suite's attack within 64/255; PGD's step grows with epsilon to reach the edge."""
+    return gradient_attack(settings, LARGE_EPSILON, step_scale=LARGE_EPSILON / epsilon)
+
+
+Perturb = Callable[[Tensor], Tensor]
+"""Images `(n, 3, H, W)` in [0, 1] to perturbed images of this shape."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialImages:
-    """The images, float `(n, 3, H, W)` and `(m, 3, H, W)` in [0, 1], and who scores them.
+    """The subset, float `(n, 3, H, W)` and `(m, 3, H, W)` in [0, 1], and the attacked score.
 
-    Images go through in batches. The caller holds all networks still, with
-    `training.attacks.gradient.frozen`.
+    Images are processed in batches. The caller freezes all networks.
     """
 
     victim: AttackedScore
@@ -52,187 +153,64 @@ class TrialImages:
     outliers: Tensor
 
     def clean_auroc(self) -> float:
-        """Return the AUROC of the images as they are."""
-        return self._auroc(_as_they_are, _as_they_are)
+        """Return the AUROC without an attack."""
+        return self._auroc(_unchanged, _unchanged)
 
-    def auroc_under(self, attack: Attack, generator: torch.Generator) -> float:
+    def attacked_auroc(self, attack: Attack, generator: torch.Generator) -> float:
         """Return the AUROC with both sides attacked."""
-        rejected, accepted = self.victim.goals
+        rejection, acceptance = self.victim.objectives
         return self._auroc(
-            partial(attack, rejected, generator=generator),
-            partial(attack, accepted, generator=generator),
+            partial(attack, rejection, generator=generator),
+            partial(attack, acceptance, generator=generator),
         )
 
-    def auroc_transferred(
+    def transferred_auroc(
         self, attack: Attack, source: AttackedScore, generator: torch.Generator
     ) -> float:
-        """Return the AUROC with both sides attacked by way of `source`, and judged here."""
-        pushes = [
+        """Return the AUROC with both sides attacked on `source` and scored by the victim."""
+        inlier_side, outlier_side = (
             partial(transfer_attack, attack, generator=generator, source=theirs, victim=ours)
-            for theirs, ours in zip(source.goals, self.victim.goals, strict=True)
-        ]
-        return self._auroc(pushes[0], pushes[1])
+            for theirs, ours in zip(source.objectives, self.victim.objectives, strict=True)
+        )
+        return self._auroc(inlier_side, outlier_side)
 
     def bad_gradients(self, epsilon: float, generator: torch.Generator) -> float:
-        """Return the share of images with a gradient that leads nowhere: all zero or not finite.
+        """Return the share of images with a gradient that is all zero or not finite.
 
-        At the image itself or at a random start of the ball of radius `epsilon` around it.
+        It is taken at the image and at a random start within `epsilon` of it.
         """
-        rejected, accepted = self.victim.goals
-        sides = ((rejected, self.inliers), (accepted, self.outliers))
+        rejection, acceptance = self.victim.objectives
         parts = [
-            _bad(goal, part, epsilon, generator)
-            for goal, images in sides
-            for part in images.split(BATCH)
+            _has_bad_gradient(objective, batch, epsilon, generator)
+            for objective, images in ((rejection, self.inliers), (acceptance, self.outliers))
+            for batch in images.split(EVALUATION_BATCH_SIZE)
         ]
         return float(torch.cat(parts).float().mean())
 
-    def _auroc(self, push_inliers: Push, push_outliers: Push) -> float:
-        inside = self._scores(push_inliers, self.inliers)
-        return auroc(inside, self._scores(push_outliers, self.outliers))
+    def _auroc(self, perturb_inliers: Perturb, perturb_outliers: Perturb) -> float:
+        inside = self._scores(perturb_inliers, self.inliers)
+        return auroc(inside, self._scores(perturb_outliers, self.outliers))
 
-    def _scores(self, push: Push, images: Tensor) -> Scores:
+    def _scores(self, perturb: Perturb, images: Tensor) -> Scores:
         parts = []
-        for part in images.split(BATCH):
-            pushed = push(part)
+        for batch in images.split(EVALUATION_BATCH_SIZE):
+            perturbed = perturb(batch)
             with torch.no_grad():
-                parts.append(self.victim.classifier.score(self.victim.score, pushed))
+                parts.append(self.victim.classifier.score(self.victim.score, perturbed))
         scores: Scores = torch.cat(parts).numpy()
         return scores
 
 
-def _as_they_are(images: Tensor) -> Tensor:
+def _unchanged(images: Tensor) -> Tensor:
     return images
 
 
-def _bad(
-    goal: AttackObjective, images: Tensor, epsilon: float, generator: torch.Generator
+def _has_bad_gradient(
+    objective: AttackObjective, images: Tensor, epsilon: float, generator: torch.Generator
 ) -> Tensor:
     rows = torch.arange(len(images))
     bad = torch.zeros_like(rows, dtype=torch.bool)
     for point in (images, uniform(images, epsilon, generator)):
-        gradient = value_and_gradient(goal, point, rows)[1].flatten(1)
+        gradient = value_and_gradient(objective, point, rows)[1].flatten(1)
         bad |= (gradient == 0).all(dim=1) | ~gradient.isfinite().all(dim=1)
     return bad
-
-
-FEW_STEPS = 10
-
-LARGE_255 = 64.0  # a quarter of all brightness: within it any image can be made to look like noise
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AttackTrials:
-    """AUROC by attack, both sides attacked; None is what was not tried.
-
-    `by_epsilon` is the whole evaluation's mean by budget in 255ths, 0 for clean, ascending. All
-    else is of the same few images at `budget_255`: `by_steps` under the gradient attack with so
-    many steps, ascending; `white_box` under it with the suite's own, `steps`; `at_64` likewise, but
-    within 64/255. `bad_gradients` is the share of images whose gradient is all zero or not finite
-    at the image itself or at a random start.
-    """
-
-    by_epsilon: Mapping[float, float]
-    budget_255: float | None
-    steps: int | None
-    by_steps: Mapping[int, float]
-    clean: float | None
-    white_box: float | None
-    noise: float | None
-    square: float | None
-    transfer: float | None
-    at_64: float | None
-    bad_gradients: float | None
-
-    @classmethod
-    def of_budgets(cls, by_epsilon: Mapping[float, float]) -> Self:
-        """Return the soundings of a suite that tries nothing but its own attack."""
-        return cls(
-            by_epsilon=by_epsilon,
-            budget_255=None,
-            steps=None,
-            by_steps={},
-            clean=None,
-            white_box=None,
-            noise=None,
-            square=None,
-            transfer=None,
-            at_64=None,
-            bad_gradients=None,
-        )
-
-
-def run_attack_trials(  # noqa: PLR0913  (a classifier, and all that it is tried with)
-    classifier: ScoredClassifier,
-    score: str,
-    inliers: Tensor,
-    outliers: Tensor,
-    *,
-    suite: Suite,
-    budget_255: float,
-    by_epsilon: Mapping[float, float],
-    twin: tuple[ScoredClassifier, str] | None,
-    generator: torch.Generator,
-) -> AttackTrials:
-    """Try the suite's trials on in-distribution images `(n, 3, H, W)` and outliers `(m, 3, H, W)`.
-
-    All pixels are in [0, 1]. `twin` is another classifier with one of its scores, by which images
-    are attacked that are then shown to this one; None where there is none.
-    """
-    probe = TrialImages(
-        victim=AttackedScore(classifier=classifier, score=score), inliers=inliers, outliers=outliers
-    )
-    epsilon, ascent, trials = budget_255 / 255, suite.ascent, suite.trials
-    seed = int(torch.randint(2**62, (), generator=generator))
-
-    def same_starts() -> torch.Generator:
-        # For all attacks, so that they differ by what they do and not by where they begin.
-        return torch.Generator().manual_seed(seed)
-
-    def under(attack: Attack) -> float:
-        return probe.auroc_under(attack, same_starts())
-
-    with frozen(classifier):
-        all_steps = sorted({FEW_STEPS, ascent.steps, trials.long_steps or ascent.steps})
-        by_steps = {steps: under(_with_steps(ascent, steps, budget_255)) for steps in all_steps}
-        noise = RandomNoise(epsilon=epsilon, draws=trials.noise_draws)
-        square = Square(epsilon=epsilon, queries=trials.square_queries)
-        return AttackTrials(
-            by_epsilon=by_epsilon,
-            budget_255=budget_255,
-            steps=ascent.steps,
-            by_steps=by_steps,
-            clean=probe.clean_auroc(),
-            white_box=by_steps[ascent.steps],
-            noise=under(noise) if trials.noise_draws else None,
-            square=under(square) if trials.square_queries else None,
-            transfer=_transferred(probe, ascent, budget_255, twin, same_starts()),
-            at_64=under(_at_64(ascent, budget_255)),
-            bad_gradients=probe.bad_gradients(epsilon, same_starts()),
-        )
-
-
-def _with_steps(ascent: Ascent, steps: int, budget_255: float) -> Attack:
-    return gradient_attack(ascent.model_copy(update={"steps": steps}), budget_255)
-
-
-def _at_64(ascent: Ascent, budget_255: float) -> Attack:
-    """Return the suite's attack within 64/255, its step as long as it is to the budget."""
-    if ascent.step_255 is not None:  # or it would not come to the edge of the larger ball
-        longer = ascent.step_255 * LARGE_255 / budget_255
-        ascent = ascent.model_copy(update={"step_255": longer})
-    return gradient_attack(ascent, LARGE_255)
-
-
-def _transferred(
-    probe: TrialImages,
-    ascent: Ascent,
-    budget_255: float,
-    twin: tuple[ScoredClassifier, str] | None,
-    generator: torch.Generator,
-) -> float | None:
-    if twin is None:
-        return None
-    source = AttackedScore(classifier=twin[0], score=twin[1])
-    with frozen(source.classifier):
-        return probe.auroc_transferred(gradient_attack(ascent, budget_255), source, generator)

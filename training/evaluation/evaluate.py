@@ -1,358 +1,209 @@
-"""The honest table: a guard measured clean and under attack, at the threshold that it serves."""
+"""Evaluate a run or a bundle, clean and under attack, at the threshold that it is served with."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from typing import Protocol
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.decision import Policy
 from oodguard.models.errors import RecipeError
-from oodguard.training.attacks.objectives import wrong_and_accepted_objectives
 from oodguard.training.config.recipe import evaluation_sources
 from oodguard.training.config.suites import Suite
 from oodguard.training.data.dataset import ImageSet, load, to_pixels
-from oodguard.training.evaluation.attack_runner import (
-    run_attack,
-    run_end_to_end_attack,
-    whole_pixels,
+from oodguard.training.evaluation.attack_trials import (
+    AttackedScore,
+    AttackTrials,
+    run_attack_trials,
 )
-from oodguard.training.evaluation.attack_trials import AttackTrials, run_attack_trials
+from oodguard.training.evaluation.evaluator import Evaluator
 from oodguard.training.evaluation.masking_checks import run_masking_checks
-from oodguard.training.evaluation.results import (
-    AttackResult,
-    Predictions,
-    ScoreEvaluation,
-    evidence,
-    joined_answers,
-    score_result,
-)
-from oodguard.training.evaluation.target import EvaluationTarget, ScoreUnderTest, values
+from oodguard.training.evaluation.results import ScoreEvaluation, evidence, score_result
+from oodguard.training.evaluation.target import EvaluationTarget
 from oodguard.training.provenance import command, hardware
-from oodguard.training.report.model import (
-    Condition,
-    EvaluationEvidence,
-    FalseAccept,
-    Report,
-    ScoreResult,
-)
-from oodguard.training.scoring.graph import ScoredClassifier
-from oodguard.training.scoring.network import frozen
+from oodguard.training.report.model import EvaluationEvidence, Report, ScoreResult
+from oodguard.training.scoring.graph import EVALUATION_BATCH_SIZE
 from oodguard.training.scoring.parity import in_batches
-
-WORST = 4  # false accepts kept of each set and budget
-
-Advance = Callable[[int], None]
-"""Hears how many gradient steps of one image were made."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Evaluator:
-    """A classifier, one of its scores, and the suite that it goes through.
-
-    `serve` runs the graph as it is served. Images go through in batches, each through all budgets,
-    so that memory does not grow with their number.
-    """
-
-    classifier: ScoredClassifier
-    judged: ScoreUnderTest
-    suite: Suite
-    serve: RunGraph
-    classes: tuple[str, ...]
-    advance: Advance
-
-    def inliers(self, images: ImageSet) -> tuple[AttackResult, ...]:
-        """Push in-distribution images towards rejection; one result a budget, the clean first."""
-        return self._through(images, outliers=False)
-
-    def outliers(self, images: ImageSet) -> tuple[AttackResult, ...]:
-        """Push outliers towards acceptance; one result a budget, the clean first."""
-        return self._through(images, outliers=True)
-
-    def end_to_end(self, images: ImageSet) -> tuple[AttackResult, ...]:
-        """Push in-distribution images to a wrong class that is accepted; a result a budget > 0."""
-        generator = self._generator()
-        ascent, budgets = self.suite.ascent, self.suite.budgets_255
-
-        def rounds() -> Iterator[list[AttackResult]]:
-            for part, pixels, labels in _batches(images):
-                goal = wrong_and_accepted_objectives(
-                    self.classifier, self.judged.name, labels, threshold=self.judged.threshold
-                )[0]
-                pushed = run_end_to_end_attack(ascent.end_to_end, goal, pixels, budgets, generator)
-                yield self._rounds(part, pushed, steps=ascent.end_to_end, name=None)
-
-        return _joined(rounds())
-
-    def _through(self, images: ImageSet, *, outliers: bool) -> tuple[AttackResult, ...]:
-        ascent, generator = self.suite.ascent, self._generator()
-        goals = self.judged.accepted if outliers else (self.judged.rejected,)
-        left = ascent.targeted  # images of the set that are yet to be aimed at classes
-
-        def rounds() -> Iterator[list[AttackResult]]:
-            nonlocal left
-            for part, pixels, _ in _batches(images):
-                pushed = run_attack(
-                    ascent,
-                    goals,
-                    pixels,
-                    self.suite.budgets_255,
-                    generator,
-                    targeted=min(left, len(pixels)),
-                )
-                name = images.name if outliers else None
-                clean = [self._judge(part, 0.0, pixels, name=None)]
-                yield clean + self._rounds(part, pushed, steps=ascent.steps, name=name)
-                left = max(left - len(pixels), 0)
-
-        return _joined(rounds())
-
-    def _rounds(
-        self, part: Tensor, pushed: Iterator[tuple[float, Tensor]], *, steps: int, name: str | None
-    ) -> list[AttackResult]:
-        found = []
-        with frozen(self.classifier):
-            for epsilon_255, moved in pushed:
-                found.append(self._judge(part, epsilon_255, moved, name=name))
-                self.advance(len(part) * steps)
-        return found
-
-    def _judge(
-        self, part: Tensor, epsilon_255: float, moved: Tensor, *, name: str | None
-    ) -> AttackResult:
-        with torch.no_grad():
-            classes = self.classifier.features_and_logits(moved)[1].argmax(1)
-        scores = values(self.judged, moved)
-        answers = Predictions(scores=scores.numpy(), classes=classes.numpy())
-        return AttackResult(
-            epsilon_255=epsilon_255,
-            answers=answers,
-            replayed=self._replayed(part, epsilon_255, moved),
-            worst=self._worst(part, epsilon_255, moved, answers, name) if name else (),
-        )
-
-    def _replayed(self, part: Tensor, epsilon_255: float, moved: Tensor) -> Predictions | None:
-        if self.judged.column is None:
-            return None
-        logits, scores = self.serve(whole_pixels(moved, part, epsilon_255))
-        return Predictions(scores=scores[:, self.judged.column], classes=logits.argmax(axis=1))
-
-    def _worst(
-        self, part: Tensor, epsilon_255: float, moved: Tensor, answers: Predictions, name: str
-    ) -> tuple[FalseAccept, ...]:
-        lowest = np.argsort(answers.scores, kind="stable")[:WORST]
-        rows = [row for row in lowest if answers.scores[row] <= self.judged.threshold]
-        clean = values(self.judged, to_pixels(part[rows])) if rows else torch.empty(0)
-        return tuple(
-            FalseAccept(
-                set_name=name,
-                epsilon_255=epsilon_255,
-                clean=part[row].numpy(),
-                attacked=moved[row].permute(1, 2, 0).numpy(),
-                clean_score=float(before),
-                score=float(answers.scores[row]),
-                predicted_class=self.classes[answers.classes[row]],
-            )
-            for row, before in zip(rows, clean, strict=True)
-        )
-
-    def _generator(self) -> torch.Generator:
-        return torch.Generator().manual_seed(self.suite.seed)
-
-
-def _batches(images: ImageSet) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    parts = zip(images.images.split(BATCH), images.labels.split(BATCH), strict=True)
-    for part, labels in parts:
-        yield part, to_pixels(part), labels
-
-
-def _joined(rounds: Iterator[list[AttackResult]]) -> tuple[AttackResult, ...]:
-    """Join the batches' results, budget by budget."""
-    return tuple(_as_one(list(parts)) for parts in zip(*rounds, strict=True))
-
-
-def _as_one(parts: list[AttackResult]) -> AttackResult:
-    replayed = [part.replayed for part in parts if part.replayed is not None]
-    worst = sorted((case for part in parts for case in part.worst), key=lambda case: case.score)
-    return replace(
-        parts[0],
-        answers=joined_answers([part.answers for part in parts]),
-        replayed=joined_answers(replayed) if replayed else None,
-        worst=tuple(worst[:WORST]),
-    )
-
-
-BATCH = 250
 
 REPLAYED_BY = "ONNX Runtime"
 
 
 class EvaluationObserver(Protocol):
-    """What an evaluation tells while it goes on."""
+    """Follows the progress of an evaluation."""
 
     def start(self, steps: int) -> None:
-        """It begins; `steps` gradient steps of one image are to be made."""
+        """Start; `steps` gradient steps of one image follow."""
 
-    def tell(self, what: str) -> None:
-        """Say what is measured now."""
+    def stage(self, name: str) -> None:
+        """Enter a stage, such as an image set."""
 
     def advance(self, steps: int) -> None:
-        """So many gradient steps of one image were made."""
+        """Record gradient steps of one image as done."""
 
 
-def evaluate(  # noqa: PLR0913  (what is measured, and how)
-    subject: EvaluationTarget,
+def evaluate(  # noqa: PLR0913  (by keyword)
+    target: EvaluationTarget,
     *,
     suite: Suite,
     policy: Policy,
-    watcher: EvaluationObserver,
-    beside: tuple[str, ...] = (),
+    observer: EvaluationObserver,
+    other_scores: tuple[str, ...] = (),
     twin: EvaluationTarget | None = None,
 ) -> tuple[Report, EvaluationEvidence]:
-    """Measure a run or bundle on its recipe's evaluation sets, by the score that decides first.
+    """Evaluate a target on the evaluation sets of its recipe.
 
-    In-distribution images are attacked towards rejection and outliers towards acceptance, each
-    within the same L-infinity budget in [0, 1] pixel space, in float32 and evaluation mode.
-    `beside` names scores that are measured as well; attacks on `twin`, as a rule the undefended
-    one, are tried on the subject.
+    In-distribution images are attacked towards rejection and outliers towards acceptance, within
+    the same L-infinity ball in [0, 1] pixel space, in float32 and evaluation mode.
+
+    Args:
+        target: The run or bundle.
+        suite: Attacks, epsilons and numbers of images.
+        policy: The score that decides, and how its threshold is set.
+        observer: Follows the progress.
+        other_scores: Scores and detectors that are evaluated too, for comparison.
+        twin: Another target, usually undefended; attacks on it are tried on `target`.
+
+    Returns:
+        The figures, and the scores that they were computed from.
 
     Raises:
-        RecipeError: there is no such score, or a data set cannot be read.
-        CalibrationError: too few calibration images for the policy.
+        RecipeError: There is no such score, or a data set cannot be read.
+        CalibrationError: There are too few calibration images for the policy.
     """
-    began = time.perf_counter()
-    if policy.score not in subject.calibration:
+    started = time.perf_counter()
+    if policy.score not in target.calibration:
         raise RecipeError(
-            f"score: came {policy.score!r}, wanted one of {', '.join(subject.calibration)}"
+            f"score: received {policy.score!r}, expected one of {', '.join(target.calibration)}"
         )
-    names = tuple(dict.fromkeys((policy.score, *beside)))
-    judged = [subject.judged(name, policy) for name in names]
-    whole, inside, outside = _images(subject, suite)
-    watcher.start(_steps(suite, inside, outside, scores=len(names)))
-    findings = []
-    for index, score in enumerate(judged):
-        bench = Evaluator(
-            classifier=subject.classifier,
-            judged=score,
-            suite=suite,
-            serve=subject.serve,
-            classes=subject.classes,
-            advance=watcher.advance,
+    names = tuple(dict.fromkeys((policy.score, *other_scores)))
+    scores = [target.score_under_test(name, policy) for name in names]
+    test_set, inliers, outliers = _load_images(target, suite)
+    observer.start(_total_steps(suite, inliers, outliers, scores=len(names)))
+    evaluations = [
+        _evaluate_score(
+            Evaluator(target=target, score=score, suite=suite, advance=observer.advance),
+            inliers,
+            outliers,
+            observer,
+            end_to_end=score.name == policy.score and suite.ascent.end_to_end > 0,
         )
-        findings.append(_findings(bench, inside, outside, watcher, decides=index == 0))
-    results = tuple(score_result(each, seed=suite.seed) for each in findings)
-    watcher.tell("is the attack any good?")
-    soundings = _soundings(subject, judged[0], suite, results[0], inside, outside, twin)
+        for score in scores
+    ]
+    results = tuple(score_result(each, seed=suite.seed) for each in evaluations)
+    observer.stage("gradient-masking checks")
+    trials = _run_trials(target, suite, results[0], inliers, outliers, twin)
     return Report(
-        name=subject.name,
-        measured=subject.measured,
+        name=target.name,
+        measured=target.measured,
         suite=suite,
-        test_set=whole.name,
+        test_set=test_set.name,
         alpha=policy.alpha,
         delta=policy.delta,
-        calibration_images=subject.calibration_images,
-        accuracy=_accuracy(subject, whole),
-        accuracy_images=len(whole),
+        calibration_images=target.calibration_images,
+        accuracy=_accuracy(target, test_set),
+        accuracy_images=len(test_set),
         results=results,
-        trust=run_masking_checks(soundings),
+        trust=run_masking_checks(trials),
         replayed_by=REPLAYED_BY,
-        recipe=subject.recipe_text,
-        duration_s=time.perf_counter() - began,
+        recipe=target.recipe_text,
+        duration_s=time.perf_counter() - started,
         hardware=hardware(),
         command=command(),
-    ), evidence(findings[0])
+    ), evidence(evaluations[0])
 
 
-def _images(
-    subject: EvaluationTarget, suite: Suite
+def _load_images(
+    target: EvaluationTarget, suite: Suite
 ) -> tuple[ImageSet, ImageSet, dict[str, ImageSet]]:
-    """Return the whole test set, the part of it that is attacked, and the outliers by name."""
-    recipe = subject.recipe
+    """Return the whole test set, the part of it that is attacked, and the outliers by set."""
+    recipe = target.recipe
     test_source, outlier_sources = evaluation_sources(recipe)
-    test = load(test_source, recipe.input)
-    if test.classes != subject.classes:
+    test_set = load(test_source, recipe.input)
+    if test_set.classes != target.classes:
         raise RecipeError(
-            f"evaluation.test: came classes {list(test.classes)}, wanted those of the inliers,"
-            f" {list(subject.classes)}"
+            f"evaluation.test: received classes {list(test_set.classes)}, expected those of the"
+            f" inliers, {list(target.classes)}"
         )
-    outside = {
+    outliers = {
         name: load(source, recipe.input).subset(slice(suite.outlier_images))
         for name, source in outlier_sources.items()
     }
-    return test, test.subset(slice(suite.test_images)), outside
+    return test_set, test_set.subset(slice(suite.test_images)), outliers
 
 
-def _findings(
-    bench: Evaluator,
-    inside: ImageSet,
-    outside: Mapping[str, ImageSet],
-    watcher: EvaluationObserver,
+def _evaluate_score(
+    evaluator: Evaluator,
+    inliers: ImageSet,
+    outliers: Mapping[str, ImageSet],
+    observer: EvaluationObserver,
     *,
-    decides: bool,
+    end_to_end: bool,
 ) -> ScoreEvaluation:
-    def told(images: ImageSet, name: str) -> ImageSet:
-        watcher.tell(f"{bench.judged.name}: {name}")
-        return images
-
-    tried = decides and bench.suite.ascent.end_to_end > 0
+    score = evaluator.score
+    observer.stage(f"{score.name}: {inliers.name}")
+    inlier_results = evaluator.attack_inliers(inliers)
+    outlier_results = {}
+    for name, images in outliers.items():
+        observer.stage(f"{score.name}: {name}")
+        outlier_results[name] = evaluator.attack_outliers(images)
+    if end_to_end:
+        observer.stage(f"{score.name}: {inliers.name}, end to end")
     return ScoreEvaluation(
-        score=bench.judged.name,
-        threshold=bench.judged.threshold,
-        labels=inside.labels.numpy(),
-        inliers=bench.inliers(told(inside, inside.name)),
-        outliers={name: bench.outliers(told(each, name)) for name, each in outside.items()},
-        end_to_end=bench.end_to_end(told(inside, f"{inside.name}, end to end")) if tried else (),
+        score=score.name,
+        threshold=score.threshold,
+        labels=inliers.labels.numpy(),
+        inliers=inlier_results,
+        outliers=outlier_results,
+        end_to_end=evaluator.attack_end_to_end(inliers) if end_to_end else (),
     )
 
 
-def _soundings(  # noqa: PLR0913  (what is sounded, and on what)
-    subject: EvaluationTarget,
-    judged: ScoreUnderTest,
+def _run_trials(  # noqa: PLR0913  (a target, its images and the result so far)
+    target: EvaluationTarget,
     suite: Suite,
     result: ScoreResult,
-    inside: ImageSet,
-    outside: Mapping[str, ImageSet],
+    inliers: ImageSet,
+    outliers: Mapping[str, ImageSet],
     twin: EvaluationTarget | None,
 ) -> AttackTrials:
-    by_epsilon = {each.epsilon_255: each.mean_auroc for each in result.conditions}
-    if suite.trials.images == 0 or not suite.budgets_255:
-        return AttackTrials.of_budgets(by_epsilon)
-    share = -(-suite.trials.images // len(outside))
-    few = torch.cat([each.images[:share] for each in outside.values()])[: suite.trials.images]
+    epsilons = (0.0, *suite.budgets)
+    by_epsilon = {
+        epsilon: condition.mean_auroc
+        for epsilon, condition in zip(epsilons, result.conditions, strict=True)
+    }
+    if suite.trials.images == 0 or not suite.budgets:
+        return AttackTrials(by_epsilon=by_epsilon)
+    share = -(-suite.trials.images // len(outliers))
+    subset = torch.cat([each.images[:share] for each in outliers.values()])[: suite.trials.images]
     return run_attack_trials(
-        subject.classifier,
-        judged.name,
-        to_pixels(inside.images[: suite.trials.images]),
-        to_pixels(few),
+        AttackedScore(classifier=target.classifier, score=result.score),
+        to_pixels(inliers.images[: suite.trials.images]),
+        to_pixels(subset),
         suite=suite,
-        budget_255=_sounded_budget(subject, result.conditions),
+        epsilon=_trial_epsilon(target, suite),
         by_epsilon=by_epsilon,
-        twin=(twin.classifier, twin.default_score) if twin else None,
+        twin=AttackedScore(classifier=twin.classifier, score=twin.default_score) if twin else None,
         generator=torch.Generator().manual_seed(suite.seed),
     )
 
 
-def _sounded_budget(subject: EvaluationTarget, conditions: tuple[Condition, ...]) -> float:
-    """Return the budget that the run was hardened at, else the weakest: where there is most left.
+def _trial_epsilon(target: EvaluationTarget, suite: Suite) -> float:
+    """Return the epsilon of the training attack if the suite has it, else the smallest.
 
-    Where the attack has everything already, nothing tells a good one from a bad one.
+    Where the attack has already lowered the AUROC to 0, all attacks look equally strong.
     """
-    attacked = [condition.epsilon_255 for condition in conditions if condition.epsilon_255]
-    attack = subject.recipe.attack
-    hardened = attack.epsilon_255 if attack else attacked[0]
-    return hardened if hardened in attacked else attacked[0]
+    attack = target.recipe.attack
+    return attack.epsilon if attack and attack.epsilon in suite.budgets else suite.budgets[0]
 
 
-def _steps(suite: Suite, inside: ImageSet, outside: Mapping[str, ImageSet], *, scores: int) -> int:
-    images = len(inside) + sum(len(each) for each in outside.values())
-    once = images * suite.ascent.steps * scores + len(inside) * suite.ascent.end_to_end
-    return once * len(suite.budgets_255)
+def _total_steps(
+    suite: Suite, inliers: ImageSet, outliers: Mapping[str, ImageSet], *, scores: int
+) -> int:
+    images = len(inliers) + sum(len(each) for each in outliers.values())
+    per_epsilon = images * suite.ascent.steps * scores + len(inliers) * suite.ascent.end_to_end
+    return per_epsilon * len(suite.budgets)
 
 
-def _accuracy(subject: EvaluationTarget, test: ImageSet) -> float:
-    logits, _ = in_batches(subject.serve, test.images.numpy(), BATCH)
-    return float((logits.argmax(axis=1) == test.labels.numpy()).mean())
+def _accuracy(target: EvaluationTarget, test_set: ImageSet) -> float:
+    logits, _ = in_batches(target.onnx_run, test_set.images.numpy(), EVALUATION_BATCH_SIZE)
+    return float((logits.argmax(axis=1) == test_set.labels.numpy()).mean())

@@ -1,4 +1,4 @@
-"""From what was found, image by image, to the figures of a report."""
+"""Compute the figures of a report from attack results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ Classes = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Predictions:
-    """The scores `(n,)`, higher more OOD, and predicted classes `(n,)` of some images."""
+    """Scores `(n,)`, higher is more OOD, and predicted classes `(n,)` of images."""
 
     scores: Scores
     classes: Classes
@@ -44,35 +44,46 @@ class Predictions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AttackResult:
-    """One set under one budget; `epsilon_255` 0 is clean.
+    """One image set attacked within one epsilon.
 
-    `answers` are torch's in float32; `replayed` those of the served graph on the same images in
-    whole 255ths, None where the score is in no graph. `worst` holds outliers that were accepted,
-    the lowest scores first.
+    Attributes:
+        epsilon: In [0, 1] pixel units; 0 for clean.
+        predictions: Torch's, in float32.
+        replayed: Those of the served graph on the same images rounded to uint8; None if the score
+            is not in the graph.
+        false_accepts: Outliers that were accepted, lowest scores first.
     """
 
-    epsilon_255: float
-    answers: Predictions
+    epsilon: float
+    predictions: Predictions
     replayed: Predictions | None
-    worst: tuple[FalseAccept, ...] = ()
+    false_accepts: tuple[FalseAccept, ...] = ()
 
 
-def joined_answers(parts: list[Predictions]) -> Predictions:
-    """Return the answers of consecutive batches as one."""
+def join_predictions(parts: Sequence[Predictions]) -> Predictions:
+    """Concatenate the predictions of consecutive batches."""
     return Predictions(
         scores=np.concatenate([part.scores for part in parts]),
         classes=np.concatenate([part.classes for part in parts]),
     )
 
 
-Sets = Mapping[str, Scores]
+def in_255ths(epsilon: float) -> float:
+    """Convert an epsilon in [0, 1] to the unit of reports."""
+    return round(epsilon * 255, 6)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreEvaluation:
-    """All that was found by one score; every tuple has one entry a budget, the clean one first.
+    """All attack results of one score; tuples have one entry per epsilon, the clean one first.
 
-    `end_to_end` has none for the clean images, and is empty where it was not tried.
+    Attributes:
+        score: Name of the score.
+        threshold: Images with a higher score are rejected.
+        labels: True classes of the in-distribution images, `(n,)`.
+        inliers: Results of the test set.
+        outliers: Results by out-of-distribution set.
+        end_to_end: Results of the end-to-end attack, without a clean one; empty if not run.
     """
 
     score: str
@@ -82,82 +93,102 @@ class ScoreEvaluation:
     outliers: Mapping[str, tuple[AttackResult, ...]]
     end_to_end: tuple[AttackResult, ...] = ()
 
+    def outlier_scores(self, index: int) -> dict[str, Scores]:
+        """Return the scores of the epsilon at `index` by set."""
+        return {name: results[index].predictions.scores for name, results in self.outliers.items()}
 
-def score_result(findings: ScoreEvaluation, *, seed: int) -> ScoreResult:
-    """Return the figures of one score; the bootstrap is drawn by `seed`."""
-    beyond = (None, *findings.end_to_end) if findings.end_to_end else repeat(None)
+    def decisions(self, predictions: Predictions) -> Decisions:
+        """Return the decisions on in-distribution images at the threshold."""
+        rejected = rejects(predictions.scores, self.threshold)
+        right = predictions.classes == self.labels
+        return Decisions(
+            accepted_right=float(np.mean(~rejected & right)),
+            accepted_wrong=float(np.mean(~rejected & ~right)),
+            rejected=float(np.mean(rejected)),
+        )
+
+
+def score_result(evaluation: ScoreEvaluation, *, seed: int) -> ScoreResult:
+    """Return the figures of one score; `seed` seeds the bootstrap."""
+    end_to_end = (None, *evaluation.end_to_end) if evaluation.end_to_end else repeat(None)
     conditions = [
-        _condition(findings, at, wrong, np.random.default_rng(seed))
-        for at, wrong in zip(range(len(findings.inliers)), beyond, strict=False)
+        _condition(evaluation, index, attacked, np.random.default_rng(seed))
+        for index, attacked in zip(range(len(evaluation.inliers)), end_to_end, strict=False)
     ]
     return ScoreResult(
-        score=findings.score, threshold=findings.threshold, conditions=tuple(conditions)
+        score=evaluation.score, threshold=evaluation.threshold, conditions=tuple(conditions)
     )
 
 
-def evidence(findings: ScoreEvaluation) -> EvaluationEvidence:
-    """Return what the figures were computed from."""
+def evidence(evaluation: ScoreEvaluation) -> EvaluationEvidence:
+    """Return the scores of every image and the false accepts, for the charts of a report."""
     return EvaluationEvidence(
-        score=findings.score,
-        threshold=findings.threshold,
+        score=evaluation.score,
+        threshold=evaluation.threshold,
         conditions=tuple(
             ConditionEvidence(
-                epsilon_255=inliers.epsilon_255,
-                inliers=inliers.answers.scores,
-                outliers=_scores(findings, at),
+                epsilon_255=in_255ths(inliers.epsilon),
+                inliers=inliers.predictions.scores,
+                outliers=evaluation.outlier_scores(index),
             )
-            for at, inliers in enumerate(findings.inliers)
+            for index, inliers in enumerate(evaluation.inliers)
         ),
         worst_accepts=tuple(
-            case for found in findings.outliers.values() for each in found for case in each.worst
+            case
+            for results in evaluation.outliers.values()
+            for result in results
+            for case in result.false_accepts
         ),
     )
 
 
 def _condition(
-    findings: ScoreEvaluation,
-    at: int,
+    evaluation: ScoreEvaluation,
+    index: int,
     end_to_end: AttackResult | None,
     generator: np.random.Generator,
 ) -> Condition:
-    inliers, limit = findings.inliers[at], findings.threshold
-    rankings, means = {}, {}
-    for side, (inside, outside) in _sides(findings, at).items():
-        rankings[side], means[side] = _ranked(inside, outside, generator)
+    inliers = evaluation.inliers[index]
+    rankings: dict[Side, dict[str, Ranking]] = {}
+    means: dict[Side, MeanAuroc] = {}
+    for side, (inside, outside) in _sides(evaluation, index).items():
+        rankings[side], means[side] = _rank(inside, outside, generator)
     return Condition(
-        epsilon_255=inliers.epsilon_255,
-        inliers=_inlier_result(findings, inliers.answers, end_to_end),
+        epsilon_255=in_255ths(inliers.epsilon),
+        inliers=InlierResult(
+            images=len(inliers.predictions.scores),
+            accuracy=float((inliers.predictions.classes == evaluation.labels).mean()),
+            decisions=evaluation.decisions(inliers.predictions),
+            end_to_end=evaluation.decisions(end_to_end.predictions) if end_to_end else None,
+        ),
         sets={
             name: SetResult(
-                images=len(found[at].answers.scores),
-                rankings={side: each[name] for side, each in rankings.items()},
-                missed_ood_rate=missed_ood_rate(found[at].answers.scores, limit),
+                images=len(scores),
+                rankings={side: by_set[name] for side, by_set in rankings.items()},
+                missed_ood_rate=missed_ood_rate(scores, evaluation.threshold),
             )
-            for name, found in findings.outliers.items()
+            for name, scores in evaluation.outlier_scores(index).items()
         },
         mean=means,
-        replayed=_replayed(findings, at, end_to_end),
+        replayed=_replayed(evaluation, index, end_to_end),
     )
 
 
-def _sides(findings: ScoreEvaluation, at: int) -> dict[Side, tuple[Scores, Sets]]:
-    """Return by side what is ranked: one side attacked alone stands beside the other's clean."""
-    clean, attacked = findings.inliers[0].answers.scores, findings.inliers[at].answers.scores
-    if at == 0:
-        return {"clean": (clean, _scores(findings, 0))}
+def _sides(evaluation: ScoreEvaluation, index: int) -> dict[Side, tuple[Scores, dict[str, Scores]]]:
+    """Return the inlier and outlier scores to rank by which side is attacked."""
+    clean = evaluation.inliers[0].predictions.scores
+    if index == 0:
+        return {"clean": (clean, evaluation.outlier_scores(0))}
+    attacked = evaluation.inliers[index].predictions.scores
     return {
-        "in_attacked": (attacked, _scores(findings, 0)),
-        "out_attacked": (clean, _scores(findings, at)),
-        "both_attacked": (attacked, _scores(findings, at)),
+        "in_attacked": (attacked, evaluation.outlier_scores(0)),
+        "out_attacked": (clean, evaluation.outlier_scores(index)),
+        "both_attacked": (attacked, evaluation.outlier_scores(index)),
     }
 
 
-def _scores(findings: ScoreEvaluation, at: int) -> dict[str, Scores]:
-    return {name: found[at].answers.scores for name, found in findings.outliers.items()}
-
-
-def _ranked(
-    inside: Scores, outside: Sets, generator: np.random.Generator
+def _rank(
+    inside: Scores, outside: Mapping[str, Scores], generator: np.random.Generator
 ) -> tuple[dict[str, Ranking], MeanAuroc]:
     intervals, interval = auroc_intervals(inside, outside, generator)
     ranked = {name: ranking(inside, scores, intervals[name]) for name, scores in outside.items()}
@@ -165,44 +196,19 @@ def _ranked(
     return ranked, MeanAuroc(auroc=mean, auroc_interval=interval)
 
 
-def _inlier_result(
-    findings: ScoreEvaluation, answers: Predictions, end_to_end: AttackResult | None
-) -> InlierResult:
-    return InlierResult(
-        images=len(answers.scores),
-        accuracy=float((answers.classes == findings.labels).mean()),
-        decisions=_decisions(findings, answers),
-        end_to_end=_decisions(findings, end_to_end.answers) if end_to_end else None,
-    )
-
-
-def _decisions(findings: ScoreEvaluation, answers: Predictions) -> Decisions:
-    rejected = rejects(answers.scores, findings.threshold)
-    right = answers.classes == findings.labels
-    return Decisions(
-        accepted_right=_share(~rejected & right),
-        accepted_wrong=_share(~rejected & ~right),
-        rejected=_share(rejected),
-    )
-
-
 def _replayed(
-    findings: ScoreEvaluation, at: int, end_to_end: AttackResult | None
+    evaluation: ScoreEvaluation, index: int, end_to_end: AttackResult | None
 ) -> Replayed | None:
-    inliers = findings.inliers[at].replayed
-    outliers = {name: found[at].replayed for name, found in findings.outliers.items()}
-    known = {name: answers.scores for name, answers in outliers.items() if answers is not None}
+    inliers = evaluation.inliers[index].replayed
+    outliers = {name: results[index].replayed for name, results in evaluation.outliers.items()}
+    known = {name: replayed.scores for name, replayed in outliers.items() if replayed is not None}
     if inliers is None or len(known) < len(outliers):
         return None
     wrong = end_to_end.replayed if end_to_end else None
-    limit = findings.threshold
+    limit = evaluation.threshold
     return Replayed(
         auroc={name: auroc(inliers.scores, scores) for name, scores in known.items()},
         missed_ood_rate={name: missed_ood_rate(scores, limit) for name, scores in known.items()},
         false_rejection_rate=false_rejection_rate(inliers.scores, limit),
-        wrong_and_accepted=_decisions(findings, wrong).accepted_wrong if wrong else None,
+        wrong_and_accepted=evaluation.decisions(wrong).accepted_wrong if wrong else None,
     )
-
-
-def _share(chosen: NDArray[np.bool_] | Sequence[bool]) -> float:
-    return float(np.mean(chosen))

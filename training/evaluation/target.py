@@ -1,4 +1,4 @@
-"""What is measured: a finished run or an exported bundle, brought to one form."""
+"""The evaluation target: a finished run or an exported bundle in one form."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,84 +23,61 @@ from oodguard.training.attacks.objectives import (
 )
 from oodguard.training.config.recipe import Recipe, parse_recipe
 from oodguard.training.data.dataset import ImageSet, load, split, to_pixels
-from oodguard.training.detectors import DETECTORS
-from oodguard.training.detectors.preprocessing import Detector
+from oodguard.training.detectors import DETECTORS, Detector
 from oodguard.training.export.onnx import to_onnx
 from oodguard.training.onnx_torch.classifier import bundle_classifier
 from oodguard.training.run_folder import RunFolder
 from oodguard.training.scoring.fit_scores import scored_classifier
-from oodguard.training.scoring.graph import ScoredClassifier, torch_run
+from oodguard.training.scoring.graph import EVALUATION_BATCH_SIZE, ScoredClassifier, torch_run
 from oodguard.training.scoring.network import frozen
 from oodguard.training.scoring.parity import calibration_scores, onnx_run
+
+REQUIRED_SCORES = {"preprocessed_mahalanobis": "mahalanobis"}
+"""The score of the graph that a detector needs, if it does not use the logits."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreUnderTest:
-    """One score, higher more OOD; images above `threshold` are rejected.
+    """A score, its threshold and the objectives of attacks on it.
 
-    `rejected` is climbed by an attack on in-distribution images and `accepted` by one on outliers,
-    of which the first is the direct one and those that follow aim at one class each. `column` is
-    the score's place in the served graph, None where the graph does not have it.
+    Attributes:
+        name: Name of the score or detector.
+        threshold: Images with a higher score are rejected.
+        detector: Computes the score of images; higher is more OOD.
+        rejection: Objective of attacks on in-distribution images.
+        acceptance: Objectives of attacks on outliers: the direct one, then one per class.
+        column: Column of the score in the served graph; None if the graph does not have it.
     """
 
     name: str
     threshold: float
-    value: Detector
-    rejected: AttackObjective
-    accepted: tuple[AttackObjective, ...]
+    detector: Detector
+    rejection: AttackObjective
+    acceptance: tuple[AttackObjective, ...]
     column: int | None
 
-
-def score_under_test(
-    classifier: ScoredClassifier, name: str, *, threshold: float, columns: tuple[str, ...]
-) -> ScoreUnderTest:
-    """Return a score of the graph under examination; `columns` are the graph's."""
-
-    def value(images: Tensor) -> Tensor:
-        return classifier.score(name, images)
-
-    return ScoreUnderTest(
-        name=name,
-        threshold=threshold,
-        value=value,
-        rejected=rejection_objective(classifier, name),
-        accepted=acceptance_objectives(classifier, name),
-        column=columns.index(name),
-    )
-
-
-def detector_under_test(name: str, detector: Detector, *, threshold: float) -> ScoreUnderTest:
-    """Return a detector that is in no graph under examination; it is attacked itself."""
-    return ScoreUnderTest(
-        name=name,
-        threshold=threshold,
-        value=detector,
-        rejected=score_objective(detector, sign=1),
-        accepted=(score_objective(detector, sign=-1),),
-        column=None,
-    )
-
-
-def values(judged: ScoreUnderTest, pixels: Tensor) -> Tensor:
-    """Score images `(n, 3, H, W)` in [0, 1] as `(n,)`, detached."""
-    # Not under no_grad: a detector with input pre-processing asks for a gradient of its own.
-    with torch.enable_grad():
-        return judged.value(pixels).detach()
-
-
-BATCH = 250
-
-NEEDS = {"preprocessed_mahalanobis": "mahalanobis"}
-"""The score of the graph that a detector outside it is made of, where it is not the logits."""
+    def values(self, pixels: Tensor) -> Tensor:
+        """Score images `(n, 3, H, W)` in [0, 1] as `(n,)`, detached."""
+        # A detector with input pre-processing needs a gradient.
+        with torch.enable_grad():
+            return self.detector(pixels).detach()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationTarget:
-    """A classifier with its scores, the served graph, and where its data come from.
+    """A classifier with its scores, its served graph and its data.
 
-    `measured` is "run" or the sha256 of the bundle. `calibration` maps the scores of the graph, in
-    its order, to held-out in-distribution scores `(n,)`, ascending. `held_out` are their images,
-    None where only their scores are known.
+    Attributes:
+        name: Name of the run or bundle.
+        measured: "run", or the sha256 of the bundle.
+        default_score: The score that decides unless another is chosen.
+        recipe: The parsed recipe, which names the data.
+        recipe_text: Its TOML text.
+        classifier: Torch module with gradients.
+        classes: Class names.
+        calibration: Held-out in-distribution scores `(n,)`, ascending, by score in graph order.
+        held_out: Images of the calibration scores; None: to be loaded by the recipe.
+        onnx_run: The served graph in ONNX Runtime.
     """
 
     name: str
@@ -112,43 +89,54 @@ class EvaluationTarget:
     classes: tuple[str, ...]
     calibration: Mapping[str, NDArray[np.float32]]
     held_out: ImageSet | None
-    serve: RunGraph
+    onnx_run: RunGraph
 
     @property
     def calibration_images(self) -> int:
-        """How many images the thresholds were set on."""
+        """The number of images that set the thresholds."""
         return len(next(iter(self.calibration.values())))
 
-    def judged(self, name: str, policy: Policy) -> ScoreUnderTest:
-        """Return a score or detector by its name, at the threshold that the policy sets for it.
+    def score_under_test(self, name: str, policy: Policy) -> ScoreUnderTest:
+        """Return a score or detector with the threshold that the policy sets for it.
 
         Raises:
-            RecipeError: it is not there.
-            CalibrationError: too few calibration images for the policy.
+            RecipeError: There is no such score or detector.
+            CalibrationError: There are too few calibration images for the policy.
         """
         if name in self.calibration:
-            limit = threshold(self.calibration[name], policy)
-            columns = tuple(self.calibration)
-            return score_under_test(self.classifier, name, threshold=limit, columns=columns)
-        comparable = [each for each in DETECTORS if self._can_be_made(each)]
-        if name not in comparable:
+            return ScoreUnderTest(
+                name=name,
+                threshold=threshold(self.calibration[name], policy),
+                detector=lambda images: self.classifier.score(name, images),
+                rejection=rejection_objective(self.classifier, name),
+                acceptance=acceptance_objectives(self.classifier, name),
+                column=list(self.calibration).index(name),
+            )
+        available = [each for each in DETECTORS if self._has_required_score(each)]
+        if name not in available:
             raise RecipeError(
-                f"score: came {name!r}; {self.name} has {', '.join(self.calibration)}, to be"
-                f" compared with {', '.join(comparable)}"
+                f"score: received {name!r}, expected one of {', '.join(self.calibration)} (in the"
+                f" graph of {self.name}) or {', '.join(available)} (for comparison)"
             )
         detector = DETECTORS[name](self.classifier)
         with frozen(self.classifier):
             parts = [
-                detector(to_pixels(part)).detach()
-                for part in self._calibration_images().split(BATCH)
+                detector(to_pixels(batch)).detach()
+                for batch in self._calibration_images().split(EVALUATION_BATCH_SIZE)
             ]
-        limit = threshold(np.sort(torch.cat(parts).numpy()), policy)
-        return detector_under_test(name, detector, threshold=limit)
+        return ScoreUnderTest(
+            name=name,
+            threshold=threshold(np.sort(torch.cat(parts).numpy()), policy),
+            detector=detector,
+            rejection=score_objective(detector, sign=1),
+            acceptance=(score_objective(detector, sign=-1),),
+            column=None,
+        )
 
-    def _can_be_made(self, detector: str) -> bool:
-        return detector not in NEEDS or NEEDS[detector] in self.calibration
+    def _has_required_score(self, detector: str) -> bool:
+        return detector not in REQUIRED_SCORES or REQUIRED_SCORES[detector] in self.calibration
 
-    def _calibration_images(self) -> torch.Tensor:
+    def _calibration_images(self) -> Tensor:
         if self.held_out is not None:
             return self.held_out.images
         inliers = load(self.recipe.inliers, self.recipe.input)
@@ -156,22 +144,23 @@ class EvaluationTarget:
 
 
 def run_target(run: RunFolder, score: str, others: Sequence[str] = ()) -> EvaluationTarget:
-    """Return a finished run; its graph has `score` and what `others` need of it, fitted anew.
+    """Return a finished run as a target.
+
+    Its graph has `score` and the scores that `others`, scores or detectors, need. Fitted scores are
+    fitted again.
 
     Raises:
-        RecipeError: there is no such score, its data cannot be read, or the run has no checkpoint.
+        RecipeError: There is no such score, its data cannot be read, or the run has no checkpoint.
     """
     recipe = run.recipe
-    # Before anything is loaded.
-    check_score(score, reject_class=recipe.reject_classes > 0)
-    needed = dict.fromkeys((score, *(NEEDS.get(name, name) for name in others)))
+    check_score(score, reject_class=recipe.reject_classes > 0)  # before anything is loaded
+    needed = dict.fromkeys((score, *(REQUIRED_SCORES.get(name, name) for name in others)))
     in_graph = tuple(name for name in needed if name in SCORE_NAMES)
     inliers = load(recipe.inliers, recipe.input)
     parts = split(inliers, recipe.inliers, seed=recipe.seed)
     classifier = scored_classifier(run, parts.training, in_graph)
     graph = to_onnx(classifier, recipe.input)
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster
-    held_out = parts.calibration
     return EvaluationTarget(
         name=recipe.name,
         measured="run",
@@ -180,20 +169,22 @@ def run_target(run: RunFolder, score: str, others: Sequence[str] = ()) -> Evalua
         recipe_text=run.recipe_text,
         classifier=classifier,
         classes=inliers.classes,
-        calibration=calibration_scores(torch_run(classifier), held_out, in_graph),
-        held_out=held_out,
-        serve=onnx_run(graph),
+        calibration=calibration_scores(torch_run(classifier), parts.calibration, in_graph),
+        held_out=parts.calibration,
+        onnx_run=onnx_run(graph),
     )
 
 
 def bundle_target(folder: Path, recipe_text: str | None) -> EvaluationTarget:
-    """Return an exported bundle, on the data of its own recipe or of the one that is given.
+    """Return an exported bundle as a target, with the thresholds that it is served with.
 
-    Its thresholds are those that it is served with.
+    Args:
+        folder: The bundle.
+        recipe_text: A recipe that names other data; None: the recipe inside the bundle.
 
     Raises:
-        BundleError: it does not verify, or torch cannot run its graph.
-        RecipeError: it tells no recipe and none was given, or the recipe does not parse.
+        BundleError: The bundle does not verify, or torch cannot run its graph.
+        RecipeError: There is no recipe, or it does not parse.
     """
     bundle = open_bundle(folder)
     text = recipe_text or _own_recipe(bundle.evaluation, folder)
@@ -207,12 +198,12 @@ def bundle_target(folder: Path, recipe_text: str | None) -> EvaluationTarget:
         classes=bundle.manifest.classes,
         calibration={name: bundle.calibration[name] for name in bundle.manifest.scores},
         held_out=None,
-        serve=onnx_run(bundle.model),
+        onnx_run=onnx_run(bundle.model),
     )
 
 
 def is_bundle(folder: Path) -> bool:
-    """Say whether a folder looks like a bundle rather than a run."""
+    """Return whether a folder is a bundle rather than a run."""
     return (folder / MANIFEST).exists()
 
 
@@ -220,7 +211,7 @@ def _own_recipe(evaluation: Mapping[str, object], folder: Path) -> str:
     text = evaluation.get("recipe")
     if not isinstance(text, str):
         raise RecipeError(
-            f"{folder} does not say which data it is measured on: give --recipe with its"
-            " [evaluation] sources"
+            f"{folder}: the bundle has no recipe that names its evaluation data. Give --recipe with"
+            " [evaluation] sources."
         )
     return text

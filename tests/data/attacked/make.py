@@ -25,7 +25,7 @@ from oodguard.training.attacks.objectives import (
     wrong_and_accepted_objectives,
 )
 from oodguard.training.data.dataset import to_pixels
-from oodguard.training.evaluation.attack_runner import whole_pixels
+from oodguard.training.evaluation.attack_runner import to_uint8
 from oodguard.training.onnx_torch.classifier import BundleClassifier, bundle_classifier
 from oodguard.training.scoring.network import frozen
 
@@ -48,7 +48,7 @@ def furthest(
     generator = torch.Generator().manual_seed(SEED)
     attack = Apgd(epsilon=EPSILON_255 / 255, steps=50)
     moved = attack(goals[0], to_pixels(images), generator)
-    pixels = whole_pixels(moved, images, EPSILON_255)
+    pixels = to_uint8(moved, images, EPSILON_255 / 255)
     with torch.no_grad():
         reached = goals[0](to_pixels(torch.from_numpy(pixels)), torch.arange(len(images)))
     rows = np.sort(np.argsort(reached.numpy())[-KEPT:])

@@ -1,7 +1,7 @@
-"""An honest model, and models planted to look robust by hiding their gradients.
+"""A model with useful gradients, and models that look robust because they mask their gradients.
 
-All look at how strongly a picture shows each of three patterns. In-distribution pictures show one
-of them, outliers show none. Nothing here is trained, so nothing depends on luck.
+All measure how strongly an image shows each of three patterns. In-distribution images show one of
+them, outliers show none. Nothing is trained, so nothing depends on chance.
 """
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from oodguard.models.networks.classifier import Classifier
 from oodguard.models.scores.base import of_logits
 from oodguard.models.scores.energy import energy
+from oodguard.training.evaluation.attack_trials import AttackedScore
 from oodguard.training.scoring.graph import ScoredNetwork
 
 CLASSES, SIDE = 3, 8
@@ -18,7 +19,7 @@ BLOCKS = torch.randn(CLASSES, 3, 2, 2, generator=torch.Generator().manual_seed(0
 PATTERNS = BLOCKS.repeat_interleave(SIDE // 2, dim=2).repeat_interleave(SIDE // 2, dim=3)
 
 
-class Honest(Classifier):
+class Unmasked(Classifier):
     """Logits are the strength of each pattern, from -1 to 1, times 40; linear in the pixels."""
 
     head: nn.Linear
@@ -29,22 +30,21 @@ class Honest(Classifier):
         self.head.weight.data = 40 * torch.eye(CLASSES)
 
     def features(self, images: Tensor) -> Tensor:
-        return 2 * (self.seen(images) - 0.5).flatten(1) @ PATTERNS.flatten(1).T / PIXELS
+        return 2 * (self.preprocess(images) - 0.5).flatten(1) @ PATTERNS.flatten(1).T / PIXELS
 
-    def seen(self, images: Tensor) -> Tensor:
-        """Return the images as they come to be looked at."""
+    def preprocess(self, images: Tensor) -> Tensor:
         return images
 
 
-class Quantised(Honest):
-    """Sees few levels of brightness: a staircase has no slope anywhere."""
+class Quantised(Unmasked):
+    """Rounds the pixels to few levels: the gradient is zero everywhere."""
 
-    def seen(self, images: Tensor) -> Tensor:
+    def preprocess(self, images: Tensor) -> Tensor:
         return (images * 32).round() / 32
 
 
-class Saturated(Honest):
-    """Drives each strength through a sigmoid so steep that in float32 its slope is zero."""
+class Saturated(Unmasked):
+    """Applies sigmoids that are so steep that their gradient is zero in float32."""
 
     def features(self, images: Tensor) -> Tensor:
         strengths = super().features(images)
@@ -52,20 +52,21 @@ class Saturated(Honest):
         return torch.sigmoid(20_000 * (strengths[:, :, None] - levels)).mean(dim=2) - 0.5
 
 
-class Shattered(Honest):
-    """Adds a fine ripple to every pixel: there is a slope everywhere, and it leads nowhere."""
+class Shattered(Unmasked):
+    """Adds a fine ripple to every pixel: there are gradients, but they lead nowhere."""
 
-    def seen(self, images: Tensor) -> Tensor:
+    def preprocess(self, images: Tensor) -> Tensor:
         ripple = torch.sin(5_000 * images + 7 * images.roll(1, dims=3)) / 500
         return images + ripple
 
 
-def scored(network: Classifier) -> ScoredNetwork:
-    """Return the network with its energy."""
-    return ScoredNetwork(network, {"energy": of_logits(energy)}, classes=CLASSES).eval()
+def attacked_energy(network: Classifier) -> AttackedScore:
+    """Return the energy of the network as the score to attack."""
+    scored = ScoredNetwork(network, {"energy": of_logits(energy)}, classes=CLASSES).eval()
+    return AttackedScore(classifier=scored, score="energy")
 
 
-def pictures(count: int) -> tuple[Tensor, Tensor]:
+def draw_images(count: int) -> tuple[Tensor, Tensor]:
     """Return in-distribution images and outliers, `(count, 3, 8, 8)` each, in [0, 1]."""
     generator = torch.Generator().manual_seed(1)
     noise = 0.1 * torch.randn(2, count, 3, SIDE, SIDE, generator=generator)

@@ -16,7 +16,7 @@ from oodguard.models.scores import SCORE_NAMES
 from oodguard.training.attacks.apgd import Apgd
 from oodguard.training.attacks.base import Attack
 from oodguard.training.attacks.objectives import acceptance_objectives, rejection_objective
-from oodguard.training.attacks.pgd import WorstCasePgd
+from oodguard.training.attacks.pgd import Pgd
 from oodguard.training.data.dataset import to_pixels
 from oodguard.training.export.onnx import to_onnx
 from oodguard.training.onnx_torch.classifier import BundleClassifier, bundle_classifier
@@ -24,9 +24,15 @@ from oodguard.training.scoring.graph import ScoredClassifier, ScoredNetwork, tor
 from oodguard.training.scoring.network import frozen
 from oodguard.training.scoring.parity import onnx_run
 from tests.conftest import build_bundle
-from tests.training.all_scores import CLASSES, SPEC, noise, sure_network, with_all_scores
+from tests.training.scoring.all_scores import (
+    CLASSES,
+    SPEC,
+    confident_network,
+    noise,
+    with_all_scores,
+)
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PICTURES = ROOT / "tests" / "data"
 
 
@@ -59,7 +65,7 @@ def test_bytes_that_are_no_graph_are_refused(
 
 @pytest.fixture(scope="module")
 def classifier() -> ScoredNetwork:
-    return with_all_scores(sure_network())
+    return with_all_scores(confident_network())
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +139,7 @@ def test_fractions_of_pixels_count(
 @pytest.mark.parametrize(
     "attack",
     [
-        WorstCasePgd(epsilon=8 / 255, steps=10, step_size=2 / 255),
+        Pgd(epsilon=8 / 255, steps=10, step_size=2 / 255),
         Apgd(epsilon=8 / 255, steps=10),
     ],
     ids=["pgd", "apgd"],

@@ -1,0 +1,193 @@
+"""Evaluate one score on image sets: attack, score, replay with ONNX Runtime."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from oodguard.training.attacks.objectives import wrong_and_accepted_objectives
+from oodguard.training.config.suites import Suite
+from oodguard.training.data.dataset import ImageSet, to_pixels
+from oodguard.training.evaluation.attack_runner import run_attack, run_end_to_end_attack, to_uint8
+from oodguard.training.evaluation.results import (
+    AttackResult,
+    Predictions,
+    in_255ths,
+    join_predictions,
+)
+from oodguard.training.evaluation.target import EvaluationTarget, ScoreUnderTest
+from oodguard.training.report.model import FalseAccept
+from oodguard.training.scoring.graph import EVALUATION_BATCH_SIZE
+from oodguard.training.scoring.network import frozen
+
+WORST_ACCEPTS = 4  # false accepts recorded for each set and epsilon
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluator:
+    """Evaluates one score of a target with the attacks of a suite.
+
+    Images are processed in batches, each through all epsilons, so that memory does not grow with
+    the number of images. `advance` is called with the number of gradient steps of one image done.
+    """
+
+    target: EvaluationTarget
+    score: ScoreUnderTest
+    suite: Suite
+    advance: Callable[[int], None]
+
+    def attack_inliers(self, images: ImageSet) -> tuple[AttackResult, ...]:
+        """Attack in-distribution images towards rejection; return one result per epsilon and clean.
+
+        The clean result is the first.
+        """
+        return self._attack(images, outliers=False)
+
+    def attack_outliers(self, images: ImageSet) -> tuple[AttackResult, ...]:
+        """Attack outliers towards acceptance; return the clean result, then one per epsilon."""
+        return self._attack(images, outliers=True)
+
+    def attack_end_to_end(self, images: ImageSet) -> tuple[AttackResult, ...]:
+        """Attack in-distribution images towards a wrong class that is accepted.
+
+        Returns:
+            One result per epsilon, without a clean one.
+        """
+        generator = self._generator()
+        steps = self.suite.ascent.end_to_end
+
+        def batches() -> Iterator[list[AttackResult]]:
+            for clean, pixels, labels in _batches(images):
+                objective = wrong_and_accepted_objectives(
+                    self.target.classifier,
+                    self.score.name,
+                    labels,
+                    threshold=self.score.threshold,
+                )[0]
+                attacked = run_end_to_end_attack(
+                    steps, objective, pixels, self.suite.budgets, generator
+                )
+                yield self._results(clean, attacked, steps=steps, set_name=None)
+
+        return _join(batches())
+
+    def _attack(self, images: ImageSet, *, outliers: bool) -> tuple[AttackResult, ...]:
+        settings, generator = self.suite.ascent, self._generator()
+        objectives = self.score.acceptance if outliers else (self.score.rejection,)
+        set_name = images.name if outliers else None
+
+        def batches() -> Iterator[list[AttackResult]]:
+            targeted = settings.targeted  # images that are still to be attacked on all targets
+            for clean, pixels, _ in _batches(images):
+                attacked = run_attack(
+                    settings,
+                    objectives,
+                    pixels,
+                    self.suite.budgets,
+                    generator,
+                    targeted=min(targeted, len(pixels)),
+                )
+                first = self._result(clean, 0.0, pixels, set_name=None)
+                yield [
+                    first,
+                    *self._results(clean, attacked, steps=settings.steps, set_name=set_name),
+                ]
+                targeted = max(targeted - len(pixels), 0)
+
+        return _join(batches())
+
+    def _results(
+        self,
+        clean: Tensor,
+        attacked: Iterator[tuple[float, Tensor]],
+        *,
+        steps: int,
+        set_name: str | None,
+    ) -> list[AttackResult]:
+        results = []
+        with frozen(self.target.classifier):
+            for epsilon, pixels in attacked:
+                results.append(self._result(clean, epsilon, pixels, set_name=set_name))
+                self.advance(len(clean) * steps)
+        return results
+
+    def _result(
+        self, clean: Tensor, epsilon: float, pixels: Tensor, *, set_name: str | None
+    ) -> AttackResult:
+        """Evaluate `pixels`, attacked from `clean`; record false accepts if `set_name` is given."""
+        with torch.no_grad():
+            classes = self.target.classifier.features_and_logits(pixels)[1].argmax(1)
+        scores = self.score.values(pixels)
+        predictions = Predictions(scores=scores.numpy(), classes=classes.numpy())
+        return AttackResult(
+            epsilon=epsilon,
+            predictions=predictions,
+            replayed=self._replay(clean, epsilon, pixels),
+            false_accepts=self._false_accepts(clean, epsilon, pixels, predictions, set_name)
+            if set_name
+            else (),
+        )
+
+    def _replay(self, clean: Tensor, epsilon: float, pixels: Tensor) -> Predictions | None:
+        if self.score.column is None:
+            return None
+        logits, scores = self.target.onnx_run(to_uint8(pixels, clean, epsilon))
+        return Predictions(scores=scores[:, self.score.column], classes=logits.argmax(axis=1))
+
+    def _false_accepts(
+        self,
+        clean: Tensor,
+        epsilon: float,
+        pixels: Tensor,
+        predictions: Predictions,
+        set_name: str,
+    ) -> tuple[FalseAccept, ...]:
+        lowest = np.argsort(predictions.scores, kind="stable")[:WORST_ACCEPTS]
+        rows = [row for row in lowest if predictions.scores[row] <= self.score.threshold]
+        clean_scores = self.score.values(to_pixels(clean[rows])) if rows else torch.empty(0)
+        return tuple(
+            FalseAccept(
+                set_name=set_name,
+                epsilon_255=in_255ths(epsilon),
+                clean=clean[row].numpy(),
+                attacked=pixels[row].permute(1, 2, 0).numpy(),
+                clean_score=float(clean_score),
+                score=float(predictions.scores[row]),
+                predicted_class=self.target.classes[predictions.classes[row]],
+            )
+            for row, clean_score in zip(rows, clean_scores, strict=True)
+        )
+
+    def _generator(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self.suite.seed)
+
+
+def _batches(images: ImageSet) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield uint8 images `(n, H, W, 3)`, pixels `(n, 3, H, W)` in [0, 1] and labels `(n,)`."""
+    parts = zip(
+        images.images.split(EVALUATION_BATCH_SIZE),
+        images.labels.split(EVALUATION_BATCH_SIZE),
+        strict=True,
+    )
+    for clean, labels in parts:
+        yield clean, to_pixels(clean), labels
+
+
+def _join(batches: Iterator[list[AttackResult]]) -> tuple[AttackResult, ...]:
+    """Join the results of all batches, epsilon by epsilon."""
+    return tuple(_join_one(parts) for parts in zip(*batches, strict=True))
+
+
+def _join_one(parts: tuple[AttackResult, ...]) -> AttackResult:
+    replayed = [part.replayed for part in parts if part.replayed is not None]
+    accepts = sorted(
+        (case for part in parts for case in part.false_accepts), key=lambda case: case.score
+    )
+    return replace(
+        parts[0],
+        predictions=join_predictions([part.predictions for part in parts]),
+        replayed=join_predictions(replayed) if replayed else None,
+        false_accepts=tuple(accepts[:WORST_ACCEPTS]),
+    )
