@@ -1,6 +1,7 @@
 """Links of all pages lead to existing files and sections; tables list all names of the code."""
 
 import re
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -49,3 +50,20 @@ def test_detectors_page_has_a_row_for_every_detector(name: str) -> None:
 @pytest.mark.parametrize("option", ScoreOptions.model_fields)
 def test_detectors_page_names_every_score_option(option: str) -> None:
     assert f"`{option}`" in (DOCS / "detectors.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_page_names_existing_python_files(page: str) -> None:
+    folders = ("models", "service", "training", "tests", "benchmarks", "src")
+    files = [file.as_posix() for folder in folders for file in (ROOT / folder).rglob("*.py")]
+    named = set(re.findall(r"`([a-z_/0-9]+\.py)`", (ROOT / page).read_text(encoding="utf-8")))
+    assert [name for name in named if not any(file.endswith(f"/{name}") for file in files)] == []
+
+
+def test_architecture_lists_the_layers_of_the_contracts() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    for contract in contracts:
+        if contract["type"] == "layers":
+            assert "".join(f"    {layer}\n" for layer in contract["layers"]) in text
