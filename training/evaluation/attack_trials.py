@@ -13,8 +13,8 @@ from oodguard.training.attacks.objectives import acceptance_objectives, rejectio
 from oodguard.training.attacks.square import Square
 from oodguard.training.config.suites import Ascent, Suite
 from oodguard.training.evaluation.attack_runner import gradient_attack
+from oodguard.training.report.evidence import Scores
 from oodguard.training.report.metrics import auroc
-from oodguard.training.report.model import Scores
 from oodguard.training.scoring.graph import EVALUATION_BATCH_SIZE, ScoredClassifier
 from oodguard.training.scoring.network import frozen
 

@@ -21,7 +21,8 @@ from oodguard.training.evaluation.masking_checks import run_masking_checks
 from oodguard.training.evaluation.results import ScoreEvaluation, evidence, score_result
 from oodguard.training.evaluation.target import EvaluationTarget
 from oodguard.training.provenance import command, hardware
-from oodguard.training.report.model import EvaluationEvidence, Report, ScoreResult
+from oodguard.training.report.evidence import EvaluationEvidence
+from oodguard.training.report.model import Report, ScoreResult
 from oodguard.training.scoring.graph import EVALUATION_BATCH_SIZE
 from oodguard.training.scoring.parity import in_batches
 

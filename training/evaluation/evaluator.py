@@ -18,7 +18,7 @@ from oodguard.training.evaluation.results import (
     join_predictions,
 )
 from oodguard.training.evaluation.target import EvaluationTarget, ScoreUnderTest
-from oodguard.training.report.model import FalseAccept
+from oodguard.training.report.evidence import FalseAccept
 from oodguard.training.scoring.graph import EVALUATION_BATCH_SIZE
 from oodguard.training.scoring.network import frozen
 

@@ -8,6 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodguard.models.decision import rejects
+from oodguard.training.report.evidence import (
+    ConditionEvidence,
+    EvaluationEvidence,
+    FalseAccept,
+    Scores,
+)
 from oodguard.training.report.metrics import (
     auroc,
     auroc_intervals,
@@ -17,16 +23,12 @@ from oodguard.training.report.metrics import (
 )
 from oodguard.training.report.model import (
     Condition,
-    ConditionEvidence,
     Decisions,
-    EvaluationEvidence,
-    FalseAccept,
     InlierResult,
     MeanAuroc,
     Ranking,
     Replayed,
     ScoreResult,
-    Scores,
     SetResult,
     Side,
 )

@@ -21,8 +21,8 @@ from oodguard.training.data.dataset import ImageSet, to_pixels
 from oodguard.training.data.synthetic import synthetic_outliers
 from oodguard.training.objectives.losses import cross_entropy
 from oodguard.training.provenance import VALIDATION, epoch_generator
+from oodguard.training.report.evidence import Scores
 from oodguard.training.report.metrics import auroc
-from oodguard.training.report.model import Scores
 from oodguard.training.scoring.graph import EVALUATION_BATCH_SIZE
 from oodguard.training.scoring.network import MixedPrecisionNetwork, frozen
 

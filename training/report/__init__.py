@@ -1,1 +1,1 @@
-"""Report."""
+"""The report of an evaluation: data, metrics, model card and HTML page."""

@@ -7,8 +7,9 @@ from typing import Literal
 
 import numpy as np
 
+from oodguard.training.report.evidence import EvaluationEvidence, Scores
 from oodguard.training.report.metrics import false_rejection_rate, missed_ood_rate
-from oodguard.training.report.model import Condition, EvaluationEvidence, Report, Scores
+from oodguard.training.report.model import Condition, Report
 
 REJECTED = (0.01, 0.02, 0.05, 0.1, 0.2)
 """The fractions of rejected test images for which trade-offs are shown."""

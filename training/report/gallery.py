@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from oodguard.training.report.model import FalseAccept
+from oodguard.training.report.evidence import FalseAccept
 
 Pixels = NDArray[np.float32]
 

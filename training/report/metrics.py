@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from oodguard.models.decision import rejects
-from oodguard.training.report.model import Interval, Ranking, Scores
+from oodguard.training.report.evidence import Scores
+from oodguard.training.report.model import Interval, Ranking
 
 Counts = NDArray[np.int64]
 

@@ -6,9 +6,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from oodguard.training.report import card
 from oodguard.training.report.advice import advice
-from oodguard.training.report.charts import histogram_charts, level, roc_charts, security_charts
+from oodguard.training.report.charts import level, roc_charts, security_charts
+from oodguard.training.report.evidence import EvaluationEvidence
 from oodguard.training.report.gallery import gallery
-from oodguard.training.report.model import EvaluationEvidence, Report
+from oodguard.training.report.histograms import histogram_charts
+from oodguard.training.report.model import Report
 
 TEMPLATES = Path(__file__).with_name("templates")
 

@@ -9,7 +9,8 @@ from oodguard.models.errors import BundleError, RecipeError
 from oodguard.models.manifest import Description
 from oodguard.training.config.suites import SHIPPABLE_SUITES
 from oodguard.training.report.card import figures, write_card
-from oodguard.training.report.model import EvaluationEvidence, Report
+from oodguard.training.report.evidence import EvaluationEvidence
+from oodguard.training.report.model import Report
 from oodguard.training.report.page import write_html
 from oodguard.training.run_folder import RunFolder
 

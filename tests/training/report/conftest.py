@@ -2,7 +2,8 @@
 
 import pytest
 
-from oodguard.training.report.model import EvaluationEvidence, Report
+from oodguard.training.report.evidence import EvaluationEvidence
+from oodguard.training.report.model import Report
 from tests.training.report.example import tiny_evidence, tiny_report
 
 

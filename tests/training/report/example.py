@@ -4,13 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodguard.training.config.suites import Ascent, Suite
+from oodguard.training.report.evidence import ConditionEvidence, EvaluationEvidence, FalseAccept
 from oodguard.training.report.model import (
     Check,
     Condition,
-    ConditionEvidence,
     Decisions,
-    EvaluationEvidence,
-    FalseAccept,
     InlierResult,
     Interval,
     MeanAuroc,

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from oodguard.training.report.advice import advice, excess, limit_rejecting, trades
+from oodguard.training.report.evidence import EvaluationEvidence
 from oodguard.training.report.metrics import false_rejection_rate
-from oodguard.training.report.model import EvaluationEvidence, Report
+from oodguard.training.report.model import Report
 
 INLIERS = np.arange(100, dtype=np.float32)
 

@@ -5,8 +5,9 @@ import pytest
 from scipy.stats import bootstrap, mannwhitneyu, norm
 from sklearn.metrics import roc_auc_score
 
+from oodguard.training.report.evidence import Scores
 from oodguard.training.report.metrics import auroc_intervals
-from oodguard.training.report.model import Interval, Scores
+from oodguard.training.report.model import Interval
 
 
 def _normal(mean: float, images: int, seed: int) -> Scores:

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
+from oodguard.training.report.evidence import EvaluationEvidence
 from oodguard.training.report.gallery import amplified, gallery, png_uri, worst_first
-from oodguard.training.report.model import EvaluationEvidence
 
 
 def test_png_uri_holds_the_pixels() -> None:

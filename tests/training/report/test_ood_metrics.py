@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import ks_2samp
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from oodguard.training.report.evidence import Scores
 from oodguard.training.report.metrics import (
     aupr_in,
     aupr_out,
@@ -16,7 +17,7 @@ from oodguard.training.report.metrics import (
     ood_accepted_at_95_id_acceptance,
     ranking,
 )
-from oodguard.training.report.model import Interval, Scores
+from oodguard.training.report.model import Interval
 
 BOUNDED = [detection_error, id_rejected_at_95_ood_recall, ood_accepted_at_95_id_acceptance]
 

@@ -2,7 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from oodguard.training.report.model import Check, EvaluationEvidence, Report, Trust
+from oodguard.training.report.evidence import EvaluationEvidence
+from oodguard.training.report.model import Check, Report, Trust
 from oodguard.training.report.page import write_html
 from tests.training.report.example import HOSTILE
 from tests.training.report.parsing import Node, parse
