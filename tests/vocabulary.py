@@ -88,7 +88,7 @@ SKIPPED = {
 # Between these lines a page may quote what it forbids.
 QUOTED = re.compile(r"<!-- vocabulary: off -->.*?<!-- vocabulary: on -->", re.DOTALL)
 SUFFIXES = {".py", ".md", ".toml", ".yml", ".yaml", ".sh", ".html", ".env", ".example"}
-SUFFIXES |= {".Dockerfile", ".css", ".js", ".jinja", ".txt", ".svg", ".lua"}
+SUFFIXES |= {".Dockerfile", ".css", ".js", ".j2", ".txt", ".svg", ".lua"}
 NAMES = {"Makefile", "run"}
 
 _GAP = r'(?:\s|#|"\s*f?")+'
