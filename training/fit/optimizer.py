@@ -1,8 +1,8 @@
 """The optimizer of a run: SGD, the learning rate of a step and the moving average of the weights.
 
 The learning rate and the average's decay are functions of the step alone, so a resumed run repeats
-an uninterrupted one bit for bit without stored scheduler state. docs/decisions explains why torch's
-`lr_scheduler` and `AveragedModel` are not used.
+an uninterrupted one bit for bit without stored scheduler state.
+docs/decisions/0007-reproducible-training.md compares torch's `lr_scheduler` and `AveragedModel`.
 """
 
 import copy
