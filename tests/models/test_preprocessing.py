@@ -1,5 +1,3 @@
-"""An image of any size, orientation and file becomes the pixels that the model takes."""
-
 import io
 import warnings
 from typing import Literal
@@ -9,6 +7,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from oodguard.models.errors import UndecodableImage, UnsupportedImage
+from oodguard.models.manifest import InputSpec
 from oodguard.models.preprocessing import prepare
 from tests.models.prepared import RED, WHITE, as_it_is, sized, through
 
@@ -40,29 +39,25 @@ def test_prepare_enlarges_one_pixel_evenly(
     assert prepared.tolist() == [[[10, 20, 30]] * 5] * 3
 
 
-def test_crop_uses_the_centre_of_a_wide_image() -> None:
-    assert prepare(columns(9, 0, 70, 9, height=2), sized(2, 2))[0, :, 0].tolist() == [0, 70]
-
-
-def test_crop_uses_the_centre_of_a_tall_image() -> None:
-    tall = columns(9, 0, 70, 9, height=2).transpose(Image.Transpose.TRANSPOSE)
-    assert prepare(tall, sized(2, 2))[:, 0, 0].tolist() == [0, 70]
-
-
-def test_crop_keeps_the_aspect_ratio_of_a_model_that_is_not_square() -> None:
-    prepared = prepare(columns(1, 2, 3, 4, 5, 6, height=2), sized(2, 4))
-    assert prepared[0, :, 0].tolist() == [2, 3, 4, 5]
-
-
-def test_crop_removes_half_a_pixel_on_either_side_of_an_odd_margin() -> None:
-    # 3 columns to 2: each new centre is on the border of two old pixels.
-    assert prepare(columns(0, 100, 200, height=2), sized(2, 2))[0, :, 0].tolist() == [50, 150]
-
-
-def test_stretch_uses_the_whole_width_and_antialiases() -> None:
-    # Halving widens the triangle to two pixels: weights 3/7, 3/7 and, one further, 1/7.
-    prepared = prepare(columns(0, 0, 70, 70, height=2), sized(2, 2, "stretch"))
-    assert prepared[0, :, 0].tolist() == [10, 60]
+@pytest.mark.parametrize(
+    ("greys", "height", "spec", "expected"),
+    [
+        ((9, 0, 70, 9), 2, sized(2, 2), [0, 70]),
+        ((1, 2, 3, 4, 5, 6), 2, sized(2, 4), [2, 3, 4, 5]),
+        # 3 columns to 2: each new centre is on the border of two old pixels.
+        ((0, 100, 200), 2, sized(2, 2), [50, 150]),
+        # Halving widens the triangle to two pixels: weights 3/7, 3/7 and, one further, 1/7.
+        ((0, 0, 70, 70), 2, sized(2, 2, "stretch"), [10, 60]),
+    ],
+)
+def test_prepare_crops_the_centre_or_stretches(
+    greys: tuple[int, ...], height: int, spec: InputSpec, expected: list[int]
+) -> None:
+    image = columns(*greys, height=height)
+    assert prepare(image, spec)[0, :, 0].tolist() == expected
+    if spec.height == spec.width:
+        tall = image.transpose(Image.Transpose.TRANSPOSE)
+        assert prepare(tall, spec)[:, 0, 0].tolist() == expected
 
 
 def test_bicubic_differs_from_bilinear() -> None:

@@ -1,4 +1,7 @@
-"""The published networks, by parameter counts made by hand and by the papers' figures."""
+"""The published networks, by parameter counts derived by hand.
+
+The papers give 0.8 million for DenseNet-BC (table 2) and 2.2 million for WRN-40-2 (table 4).
+"""
 
 import pytest
 import torch
@@ -46,20 +49,6 @@ def test_published_network_has_the_expected_number_of_parameters(name: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "millions"),
-    [
-        ("densenet-bc-100-12", 0.77),  # its paper's table 2: 0.8M
-        ("wrn-40-2", 2.24),  # its paper's table 4: 2.2M
-        ("preactresnet18", 11.17),
-    ],
-)
-def test_published_network_has_the_published_size(name: str, millions: float) -> None:
-    network = FIXED_NETWORKS[name](10)
-    count = sum(parameter.numel() for parameter in network.parameters())
-    assert round(count / 1e6, 2) == millions
-
-
-@pytest.mark.parametrize(
     ("name", "width"), [("densenet-bc-100-12", 342), ("wrn-40-2", 128), ("preactresnet18", 512)]
 )
 @pytest.mark.parametrize("size", [(16, 16), (17, 24)])
@@ -77,7 +66,7 @@ def test_published_network_accepts_any_image_size(
 
 @pytest.mark.parametrize("name", FIXED_NETWORKS)
 def test_published_network_normalizes_in_its_first_layer(name: str) -> None:
-    """Mean grey is zero after it: what the stem then makes of it is zero, whatever its weights."""
+    """Normalization maps mean grey to zero, and the stem has no bias."""
     network = FIXED_NETWORKS[name](5)
     stem = torch.nn.Sequential(*list(network.layers.children())[:2])  # type: ignore[union-attr]
     assert stem(torch.full((1, 3, 8, 8), 0.5)).abs().max() == 0

@@ -1,5 +1,3 @@
-"""The architecture is checked by counts made by hand."""
-
 import pytest
 import torch
 
