@@ -14,6 +14,7 @@ from oodguard.service.inference.model import LoadedModel, load_model
 from oodguard.service.settings import Settings
 from oodguard.service.telemetry.logs import JsonFormatter, TextFormatter
 from tests.service.api_keys import IssuedKey, write_key_file
+from tests.service.gate import Gate
 from tests.service.tiny import write_tiny
 
 MakeClient = Callable[..., TestClient]
@@ -36,6 +37,14 @@ def _restore_logging() -> Iterator[None]:
             root.removeHandler(handler)
     root.setLevel(level)
     logging.captureWarnings(capture=False)
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    """Hold the runs of the model until the test opens the gate, or ends."""
+    gate = Gate(monkeypatch)
+    yield gate
+    gate.opened.set()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The predictor: the concurrency limit, the deadline, and the use of deployments and threads."""
 
 import asyncio
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -22,13 +21,6 @@ from tests.service.checks import post, predictions, problem, still_serves
 from tests.service.conftest import MakeClient
 from tests.service.gate import Gate
 from tests.service.pictures import encode, plain
-
-
-@pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    gate = Gate(monkeypatch)
-    yield gate
-    gate.opened.set()
 
 
 def send(client: TestClient, **headers: str) -> Response:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,13 +27,6 @@ BODY = encode(plain())
 CONTENT = b"Content-Type: image/png\r\nContent-Length: %d\r\n" % len(BODY)
 # The query makes it another URL for the protocol, and the same route for the application.
 NOT_EARLY = b"/predict?"
-
-
-@pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    gate = Gate(monkeypatch)
-    yield gate
-    gate.opened.set()
 
 
 @dataclass(frozen=True)

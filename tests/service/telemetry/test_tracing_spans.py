@@ -1,6 +1,6 @@
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 from fastapi import FastAPI
@@ -156,13 +156,6 @@ def test_tracing_records_a_4xx_problem_without_an_error_status(traced: Traced) -
     assert found["oodguard.problem"] == "undecodable-image"
     assert error_attributes.ERROR_TYPE not in found
     assert [each.name for each in traced.stages()] == ["decode"]
-
-
-@pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    gate = Gate(monkeypatch)
-    yield gate
-    gate.opened.set()
 
 
 def test_tracing_ends_an_unfinished_run_with_the_request(gate: Gate, traced: Traced) -> None:

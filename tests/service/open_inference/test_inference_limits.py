@@ -1,6 +1,5 @@
 """Limits, deadlines, errors and shadow traffic of inference requests."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,7 +10,7 @@ from oodguard.service.inference.session import ModelSession
 from tests.service.checks import still_serves
 from tests.service.conftest import MakeClient
 from tests.service.gate import Gate
-from tests.service.open_inference.client import (
+from tests.service.open_inference.inference_client import (
     PATH,
     error_of,
     images,
@@ -21,13 +20,6 @@ from tests.service.open_inference.client import (
     post_json,
 )
 from tests.service.pictures import RED
-
-
-@pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    gate = Gate(monkeypatch)
-    yield gate
-    gate.opened.set()
 
 
 def test_infer_returns_429_over_the_concurrency_limit(make_client: MakeClient, gate: Gate) -> None:

@@ -13,7 +13,7 @@ from oodguard.service.readiness import Readiness
 from oodguard.service.settings import Settings
 from tests.service.checks import DOCS
 from tests.service.conftest import MakeClient
-from tests.service.open_inference.client import ALL, error_of, parsed, pixels, post_json
+from tests.service.open_inference.inference_client import ALL, error_of, parsed, pixels, post_json
 from tests.service.pictures import RED
 
 PAGE = (DOCS / "open-inference-protocol.md").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 
 from tests.service.api_keys import IssuedKey, write_key_file
 from tests.service.conftest import MakeClient
-from tests.service.open_inference.client import error_of, parsed, pixels, post_binary
+from tests.service.open_inference.inference_client import error_of, parsed, pixels, post_binary
 from tests.service.pictures import RED
 
 PREDICT = IssuedKey.create("predict", key_id="asks")

@@ -13,7 +13,7 @@ from oodguard.service.inference.session import ModelSession
 from oodguard.service.open_inference.request import MAX_JSON_VALUES
 from oodguard.service.responses import COARSE_P_VALUES
 from tests.service.conftest import MakeClient
-from tests.service.open_inference.client import (
+from tests.service.open_inference.inference_client import (
     ALL,
     LENGTH,
     PATH,
