@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,36 +64,24 @@ def is_ready(port: int) -> bool:
         return False
 
 
-class Balancer:
-    """A load balancer's health check: poll `/readyz` until the service is not ready."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._removed = threading.Event()
-
-    def sends(self) -> bool:
-        """Return whether the service still gets requests."""
-        return not self._removed.is_set()
-
-    def poll(self) -> None:
-        """Poll until the service is not ready, or until `close`."""
-        while not self._removed.wait(POLL_S):
-            if not is_ready(self._port):
-                self._removed.set()
-
-    def close(self) -> None:
-        """Stop polling."""
-        self._removed.set()
-
-
 @contextmanager
-def balanced(port: int) -> Iterator[Balancer]:
-    """Poll in a thread during the block."""
-    balancer = Balancer(port)
-    thread = threading.Thread(target=balancer.poll)
+def balanced(port: int) -> Iterator[Callable[[], bool]]:
+    """Poll `/readyz` during the block, as a load balancer does.
+
+    Yields:
+        A function that returns False once the service was not ready.
+    """
+    removed = threading.Event()
+
+    def poll() -> None:
+        while not removed.wait(POLL_S):
+            if not is_ready(port):
+                removed.set()
+
+    thread = threading.Thread(target=poll)
     thread.start()
     try:
-        yield balancer
+        yield lambda: not removed.is_set()
     finally:
-        balancer.close()
+        removed.set()
         thread.join()

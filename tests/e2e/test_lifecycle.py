@@ -3,35 +3,36 @@
 import shutil
 import signal
 import socket
-import time
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
 
+from benchmarks.serving.load.generator import ConnectionPool, closed_loop
+from benchmarks.serving.requests import encoded
 from tests.e2e.conftest import RunningServer, counter, wait_until
-from tests.e2e.load import HEADERS, under_load
 from tests.service.pictures import encode, noisy, plain
 from tests.service.tiny import write_tiny
 
 PNG = encode(plain())
-CLIENTS = 4
 
 
-def post(server: RunningServer) -> int:
-    return httpx2.post(f"{server.url}/predict", content=PNG, headers=HEADERS).status_code
+def post(server: RunningServer) -> httpx2.Response:
+    headers = {"content-type": "image/png"}
+    return httpx2.post(f"{server.url}/predict", content=PNG, headers=headers)
 
 
-@pytest.mark.parametrize(("clients", "keep"), [(CLIENTS, True), (4 * CLIENTS, False)])
+@pytest.mark.parametrize(("kept", "fresh"), [(4, 0), (0, 16)])
 def test_graceful_shutdown_under_load_loses_no_request(
-    server: RunningServer, clients: int, *, keep: bool
+    server: RunningServer, kept: int, fresh: int
 ) -> None:
-    """Clients that keep connections leave when one closes; the others connect until refused."""
-    with under_load(server.address, PNG, clients=clients, keep=keep) as load:
-        assert load.enough.wait(60)
-        server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(30) == 0
-    assert load.lost == []
-    assert set(load.statuses) == {200}
+    """The clients send until their connections are refused."""
+    pool = ConnectionPool(server.port, encoded(PNG), kept=kept, fresh=fresh)
+    tally = closed_loop(pool, actions={200: lambda: server.process.send_signal(signal.SIGTERM)})
+    assert server.process.wait(30) == 0
+    assert set(tally.statuses) == {200}
+    assert (tally.failed, tally.unread, tally.refused) == (0, 0, kept + fresh)
 
 
 def test_graceful_shutdown_reports_not_ready_while_requests_are_still_answered(
@@ -42,31 +43,34 @@ def test_graceful_shutdown_reports_not_ready_while_requests_are_still_answered(
     while server.process.poll() is None:
         try:
             ready = httpx2.get(f"{server.url}/readyz").status_code
-            statuses.append((ready, post(server)))
+            statuses.append((ready, post(server).status_code))
         except httpx2.TransportError:
             break
     assert (503, 200) in statuses
 
 
 def test_reload_under_load_loses_no_request(server: RunningServer) -> None:
-    with under_load(server.address, PNG, clients=CLIENTS) as load:
-        assert load.enough.wait(60)
-        for version in range(2, 6):
-            write_tiny(server.bundle, version=str(version))
-            server.process.send_signal(signal.SIGHUP)
-            give_up = time.monotonic() + 30
-            while str(version) not in load.versions and time.monotonic() < give_up:
-                time.sleep(0.02)
-    assert load.lost == []
-    assert set(load.statuses) == {200}
-    assert load.versions >= {"1", "2", "3", "4", "5"}
+    done = threading.Event()
+    pool = ConnectionPool(server.port, encoded(PNG), kept=4)
+    with ThreadPoolExecutor(1) as executor:
+        load = executor.submit(closed_loop, pool, active=lambda: not done.is_set())
+        try:
+            for version in ["2", "3", "4", "5"]:
+                write_tiny(server.bundle, version=version)
+                server.process.send_signal(signal.SIGHUP)
+                wait_until(lambda: post(server).json()["model"]["version"] == version)  # noqa: B023
+        finally:
+            done.set()
+    tally = load.result()
+    assert set(tally.statuses) == {200}
+    assert (tally.failed, tally.unread, tally.refused) == (0, 0, 0)
 
 
 def test_reload_of_a_missing_bundle_keeps_the_service_running(server: RunningServer) -> None:
     shutil.rmtree(server.bundle)
     server.process.send_signal(signal.SIGHUP)
     wait_until(lambda: counter(server, "oodguard_reloads_total", outcome="refused") > 0)
-    assert post(server) == 200
+    assert post(server).status_code == 200
 
 
 def test_client_disconnect_skips_queued_images(server: RunningServer) -> None:
@@ -98,9 +102,8 @@ def test_client_disconnect_skips_queued_images(server: RunningServer) -> None:
 
 
 def test_metrics_equal_the_clients_counts(server: RunningServer) -> None:
-    with under_load(server.address, PNG, clients=CLIENTS) as load:
-        assert load.enough.wait(60)
-    answered = load.statuses[200]
-    assert counter(server, "oodguard_requests_total", route="/predict", code="200") == answered
+    pool = ConnectionPool(server.port, encoded(PNG), kept=4)
+    assert closed_loop(pool, requests=200).statuses == {200: 200}
+    assert counter(server, "oodguard_requests_total", route="/predict", code="200") == 200
     for name in ["decisions_total", "batch_size_sum", "p_value_count", "score_count"]:
-        assert counter(server, f"oodguard_{name}") == answered, name
+        assert counter(server, f"oodguard_{name}") == 200, name

@@ -63,12 +63,12 @@ def _restart(config: Config, request: Request, limit: int, load: Load) -> dict[s
 
 def _with_balancer(service: Service, request: Request, limit: int) -> Tally:
     """Send SIGTERM half-way, and continue to send until `/readyz` reports not ready."""
-    with balanced(service.port) as balancer:
+    with balanced(service.port) as is_in_service:
         return closed_loop(
             ConnectionPool(service.port, request, kept=KEPT, fresh=FRESH),
             requests=limit,
             actions={limit // 2: lambda: service.process.send_signal(signal.SIGTERM)},
-            active=balancer.sends,
+            active=is_in_service,
         )
 
 

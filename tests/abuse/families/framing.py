@@ -4,14 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from tests.abuse.case import (
-    OK,
-    PLAIN_400,
-    SILENCE,
-    Case,
-    accept,
-    once,
-)
+from tests.abuse.case import OK, PLAIN_400, SILENCE, Case, accept, once
 from tests.service.pictures import encode, plain
 
 PICTURE = encode(plain())

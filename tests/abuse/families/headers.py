@@ -4,15 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tests.abuse.case import (
-    OK,
-    PLAIN_400,
-    SILENCE,
-    Case,
-    accept,
-    once,
-    request,
-)
+from tests.abuse.case import OK, PLAIN_400, SILENCE, Case, accept, once, request
 from tests.service.pictures import encode, plain
 
 PNG = "image/png"

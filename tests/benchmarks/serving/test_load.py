@@ -141,16 +141,16 @@ def test_open_loop_latency_counts_from_the_time_at_which_a_request_was_due(plann
     assert third >= 0.18
 
 
-def test_balancer_sends_nothing_once_the_service_is_not_ready(
+def test_balancer_removes_the_service_once_it_is_not_ready(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     states = iter([True, True, False, True])
-    monkeypatch.setattr(service, "POLL_S", 0)
+    monkeypatch.setattr(service, "POLL_S", 0.01)
     monkeypatch.setattr(service, "is_ready", lambda _: next(states))
-    balancer = service.Balancer(1)
-    assert balancer.sends()
-    balancer.poll()
-    assert not balancer.sends()
+    deadline = time.monotonic() + 30
+    with service.balanced(1) as is_in_service:
+        while is_in_service():
+            assert time.monotonic() < deadline
     assert list(states) == [True]
 
 
