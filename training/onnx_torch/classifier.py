@@ -1,4 +1,4 @@
-"""An exported bundle as a classifier that can be attacked: its very graph, run by torch."""
+"""An exported bundle as a classifier with gradients: its graph, run by torch."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,28 +16,28 @@ from oodguard.training.scoring.graph import ScoredClassifier
 
 
 class IndependentConcat(torch.autograd.Function):
-    """Columns `(n, 1)` each to `(n, S)`; the gradient of one goes to that one alone.
+    """Concatenate columns `(n, 1)` to `(n, S)` with independent gradients.
 
-    A plain concatenation hands a gradient of zeros to the columns that nobody climbs. That costs a
-    pass through each of them, and where one has an infinite derivative, zero times that is not a
-    number and spoils the gradient of all.
+    Plain concatenation passes a gradient of zeros to columns without an objective. That costs a
+    backward pass through each, and where a derivative is infinite, 0 times infinity is NaN and
+    makes the whole gradient NaN.
     """
 
     @staticmethod
     def forward(_: Any, *columns: Tensor) -> Tensor:  # noqa: ANN401  (torch's context)
-        """Put the columns side by side."""
+        """Concatenate the columns."""
         return torch.cat(columns, dim=1)
 
     @staticmethod
     def backward(_: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        """Hand each column its own gradient, and none where it is zero for all images."""
+        """Pass each column its own gradient, or None where that is zero for all images."""
         return tuple(part if part.any() else None for part in gradients[0].split(1, dim=1))
 
 
 class BundleClassifier(ScoredClassifier):
-    """A bundle's graph with its scores by name.
+    """The graph of a bundle with its scores by name.
 
-    Its features are the score columns `(n, S)`: what the scores are made of is inside the graph.
+    Its features are the score columns `(n, S)`, because the graph computes the scores itself.
     """
 
     def __init__(self, graph: OnnxModule, scores: Sequence[str], *, classes: int) -> None:
@@ -46,33 +46,33 @@ class BundleClassifier(ScoredClassifier):
 
     def features_and_outputs(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Map float `(n, 3, H, W)` in [0, 1] to score columns `(n, S)` and logits `(n, K)`."""
-        # The graph's uint8 pixels as float: it scales them down again, and gradients pass.
+        # The graph's uint8 input as float, so that gradients pass; the graph scales it again.
         logits, *columns = self.graph(255 * pixels.permute(0, 2, 3, 1))
         joined: Tensor = IndependentConcat.apply(*columns)  # type: ignore[no-untyped-call]
         return joined, logits
 
 
 def bundle_classifier(bundle: Bundle) -> BundleClassifier:
-    """Return the bundle's graph in torch, in evaluation mode.
+    """Return the graph of a bundle in torch, in evaluation mode.
 
     Raises:
-        BundleError: the graph has something that is not run in torch here, or lacks something; the
-            message names it.
+        BundleError: The graph is invalid, or has something that is not supported here; the message
+            names it.
     """
     try:
         model = onnx.load_model_from_string(bundle.model)
     except DecodeError as error:
-        raise BundleError(f"model.onnx is no ONNX model: {error}; export it anew") from error
+        raise BundleError(f"model.onnx: invalid ONNX model: {error}. Export it again.") from error
     names = bundle.manifest.scores
-    graph = OnnxModule(model, outputs=("logits", *_columns(model.graph, count=len(names))))
-    graph.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # convolves faster
+    graph = OnnxModule(model, outputs=("logits", *_score_tensors(model.graph, count=len(names))))
+    graph.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster
     return BundleClassifier(graph, names, classes=len(bundle.manifest.classes)).eval()
 
 
-def _columns(graph: onnx.GraphProto, *, count: int) -> Sequence[str]:
-    """Return the tensors `(n, 1)` that `scores` is joined of, or itself where it is made otherwise.
+def _score_tensors(graph: onnx.GraphProto, *, count: int) -> Sequence[str]:
+    """Return the tensors `(n, 1)` that `scores` concatenates, or `scores` if it is made otherwise.
 
-    Both of the ways to a bundle, export and wrapping, end in one that joins the columns.
+    Export and wrapping both end with this concatenation.
     """
     for node in graph.node:
         if "scores" in node.output and node.op_type == "Concat" and len(node.input) == count:
@@ -80,5 +80,5 @@ def _columns(graph: onnx.GraphProto, *, count: int) -> Sequence[str]:
     return ["scores"]
 
 
-def _column(place: int) -> Score:
-    return lambda features, _: features[:, place]
+def _column(index: int) -> Score:
+    return lambda features, _: features[:, index]

@@ -1,4 +1,4 @@
-"""Operators with weights, or with a normalisation, that slide no window."""
+"""Layers: convolution, pooling, matrix products and normalisation."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Window:
-    """A window's kernel, strides and dilations; `pads` are top, left, bottom and right."""
+    """Kernel size, strides and dilations of a window; `pads` are top, left, bottom and right."""
 
     kernel: Pair
     strides: Pair
@@ -22,11 +22,11 @@ class Window:
 
     @property
     def even(self) -> bool:
-        """Whether both sides of each axis are padded alike."""
+        """Whether the padding of each axis is the same on both sides."""
         return self.pads[:2] == self.pads[2:]
 
     def padded(self, x: Tensor, value: float = 0.0) -> Tensor:
-        """Pad images with a value."""
+        """Return images padded with a value."""
         top, left, bottom, right = self.pads
         return functional.pad(x, (left, right, top, bottom), value=value)
 
@@ -47,7 +47,7 @@ def conv(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> T
 
 
 def max_pool(node: Node, x: Tensor) -> Tensor:
-    """Take the largest of each window."""
+    """Return the maximum of each window."""
     window = _window(node, x, kernel=node.attributes["kernel_shape"])
     inside = _torch_pads(window)
     return functional.max_pool2d(
@@ -61,7 +61,7 @@ def max_pool(node: Node, x: Tensor) -> Tensor:
 
 
 def average_pool(node: Node, x: Tensor) -> Tensor:
-    """Take the mean of each window, of the padding too with `count_include_pad`."""
+    """Return the mean of each window; with `count_include_pad` the padding counts."""
     window = _window(node, x, kernel=node.attributes["kernel_shape"])
     if window.dilations != (1, 1):
         raise unsupported(f"AveragePool with dilations {list(window.dilations)}")
@@ -79,17 +79,17 @@ def average_pool(node: Node, x: Tensor) -> Tensor:
 
 
 def global_average_pool(_: Node, x: Tensor) -> Tensor:
-    """Take the mean of each channel, `(n, C, 1, 1)`."""
+    """Return the mean of each channel, `(n, C, 1, 1)`."""
     return x.mean(dim=tuple(range(2, x.dim())), keepdim=True)
 
 
 def global_max_pool(_: Node, x: Tensor) -> Tensor:
-    """Take the largest of each channel, `(n, C, 1, 1)`."""
+    """Return the maximum of each channel, `(n, C, 1, 1)`."""
     return x.amax(dim=tuple(range(2, x.dim())), keepdim=True)
 
 
 def _torch_pads(window: Window) -> bool:
-    """Say whether torch's pooling takes the padding: alike on both sides, at most half a window."""
+    """Return whether torch's pooling supports the padding: symmetric, at most half a window."""
     halves = (window.kernel[0] // 2, window.kernel[1] // 2)
     return window.even and window.pads[0] <= halves[0] and window.pads[1] <= halves[1]
 
@@ -115,7 +115,7 @@ def _window(node: Node, x: Tensor, *, kernel: torch.Size | list[int]) -> Window:
 
 
 def _same(size: int, kernel: int, stride: int, dilation: int, *, more_at_end: bool) -> Pair:
-    """Return the padding by which ceil(size / stride) windows fit."""
+    """Return the padding with which ceil(size / stride) windows fit."""
     windows = -(-size // stride)
     total = max(0, (windows - 1) * stride + dilation * (kernel - 1) + 1 - size)
     less, more = total // 2, total - total // 2
@@ -123,7 +123,7 @@ def _same(size: int, kernel: int, stride: int, dilation: int, *, more_at_end: bo
 
 
 def gemm(node: Node, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
-    """Return alpha A B + beta C, with A or B transposed where asked."""
+    """Return alpha A B + beta C, with A or B transposed by their attributes."""
     left = a.t() if node.attribute("transA", 0) else a
     right = b.t() if node.attribute("transB", 0) else b
     product: Tensor = node.attribute("alpha", 1.0) * (left @ right)
@@ -131,15 +131,15 @@ def gemm(node: Node, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
 
 
 def einsum(node: Node, *inputs: Tensor) -> Tensor:
-    """Sum products as the equation says."""
+    """Return the Einstein summation."""
     return torch.einsum(node.attributes["equation"], *inputs)
 
 
-def batch_normalization(  # noqa: PLR0913  (as ONNX has it)
+def batch_normalization(  # noqa: PLR0913  (ONNX's inputs)
     node: Node, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor
 ) -> Tensor:
     """Normalise each channel by its stored mean and variance."""
-    node.expect("training_mode", 0)
+    node.require("training_mode", 0)
     return functional.batch_norm(
         x, mean, variance, scale, bias, training=False, eps=node.attribute("epsilon", 1e-5)
     )
@@ -152,7 +152,7 @@ def instance_normalization(node: Node, x: Tensor, scale: Tensor, bias: Tensor) -
 
 
 def layer_normalization(node: Node, x: Tensor, scale: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Normalise over the axes from `axis` on."""
+    """Normalise over the axes from `axis` to the last."""
     shape = x.shape[node.attribute("axis", -1) :]
     return functional.layer_norm(
         x,
@@ -164,7 +164,7 @@ def layer_normalization(node: Node, x: Tensor, scale: Tensor, bias: Tensor | Non
 
 
 def lrn(node: Node, x: Tensor) -> Tensor:
-    """Divide each channel by what its neighbours hold; AlexNet's normalisation."""
+    """Normalise each channel by its neighbours: local response normalisation, as in AlexNet."""
     return functional.local_response_norm(
         x,
         node.attributes["size"],
@@ -175,10 +175,10 @@ def lrn(node: Node, x: Tensor) -> Tensor:
 
 
 def softmax(node: Node, x: Tensor) -> Tensor:
-    """Exponentials over their sum along one axis."""
+    """Return the softmax along one axis."""
     return torch.softmax(x, dim=node.attribute("axis", -1))
 
 
 def log_softmax(node: Node, x: Tensor) -> Tensor:
-    """The logarithm of `softmax`."""
+    """Return the logarithm of the softmax along one axis."""
     return torch.log_softmax(x, dim=node.attribute("axis", -1))

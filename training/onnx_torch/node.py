@@ -1,4 +1,4 @@
-"""One node of an ONNX graph, its attributes as Python values."""
+"""A node of an ONNX graph with its attributes as Python values."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,39 +24,12 @@ DTYPES: Mapping[int, torch.dtype] = {
     TensorProto.UINT8: torch.uint8,
     TensorProto.BOOL: torch.bool,
 }
-"""ONNX's types of numbers by torch's."""
-
-
-def as_tensor(stored: TensorProto) -> Tensor:
-    """Read a stored tensor.
-
-    Raises:
-        BundleError: it is in a file of its own, or of a type that torch does not have.
-    """
-    # Such a file is none of the bundle's, so nobody has hashed it.
-    if uses_external_data(stored):
-        raise BundleError(f"model.onnx keeps {stored.name} in another file; export it as one file")
-    return torch.from_numpy(np.array(numpy_helper.to_array(stored))).to(dtype_of(stored.data_type))
-
-
-def dtype_of(kind: int) -> torch.dtype:
-    """Return torch's type for one of ONNX's.
-
-    Raises:
-        BundleError: there is none.
-    """
-    if kind not in DTYPES:
-        name = TensorProto.DataType.Name(kind)
-        raise BundleError(
-            f"model.onnx has numbers of type {name}, which cannot be run in torch here;"
-            " evaluate the run instead of the bundle"
-        )
-    return DTYPES[kind]
+"""ONNX element types by the dtype in torch."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
-    """An operator with what it reads and writes, by name; an input left out has the name ""."""
+    """An operator, the names of its tensors, and its attributes; "" is an omitted input."""
 
     operator: str
     inputs: tuple[str, ...]
@@ -64,14 +37,14 @@ class Node:
     attributes: Mapping[str, Any]
 
     def attribute(self, name: str, default: Any) -> Any:  # noqa: ANN401  (ONNX has eleven types)
-        """Return an attribute, or the default that ONNX gives it."""
+        """Return an attribute, or the default that ONNX specifies."""
         return self.attributes.get(name, default)
 
-    def expect(self, name: str, value: object) -> None:
-        """See that an attribute that may be left out has the only value that is understood.
+    def require(self, name: str, value: object) -> None:
+        """Check that an optional attribute is omitted or has the only supported value.
 
         Raises:
-            BundleError: it has another one.
+            BundleError: It has another value.
         """
         found = self.attributes.get(name, value)
         if found != value:
@@ -79,25 +52,50 @@ class Node:
 
 
 Operator = Callable[..., Tensor | tuple[Tensor, ...]]
-"""`(node, *inputs)`, in ONNX's order, None for one that is left out, to the node's outputs."""
+"""`(node, *inputs)` to the node's outputs; inputs are in ONNX's order, None for an omitted one."""
 
 
 def parse_node(node: onnx.NodeProto) -> Node:
-    """Read a node; an operator of another domain than ONNX's own is named with it."""
-    own = node.domain in {"", "ai.onnx"}
+    """Parse a node; the name of an operator of another domain than ONNX's includes the domain."""
+    standard = node.domain in {"", "ai.onnx"}
     return Node(
-        operator=node.op_type if own else f"{node.domain}.{node.op_type}",
+        operator=node.op_type if standard else f"{node.domain}.{node.op_type}",
         inputs=tuple(node.input),
         outputs=tuple(node.output),
         attributes={each.name: _value(each) for each in node.attribute},
     )
 
 
+def as_tensor(stored: TensorProto) -> Tensor:
+    """Return a stored tensor.
+
+    Raises:
+        BundleError: It is in a separate file, or of an unsupported type.
+    """
+    # A separate file is not part of the bundle, so its hash is not verified.
+    if uses_external_data(stored):
+        raise BundleError(
+            f"model.onnx: {stored.name} is stored in another file. Export the model as one file."
+        )
+    return torch.from_numpy(np.array(numpy_helper.to_array(stored))).to(dtype_of(stored.data_type))
+
+
+def dtype_of(kind: int) -> torch.dtype:
+    """Return the torch dtype of an ONNX element type.
+
+    Raises:
+        BundleError: The type is not supported.
+    """
+    if kind not in DTYPES:
+        raise unsupported(f"numbers of type {TensorProto.DataType.Name(kind)}")
+    return DTYPES[kind]
+
+
 def unsupported(what: str) -> BundleError:
-    """Return the error that says what of a graph torch does not run here."""
+    """Return the error about a part of a graph that cannot be run in torch."""
     return BundleError(
-        f"model.onnx has {what}, which cannot be run in torch here, so there are no gradients to"
-        " attack it with; evaluate the run instead of the bundle"
+        f"model.onnx has {what}, which is not supported in torch here, so that there are no"
+        " gradients for an attack. Evaluate the run instead of the bundle."
     )
 
 

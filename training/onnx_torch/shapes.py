@@ -1,4 +1,4 @@
-"""Operators that arrange the same numbers anew, and those that make the shapes for it."""
+"""Operators that index, reshape, join and pad tensors."""
 
 import math
 
@@ -9,24 +9,24 @@ from torch.nn import functional
 from oodguard.training.onnx_torch.node import Node, unsupported
 
 
-def gather(node: Node, x: Tensor, places: Tensor) -> Tensor:
-    """Take these places of one axis, in the shape that they come in."""
+def gather(node: Node, x: Tensor, indices: Tensor) -> Tensor:
+    """Index one axis; the result has the shape of the indices in its place."""
     axis = node.attribute("axis", 0) % x.dim()
-    wanted = torch.where(places < 0, places + x.shape[axis], places)
-    taken = x.index_select(axis, wanted.reshape(-1))
-    return taken.reshape(*x.shape[:axis], *places.shape, *x.shape[axis + 1 :])
+    positive = torch.where(indices < 0, indices + x.shape[axis], indices)
+    selected = x.index_select(axis, positive.reshape(-1))
+    return selected.reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
 
 
-def gather_nd(node: Node, x: Tensor, places: Tensor) -> Tensor:
-    """Take what each row `(..., q)` of places points at: q axes at once."""
-    node.expect("batch_dims", 0)
-    return x[places.unbind(-1)]
+def gather_nd(node: Node, x: Tensor, indices: Tensor) -> Tensor:
+    """Index the first q axes by each row of the indices `(..., q)`."""
+    node.require("batch_dims", 0)
+    return x[indices.unbind(-1)]
 
 
-def gather_elements(node: Node, x: Tensor, places: Tensor) -> Tensor:
-    """Take one number for each place, along one axis."""
+def gather_elements(node: Node, x: Tensor, indices: Tensor) -> Tensor:
+    """Return one value per index, along one axis."""
     axis = node.attribute("axis", 0)
-    return x.gather(axis, torch.where(places < 0, places + x.shape[axis], places))
+    return x.gather(axis, torch.where(indices < 0, indices + x.shape[axis], indices))
 
 
 def slice_(
@@ -37,54 +37,54 @@ def slice_(
     axes: Tensor | None = None,
     steps: Tensor | None = None,
 ) -> Tensor:
-    """Take a run of each axis; a negative step goes backwards."""
+    """Slice axes; a negative step reverses."""
     chosen = list(range(starts.numel())) if axes is None else axes.tolist()
     strides = [1] * len(chosen) if steps is None else steps.tolist()
     for axis, start, end, step in zip(chosen, starts.tolist(), ends.tolist(), strides, strict=True):
-        x = _run(x, axis % x.dim(), range(x.shape[axis])[start:end:step])
+        x = _slice_axis(x, axis % x.dim(), range(x.shape[axis])[start:end:step])
     return x
 
 
-def _run(x: Tensor, axis: int, places: range) -> Tensor:
+def _slice_axis(x: Tensor, axis: int, indices: range) -> Tensor:
     before = (slice(None),) * axis
-    if places.step > 0:
-        return x[(*before, slice(places.start, places.stop, places.step))]
-    # torch has no negative step.
-    upwards = places[::-1]
-    return x[(*before, slice(upwards.start, upwards.stop, upwards.step))].flip(axis)
+    if indices.step > 0:
+        return x[(*before, slice(indices.start, indices.stop, indices.step))]
+    # torch does not support negative steps.
+    ascending = indices[::-1]
+    return x[(*before, slice(ascending.start, ascending.stop, ascending.step))].flip(axis)
 
 
 def shape(node: Node, x: Tensor) -> Tensor:
-    """Return the lengths of the axes, or of a run of them."""
+    """Return the shape, or a slice of it."""
     return torch.tensor(x.shape[node.attribute("start", 0) : node.attribute("end", None)])
 
 
 def reshape(node: Node, x: Tensor, sizes: Tensor) -> Tensor:
-    """Reshape; a size of 0 keeps the axis as it came, one of -1 is worked out."""
-    wanted = sizes.tolist()
+    """Reshape; a size of 0 is that of the input, and -1 is inferred."""
+    shape = sizes.tolist()
     if not node.attribute("allowzero", 0):
-        wanted = [x.shape[axis] if size == 0 else size for axis, size in enumerate(wanted)]
-    return x.reshape(wanted)
+        shape = [x.shape[axis] if size == 0 else size for axis, size in enumerate(shape)]
+    return x.reshape(shape)
 
 
 def flatten(node: Node, x: Tensor) -> Tensor:
-    """Make two axes of those before `axis` and of those from it on."""
+    """Reshape to two axes: those before `axis`, and the others."""
     axis = node.attribute("axis", 1)
     return x.reshape(math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))
 
 
 def transpose(node: Node, x: Tensor) -> Tensor:
-    """Order the axes anew; unless told how, backwards."""
+    """Permute the axes; the default reverses them."""
     return x.permute(node.attribute("perm", list(range(x.dim()))[::-1]))
 
 
 def squeeze(_: Node, x: Tensor, axes: Tensor | None = None) -> Tensor:
-    """Drop axes of length 1: these, or all."""
+    """Remove the given axes of length 1, or all."""
     return x.squeeze() if axes is None else x.squeeze(tuple(axes.tolist()))
 
 
 def unsqueeze(_: Node, x: Tensor, axes: Tensor) -> Tensor:
-    """Put axes of length 1 at these places of the result."""
+    """Insert axes of length 1 at the given positions of the result."""
     dims = x.dim() + axes.numel()
     for axis in sorted(axis % dims for axis in axes.tolist()):
         x = x.unsqueeze(axis)
@@ -92,22 +92,22 @@ def unsqueeze(_: Node, x: Tensor, axes: Tensor) -> Tensor:
 
 
 def expand(_: Node, x: Tensor, sizes: Tensor) -> Tensor:
-    """Repeat along axes of length 1; a size of 1 keeps the axis as it came."""
+    """Broadcast to a shape; a size of 1 keeps the axis."""
     return x.expand(torch.broadcast_shapes(x.shape, sizes.tolist()))
 
 
 def tile(_: Node, x: Tensor, times: Tensor) -> Tensor:
-    """Repeat the whole along each axis."""
+    """Repeat the tensor along each axis."""
     return x.repeat(times.tolist())
 
 
 def concat(node: Node, *inputs: Tensor) -> Tensor:
-    """Join along an axis."""
+    """Concatenate along an axis."""
     return torch.cat(inputs, dim=node.attributes["axis"])
 
 
 def split(node: Node, x: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, ...]:
-    """Cut along an axis: into these sizes, or one part an output, the last one the smallest."""
+    """Split along an axis: into the given sizes, or equally, the last part being the smallest."""
     axis = node.attribute("axis", 0)
     each = -(-x.shape[axis] // len(node.outputs))
     parts: tuple[Tensor, ...] = x.split(each if sizes is None else sizes.tolist(), dim=axis)
@@ -117,7 +117,7 @@ def split(node: Node, x: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, .
 def pad(
     node: Node, x: Tensor, pads: Tensor, value: Tensor | None = None, axes: Tensor | None = None
 ) -> Tensor:
-    """Lengthen axes at both ends, by a value or by what is there; less than nothing shortens."""
+    """Pad axes at both ends with a value or with values of the tensor; negative pads crop."""
     mode = node.attribute("mode", "constant")
     chosen = range(x.dim()) if axes is None else [axis % x.dim() for axis in axes.tolist()]
     sides = dict(zip(chosen, pads.reshape(2, -1).t().tolist(), strict=True))
@@ -126,24 +126,24 @@ def pad(
         return functional.pad(x, from_last, value=0.0 if value is None else value.item())
     for axis, (begin, end) in sides.items():
         if begin or end:
-            places = torch.arange(-begin, x.shape[axis] + end, device=x.device)
-            x = x.index_select(axis, _inside(places, x.shape[axis], mode))
+            indices = torch.arange(-begin, x.shape[axis] + end, device=x.device)
+            x = x.index_select(axis, _inside(indices, x.shape[axis], mode))
     return x
 
 
-def _inside(places: Tensor, size: int, mode: str) -> Tensor:
-    """Say where what is put at places beyond the ends comes from."""
+def _inside(indices: Tensor, size: int, mode: str) -> Tensor:
+    """Map indices beyond the ends to those whose values they are padded with."""
     if mode == "edge":
-        return places.clamp(0, size - 1)
+        return indices.clamp(0, size - 1)
     if mode == "wrap":
-        return places % size
+        return indices % size
     if mode != "reflect":
         raise unsupported(f"Pad with mode {mode!r}")
     period = max(2 * (size - 1), 1)
-    return torch.minimum(places % period, period - places % period)
+    return torch.minimum(indices % period, period - indices % period)
 
 
 def constant_of_shape(node: Node, sizes: Tensor) -> Tensor:
-    """Return one value everywhere, float zero unless told."""
+    """Return a tensor filled with one value; the default is float 0."""
     value: Tensor = node.attribute("value", torch.zeros(1))
     return value.reshape(()).expand(sizes.tolist())

@@ -1,4 +1,4 @@
-"""What every operator is asked."""
+"""Test cases of every operator."""
 
 import numpy as np
 from onnx import TensorProto, numpy_helper
@@ -132,7 +132,7 @@ REDUCTIONS = (
             (None, {"keepdims": 0}),
             (None, {"noop_with_empty_axes": 1}),
         )
-        # Some of ONNX Runtime's own reduce in that case what they should hand on.
+        # Some reductions of ONNX Runtime ignore noop_with_empty_axes.
         if not (attributes.get("noop_with_empty_axes") and name not in {"ReduceSum", "ReduceMean"})
     ),
     _case("ArgMax", _TIED, axis=1),

@@ -1,4 +1,4 @@
-"""A graph of one node, of input x and constants."""
+"""A graph of one node, with the input x and constants."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """An operator of x and constants; None among them is an input left out."""
+    """An operator of x and constants; None is an omitted input."""
 
     operator: str
     x: Array
@@ -44,7 +44,7 @@ def graph(
     *,
     opset: int = 20,
 ) -> onnx.ModelProto:
-    """Return nodes as a model of input x whose types are inferred."""
+    """Return nodes as a model with the input x; the other types are inferred."""
     kind = helper.np_dtype_to_tensor_dtype(x.dtype)
     made = helper.make_graph(
         nodes,

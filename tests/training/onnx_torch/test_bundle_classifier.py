@@ -1,4 +1,4 @@
-"""A bundle in torch is the graph that is served, and has the gradients of the run."""
+"""A bundle in torch: the scores that are served, and the gradients of the run."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,11 @@ from oodguard.training.attacks.objectives import acceptance_objectives, rejectio
 from oodguard.training.attacks.pgd import Pgd
 from oodguard.training.data.dataset import to_pixels
 from oodguard.training.export.onnx import to_onnx
-from oodguard.training.onnx_torch.classifier import BundleClassifier, bundle_classifier
+from oodguard.training.onnx_torch.classifier import (
+    BundleClassifier,
+    IndependentConcat,
+    bundle_classifier,
+)
 from oodguard.training.scoring.graph import ScoredClassifier, ScoredNetwork, torch_run
 from oodguard.training.scoring.network import frozen
 from oodguard.training.scoring.parity import onnx_run
@@ -51,15 +55,15 @@ def _check_same(bundle: Bundle, images: NDArray[np.uint8]) -> None:
 
 
 @pytest.mark.parametrize("name", ["cifar10-aloe", "cifar10-standard"])
-def test_a_bundle_that_ships_answers_as_it_is_served(name: str) -> None:
+def test_bundle_classifier_of_a_shipped_bundle_equals_onnx_runtime(name: str) -> None:
     bundle = open_bundle(ROOT / "models" / "pretrained" / name)
     _check_same(bundle, _pictures("cifar10", "textures"))
 
 
-def test_bytes_that_are_no_graph_are_refused(
+def test_bundle_classifier_rejects_bytes_that_are_not_a_graph(
     make_bundle: Callable[..., Bundle], tmp_path: Path
 ) -> None:
-    with pytest.raises(BundleError, match=r"model\.onnx is no ONNX model"):
+    with pytest.raises(BundleError, match=r"model\.onnx: invalid ONNX model"):
         bundle_classifier(make_bundle(tmp_path / "tiny"))
 
 
@@ -85,7 +89,7 @@ def of_bundle(bundle: Bundle) -> BundleClassifier:
     return bundle_classifier(bundle)
 
 
-def test_every_score_answers_as_it_is_served(bundle: Bundle) -> None:
+def test_bundle_classifier_equals_onnx_runtime_on_every_score(bundle: Bundle) -> None:
     _check_same(bundle, noise())
 
 
@@ -96,7 +100,7 @@ def _gradient(classifier: ScoredClassifier, score: str, pixels: Tensor) -> Tenso
 
 
 @pytest.mark.parametrize("score", SCORE_NAMES)
-def test_the_gradient_is_the_runs(
+def test_bundle_classifier_has_the_gradients_of_the_run(
     classifier: ScoredNetwork, of_bundle: BundleClassifier, score: str
 ) -> None:
     pixels = to_pixels(torch.from_numpy(noise()))
@@ -109,7 +113,9 @@ def test_the_gradient_is_the_runs(
 
 
 @pytest.mark.parametrize("score", ["energy", "msp", "gen"])
-def test_the_gradient_is_the_slope(of_bundle: BundleClassifier, score: str) -> None:
+def test_bundle_classifier_gradients_equal_finite_differences(
+    of_bundle: BundleClassifier, score: str
+) -> None:
     pixels = to_pixels(torch.from_numpy(noise()))
     direction = torch.randn(pixels.shape, generator=torch.Generator().manual_seed(3))
     slope = (_gradient(of_bundle, score, pixels) * direction).sum(dim=(1, 2, 3))
@@ -118,12 +124,12 @@ def test_the_gradient_is_the_slope(of_bundle: BundleClassifier, score: str) -> N
         ahead, behind = (of_bundle.score(score, pixels + s * direction) for s in (step, -step))
     difference = (ahead - behind) / (2 * step)
     largest = slope.abs().max().item()
-    # A few images cross a kink of some ReLU in between.
+    # A few images cross the kink of a ReLU in between.
     close = (difference - slope).abs() < 0.02 * largest
     assert close.float().mean() > 0.9
 
 
-def test_fractions_of_pixels_count(
+def test_bundle_classifier_uses_fractions_of_pixels(
     of_bundle: BundleClassifier, classifier: ScoredClassifier
 ) -> None:
     pixels = torch.rand(9, 3, 8, 8, generator=torch.Generator().manual_seed(4))
@@ -145,16 +151,16 @@ def test_fractions_of_pixels_count(
     ids=["pgd", "apgd"],
 )
 @pytest.mark.parametrize("score", ["msp", "gen", "energy", "mahalanobis"])
-def test_an_attack_finds_on_the_bundle_what_it_finds_on_the_run(
+def test_attack_is_as_strong_on_the_bundle_as_on_the_run(
     classifier: ScoredNetwork, of_bundle: BundleClassifier, attack: Attack, score: str
 ) -> None:
     pixels = to_pixels(torch.from_numpy(noise()))
     found = []
     for each in (classifier, of_bundle):
         with frozen(each):
-            goal = acceptance_objectives(each, score)[0]
-            attacked = attack(goal, pixels, torch.Generator().manual_seed(6))
-        # Judged by the run, wherever it was found.
+            objective = acceptance_objectives(each, score)[0]
+            attacked = attack(objective, pixels, torch.Generator().manual_seed(6))
+        # Scored by the run in both cases.
         with torch.no_grad():
             found.append(classifier.score(score, attacked))
     with torch.no_grad():
@@ -163,14 +169,16 @@ def test_an_attack_finds_on_the_bundle_what_it_finds_on_the_run(
     assert (found[1].mean() - found[0].mean()).abs() < 0.05 * gain
 
 
-def test_scores_of_the_logits_have_a_goal_for_each_class(of_bundle: BundleClassifier) -> None:
+def test_bundle_classifier_has_targeted_objectives_for_scores_of_logits(
+    of_bundle: BundleClassifier,
+) -> None:
     many = {name for name in SCORE_NAMES if len(acceptance_objectives(of_bundle, name)) > 1}
     assert many == {"msp", "max_logit", "gen"}
 
 
 @pytest.mark.parametrize("score", SCORE_NAMES)
 @torch.no_grad()
-def test_goals_are_the_runs(
+def test_attack_objectives_of_the_bundle_equal_those_of_the_run(
     classifier: ScoredNetwork, of_bundle: BundleClassifier, score: str
 ) -> None:
     pixels, rows = to_pixels(torch.from_numpy(noise())), torch.arange(37)
@@ -182,5 +190,29 @@ def test_goals_are_the_runs(
             strict=False,
         ),
     ]
-    for mine, runs in both:
-        torch.testing.assert_close(mine(pixels, rows), runs(pixels, rows), rtol=1e-3, atol=1e-3)
+    for found, expected in both:
+        torch.testing.assert_close(
+            found(pixels, rows), expected(pixels, rows), rtol=1e-3, atol=1e-3
+        )
+
+
+def test_independent_concat_joins_columns() -> None:
+    joined = IndependentConcat.apply(torch.tensor([[1.0], [2.0]]), torch.tensor([[3.0], [4.0]]))  # type: ignore[no-untyped-call]
+    assert joined.tolist() == [[1, 3], [2, 4]]
+
+
+def test_independent_concat_isolates_an_infinite_derivative() -> None:
+    x = torch.zeros(2, 1, requires_grad=True)
+    root, line = x.sqrt(), 3 * x
+    (plain,) = torch.autograd.grad(torch.cat([root, line], dim=1)[:, 1].sum(), x, retain_graph=True)
+    assert plain.isnan().all()
+    joined = IndependentConcat.apply(root, line)  # type: ignore[no-untyped-call]
+    (independent,) = torch.autograd.grad(joined[:, 1].sum(), x)
+    assert independent.tolist() == [[3], [3]]
+
+
+def test_independent_concat_adds_the_gradients_of_its_columns() -> None:
+    x = torch.tensor([[2.0]], requires_grad=True)
+    joined = IndependentConcat.apply(x.square(), 3 * x, x.exp())  # type: ignore[no-untyped-call]
+    (gradient,) = torch.autograd.grad(joined[:, 0].sum() - 2 * joined[:, 1].sum(), x)
+    assert gradient.item() == 2 * 2 - 2 * 3

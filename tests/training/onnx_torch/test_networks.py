@@ -1,4 +1,4 @@
-"""Every architecture, exported and read again, is the network that it was."""
+"""Every architecture, exported and run by torch, has the same scores and gradients."""
 
 import numpy as np
 import onnx
@@ -35,13 +35,13 @@ def _check(network: Classifier, *, size: int) -> None:
     torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-3, atol=1e-3 * scale)
 
 
-def test_the_mirrored_network_is_read() -> None:
+def test_onnx_module_runs_a_mirrored_network() -> None:
     torch.manual_seed(0)
     _check(Mirrored(build_network("resnet8", 3, width=4)), size=8)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FIXED_NETWORKS)
-def test_the_networks_of_the_papers_are_read(name: str) -> None:
+def test_onnx_module_runs_every_fixed_network(name: str) -> None:
     torch.manual_seed(0)
     _check(build_network(name, 3, width=None), size=16)

@@ -1,4 +1,4 @@
-"""Each operator answers as ONNX Runtime's does."""
+"""Each operator compared with ONNX Runtime."""
 
 import numpy as np
 import onnxruntime
@@ -17,21 +17,25 @@ def _expected(model: bytes, case: Case) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_an_operator_answers_as_in_onnx_runtime(case: Case) -> None:
+def test_operator_equals_onnx_runtime(case: Case) -> None:
     model = case.model()
     module = OnnxModule(model, outputs=[each.name for each in model.graph.output])
     found = module(torch.from_numpy(case.x))
-    for mine, theirs in zip(found, _expected(model.SerializeToString(), case), strict=True):
-        assert mine.numpy().dtype == theirs.dtype
-        np.testing.assert_allclose(mine.numpy(), theirs, rtol=2e-5, atol=1e-6, strict=True)
+    for found_output, expected in zip(
+        found, _expected(model.SerializeToString(), case), strict=True
+    ):
+        assert found_output.numpy().dtype == expected.dtype
+        np.testing.assert_allclose(
+            found_output.numpy(), expected, rtol=2e-5, atol=1e-6, strict=True
+        )
 
 
-def test_every_operator_has_a_case() -> None:
+def test_operators_all_have_a_case() -> None:
     assert {case.operator for case in CASES} == set(OPERATORS)
 
 
 @pytest.mark.parametrize("name", ["ReduceMax", "ReduceMean", "ReduceL2"])
-def test_before_opset_18_axes_are_an_attribute(name: str) -> None:
+def test_reduction_axes_are_an_attribute_below_opset_18(name: str) -> None:
     case = Case(operator=name, x=POSITIVE, attributes={"axes": [1], "keepdims": 0})
     model = case.model(opset=13)
     (found,) = OnnxModule(model, outputs=["y_0"])(torch.from_numpy(case.x))
@@ -39,7 +43,7 @@ def test_before_opset_18_axes_are_an_attribute(name: str) -> None:
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, strict=True)
 
 
-def test_a_reshape_to_no_rows_is_told_by_allowzero() -> None:
+def test_reshape_with_allowzero_makes_an_empty_axis() -> None:
     case = Case(
         operator="Reshape",
         x=np.zeros((0, 3), np.float32),
