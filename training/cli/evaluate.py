@@ -37,8 +37,8 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
     ] = None,
     alpha: Alpha = 0.05,
     delta: Delta = 0.05,
-    beside: Annotated[
-        list[str] | None, typer.Option(help="Additional score, such as odin; repeatable.")
+    other_scores: Annotated[
+        list[str] | None, typer.Option("--beside", help="Additional score; repeatable.")
     ] = None,
     twin: Annotated[
         Path | None, typer.Option(help="Undefended run or bundle to transfer attacks from.")
@@ -72,7 +72,7 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
             read_recipe(recipe)  # raises an error that names the file
         text = recipe.read_text(encoding="utf-8") if recipe else None
         with console.status("loading"):
-            measured = _open(target, text, score, tuple(beside or ()))
+            measured = _open(target, text, score, tuple(other_scores or ()))
             undefended = _open(twin, measured.recipe_text, None, ()) if twin else None
         bar = EvaluationBar(console)
         with bar.display:
@@ -81,7 +81,7 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
                 suite=SUITES[suite],
                 policy=Policy(score=score or measured.default_score, alpha=alpha, delta=delta),
                 observer=bar,
-                other_scores=tuple(beside or ()),
+                other_scores=tuple(other_scores or ()),
                 twin=undefended,
             )
         folder = out or (target if not is_bundle(target) else Path("reports") / measured.name)
@@ -94,12 +94,13 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
 
 
 def _open(
-    target: Path, recipe_text: str | None, score: str | None, beside: tuple[str, ...]
+    target: Path, recipe_text: str | None, score: str | None, other_scores: tuple[str, ...]
 ) -> EvaluationTarget:
     if is_bundle(target):
         return bundle_target(target, recipe_text)
     run = RunFolder(target)
-    return run_target(run, score or run.recipe.default_score, (*run.recipe.score_names, *beside))
+    names = (*run.recipe.score_names, *other_scores)
+    return run_target(run, score or run.recipe.default_score, names)
 
 
 def _exit_if_untrusted(report: Report) -> None:

@@ -2,7 +2,7 @@
 
 The learning rate and the average's decay are functions of the step alone, so a resumed run repeats
 an uninterrupted one bit for bit without stored scheduler state.
-docs/decisions/0007-reproducible-training.md compares torch's `lr_scheduler` and `AveragedModel`.
+docs/decisions/0022-moving-average-and-schedule.md compares torch's own classes.
 """
 
 import copy
