@@ -66,6 +66,7 @@ class DecodePool:
         Raises:
             RequestError: The body was decoded here, and it is invalid.
         """
+        payload = None
         if body.content_type == RAW_PIXELS or len(body.data) <= SMALL_BODY_BYTES:
             payload = parse(body, self._limits)
             if fits(payload, deployment.model.bundle.manifest.input):
@@ -78,7 +79,7 @@ class DecodePool:
                 deployment.batcher.put(job)
                 return
         deployment.batcher.expect()
-        self._threads.submit(self._decode_in_thread, deployment, job, body, claim)
+        self._threads.submit(self._decode_in_thread, deployment, job, body, payload, claim)
 
     def submit(self, function: Callable[[], T]) -> "Future[T]":
         """Call a slow function in one of the threads."""
@@ -88,9 +89,13 @@ class DecodePool:
         """Stop the threads, and cancel what waits for them."""
         self._threads.shutdown(cancel_futures=True)
 
-    def _decode_in_thread(self, deployment: Deployment, job: Job, body: Body, claim: Claim) -> None:
+    def _decode_in_thread(
+        self, deployment: Deployment, job: Job, body: Body, payload: Payload | None, claim: Claim
+    ) -> None:
         try:
-            self._decode(deployment, job, parse(body, self._limits), claim)
+            if payload is None:
+                payload = parse(body, self._limits)
+            self._decode(deployment, job, payload, claim)
         except BaseException as error:  # noqa: BLE001 - becomes the future's, as in executors
             if isinstance(error, DeadlineExceeded):
                 deployment.metrics.skipped(claim.images, job.skip_reason() or "late")
