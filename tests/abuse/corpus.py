@@ -10,22 +10,20 @@ from tests.abuse.case import Case
 from tests.abuse.families import (
     compressed,
     content_types,
+    damaged,
     framing,
     headers,
     inference,
     json_bodies,
     kinds,
-    lengths,
     metadata,
     multipart_bodies,
-    mutated,
     pixel_bombs,
     png_chunks,
     protocols,
-    shapes,
+    sizes,
     slow,
     targets,
-    truncated,
 )
 
 SEED = 20261124
@@ -36,10 +34,10 @@ FAMILIES: Mapping[str, Family] = {
     "pixel bombs": pixel_bombs.cases,
     "png chunks": png_chunks.cases,
     "compressed": compressed.cases,
-    "cut images": truncated.image_cases,
-    "cut bodies": truncated.body_cases,
-    "lengths": lengths.cases,
-    "shapes": shapes.cases,
+    "cut images": damaged.cut_image_cases,
+    "cut bodies": damaged.cut_body_cases,
+    "lengths": sizes.length_cases,
+    "shapes": sizes.shape_cases,
     "content types": content_types.cases,
     "metadata": metadata.cases,
     "kinds": kinds.cases,
@@ -51,7 +49,7 @@ FAMILIES: Mapping[str, Family] = {
     "protocols": protocols.cases,
     "targets": targets.cases,
     "headers": headers.cases,
-    "mutated": mutated.cases,
+    "mutated": damaged.mutated_cases,
     "slow": slow.cases,
 }
 

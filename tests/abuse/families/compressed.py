@@ -13,26 +13,18 @@ from tests.abuse.case import OK, PLAIN_400, Case, accept, once, request
 from tests.service.pictures import encode, plain
 
 REJECTED = accept("unsupported-content")
+CONTENT_ENCODINGS = [
+    "gzip", "deflate", "br", "zstd", "compress", "x-gzip", "GZIP", "identity, gzip",
+    "gzip, gzip, gzip", "\tgzip ", "nonsense", ",", "gzip;q=0", "a" * 8000,
+]  # fmt: skip
+TRANSFER_ENCODINGS = [
+    b"gzip", b"gzip, chunked", b"chunked, gzip", b"deflate", b"identity", b"nonsense",
+]  # fmt: skip
 
 
 def cases(_rng: np.random.Generator) -> Iterator[Case]:
     picture = encode(plain())
-    for encoding in [
-        "gzip",
-        "deflate",
-        "br",
-        "zstd",
-        "compress",
-        "x-gzip",
-        "GZIP",
-        "identity, gzip",
-        "gzip, gzip, gzip",
-        "\tgzip ",
-        "nonsense",
-        ",",
-        "gzip;q=0",
-        "a" * 8000,
-    ]:
+    for encoding in CONTENT_ENCODINGS:
         sent = request(
             gzip.compress(picture, mtime=0), "image/png", [("Content-Encoding", encoding)]
         )
@@ -78,14 +70,7 @@ def _transfer_encodings(picture: bytes) -> Iterator[Case]:
         b"POST /predict HTTP/1.1\r\nHost: guard\r\nConnection: close\r\nContent-Type: image/png\r\n"
     )
     chunk = b"%x\r\n%s\r\n0\r\n\r\n" % (len(picture), picture)
-    for encoding in [
-        b"gzip",
-        b"gzip, chunked",
-        b"chunked, gzip",
-        b"deflate",
-        b"identity",
-        b"nonsense",
-    ]:
+    for encoding in TRANSFER_ENCODINGS:
         sent = head + b"Transfer-Encoding: " + encoding + b"\r\n\r\n" + chunk
         accepted = accept(OK, PLAIN_400, "undecodable-image", "unsupported-content")
         yield once(f"transfer encoding {encoding.decode()!r}", sent, accepted)

@@ -7,6 +7,8 @@ import numpy as np
 from tests.abuse.case import Case, once, request
 from tests.abuse.families.framing import ANY_OUTCOME, BROKEN, CHUNK, CHUNKED, GET, LAST, PICTURE
 
+VERSIONS = ["HTTP/0.9", "HTTP/1.2", "HTTP/2.0", "HTTP/9.9", "HTTP/1.", "HTTP", "ICY"]
+
 
 def cases(rng: np.random.Generator) -> Iterator[Case]:
     for name, sent in {**_versions(), **_pipelines()}.items():
@@ -23,15 +25,7 @@ def _versions() -> Mapping[str, bytes]:
         "HTTP/1.1 without a host": b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n",
         **{
             f"version {version}": request(PICTURE, "image/png", version=version)
-            for version in [
-                "HTTP/0.9",
-                "HTTP/1.2",
-                "HTTP/2.0",
-                "HTTP/9.9",
-                "HTTP/1.",
-                "HTTP",
-                "ICY",
-            ]
+            for version in VERSIONS
         },
         "an upgrade to a web socket": _upgrade(b"websocket"),
         "an upgrade to h2c": _upgrade(b"h2c"),

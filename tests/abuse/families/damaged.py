@@ -1,4 +1,4 @@
-"""Images and request bodies that are cut off at every kind of boundary of their formats."""
+"""Images and request bodies that are cut off at every kind of boundary, or changed at random."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -20,9 +20,10 @@ from tests.service.pictures import encode, plain
 
 BROKEN = accept("malformed-body", "wrong-fields", "undecodable-image")
 CUTS_AT_RANDOM = 6
+MUTATIONS = 10
 
 
-def image_cases(rng: np.random.Generator) -> Iterator[Case]:
+def cut_image_cases(rng: np.random.Generator) -> Iterator[Case]:
     seen: set[tuple[str, bytes]] = set()
     for kind, (mime, data) in encodings(noise(rng)).items():
         boundaries = [*range(1, 32, 5), *_marks(data), len(data) - 1, len(data) - 12]
@@ -48,7 +49,7 @@ def _marks(data: bytes) -> Sequence[int]:
     return [start + step for start in (*found[:6], found[-1]) for step in (0, 4)]
 
 
-def body_cases(rng: np.random.Generator) -> Iterator[Case]:
+def cut_body_cases(rng: np.random.Generator) -> Iterator[Case]:
     picture = encode(plain())
     yield from _multipart(multipart(picture, picture))
     yield from _json(json_images(picture, picture))
@@ -103,3 +104,32 @@ def _json(body: bytes) -> Iterator[Case]:
         ("before the brace", len(body) - 1),
     ]:
         yield once(f"JSON, {what}", request(body[:cut], JSON), accept("malformed-body"))
+
+
+def mutated_cases(rng: np.random.Generator) -> Iterator[Case]:
+    pictures = encodings(noise(rng))
+    bodies = {
+        **pictures,
+        "JSON": (JSON, json_images(pictures["png"][1])),
+        "multipart": (MULTIPART, multipart(pictures["png"][1], pictures["jpeg"][1])),
+    }
+    accepted = accept("malformed-body", "wrong-fields", *DECODED)
+    for kind, (content_type, body) in bodies.items():
+        for number in range(MUTATIONS):
+            yield once(f"{kind}, {number}", request(_changed(body, rng), content_type), accepted)
+
+
+def _changed(data: bytes, rng: np.random.Generator) -> bytes:
+    """Overwrite, remove or repeat a few bytes, more often near the start."""
+    changed = bytearray(data)
+    for _ in range(rng.integers(1, 5)):
+        place = int(len(changed) * rng.random() ** 3)
+        width = int(rng.integers(1, 5))
+        what = rng.integers(3)
+        if what == 0:
+            changed[place : place + width] = rng.bytes(width)
+        elif what == 1:
+            del changed[place : place + width]
+        else:
+            changed[place:place] = changed[place : place + width] * int(rng.integers(1, 50))
+    return bytes(changed)
