@@ -3,7 +3,7 @@
     python -m benchmarks.outliers [cifar10] [gtsrb] [--inliers N] [--epochs N]
 
 Three small networks for each data set differ only in their outliers: attacked inliers and no
-outliers (`adv`), `outliers = "synthetic"`, and real ones (both `aloe`). The score is energy. Each
+outliers (`adv`), `synthetic = 1.0`, and real ones (both `aloe`). The score is energy. Each
 network is trained by `fit` and measured by `evaluate`, clean and with both sides attacked by APGD
 at the epsilon of its training; the figures are means over six sets of real images from `data/`.
 The networks are small and trained briefly, so only the differences between rows are meaningful.

@@ -1,4 +1,4 @@
-"""Send requests with KServe's client, in an environment that has it; see `test_kserve`.
+"""Send requests with KServe's client, in an environment that has it; see `test_kserve_client`.
 
 Reads {"url": ..., "model": ..., "images": [...]} and writes the client's results, both as JSON.
 """

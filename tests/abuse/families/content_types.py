@@ -11,7 +11,7 @@ from tests.service.pictures import encode, plain
 REJECTED = accept("unsupported-content")
 PICTURE = encode(plain())
 
-NOT_TAKEN = [
+NOT_ACCEPTED = [
     "", " ", ";", "/", "*/*", "image/*", "image", "image/gif", "image/tiff", "image/svg+xml",
     "text/plain", "text/html", "application/x-www-form-urlencoded", "application/xml",
     "application/json-patch+json", "application/json/x", "multipart/mixed; boundary=x",
@@ -33,7 +33,7 @@ BOUNDARIES = [
 
 
 def cases(_rng: np.random.Generator) -> Iterator[Case]:
-    for content_type in NOT_TAKEN:
+    for content_type in NOT_ACCEPTED:
         yield once(repr(content_type[:40]), request(PICTURE, content_type), REJECTED)
     yield once("none", request(PICTURE), REJECTED)
     yield once("NUL in it", request(PICTURE, "image/\0png"), accept(PLAIN_400))

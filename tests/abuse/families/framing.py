@@ -19,8 +19,8 @@ ANY_OUTCOME = accept(OK, PLAIN_400, SILENCE, "undecodable-image", "unsupported-c
 
 def cases(_rng: np.random.Generator) -> Iterator[Case]:
     for accepted, scripts in [
-        (accept(OK), _good_chunks()),
-        (BROKEN, _bad_chunks()),
+        (accept(OK), _valid_chunks()),
+        (BROKEN, _invalid_chunks()),
         (ANY_OUTCOME, _smuggled()),
     ]:
         for name, sent in scripts.items():
@@ -29,7 +29,7 @@ def cases(_rng: np.random.Generator) -> Iterator[Case]:
     yield once("chunks beyond the limit", endless, accept("body-too-large", SILENCE))
 
 
-def _good_chunks() -> Mapping[str, bytes]:
+def _valid_chunks() -> Mapping[str, bytes]:
     single = b"".join(b"1\r\n" + PICTURE[i : i + 1] + b"\r\n" for i in range(len(PICTURE)))
     return {
         "a chunk a byte": CHUNKED + single + b"0\r\n\r\n",
@@ -40,7 +40,7 @@ def _good_chunks() -> Mapping[str, bytes]:
     }
 
 
-def _bad_chunks() -> Mapping[str, bytes]:
+def _invalid_chunks() -> Mapping[str, bytes]:
     return {
         "a chunk of negative length": CHUNKED + b"-1\r\nx\r\n0\r\n\r\n",
         "a chunk of 0x length": CHUNKED + b"0x5\r\nabcde\r\n0\r\n\r\n",

@@ -19,7 +19,7 @@ WIDE = 15 * 2**20
 
 def json_cases(_rng: np.random.Generator) -> Iterator[Case]:
     for accepted, bodies in [
-        (accept(OK), {"a good one": infer_body(tensor())}),
+        (accept(OK), {"a valid one": infer_body(tensor())}),
         (REJECTED, {**_numbers(), **_shapes(), **_kinds(), **_structure(), **_wide()}),
         (EITHER, _odd_options()),
     ]:
@@ -53,9 +53,9 @@ def _numbers() -> Mapping[str, bytes]:
         "true": "[true]", "a text": '"7"', "a list": "[7]", "an object": "{}", "no digits": "-",
         "a thousand digits": "9" * 1000, "a word": "nan", "a denormal": "5e-324",
     }  # fmt: skip
-    good = infer_body(tensor())
+    valid = infer_body(tensor())
     return {
-        f"a pixel that is {name}": good.replace(b"[0, 0,", b"[0, " + text.encode() + b",", 1)
+        f"a pixel that is {name}": valid.replace(b"[0, 0,", b"[0, " + text.encode() + b",", 1)
         for name, text in values.items()
     }
 
@@ -84,7 +84,7 @@ def _kinds() -> Mapping[str, bytes]:
 
 
 def _structure() -> Mapping[str, bytes]:
-    good = tensor()
+    valid = tensor()
     region = {"shared_memory_region": "/dev/shm/x", "shared_memory_byte_size": 2**62}  # noqa: S108
     nested = [[[[0, 0, 0]] * 8] * 7]
     return {
@@ -93,11 +93,11 @@ def _structure() -> Mapping[str, bytes]:
         "inputs null": b'{"inputs": null}',
         "inputs an object": b'{"inputs": {}}',
         "no tensor": infer_body(),
-        "two tensors": infer_body(good, good),
-        "10000 tensors": infer_body(*[good | {"data": []}] * 10_000),
+        "two tensors": infer_body(valid, valid),
+        "10000 tensors": infer_body(*[valid | {"data": []}] * 10_000),
         "a tensor that is a list": infer_body([]),
         "a tensor without data": infer_body(
-            {key: good[key] for key in ("name", "datatype", "shape")}
+            {key: valid[key] for key in ("name", "datatype", "shape")}
         ),
         "data a text": infer_body(tensor(data="AAAA")),
         "data too short": infer_body(tensor(data=[0] * (PIXELS - 1))),
@@ -108,12 +108,12 @@ def _structure() -> Mapping[str, bytes]:
         "a size without bytes": infer_body(
             tensor(data=None, parameters={"binary_data_size": PIXELS})
         ),
-        "an output that is not there": infer_body(good, outputs=[{"name": "weights"}]),
-        "10000 outputs": infer_body(good, outputs=[{"name": "label"}] * 10_000),
-        "an output twice": infer_body(good, outputs=[{"name": "label"}, {"name": "label"}]),
-        "an id of 1 MiB": infer_body(good, id="i" * 2**20),
-        "an id that is a number": infer_body(good, id=7),
-        "a negative timeout": infer_body(good, parameters={"timeout": -1}),
+        "an output that is not there": infer_body(valid, outputs=[{"name": "weights"}]),
+        "10000 outputs": infer_body(valid, outputs=[{"name": "label"}] * 10_000),
+        "an output twice": infer_body(valid, outputs=[{"name": "label"}, {"name": "label"}]),
+        "an id of 1 MiB": infer_body(valid, id="i" * 2**20),
+        "an id that is a number": infer_body(valid, id=7),
+        "a negative timeout": infer_body(valid, parameters={"timeout": -1}),
         "100000 lists deep": b'{"inputs":' + b"[" * 100_000,
     }
 
@@ -127,22 +127,22 @@ def _wide() -> Mapping[str, bytes]:
 
 
 def _odd_options() -> Mapping[str, bytes]:
-    good = tensor()
+    valid = tensor()
     return {
-        "a sequence": infer_body(good, parameters={"sequence_id": 2**63, "sequence_start": True}),
-        "a priority": infer_body(good, parameters={"priority": -(2**63)}),
-        "a timeout of a century": infer_body(good, parameters={"timeout": 2**62}),
-        "unknown parameters": infer_body(good, parameters={"x" * 1000: ["y"] * 1000}),
-        "an id of a script": infer_body(good, id="<script>"),
-        "an id with line breaks": infer_body(good, id="a\r\nSet-Cookie: b"),
-        "binary outputs": infer_body(good, parameters={"binary_data_output": True}),
+        "a sequence": infer_body(valid, parameters={"sequence_id": 2**63, "sequence_start": True}),
+        "a priority": infer_body(valid, parameters={"priority": -(2**63)}),
+        "a timeout of a century": infer_body(valid, parameters={"timeout": 2**62}),
+        "unknown parameters": infer_body(valid, parameters={"x" * 1000: ["y"] * 1000}),
+        "an id of a script": infer_body(valid, id="<script>"),
+        "an id with line breaks": infer_body(valid, id="a\r\nSet-Cookie: b"),
+        "binary outputs": infer_body(valid, parameters={"binary_data_output": True}),
     }
 
 
 def binary_cases(rng: np.random.Generator) -> Iterator[Case]:
     head = infer_body(tensor(data=None, parameters={"binary_data_size": PIXELS}))
     pixels = rng.bytes(PIXELS)
-    yield _with_length("a good one", head + pixels, str(len(head)), accept(OK))
+    yield _with_length("a valid one", head + pixels, str(len(head)), accept(OK))
     for length in [
         *["", "0", "-1", "+5", "1e3", "nan", "9" * 30, "9" * 5000],
         *[str(len(head) + more) for more in (-1, 1, PIXELS + 1)],

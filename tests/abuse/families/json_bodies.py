@@ -27,13 +27,13 @@ def cases(rng: np.random.Generator) -> Iterator[Case]:
     ]:
         for name, body in bodies.items():
             yield once(name, request(body, JSON), accepted)
-    good = json_images(encode(plain()))
+    valid = json_images(encode(plain()))
     for name, body in {
-        "the field twice": good[:-1] + b"," + good[1:],
-        "the field twice, once wrong": b'{"images": [1],' + good[1:],
-        "a byte order mark": b"\xef\xbb\xbf" + good,
-        "spaces around it": b" \n\t\r" * 5000 + good + b" " * 5000,
-        "the field's name in escapes": good.replace(b"images", b"\\u0069mages"),
+        "the field twice": valid[:-1] + b"," + valid[1:],
+        "the field twice, once wrong": b'{"images": [1],' + valid[1:],
+        "a byte order mark": b"\xef\xbb\xbf" + valid,
+        "spaces around it": b" \n\t\r" * 5000 + valid + b" " * 5000,
+        "the field's name in escapes": valid.replace(b"images", b"\\u0069mages"),
     }.items():
         yield once(name, request(body, JSON), accept(OK, "malformed-body", "wrong-fields"))
 

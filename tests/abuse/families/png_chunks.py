@@ -95,9 +95,9 @@ def _headers() -> Mapping[str, bytes]:
         f"depth {depth} of colour type {colour}": png(BLACK, depth=depth, colour=colour)
         for depth, colour in [(3, 2), (0, 2), (16, 2), (1, 2), (8, 7), (8, 3), (16, 3), (255, 255)]
     }
-    good = png(BLACK)
+    valid = png(BLACK)
     for name, position, value in [("compression", 26, 1), ("filter", 27, 1), ("interlace", 28, 2)]:
-        odd[f"an unknown {name}"] = good[:position] + bytes([value]) + good[position + 1 :]
+        odd[f"an unknown {name}"] = valid[:position] + bytes([value]) + valid[position + 1 :]
     colours = png_chunk(b"PLTE", bytes(3 * 257))
     odd["a palette of 257 colours"] = png(colours, BLACK, colour=3)
     odd["a palette of 1 byte"] = png(png_chunk(b"PLTE", b"a"), BLACK, colour=3)

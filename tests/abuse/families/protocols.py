@@ -53,8 +53,8 @@ def _pipelines() -> Mapping[str, bytes]:
         "pictures and junk in turns": request(PICTURE, "image/png").replace(b"close", b"keep-alive")
         * 20
         + LAST,
-        "a good one, then no HTTP": GET + b"\xff\xff\xff\r\n\r\n",
-        "a refused one, then a good one": request(b"x", "text/plain").replace(b"close", b"x")
+        "a valid one, then no HTTP": GET + b"\xff\xff\xff\r\n\r\n",
+        "a rejected one, then a valid one": request(b"x", "text/plain").replace(b"close", b"x")
         + LAST,
         "more behind a close": LAST + GET * 5,
         "line breaks before a request": b"\r\n" * 100 + LAST,
