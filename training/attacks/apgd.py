@@ -1,8 +1,7 @@
 """APGD: projected gradient ascent with momentum that chooses its own step size."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from typing import Self
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -76,14 +75,7 @@ class Apgd:
         """Run all steps from `begin` `(m, 3, H, W)` for the images `rows` `(m,)`."""
         value, gradient = value_and_gradient(objective, begin, rows)
         best.update(rows, begin, value)
-        state = _State.at(
-            rows,
-            centre=images[rows],
-            point=begin,
-            value=value,
-            gradient=gradient,
-            step_size=2 * self.epsilon,
-        )
+        state = _State(rows, images[rows], begin, value, gradient, step_size=2 * self.epsilon)
         checkpoints = dict(_checkpoints(self.steps))
         for step in range(1, self.steps + 1):
             if self.stop_at is not None:
@@ -98,58 +90,32 @@ class Apgd:
                 state.check(checkpoints[step])
 
 
-@dataclass(slots=True)
 class _State:
-    """State of the `m` images that are still attacked; every field has `m` entries."""
+    """State of the `m` images that are still attacked; every attribute has `m` entries."""
 
-    rows: Tensor
-    centre: Tensor
-    point: Tensor
-    previous: Tensor
-    value: Tensor
-    gradient: Tensor
-    best_point: Tensor
-    best_gradient: Tensor
-    best_value: Tensor
-    step_size: Tensor  # (m, 1, 1, 1)
-    increases: Tensor  # since the last checkpoint
-    best_value_at_checkpoint: Tensor
-    halved_at_checkpoint: Tensor
-
-    @classmethod
-    def at(  # noqa: PLR0913  (by keyword)
-        cls,
+    def __init__(  # noqa: PLR0913  (what the first iterate determines)
+        self,
         rows: Tensor,
-        *,
         centre: Tensor,
         point: Tensor,
         value: Tensor,
         gradient: Tensor,
         step_size: float,
-    ) -> Self:
-        """Return the state at the start `point`, where the objective has `value`."""
-        return cls(
-            rows=rows,
-            centre=centre,
-            point=point,
-            previous=point,
-            value=value,
-            gradient=gradient,
-            best_point=point,
-            best_gradient=gradient,
-            best_value=nan_to_lowest(value),
-            step_size=torch.full_like(point[:, :1, :1, :1], step_size),
-            increases=torch.zeros_like(rows),
-            best_value_at_checkpoint=nan_to_lowest(value),
-            halved_at_checkpoint=torch.zeros_like(rows, dtype=torch.bool),
-        )
+    ) -> None:
+        self.rows, self.centre = rows, centre
+        self.point, self.previous, self.best_point = point, point, point
+        self.gradient, self.best_gradient = gradient, gradient
+        self.value, self.best_value = value, nan_to_lowest(value)
+        self.step_size = torch.full_like(point[:, :1, :1, :1], step_size)
+        self.increases = torch.zeros_like(rows)  # since the last checkpoint
+        self.best_value_at_checkpoint = nan_to_lowest(value)
+        self.halved_at_checkpoint = torch.zeros_like(rows, dtype=torch.bool)
 
     def keep(self, chosen: Tensor) -> None:
         """Continue with the images `chosen`, bool `(m,)`, only."""
-        if chosen.all():
-            return
-        for field in fields(self):
-            setattr(self, field.name, getattr(self, field.name)[chosen])
+        if not chosen.all():
+            for name, tensor in vars(self).items():
+                setattr(self, name, tensor[chosen])
 
     def move(self, epsilon: float, momentum: float) -> None:
         """Take a signed step with the weight `momentum`; the previous move has the rest."""

@@ -1,4 +1,4 @@
-"""What all attacks share: objective, gradient, projection, best iterates and start points."""
+"""Parts that all attacks share: objective, gradient, projection, best iterates and start points."""
 
 from collections.abc import Callable
 from typing import Protocol, Self
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 AttackObjective = Callable[[Tensor, Tensor], Tensor]
-"""What an attack maximizes: `(images, rows)` to one value per image, `(n,)`.
+"""An objective that an attack maximizes: `(images, rows)` to one value per image, `(n,)`.
 
 `images` `(n, 3, H, W)` are pixels in [0, 1]. `rows` `(n,)` are the positions of these images among
 all attacked images: an objective looks up per-image data, such as labels, by them, and an attack

@@ -1,7 +1,7 @@
 """Objectives of attacks on an OOD score: rejection, acceptance, or a wrong class that is accepted.
 
-The first objective of a direction is the direct one; those that follow target one class each. What
-an attack on any of them returns is evaluated with the true score.
+The first objective of a direction is the direct one; those that follow target one class each. The
+result of an attack on any of them is evaluated with the true score.
 """
 
 import math

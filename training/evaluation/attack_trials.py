@@ -137,10 +137,6 @@ def _large_attack(settings: Ascent, epsilon: float) -> Attack:
     return gradient_attack(settings, LARGE_EPSILON, step_scale=LARGE_EPSILON / epsilon)
 
 
-Perturb = Callable[[Tensor], Tensor]
-"""Images `(n, 3, H, W)` in [0, 1] to perturbed images of this shape."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialImages:
     """The subset, float `(n, 3, H, W)` and `(m, 3, H, W)` in [0, 1], and the attacked score.
@@ -154,55 +150,53 @@ class TrialImages:
 
     def clean_auroc(self) -> float:
         """Return the AUROC without an attack."""
-        return self._auroc(_unchanged, _unchanged)
+        return auroc(self._scores(self.inliers), self._scores(self.outliers))
 
     def attacked_auroc(self, attack: Attack, generator: torch.Generator) -> float:
         """Return the AUROC with both sides attacked."""
-        rejection, acceptance = self.victim.objectives
-        return self._auroc(
-            partial(attack, rejection, generator=generator),
-            partial(attack, acceptance, generator=generator),
+        inside, outside = (
+            self._scores(images, partial(attack, objective, generator=generator))
+            for objective, images in self._sides()
         )
+        return auroc(inside, outside)
 
     def transferred_auroc(
         self, attack: Attack, source: AttackedScore, generator: torch.Generator
     ) -> float:
         """Return the AUROC with both sides attacked on `source` and scored by the victim."""
-        inlier_side, outlier_side = (
-            partial(transfer_attack, attack, generator=generator, source=theirs, victim=ours)
-            for theirs, ours in zip(source.objectives, self.victim.objectives, strict=True)
+        inside, outside = (
+            self._scores(
+                images,
+                partial(transfer_attack, attack, generator=generator, source=theirs, victim=ours),
+            )
+            for theirs, (ours, images) in zip(source.objectives, self._sides(), strict=True)
         )
-        return self._auroc(inlier_side, outlier_side)
+        return auroc(inside, outside)
 
     def bad_gradients(self, epsilon: float, generator: torch.Generator) -> float:
         """Return the share of images with a gradient that is all zero or not finite.
 
         It is taken at the image and at a random start within `epsilon` of it.
         """
-        rejection, acceptance = self.victim.objectives
         parts = [
             _has_bad_gradient(objective, batch, epsilon, generator)
-            for objective, images in ((rejection, self.inliers), (acceptance, self.outliers))
+            for objective, images in self._sides()
             for batch in images.split(EVALUATION_BATCH_SIZE)
         ]
         return float(torch.cat(parts).float().mean())
 
-    def _auroc(self, perturb_inliers: Perturb, perturb_outliers: Perturb) -> float:
-        inside = self._scores(perturb_inliers, self.inliers)
-        return auroc(inside, self._scores(perturb_outliers, self.outliers))
+    def _sides(self) -> tuple[tuple[AttackObjective, Tensor], ...]:
+        rejection, acceptance = self.victim.objectives
+        return (rejection, self.inliers), (acceptance, self.outliers)
 
-    def _scores(self, perturb: Perturb, images: Tensor) -> Scores:
+    def _scores(self, images: Tensor, perturb: Callable[[Tensor], Tensor] | None = None) -> Scores:
         parts = []
         for batch in images.split(EVALUATION_BATCH_SIZE):
-            perturbed = perturb(batch)
+            perturbed = perturb(batch) if perturb else batch
             with torch.no_grad():
                 parts.append(self.victim.classifier.score(self.victim.score, perturbed))
         scores: Scores = torch.cat(parts).numpy()
         return scores
-
-
-def _unchanged(images: Tensor) -> Tensor:
-    return images
 
 
 def _has_bad_gradient(

@@ -1,10 +1,11 @@
 """Gradient-masking checks: is the attack strong enough for its figures to be believed?
 
-The symptoms are those of Athalye et al. 2018, arXiv:1802.00420, and Carlini et al. 2019,
-arXiv:1902.06705. Figures are differences of AUROC unless a check says otherwise.
+The symptoms are from Athalye et al. 2018, arXiv:1802.00420, and Carlini et al. 2019,
+arXiv:1902.06705. Figures are differences of AUROC unless a check states otherwise.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
 
@@ -33,127 +34,26 @@ MIN_DECREASE = 0.02
 MAX_BAD_GRADIENTS = 0.01
 
 
-def larger_epsilons(trials: AttackTrials) -> Check:
-    """Check that the AUROC does not increase with epsilon."""
-    return _at_most(
-        MAX_INCREASE,
-        _largest_increase(trials.by_epsilon),
-        name="a larger epsilon does not raise the AUROC",
-        expected=f"an AUROC at most {MAX_INCREASE} above that of any smaller epsilon",
-    )
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MaskingCheck:
+    """A check that a figure of the attack trials is at most `limit`.
 
-
-def more_steps(trials: AttackTrials) -> Check:
-    """Check that the AUROC does not increase with the number of steps."""
-    return _at_most(
-        MAX_INCREASE,
-        _largest_increase(trials.by_steps),
-        name="more steps do not raise the AUROC",
-        expected=f"an AUROC at most {MAX_INCREASE} above that of any fewer steps",
-    )
-
-
-def enough_steps(trials: AttackTrials) -> Check:
-    """Check that the largest number of steps, if above the suite's own, decreases it little."""
-    most = max(trials.by_steps, default=0)
-    longer = trials.steps is not None and most > trials.steps
-    return _at_most(
-        MAX_LEAD,
-        _lead(trials, trials.by_steps[most] if longer else None),
-        name="many more steps lower the AUROC little",
-        expected=f"an AUROC at most {MAX_LEAD} below that of the suite's own steps",
-    )
-
-
-def zero_at_64(trials: AttackTrials) -> Check:
-    """Check that the AUROC is close to 0 within 64/255."""
-    return _at_most(
-        MAX_AUROC_AT_64,
-        trials.at_64,
-        name="an epsilon of 64/255 lowers the AUROC to 0",
-        expected=f"an AUROC of at most {MAX_AUROC_AT_64}",
-    )
-
-
-def square(trials: AttackTrials) -> Check:
-    """Check that an attack without gradients is not stronger."""
-    return _at_most(
-        MAX_LEAD,
-        _lead(trials, trials.square),
-        name="Square, which uses no gradient, is not stronger",
-        expected=f"an AUROC at most {MAX_LEAD} below that of the gradient attack",
-    )
-
-
-def transfer(trials: AttackTrials) -> Check:
-    """Check that an attack on another classifier is not stronger."""
-    return _at_most(
-        MAX_LEAD,
-        _lead(trials, trials.transfer),
-        name="an attack on another model is not stronger",
-        expected=f"an AUROC at most {MAX_LEAD} below that of the attack on this one",
-    )
-
-
-def noise(trials: AttackTrials) -> Check:
-    """Check that random noise is far weaker.
-
-    If the gradient attack decreases the AUROC too little for a comparison, noise that decreases it
-    little as well is not checked; noise that decreases it more fails.
+    `figure` returns None if the trials do not determine it.
     """
-    return _at_most(
-        MAX_NOISE_SHARE,
-        _noise_share(trials),
-        name="random noise is far weaker",
-        expected=f"at most {MAX_NOISE_SHARE} of the AUROC decrease of the gradient attack",
-    )
 
+    name: str
+    figure: Callable[[AttackTrials], float | None]
+    limit: float
+    expected: str
 
-def gradients(trials: AttackTrials) -> Check:
-    """Check that the images have gradients."""
-    return _at_most(
-        MAX_BAD_GRADIENTS,
-        trials.bad_gradients,
-        name="the images have gradients",
-        expected=f"zero or not finite for at most {MAX_BAD_GRADIENTS} of the images",
-    )
-
-
-CHECKS: tuple[Callable[[AttackTrials], Check], ...] = (
-    larger_epsilons,
-    more_steps,
-    enough_steps,
-    zero_at_64,
-    square,
-    transfer,
-    noise,
-    gradients,
-)
-"""All checks, in the order of the report."""
-
-
-def run_masking_checks(trials: AttackTrials) -> Trust:
-    """Return the outcome of every check and the stamp that follows from them."""
-    checks = tuple(check(trials) for check in CHECKS)
-    return Trust(stamp=_stamp({check.outcome for check in checks}), checks=checks)
-
-
-def _stamp(
-    outcomes: set[Literal["passed", "failed", "not checked"]],
-) -> Literal["trusted", "partly checked", "not checked", "untrusted"]:
-    if "failed" in outcomes:
-        return "untrusted"
-    if outcomes == {"passed"}:
-        return "trusted"
-    return "partly checked" if "passed" in outcomes else "not checked"
-
-
-def _at_most(limit: float, figure: float | None, *, name: str, expected: str) -> Check:
-    if figure is None:
-        return Check(name=name, outcome="not checked", figure=None, expected=expected)
-    # NaN fails.
-    outcome: Literal["passed", "failed"] = "passed" if figure <= limit else "failed"
-    return Check(name=name, outcome=outcome, figure=figure, expected=expected)
+    def __call__(self, trials: AttackTrials) -> Check:
+        """Return the outcome; a NaN fails."""
+        figure = self.figure(trials)
+        if figure is None:
+            outcome: Literal["passed", "failed", "not checked"] = "not checked"
+        else:
+            outcome = "passed" if figure <= self.limit else "failed"
+        return Check(name=self.name, outcome=outcome, figure=figure, expected=self.expected)
 
 
 def _largest_increase(aurocs: Mapping[float, float] | Mapping[int, float]) -> float | None:
@@ -172,6 +72,12 @@ def _lead(trials: AttackTrials, other: float | None) -> float | None:
     return trials.white_box - other
 
 
+def _auroc_of_more_steps(trials: AttackTrials) -> float | None:
+    """Return the AUROC of the most steps; None if those are not more than the suite's own."""
+    most = max(trials.by_steps, default=0)
+    return trials.by_steps[most] if trials.steps is not None and most > trials.steps else None
+
+
 def _noise_share(trials: AttackTrials) -> float | None:
     """Return the AUROC decrease by noise, relative to that of the attack or to `MIN_DECREASE`.
 
@@ -182,3 +88,72 @@ def _noise_share(trials: AttackTrials) -> float | None:
     decrease = trials.clean - trials.white_box
     share = (trials.clean - trials.noise) / max(decrease, MIN_DECREASE)
     return share if decrease >= MIN_DECREASE or share > MAX_NOISE_SHARE else None
+
+
+CHECKS: Mapping[str, MaskingCheck] = {
+    "larger epsilons": MaskingCheck(
+        name="a larger epsilon does not raise the AUROC",
+        figure=lambda trials: _largest_increase(trials.by_epsilon),
+        limit=MAX_INCREASE,
+        expected=f"an AUROC at most {MAX_INCREASE} above that of any smaller epsilon",
+    ),
+    "more steps": MaskingCheck(
+        name="more steps do not raise the AUROC",
+        figure=lambda trials: _largest_increase(trials.by_steps),
+        limit=MAX_INCREASE,
+        expected=f"an AUROC at most {MAX_INCREASE} above that of any fewer steps",
+    ),
+    "enough steps": MaskingCheck(
+        name="many more steps lower the AUROC little",
+        figure=lambda trials: _lead(trials, _auroc_of_more_steps(trials)),
+        limit=MAX_LEAD,
+        expected=f"an AUROC at most {MAX_LEAD} below that of the suite's own steps",
+    ),
+    "zero at 64/255": MaskingCheck(
+        name="an epsilon of 64/255 lowers the AUROC to 0",
+        figure=lambda trials: trials.at_64,
+        limit=MAX_AUROC_AT_64,
+        expected=f"an AUROC of at most {MAX_AUROC_AT_64}",
+    ),
+    "Square": MaskingCheck(
+        name="Square, which uses no gradient, is not stronger",
+        figure=lambda trials: _lead(trials, trials.square),
+        limit=MAX_LEAD,
+        expected=f"an AUROC at most {MAX_LEAD} below that of the gradient attack",
+    ),
+    "transfer": MaskingCheck(
+        name="an attack on another model is not stronger",
+        figure=lambda trials: _lead(trials, trials.transfer),
+        limit=MAX_LEAD,
+        expected=f"an AUROC at most {MAX_LEAD} below that of the attack on this one",
+    ),
+    "noise": MaskingCheck(
+        name="random noise is far weaker",
+        figure=_noise_share,
+        limit=MAX_NOISE_SHARE,
+        expected=f"at most {MAX_NOISE_SHARE} of the AUROC decrease of the gradient attack",
+    ),
+    "gradients": MaskingCheck(
+        name="the images have gradients",
+        figure=lambda trials: trials.bad_gradients,
+        limit=MAX_BAD_GRADIENTS,
+        expected=f"zero or not finite for at most {MAX_BAD_GRADIENTS} of the images",
+    ),
+}
+"""All checks, in the order of the report."""
+
+
+def run_masking_checks(trials: AttackTrials) -> Trust:
+    """Return the outcome of every check and the stamp that follows from them."""
+    checks = tuple(check(trials) for check in CHECKS.values())
+    return Trust(stamp=_stamp({check.outcome for check in checks}), checks=checks)
+
+
+def _stamp(
+    outcomes: set[Literal["passed", "failed", "not checked"]],
+) -> Literal["trusted", "partly checked", "not checked", "untrusted"]:
+    if "failed" in outcomes:
+        return "untrusted"
+    if outcomes == {"passed"}:
+        return "trusted"
+    return "partly checked" if "passed" in outcomes else "not checked"

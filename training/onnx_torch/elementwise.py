@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from oodguard.training.onnx_torch.node import Node, Operator, dtype_of
 
@@ -23,27 +22,6 @@ def reduced(reduction: Reduction) -> Operator:
         return reduction(x, tuple(chosen) or every, bool(node.attribute("keepdims", 1)))
 
     return operator
-
-
-def l1(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
-    """Return the sum of absolute values."""
-    return x.abs().sum(axes, keep)
-
-
-def l2(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
-    """Return the Euclidean norm; its gradient at zero is zero."""
-    length: Tensor = torch.linalg.vector_norm(x, dim=axes, keepdim=keep)
-    return length
-
-
-def sum_square(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
-    """Return the sum of squares."""
-    return x.square().sum(axes, keep)
-
-
-def log_sum(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
-    """Return the logarithm of the sum."""
-    return x.sum(axes, keep).log()
 
 
 def arg(function: Callable[..., Tensor]) -> Operator:
@@ -85,19 +63,9 @@ def folded(function: Callable[[Tensor, Tensor], Tensor]) -> Operator:
     return operator
 
 
-def identity(_: Node, x: Tensor, *__: Tensor) -> Tensor:
-    """Return the input; Dropout does the same outside training."""
-    return x
-
-
 def div(_: Node, x: Tensor, y: Tensor) -> Tensor:
     """Divide; integers, such as shapes, are rounded towards zero."""
     return x / y if x.is_floating_point() else torch.div(x, y, rounding_mode="trunc")
-
-
-def power(_: Node, x: Tensor, y: Tensor) -> Tensor:
-    """Raise to a power; the result has the type of the base."""
-    return torch.pow(x, y).to(x.dtype)
 
 
 def mod(node: Node, x: Tensor, y: Tensor) -> Tensor:
@@ -119,26 +87,6 @@ def clip(_: Node, x: Tensor, low: Tensor | None = None, high: Tensor | None = No
     return torch.clamp(x, *(None if end is None else end.item() for end in (low, high)))
 
 
-def leaky_relu(node: Node, x: Tensor) -> Tensor:
-    """Return x if x > 0, else alpha x."""
-    return functional.leaky_relu(x, node.attribute("alpha", 0.01))
-
-
-def prelu(_: Node, x: Tensor, slope: Tensor) -> Tensor:
-    """Return x if x > 0, else slope x; the slope is broadcast."""
-    return torch.where(x < 0, slope * x, x)
-
-
-def elu(node: Node, x: Tensor) -> Tensor:
-    """Return x if x > 0, else alpha (e^x - 1)."""
-    return functional.elu(x, node.attribute("alpha", 1.0))
-
-
 def hard_sigmoid(node: Node, x: Tensor) -> Tensor:
     """Return alpha x + beta, clamped to [0, 1]."""
     return torch.clamp(node.attribute("alpha", 0.2) * x + node.attribute("beta", 0.5), 0, 1)
-
-
-def gelu(node: Node, x: Tensor) -> Tensor:
-    """Return x Phi(x), exactly or with the tanh approximation."""
-    return functional.gelu(x, approximate=node.attribute("approximate", "none"))

@@ -78,16 +78,6 @@ def average_pool(node: Node, x: Tensor) -> Tensor:
     return mean / functional.avg_pool2d(ones, window.kernel, window.strides, 0, up)
 
 
-def global_average_pool(_: Node, x: Tensor) -> Tensor:
-    """Return the mean of each channel, `(n, C, 1, 1)`."""
-    return x.mean(dim=tuple(range(2, x.dim())), keepdim=True)
-
-
-def global_max_pool(_: Node, x: Tensor) -> Tensor:
-    """Return the maximum of each channel, `(n, C, 1, 1)`."""
-    return x.amax(dim=tuple(range(2, x.dim())), keepdim=True)
-
-
 def _torch_pads(window: Window) -> bool:
     """Return whether torch's pooling supports the padding: symmetric, at most half a window."""
     halves = (window.kernel[0] // 2, window.kernel[1] // 2)
@@ -130,11 +120,6 @@ def gemm(node: Node, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
     return product if c is None else product + node.attribute("beta", 1.0) * c
 
 
-def einsum(node: Node, *inputs: Tensor) -> Tensor:
-    """Return the Einstein summation."""
-    return torch.einsum(node.attributes["equation"], *inputs)
-
-
 def batch_normalization(  # noqa: PLR0913  (ONNX's inputs)
     node: Node, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor
 ) -> Tensor:
@@ -172,13 +157,3 @@ def lrn(node: Node, x: Tensor) -> Tensor:
         node.attribute("beta", 0.75),
         node.attribute("bias", 1.0),
     )
-
-
-def softmax(node: Node, x: Tensor) -> Tensor:
-    """Return the softmax along one axis."""
-    return torch.softmax(x, dim=node.attribute("axis", -1))
-
-
-def log_softmax(node: Node, x: Tensor) -> Tensor:
-    """Return the logarithm of the softmax along one axis."""
-    return torch.log_softmax(x, dim=node.attribute("axis", -1))

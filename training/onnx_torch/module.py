@@ -1,112 +1,14 @@
 """An ONNX graph as a torch module: its nodes in order, each run by a torch function."""
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 import onnx
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from oodguard.training.onnx_torch import elementwise, layers, shapes
-from oodguard.training.onnx_torch.elementwise import arg, folded, plain, reduced
 from oodguard.training.onnx_torch.node import Node, Operator, as_tensor, parse_node, unsupported
-
-OPERATORS: Mapping[str, Operator] = {
-    # layers
-    "AveragePool": layers.average_pool,
-    "BatchNormalization": layers.batch_normalization,
-    "Conv": layers.conv,
-    "Dropout": elementwise.identity,
-    "Einsum": layers.einsum,
-    "Gemm": layers.gemm,
-    "GlobalAveragePool": layers.global_average_pool,
-    "GlobalMaxPool": layers.global_max_pool,
-    "InstanceNormalization": layers.instance_normalization,
-    "LRN": layers.lrn,
-    "LayerNormalization": layers.layer_normalization,
-    "LogSoftmax": layers.log_softmax,
-    "MatMul": plain(torch.matmul),
-    "MaxPool": layers.max_pool,
-    "Softmax": layers.softmax,
-    # activations
-    "Clip": elementwise.clip,
-    "Elu": elementwise.elu,
-    "Gelu": elementwise.gelu,
-    "HardSigmoid": elementwise.hard_sigmoid,
-    "HardSwish": plain(functional.hardswish),
-    "LeakyRelu": elementwise.leaky_relu,
-    "Mish": plain(functional.mish),
-    "PRelu": elementwise.prelu,
-    "Relu": plain(torch.relu),
-    "Sigmoid": plain(torch.sigmoid),
-    "Softplus": plain(functional.softplus),
-    "Tanh": plain(torch.tanh),
-    # arithmetic
-    "Abs": plain(torch.abs),
-    "Add": plain(torch.add),
-    "Ceil": plain(torch.ceil),
-    "Div": elementwise.div,
-    "Erf": plain(torch.erf),
-    "Exp": plain(torch.exp),
-    "Floor": plain(torch.floor),
-    "Log": plain(torch.log),
-    "Max": folded(torch.maximum),
-    "Min": folded(torch.minimum),
-    "Mod": elementwise.mod,
-    "Mul": plain(torch.mul),
-    "Neg": plain(torch.neg),
-    "Pow": elementwise.power,
-    "Reciprocal": plain(torch.reciprocal),
-    "Round": plain(torch.round),
-    "Sign": plain(torch.sign),
-    "Sqrt": plain(torch.sqrt),
-    "Sub": plain(torch.sub),
-    "Sum": folded(torch.add),
-    # comparisons
-    "And": plain(torch.logical_and),
-    "Equal": plain(torch.eq),
-    "Greater": plain(torch.gt),
-    "GreaterOrEqual": plain(torch.ge),
-    "Less": plain(torch.lt),
-    "LessOrEqual": plain(torch.le),
-    "Not": plain(torch.logical_not),
-    "Or": plain(torch.logical_or),
-    "Where": plain(torch.where),
-    # reductions
-    "ArgMax": arg(torch.argmax),
-    "ArgMin": arg(torch.argmin),
-    "ReduceL1": reduced(elementwise.l1),
-    "ReduceL2": reduced(elementwise.l2),
-    "ReduceLogSum": reduced(elementwise.log_sum),
-    "ReduceLogSumExp": reduced(torch.logsumexp),
-    "ReduceMax": reduced(torch.amax),
-    "ReduceMean": reduced(torch.mean),
-    "ReduceMin": reduced(torch.amin),
-    "ReduceSum": reduced(torch.sum),
-    "ReduceSumSquare": reduced(elementwise.sum_square),
-    "TopK": elementwise.top_k,
-    # indexing
-    "Gather": shapes.gather,
-    "GatherElements": shapes.gather_elements,
-    "GatherND": shapes.gather_nd,
-    "Slice": shapes.slice_,
-    "Split": shapes.split,
-    # shapes and types
-    "Cast": elementwise.cast,
-    "Concat": shapes.concat,
-    "ConstantOfShape": shapes.constant_of_shape,
-    "Expand": shapes.expand,
-    "Flatten": shapes.flatten,
-    "Identity": elementwise.identity,
-    "Pad": shapes.pad,
-    "Reshape": shapes.reshape,
-    "Shape": shapes.shape,
-    "Squeeze": shapes.squeeze,
-    "Tile": shapes.tile,
-    "Transpose": shapes.transpose,
-    "Unsqueeze": shapes.unsqueeze,
-}
+from oodguard.training.onnx_torch.operators import OPERATORS
 
 OLDEST_OPSET = 13
 """Older opsets define some operators differently; the exporter writes 18 or later."""

@@ -73,11 +73,6 @@ def flatten(node: Node, x: Tensor) -> Tensor:
     return x.reshape(math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))
 
 
-def transpose(node: Node, x: Tensor) -> Tensor:
-    """Permute the axes; the default reverses them."""
-    return x.permute(node.attribute("perm", list(range(x.dim()))[::-1]))
-
-
 def squeeze(_: Node, x: Tensor, axes: Tensor | None = None) -> Tensor:
     """Remove the given axes of length 1, or all."""
     return x.squeeze() if axes is None else x.squeeze(tuple(axes.tolist()))
@@ -89,21 +84,6 @@ def unsqueeze(_: Node, x: Tensor, axes: Tensor) -> Tensor:
     for axis in sorted(axis % dims for axis in axes.tolist()):
         x = x.unsqueeze(axis)
     return x
-
-
-def expand(_: Node, x: Tensor, sizes: Tensor) -> Tensor:
-    """Broadcast to a shape; a size of 1 keeps the axis."""
-    return x.expand(torch.broadcast_shapes(x.shape, sizes.tolist()))
-
-
-def tile(_: Node, x: Tensor, times: Tensor) -> Tensor:
-    """Repeat the tensor along each axis."""
-    return x.repeat(times.tolist())
-
-
-def concat(node: Node, *inputs: Tensor) -> Tensor:
-    """Concatenate along an axis."""
-    return torch.cat(inputs, dim=node.attributes["axis"])
 
 
 def split(node: Node, x: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, ...]:

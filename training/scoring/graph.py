@@ -21,7 +21,7 @@ Attacks draw their random numbers batch by batch, so another size gives other at
 
 
 class ScoredClassifier(nn.Module):
-    """Base of what is evaluated and attacked: logits and named scores of pixels.
+    """Base of evaluated and attacked classifiers: logits and named scores of pixels.
 
     Subclasses implement `features_and_outputs`. The network has one output per class and may have
     one more, the reject class, last. Only `REJECT_SCORES` use it; all other scores and the

@@ -22,12 +22,12 @@ BATCH_SIZES = (1, 7, 64, 1000)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parity:
-    """Result of the parity check.
+    """Result of a comparison of two implementations.
 
     Attributes:
         images: Number of images compared.
-        largest_difference: Largest difference of any score. For a score above 1 it is relative to
-            the score, because float32 holds a squared distance of a thousand to fewer digits.
+        largest_difference: Largest difference of any value. For values above 1 it is relative,
+            because float32 holds a squared distance of a thousand to fewer digits.
     """
 
     images: int

@@ -1,39 +1,21 @@
 """Check that a wrapped classifier has the outputs of the original one."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.errors import ParityError
-from oodguard.training.scoring.parity import in_batches
+from oodguard.training.scoring.parity import TOLERANCE, Parity, in_batches
 from oodguard.training.wrap.graph import Images
 from oodguard.training.wrap.output import OutputKind, OutputScores
-
-TOLERANCE = 1e-4
 
 BATCH_SIZES = (1, 2, 7, 64)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Agreement:
-    """Result of the check.
-
-    Attributes:
-        images: Number of images compared.
-        largest_difference: Largest difference of an output or score, relative to the largest value
-            where that is above 1.
-    """
-
-    images: int
-    largest_difference: float
-
-
 def check_agreement(
     raw: NDArray[np.float32], wrapped: RunGraph, images: Images, kind: OutputKind
-) -> Agreement:
+) -> Parity:
     """Compare the outputs of the original classifier with the wrapped graph, in several batches.
 
     The expected scores are computed by torch from the original outputs.
@@ -43,6 +25,9 @@ def check_agreement(
         wrapped: The wrapped graph.
         images: uint8 `(n, H, W, 3)`.
         kind: Kind of the outputs.
+
+    Returns:
+        The largest difference, relative to the largest value where that is above 1.
 
     Raises:
         ParityError: An output or score differs by more than 1e-4 of the largest, or a class
@@ -66,7 +51,7 @@ def check_agreement(
             largest = max(largest, difference)
         if (found_logits.argmax(axis=1) != logits.argmax(axis=1))[clear].any():
             raise ParityError(_message("classes", 1.0, size))
-    return Agreement(images=len(images), largest_difference=largest)
+    return Parity(images=len(images), largest_difference=largest)
 
 
 def _difference(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:

@@ -26,7 +26,7 @@ for which energy is 0 for every image and max-logit equals MSP.
 
 
 class OutputKind(StrEnum):
-    """What the last layer of a classifier computes."""
+    """Kind of values that the last layer of a classifier computes."""
 
     LOGITS = "logits"
     LOG_PROBABILITIES = "log-probabilities"
@@ -64,7 +64,7 @@ DESCRIPTIONS: Mapping[OutputKind, str] = {
     OutputKind.LOG_PROBABILITIES: "log-probabilities, used as logits",
     OutputKind.PROBABILITIES: "probabilities; their logarithms are used as logits",
 }
-"""How a model card describes the outputs."""
+"""Descriptions of the outputs for a model card."""
 
 
 class OutputScores(nn.Module):

@@ -19,8 +19,8 @@ from oodguard.training.config.sources import Source
 from oodguard.training.data.dataset import ImageSet, load
 from oodguard.training.provenance import command, hardware, libraries
 from oodguard.training.report.metrics import auroc, false_rejection_rate, missed_ood_rate
-from oodguard.training.scoring.parity import in_batches
-from oodguard.training.wrap.agreement import BATCH_SIZES, Agreement, check_agreement
+from oodguard.training.scoring.parity import Parity, in_batches
+from oodguard.training.wrap.agreement import BATCH_SIZES, check_agreement
 from oodguard.training.wrap.classifier import OriginalClassifier
 from oodguard.training.wrap.graph import merge, merged_run, original_outputs
 from oodguard.training.wrap.input import PixelTransform
@@ -48,7 +48,7 @@ Columns = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WrapOptions:
-    """How to wrap a classifier.
+    """Options of wrapping a classifier.
 
     Attributes:
         name: Name of the bundle.
@@ -57,7 +57,7 @@ class WrapOptions:
         transform: Preprocessing of the classifier.
         outputs: Kind of its outputs.
         classes: Names of the classes in the order of the outputs; None: those of the data.
-        policy: How the decision is made.
+        policy: The score that decides, and its threshold.
     """
 
     name: str
@@ -75,7 +75,7 @@ class WrapResult:
 
     bundle: Bundle
     report: WrapReport
-    agreement: Agreement
+    agreement: Parity
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,7 +111,7 @@ def wrap(  # noqa: PLR0913  (by keyword)
 
     Args:
         original: The classifier.
-        options: How to wrap it.
+        options: Options of the bundle.
         data: Labelled images that the classifier was not trained on.
         outliers: Out-of-distribution images by name, for the figures.
         out: Folder of the bundle.

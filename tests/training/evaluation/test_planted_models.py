@@ -56,9 +56,8 @@ def run_checks(network: Unmasked, suite: Suite, *, twin: bool = True) -> Trust:
 
 
 def outcomes(trust: Trust) -> Mapping[str, str]:
-    """Return the outcomes by the name of the check's function."""
-    names = [check.__name__ for check in CHECKS]
-    return {name: check.outcome for name, check in zip(names, trust.checks, strict=True)}
+    """Return the outcomes by the key of the check."""
+    return {name: check.outcome for name, check in zip(CHECKS, trust.checks, strict=True)}
 
 
 @pytest.mark.parametrize("suite", [SUITE, PGD_SUITE], ids=["apgd", "pgd"])
@@ -71,10 +70,10 @@ def test_masking_checks_trust_an_attack_on_an_unmasked_model(suite: Suite) -> No
 @pytest.mark.parametrize(
     ("network", "suite", "failed"),
     [
-        (Quantised, SUITE, {"zero_at_64", "square", "transfer", "gradients"}),
-        (Quantised, PGD_SUITE, {"zero_at_64", "square", "transfer", "gradients"}),
-        (Saturated, SUITE, {"zero_at_64", "transfer", "gradients"}),
-        (Shattered, SUITE, {"zero_at_64", "square", "transfer"}),
+        (Quantised, SUITE, {"zero at 64/255", "Square", "transfer", "gradients"}),
+        (Quantised, PGD_SUITE, {"zero at 64/255", "Square", "transfer", "gradients"}),
+        (Saturated, SUITE, {"zero at 64/255", "transfer", "gradients"}),
+        (Shattered, SUITE, {"zero at 64/255", "Square", "transfer"}),
     ],
     ids=["quantised", "quantised under pgd", "saturated", "shattered"],
 )
@@ -99,4 +98,4 @@ def test_masking_checks_detect_an_attack_of_too_few_steps() -> None:
     weak = Ascent(kind="pgd", steps=2, restarts=1, step_255=1.0)
     trust = run_checks(Unmasked(), SUITE.model_copy(update={"ascent": weak}))
     assert trust.stamp == "untrusted"
-    assert outcomes(trust)["enough_steps"] == "failed"
+    assert outcomes(trust)["enough steps"] == "failed"

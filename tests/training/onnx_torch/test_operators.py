@@ -5,7 +5,8 @@ import onnxruntime
 import pytest
 import torch
 
-from oodguard.training.onnx_torch.module import OPERATORS, OnnxModule
+from oodguard.training.onnx_torch.module import OnnxModule
+from oodguard.training.onnx_torch.operators import OPERATORS
 from tests.training.onnx_torch.cases import CASES, POSITIVE, whole
 from tests.training.onnx_torch.one_node import Case
 
