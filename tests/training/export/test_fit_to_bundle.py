@@ -177,7 +177,7 @@ def test_evaluate_writes_markdown_and_html(run: Path) -> None:
     assert "Ranking" in page
 
 
-def test_evaluate_beside_compares_a_detector_outside_the_graph(copy: Path) -> None:
+def test_evaluate_compares_a_detector_outside_the_graph(copy: Path) -> None:
     _oodguard_train("evaluate", copy, "--beside", "odin")
     energy, odin = read_report(RunFolder(copy)).results
     assert (energy.score, odin.score) == ("energy", "odin")
