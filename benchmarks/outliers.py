@@ -19,7 +19,7 @@ from rich.console import Console
 
 from oodguard.models.decision import Policy
 from oodguard.training.cli.progress import EvaluationBar, ProgressBar
-from oodguard.training.config.suites import Ascent, Suite
+from oodguard.training.config.suites import Suite, SuiteAttack
 from oodguard.training.evaluation.evaluate import evaluate
 from oodguard.training.evaluation.target import run_target
 from oodguard.training.fit.fit import fit
@@ -98,7 +98,7 @@ def suite(data: DataSet) -> Suite:
         budgets_255=(data.epsilon_255,),
         test_images=300,
         outlier_images=100,
-        ascent=Ascent(kind="apgd", steps=10, restarts=1),
+        ascent=SuiteAttack(kind="apgd", steps=10, restarts=1),
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from oodguard.training.config.suites import SUITES, Ascent, Trials
+from oodguard.training.config.suites import SUITES, SuiteAttack, SuiteTrials
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -62,8 +62,8 @@ def short_suite(monkeypatch: pytest.MonkeyPatch) -> None:
             "budgets_255": (2.0,),
             "test_images": 40,
             "outlier_images": 40,
-            "ascent": Ascent(kind="apgd", steps=1, restarts=1),
-            "trials": Trials(),
+            "ascent": SuiteAttack(kind="apgd", steps=1, restarts=1),
+            "trials": SuiteTrials(),
         }
     )
     monkeypatch.setattr("oodguard.training.cli.evaluate.SUITES", {**SUITES, "standard": short})

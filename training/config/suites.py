@@ -11,7 +11,7 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Ascent(_Frozen):
+class SuiteAttack(_Frozen):
     """The gradient attack on the score, with `steps` steps from each of `restarts` starts.
 
     `apgd` halves its step when progress stalls, returns the best iterate and, from the second
@@ -34,7 +34,7 @@ class Ascent(_Frozen):
         return None if self.step_255 is None else self.step_255 / 255
 
 
-class Trials(_Frozen):
+class SuiteTrials(_Frozen):
     """Other attacks on a subset of the images, to cross-check the gradient attack.
 
     `images` is the number of test images and also the number of outliers, divided among their sets;
@@ -59,8 +59,8 @@ class Suite(_Frozen):
     budgets_255: tuple[float, ...]
     test_images: int = Field(ge=2)
     outlier_images: int = Field(ge=2)
-    ascent: Ascent
-    trials: Trials = Trials()
+    ascent: SuiteAttack
+    trials: SuiteTrials = SuiteTrials()
     seed: int = 0
 
     @property
@@ -79,31 +79,31 @@ _SUITES = (
         outlier_images=200,
         # The paper's protocol: one random start, and the last iterate counts. It overestimates
         # robustness compared with the suites below.
-        ascent=Ascent(kind="pgd", steps=10, restarts=1, step_255=1.0),
+        ascent=SuiteAttack(kind="pgd", steps=10, restarts=1, step_255=1.0),
     ),
     Suite(
         name="quick",
         budgets_255=BUDGETS_255,
         test_images=250,
         outlier_images=100,
-        ascent=Ascent(kind="apgd", steps=10, restarts=1, end_to_end=10),
-        trials=Trials(images=100, square_queries=100, noise_draws=10),
+        ascent=SuiteAttack(kind="apgd", steps=10, restarts=1, end_to_end=10),
+        trials=SuiteTrials(images=100, square_queries=100, noise_draws=10),
     ),
     Suite(
         name="standard",
         budgets_255=BUDGETS_255,
         test_images=800,
         outlier_images=200,
-        ascent=Ascent(kind="apgd", steps=20, restarts=1, targeted=20, end_to_end=15),
-        trials=Trials(images=100, square_queries=300, noise_draws=10, long_steps=100),
+        ascent=SuiteAttack(kind="apgd", steps=20, restarts=1, targeted=20, end_to_end=15),
+        trials=SuiteTrials(images=100, square_queries=300, noise_draws=10, long_steps=100),
     ),
     Suite(
         name="full",
         budgets_255=BUDGETS_255,
         test_images=5000,
         outlier_images=5000,
-        ascent=Ascent(kind="apgd", steps=100, restarts=5, targeted=500, end_to_end=100),
-        trials=Trials(images=500, square_queries=2000, noise_draws=50, long_steps=500),
+        ascent=SuiteAttack(kind="apgd", steps=100, restarts=5, targeted=500, end_to_end=100),
+        trials=SuiteTrials(images=500, square_queries=2000, noise_draws=50, long_steps=500),
     ),
 )
 

@@ -20,7 +20,7 @@ from oodguard.training.attacks.base import (
     unperturbed,
 )
 from oodguard.training.attacks.pgd import Pgd
-from oodguard.training.config.suites import Ascent
+from oodguard.training.config.suites import SuiteAttack
 
 STARTS: tuple[Start, ...] = (uniform, decontrasted, unperturbed, gaussian)
 """The starts of the first restarts, in this order; further restarts are uniform."""
@@ -30,7 +30,7 @@ SUCCESS = 1e-6
 
 
 def gradient_attack(  # noqa: PLR0913  (overrides by keyword)
-    settings: Ascent,
+    settings: SuiteAttack,
     epsilon: float,
     *,
     start_from: Tensor | None = None,
@@ -61,7 +61,7 @@ def gradient_attack(  # noqa: PLR0913  (overrides by keyword)
 
 
 def run_attack(  # noqa: PLR0913  (an attack and its images)
-    settings: Ascent,
+    settings: SuiteAttack,
     objectives: Sequence[AttackObjective],
     images: Tensor,
     epsilons: Sequence[float],

@@ -11,7 +11,7 @@ from oodguard.training.attacks.base import Attack, AttackObjective, uniform, val
 from oodguard.training.attacks.noise import RandomNoise, transfer_attack
 from oodguard.training.attacks.objectives import acceptance_objectives, rejection_objective
 from oodguard.training.attacks.square import Square
-from oodguard.training.config.suites import Ascent, Suite
+from oodguard.training.config.suites import Suite, SuiteAttack
 from oodguard.training.evaluation.attack_runner import gradient_attack
 from oodguard.training.report.evidence import Scores
 from oodguard.training.report.metrics import auroc
@@ -132,7 +132,7 @@ def run_attack_trials(  # noqa: PLR0913  (a classifier, its images and its attac
         )
 
 
-def _large_attack(settings: Ascent, epsilon: float) -> Attack:
+def _large_attack(settings: SuiteAttack, epsilon: float) -> Attack:
     """Return the suite's attack within 64/255; PGD's step grows with epsilon to reach the edge."""
     return gradient_attack(settings, LARGE_EPSILON, step_scale=LARGE_EPSILON / epsilon)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from oodguard.models.manifest import Description
-from oodguard.training.config.suites import Ascent
+from oodguard.training.config.suites import SuiteAttack
 from oodguard.training.report.model import Condition, Report
 
 STAMPS: Mapping[str, str] = {
@@ -181,7 +181,7 @@ def _cell(condition: Condition, name: str) -> str:
     return f"{share(condition.auroc(name))} / {percent(missed)}"
 
 
-def _attack(ascent: Ascent) -> str:
+def _attack(ascent: SuiteAttack) -> str:
     if ascent.kind == "pgd":
         return (
             f"PGD on the score, {ascent.steps} steps of {ascent.step_255:g}/255 from a random"

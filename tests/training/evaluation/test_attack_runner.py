@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from oodguard.training.attacks.base import AttackObjective
-from oodguard.training.config.suites import Ascent
+from oodguard.training.config.suites import SuiteAttack
 from oodguard.training.evaluation.attack_runner import (
     SUCCESS,
     run_attack,
@@ -22,7 +22,10 @@ def linear(images: Tensor, _: Tensor) -> Tensor:
 
 
 def attack(
-    settings: Ascent, *objectives: AttackObjective, budgets_255: tuple[int, ...], targeted: int = 0
+    settings: SuiteAttack,
+    *objectives: AttackObjective,
+    budgets_255: tuple[int, ...],
+    targeted: int = 0,
 ) -> dict[int, Tensor]:
     """Return the attacked images by epsilon in 255ths."""
     epsilons = [budget / 255 for budget in budgets_255]
@@ -32,7 +35,7 @@ def attack(
 
 
 def test_run_attack_finds_the_optimum_within_each_epsilon() -> None:
-    settings = Ascent(kind="apgd", steps=10, restarts=2)
+    settings = SuiteAttack(kind="apgd", steps=10, restarts=2)
     found = attack(settings, linear, budgets_255=(1, 2, 8))
     assert list(found) == [1, 2, 8]
     for budget, images in found.items():
@@ -47,7 +50,7 @@ def test_run_attack_never_finds_less_within_a_larger_epsilon() -> None:
     def closeness(images: Tensor, rows: Tensor) -> Tensor:
         return -(images - target[rows]).abs().sum(dim=(1, 2, 3))
 
-    settings = Ascent(kind="apgd", steps=8, restarts=1)
+    settings = SuiteAttack(kind="apgd", steps=8, restarts=1)
     found = attack(settings, closeness, budgets_255=(1, 2, 4))
     one, two, four = (closeness(images, ROWS) for images in found.values())
     assert (two >= one).all()
@@ -55,7 +58,7 @@ def test_run_attack_never_finds_less_within_a_larger_epsilon() -> None:
 
 
 def test_run_attack_with_pgd_returns_the_last_iterate() -> None:
-    settings = Ascent(kind="pgd", steps=3, restarts=1, step_255=1)
+    settings = SuiteAttack(kind="pgd", steps=3, restarts=1, step_255=1)
     found = attack(settings, linear, budgets_255=(8,))[8]
     # A random start in the ball and three steps of 1/255 along the signs of the weights.
     moved = (found - IMAGES) * WEIGHTS.sign() * 255
@@ -70,7 +73,7 @@ def test_run_attack_also_attacks_the_first_images_on_targeted_objectives() -> No
         increase = linear(images, rows) - linear(IMAGES[rows], rows)
         return (increase > 0.35).float() + 0 * images.sum()  # 4/255 allows 0.6
 
-    settings = Ascent(kind="apgd", steps=5, restarts=1, targeted=2)
+    settings = SuiteAttack(kind="apgd", steps=5, restarts=1, targeted=2)
     found = attack(settings, direct, linear, budgets_255=(4,), targeted=2)[4]
     assert direct(found, ROWS).tolist()[:2] == [1, 1]
     without = attack(settings, direct, linear, budgets_255=(4,))[4]

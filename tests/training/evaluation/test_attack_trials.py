@@ -7,7 +7,7 @@ from torch import Tensor
 from oodguard.models.scores.energy import energy
 from oodguard.training.attacks.base import AttackObjective
 from oodguard.training.attacks.pgd import Pgd
-from oodguard.training.config.suites import Ascent, Suite, Trials
+from oodguard.training.config.suites import Suite, SuiteAttack, SuiteTrials
 from oodguard.training.evaluation.attack_trials import (
     AttackTrials,
     TrialImages,
@@ -117,7 +117,11 @@ def test_bad_gradients_are_found_at_a_random_start() -> None:
 
 
 def run_trials(
-    settings: Ascent, trials: Trials, *, twin: bool = False, network: Unmasked | None = None
+    settings: SuiteAttack,
+    trials: SuiteTrials,
+    *,
+    twin: bool = False,
+    network: Unmasked | None = None,
 ) -> AttackTrials:
     suite = Suite(
         name="tiny",
@@ -141,15 +145,15 @@ def run_trials(
 
 
 def test_attack_trials_of_what_the_suite_omits_are_none() -> None:
-    found = run_trials(Ascent(kind="apgd", steps=15, restarts=1), Trials(images=20))
+    found = run_trials(SuiteAttack(kind="apgd", steps=15, restarts=1), SuiteTrials(images=20))
     assert found.noise is found.square is found.transfer is None
     assert list(found.by_steps) == [10, 15]
     assert found.by_epsilon == {0.0: 1.0}
 
 
 def test_attack_trials_run_all_attacks_of_the_suite() -> None:
-    trials = Trials(images=20, square_queries=50, noise_draws=5, long_steps=20)
-    found = run_trials(Ascent(kind="apgd", steps=15, restarts=2), trials, twin=True)
+    trials = SuiteTrials(images=20, square_queries=50, noise_draws=5, long_steps=20)
+    found = run_trials(SuiteAttack(kind="apgd", steps=15, restarts=2), trials, twin=True)
     assert list(found.by_steps) == [10, 15, 20]
     assert found.steps == 15
     assert found.white_box == found.by_steps[15]
@@ -165,13 +169,13 @@ def test_attack_trials_run_all_attacks_of_the_suite() -> None:
 
 
 def test_attack_trials_scale_the_pgd_step_with_a_larger_epsilon() -> None:
-    settings = Ascent(kind="pgd", steps=2, restarts=1, step_255=3.0)
+    settings = SuiteAttack(kind="pgd", steps=2, restarts=1, step_255=3.0)
     large = _large_attack(settings, BUDGET_255 / 255)
     assert isinstance(large, Pgd)
     # 64 is four times the budget.
     assert (large.epsilon, large.steps) == (64 / 255, 2)
     assert large.step_size == pytest.approx(12 / 255)
-    found = run_trials(settings, Trials(images=20))
+    found = run_trials(settings, SuiteTrials(images=20))
     assert list(found.by_steps) == [2, 10]
     # Two steps of 3/255 from a random start do not reach the edge of the ball.
     assert found.by_steps[10] < found.by_steps[2]
@@ -179,11 +183,13 @@ def test_attack_trials_scale_the_pgd_step_with_a_larger_epsilon() -> None:
 
 def test_attack_trials_restore_the_mode_and_the_gradients_of_the_network() -> None:
     network = Unmasked().train()
-    run_trials(Ascent(kind="apgd", steps=1, restarts=1), Trials(images=20), network=network)
+    run_trials(
+        SuiteAttack(kind="apgd", steps=1, restarts=1), SuiteTrials(images=20), network=network
+    )
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
 def test_attack_trials_are_reproducible() -> None:
-    trials = Trials(images=20, square_queries=20, noise_draws=5)
-    settings = Ascent(kind="apgd", steps=3, restarts=1)
+    trials = SuiteTrials(images=20, square_queries=20, noise_draws=5)
+    settings = SuiteAttack(kind="apgd", steps=3, restarts=1)
     assert run_trials(settings, trials, twin=True) == run_trials(settings, trials, twin=True)

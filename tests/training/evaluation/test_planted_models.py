@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 import torch
 
-from oodguard.training.config.suites import Ascent, Suite, Trials
+from oodguard.training.config.suites import Suite, SuiteAttack, SuiteTrials
 from oodguard.training.evaluation.attack_runner import gradient_attack
 from oodguard.training.evaluation.attack_trials import TrialImages, run_attack_trials
 from oodguard.training.evaluation.masking_checks import CHECKS, run_masking_checks
@@ -25,11 +25,11 @@ SUITE = Suite(
     budgets_255=(4.0, 16.0),
     test_images=40,
     outlier_images=40,
-    ascent=Ascent(kind="apgd", steps=20, restarts=1),
-    trials=Trials(images=40, square_queries=150, noise_draws=10, long_steps=40),
+    ascent=SuiteAttack(kind="apgd", steps=20, restarts=1),
+    trials=SuiteTrials(images=40, square_queries=150, noise_draws=10, long_steps=40),
 )
 PGD_SUITE = SUITE.model_copy(
-    update={"ascent": Ascent(kind="pgd", steps=20, restarts=1, step_255=3.0)}
+    update={"ascent": SuiteAttack(kind="pgd", steps=20, restarts=1, step_255=3.0)}
 )
 
 
@@ -90,12 +90,12 @@ def test_masking_checks_detect_masked_gradients(
 def test_masking_checks_detect_masked_gradients_without_twin_and_square(
     network: type[Unmasked],
 ) -> None:
-    suite = SUITE.model_copy(update={"trials": Trials(images=40)})
+    suite = SUITE.model_copy(update={"trials": SuiteTrials(images=40)})
     assert run_checks(network(), suite, twin=False).stamp == "untrusted"
 
 
 def test_masking_checks_detect_an_attack_of_too_few_steps() -> None:
-    weak = Ascent(kind="pgd", steps=2, restarts=1, step_255=1.0)
+    weak = SuiteAttack(kind="pgd", steps=2, restarts=1, step_255=1.0)
     trust = run_checks(Unmasked(), SUITE.model_copy(update={"ascent": weak}))
     assert trust.stamp == "untrusted"
     assert outcomes(trust)["enough steps"] == "failed"

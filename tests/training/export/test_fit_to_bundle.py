@@ -15,7 +15,7 @@ from oodguard.models.calibrated_model import CalibratedModel
 from oodguard.models.decision import Policy, threshold
 from oodguard.training.cli.app import app
 from oodguard.training.config.recipe import evaluation_sources
-from oodguard.training.config.suites import SUITES, Ascent, Trials
+from oodguard.training.config.suites import SUITES, SuiteAttack, SuiteTrials
 from oodguard.training.data.dataset import load
 from oodguard.training.report.model import Check, Report, Trust
 from oodguard.training.report.write import read_report
@@ -29,8 +29,8 @@ SHORT = SUITES["standard"].model_copy(
         "budgets_255": (2.0, 8.0),
         "test_images": 60,
         "outlier_images": 40,
-        "ascent": Ascent(kind="apgd", steps=3, restarts=1, end_to_end=3),
-        "trials": Trials(),
+        "ascent": SuiteAttack(kind="apgd", steps=3, restarts=1, end_to_end=3),
+        "trials": SuiteTrials(),
     }
 )
 """The standard suite with few images and steps."""

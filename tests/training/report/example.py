@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from oodguard.training.config.suites import Ascent, Suite
+from oodguard.training.config.suites import Suite, SuiteAttack
 from oodguard.training.report.evidence import ConditionEvidence, EvaluationEvidence, FalseAccept
 from oodguard.training.report.model import (
     Check,
@@ -102,7 +102,7 @@ def tiny_report() -> Report:
             budgets_255=(2.0,),
             test_images=4,
             outlier_images=4,
-            ascent=Ascent(kind="apgd", steps=30, restarts=1, end_to_end=15),
+            ascent=SuiteAttack(kind="apgd", steps=30, restarts=1, end_to_end=15),
         ),
         test_set="things",
         alpha=0.05,
