@@ -43,11 +43,12 @@ test-images: $(READY) ## build and test the training and the GPU image (needs a 
 fuzz: $(FUZZ_READY) ## fuzz the decode and parse paths (FUZZ_SECONDS=60 for each of six targets)
 	$(FUZZ_VENV)/bin/python -m tests.abuse.fuzz --seconds $(FUZZ_SECONDS)
 
-check: $(READY) ## check format, lint, types and import layers
+check: $(READY) ## check format, lint, types, import layers and vocabulary
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/python -m tests.vocabulary
 
 format: $(READY) ## format the code and apply the safe lint fixes
 	$(VENV)/bin/ruff format

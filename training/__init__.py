@@ -1,6 +1,6 @@
-"""Training, attacks, evaluation and export: what needs torch and happens before serving."""
+"""Training, attacks, evaluation and export, with torch."""
 
 import os
 
-# ONNX Runtime's wheels send telemetry unless they are told not to before they are loaded.
+# ONNX Runtime's wheels send telemetry unless this is set before the import.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
