@@ -1,7 +1,6 @@
 """Objectives of attacks on an OOD score: rejection, acceptance, or a wrong class that is accepted.
 
-The first objective of a direction is the direct one; those that follow target one class each. The
-result of an attack on any of them is evaluated with the true score.
+The result of an attack is evaluated with the true score, whichever objective it maximized.
 """
 
 import math
@@ -42,50 +41,33 @@ def acceptance_objectives(classifier: ScoredClassifier, score: str) -> tuple[Att
     return tuple(_of_pixels(classifier, function, sign=-1) for function in functions)
 
 
-def wrong_and_accepted_objectives(
-    classifier: ScoredClassifier,
-    score: str,
-    labels: Tensor,
-    *,
-    threshold: float,
-    scale: float = 1.0,
-) -> tuple[AttackObjective, ...]:
-    """Return the objectives that make an image misclassified and accepted at the same time.
+def wrong_and_accepted_objective(
+    classifier: ScoredClassifier, score: str, labels: Tensor, *, threshold: float
+) -> AttackObjective:
+    """Return the objective that makes an image misclassified and accepted at the same time.
 
     The attack succeeds where the class of the largest class logit differs from the label and the
-    score is not rejected, s <= threshold. The first objective is
+    score is not rejected, s <= threshold. With t the surrogate's function of the score,
 
-        J = min(max_{j != y} z_j - z_y, (t(threshold) - t(s)) / scale)
+        J = min(max_{j != y} z_j - z_y, t(threshold) - t(s)).
 
-    with t the surrogate's function of the score. The K - 1 objectives that follow replace the first
-    term by the margin of one wrong class over all others: class y + 1, y + 2, ... modulo K. The
-    attack has succeeded where one of them is above 0; at 0, within rounding, it may not have.
+    The attack has succeeded where J > 0; at 0, within rounding, it may not have.
 
     Args:
         classifier: The attacked classifier.
         score: Name of the score.
-        labels: True classes of all attacked images, `(n,)`.
+        labels: True classes y of all attacked images, `(n,)`.
         threshold: The score above which an image is rejected.
-        scale: The change of t(s) that weighs as much as one logit of margin. 1 suits scores made
-            of logits. For distances use their spread over clean images; otherwise one term hides
-            the other.
     """
     substitute = surrogate(classifier, score)
     limit = substitute.transform(threshold)
-    classes = classifier.classes
 
-    def with_margin(margin: Callable[[Tensor, Tensor], Tensor]) -> AttackObjective:
-        def objective(images: Tensor, rows: Tensor) -> Tensor:
-            features, outputs = classifier.features_and_outputs(images)
-            acceptance = (limit - substitute.function(features, outputs)) / scale
-            return torch.minimum(margin(outputs[:, :classes], labels[rows]), acceptance)
+    def objective(images: Tensor, rows: Tensor) -> Tensor:
+        features, outputs = classifier.features_and_outputs(images)
+        margin = _margin(outputs[:, : classifier.classes], labels[rows])
+        return torch.minimum(margin, limit - substitute.function(features, outputs))
 
-        return objective
-
-    def targeted_margin(shift: int) -> Callable[[Tensor, Tensor], Tensor]:
-        return lambda logits, truth: -_margin(logits, (truth + shift) % classes)
-
-    return (with_margin(_margin), *(with_margin(targeted_margin(j)) for j in range(1, classes)))
+    return objective
 
 
 def score_objective(score: Callable[[Tensor], Tensor], *, sign: Literal[1, -1]) -> AttackObjective:

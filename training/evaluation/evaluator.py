@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oodguard.training.attacks.objectives import wrong_and_accepted_objectives
+from oodguard.training.attacks.objectives import wrong_and_accepted_objective
 from oodguard.training.config.suites import Suite
 from oodguard.training.data.dataset import ImageSet, to_pixels
 from oodguard.training.evaluation.attack_runner import run_attack, run_end_to_end_attack, to_uint8
@@ -60,12 +60,12 @@ class Evaluator:
 
         def batches() -> Iterator[list[AttackResult]]:
             for clean, pixels, labels in _batches(images):
-                objective = wrong_and_accepted_objectives(
+                objective = wrong_and_accepted_objective(
                     self.target.classifier,
                     self.score.name,
                     labels,
                     threshold=self.score.threshold,
-                )[0]
+                )
                 attacked = run_end_to_end_attack(
                     steps, objective, pixels, self.suite.budgets, generator
                 )

@@ -1,11 +1,11 @@
-"""Move committed pictures so that the shipped guard accepts what it should not.
+"""Attack committed images until the shipped model accepts what it should reject.
 
     python tests/data/attacked/make.py
 
-APGD, 50 steps within 8/255, on the graph of `models/pretrained/cifar10-aloe` itself: the textures
-and hands beside this folder until they are accepted, and four pictures of each class of CIFAR-10
-until they are taken for another class and accepted. Replaces the pictures beside this file, twelve
-of each kind, those on which the attack got furthest. Tests never run it.
+The attack is APGD with 50 steps within 8/255 on the graph of `models/pretrained/cifar10-aloe`.
+Outliers (textures and hands of tests/data) are attacked towards acceptance, and four CIFAR-10
+images of each class towards a wrong class that is accepted. The script replaces the images in this
+folder by the twelve of each kind with the highest objectives. No test runs it.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ from oodguard.training.attacks.apgd import Apgd
 from oodguard.training.attacks.base import AttackObjective
 from oodguard.training.attacks.objectives import (
     acceptance_objectives,
-    wrong_and_accepted_objectives,
+    wrong_and_accepted_objective,
 )
 from oodguard.training.data.dataset import to_pixels
 from oodguard.training.evaluation.attack_runner import to_uint8
@@ -31,40 +31,39 @@ from oodguard.training.scoring.network import frozen
 
 HERE = Path(__file__).resolve().parent
 BUNDLE = HERE.parents[2] / "models" / "pretrained" / "cifar10-aloe"
-EPSILON_255 = 8.0
-KEPT = 12
+EPSILON = 8 / 255
+IMAGES = 12
 SEED = 20261
 
 
 def read(files: list[Path]) -> Tensor:
-    """Return the pictures as uint8 `(n, H, W, 3)`."""
+    """Return the images as uint8 `(n, H, W, 3)`."""
     return torch.from_numpy(np.stack([np.asarray(Image.open(file)) for file in files]))
 
 
-def furthest(
-    goals: tuple[AttackObjective, ...], images: Tensor
+def strongest(
+    objective: AttackObjective, images: Tensor
 ) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
-    """Attack `images`; return the rows where the first goal came highest, and their new pixels."""
-    generator = torch.Generator().manual_seed(SEED)
-    attack = Apgd(epsilon=EPSILON_255 / 255, steps=50)
-    moved = attack(goals[0], to_pixels(images), generator)
-    pixels = to_uint8(moved, images, EPSILON_255 / 255)
+    """Attack `images`; return the rows with the highest objectives and their attacked pixels."""
+    attack = Apgd(epsilon=EPSILON, steps=50)
+    attacked = attack(objective, to_pixels(images), torch.Generator().manual_seed(SEED))
+    pixels = to_uint8(attacked, images, EPSILON)
     with torch.no_grad():
-        reached = goals[0](to_pixels(torch.from_numpy(pixels)), torch.arange(len(images)))
-    rows = np.sort(np.argsort(reached.numpy())[-KEPT:])
+        values = objective(to_pixels(torch.from_numpy(pixels)), torch.arange(len(images)))
+    rows = np.sort(np.argsort(values.numpy())[-IMAGES:])
     return rows, pixels[rows]
 
 
-def save(kind: str, files: list[Path], goals: tuple[AttackObjective, ...]) -> None:
-    """Attack the pictures of `files` and write what came of it."""
+def save(kind: str, files: list[Path], objective: AttackObjective) -> None:
+    """Attack the images of `files` and replace those of the folder `kind`."""
     folder = HERE / kind
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.png"):
         old.unlink()
-    rows, pixels = furthest(goals, read(files))
-    for row, picture in zip(rows, pixels, strict=True):
+    rows, pixels = strongest(objective, read(files))
+    for row, image in zip(rows, pixels, strict=True):
         name = f"{files[row].parent.name}-{files[row].name}"
-        Image.fromarray(picture).save(folder / name, optimize=True)
+        Image.fromarray(image).save(folder / name, optimize=True)
 
 
 def main() -> None:
@@ -81,13 +80,10 @@ def main() -> None:
         for file in sorted((HERE.parent / "cifar10" / name).glob("*.png"))[:4]
     ]
     labels = torch.tensor([bundle.manifest.classes.index(file.parent.name) for file in inliers])
+    wrong_and_accepted = wrong_and_accepted_objective(classifier, score, labels, threshold=limit)
     with frozen(classifier):
-        save("outliers", outliers, acceptance_objectives(classifier, score))
-        save(
-            "inliers",
-            inliers,
-            wrong_and_accepted_objectives(classifier, score, labels, threshold=limit),
-        )
+        save("outliers", outliers, acceptance_objectives(classifier, score)[0])
+        save("inliers", inliers, wrong_and_accepted)
 
 
 if __name__ == "__main__":
