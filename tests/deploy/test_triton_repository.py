@@ -1,22 +1,39 @@
 """The Triton repository of a bundle matches Triton's schema and the graph."""
 
+import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import onnx
 import pytest
+import tritonclient
 from google.protobuf import text_format
 
 from benchmarks.shipped import NAMES, PRETRAINED
 from examples.triton.repository import config, write_repository
 from oodguard.models.bundle import open_bundle
 from oodguard.service.settings import Settings
-from tests.deploy.triton_schema import parse_config
 
 TYPES = {onnx.TensorProto.UINT8: "TYPE_UINT8", onnx.TensorProto.FLOAT: "TYPE_FP32"}
 
 Named = Mapping[str, tuple[str, list[int]]]
+
+
+def parse_config(text: str) -> Any:
+    """Read a config.pbtxt.
+
+    Raises:
+        text_format.ParseError: The text does not match the schema.
+    """
+    # Loaded from its file, because the package around it requires gRPC.
+    schema = Path(tritonclient.__file__).parent / "grpc" / "model_config_pb2.py"
+    spec = importlib.util.spec_from_file_location("model_config_pb2", schema)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return text_format.Parse(text, module.ModelConfig())
 
 
 def in_graph(values: Any) -> Named:
