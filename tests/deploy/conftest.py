@@ -1,6 +1,7 @@
 """A service that has answered a request, and the series that Prometheus then has."""
 
 import os
+import re
 from collections.abc import Mapping
 
 import pytest
@@ -11,11 +12,13 @@ from starlette.testclient import TestClient
 
 from oodguard.service.app import create_app
 from oodguard.service.settings import Settings
-from tests.deploy.exposition import documented_labels, family_name, series_of
-from tests.deploy.promql import KnownSeries
+from tests.deploy.promql import KnownSeries, Labels
 from tests.deploy.rules import with_recorded
+from tests.service.checks import DOCS, post
 from tests.service.pictures import encode, plain
 from tests.service.tiny import write_tiny
+
+ROW = re.compile(r"^\| `(?P<name>\w+)` \| \w+ \| (?P<labels>[^|]*)\|", re.MULTILINE)
 
 
 @pytest.fixture(scope="session")
@@ -31,22 +34,32 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
 
 @pytest.fixture(scope="session")
 def families(app: FastAPI) -> Mapping[str, Metric]:
-    """The families of metrics by name, after one request."""
+    """The families of metrics by their names in docs/metrics.md, after one request."""
     with TestClient(app) as client:
-        client.post("/predict", content=encode(plain()), headers={"content-type": "image/png"})
-        text = client.get("/metrics").text
-    return {family_name(each): each for each in text_string_to_metric_families(text)}
+        post(client, encode(plain()))
+        found = text_string_to_metric_families(client.get("/metrics").text)
+    return {each.name + ("_total" if each.type == "counter" else ""): each for each in found}
 
 
 @pytest.fixture(scope="session")
-def exposed(families: Mapping[str, Metric]) -> KnownSeries:
+def documented_labels() -> Mapping[str, Labels]:
+    """The labels by metric in docs/metrics.md."""
+    rows = ROW.finditer((DOCS / "metrics.md").read_text(encoding="utf-8"))
+    return {row["name"]: frozenset(re.findall(r"`(\w+)`", row["labels"])) for row in rows}
+
+
+@pytest.fixture(scope="session")
+def exposed(families: Mapping[str, Metric], documented_labels: Mapping[str, Labels]) -> KnownSeries:
     """Every scraped series with its labels."""
-    labels = documented_labels()
-    return {
-        name: series_labels
-        for family_name, family in families.items()
-        for name, series_labels in series_of(family, labels[family_name]).items()
-    }
+    series: dict[str, Labels] = {}
+    for name, family in families.items():
+        labels = documented_labels[name] | {"job", "instance"}
+        if family.type == "histogram":
+            series |= {f"{name}_sum": labels, f"{name}_count": labels}
+            series[f"{name}_bucket"] = labels | {"le"}
+        else:
+            series[name] = labels
+    return series
 
 
 @pytest.fixture(scope="session")

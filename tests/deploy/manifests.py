@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,10 +27,6 @@ KSERVE_GRAPH = KUBERNETES.parents[1] / "examples" / "triton" / "kserve.yaml"
 
 # Files without manifests: inputs of kustomize and of Helm.
 NO_MANIFESTS = ("kustomization.yaml", "image-volumes.yaml", "values.yaml")
-
-needs_kubectl = pytest.mark.skipif(
-    shutil.which("kubectl") is None, reason="kubectl is not installed"
-)
 
 
 def read_all(text: str) -> list[Manifest]:
@@ -72,7 +68,9 @@ def composed(components: Sequence[str]) -> Sequence[Manifest]:
 
 
 def kustomize(folder: Path) -> Sequence[Manifest]:
-    """Render a kustomization."""
+    """Render a kustomization; skip the test if kubectl is not installed."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not installed")
     done = subprocess.run(
         ["kubectl", "kustomize", folder], capture_output=True, text=True, timeout=60, check=False
     )
@@ -117,12 +115,6 @@ def settings(manifests: Sequence[Manifest]) -> Settings:
         for name, value in environment(manifests).items():
             patch.setenv(name, value)
         return Settings()
-
-
-def probes(container: Manifest) -> Iterator[tuple[str, str | int]]:
-    """Yield path and port of every probe of a container."""
-    for name in ("startupProbe", "readinessProbe", "livenessProbe"):
-        yield container[name]["httpGet"]["path"], container[name]["httpGet"]["port"]
 
 
 def prometheus_rules(*files: Path) -> list[Manifest]:

@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,75 +13,53 @@ from oodguard.service.settings import Settings, unknown_variables, variable
 from tests.deploy.rules import DOCKER, Yaml, read
 
 ROOT = DOCKER.parent
-MAIN = "docker-compose.yml"
+MAIN, TRAIN = "docker-compose.yml", "docker-compose.train.yml"
 FILES: Mapping[str, Yaml] = {file.name: read(file) for file in sorted(ROOT.glob("docker-compose*"))}
+TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in FILES}
+EXAMPLE = dict(
+    re.findall(r"^#([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text("utf-8"), re.MULTILINE)
+)
+SETTINGS = {variable(field) for field in Settings.model_fields}
 
 # ${NAME}, ${NAME:-default}, ${NAME:?error} and ${NAME:+alternative}
 REFERENCE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<kind>[-?+])(?P<rest>[^}]*))?\}")
-EXAMPLE = re.compile(r"^#(?P<name>[A-Z_]+)=(?P<value>.*)$", re.MULTILINE)
-TRAIN = "docker-compose.train.yml"
+BUILT_HERE = re.compile(r"^ood-guard:\d+\.\d+\.\d+-(cpu|gpu|training)$")
+PINNED = re.compile(r"^[\w./-]+:v?\d+\.\d+\.\d+$")
+EVERY_FILE = pytest.mark.parametrize("name", FILES)
 
 
 def services(name: str) -> Mapping[str, Yaml]:
-    """Return the services of a file."""
     found: Mapping[str, Yaml] = FILES[name]["services"]
     return found
 
 
 def used_variables(name: str) -> set[str]:
     """Return the variables that a file takes from the shell or from .env."""
-    text = (ROOT / name).read_text(encoding="utf-8")
     passed = {
         variable
         for service in services(name).values()
         for variable, value in service.get("environment", {}).items()
         if value is None
     }
-    return passed | {found["name"] for found in REFERENCE.finditer(text)}
+    return passed | {found["name"] for found in REFERENCE.finditer(TEXTS[name])}
 
 
 def defaults(name: str) -> Mapping[str, str]:
     """Return the default of each variable that has one."""
-    text = (ROOT / name).read_text(encoding="utf-8")
-    return {m["name"]: m["rest"] for m in REFERENCE.finditer(text) if m["kind"] == "-"}
-
-
-def example() -> Mapping[str, str]:
-    """Return the variables of .env.example with their values."""
-    text = (ROOT / ".env.example").read_text(encoding="utf-8")
-    return {found["name"]: found["value"] for found in EXAMPLE.finditer(text)}
+    return {m["name"]: m["rest"] for m in REFERENCE.finditer(TEXTS[name]) if m["kind"] == "-"}
 
 
 def with_defaults(text: str) -> str:
     """Return a text in which no variable is set."""
-
-    def default(found: re.Match[str]) -> str:
-        return found["rest"] if found["kind"] == "-" else ""
-
-    return REFERENCE.sub(default, text)
+    return REFERENCE.sub(lambda found: found["rest"] if found["kind"] == "-" else "", text)
 
 
-def mounts(service: Yaml) -> Sequence[tuple[str, str, bool]]:
-    """Return source, target and read-only flag of each mount."""
-    return [_mount(entry) for entry in service.get("volumes", [])]
-
-
-def _mount(entry: str | Yaml) -> tuple[str, str, bool]:
+def mount(entry: str | Yaml) -> tuple[str, bool]:
+    """Return source and read-only flag of a mount."""
     if isinstance(entry, str):
-        source, target, *mode = with_defaults(entry).split(":")
-        return source, target, mode == ["ro"]
-    return with_defaults(entry["source"]), entry["target"], entry.get("read_only", False)
-
-
-EVERY_FILE = pytest.mark.parametrize("name", FILES)
-COMBINATIONS = {
-    "alone": [MAIN],
-    "gpu": [MAIN, "docker-compose.gpu.yml"],
-    "accounts": [MAIN, "docker-compose.accounts.yml"],
-    "train": [TRAIN],
-}
-BUILT_HERE = re.compile(r"^ood-guard:\d+\.\d+\.\d+-(cpu|gpu|training)$")
-PINNED = re.compile(r"^[\w./-]+:v?\d+\.\d+\.\d+$")
+        source, _, *mode = with_defaults(entry).split(":")
+        return source, mode == ["ro"]
+    return with_defaults(entry["source"]), entry.get("read_only", False)
 
 
 def _has_compose() -> bool:
@@ -92,7 +70,16 @@ def _has_compose() -> bool:
 
 
 @pytest.mark.skipif(not _has_compose(), reason="docker compose is not installed")
-@pytest.mark.parametrize("names", COMBINATIONS.values(), ids=COMBINATIONS)
+@pytest.mark.parametrize(
+    "names",
+    [
+        [MAIN],
+        [MAIN, "docker-compose.gpu.yml"],
+        [MAIN, "docker-compose.accounts.yml"],
+        [TRAIN],
+    ],
+    ids=["alone", "gpu", "accounts", "train"],
+)
 def test_compose_accepts_the_files(names: list[str], tmp_path: Path) -> None:
     password = tmp_path / "password"
     password.touch()
@@ -110,26 +97,24 @@ def test_compose_accepts_the_files(names: list[str], tmp_path: Path) -> None:
 
 @EVERY_FILE
 def test_compose_variables_are_settings_or_in_the_example(name: str) -> None:
-    settings = {variable(field) for field in Settings.model_fields}
-    assert used_variables(name) <= settings | set(example())
+    assert used_variables(name) <= SETTINGS | set(EXAMPLE)
     for service in services(name).values():
         assert unknown_variables(service.get("environment", {})) == []
 
 
 def test_env_example_has_the_used_variables_and_their_defaults() -> None:
-    assert set(example()) <= {used for name in FILES for used in used_variables(name)}
+    assert set(EXAMPLE) <= {used for name in FILES for used in used_variables(name)}
     # The example shows the default of the main file if two files use a variable.
     actual = {**defaults(TRAIN), **defaults("docker-compose.gpu.yml"), **defaults(MAIN)}
-    documented = {name: value for name, value in example().items() if value}
+    documented = {name: value for name, value in EXAMPLE.items() if value}
     assert documented.items() <= actual.items()
     assert set(actual) - set(documented) == {"GUARD_KEYS_FILE"}
 
 
 def test_compose_passes_every_setting_to_the_guard() -> None:
-    settings = {variable(field) for field in Settings.model_fields}
     # The container fixes the address; keys are a secret file.
     fixed = {"OODGUARD_HOST", "OODGUARD_PORT", "OODGUARD_KEYS"}
-    assert settings - fixed <= set(services(MAIN)["guard"]["environment"])
+    assert SETTINGS - fixed <= set(services(MAIN)["guard"]["environment"])
 
 
 @EVERY_FILE
@@ -150,7 +135,7 @@ def test_compose_service_is_confined_and_its_files_are_read_only(file: str, serv
     assert content["cap_drop"] == ["ALL"]
     assert content["security_opt"] == ["no-new-privileges:true"]
     writable = {*FILES[file].get("volumes", {}), "./runs"}
-    for source, _, read_only in mounts(content):
+    for source, read_only in map(mount, content.get("volumes", [])):
         assert read_only or source in writable, source
         assert (ROOT / source).exists() or source in {*writable, "./data"}, source
 
@@ -172,6 +157,5 @@ def test_secret_file_paths_are_labels_so_that_a_new_path_recreates_the_container
 
 def test_stop_grace_period_exceeds_drain_and_timeout() -> None:
     grace_s = float(defaults(MAIN)["GUARD_STOP_GRACE"].removesuffix("s"))
-    drain_s = Settings.model_fields["drain_s"].default
-    timeout_s = Settings.model_fields["timeout_s"].default
-    assert grace_s >= drain_s + timeout_s + 5
+    fields = Settings.model_fields
+    assert grace_s >= fields["drain_s"].default + fields["timeout_s"].default + 5

@@ -20,7 +20,7 @@ from tests.deploy.manifests import (
     KSERVE_GRAPH,
     KSERVE_GUARD,
     Manifest,
-    needs_kubectl,
+    one,
     prometheus_rules,
     read_all,
     rendered,
@@ -70,21 +70,14 @@ def errors(manifests: Sequence[Manifest], definitions: Definitions) -> list[str]
     ]
 
 
-@needs_kubectl
-@pytest.mark.parametrize("name", ["monitoring", "production"])
-def test_service_monitor_matches_its_definition(name: str, definitions: Definitions) -> None:
-    monitors = [each for each in rendered(name) if each["kind"] == "ServiceMonitor"]
-    assert monitors
-    assert errors(monitors, definitions) == []
-
-
-def test_prometheus_rules_match_their_definition(definitions: Definitions) -> None:
-    assert errors(prometheus_rules(*RULES.glob("*.yml")), definitions) == []
-
-
-@pytest.mark.parametrize("file", [KSERVE_GUARD, KSERVE_GRAPH])
-def test_inference_service_matches_its_definition(file: Path, definitions: Definitions) -> None:
-    assert errors(read_all(file.read_text(encoding="utf-8")), definitions) == []
+def test_custom_resources_match_their_definitions(definitions: Definitions) -> None:
+    manifests = [
+        *(one(rendered(name), "ServiceMonitor") for name in ("monitoring", "production")),
+        *prometheus_rules(*RULES.glob("*.yml")),
+        *read_all(KSERVE_GUARD.read_text(encoding="utf-8")),
+        *read_all(KSERVE_GRAPH.read_text(encoding="utf-8")),
+    ]
+    assert errors(manifests, definitions) == []
 
 
 def test_custom_resource_check_finds_a_misspelt_field(definitions: Definitions) -> None:

@@ -1,7 +1,6 @@
 """The KServe manifests match the service, its settings and the shipped bundles."""
 
 from importlib.metadata import version
-from typing import Any
 
 import pytest
 import yaml
@@ -11,20 +10,10 @@ from oodguard.service.settings import PREFIX, Settings, unknown_variables
 from tests.deploy.manifests import KSERVE_GRAPH, KSERVE_GUARD
 from tests.service.checks import DOCS
 
-# The folder to which KServe downloads the bundle.
-DOWNLOADED = "/mnt/models"
 
-
-@pytest.fixture
-def predictor() -> dict[str, Any]:
+def test_kserve_container_matches_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     service = yaml.safe_load(KSERVE_GUARD.read_text(encoding="utf-8"))
-    found: dict[str, Any] = service["spec"]["predictor"]
-    return found
-
-
-def test_kserve_container_matches_its_settings(
-    predictor: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+    predictor = service["spec"]["predictor"]
     (container,) = predictor["containers"]
     variables = {each["name"]: each["value"] for each in container["env"]}
     assert unknown_variables(variables) == []
@@ -39,7 +28,8 @@ def test_kserve_container_matches_its_settings(
     for probe, path in {"readinessProbe": "/readyz", "livenessProbe": "/healthz"}.items():
         assert container[probe]["httpGet"] == {"path": path, "port": settings.port}
     assert settings.host == "0.0.0.0"  # noqa: S104
-    assert str(settings.bundle) == DOWNLOADED
+    # The folder to which KServe downloads the bundle.
+    assert str(settings.bundle) == "/mnt/models"
     assert predictor["terminationGracePeriodSeconds"] >= settings.drain_s + settings.timeout_s + 2
     assert container["image"] == f"ood-guard:{version('ood-guard')}-cpu"
 

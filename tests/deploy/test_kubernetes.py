@@ -19,7 +19,6 @@ from tests.deploy.manifests import (
     files,
     guard,
     kustomize,
-    needs_kubectl,
     read_all,
     rendered,
     settings,
@@ -52,7 +51,6 @@ def test_manifest_file_is_valid_alone(kubernetes: str) -> None:
         check(manifest, kubernetes)
 
 
-@needs_kubectl
 @pytest.mark.parametrize("kubernetes", VERSIONS)
 @pytest.mark.parametrize("name", EVERYTHING)
 def test_rendered_manifests_are_valid(name: str, kubernetes: str) -> None:
@@ -82,7 +80,6 @@ def test_kubernetes_page_lists_every_component_and_overlay() -> None:
     assert set(re.findall(r"^ +overlays/(\w+) ", PAGE, re.MULTILINE)) == set(OVERLAYS)
 
 
-@needs_kubectl
 def test_overlay_on_the_kubernetes_page_is_valid(tmp_path: Path) -> None:
     (overlay,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     shutil.copytree(KUBERNETES, tmp_path / "kubernetes")

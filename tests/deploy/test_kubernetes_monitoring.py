@@ -10,7 +10,6 @@ from fastapi import FastAPI
 from tests.deploy.manifests import (
     KUBERNETES,
     composed,
-    needs_kubectl,
     one,
     prometheus_rules,
     rendered,
@@ -21,7 +20,6 @@ from tests.deploy.rules import ALERTS, DOCKER, RULES, read
 ADAPTER = KUBERNETES / "prometheus-adapter" / "values.yaml"
 
 
-@needs_kubectl
 def test_queue_autoscaler_uses_the_metric_of_the_adapter() -> None:
     metrics = one(rendered("autoscale-queue"), "HorizontalPodAutoscaler")["spec"]["metrics"]
     assert [each["type"] for each in metrics] == ["Pods", "Resource"]
@@ -49,7 +47,6 @@ def test_adapter_queries_an_exposed_series(exposed: KnownSeries) -> None:
     assert set(rule["resources"]["overrides"]) == {"namespace", "pod"}
 
 
-@needs_kubectl
 def test_service_monitor_selects_the_service_under_the_job_of_the_alerts(app: FastAPI) -> None:
     manifests = rendered("monitoring")
     monitor, service = one(manifests, "ServiceMonitor")["spec"], one(manifests, "Service")
@@ -63,7 +60,6 @@ def test_service_monitor_selects_the_service_under_the_job_of_the_alerts(app: Fa
     assert "get" in app.openapi()["paths"][endpoint["path"]]
 
 
-@needs_kubectl
 def test_service_monitor_has_a_key_only_with_the_keys_component() -> None:
     with_keys = one(composed(("monitoring", "keys")), "ServiceMonitor")["spec"]["endpoints"][0]
     assert with_keys["authorization"]["credentials"] == {

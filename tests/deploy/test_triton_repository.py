@@ -21,11 +21,7 @@ Named = Mapping[str, tuple[str, list[int]]]
 
 
 def parse_config(text: str) -> Any:
-    """Read a config.pbtxt.
-
-    Raises:
-        text_format.ParseError: The text does not match the schema.
-    """
+    """Parse a config.pbtxt by the schema of Triton's client."""
     # Loaded from its file, because the package around it requires gRPC.
     schema = Path(tritonclient.__file__).parent / "grpc" / "model_config_pb2.py"
     spec = importlib.util.spec_from_file_location("model_config_pb2", schema)
