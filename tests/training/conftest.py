@@ -1,51 +1,11 @@
-"""A small real data set and the recipe of a run on it."""
+"""One thread, a temporary cache of data sets and a short evaluation."""
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 import torch
 
 from oodguard.training.config.suites import SUITES, SuiteAttack, SuiteTrials
-
-DATA = Path(__file__).parents[1] / "data"
-
-RECIPE = f"""
-name = "tiny"
-method = "aloe"
-seed = 3
-default_score = "msp"
-
-[network]
-name = "resnet8"
-width = 4
-
-[input]
-height = 32
-width = 32
-
-[inliers]
-folder = "{DATA / "cifar10"}"
-validation = 20
-calibration = 60
-
-[outliers]
-folder = "{DATA / "outliers"}"
-blur = 0.5
-
-[attack]
-epsilon_255 = 2
-
-[schedule]
-epochs = 2
-batch_size = 30
-precision = "float32"
-
-[evaluation.test]
-folder = "{DATA / "cifar10"}"
-
-[evaluation.outliers]
-textures = {{ folder = "{DATA / "textures"}" }}
-"""
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -69,13 +29,9 @@ def short_suite(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("oodguard.training.cli.evaluate.SUITES", {**SUITES, "standard": short})
 
 
-@pytest.fixture
-def recipe_text() -> str:
-    return RECIPE
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Use a temporary cache of `datasets` instead of the one in the home folder."""
-    cache = tmp_path_factory.getbasetemp() / "datasets"
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", cache)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path_factory.mktemp("datasets"))
+        yield

@@ -1,6 +1,48 @@
-"""Helpers that change and parse the recipe of the tests."""
+"""The recipe of a run on a small real data set, and helpers that change and parse it."""
+
+from pathlib import Path
 
 from oodguard.training.config.recipe import Recipe, parse_recipe
+
+DATA = Path(__file__).parents[1] / "data"
+
+RECIPE = f"""
+name = "tiny"
+method = "aloe"
+seed = 3
+default_score = "msp"
+
+[network]
+name = "resnet8"
+width = 4
+
+[input]
+height = 32
+width = 32
+
+[inliers]
+folder = "{DATA / "cifar10"}"
+validation = 20
+calibration = 60
+
+[outliers]
+folder = "{DATA / "outliers"}"
+blur = 0.5
+
+[attack]
+epsilon_255 = 2
+
+[schedule]
+epochs = 2
+batch_size = 30
+precision = "float32"
+
+[evaluation.test]
+folder = "{DATA / "cifar10"}"
+
+[evaluation.outliers]
+textures = {{ folder = "{DATA / "textures"}" }}
+"""
 
 
 def without_tables(text: str, *tables: str) -> str:

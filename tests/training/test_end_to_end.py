@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from oodguard.models.bundle import open_bundle
 from oodguard.service.cli import app as oodguard
 from oodguard.training.cli.app import app as oodguard_train
+from tests.training.recipes import RECIPE
 
 
 def _run(app: object, *words: object) -> str:
@@ -18,10 +19,10 @@ def _run(app: object, *words: object) -> str:
     return result.stdout
 
 
-def _train(folder: Path, recipe_text: str) -> tuple[Path, Path]:
+def _train(folder: Path, text: str) -> tuple[Path, Path]:
     """Fit, evaluate and export a recipe; return the folders of the run and of the bundle."""
     recipe, run, bundle = (folder / name for name in ("recipe.toml", "run", "bundle"))
-    recipe.write_text(recipe_text.replace('"msp"', '"energy"'), encoding="utf-8")
+    recipe.write_text(text.replace('"msp"', '"energy"'), encoding="utf-8")
     _run(oodguard_train, "fit", recipe, "--out", run)
     _run(oodguard_train, "evaluate", run)
     _run(oodguard_train, "export", run, "--out", bundle)
@@ -32,9 +33,9 @@ def _train(folder: Path, recipe_text: str) -> tuple[Path, Path]:
 @pytest.mark.usefixtures("short_suite")
 @pytest.mark.parametrize(("size", "mirror"), [(64, False), (96, True)])
 def test_network_of_another_input_size_is_trained_exported_and_predicts(
-    tmp_path: Path, recipe_text: str, size: int, mirror: bool
+    tmp_path: Path, size: int, mirror: bool
 ) -> None:
-    text = recipe_text.replace("height = 32\nwidth = 32", f"height = {size}\nwidth = {size}")
+    text = RECIPE.replace("height = 32\nwidth = 32", f"height = {size}\nwidth = {size}")
     text = text.replace("width = 4", f"width = 4\nmirror = {str(mirror).lower()}")
     _, bundle = _train(tmp_path, text.replace("epochs = 2", "epochs = 1"))
 
@@ -55,8 +56,8 @@ def test_network_of_another_input_size_is_trained_exported_and_predicts(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("short_suite")
-def test_left_out_classes_are_an_evaluation_set(recipe_text: str, tmp_path: Path) -> None:
-    text = recipe_text.replace("[inliers]\n", '[inliers]\nleave_out = ["cat", "ship"]\n')
+def test_left_out_classes_are_an_evaluation_set(tmp_path: Path) -> None:
+    text = RECIPE.replace("[inliers]\n", '[inliers]\nleave_out = ["cat", "ship"]\n')
     run, out = _train(tmp_path, text)
     report = json.loads((run / "evaluation.json").read_bytes())
     conditions = report["results"][0]["conditions"]

@@ -14,6 +14,7 @@ from oodguard.training.run_folder import RunFolder
 from oodguard.training.scoring.network import trained_network
 from oodguard.training.weights import load_weights, read_initial_weights
 from tests.training.fit.observers import RecordingObserver
+from tests.training.recipes import RECIPE
 
 
 def test_weights_of_the_same_network_are_loaded() -> None:
@@ -52,27 +53,25 @@ def test_weights_of_another_network_are_an_error_that_lists_the_differences(
     assert torch.equal(layer.weight, before)
 
 
-@pytest.fixture
-def short(recipe_text: str) -> str:
-    return recipe_text.replace("epochs = 2", "epochs = 1")
+SHORT = RECIPE.replace("epochs = 2", "epochs = 1")
 
 
-@pytest.fixture
-def before(tmp_path: Path, short: str) -> RunFolder:
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A finished run with another seed."""
-    run = RunFolder.create(tmp_path / "before", short.replace("seed = 3", "seed = 4"))
+    folder = tmp_path_factory.mktemp("runs") / "before"
+    run = RunFolder.create(folder, SHORT.replace("seed = 3", "seed = 4"))
     fit(run, RecordingObserver(), resume=False)
     return run
 
 
 def test_run_starts_from_averaged_weights_and_records_their_origin(
-    tmp_path: Path, short: str, before: RunFolder
+    tmp_path: Path, before: RunFolder
 ) -> None:
-    text = short.replace("epochs = 1", "epochs = 1\npeak_rate = 1e-9")
+    text = SHORT.replace("epochs = 1", "epochs = 1\npeak_rate = 1e-9")
     run = RunFolder.create(tmp_path / "after", text)
-    progress = fit(
-        run, RecordingObserver(), resume=False, start=read_initial_weights(before.folder)
-    )
+    start = read_initial_weights(before.folder)
+    progress = fit(run, RecordingObserver(), resume=False, start=start)
     initial = before.tensors(before.progress())["average.head.weight"]
     for name in ("average", "network"):
         torch.testing.assert_close(run.tensors(progress)[f"{name}.head.weight"], initial)
@@ -101,9 +100,9 @@ def test_initial_weights_are_read_from_a_state_dict(tmp_path: Path, before: RunF
     ],
 )
 def test_initial_weights_of_another_network_are_an_error(
-    tmp_path: Path, short: str, before: RunFolder, change: tuple[str, str], difference: str
+    tmp_path: Path, before: RunFolder, change: tuple[str, str], difference: str
 ) -> None:
-    run = RunFolder.create(tmp_path / "after", short.replace(*change))
+    run = RunFolder.create(tmp_path / "after", SHORT.replace(*change))
     start = read_initial_weights(before.folder)
     with pytest.raises(CheckpointError, match=f"before/epoch-001.safetensors .*{difference}"):
         fit(run, RecordingObserver(), resume=False, start=start)
@@ -120,10 +119,10 @@ def test_unreadable_initial_weights_are_an_error(tmp_path: Path) -> None:
 
 
 def test_fit_command_starts_from_a_run_and_rejects_resume_with_from(
-    tmp_path: Path, short: str, before: RunFolder
+    tmp_path: Path, before: RunFolder
 ) -> None:
     recipe = tmp_path / "recipe.toml"
-    recipe.write_text(short)
+    recipe.write_text(SHORT)
     after = tmp_path / "after"
     command = ["fit", str(recipe), "--out", str(after), "--from", str(before.folder)]
     assert CliRunner().invoke(app, command).exit_code == 0

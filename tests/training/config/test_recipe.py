@@ -5,7 +5,7 @@ import pytest
 
 from oodguard.models.errors import RecipeError
 from oodguard.training.config.recipe import evaluation_sources, read_recipe
-from tests.training.recipes import parsed, without_tables
+from tests.training.recipes import RECIPE, parsed, without_tables
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes").rglob("*.toml"))
 
@@ -15,8 +15,8 @@ def test_shipped_recipe_is_valid_and_has_the_name_of_its_file(path: Path) -> Non
     assert read_recipe(path).name == path.stem
 
 
-def test_recipe_values_are_parsed(recipe_text: str) -> None:
-    recipe = parsed(recipe_text)
+def test_recipe_values_are_parsed() -> None:
+    recipe = parsed(RECIPE)
     assert recipe.attack is not None
     assert recipe.attack.epsilon == 2 / 255
     assert recipe.attack.outlier_epsilon is None
@@ -50,21 +50,22 @@ def test_recipe_values_are_parsed(recipe_text: str) -> None:
         ("seed = 3", "seed = 3\n[score_options]\ngen_gamma = 2", "score_options.gen_gamma"),
         ("[outliers]", "[outliers]\nhub = 'x'", "outliers: received hub, folder .* exactly 1"),
         ("[outliers]", "[outliers]\nsynthetic = 1", "received folder of .*, expected exactly 0"),
+        ("[inliers]", "[inliers]\nleave_out = [1]\nonly = [2]", "both leave_out and only"),
         ("seed = 3", "seed = three", "tiny.toml: invalid TOML"),
     ],
 )
 def test_recipe_error_names_the_key_and_the_expected_value(
-    recipe_text: str, old: str, new: str, message: str
+    old: str, new: str, message: str
 ) -> None:
-    assert old in recipe_text
+    assert old in RECIPE
     with pytest.raises(RecipeError, match=f"(?s){message}"):
-        parsed(recipe_text.replace(old, new))
+        parsed(RECIPE.replace(old, new))
 
 
 @pytest.mark.parametrize("table", ["attack", "outliers"])
-def test_aloe_recipe_requires_its_tables(recipe_text: str, table: str) -> None:
-    text = without_tables(recipe_text, table)
-    assert text != recipe_text
+def test_aloe_recipe_requires_its_tables(table: str) -> None:
+    text = without_tables(RECIPE, table)
+    assert text != RECIPE
     with pytest.raises(RecipeError, match=rf"method 'aloe' requires the \[{table}\] table"):
         parsed(text)
 
@@ -74,14 +75,14 @@ def test_missing_recipe_file_is_an_error(tmp_path: Path) -> None:
         read_recipe(tmp_path / "none.toml")
 
 
-def _with_classes(text: str, *, inliers: str, test: str = "", row: str = "textures") -> str:
-    text = text.replace("[inliers]\n", f"[inliers]\n{inliers}\n")
+def _with_classes(*, inliers: str, test: str = "", row: str = "textures") -> str:
+    text = RECIPE.replace("[inliers]\n", f"[inliers]\n{inliers}\n")
     text = text.replace("[evaluation.test]\n", f"[evaluation.test]\n{test}\n")
     return text.replace("textures = ", f"{row} = ")
 
 
-def test_left_out_classes_are_the_first_evaluation_set(recipe_text: str) -> None:
-    text = _with_classes(recipe_text, inliers='leave_out = ["cat", 9]')
+def test_left_out_classes_are_the_first_evaluation_set() -> None:
+    text = _with_classes(inliers='leave_out = ["cat", 9]')
     test, outliers = evaluation_sources(parsed(text))
     assert (test.leave_out, test.only) == (("cat", 9), ())
     assert list(outliers) == ["unknown_classes", "textures"]
@@ -90,36 +91,31 @@ def test_left_out_classes_are_the_first_evaluation_set(recipe_text: str) -> None
     assert unknown.folder == test.folder
 
 
-def test_selecting_classes_makes_all_others_unknown(recipe_text: str) -> None:
-    text = _with_classes(recipe_text, inliers='only = ["cat", "dog"]')
+def test_selecting_classes_makes_all_others_unknown() -> None:
+    text = _with_classes(inliers='only = ["cat", "dog"]')
     test, outliers = evaluation_sources(parsed(text))
     assert test.only == outliers["unknown_classes"].leave_out == ("cat", "dog")
 
 
-def test_evaluation_sources_are_those_of_the_recipe_without_left_out_classes(
-    recipe_text: str,
-) -> None:
-    recipe = parsed(recipe_text)
+def test_evaluation_sources_are_those_of_the_recipe_without_left_out_classes() -> None:
+    recipe = parsed(RECIPE)
     assert evaluation_sources(recipe) == (recipe.evaluation.test, recipe.evaluation.outliers)
 
 
 @pytest.mark.parametrize(
-    ("inliers", "more", "message"),
+    ("more", "message"),
     [
-        ("leave_out = [1]\nonly = [2]", {}, "received both leave_out and only"),
-        ("leave_out = [1]", {"test": "leave_out = [2]"}, "uses the classes that [inliers]"),
-        ("leave_out = [1]", {"row": "unknown_classes"}, "rename the set"),
+        ({"test": "leave_out = [2]"}, "uses the classes that [inliers]"),
+        ({"row": "unknown_classes"}, "rename the set"),
     ],
 )
-def test_contradictory_class_selection_is_an_error(
-    recipe_text: str, inliers: str, more: dict[str, str], message: str
-) -> None:
+def test_contradictory_class_selection_is_an_error(more: dict[str, str], message: str) -> None:
     with pytest.raises(RecipeError, match=re.escape(message)):
-        parsed(_with_classes(recipe_text, inliers=inliers, **more))
+        parsed(_with_classes(inliers="leave_out = [1]", **more))
 
 
-def test_synthetic_outliers_need_no_source(recipe_text: str) -> None:
-    text = 'outliers = "synthetic"\n' + without_tables(recipe_text, "outliers")
+def test_synthetic_outliers_need_no_source() -> None:
+    text = 'outliers = "synthetic"\n' + without_tables(RECIPE, "outliers")
     outliers = parsed(text).outliers
     assert outliers is not None
     assert outliers.synthetic == 1
@@ -131,8 +127,8 @@ def test_synthetic_outliers_need_no_source(recipe_text: str) -> None:
     [("aloe", "", 45), ("atom", "", 180), ("atom", "[mining]\npool = 2\n\n", 90)],
 )
 def test_batch_contains_the_whole_pool_if_outliers_are_mined(
-    recipe_text: str, method: str, table: str, outliers: int
+    method: str, table: str, outliers: int
 ) -> None:
-    text = recipe_text.replace("blur = 0.5", "blur = 0.5\nper_inlier = 1.5")
+    text = RECIPE.replace("blur = 0.5", "blur = 0.5\nper_inlier = 1.5")
     text = text.replace('"aloe"', f'"{method}"').replace("[attack]", f"{table}[attack]")
     assert parsed(text).outliers_per_batch == outliers

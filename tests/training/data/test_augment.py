@@ -15,13 +15,14 @@ def _generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def test_images_are_mirrored_half_of_the_time() -> None:
+def test_images_are_mirrored_half_of_the_time_unless_mirror_is_false() -> None:
     images = torch.randint(0, 256, (200, 5, 7, 3), dtype=torch.uint8, generator=_generator())
     out = shift_and_mirror(images, _generator(), margin=0)
     kept = (out == images).all(dim=(1, 2, 3))
     mirrored = (out == images.flip(2)).all(dim=(1, 2, 3))
     assert (kept ^ mirrored).all()
     assert 60 < mirrored.sum() < 140
+    assert torch.equal(shift_and_mirror(images, _generator(), margin=0, mirror=False), images)
 
 
 def test_shifts_cover_the_margin_and_reflect_the_border() -> None:
@@ -58,11 +59,6 @@ def test_random_blur_weight_is_drawn_per_image_and_keeps_flat_images() -> None:
     assert len(peak.unique()) == 50
 
 
-def test_images_are_not_mirrored_with_mirror_false() -> None:
-    images = torch.randint(0, 256, (50, 5, 7, 3), dtype=torch.uint8, generator=_generator())
-    assert torch.equal(shift_and_mirror(images, _generator(), margin=0, mirror=False), images)
-
-
 def test_varied_images_are_grey_half_of_the_time_and_in_range() -> None:
     pixels = torch.rand(400, 3, 16, 16, generator=_generator())
     varied = vary(pixels, _generator())
@@ -82,13 +78,9 @@ def test_frame_is_black_or_white_and_leaves_the_middle() -> None:
     assert (edge == edge[:, :1]).all()
 
 
-def test_distortion_of_strength_zero_changes_nothing() -> None:
-    pixels = torch.rand(8, 3, 9, 12, generator=_generator())
-    torch.testing.assert_close(distort(pixels, _generator(), strength=0.0), pixels)
-
-
-def test_half_of_the_images_are_distorted_differently() -> None:
+def test_half_of_the_images_are_distorted_differently_and_none_at_strength_zero() -> None:
     pixel = torch.rand(1, 3, 16, 16, generator=_generator()).expand(200, 3, 16, 16)
+    torch.testing.assert_close(distort(pixel, _generator(), strength=0.0), pixel)
     out = distort(pixel, _generator(), strength=1.0)
     assert out.shape == pixel.shape
     assert 0 <= out.min() <= out.max() <= 1

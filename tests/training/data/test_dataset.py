@@ -75,23 +75,6 @@ def test_unknown_class_is_an_error(key: str | int) -> None:
         load(Source(folder=CIFAR10, leave_out=(key,)), SPEC)
 
 
-def test_groups_are_numbered_among_the_selected_images(tmp_path: Path) -> None:
-    path = tmp_path / "film.parquet"
-    features = datasets.Features(
-        image=datasets.Image(),
-        label=datasets.ClassLabel(names=["a", "b", "c"]),
-        track=datasets.Value("int64"),
-    )
-    rows = {"image": [Image.new("RGB", (4, 4))] * 6, "label": [0, 1, 1, 2, 2, 2]}
-    table = datasets.Dataset.from_dict({**rows, "track": [7, 7, 8, 7, 7, 8]}, features=features)
-    table.to_parquet(path)
-    images = load(Source(parquet=path, group="track", leave_out=("b",)), SPEC)
-    assert images.classes == ("a", "c")
-    assert images.labels.tolist() == [0, 1, 1, 1]
-    assert images.groups is not None
-    assert images.groups.tolist() == [0, 1, 1, 2]
-
-
 def _rows(images: ImageSet) -> list[Row]:
     return list(zip(images.images, images.labels.tolist(), strict=True))
 
@@ -163,34 +146,34 @@ def test_images_of_one_group_are_in_one_part() -> None:
     assert 100 <= len(parts.calibration) < 114
 
 
-def test_group_is_a_column_value_within_a_label(tmp_path: Path) -> None:
-    path = tmp_path / "film.parquet"
-    picture = Image.new("RGB", (4, 4))
+def _parquet(
+    path: Path, labels: list[int | None], classes: str = "cat dog", **columns: list[int]
+) -> Source:
+    """Write images of different widths, whose red is their number."""
+    pictures = [Image.new("RGB", (20 + 8 * n, 20), (n, 0, 0)) for n in range(len(labels))]
     features = datasets.Features(
         image=datasets.Image(),
-        label=datasets.ClassLabel(names=["a", "b"]),
-        film=datasets.Value("int64"),
+        label=datasets.ClassLabel(names=classes.split()),
+        **dict.fromkeys(columns, datasets.Value("int64")),
     )
-    rows = {"image": [picture] * 4, "label": [0, 0, 1, 1], "film": [1, 1, 1, 2]}
-    datasets.Dataset.from_dict(rows, features=features).to_parquet(str(path))
-    loaded = load(Source(parquet=path, group="film"), InputSpec(height=4, width=4))
-    assert loaded.groups is not None
-    assert loaded.groups.tolist() == [0, 0, 1, 2]
-    with pytest.raises(RecipeError, match="group is 'reel', expected one of the columns"):
-        load(Source(parquet=path, group="reel"), InputSpec(height=4, width=4))
-
-
-def _parquet(path: Path, labels: list[int | None], size: tuple[int, int] = (20, 20)) -> Source:
-    pictures = [
-        Image.new("RGB", (size[0] + 8 * index, size[1]), (index, 0, 0))
-        for index in range(len(labels))
-    ]
-    features = datasets.Features(
-        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])}
-    )
-    rows = {"image": pictures, "label": labels}
+    rows = {"image": pictures, "label": labels, **columns}
     datasets.Dataset.from_dict(rows, features=features).to_parquet(path)
     return Source(parquet=path)
+
+
+def test_groups_are_numbered_by_label_and_column_among_the_selected_images(tmp_path: Path) -> None:
+    path = tmp_path / "film.parquet"
+    _parquet(path, [0, 1, 1, 2, 2, 2], "a b c", track=[7, 7, 8, 7, 7, 8])
+    for leave_out, labels, groups in [
+        ((), [0, 1, 1, 2, 2, 2], [0, 1, 2, 3, 3, 4]),
+        (("b",), [0, 1, 1, 1], [0, 1, 1, 2]),
+    ]:
+        images = load(Source(parquet=path, group="track", leave_out=leave_out), SPEC)
+        assert images.labels.tolist() == labels
+        assert images.groups is not None
+        assert images.groups.tolist() == groups
+    with pytest.raises(RecipeError, match="group is 'reel', expected one of the columns"):
+        load(Source(parquet=path, group="reel"), SPEC)
 
 
 def test_images_of_mixed_sizes_are_resized_to_one(tmp_path: Path) -> None:

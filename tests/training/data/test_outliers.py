@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+
 import torch
 
 from oodguard.training.config.sources import Outliers
@@ -14,34 +16,32 @@ def _set(level: int, n: int) -> ImageSet:
     )
 
 
-def _first(settings: Outliers, pool: ImageSet | None, *, size: int = 8) -> torch.Tensor:
+def _batches(pool: ImageSet | None, size: int, **settings: object) -> Iterator[torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    return next(outlier_batches(settings, pool, _set(0, 30), size=size, generator=generator))
+    outliers = Outliers.model_validate(settings)
+    return outlier_batches(outliers, pool, _set(0, 30), size=size, generator=generator)
 
 
 def test_batch_is_from_the_pool_without_synthetic_outliers() -> None:
-    batch = _first(Outliers.model_validate({"folder": "x"}), _set(51, 20))
+    batch = next(_batches(_set(51, 20), 8, folder="x"))
     torch.testing.assert_close(batch, torch.full((8, 3, 8, 8), 0.2))
 
 
 def test_synthetic_share_follows_the_real_outliers() -> None:
-    batch = _first(Outliers.model_validate({"folder": "x", "synthetic": 0.25}), _set(51, 20))
+    batch = next(_batches(_set(51, 20), 8, folder="x", synthetic=0.25))
     assert batch.shape == (8, 3, 8, 8)
     real = (batch - 0.2).abs().amax(dim=(1, 2, 3)) < 1e-6
     assert real.tolist() == [True] * 6 + [False] * 2
 
 
 def test_synthetic_outliers_alone_need_no_pool() -> None:
-    assert _first(Outliers.model_validate({"synthetic": 1.0}), None).shape == (8, 3, 8, 8)
+    assert next(_batches(None, 8, synthetic=1.0)).shape == (8, 3, 8, 8)
 
 
 def test_each_pass_over_the_pool_is_complete_and_in_a_new_order() -> None:
     pool = _set(0, 6)
     pool.images[:] = torch.arange(6).view(6, 1, 1, 1).to(torch.uint8) * 10
-    generator = torch.Generator().manual_seed(0)
-    batches = outlier_batches(
-        Outliers.model_validate({"folder": "x"}), pool, _set(0, 5), size=4, generator=generator
-    )
+    batches = _batches(pool, 4, folder="x")
     passes = [torch.cat([next(batches), next(batches)])[:, 0, 0, 0] for _ in range(2)]
     for seen in passes:
         torch.testing.assert_close(seen.sort().values, torch.arange(6) * 10 / 255)
@@ -49,8 +49,7 @@ def test_each_pass_over_the_pool_is_complete_and_in_a_new_order() -> None:
 
 
 def test_share_of_varied_outliers_is_the_configured_one() -> None:
-    pool = _set(51, 400)
-    batch = _first(Outliers.model_validate({"folder": "x", "vary": 0.5}), pool, size=400)
+    batch = next(_batches(_set(51, 400), 400, folder="x", vary=0.5))
     kept = ((batch - 0.2).abs().amax(dim=(1, 2, 3)) < 1e-6).float().mean().item()
     # Half are varied. These are grey already, so one in eight is not changed by the other three.
     assert abs(kept - (0.5 + 0.5 / 8)) < 0.08

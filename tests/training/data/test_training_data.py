@@ -1,17 +1,20 @@
 """The images that a run trains and validates on, and the removal of duplicates."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
 from oodguard.models.errors import RecipeError
+from oodguard.training.config.recipe import Recipe
 from oodguard.training.data.dataset import ImageSet
-from oodguard.training.data.training_data import fingerprints, read_training_data, remove_inliers
+from oodguard.training.data.training_data import (
+    TrainingData,
+    fingerprints,
+    read_training_data,
+    remove_inliers,
+)
 from oodguard.training.fit.trainer import Trainer
-from tests.training.recipes import parsed
+from tests.training.recipes import DATA, RECIPE, parsed
 
-DATA = Path(__file__).parents[2] / "data"
 POOL = len(list((DATA / "outliers").rglob("*.png")))
 
 
@@ -19,42 +22,36 @@ def _fail(message: str) -> None:
     raise AssertionError(message)
 
 
-def test_held_out_outliers_are_the_last_of_the_pool_and_are_validated(recipe_text: str) -> None:
-    whole = read_training_data(parsed(recipe_text), _fail)
-    recipe = parsed(recipe_text.replace("blur", "validation = 7\nblur"))
-    data = read_training_data(recipe, _fail)
+def _validated(recipe: Recipe, data: TrainingData) -> torch.Tensor:
+    """Return the outliers of robust validation as uint8 `(n, H, W, 3)`."""
+    outliers = Trainer(recipe, data).validation.outliers
+    assert outliers is not None
+    return (outliers * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def test_held_out_outliers_are_the_last_of_the_pool_and_are_validated() -> None:
+    recipe = parsed(RECIPE)
+    whole = read_training_data(recipe, _fail)
     assert whole.outliers is not None
     assert whole.held_out is None
+    assert torch.equal(_validated(recipe, whole), whole.outliers.images[:500])
+    recipe = parsed(RECIPE.replace("blur", "validation = 7\nblur"))
+    data = read_training_data(recipe, _fail)
     assert data.outliers is not None
     assert data.held_out is not None
     assert torch.equal(data.outliers.images, whole.outliers.images[:-7])
     assert torch.equal(data.held_out.images, whole.outliers.images[-7:])
-    validated = Trainer(recipe, data).validation.outliers
-    assert validated is not None
-    assert torch.equal((validated * 255).round(), _pixels(whole.outliers.images[-7:]))
+    assert torch.equal(_validated(recipe, data), data.held_out.images)
 
 
-def test_first_outliers_are_validated_if_none_are_held_out(recipe_text: str) -> None:
-    recipe = parsed(recipe_text)
-    data = read_training_data(recipe, _fail)
-    assert data.outliers is not None
-    validated = Trainer(recipe, data).validation.outliers
-    assert validated is not None
-    assert torch.equal((validated * 255).round(), _pixels(data.outliers.images[:500]))
-
-
-def _pixels(images: torch.Tensor) -> torch.Tensor:
-    return images.permute(0, 3, 1, 2).float()
-
-
-def test_holding_out_more_than_half_of_the_outliers_is_an_error(recipe_text: str) -> None:
-    text = recipe_text.replace("blur", f"validation = {POOL}\nblur")
+def test_holding_out_more_than_half_of_the_outliers_is_an_error() -> None:
+    text = RECIPE.replace("blur", f"validation = {POOL}\nblur")
     with pytest.raises(RecipeError, match=rf"outliers\.validation is {POOL}, expected at most hal"):
         read_training_data(parsed(text), _fail)
 
 
-def test_holding_out_synthetic_outliers_is_an_error(recipe_text: str) -> None:
-    text = recipe_text.replace(f'folder = "{DATA / "outliers"}"', "synthetic = 1.0\nvalidation = 7")
+def test_holding_out_synthetic_outliers_is_an_error() -> None:
+    text = RECIPE.replace(f'folder = "{DATA / "outliers"}"', "synthetic = 1.0\nvalidation = 7")
     with pytest.raises(RecipeError, match="validation is 7, expected 0 where synthetic = 1"):
         parsed(text)
 

@@ -33,6 +33,7 @@ SHORT = SUITES["standard"].model_copy(
         "trials": SuiteTrials(),
     }
 )
+
 """The standard suite with few images and steps."""
 
 
@@ -233,15 +234,3 @@ def test_evaluate_rejects_an_unknown_score(run: Path) -> None:
     result = CliRunner().invoke(app, ["evaluate", str(run), "--score", "odin"])
     assert result.exit_code == 1
     assert "score is 'odin', expected one of ['abstain', 'energy'" in result.stderr
-
-
-def test_fit_rejects_an_invalid_recipe_without_a_traceback(
-    tmp_path: Path, recipe_text: str
-) -> None:
-    path = tmp_path / "bad.toml"
-    path.write_text(recipe_text.replace("epochs = 2", "epochs = -1"), encoding="utf-8")
-    result = CliRunner().invoke(app, ["fit", str(path), "--out", str(tmp_path / "run")])
-    assert result.exit_code == 1
-    assert "schedule.epochs" in result.stderr
-    assert "Traceback" not in result.stderr
-    assert not (tmp_path / "run").exists()

@@ -17,6 +17,8 @@ from oodguard.training.export.onnx import to_onnx
 from oodguard.training.scoring.graph import ScoredNetwork, torch_run
 from oodguard.training.scoring.network import trained_network
 from oodguard.training.scoring.parity import check_parity, onnx_run
+from tests.training.recipes import RECIPE
+from tests.training.runs import save_run
 from tests.training.scoring.all_scores import (
     SPEC,
     confident_network,
@@ -24,7 +26,6 @@ from tests.training.scoring.all_scores import (
     noise,
     with_all_scores,
 )
-from tests.training.scoring.runs import save_run
 
 
 @pytest.fixture(scope="module")
@@ -91,11 +92,9 @@ def test_every_score_has_a_useful_gradient_in_pixels(classifier: ScoredNetwork, 
     assert (after > before).float().mean() > 0.9
 
 
-def test_export_of_a_mirrored_network_stores_the_weights_once(
-    tmp_path: Path, recipe_text: str
-) -> None:
+def test_export_of_a_mirrored_network_stores_the_weights_once(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (70, 12, 10, 3), np.uint8)
-    mirror = recipe_text.replace("width = 4", "width = 4\nmirror = true")
+    mirror = RECIPE.replace("width = 4", "width = 4\nmirror = true")
     network = trained_network(save_run(tmp_path, mirror), classes=3)
     classifier = ScoredNetwork(network, {"energy": of_logits(energy)}, classes=3)
     model = to_onnx(classifier, InputSpec(height=12, width=10))

@@ -5,21 +5,12 @@ from oodguard.training.fit.catastrophic_overfitting import (
     RobustnessDrop,
 )
 from oodguard.training.run_folder import Epoch
-from tests.training.recipes import parsed, without_tables
+from tests.training.recipes import RECIPE, parsed, without_tables
+from tests.training.runs import epoch
 
 
-def _epoch(
-    number: int, attacked: float, *, auroc: float | None = None, training: float = 0.8
-) -> Epoch:
-    return Epoch(
-        epoch=number,
-        loss=1.0,
-        training_accuracy=training,
-        accuracy=0.9,
-        attacked_accuracy=attacked,
-        attacked_auroc=auroc,
-        duration_s=1.0,
-    )
+def _epoch(number: int, attacked: float, **values: float) -> Epoch:
+    return epoch(number, attacked_accuracy=attacked, **values)
 
 
 def _drop(*epochs: Epoch, first: int = 0, images: int = 500) -> RobustnessDrop | None:
@@ -27,7 +18,7 @@ def _drop(*epochs: Epoch, first: int = 0, images: int = 500) -> RobustnessDrop |
 
 
 def test_lost_accuracy_with_rising_training_accuracy_is_catastrophic() -> None:
-    drop = _drop(_epoch(0, 0.50), _epoch(1, 0.55), _epoch(2, 0.02, training=0.95))
+    drop = _drop(_epoch(0, 0.50), _epoch(1, 0.55), _epoch(2, 0.02, training_accuracy=0.95))
     assert drop is not None
     assert drop.is_catastrophic
     assert str(drop) == "attacked accuracy fell from 0.550 to 0.020"
@@ -35,7 +26,7 @@ def test_lost_accuracy_with_rising_training_accuracy_is_catastrophic() -> None:
 
 
 def test_lost_auroc_is_catastrophic_though_accuracy_is_constant() -> None:
-    drop = _drop(_epoch(0, 0.5, auroc=0.8), _epoch(1, 0.5, auroc=0.3))
+    drop = _drop(_epoch(0, 0.5, attacked_auroc=0.8), _epoch(1, 0.5, attacked_auroc=0.3))
     assert drop is not None
     assert drop.is_catastrophic
     assert drop.measure == "attacked_auroc"
@@ -68,19 +59,19 @@ def test_margin_covers_the_sampling_error_of_few_images(images: int, catastrophi
 
 def test_detector_ignores_rises_failed_training_and_the_first_epochs() -> None:
     assert _drop(_epoch(0, 0.5), _epoch(1, 0.6)) is None
-    assert _drop(_epoch(0, 0.5, training=0.8), _epoch(1, 0.0, training=0.1)) is None
+    assert _drop(_epoch(0, 0.5), _epoch(1, 0.0, training_accuracy=0.1)) is None
     assert _drop(_epoch(0, 0.5), _epoch(1, 0.0), first=1) is None
 
 
-def test_detector_starts_after_the_warm_up_and_the_ramp(recipe_text: str) -> None:
-    text = recipe_text.replace("epochs = 2", "epochs = 10\nwarm_up = 0.15")
+def test_detector_starts_after_the_warm_up_and_the_ramp() -> None:
+    text = RECIPE.replace("epochs = 2", "epochs = 10\nwarm_up = 0.15")
     plain = parsed(text)
     ramped = parsed(text.replace("= 2\n", "= 2\nramp = 0.3\n", 1))
     assert CatastrophicOverfittingDetector.from_recipe(plain, images=500).first == 2
     assert CatastrophicOverfittingDetector.from_recipe(ramped, images=500).first == 3
 
 
-def test_detector_ignores_methods_without_an_attack(recipe_text: str) -> None:
-    recipe = parsed(without_tables(recipe_text, "attack").replace('"aloe"', '"oe"'))
+def test_detector_ignores_methods_without_an_attack() -> None:
+    recipe = parsed(without_tables(RECIPE, "attack").replace('"aloe"', '"oe"'))
     detector = CatastrophicOverfittingDetector.from_recipe(recipe, images=500)
     assert detector.drop((_epoch(0, 0.5),), _epoch(1, 0.0)) is None

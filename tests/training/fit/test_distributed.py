@@ -15,8 +15,9 @@ import torch
 
 from oodguard.training.fit.distributed import drop_remainder
 from oodguard.training.fit.fit import fit
-from oodguard.training.run_folder import RunFolder, RunProgress
+from oodguard.training.run_folder import RunFolder
 from tests.training.fit.observers import RecordingObserver
+from tests.training.recipes import RECIPE
 
 ROOT = Path(__file__).parents[3]
 
@@ -44,18 +45,11 @@ def _fit_in_two_processes(folder: Path, recipe: Path) -> str:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    torchrun = ("--nproc-per-node=2", "--master-addr=127.0.0.1", f"--master-port={port}")
-    command = ("fit", str(recipe), "--out", str(folder), "--threads", "1")
+    python = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    torchrun = [*python, "--master-addr=127.0.0.1", f"--master-port={port}"]
+    command = ["oodguard.training", "fit", str(recipe), "--out", str(folder), "--threads", "1"]
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            *torchrun,
-            "-m",
-            "oodguard.training",
-            *command,
-        ],
+        [*torchrun, "-m", *command],
         cwd=recipe.parent,
         env={"PYTHONPATH": f"{ROOT}:{recipe.parent}", "PATH": "", "HOME": str(recipe.parent)},
         capture_output=True,
@@ -68,28 +62,25 @@ def _fit_in_two_processes(folder: Path, recipe: Path) -> str:
     return done.stdout
 
 
-def _losses(progress: RunProgress) -> list[float]:
-    return [epoch.loss for epoch in progress.epochs]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "batch"),
     [("aloe", 31), ("atom", 30)],  # 16 and 15 inliers per process; a pool ranked over both
 )
 def test_two_processes_train_with_the_losses_of_one(
-    tmp_path: Path, recipe_text: str, monkeypatch: pytest.MonkeyPatch, method: str, batch: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, batch: int
 ) -> None:
     (tmp_path / "a_plain_net.py").write_text(NETWORK, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    text = recipe_text.replace('"resnet8"\nwidth = 4', '"a_plain_net:Plain"')
+    text = RECIPE.replace('"resnet8"\nwidth = 4', '"a_plain_net:Plain"')
     text = text.replace('"aloe"', f'"{method}"').replace("batch_size = 30", f"batch_size = {batch}")
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(text)
     one = fit(RunFolder.create(tmp_path / "one", text), RecordingObserver(), resume=False)
     output = _fit_in_two_processes(tmp_path / "two", recipe)
     two = RunFolder(tmp_path / "two").progress()
-    assert _losses(two) == pytest.approx(_losses(one), abs=1e-4)
+    losses, expected = ([epoch.loss for epoch in each.epochs] for each in (two, one))
+    assert losses == pytest.approx(expected, abs=1e-4)
     assert two.hardware.startswith("2 processes, each on ")
     assert two.command.startswith("oodguard-train fit ")
     assert output.count("epoch 1/2:") == 1  # only the first process prints

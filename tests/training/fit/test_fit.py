@@ -11,9 +11,7 @@ from oodguard.training.fit.fit import fit
 from oodguard.training.run_folder import RunFolder
 from oodguard.training.scoring.network import trained_network
 from tests.training.fit.observers import RecordingObserver, is_same
-from tests.training.recipes import without_tables
-
-DATA = Path(__file__).parents[2] / "data"
+from tests.training.recipes import DATA, RECIPE, without_tables
 
 
 def _run(folder: Path, text: str) -> dict[str, Tensor]:
@@ -28,18 +26,23 @@ def _interrupt(folder: Path, text: str, epoch: int, step: int) -> RunFolder:
     return run
 
 
-def test_seed_determines_the_run(tmp_path: Path, recipe_text: str) -> None:
-    one, two = _run(tmp_path / "one", recipe_text), _run(tmp_path / "two", recipe_text)
-    other = _run(tmp_path / "other", recipe_text.replace("seed = 3", "seed = 4"))
-    assert is_same(one, two)
-    assert not is_same(one, other)
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]:
+    return _run(tmp_path_factory.mktemp("run"), RECIPE)
 
 
-def test_resumed_run_repeats_an_uninterrupted_one(tmp_path: Path, recipe_text: str) -> None:
-    uninterrupted = _run(tmp_path / "uninterrupted", recipe_text)
-    _interrupt(tmp_path / "interrupted", recipe_text, 1, 2)
+def test_seed_determines_the_run(tmp_path: Path, uninterrupted: dict[str, Tensor]) -> None:
+    assert is_same(_run(tmp_path / "same", RECIPE), uninterrupted)
+    other = _run(tmp_path / "other", RECIPE.replace("seed = 3", "seed = 4"))
+    assert not is_same(other, uninterrupted)
+
+
+def test_resumed_run_repeats_an_uninterrupted_one(
+    tmp_path: Path, uninterrupted: dict[str, Tensor]
+) -> None:
+    _interrupt(tmp_path / "interrupted", RECIPE, 1, 2)
     observer = RecordingObserver()
-    resumed = RunFolder.resume(tmp_path / "interrupted", recipe_text)
+    resumed = RunFolder.resume(tmp_path / "interrupted", RECIPE)
     progress = fit(resumed, observer, resume=True)
     assert observer.plan == (2, 4, 1)
     assert [epoch.epoch for epoch in observer.epochs] == [1]
@@ -47,36 +50,30 @@ def test_resumed_run_repeats_an_uninterrupted_one(tmp_path: Path, recipe_text: s
     assert is_same(resumed.tensors(progress), uninterrupted)
 
 
-def test_standard_training_needs_neither_outliers_nor_attack(
-    tmp_path: Path, recipe_text: str
-) -> None:
-    text = without_tables(recipe_text.replace('"aloe"', '"standard"'), "outliers", "attack")
+def test_standard_training_needs_neither_outliers_nor_attack(tmp_path: Path) -> None:
+    text = without_tables(RECIPE.replace('"aloe"', '"standard"'), "outliers", "attack")
     run = RunFolder.create(tmp_path, text)
     progress = fit(run, RecordingObserver(), resume=False)
     assert progress.outlier_images == 0
     assert progress.epochs[1].loss < progress.epochs[0].loss
 
 
-def test_loss_decreases_in_bfloat16(tmp_path: Path, recipe_text: str) -> None:
-    text = recipe_text.replace('"float32"', '"bfloat16"').replace("epochs = 2", "epochs = 4")
+def test_loss_decreases_in_bfloat16(tmp_path: Path) -> None:
+    text = RECIPE.replace('"float32"', '"bfloat16"').replace("epochs = 2", "epochs = 4")
     progress = fit(RunFolder.create(tmp_path, text), RecordingObserver(), resume=False)
     assert progress.epochs[-1].loss < progress.epochs[0].loss
 
 
-def test_batch_size_beyond_the_training_images_is_an_error(
-    tmp_path: Path, recipe_text: str
-) -> None:
-    text = recipe_text.replace("batch_size = 30", "batch_size = 121")
+def test_batch_size_beyond_the_training_images_is_an_error(tmp_path: Path) -> None:
+    text = RECIPE.replace("batch_size = 30", "batch_size = 121")
     with pytest.raises(RecipeError, match=r"schedule\.batch_size is 121, expected at most 120"):
         fit(RunFolder.create(tmp_path, text), RecordingObserver(), resume=False)
 
 
-def test_non_finite_loss_ends_the_run_and_keeps_the_checkpoint(
-    tmp_path: Path, recipe_text: str
-) -> None:
-    run = _interrupt(tmp_path, recipe_text, 1, 0)
+def test_non_finite_loss_ends_the_run_and_keeps_the_checkpoint(tmp_path: Path) -> None:
+    run = _interrupt(tmp_path, RECIPE, 1, 0)
     (tmp_path / "recipe.toml").write_text(
-        recipe_text.replace("epochs = 2", "epochs = 2\npeak_rate = 1e30")
+        RECIPE.replace("epochs = 2", "epochs = 2\npeak_rate = 1e30")
     )
     with pytest.raises(RecipeError, match=r"epoch 2: the loss is (nan|inf), expected a finite"):
         fit(run, RecordingObserver(), resume=True)
@@ -101,11 +98,11 @@ class PartlyFrozen(nn.Module):
 
 
 def test_custom_network_with_a_frozen_part_trains_and_resumes(
-    tmp_path: Path, recipe_text: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a_partly_frozen_net.py").write_text(PARTLY_FROZEN, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    text = recipe_text.replace('"resnet8"\nwidth = 4', '"a_partly_frozen_net:PartlyFrozen"')
+    text = RECIPE.replace('"resnet8"\nwidth = 4', '"a_partly_frozen_net:PartlyFrozen"')
     uninterrupted = _run(tmp_path / "uninterrupted", text)
     run = _interrupt(tmp_path / "interrupted", text, 1, 2)
     assert is_same(run.tensors(fit(run, RecordingObserver(), resume=True)), uninterrupted)
@@ -113,25 +110,23 @@ def test_custom_network_with_a_frozen_part_trains_and_resumes(
     assert "momentum.frozen.weight" not in uninterrupted
 
 
-def test_outliers_that_are_inliers_are_removed_with_a_warning(
-    tmp_path: Path, recipe_text: str
-) -> None:
+def test_outliers_that_are_inliers_are_removed_with_a_warning(tmp_path: Path) -> None:
     pool = tmp_path / "pool"
     shutil.copytree(DATA / "outliers", pool)
     outliers = len(list(pool.iterdir()))
     for path in sorted((DATA / "cifar10" / "cat").glob("*.png"))[:3]:
         shutil.copy(path, pool / f"cat-{path.name}")
     observer = RecordingObserver()
-    text = recipe_text.replace(str(DATA / "outliers"), str(pool))
+    text = RECIPE.replace(str(DATA / "outliers"), str(pool))
     progress = fit(RunFolder.create(tmp_path / "run", text), observer, resume=False)
     assert progress.outlier_images == outliers
     (warning,) = observer.warnings
     assert f"removed 3 of the {outliers + 3} images of pool" in warning
 
 
-def test_checkpoint_of_another_network_is_an_error(tmp_path: Path, recipe_text: str) -> None:
-    run = _interrupt(tmp_path, recipe_text, 1, 0)
-    (tmp_path / "recipe.toml").write_text(recipe_text.replace("width = 4", "width = 8"))
+def test_checkpoint_of_another_network_is_an_error(tmp_path: Path) -> None:
+    run = _interrupt(tmp_path, RECIPE, 1, 0)
+    (tmp_path / "recipe.toml").write_text(RECIPE.replace("width = 4", "width = 8"))
     with pytest.raises(CheckpointError, match="the checkpoint's network does not fit the recipe"):
         fit(run, RecordingObserver(), resume=True)
     with pytest.raises(CheckpointError, match=r"epoch-001\.safetensors does not fit the recipe"):

@@ -9,18 +9,11 @@ from tensorboardX.record_writer import masked_crc32c  # type: ignore[import-unty
 
 from oodguard.training.fit.recorder import RunLogs
 from oodguard.training.run_folder import Epoch
+from tests.training.runs import epoch
 
 
 def _epoch(number: int, auroc: float | None = 0.75) -> Epoch:
-    return Epoch(
-        epoch=number,
-        loss=2.5,
-        training_accuracy=0.5,
-        accuracy=0.625,
-        attacked_accuracy=0.25,
-        attacked_auroc=auroc,
-        duration_s=3.0,
-    )
+    return epoch(number, attacked_auroc=auroc)
 
 
 def _logs(run: Path) -> RunLogs:
@@ -53,7 +46,7 @@ def test_epoch_is_logged_to_csv_and_tensorboard(tmp_path: Path) -> None:
     logs.close()
     expected = {
         "loss": 2.5,
-        "training_accuracy": 0.5,
+        "training_accuracy": 0.75,
         "accuracy": 0.625,
         "attacked_accuracy": 0.25,
         "attacked_auroc": 0.75,
@@ -76,11 +69,8 @@ def test_resumed_logs_contain_every_epoch_once(tmp_path: Path) -> None:
     second.add(_epoch(1))
     second.add(_epoch(2))
     second.close()
-    assert [(row["step"], row["attacked_auroc"]) for row in _rows(tmp_path)] == [
-        ("1", ""),
-        ("2", "0.75"),
-        ("3", "0.75"),
-    ]
+    rows = [(row["step"], row["attacked_auroc"]) for row in _rows(tmp_path)]
+    assert rows == [("1", ""), ("2", "0.75"), ("3", "0.75")]
     steps = [step for step, tag, _ in _events(tmp_path) if tag == "learning_rate"]
     assert steps == [1, 2, 3]
 

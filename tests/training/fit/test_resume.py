@@ -10,6 +10,7 @@ import pytest
 
 from oodguard.training.run_folder import RunFolder
 from tests.training.fit.observers import is_same
+from tests.training.recipes import RECIPE
 
 ROOT = Path(__file__).parents[3]
 
@@ -51,12 +52,10 @@ def _fit(recipe: Path, folder: Path, *options: str, killed_at: int | None = None
 
 
 @pytest.mark.slow
-def test_run_resumed_after_a_kill_repeats_an_uninterrupted_one(
-    tmp_path: Path, recipe_text: str
-) -> None:
+def test_run_resumed_after_a_kill_repeats_an_uninterrupted_one(tmp_path: Path) -> None:
     (tmp_path / "a_killed_net.py").write_text(NETWORK, encoding="utf-8")
     recipe = tmp_path / "recipe.toml"
-    recipe.write_text(recipe_text.replace('"resnet8"\nwidth = 4', '"a_killed_net:make"'))
+    recipe.write_text(RECIPE.replace('"resnet8"\nwidth = 4', '"a_killed_net:make"'))
     assert _fit(recipe, tmp_path / "uninterrupted") == 0
     in_the_second_epoch = 4 + 2  # an epoch has 4 steps
     killed = _fit(recipe, tmp_path / "killed", killed_at=in_the_second_epoch)

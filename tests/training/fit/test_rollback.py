@@ -13,7 +13,9 @@ from oodguard.training.fit.rollback import strengthen
 from oodguard.training.objectives import OBJECTIVES
 from oodguard.training.run_folder import RunFolder
 from tests.training.fit.observers import RecordingObserver, is_same
+from tests.training.recipes import RECIPE
 
+TEXT = RECIPE.replace("epochs = 2", "epochs = 4")
 INTACT, DOUBTFUL, LOST = 0.9, 0.6, 0.1  # for 20 images the margin is 0.45, half of it 0.22
 
 
@@ -26,16 +28,11 @@ def _script(monkeypatch: pytest.MonkeyPatch, *attacked: float) -> None:
     monkeypatch.setattr(RobustValidation, "__call__", next_result)
 
 
-@pytest.fixture
-def text(recipe_text: str) -> str:
-    return recipe_text.replace("epochs = 2", "epochs = 4")
-
-
 def test_catastrophic_overfitting_is_rolled_back_with_a_warning(
-    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _script(monkeypatch, INTACT, INTACT, LOST, INTACT, INTACT)
-    run = RunFolder.create(tmp_path, text)
+    run = RunFolder.create(tmp_path, TEXT)
     observer = RecordingObserver(run=run)
     progress = fit(run, observer, resume=False)
     assert observer.started_epochs == [0, 1, 2, 2, 3]
@@ -56,14 +53,14 @@ def test_catastrophic_overfitting_is_rolled_back_with_a_warning(
 
 
 def test_run_interrupted_after_a_rollback_resumes_exactly(
-    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = INTACT, INTACT, LOST, INTACT, INTACT
     _script(monkeypatch, *script)
-    uninterrupted = RunFolder.create(tmp_path / "uninterrupted", text)
+    uninterrupted = RunFolder.create(tmp_path / "uninterrupted", TEXT)
     last = fit(uninterrupted, RecordingObserver(), resume=False)
     _script(monkeypatch, *script)
-    interrupted = RunFolder.create(tmp_path / "interrupted", text)
+    interrupted = RunFolder.create(tmp_path / "interrupted", TEXT)
     with pytest.raises(KeyboardInterrupt):
         fit(interrupted, RecordingObserver(stop_after_warning=True), resume=False)
     _script(monkeypatch, INTACT, INTACT)
@@ -73,10 +70,10 @@ def test_run_interrupted_after_a_rollback_resumes_exactly(
 
 
 def test_rollback_skips_the_weights_of_a_doubtful_epoch(
-    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _script(monkeypatch, INTACT, INTACT, DOUBTFUL, LOST, INTACT, INTACT)
-    run = RunFolder.create(tmp_path, text)
+    run = RunFolder.create(tmp_path, TEXT)
     observer = RecordingObserver(run=run)
     files: list[set[str]] = []
     monkeypatch.setattr(observer, "finish_epoch", lambda _: files.append(_tensor_files(tmp_path)))
@@ -93,7 +90,7 @@ def _tensor_files(folder: Path) -> set[str]:
 
 
 def test_each_rollback_strengthens_the_attack_until_the_limit(
-    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[int] = []
 
@@ -104,25 +101,25 @@ def test_each_rollback_strengthens_the_attack_until_the_limit(
 
     monkeypatch.setattr("oodguard.training.fit.trainer.OBJECTIVES", {"aloe": record})
     _script(monkeypatch, INTACT, INTACT, *([LOST] * 4))
-    run = RunFolder.create(tmp_path, text)
+    run = RunFolder.create(tmp_path, TEXT)
     with pytest.raises(RecipeError, match=r"epoch 3: .* after 3 rollbacks.* more attack\.steps"):
         fit(run, RecordingObserver(), resume=False)
     assert steps == [1, 2, 4, 8]
     assert [entry.kept for entry in run.progress().rolled_back] == [2, 2, 2]
 
 
-def test_run_without_catastrophic_overfitting_is_not_rolled_back(tmp_path: Path, text: str) -> None:
+def test_run_without_catastrophic_overfitting_is_not_rolled_back(tmp_path: Path) -> None:
     observer = RecordingObserver()
-    progress = fit(RunFolder.create(tmp_path, text), observer, resume=False)
+    progress = fit(RunFolder.create(tmp_path, TEXT), observer, resume=False)
     assert observer.started_epochs == [0, 1, 2, 3]
     assert (observer.warnings, progress.rolled_back, progress.good) == ([], (), 4)
     assert all(0 <= (epoch.attacked_auroc or -1) <= 1 for epoch in progress.epochs)
 
 
 def test_progress_file_without_rollback_fields_can_be_resumed(
-    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = RunFolder.create(tmp_path, text)
+    run = RunFolder.create(tmp_path, TEXT)
     _script(monkeypatch, INTACT, INTACT)
     with pytest.raises(StopIteration):
         fit(run, RecordingObserver(), resume=False)

@@ -12,7 +12,7 @@ from oodguard.training.data.training_data import TrainingData
 from oodguard.training.fit.trainer import Trainer
 from oodguard.training.objectives.base import Batch, TrainingStep
 from oodguard.training.objectives.table import OBJECTIVE_TABLE, TableObjective
-from tests.training.recipes import parsed, without_tables
+from tests.training.recipes import RECIPE, parsed, without_tables
 
 
 def _recipe(text: str, method: str) -> Recipe:
@@ -35,8 +35,8 @@ DATA = TrainingData(training=_noise(60), validation=_noise(20), outliers=_noise(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_step_of_every_method_changes_all_weights(recipe_text: str, method: str) -> None:
-    trainer = Trainer(_recipe(recipe_text, method), DATA)
+def test_step_of_every_method_changes_all_weights(method: str) -> None:
+    trainer = Trainer(_recipe(RECIPE, method), DATA)
     before = [parameter.clone() for parameter in trainer.network.parameters()]
     result = next(trainer.train_epoch(0))
     assert math.isfinite(result.loss)
@@ -44,8 +44,8 @@ def test_step_of_every_method_changes_all_weights(recipe_text: str, method: str)
         assert not torch.equal(old, new)
 
 
-def test_validation_accuracy_ignores_the_reject_class(recipe_text: str) -> None:
-    trainer = Trainer(_recipe(recipe_text, "aloe-abstain"), DATA)
+def test_validation_accuracy_ignores_the_reject_class() -> None:
+    trainer = Trainer(_recipe(RECIPE, "aloe-abstain"), DATA)
     head = trainer.average.get_submodule("head")
     assert isinstance(head, torch.nn.Linear)
     torch.nn.init.zeros_(head.weight)
@@ -67,8 +67,8 @@ class RecordingObjective:
         return TableObjective(terms=OBJECTIVE_TABLE["standard"])(network, batch, generator)
 
 
-def test_batch_carries_progress_and_label_smoothing(recipe_text: str) -> None:
-    text = recipe_text.replace("epochs = 2", "epochs = 2\nlabel_smoothing = 0.1")
+def test_batch_carries_progress_and_label_smoothing() -> None:
+    text = RECIPE.replace("epochs = 2", "epochs = 2\nlabel_smoothing = 0.1")
     trainer = Trainer(_recipe(text, "aloe"), DATA)
     trainer.objective = objective = RecordingObjective()
     assert [len(list(trainer.train_epoch(epoch))) for epoch in range(2)] == [2, 2]
@@ -76,25 +76,23 @@ def test_batch_carries_progress_and_label_smoothing(recipe_text: str) -> None:
     assert {batch.smoothing for batch in objective.batches} == {0.1}
 
 
-def test_mining_method_receives_its_pool(recipe_text: str) -> None:
-    trainer = Trainer(_recipe(recipe_text, "atom"), DATA)
+def test_mining_method_receives_its_pool() -> None:
+    trainer = Trainer(_recipe(RECIPE, "atom"), DATA)
     trainer.objective = objective = RecordingObjective()
     next(trainer.train_epoch(0))
     assert len(objective.batches[0].outliers) == 90  # all of them, fewer than a pool of 120
 
 
 @pytest.mark.parametrize(("line", "decay"), [("", 0.0), ("\ndecay_all = true", 0.25)])
-def test_biases_and_batch_norm_decay_only_with_decay_all(
-    recipe_text: str, line: str, decay: float
-) -> None:
-    text = recipe_text.replace("epochs = 2", f"epochs = 2\nweight_decay = 0.25{line}")
+def test_biases_and_batch_norm_decay_only_with_decay_all(line: str, decay: float) -> None:
+    text = RECIPE.replace("epochs = 2", f"epochs = 2\nweight_decay = 0.25{line}")
     trainer = Trainer(_recipe(text, "aloe"), DATA)
     weights, others = trainer.optimizer.param_groups
     assert (weights["weight_decay"], others["weight_decay"]) == (0.25, decay)
 
 
-def test_learning_rate_uses_the_final_rate_of_the_recipe(recipe_text: str) -> None:
-    text = recipe_text.replace("epochs = 2", "epochs = 2\npeak_rate = 0.2\nfinal_rate = 0.2")
+def test_learning_rate_uses_the_final_rate_of_the_recipe() -> None:
+    text = RECIPE.replace("epochs = 2", "epochs = 2\npeak_rate = 0.2\nfinal_rate = 0.2")
     trainer = Trainer(_recipe(text, "aloe"), DATA)
     rates = [trainer.optimizer.param_groups[0]["lr"] for _ in trainer.train_epoch(1)]
     assert rates == pytest.approx([0.2, 0.2])

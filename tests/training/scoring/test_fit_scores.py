@@ -8,7 +8,8 @@ import torch
 from oodguard.models.errors import RecipeError
 from oodguard.training.data.dataset import ImageSet, to_pixels
 from oodguard.training.scoring.fit_scores import scored_classifier
-from tests.training.scoring.runs import save_run
+from tests.training.recipes import RECIPE
+from tests.training.runs import save_run
 
 CLASSES = 3
 
@@ -23,10 +24,10 @@ def training() -> ImageSet:
 
 
 def test_scored_classifier_uses_the_score_options_of_the_recipe(
-    tmp_path: Path, recipe_text: str, training: ImageSet
+    tmp_path: Path, training: ImageSet
 ) -> None:
     options = "[score_options]\ntemperature = 100\nknn_bank = 20\nknn_neighbour = 1\n\n[network]"
-    run = save_run(tmp_path, recipe_text.replace("[network]", options, 1))
+    run = save_run(tmp_path, RECIPE.replace("[network]", options, 1))
     classifier = scored_classifier(run, training, ("energy", "knn"))
     assert classifier.get_buffer("fitted.knn.bank").shape == (20, 16)
     logits, scores = classifier(training.images)
@@ -36,9 +37,9 @@ def test_scored_classifier_uses_the_score_options_of_the_recipe(
 
 
 def test_scored_classifier_uses_the_reject_class_for_its_score_only(
-    tmp_path: Path, recipe_text: str, training: ImageSet
+    tmp_path: Path, training: ImageSet
 ) -> None:
-    text = recipe_text.replace('method = "aloe"', 'method = "aloe-abstain"')
+    text = RECIPE.replace('method = "aloe"', 'method = "aloe-abstain"')
     run = save_run(tmp_path, text, outputs=CLASSES + 1)
     classifier = scored_classifier(run, training, ("abstain", "kl_matching", "energy"))
     logits, scores = classifier(training.images)
@@ -51,7 +52,7 @@ def test_scored_classifier_uses_the_reject_class_for_its_score_only(
 
 
 def test_scored_classifier_rejects_a_score_without_its_reject_class(
-    tmp_path: Path, recipe_text: str, training: ImageSet
+    tmp_path: Path, training: ImageSet
 ) -> None:
     with pytest.raises(RecipeError, match="which requires a network with a reject class"):
-        scored_classifier(save_run(tmp_path, recipe_text), training, ("energy", "abstain"))
+        scored_classifier(save_run(tmp_path, RECIPE), training, ("energy", "abstain"))

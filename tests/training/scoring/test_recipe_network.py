@@ -16,7 +16,8 @@ from oodguard.training.scoring.network import (
     frozen,
     trained_network,
 )
-from tests.training.scoring.runs import save_run
+from tests.training.recipes import RECIPE
+from tests.training.runs import save_run
 
 SOURCE = """
 import torch
@@ -64,23 +65,23 @@ def _user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "a_users_nets", raising=False)
 
 
-def _text(recipe_text: str, name: str) -> str:
-    return recipe_text.replace('"resnet8"\nwidth = 4', f'"{name}"')
+def _text(name: str) -> str:
+    return RECIPE.replace('"resnet8"\nwidth = 4', f'"{name}"')
 
 
-def _recipe(recipe_text: str, name: str) -> Recipe:
-    return parse_recipe(_text(recipe_text, name), origin="tiny.toml")
+def _recipe(name: str) -> Recipe:
+    return parse_recipe(_text(name), origin="tiny.toml")
 
 
-def test_parsing_a_recipe_runs_no_user_code(recipe_text: str) -> None:
-    recipe = _recipe(recipe_text, "a_users_nets:Net")
+def test_parsing_a_recipe_runs_no_user_code() -> None:
+    recipe = _recipe("a_users_nets:Net")
     assert "a_users_nets" not in sys.modules
     network = build_recipe_network(recipe, classes=5)
     assert network(torch.rand(2, 3, 8, 8)).shape == (2, 5)
 
 
-def test_recipe_network_is_unchanged_by_its_check(recipe_text: str) -> None:
-    network = build_recipe_network(_recipe(recipe_text, "a_users_nets:Net"), classes=5)
+def test_recipe_network_is_unchanged_by_its_check() -> None:
+    network = build_recipe_network(_recipe("a_users_nets:Net"), classes=5)
     assert all(module.training for module in network.modules())
     assert [p.requires_grad for p in network.parameters()] == [False] * 2 + [True] * 4
     norm = network.get_submodule("free")
@@ -96,26 +97,22 @@ def test_recipe_network_is_unchanged_by_its_check(recipe_text: str) -> None:
         ("NoCall", r"\[NoCall\] is missing the required \"forward\" function"),
     ],
 )
-def test_recipe_network_of_another_shape_is_rejected(
-    recipe_text: str, name: str, message: str
-) -> None:
+def test_recipe_network_of_another_shape_is_rejected(name: str, message: str) -> None:
     expected = rf"network\.name: 'a_users_nets:{name}' on images \(2, 3, 32, 32\): .*{message}"
     with pytest.raises(RecipeError, match=expected):
-        build_recipe_network(_recipe(recipe_text, f"a_users_nets:{name}"), classes=5)
+        build_recipe_network(_recipe(f"a_users_nets:{name}"), classes=5)
 
 
-def test_recipe_network_rejects_images_that_are_too_small(recipe_text: str) -> None:
-    text = _text(recipe_text, "densenet-bc-100-12").replace("height = 32", "height = 3")
+def test_recipe_network_rejects_images_that_are_too_small() -> None:
+    text = _text("densenet-bc-100-12").replace("height = 32", "height = 3")
     recipe = parse_recipe(text, origin="tiny.toml")
     with pytest.raises(RecipeError, match=r"'densenet-bc-100-12' on images \(2, 3, 3, 32\): "):
         build_recipe_network(recipe, classes=5)
 
 
-def test_trained_network_with_mirror_is_the_mean_over_the_mirror_image(
-    tmp_path: Path, recipe_text: str
-) -> None:
-    mirror = recipe_text.replace("width = 4", "width = 4\nmirror = true")
-    plain = trained_network(save_run(tmp_path / "plain", recipe_text), classes=3)
+def test_trained_network_with_mirror_is_the_mean_over_the_mirror_image(tmp_path: Path) -> None:
+    mirror = RECIPE.replace("width = 4", "width = 4\nmirror = true")
+    plain = trained_network(save_run(tmp_path / "plain", RECIPE), classes=3)
     mirrored = trained_network(save_run(tmp_path / "mirror", mirror), classes=3)
     images = torch.rand(2, 3, 16, 16)
     expected = (plain(images) + plain(images.flip(3))) / 2
