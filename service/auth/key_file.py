@@ -5,13 +5,12 @@ import stat
 import tomllib
 from collections import Counter
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
-from oodguard.service.auth.keys import HASH_PATTERN, ID_PATTERN, Key, KeyHash, Keyring, Role
+from oodguard.service.auth.keys import STRICT, Key, Keyring
 from oodguard.service.errors import KeyFileError
 from oodguard.service.settings import Settings
 
@@ -21,39 +20,15 @@ MAX_KEYS = 10_000
 
 MAX_FILE_BYTES = 4 * 2**20
 
-_STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
-
-
-class KeyEntry(BaseModel):
-    """One `[[keys]]` table."""
-
-    model_config = _STRICT
-
-    id: Annotated[str, Field(pattern=f"^{ID_PATTERN}$")]
-    roles: Annotated[list[Role], Field(min_length=1, max_length=3)]
-    hash: Annotated[str, Field(pattern=HASH_PATTERN)]
-    created: date | None = None
-    requests_per_minute: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
-
-    def as_toml(self) -> str:
-        """Return the table as TOML; no value contains a character that needs an escape."""
-        roles = ", ".join(f'"{role}"' for role in self.roles)
-        lines = ["[[keys]]", f'id = "{self.id}"', f"roles = [{roles}]", f'hash = "{self.hash}"']
-        if self.created is not None:
-            lines.append(f"created = {self.created.isoformat()}")
-        if self.requests_per_minute is not None:
-            lines.append(f"requests_per_minute = {self.requests_per_minute}")
-        return "\n".join(lines) + "\n"
-
 
 class _KeyFile(BaseModel):
     # An empty file is invalid: it could mean that every client is allowed, or that none is.
-    model_config = _STRICT
+    model_config = STRICT
 
-    keys: Annotated[list[KeyEntry], Field(min_length=1, max_length=MAX_KEYS)]
+    keys: Annotated[list[Key], Field(min_length=1, max_length=MAX_KEYS)]
 
 
-def parse_entries(text: str, place: str) -> list[KeyEntry]:
+def parse_keys(text: str, place: str) -> list[Key]:
     """Parse a key file.
 
     Args:
@@ -69,34 +44,18 @@ def parse_entries(text: str, place: str) -> list[KeyEntry]:
     except ValueError as error:
         raise KeyFileError(f"{place}: invalid TOML: {error}") from error
     try:
-        entries = _KeyFile.model_validate(data).keys
+        keys = _KeyFile.model_validate(data).keys
     except ValidationError as error:
-        raise KeyFileError(f"{place}: {_faults(error)}") from None
-    counts = Counter(entry.id for entry in entries)
+        faults = [
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+            for fault in error.errors(include_input=False, include_url=False)
+        ]
+        raise KeyFileError(f"{place}: {'; '.join(faults)}") from None
+    counts = Counter(key.id for key in keys)
     duplicates = sorted(key_id for key_id, count in counts.items() if count > 1)
     if duplicates:
         raise KeyFileError(f"{place}: duplicate ids: {', '.join(duplicates)}")
-    return entries
-
-
-def parse_keys(text: str, place: str) -> list[Key]:
-    """Parse a key file into keys; arguments and errors as for `parse_entries`."""
-    return [
-        Key(
-            id=entry.id,
-            roles=frozenset(entry.roles),
-            stored=KeyHash.parse(entry.hash),
-            requests_per_minute=entry.requests_per_minute,
-        )
-        for entry in parse_entries(text, place)
-    ]
-
-
-def _faults(error: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
-        for fault in error.errors(include_input=False, include_url=False)
-    )
+    return keys
 
 
 def read_file(path: Path) -> str:

@@ -5,14 +5,18 @@ import hmac
 import re
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from datetime import date
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
 
 Role: TypeAlias = Literal["predict", "metrics", "admin"]
 
 HASH_PATTERN = "^sha256:[0-9a-f]{32}:[0-9a-f]{64}$"
 
 ID_PATTERN = "[a-z0-9][a-z0-9-]{0,31}"
+
+STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 _SALT_BYTES = 16
 
@@ -37,31 +41,10 @@ def id_of(token: str) -> str | None:
     return match[1] if match else None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KeyHash:
-    """A salt of 16 bytes, and SHA-256(salt + key)."""
-
-    salt: bytes
-    digest: bytes
-
-    @classmethod
-    def of(cls, token: str) -> "KeyHash":
-        """Hash a key with a new salt."""
-        salt = secrets.token_bytes(_SALT_BYTES)
-        return cls(salt=salt, digest=_digest(salt, token))
-
-    @classmethod
-    def parse(cls, text: str) -> "KeyHash":
-        """Parse the output of `str`; the text must match `HASH_PATTERN`."""
-        _, salt, digest = text.split(":")
-        return cls(salt=bytes.fromhex(salt), digest=bytes.fromhex(digest))
-
-    def __str__(self) -> str:
-        return f"sha256:{self.salt.hex()}:{self.digest.hex()}"
-
-    def matches(self, token: str) -> bool:
-        """Return whether this is the hash of a key, in constant time."""
-        return hmac.compare_digest(self.digest, _digest(self.salt, token))
+def hash_key(token: str) -> str:
+    """Return `sha256:SALT:DIGEST` in hexadecimal digits: a new salt, and SHA-256(salt + key)."""
+    salt = secrets.token_bytes(_SALT_BYTES)
+    return f"sha256:{salt.hex()}:{_digest(salt, token).hex()}"
 
 
 def _digest(salt: bytes, token: str) -> bytes:
@@ -69,21 +52,39 @@ def _digest(salt: bytes, token: str) -> bytes:
     return hashlib.sha256(salt + token.encode()).digest()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Key:
-    """An active API key.
+class Key(BaseModel):
+    """An active API key: one `[[keys]]` table of a key file.
 
     Attributes:
         id: Identifies the key in the log.
         roles: The key's roles; no role includes another.
-        stored: The hash of the key.
+        hash: The output of `hash_key`.
+        created: The date of its creation.
         requests_per_minute: The key's own rate limit; None: the limit of the settings.
     """
 
-    id: str
-    roles: frozenset[Role]
-    stored: KeyHash
-    requests_per_minute: int | None = None
+    model_config = STRICT
+
+    id: Annotated[str, Field(pattern=f"^{ID_PATTERN}$")]
+    roles: Annotated[list[Role], Field(min_length=1, max_length=3)]
+    hash: Annotated[str, Field(pattern=HASH_PATTERN)]
+    created: date | None = None
+    requests_per_minute: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
+
+    def matches(self, token: str) -> bool:
+        """Return whether the hash is that of a received key, in constant time."""
+        _, salt, digest = self.hash.split(":")
+        return hmac.compare_digest(bytes.fromhex(digest), _digest(bytes.fromhex(salt), token))
+
+    def as_toml(self) -> str:
+        """Return the table as TOML; no value contains a character that needs an escape."""
+        roles = ", ".join(f'"{role}"' for role in self.roles)
+        lines = ["[[keys]]", f'id = "{self.id}"', f"roles = [{roles}]", f'hash = "{self.hash}"']
+        if self.created is not None:
+            lines.append(f"created = {self.created.isoformat()}")
+        if self.requests_per_minute is not None:
+            lines.append(f"requests_per_minute = {self.requests_per_minute}")
+        return "\n".join(lines) + "\n"
 
 
 class Keyring:
@@ -96,7 +97,7 @@ class Keyring:
     def __init__(self, keys: Iterable[Key]) -> None:
         self._keys = {key.id: key for key in keys}
         # Compared for an unknown id, so that timing does not reveal which ids exist.
-        self._decoy = Key(id="", roles=frozenset(), stored=KeyHash.of(new_token("decoy")))
+        self._decoy = Key(id="decoy", roles=["predict"], hash=hash_key(new_token("decoy")))
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -107,7 +108,7 @@ class Keyring:
         if key_id is None:
             return None
         key = self._keys.get(key_id, self._decoy)
-        return key if key.stored.matches(token) and key is not self._decoy else None
+        return key if key.matches(token) and key is not self._decoy else None
 
     def any_has(self, role: Role) -> bool:
         """Return whether a key has a role."""

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from oodguard.service.auth.key_file import KeyEntry, parse_entries, read_file
-from oodguard.service.auth.keys import KeyHash, new_id, new_token
+from oodguard.service.auth.key_file import parse_keys, read_file
+from oodguard.service.auth.keys import Key, hash_key, new_id, new_token
 from oodguard.service.cli_errors import exit_on_error
 from oodguard.service.errors import KeyFileError
 
@@ -40,7 +40,7 @@ def new(
     with exit_on_error():
         token, entry = create_key(role, key_id or new_id(), requests_per_minute)
         if file is not None:
-            append_entry(file, entry)
+            append_key(file, entry)
     typer.echo(token)
     if file is None:
         typer.echo(f"\n{entry.as_toml()}", nl=False)
@@ -51,18 +51,16 @@ def new(
 def list_(file: Annotated[Path, typer.Argument(help="Key file.")]) -> None:
     """Check a key file and print the id, roles, rate limit and date of each key."""
     with exit_on_error():
-        entries = parse_entries(read_file(file), str(file))
-    for entry in entries:
-        limit = entry.requests_per_minute
+        keys = parse_keys(read_file(file), str(file))
+    for key in keys:
+        limit = key.requests_per_minute
         rate = "" if limit is None else f"  {limit}/min"
-        created = "" if entry.created is None else f"  {entry.created.isoformat()}"
-        typer.echo(f"{entry.id}  {','.join(entry.roles)}{rate}{created}")
+        created = "" if key.created is None else f"  {key.created.isoformat()}"
+        typer.echo(f"{key.id}  {','.join(key.roles)}{rate}{created}")
 
 
-def create_key(
-    roles: list[str], key_id: str, requests_per_minute: int | None
-) -> tuple[str, KeyEntry]:
-    """Create a key and its entry for the key file.
+def create_key(roles: list[str], key_id: str, requests_per_minute: int | None) -> tuple[str, Key]:
+    """Create a key, and its entry in the key file.
 
     Raises:
         KeyFileError: The id or a role is invalid.
@@ -71,21 +69,21 @@ def create_key(
     fields = {
         "id": key_id,
         "roles": list(dict.fromkeys(roles)),
-        "hash": str(KeyHash.of(token)),
+        "hash": hash_key(token),
         "created": datetime.now(UTC).date(),
         "requests_per_minute": requests_per_minute,
     }
     try:
-        return token, KeyEntry.model_validate(fields)
+        return token, Key.model_validate(fields)
     except ValidationError as error:
         fault = error.errors()[0]
         raise KeyFileError(f"{fault['loc'][0]} is {fault['input']!r}: {fault['msg']}") from None
 
 
-def append_entry(path: Path, entry: KeyEntry) -> None:
-    """Append an entry to a key file; a new file is readable by its owner only.
+def append_key(path: Path, key: Key) -> None:
+    """Append a key to a key file; a new file is readable by its owner only.
 
-    The entry is written with one call, so that a service that reads the file at the same time sees
+    The key is written with one call, so that a service that reads the file at the same time sees
     either the old keys or the new ones.
 
     Raises:
@@ -93,8 +91,8 @@ def append_entry(path: Path, entry: KeyEntry) -> None:
     """
     before = read_file(path) if path.exists() else ""
     gap = "" if not before or before.endswith("\n\n") else "\n" if before.endswith("\n") else "\n\n"
-    added = f"{gap}{entry.as_toml()}"
-    parse_entries(before + added, str(path))
+    added = f"{gap}{key.as_toml()}"
+    parse_keys(before + added, str(path))
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _OWNER_ONLY)
         with os.fdopen(descriptor, "wb") as file:

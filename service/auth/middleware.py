@@ -104,9 +104,9 @@ class Authorizer:
 def _require_roles(key: Key, roles: frozenset[str] | None) -> None:
     if roles is None:
         raise RoleMissing("The route declares no role: no API key is allowed.", role=None)
-    missing = " ".join(sorted(roles - key.roles))
+    missing = " ".join(sorted(roles.difference(key.roles)))
     if missing:
-        held = ", ".join(sorted(key.roles))
+        held = ", ".join(sorted(set(key.roles)))
         raise RoleMissing(f"Key {key.id} has the role {held}, expected {missing}.", role=missing)
 
 

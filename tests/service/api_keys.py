@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from oodguard.service.auth.key_file import KeyEntry
+from oodguard.service.auth.keys import Key
 from oodguard.service.auth.keys_cli import create_key
 
 
@@ -12,7 +12,7 @@ class IssuedKey:
     """A key and its entry in the key file."""
 
     token: str
-    entry: KeyEntry
+    entry: Key
 
     @classmethod
     def create(

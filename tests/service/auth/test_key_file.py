@@ -8,13 +8,11 @@ import pytest
 
 from oodguard.service.auth.key_file import (
     MAX_FILE_BYTES,
-    KeyEntry,
     key_source,
-    parse_entries,
     parse_keys,
     read_file,
 )
-from oodguard.service.auth.keys import new_token
+from oodguard.service.auth.keys import Key, new_token
 from oodguard.service.errors import KeyFileError
 from oodguard.service.settings import Settings
 from tests.service.api_keys import IssuedKey, key_file_text
@@ -33,17 +31,16 @@ requests_per_minute = 600
 def test_key_file_entry_is_parsed_with_every_field() -> None:
     (key,) = parse_keys(COMPLETE, "keys.toml")
     assert key.id == "shop"
-    assert key.roles == {"predict", "metrics"}
+    assert key.roles == ["predict", "metrics"]
     assert key.requests_per_minute == 600
-    assert str(key.stored) == HASH
-    (entry,) = parse_entries(COMPLETE, "keys.toml")
-    assert entry.created == date(2026, 11, 24)
+    assert key.hash == HASH
+    assert key.created == date(2026, 11, 24)
 
 
 def test_key_file_entry_is_parsed_from_its_own_toml() -> None:
-    entry = KeyEntry(id="a-1", roles=["admin"], hash=HASH, created=date(2026, 1, 2))
-    minimal = KeyEntry(id="b", roles=["predict", "admin"], hash=HASH, requests_per_minute=1)
-    assert parse_entries(entry.as_toml() + minimal.as_toml(), "keys.toml") == [entry, minimal]
+    entry = Key(id="a-1", roles=["admin"], hash=HASH, created=date(2026, 1, 2))
+    minimal = Key(id="b", roles=["predict", "admin"], hash=HASH, requests_per_minute=1)
+    assert parse_keys(entry.as_toml() + minimal.as_toml(), "keys.toml") == [entry, minimal]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from oodguard.service.auth.key_file import parse_entries, parse_keys
+from oodguard.service.auth.key_file import parse_keys
 from oodguard.service.auth.keys import Keyring
 from oodguard.service.cli import app
 
@@ -23,7 +23,7 @@ def test_keys_new_prints_the_key_and_its_entry(tmp_path: Path) -> None:
     assert token not in entry
     found = Keyring(parse_keys(entry, "stdout")).find(token)
     assert found is not None
-    assert found.roles == {"predict", "metrics"}
+    assert found.roles == ["predict", "metrics"]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -40,7 +40,7 @@ def test_keys_new_with_a_file_prints_the_key_and_appends_its_hash(tmp_path: Path
     ring = Keyring(parse_keys(text, str(path)))
     found = [ring.find(token) for token in tokens]
     assert [(key.id, key.requests_per_minute) for key in found if key] == [("a", None), ("b", 5)]
-    assert all(entry.created is not None for entry in parse_entries(text, str(path)))
+    assert all(key.created is not None for key in parse_keys(text, str(path)))
 
 
 @pytest.mark.parametrize("ending", ["", "\n", "\n\n"])
@@ -51,7 +51,7 @@ def test_keys_new_keeps_the_content_of_the_file(tmp_path: Path, ending: str) -> 
     path.write_text(before)
     assert keys("new", "--role", "predict", "--id", "b", "--file", path).exit_code == 0
     assert path.read_text().startswith(before)
-    assert [entry.id for entry in parse_entries(path.read_text(), "")] == ["a", "b"]
+    assert [key.id for key in parse_keys(path.read_text(), "")] == ["a", "b"]
 
 
 def test_keys_new_rejects_a_duplicate_id_and_leaves_the_file_unchanged(tmp_path: Path) -> None:

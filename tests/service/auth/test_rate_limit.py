@@ -6,7 +6,7 @@ import pytest
 import throttled.utils
 
 from oodguard.service.auth import rate_limit
-from oodguard.service.auth.keys import Key, KeyHash, new_token
+from oodguard.service.auth.keys import Key, hash_key, new_token
 from oodguard.service.auth.rate_limit import RateLimiter
 from oodguard.service.errors import RateLimited
 from tests.service.api_keys import IssuedKey, bearer, write_key_file
@@ -34,8 +34,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def make_key(key_id: str, requests_per_minute: int | None = None) -> Key:
     return Key(
         id=key_id,
-        roles=frozenset({"predict"}),
-        stored=KeyHash.of("secret"),
+        roles=["predict"],
+        hash=hash_key("secret"),
         requests_per_minute=requests_per_minute,
     )
 
