@@ -168,8 +168,7 @@ def _add_middleware(  # noqa: PLR0913 - one argument for each middleware
     if settings.cors_origins is not None:
         # Outside of the authorization: a preflight request has no key.
         app.add_middleware(middleware.CorsMiddleware, origins=settings.cors_origins)
-    app.add_middleware(middleware.SecurityHeadersMiddleware)
-    app.add_middleware(middleware.DrainingMiddleware, readiness=readiness)
+    app.add_middleware(middleware.ResponseHeadersMiddleware, readiness=readiness)
     app.add_middleware(AccessLogMiddleware, access_log=access_log, tracing=tracing)
 
 

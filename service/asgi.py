@@ -3,8 +3,7 @@
 import itertools
 import re
 import secrets
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from starlette.types import Scope
 
@@ -43,9 +42,3 @@ def valid_request_id(received: str | None, new_id: Callable[[], str]) -> str:
     if received is not None and _VALID_ID.fullmatch(received):
         return received
     return new_id()
-
-
-def request_id(scope: Mapping[str, Any]) -> str:
-    """Return the id that the access log assigned to the request of this scope."""
-    identifier: str = scope["state"]["request_id"]
-    return identifier

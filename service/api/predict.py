@@ -18,7 +18,6 @@ from oodguard.service.api.schemas import (
     PredictAnswer,
     Problem,
 )
-from oodguard.service.asgi import request_id
 from oodguard.service.auth.roles import requires
 from oodguard.service.prediction.predictor import Predictor
 from oodguard.service.responses import Detail
@@ -55,7 +54,7 @@ def predict_router(predictor: Predictor, detail: Detail = "full") -> APIRouter:
         deployment = predictor.deployment(request)
         job = await predictor.predict(deployment, request)
         body = {
-            "request_id": request_id(request.scope),
+            "request_id": request.scope["state"]["request_id"],
             **deployment.constant,
             "predictions": deployment.predictions(job.verdicts),
         }

@@ -3,7 +3,6 @@
 import http
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 from fastapi import FastAPI
@@ -14,7 +13,6 @@ from starlette.types import Receive, Scope, Send
 
 from oodguard.models.errors import GuardError, ImageTooLarge, UndecodableImage, UnsupportedImage
 from oodguard.service import errors
-from oodguard.service.asgi import request_id
 
 JSON = "application/json"
 
@@ -24,22 +22,10 @@ OPEN_INFERENCE_ROOT = "/v2"
 
 CLIENT_CLOSED_REQUEST = 499
 
-TITLES: Mapping[int, str] = {
-    400: "Bad request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not found",
-    405: "Method not allowed",
-    409: "Conflict",
-    413: "Payload too large",
-    415: "Unsupported media type",
-    422: "Unprocessable content",
-    429: "Too many requests",
-    431: "Request header fields too large",
-    500: "Internal server error",
-    503: "Service unavailable",
-    504: "Gateway timeout",
-}
+# Python's phrases for these two differ between its versions.
+_TITLES: Mapping[int, str] = {413: "Payload too large", 422: "Unprocessable content"}
+
+_RETRY_LATER = frozenset({429, 503})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +65,18 @@ INTERNAL_ERROR = ProblemType("internal-error", 500)
 
 _CHALLENGE = 'Bearer realm="oodguard"'
 
-_RETRY_AFTER_S: Mapping[int, str] = {429: "1", 503: "1"}
-
 
 def is_open_inference(path: str) -> bool:
     """Return whether errors at a path have the format of the Open Inference Protocol."""
     return path == OPEN_INFERENCE_ROOT or path.startswith(f"{OPEN_INFERENCE_ROOT}/")
 
 
-def problem_body(
-    problem: ProblemType,
-    detail: str,
-    identifier: str,
-    extension: Mapping[str, Any] | None = None,
-) -> bytes:
+def title(status: int) -> str:
+    """Return the title of the problems with a status."""
+    return _TITLES.get(status) or http.HTTPStatus(status).phrase.capitalize()
+
+
+def problem_body(problem: ProblemType, detail: str, identifier: str, **extension: object) -> bytes:
     """Return the body of a problem response.
 
     Args:
@@ -101,14 +85,13 @@ def problem_body(
         identifier: The request's id.
         extension: Further members.
     """
-    title = TITLES.get(problem.status) or http.HTTPStatus(problem.status).phrase
     body = {
         "type": f"/problems/{problem.slug}",
-        "title": title,
+        "title": title(problem.status),
         "status": problem.status,
         "detail": detail,
         "request_id": identifier,
-        **(extension or {}),
+        **extension,
     }
     return orjson.dumps(body)
 
@@ -116,21 +99,20 @@ def problem_body(
 def error_response(scope: Scope, error: Exception) -> Response:
     """Return the response to a request that failed with an error of the tree.
 
-    Args:
-        scope: The request's scope; its path and its state are used.
-        error: The error.
-
     Raises:
         Exception: The error itself, if it has no problem type.
     """
+    if isinstance(error, errors.ClientDisconnected):
+        # No client receives it: the status is for metrics and logs.
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
     cause = error.cause if isinstance(error, errors.InvalidImage) else error
     problem = next((PROBLEM_TYPES[t] for t in type(cause).__mro__ if t in PROBLEM_TYPES), None)
     if problem is None:
         raise error
-    extension: dict[str, Any] = {}
+    extension = {}
     if isinstance(error, errors.InvalidImage):
         extension["image"] = {"index": error.index, "name": error.name}
-    response = _response(scope, problem, str(error), extension)
+    response = _response(scope, problem, str(error), **extension)
     response.headers.update(_headers(error))
     _drop_tracebacks(error)
     return response
@@ -141,11 +123,6 @@ async def send_error(error: GuardError, scope: Scope, receive: Receive, send: Se
     await error_response(scope, error)(scope, receive, send)
 
 
-def client_closed_response() -> Response:
-    """Return the response to a disconnected client; its status is for metrics and logs."""
-    return Response(status_code=CLIENT_CLOSED_REQUEST)
-
-
 async def on_unexpected_error(request: Request, _error: Exception) -> Response:
     """Return the response to an unexpected error; the server logs its traceback."""
     detail = "Unexpected error. The service's log has the cause under this request_id."
@@ -154,19 +131,16 @@ async def on_unexpected_error(request: Request, _error: Exception) -> Response:
 
 def add_handlers(app: FastAPI) -> None:
     """Answer every error of an application as a problem."""
-    app.add_exception_handler(GuardError, _on_guard_error)
-    app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(errors.ClientDisconnected, _on_disconnect)
-    app.add_exception_handler(Exception, on_unexpected_error)
+    app.exception_handler(GuardError)(_on_guard_error)
+    app.exception_handler(HTTPException)(_on_http_exception)
+    app.exception_handler(Exception)(on_unexpected_error)
 
 
 async def _on_guard_error(request: Request, error: Exception) -> Response:
     return error_response(request.scope, error)
 
 
-async def _on_http_exception(request: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):
-        raise error
+async def _on_http_exception(request: Request, error: HTTPException) -> Response:
     status, headers = error.status_code, error.headers or {}
     where = f"{request.method} {request.url.path[:256]}"
     if status == http.HTTPStatus.NOT_FOUND:
@@ -176,32 +150,22 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
         detail = f"{where}: method not allowed, expected {headers.get('Allow', 'another')}."
     else:
         phrase = http.HTTPStatus(status).phrase
-        problem, detail = (
-            ProblemType(phrase.lower().replace(" ", "-"), status),
-            f"{where}: {phrase}.",
-        )
+        problem = ProblemType(phrase.lower().replace(" ", "-"), status)
+        detail = f"{where}: {phrase}."
     response = _response(request.scope, problem, detail)
     response.headers.update(headers)
     return response
 
 
-async def _on_disconnect(_request: Request, _error: Exception) -> Response:
-    return client_closed_response()
-
-
-def _response(
-    scope: Scope, problem: ProblemType, detail: str, extension: Mapping[str, Any] | None = None
-) -> Response:
-    identifier = request_id(scope)
-    headers = {}
-    if problem.status in _RETRY_AFTER_S:
-        headers["retry-after"] = _RETRY_AFTER_S[problem.status]
+def _response(scope: Scope, problem: ProblemType, detail: str, **extension: object) -> Response:
+    identifier = scope["state"]["request_id"]
+    headers = {"retry-after": "1"} if problem.status in _RETRY_LATER else {}
     scope["state"]["problem"] = problem.slug
     if is_open_inference(scope["path"]):
         # Clients of the protocol do not show response headers, so the text contains the id.
         body = orjson.dumps({"error": f"{detail} (request {identifier})"})
         return Response(body, problem.status, headers, JSON)
-    body = problem_body(problem, detail, identifier, extension)
+    body = problem_body(problem, detail, identifier, **extension)
     return Response(body, problem.status, headers, PROBLEM_JSON)
 
 
