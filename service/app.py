@@ -95,9 +95,8 @@ def create_app(
         # The service's own spans include the stages of a prediction, at half the cost.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    describe = openapi.without_keys if keys is None else openapi.with_keys
     # https://fastapi.tiangolo.com/how-to/extending-openapi/
-    app.openapi = describe(app.openapi)  # type: ignore[method-assign]
+    app.openapi = openapi.completed(app.openapi, keys=keys is not None)  # type: ignore[method-assign]
     predict_routes = predict.predict_router(predictor, settings.detail)
     routers = [
         predict_routes,

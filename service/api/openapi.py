@@ -10,32 +10,25 @@ OpenApiSchema = dict[str, Any]
 _DENIED_STATUSES = ("401", "403", "429")
 
 
-def with_keys(describe: Callable[[], OpenApiSchema]) -> Callable[[], OpenApiSchema]:
-    """Add the responses to denied requests to every operation that requires an API key.
+def completed(describe: Callable[[], OpenApiSchema], *, keys: bool) -> Callable[[], OpenApiSchema]:
+    """Complete the bearer scheme and the roles, which FastAPI takes from the routes' declarations.
 
-    FastAPI itself describes the bearer scheme and the roles, from the routes' declarations.
+    Args:
+        describe: Returns FastAPI's schema.
+        keys: True: add the responses to denied requests to every operation that requires a key;
+            False: remove the scheme and the roles, because the service has no keys.
     """
 
     def described() -> OpenApiSchema:
         schema = describe()
+        if not keys:
+            schema["components"].pop("securitySchemes", None)
         for path, operations in schema["paths"].items():
             for operation in operations.values():
-                if "security" in operation:
+                if keys and "security" in operation:
                     _add_denials(operation, path)
-        return schema
-
-    return described
-
-
-def without_keys(describe: Callable[[], OpenApiSchema]) -> Callable[[], OpenApiSchema]:
-    """Remove the bearer scheme and the roles, for a service without API keys."""
-
-    def described() -> OpenApiSchema:
-        schema = describe()
-        schema["components"].pop("securitySchemes", None)
-        for operations in schema["paths"].values():
-            for operation in operations.values():
-                operation.pop("security", None)
+                elif not keys:
+                    operation.pop("security", None)
         return schema
 
     return described

@@ -11,12 +11,13 @@ from starlette.responses import Response
 
 from oodguard.service.api.problems import PROBLEM_JSON
 from oodguard.service.api.schemas import (
-    PATH_PARAMETERS,
     REQUEST_BODY,
     REQUEST_HEADERS,
     BareAnswer,
     PredictAnswer,
     Problem,
+    operation_id,
+    path_parameters,
 )
 from oodguard.service.auth.roles import requires
 from oodguard.service.prediction.predictor import Predictor
@@ -62,18 +63,17 @@ def predict_router(predictor: Predictor, detail: Detail = "full") -> APIRouter:
 
     router = APIRouter(route_class=RawRoute, dependencies=[requires("predict")])
     for path, summary in _SUMMARIES.items():
-        parameters = [each for each in PATH_PARAMETERS if f"{{{each['name']}}}" in path]
         router.add_api_route(
             path,
             predict,
             methods=["POST"],
             summary=summary,
-            operation_id=path.strip("/").translate(str.maketrans("/", "_", "{}")),
+            operation_id=operation_id(path),
             response_model=None,
             responses={200: {"model": _ANSWERS[detail]}, **_problem_responses(path)},
             openapi_extra={
                 "requestBody": REQUEST_BODY,
-                "parameters": [*REQUEST_HEADERS, *parameters],
+                "parameters": [*REQUEST_HEADERS, *path_parameters(path)],
             },
         )
     return router

@@ -182,7 +182,17 @@ REQUEST_HEADERS: Sequence[Mapping[str, Any]] = (
     },
 )
 
-PATH_PARAMETERS: Sequence[Mapping[str, Any]] = tuple(
+_PATH_PARAMETERS: Sequence[Mapping[str, Any]] = tuple(
     {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
     for name in ("name", "version")
 )
+
+
+def path_parameters(path: str) -> list[Mapping[str, Any]]:
+    """Return the descriptions of the parameters in a route's path."""
+    return [each for each in _PATH_PARAMETERS if f"{{{each['name']}}}" in path]
+
+
+def operation_id(path: str) -> str:
+    """Return the id of a route's operation."""
+    return path.strip("/").translate(str.maketrans("/", "_", "{}"))

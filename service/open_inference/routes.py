@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from oodguard.service.api.predict import RawRoute
+from oodguard.service.api.schemas import operation_id, path_parameters
 from oodguard.service.auth.roles import PUBLIC, requires
 from oodguard.service.images.formats import CHANNELS
 from oodguard.service.open_inference.reader import InferenceReader
@@ -23,7 +24,6 @@ from oodguard.service.open_inference.schemas import (
     ServerMetadata,
     TensorMetadata,
     error_responses,
-    path_parameters,
 )
 from oodguard.service.prediction.predictor import Predictor
 from oodguard.service.readiness import Readiness
@@ -96,19 +96,13 @@ def router(
     routes.include_router(_infer_routes(infer))
 
     @routes.get(
-        "/v2",
-        summary="Server metadata",
-        operation_id="v2",
-        dependencies=[requires("predict")],
+        "/v2", summary="Server metadata", operation_id="v2", dependencies=[requires("predict")]
     )
     async def server() -> ServerMetadata:
         return ServerMetadata(name=SERVER_NAME, version=version, extensions=list(EXTENSIONS))
 
     @routes.get(
-        "/v2/health/live",
-        summary="Liveness",
-        operation_id="v2_live",
-        dependencies=[PUBLIC],
+        "/v2/health/live", summary="Liveness", operation_id="v2_live", dependencies=[PUBLIC]
     )
     async def live() -> Live:
         return Live(live=True)
@@ -144,7 +138,7 @@ def _add_get(
         path,
         endpoint,
         summary=summary,
-        operation_id=_operation_id(path),
+        operation_id=operation_id(path),
         dependencies=[requires("predict")],
         responses=error_responses(404, 503),
         openapi_extra={"parameters": path_parameters(path)},
@@ -159,7 +153,7 @@ def _infer_routes(infer: Callable[[Request], Coroutine[Any, Any, Response]]) -> 
             infer,
             methods=["POST"],
             summary="Predict images",
-            operation_id=_operation_id(path),
+            operation_id=operation_id(path),
             response_model=None,
             responses={200: dict(RESPONSE), **error_responses(*ERROR_STATUSES)},
             openapi_extra={
@@ -168,7 +162,3 @@ def _infer_routes(infer: Callable[[Request], Coroutine[Any, Any, Response]]) -> 
             },
         )
     return routes
-
-
-def _operation_id(path: str) -> str:
-    return path.strip("/").translate(str.maketrans("/", "_", "{}"))

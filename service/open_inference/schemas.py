@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from oodguard.service.api.problems import JSON
-from oodguard.service.api.schemas import PATH_PARAMETERS, REQUEST_HEADERS
+from oodguard.service.api.schemas import REQUEST_HEADERS
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 
@@ -210,11 +210,6 @@ RESPONSE: Mapping[str, Any] = {
     "model": InferResponse,
     "headers": {HEADER_LENGTH: {"schema": _LENGTH}},
 }
-
-
-def path_parameters(path: str) -> list[Mapping[str, Any]]:
-    """Return the descriptions of the parameters in a route's path."""
-    return [each for each in PATH_PARAMETERS if f"{{{each['name']}}}" in path]
 
 
 def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
