@@ -1,6 +1,7 @@
 """Prometheus metrics of the process: requests, load shedding, API keys, reloads."""
 
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from typing import Literal, get_args
 
 from prometheus_client import (
@@ -65,11 +66,11 @@ class Metrics:
         # A `_created` series for each counter doubles the number of series without a use.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
-        self._requests = Counter(
+        counter, gauge = partial(Counter, registry=registry), partial(Gauge, registry=registry)
+        self._requests = counter(
             "oodguard_requests_total",
             "Completed requests by route and status code.",
             ["route", "code"],
-            registry=registry,
         )
         self._durations = Histogram(
             "oodguard_request_duration_seconds",
@@ -78,58 +79,46 @@ class Metrics:
             buckets=DURATION_BUCKETS_S,
             registry=registry,
         )
-        self._shed = Counter(
-            "oodguard_shed_total",
-            "Valid requests that were not predicted, by reason.",
-            ["reason"],
-            registry=registry,
+        self._shed = counter(
+            "oodguard_shed_total", "Valid requests that were not predicted, by reason.", ["reason"]
         )
-        denied = Counter(
+        denied = counter(
             "oodguard_denied_total",
             "Requests that failed authentication, authorization or the rate limit, by reason.",
             ["reason"],
-            registry=registry,
         )
         self._denied = {reason: denied.labels(reason) for reason in get_args(DenialReason)}
-        self._keys_read = Counter(
-            "oodguard_keys_read_total",
-            "Reloads of the API keys, by outcome.",
-            ["outcome"],
-            registry=registry,
+        self._keys_read = counter(
+            "oodguard_keys_read_total", "Reloads of the API keys, by outcome.", ["outcome"]
         )
-        self._in_flight = Gauge(
-            "oodguard_requests_in_flight",
-            "Admitted requests that are not yet answered.",
-            registry=registry,
+        self._in_flight = gauge(
+            "oodguard_requests_in_flight", "Admitted requests that are not yet answered."
         )
-        self._in_flight_limit = Gauge(
-            "oodguard_requests_in_flight_limit",
-            "Maximum number of requests in flight.",
-            registry=registry,
+        self._in_flight_limit = gauge(
+            "oodguard_requests_in_flight_limit", "Maximum number of requests in flight."
         )
-        self._reloads = Counter(
+        self._reloads = counter(
             "oodguard_reloads_total",
             "Bundles checked by a reload, by outcome.",
             ["model", "outcome"],
-            registry=registry,
         )
-        Gauge(
+        gauge(
             "oodguard_build_info",
             "1 for the running release and its ONNX Runtime version.",
             ["version", "onnxruntime"],
-            registry=registry,
         ).labels(build, runtime).set(1)
         self._families = ModelFamilies(registry, DURATION_BUCKETS_S)
-        self._request_children: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._of_request = cache(
+            lambda route, code: (
+                self._requests.labels(route, str(code)),
+                self._durations.labels(route),
+            )
+        )
         ProcessCollector(registry=registry)
 
     def count_request(self, route: str, code: int, duration_s: float) -> None:
         """Count a completed request."""
-        children = self._request_children.get((route, code))
-        if children is None:
-            children = self._requests.labels(route, str(code)), self._durations.labels(route)
-            self._request_children[route, code] = children
-        counter, histogram = children
+        counter, histogram = self._of_request(route, code)
         counter.inc()
         histogram.observe(duration_s)
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import TypeAlias
 
 import numpy as np
@@ -153,7 +154,7 @@ class ModelMetrics:
         self._run = families.run.labels(*names)
         self._p_values = families.p_values.labels(*names)
         self._decisions = {name: families.decisions.labels(*names, name) for name in DECISIONS}
-        self._classes: dict[str, Counter] = {}
+        self._class = cache(lambda label: families.classes.labels(*names, label))
         self._alarms: dict[str, int] = {}
         self._scores = Histogram(
             SCORE,
@@ -234,9 +235,3 @@ class ModelMetrics:
             families.drift_threshold,
         ):
             gauge.remove(*names)
-
-    def _class(self, label: str) -> Counter:
-        child = self._classes.get(label)
-        if child is None:
-            child = self._classes[label] = self._families.classes.labels(*self._names, label)
-        return child
