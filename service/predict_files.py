@@ -1,6 +1,7 @@
 """Predict image files without a server, for `oodguard predict` and `oodguard verify`."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -70,14 +71,10 @@ def print_table(model: LoadedModel, predicted: Sequence[tuple[Path, Verdict]]) -
 
 def to_json(model: LoadedModel, predicted: Sequence[tuple[Path, Verdict]]) -> str:
     """Return the response body of POST /predict, with the file of each prediction."""
-    predictions = responses.predictions(verdict for _, verdict in predicted)
     body = {
         "model": responses.identity(model),
         "policy": responses.policy(model),
-        "predictions": [
-            {"file": str(path), **prediction}
-            for (path, _), prediction in zip(predicted, predictions, strict=True)
-        ],
+        "predictions": [{"file": str(path), **asdict(verdict)} for path, verdict in predicted],
     }
     return orjson.dumps(body, option=orjson.OPT_INDENT_2).decode()
 

@@ -1,4 +1,7 @@
-"""Models and verdicts as JSON-ready dictionaries, for HTTP responses and the command line."""
+"""Models and verdicts as JSON-ready dictionaries, for HTTP responses and the command line.
+
+In full detail, orjson serializes a Verdict itself, as an object of its fields.
+"""
 
 from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias
@@ -28,28 +31,8 @@ def policy(model: LoadedModel, detail: Detail = "full") -> Json:
     return fields if detail == "verdict" else {**fields, "threshold": model.guard.threshold}
 
 
-def predictions(verdicts: Iterable[Verdict]) -> list[Json]:
-    """Return one object for each verdict, in order."""
-    return [
-        {
-            "label": verdict.label,
-            "class_id": verdict.class_id,
-            "confidence": verdict.confidence,
-            "scores": dict(verdict.scores),
-            "p_value": verdict.p_value,
-            "decision": verdict.decision,
-        }
-        for verdict in verdicts
-    ]
-
-
 def bare_predictions(verdicts: Iterable[Verdict], alpha: float) -> list[Json]:
-    """Return one object for each verdict, in order, without scores and confidence.
-
-    Args:
-        verdicts: The verdicts.
-        alpha: The policy's alpha, for the coarse p-value.
-    """
+    """Return one object for each verdict, in order, without scores and with a coarse p-value."""
     return [
         {
             "label": verdict.label,

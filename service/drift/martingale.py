@@ -23,23 +23,13 @@ class AlarmLimits:
     """The limits at which evidence becomes an alarm.
 
     Attributes:
-        delta: Probability that the martingale ever raises a false alarm, at most.
-        run_length: Average number of scores between false alarms of Shiryaev-Roberts, at least.
-
-    Raises:
-        ValueError: `delta` is not in (0, 1), or `run_length` is not finite and above 1.
+        delta: Probability that the martingale ever raises a false alarm, at most; in (0, 1).
+        run_length: Average number of scores between false alarms of Shiryaev-Roberts, at least;
+            finite and above 1.
     """
 
     delta: float = 0.01
     run_length: float = 1e9
-
-    def __post_init__(self) -> None:
-        if not 0 < self.delta < 1:
-            raise ValueError(f"delta is {self.delta}, expected a probability above 0 and below 1")
-        if not 1 < self.run_length < math.inf:
-            raise ValueError(
-                f"run_length is {self.run_length}, expected a finite number of scores above 1"
-            )
 
     @property
     def log_martingale(self) -> float:

@@ -4,8 +4,9 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,13 +100,8 @@ class DriftDetector:
         self.ranks = advance(self.ranks, bets, self.limits)
 
 
-class EvidenceSink(Protocol):
-    """Receives the evidence in the monitor's thread."""
-
-    def set_drift_evidence(
-        self, *, ranks: DriftEvidence, rejections: DriftEvidence, limits: AlarmLimits
-    ) -> None:
-        """Publish the evidence of both tests, and the limits at which it becomes an alarm."""
+Publish: TypeAlias = Callable[[DriftEvidence, DriftEvidence, AlarmLimits], None]
+"""Receives the evidence of ranks and of rejections, and the limits, in the monitor's thread."""
 
 
 class DriftMonitor:
@@ -120,7 +116,7 @@ class DriftMonitor:
         monitored: The score and the threshold that are tested.
         limits: The limits at which evidence becomes an alarm.
         file: The state file; None keeps the state in memory only.
-        sink: Receives the evidence.
+        publish: Receives the evidence.
         random: Generator of the tie-breaking keys and of the positions within slots.
     """
 
@@ -131,12 +127,12 @@ class DriftMonitor:
         monitored: MonitoredScore,
         limits: AlarmLimits,
         file: Path | None,
-        sink: EvidenceSink,
+        publish: Publish,
         random: np.random.Generator,
     ) -> None:
         self._monitored = monitored
         self._file = file
-        self._sink = sink
+        self._publish_evidence = publish
         self._random = random
         self._pending: deque[NDArray[np.float32]] = deque()
         self._closing = threading.Event()
@@ -190,9 +186,7 @@ class DriftMonitor:
 
     def _publish(self) -> None:
         detector = self._detector
-        self._sink.set_drift_evidence(
-            ranks=detector.ranks, rejections=detector.rejections, limits=detector.limits
-        )
+        self._publish_evidence(detector.ranks, detector.rejections, detector.limits)
 
     def _save(self) -> None:
         if self._file is None:

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oodguard.service.images.header import EncodedImage
+from oodguard.service.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,6 +18,15 @@ class RequestLimits:
     max_body_bytes: int
     max_images: int
     max_pixels: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the limits in the settings."""
+        return cls(
+            max_body_bytes=settings.max_body_bytes,
+            max_images=settings.max_images,
+            max_pixels=settings.max_pixels,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

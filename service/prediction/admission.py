@@ -75,30 +75,22 @@ class Claim:
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
-        self._held: dict[Unit, int] = {"bytes": 0, "images": 0}
+        self._held: dict[Unit, int] = {"requests": 0, "bytes": 0, "images": 0}
 
     def __enter__(self) -> Self:
-        self._admission.add("requests", 1)
+        self.add("requests", 1)
         return self
 
     def __exit__(self, *_: object) -> None:
         for unit, count in self._held.items():
             self._admission.add(unit, -count)
-        self._admission.add("requests", -1)
 
     @property
     def images(self) -> int:
         """The number of images of the request."""
         return self._held["images"]
 
-    def add_bytes(self, count: int) -> None:
-        """Claim more body bytes, or raise `Overloaded`."""
-        self._add("bytes", count)
-
-    def add_images(self, count: int) -> None:
-        """Claim more images, or raise `Overloaded`."""
-        self._add("images", count)
-
-    def _add(self, unit: Unit, count: int) -> None:
+    def add(self, unit: Unit, count: int) -> None:
+        """Claim more of a unit, or raise `Overloaded`."""
         self._admission.add(unit, count)
         self._held[unit] += count

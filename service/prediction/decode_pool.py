@@ -70,7 +70,7 @@ class DecodePool:
         if body.content_type == RAW_PIXELS or len(body.data) <= SMALL_BODY_BYTES:
             payload = parse(body, self._limits)
             if fits(payload, deployment.model.bundle.manifest.input):
-                claim.add_images(len(payload))
+                claim.add("images", len(payload))
                 job.pixels = payload
                 deployment.batcher.put(job)
                 return
@@ -107,7 +107,7 @@ class DecodePool:
 
     def _decode(self, deployment: Deployment, job: Job, payload: Payload, claim: Claim) -> None:
         job.timings.decode_started = time.monotonic()
-        claim.add_images(len(payload))
+        claim.add("images", len(payload))
         try:
             spec = deployment.model.bundle.manifest.input
             job.pixels = to_pixels(payload, spec, self._limits, job.skip_reason)

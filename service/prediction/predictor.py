@@ -16,6 +16,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TypeAlias, TypeVar
 
 from loky import cpu_count
@@ -85,11 +86,7 @@ class Predictor:
         self._readiness = readiness
         self._sampler = sampler
         self._timeout_s = settings.timeout_s
-        self._limits = RequestLimits(
-            max_body_bytes=settings.max_body_bytes,
-            max_images=settings.max_images,
-            max_pixels=settings.max_pixels,
-        )
+        self._limits = RequestLimits.of(settings)
         self._admission = Admission(
             max_requests=settings.max_pending,
             max_bytes=settings.max_pending_bytes,
@@ -143,7 +140,9 @@ class Predictor:
             # The deployment is in use before the body is read: a reload waits for this request.
             with deployment, Claim(self._admission) as claim:
                 async with Deadline(timeout_s) as deadline:
-                    body = await read(request, self._limits.max_body_bytes, claim.add_bytes)
+                    body = await read(
+                        request, self._limits.max_body_bytes, partial(claim.add, "bytes")
+                    )
                     if body.timeout_s is not None:
                         deadline.shorten(body.timeout_s)
                     job = _new_job(deadline)
@@ -170,7 +169,7 @@ class Predictor:
         """
         with Claim(self._admission) as claim:
             async with Deadline(self._timeout_s) as deadline:
-                claim.add_bytes(len(body.data))
+                claim.add("bytes", len(body.data))
                 job = _new_job(deadline)
                 with deployment:
                     await self._decode_and_run(deployment, job, body, claim)

@@ -70,11 +70,11 @@ class Deployment:
         """The model's version."""
         return self.model.bundle.manifest.version
 
-    def predictions(self, verdicts: Sequence[Verdict]) -> list[responses.Json]:
+    def predictions(self, verdicts: Sequence[Verdict]) -> Sequence[Verdict | responses.Json]:
         """Return the predictions of a response, in the configured level of detail."""
         if self._detail == "verdict":
             return responses.bare_predictions(verdicts, self.model.guard.policy.alpha)
-        return responses.predictions(verdicts)
+        return list(verdicts)
 
     def account(self, job: Job) -> int:
         """Count the verdicts of a job, and add its scores to the drift monitor.
@@ -130,6 +130,6 @@ def _drift_monitor(model: LoadedModel, metrics: ModelMetrics, settings: Settings
         monitored=monitored_score(model.bundle, policy, limits),
         limits=limits,
         file=settings.state / file if settings.state else None,
-        sink=metrics,
+        publish=metrics.set_drift_evidence,
         random=np.random.default_rng(),
     )

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from oodguard.models.verdicts import Verdict
-from oodguard.service import responses
 from oodguard.service.images.body import parse
 from oodguard.service.images.header import EncodedImage
 from oodguard.service.images.types import Body, RequestLimits
@@ -92,7 +91,6 @@ def build_samples(request: SampledRequest, limits: RequestLimits) -> Iterator[Sa
         suffix, image = _image_file(payload[index])
         stem = sample_stem(request.at, request.request_id, index)
         file = f"{stem}.{suffix}"
-        (prediction,) = responses.predictions([verdict])
         record = {
             "request_id": request.request_id,
             "image": index,
@@ -100,7 +98,7 @@ def build_samples(request: SampledRequest, limits: RequestLimits) -> Iterator[Sa
             "time": request.at,
             "model": request.model,
             "policy": request.policy,
-            "verdict": prediction,
+            "verdict": verdict,
         }
         text = orjson.dumps(record, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z)
         yield Sample(stem=stem, files={file: image, f"{stem}.json": text})

@@ -254,11 +254,7 @@ def sampler_from(settings: Settings, registry: CollectorRegistry) -> Sampler | N
     return Sampler(
         retention,
         rate=settings.sample_rate,
-        limits=RequestLimits(
-            max_body_bytes=settings.max_body_bytes,
-            max_images=settings.max_images,
-            max_pixels=settings.max_pixels,
-        ),
+        limits=RequestLimits.of(settings),
         metrics=metrics,
         random=random.Random(),  # noqa: S311 - the selection is not secret
     )

@@ -200,7 +200,7 @@ class ModelMetrics:
         self._families.shadowed.labels(*self._names, "different").inc(different)
 
     def set_drift_evidence(
-        self, *, ranks: DriftEvidence, rejections: DriftEvidence, limits: AlarmLimits
+        self, ranks: DriftEvidence, rejections: DriftEvidence, limits: AlarmLimits
     ) -> None:
         """Set the evidence that traffic has drifted."""
         families, names = self._families, self._names

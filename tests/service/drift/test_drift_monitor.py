@@ -26,7 +26,7 @@ class Published:
     evidence: list[tuple[DriftEvidence, DriftEvidence]] = field(default_factory=list)
 
     def set_drift_evidence(
-        self, *, ranks: DriftEvidence, rejections: DriftEvidence, limits: AlarmLimits
+        self, ranks: DriftEvidence, rejections: DriftEvidence, limits: AlarmLimits
     ) -> None:
         assert limits == LIMITS
         self.evidence.append((ranks, rejections))
@@ -53,7 +53,7 @@ def monitored(
         monitored=MONITORED,
         limits=LIMITS,
         file=file,
-        sink=published,
+        publish=published.set_drift_evidence,
         random=np.random.default_rng(seed),
     )
     monitor.start()

@@ -25,19 +25,6 @@ def test_alarm_limits_are_logarithms() -> None:
     assert limits.log_shiryaev_roberts == pytest.approx(math.log(1e6))
 
 
-@pytest.mark.parametrize(
-    ("limits", "message"),
-    [({"delta": delta}, "delta is .*, expected a probability") for delta in (0.0, 1.0, math.nan)]
-    + [
-        ({"run_length": run_length}, "run_length is .*, expected a finite number")
-        for run_length in (1.0, math.inf, math.nan)
-    ],
-)
-def test_alarm_limits_reject_values_out_of_range(limits: dict[str, float], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        AlarmLimits(**limits)
-
-
 def test_compound_multiplies_each_deposit_by_the_bets_since() -> None:
     """Two bets, by hand. First: (3 + 1) 2 = 8, (8 + 2) 5 = 50. Second: (0 + 1) 1, (1 + 2) / 2."""
     wealth = compound(np.log([3.0, 1e-300]), np.log([[2.0, 1.0], [5.0, 0.5]]), np.log([1.0, 2.0]))

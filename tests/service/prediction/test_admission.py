@@ -26,34 +26,34 @@ def test_admission_limits_concurrent_requests(admission: Admission) -> None:
 
 def test_admission_limits_bytes_and_images_of_all_requests(admission: Admission) -> None:
     with Claim(admission) as first:
-        first.add_bytes(7)
-        first.add_images(4)
+        first.add("bytes", 7)
+        first.add("images", 4)
         with Claim(admission) as second:
-            second.add_bytes(3)
-            second.add_images(1)
+            second.add("bytes", 3)
+            second.add("images", 1)
             with pytest.raises(
                 Overloaded, match="10 bytes are in flight and 1 more were received, at most 10"
             ):
-                second.add_bytes(1)
+                second.add("bytes", 1)
             with pytest.raises(
                 Overloaded, match="5 images are in flight and 1 more were received, at most 5"
             ):
-                second.add_images(1)
+                second.add("images", 1)
         # The rejected counts are not added, and the claim of the second request is released.
-        first.add_bytes(3)
-        first.add_images(1)
+        first.add("bytes", 3)
+        first.add("images", 1)
     with Claim(admission) as last:
-        last.add_bytes(10)
-        last.add_images(5)
+        last.add("bytes", 10)
+        last.add("images", 5)
 
 
 def test_admission_releases_the_claim_of_a_failed_request(admission: Admission) -> None:
     def fail() -> None:
         with Claim(admission) as claim:
-            claim.add_bytes(10)
+            claim.add("bytes", 10)
             raise KeyError
 
     with pytest.raises(KeyError):
         fail()
     with Claim(admission) as claim:
-        claim.add_bytes(10)
+        claim.add("bytes", 10)
