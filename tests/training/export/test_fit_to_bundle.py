@@ -134,6 +134,7 @@ def test_exported_card_shows_the_table_and_the_recipe(run: Path, bundle: Bundle)
     assert bundle.manifest.training.command in card
 
 
+@pytest.mark.usefixtures("short_suite")
 def test_fitted_score_has_the_same_threshold_in_evaluation_and_bundle(
     copy: Path, bundle: Bundle
 ) -> None:
@@ -178,6 +179,7 @@ def test_evaluate_writes_markdown_and_html(run: Path) -> None:
     assert "Ranking" in page
 
 
+@pytest.mark.usefixtures("short_suite")
 def test_evaluate_compares_a_detector_outside_the_graph(copy: Path) -> None:
     _oodguard_train("evaluate", copy, "--beside", "odin")
     energy, odin = read_report(RunFolder(copy)).results
@@ -186,6 +188,7 @@ def test_evaluate_compares_a_detector_outside_the_graph(copy: Path) -> None:
     assert odin.conditions[-1].mean_auroc < odin.conditions[0].mean_auroc
 
 
+@pytest.mark.usefixtures("short_suite")
 def test_untrusted_evaluation_exits_with_status_2_and_is_not_exported(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,10 +54,8 @@ def test_histogram_figure_draws_the_shares_and_the_threshold() -> None:
     assert heights == [[0.25] * 4, [0.25] * 4, [0.5, 0.5, 0, 0]]
     assert [patch.get_fill() for patch in drawn] == [True, False, False]
     (threshold,) = axes.lines
-    assert np.ravel(threshold.get_xdata()).tolist() == [
-        2,
-        2,
-    ]  # between the second and the third bar
+    # Between the second and the third bar.
+    assert np.ravel(threshold.get_xdata()).tolist() == [2, 2]
     assert [text.get_text() for text in axes.texts] == ["accept", "reject"]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["0.25", "0.5", "1"]
 

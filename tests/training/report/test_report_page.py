@@ -16,6 +16,11 @@ def _root(report: Report, evidence: EvaluationEvidence) -> Node:
     return parse(write_html(report, evidence))
 
 
+@pytest.fixture
+def root(report: Report, evidence: EvaluationEvidence) -> Node:
+    return _root(report, evidence)
+
+
 def _text(node: Node) -> str:
     return " ".join(node.text.replace("\N{NO-BREAK SPACE}", " ").split())
 
@@ -60,8 +65,7 @@ def test_page_is_one_well_formed_document(report: Report, evidence: EvaluationEv
     assert len(names) == len(set(names))
 
 
-def test_page_loads_nothing_and_runs_nothing(report: Report, evidence: EvaluationEvidence) -> None:
-    root = _root(report, evidence)
+def test_page_loads_nothing_and_runs_nothing(root: Node) -> None:
     for node in root.all():
         assert node.name not in FORBIDDEN
         assert not [key for key in node.attributes if key.startswith("on")]
@@ -72,13 +76,11 @@ def test_page_loads_nothing_and_runs_nothing(report: Report, evidence: Evaluatio
     assert "url(" not in style.text
     assert "@import" not in style.text
     (policy,) = [node for node in root.every("meta") if "http-equiv" in node.attributes]
-    assert policy.attributes["content"] == (
-        "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-    )
+    allowed = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    assert policy.attributes["content"] == allowed
 
 
-def test_page_describes_every_image_and_table(report: Report, evidence: EvaluationEvidence) -> None:
-    root = _root(report, evidence)
+def test_page_describes_every_image_and_table(root: Node) -> None:
     assert all(image.attributes["alt"] for image in root.every("img"))
     shown = [each for each in root.every("svg") if each.attributes.get("aria-hidden") != "true"]
     assert len(shown) == 3 + 3 + 2 + 3  # outcomes, security curves with the mean, ROC, histograms
@@ -124,18 +126,12 @@ def test_page_marks_an_untrusted_report_first(report: Report, evidence: Evaluati
     figures = [item.text for item in root.every("ul", "figures")[0].every("li")]
     assert [("untrusted" in text) for text in figures] == [("attacked" in t) for t in figures]
     assert "Repair the attack first." in root.every("ul", "advice")[0].text
-    assert _rows(root, "Checks of the attack")[2] == [
-        "has converged",
-        "not checked",
-        "",
-        "at most 0.01",
-    ]
+    unchecked = ["has converged", "not checked", "", "at most 0.01"]
+    assert _rows(root, "Checks of the attack")[2] == unchecked
 
 
-def test_page_of_a_trusted_report_has_no_untrusted_mark(
-    report: Report, evidence: EvaluationEvidence
-) -> None:
-    assert "untrusted" not in _root(report, evidence).every("body")[0].text.lower()
+def test_page_of_a_trusted_report_has_no_untrusted_mark(root: Node) -> None:
+    assert "untrusted" not in root.every("body")[0].text.lower()
 
 
 @pytest.mark.parametrize("stamp", ["partly checked", "not checked"])
@@ -157,8 +153,7 @@ def test_page_of_clean_figures_only(report: Report, evidence: EvaluationEvidence
     assert "No attack was run" in root.text
 
 
-def test_page_states_the_recommendations(report: Report, evidence: EvaluationEvidence) -> None:
-    root = _root(report, evidence)
+def test_page_states_the_recommendations(root: Node) -> None:
     missed, promise, chance, end_to_end = map(_text, root.every("ul", "advice")[0].every("li"))
     assert missed.startswith("near is missed most: 50 % of it is accepted without an attack, 100 %")
     assert missed.endswith("far is missed least, 0 %.")
@@ -169,12 +164,8 @@ def test_page_states_the_recommendations(report: Report, evidence: EvaluationEvi
     assert _rows(root, "Trade-off of the threshold")[-1] == ["0 %", "25 %", "75 %"]
 
 
-def test_page_states_the_protocol(report: Report, evidence: EvaluationEvidence) -> None:
-    (section,) = (
-        each
-        for each in _root(report, evidence).every("section")
-        if each.every("h2")[0].text == "Protocol"
-    )
+def test_page_states_the_protocol(root: Node) -> None:
+    section = next(each for each in root.every("section") if "Protocol" in each.text)
     assert [_text(line) for line in section.every("li")][:4] == [
         "In-distribution images: 4 of things. Out-of-distribution images: 4 of near, 4 of far.",
         "An image is rejected if its energy score is above 0.5. At this threshold at most 5 % of"
@@ -186,10 +177,7 @@ def test_page_states_the_protocol(report: Report, evidence: EvaluationEvidence) 
     ]
 
 
-def test_page_tables_hold_the_figures_of_the_report(
-    report: Report, evidence: EvaluationEvidence
-) -> None:
-    root = _root(report, evidence)
+def test_page_tables_hold_the_figures_of_the_report(root: Node) -> None:
     assert _rows(root, "AUROC, both sides attacked") == [
         ["near", "0.750[0.700, 0.800]", "0.250[0.200, 0.300]"],
         ["far", "1.000[0.950, 1.050]", "0.500[0.450, 0.550]"],
@@ -209,13 +197,11 @@ def test_page_tables_hold_the_figures_of_the_report(
     ]
 
 
-def test_page_draws_the_outcomes_in_proportion(
-    report: Report, evidence: EvaluationEvidence
-) -> None:
+def test_page_draws_the_outcomes_in_proportion(root: Node) -> None:
     bars = [
         (float(bar.attributes.get("x", "0")), float(bar.attributes["width"]))
-        for bar in _root(report, evidence).every("td")
-        for bar in bar.every("rect")
+        for cell in root.every("td")
+        for bar in cell.every("rect")
     ]
     # Of 220 units: 75 and 25 %; 50, 25 and 25 %; 25, 50 and 25 %.
     assert bars == [
@@ -225,10 +211,8 @@ def test_page_draws_the_outcomes_in_proportion(
     ]
 
 
-def test_page_shows_the_gallery_of_false_accepts(
-    report: Report, evidence: EvaluationEvidence
-) -> None:
-    figures = _root(report, evidence).every("div", "gallery")[0].every("figure")
+def test_page_shows_the_gallery_of_false_accepts(root: Node) -> None:
+    figures = root.every("div", "gallery")[0].every("figure")
     assert len(figures) == 3
     images = figures[0].every("img")
     assert [each.attributes["alt"] for each in images] == [

@@ -1,6 +1,5 @@
 """`oodguard-train wrap`, from a file and folders of images to a bundle that predicts."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +58,7 @@ def test_wrapped_bundle_records_the_original_and_that_it_is_not_hardened(
 ) -> None:
     training = of_torch.manifest.training
     assert (training.method, training.epsilon, training.epochs) == ("wrapped", 0, 0)
+    assert of_torch.manifest.name == "of-torch"
     assert training.origin is not None
     assert set(training.origin) == {"net.onnx", *(path.name for path in pictures.glob("*.data"))}
     card = (pictures / "of-torch" / "README.md").read_text(encoding="utf-8")
@@ -151,20 +151,3 @@ def test_wrap_rejects_invalid_options_and_writes_nothing(
     assert message in rejected.stderr
     assert "Traceback" not in rejected.stderr
     assert not (tmp_path / "bundle").exists()
-
-
-def test_wrap_rejects_another_number_of_classes(pictures: Path, tmp_path: Path) -> None:
-    onnx.save(hand_made(), tmp_path / "classifier.onnx")
-    (tmp_path / "names.txt").write_text("red\ngreen\n", encoding="utf-8")
-    options = ("--classes", tmp_path / "names.txt")
-    rejected = _wrap(tmp_path / "classifier.onnx", pictures, tmp_path / "bundle", *options)
-    assert "received 2 class names, expected 3" in rejected.stderr
-
-
-def test_wrapped_manifest_has_schema_version_1_and_the_original(
-    pictures: Path, of_torch: Bundle
-) -> None:
-    document = json.loads((pictures / "of-torch" / "manifest.json").read_bytes())
-    assert document["schema_version"] == 1
-    assert document["training"]["origin"]["net.onnx"]["bytes"] > 0
-    assert document["name"] == "of-torch" == of_torch.manifest.name

@@ -12,20 +12,15 @@ from oodguard.training.wrap.classifier import OriginalClassifier, read_original_
 from oodguard.training.wrap.graph import merge, merged_run, original_outputs
 from oodguard.training.wrap.input import PixelTransform
 from oodguard.training.wrap.output import OutputKind, output_scores_graph
-from tests.training.wrap.classifiers import SIZE, expected_logits, exported, hand_made
+from tests.training.wrap.classifiers import SIZE, Dims, expected_logits, exported, hand_made
 
+PIXELS = PixelTransform(layout="nhwc", height=SIZE, width=SIZE)
 IMAGES = np.random.default_rng(3).integers(0, 256, (70, SIZE, SIZE, 3), dtype=np.uint8)
 
 
 @pytest.fixture(scope="module")
 def scores() -> onnx.ModelProto:
     return output_scores_graph(OutputKind.LOGITS, classes=3)
-
-
-def _merged(
-    original: OriginalClassifier, pixels: PixelTransform, scores: onnx.ModelProto
-) -> onnx.ModelProto:
-    return merge(pixels.graph(), original, scores)
 
 
 def _saved(model: onnx.ModelProto, folder: Path) -> OriginalClassifier:
@@ -43,7 +38,7 @@ def test_merged_graph_of_any_batch_size_accepts_every_other(
     pixels = PixelTransform(layout="nchw", height=SIZE, width=SIZE)
     raw = original_outputs(original, pixels)(IMAGES)
     np.testing.assert_allclose(raw, expected_logits(IMAGES), rtol=1e-4)
-    run = merged_run(_merged(original, pixels, scores))
+    run = merged_run(merge(pixels.graph(), original, scores))
     for n in (1, 2, 7, 64):
         np.testing.assert_allclose(run(IMAGES[:n])[0], expected_logits(IMAGES[:n]), rtol=1e-4)
     assert check_agreement(raw, run, IMAGES, OutputKind.LOGITS).images == 70
@@ -56,9 +51,7 @@ def test_merged_graph_converts_an_older_opset_to_that_of_the_scores(
     opset: int, ir_version: int, scores: onnx.ModelProto, tmp_path: Path
 ) -> None:
     model = hand_made(opset=opset, ir_version=ir_version, weights_are_inputs=ir_version == 3)
-    merged = _merged(
-        _saved(model, tmp_path), PixelTransform(layout="nhwc", height=8, width=8), scores
-    )
+    merged = merge(PIXELS.graph(), _saved(model, tmp_path), scores)
     assert [port.name for port in merged.graph.input] == ["images"]
     assert [port.name for port in merged.graph.output] == ["logits", "scores"]
     np.testing.assert_allclose(merged_run(merged)(IMAGES)[0], expected_logits(IMAGES), rtol=1e-4)
@@ -68,64 +61,54 @@ def test_merged_graph_keeps_a_newer_opset(scores: onnx.ModelProto, tmp_path: Pat
     original = _saved(hand_made(opset=17), tmp_path)
     newer = onnx.version_converter.convert_version(original.model, 21)
     original.model.CopyFrom(newer)
-    merged = _merged(original, PixelTransform(layout="nhwc", height=8, width=8), scores)
+    merged = merge(PIXELS.graph(), original, scores)
     assert {each.domain: each.version for each in merged.opset_import} == {"": 21}
     np.testing.assert_allclose(merged_run(merged)(IMAGES)[0], expected_logits(IMAGES), rtol=1e-4)
 
 
-def _blending(*, batch: int) -> onnx.ModelProto:
-    """Return a classifier that adds a weight of the size of its fixed batch."""
-    model = hand_made(shape=(batch, SIZE, SIZE, 3), output=(batch, 3))
-    graph = model.graph
-    graph.node[-1].output[0] = "bare"
-    graph.node.append(onnx.helper.make_node("Add", ["bare", "rows"], ["logits"]))
-    rows = np.arange(batch * 3, dtype=np.float32).reshape(batch, 3)
-    graph.initializer.append(onnx.numpy_helper.from_array(rows, "rows"))
+def _with_node(operator: str, inputs: list[str], **shapes: Dims) -> onnx.ModelProto:
+    """Return the classifier with another last operator, for which its logits are `bare`."""
+    model = hand_made(**shapes)  # type: ignore[arg-type]
+    model.graph.node[-1].output[0] = "bare"
+    model.graph.node.append(onnx.helper.make_node(operator, inputs, ["logits"]))
     return model
+
+
+def _check_agreement(model: onnx.ModelProto, folder: Path, scores: onnx.ModelProto) -> None:
+    original = _saved(model, folder)
+    raw = original_outputs(original, PIXELS)(IMAGES)
+    run = merged_run(merge(PIXELS.graph(), original, scores))
+    check_agreement(raw, run, IMAGES, OutputKind.LOGITS)
 
 
 def test_merged_graph_with_the_batch_size_in_its_weights_is_rejected(
     scores: onnx.ModelProto, tmp_path: Path
 ) -> None:
-    original = _saved(_blending(batch=2), tmp_path)
-    pixels = PixelTransform(layout="nhwc", height=SIZE, width=SIZE)
-    raw = original_outputs(original, pixels)(IMAGES)
-    run = merged_run(_merged(original, pixels, scores))
+    model = _with_node("Add", ["bare", "rows"], shape=(2, SIZE, SIZE, 3), output=(2, 3))
+    rows = np.arange(6, dtype=np.float32).reshape(2, 3)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(rows, "rows"))
     with pytest.raises((ClassifierError, ParityError), match=r"Export .* again.* batch dimension"):
-        check_agreement(raw, run, IMAGES, OutputKind.LOGITS)
+        _check_agreement(model, tmp_path, scores)
 
 
 def test_merged_graph_whose_outputs_depend_on_the_batch_is_rejected(
     scores: onnx.ModelProto, tmp_path: Path
 ) -> None:
-    model = hand_made()
-    graph = model.graph
-    graph.node[-1].output[0] = "bare"
-    graph.node.append(
-        onnx.helper.make_node("ReduceMax", ["bare"], ["largest"], axes=[0], keepdims=1)
-    )
-    graph.node.append(onnx.helper.make_node("Sub", ["bare", "largest"], ["logits"]))
-    original = _saved(model, tmp_path)
-    pixels = PixelTransform(layout="nhwc", height=SIZE, width=SIZE)
-    raw = original_outputs(original, pixels)(IMAGES)
-    run = merged_run(_merged(original, pixels, scores))
+    model = _with_node("Sub", ["bare", "largest"])
+    largest = onnx.helper.make_node("ReduceMax", ["bare"], ["largest"], axes=[0], keepdims=1)
+    model.graph.node.insert(len(model.graph.node) - 1, largest)
     with pytest.raises(ParityError, match="depend on the other images of a batch"):
-        check_agreement(raw, run, IMAGES, OutputKind.LOGITS)
+        _check_agreement(model, tmp_path, scores)
 
 
 def test_original_outputs_of_another_shape_are_rejected(tmp_path: Path) -> None:
-    model = hand_made(output=("n", 3, 1, 1))
-    graph = model.graph
-    graph.node[-1].output[0] = "bare"
-    graph.node.append(onnx.helper.make_node("Unsqueeze", ["bare", "last"], ["logits"]))
-    graph.initializer.append(onnx.numpy_helper.from_array(np.array([2, 3], np.int64), "last"))
-    outputs = original_outputs(
-        _saved(model, tmp_path), PixelTransform(layout="nhwc", height=8, width=8)
-    )
+    model = _with_node("Unsqueeze", ["bare", "last"], output=("n", 3, 1, 1))
+    last = onnx.numpy_helper.from_array(np.array([2, 3], np.int64), "last")
+    model.graph.initializer.append(last)
     with pytest.raises(
         ClassifierError, match=r"shape \(1, 3, 1, 1\) for 1 images, expected \(1, classes\)"
     ):
-        outputs(IMAGES)
+        original_outputs(_saved(model, tmp_path), PIXELS)(IMAGES)
 
 
 def test_original_outputs_of_another_image_size_are_rejected(tmp_path: Path) -> None:

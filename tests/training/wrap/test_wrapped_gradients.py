@@ -1,6 +1,7 @@
 """The bundle of a wrapped classifier has gradients in torch."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,19 +46,13 @@ def test_wrapped_classifier_has_gradients(
     path, transform, scale = tmp_path / "net.onnx", PLAIN, 255.0
     if kind == "torch":
         classifiers.exported(path, batch=1)
-        transform = PixelTransform(layout="nchw", height=classifiers.SIZE, width=classifiers.SIZE)
+        transform = replace(PLAIN, layout="nchw")
     elif kind == "float":
         onnx.save(classifiers.hand_made(tail=("Identity", "Relu"), opset=13), path)
     else:
         scale = 1.0
         onnx.save(classifiers.hand_made(kind=TensorProto.UINT8), path)
-        transform = PixelTransform(
-            layout="nhwc",
-            height=classifiers.SIZE,
-            width=classifiers.SIZE,
-            scale=1,
-            as_uint8=True,
-        )
+        transform = replace(PLAIN, scale=1, as_uint8=True)
     wrapped = wrap_file(path, transform, make_bundle)
     images = np.random.default_rng(7).integers(0, 256, (5, 8, 8, 3), np.uint8)
     logits, _ = torch_run(bundle_classifier(wrapped))(images)
