@@ -41,9 +41,18 @@ def blank(n: int) -> NDArray[np.uint8]:
 def test_verdict_holds_class_confidence_scores_p_value_and_decision(bundle: Bundle) -> None:
     logits = [[0.0, math.log(3), 0.0], [math.log(8), 0.0, 0.0]]
     scores = [[0.25, -1.5, 381.0], [0.5, -2.5, 381.5]]
-    accepted, rejected = CalibratedModel(bundle, POLICY, answering(logits, scores)).predict(
-        blank(2)
-    )
+    seen = []
+
+    def run(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        seen.append(images)
+        return np.array(logits, np.float32), np.array(scores, np.float32)
+
+    model = CalibratedModel(bundle, POLICY, run)
+    assert model.threshold == 381.0
+    images = np.arange(36, dtype=np.uint8).reshape(2, 2, 3, 3)
+    verdicts = model.predict(images)
+    np.testing.assert_array_equal(seen, [images])
+    accepted, rejected = verdicts
     assert (accepted.label, accepted.class_id, accepted.decision) == ("dog", 1, "accept")
     assert accepted.confidence == pytest.approx(3 / 5)
     assert accepted.scores == {"msp": 0.25, "max_logit": -1.5, "energy": 381.0}
@@ -51,6 +60,9 @@ def test_verdict_holds_class_confidence_scores_p_value_and_decision(bundle: Bund
     assert (rejected.label, rejected.class_id, rejected.decision) == ("cat", 0, "reject")
     assert rejected.confidence == pytest.approx(8 / 10)
     assert rejected.p_value == 20 / 401
+    np.testing.assert_array_equal(verdicts.arrays.logits, np.array(logits, np.float32))
+    np.testing.assert_array_equal(verdicts.arrays.scores, np.array(scores, np.float32))
+    assert verdicts.arrays.class_ids.dtype == np.int64
 
 
 def test_decision_is_by_the_score_of_the_policy(bundle: Bundle) -> None:
@@ -60,43 +72,9 @@ def test_decision_is_by_the_score_of_the_policy(bundle: Bundle) -> None:
     assert [by_msp[0].decision, by_energy[0].decision] == ["reject", "accept"]
 
 
-def test_model_properties_are_read_only(bundle: Bundle) -> None:
-    guard = CalibratedModel(bundle, POLICY, fail_to_run)
-    assert guard.threshold == 381.0
-    assert guard.policy == POLICY
-    assert guard.manifest == bundle.manifest
-    with pytest.raises(AttributeError):
-        guard.threshold = 0.0  # type: ignore[misc]
-
-
-def test_graph_receives_the_images_unchanged(bundle: Bundle) -> None:
-    seen = []
-
-    def run(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        seen.append(images)
-        return np.zeros((1, 3), np.float32), np.zeros((1, 3), np.float32)
-
-    images = np.arange(18, dtype=np.uint8).reshape(1, 2, 3, 3)
-    CalibratedModel(bundle, POLICY, run).predict(images)
-    np.testing.assert_array_equal(seen, [images])
-
-
 def test_confidence_does_not_overflow_with_large_logits(bundle: Bundle) -> None:
     run = answering([[1e38, 0, 0]], [[0, 0, 0]])
     assert CalibratedModel(bundle, POLICY, run).predict(blank(1))[0].confidence == 1.0
-
-
-def test_verdict_arrays_hold_the_outputs_of_the_graph(bundle: Bundle) -> None:
-    logits = [[0.0, math.log(3), 0.0], [math.log(8), 0.0, 0.0]]
-    scores = [[0.25, -1.5, 381.0], [0.5, -2.5, 381.5]]
-    arrays = CalibratedModel(bundle, POLICY, answering(logits, scores)).predict(blank(2)).arrays
-    np.testing.assert_array_equal(arrays.logits, np.array(logits, np.float32))
-    np.testing.assert_array_equal(arrays.scores, np.array(scores, np.float32))
-    assert arrays.class_ids.dtype == np.int64
-    assert arrays.class_ids.tolist() == [1, 0]
-    np.testing.assert_allclose(arrays.confidences, [3 / 5, 8 / 10])
-    np.testing.assert_array_equal(arrays.p_values, [21 / 401, 20 / 401])
-    assert arrays.rejected.tolist() == [False, True]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -106,10 +84,6 @@ def test_decision_rejects_nan_and_infinite_scores(bundle: Bundle, value: float) 
     assert verdict.decision == "reject"
     assert verdict.p_value == 1 / 401
     assert math.isnan(verdict.confidence)
-
-
-def test_empty_batch_returns_no_verdicts_and_does_not_run_the_graph(bundle: Bundle) -> None:
-    assert list(CalibratedModel(bundle, POLICY, fail_to_run).predict(blank(0))) == []
 
 
 @pytest.mark.parametrize(
@@ -126,6 +100,10 @@ def test_predict_rejects_pixels_of_another_shape_or_type(
 ) -> None:
     with pytest.raises(UnsupportedImage, match=r"expected uint8 \(n, 2, 3, 3\)"):
         CalibratedModel(bundle, POLICY, fail_to_run).predict(images)
+
+
+def test_predict_does_not_run_the_graph_for_an_empty_batch(bundle: Bundle) -> None:
+    assert list(CalibratedModel(bundle, POLICY, fail_to_run).predict(blank(0))) == []
 
 
 @pytest.mark.parametrize(

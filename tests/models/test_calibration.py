@@ -110,15 +110,11 @@ def test_p_values_count_the_calibration_scores_at_or_above() -> None:
     np.testing.assert_array_equal(p_values(scores, calibration), expected)
 
 
-def test_p_value_of_nan_is_the_smallest() -> None:
+def test_p_value_of_nan_is_the_smallest_and_of_no_scores_is_empty() -> None:
     calibration = np.array([1, 2, 3], dtype=np.float32)
     scores = np.array([np.nan, np.inf, -np.inf], dtype=np.float32)
     assert p_values(scores, calibration).tolist() == [0.25, 0.25, 1.0]
-
-
-def test_p_values_of_no_scores_are_empty() -> None:
-    nothing = np.empty(0, dtype=np.float32)
-    assert p_values(nothing, np.ones(3, dtype=np.float32)).shape == (0,)
+    assert p_values(scores[:0], calibration).shape == (0,)
 
 
 def test_p_values_of_in_distribution_scores_are_valid() -> None:

@@ -24,8 +24,3 @@ def test_error_tree_in_the_docstring_matches_the_classes() -> None:
         if each is not errors.GuardError
     }
     assert tree_in_the_docstring() == classes
-
-
-def test_every_error_has_a_docstring() -> None:
-    for name, each in inspect.getmembers(errors, inspect.isclass):
-        assert each.__doc__, name

@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from oodguard.models.bundle import Bundle
 from oodguard.models.errors import BundleError
-from oodguard.models.manifest import InputSpec, Manifest, parse_manifest
+from oodguard.models.manifest import Manifest, parse_manifest
 
 Document = dict[str, Any]
+
+ORIGIN = {"net.onnx": {"sha256": "0" * 64, "bytes": 7}}
 
 
 @pytest.fixture
@@ -44,15 +45,10 @@ def test_manifest_with_an_unknown_schema_version_is_rejected_first(
     assert "a_key_of_the_future" not in message
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"\xff\xfe\xfd", b"[" * 100_000])
-def test_manifest_that_is_not_json_is_rejected(text: bytes) -> None:
-    with pytest.raises(BundleError, match=r"manifest\.json is not JSON"):
+@pytest.mark.parametrize("text", [b"", b"{", b"\xff\xfe\xfd", b"[" * 100_000, b"[1]"])
+def test_manifest_that_is_not_a_json_object_is_rejected(text: bytes) -> None:
+    with pytest.raises(BundleError, match=r"manifest\.json is not JSON|schema_version is None"):
         parse_manifest(text)
-
-
-def test_manifest_that_is_not_an_object_is_rejected() -> None:
-    with pytest.raises(BundleError, match="schema_version is None"):
-        parse_manifest(b"[1]")
 
 
 @pytest.mark.parametrize(
@@ -72,17 +68,20 @@ def test_manifest_that_is_not_an_object_is_rejected() -> None:
         ({"input": {"height": 32, "width": 4097}}, "input.width"),
         ({"input": {"height": 32, "width": 32, "fit": "pad"}}, "input.fit"),
         ({"files": {"model.onnx": {"sha256": "abc", "bytes": 1}}}, "files.model.onnx.sha256"),
+        ({"training": {"epsilon": 2}}, "training.epsilon"),
+        ({"training": {"duration_s": float("inf")}}, "training.duration_s"),
+        ({"training": {"method": "wrapped"}}, "expected an origin for the method 'wrapped'"),
+        ({"training": {"origin": ORIGIN}}, "expected an origin for the method 'wrapped'"),
     ],
 )
 def test_manifest_error_names_the_invalid_key(
     document: Document, change: Document, named: str
 ) -> None:
+    if "training" in change:
+        change = {"training": document["training"] | change["training"]}
     with pytest.raises(BundleError) as refusal:
         parse(document | change)
     assert named in str(refusal.value)
-
-
-ORIGIN = {"net.onnx": {"sha256": "0" * 64, "bytes": 7}}
 
 
 def test_manifest_records_the_origin_of_a_wrapped_network(document: Document) -> None:
@@ -90,27 +89,3 @@ def test_manifest_records_the_origin_of_a_wrapped_network(document: Document) ->
     origin = parse(document).training.origin
     assert origin is not None
     assert origin["net.onnx"].bytes == 7
-
-
-@pytest.mark.parametrize("change", [{"method": "wrapped"}, {"origin": ORIGIN}])
-def test_manifest_rejects_a_method_that_contradicts_the_origin(
-    document: Document, change: Document
-) -> None:
-    document["training"] |= change
-    with pytest.raises(BundleError, match="expected an origin for the method 'wrapped'"):
-        parse(document)
-
-
-@pytest.mark.parametrize(("key", "value"), [("epsilon", 2), ("duration_s", float("inf"))])
-def test_manifest_rejects_invalid_training_values(
-    document: Document, key: str, value: float
-) -> None:
-    document["training"][key] = value
-    with pytest.raises(BundleError, match=rf"training\.{key}"):
-        parse(document)
-
-
-def test_manifest_is_immutable() -> None:
-    spec = InputSpec(height=32, width=32)
-    with pytest.raises(ValidationError):
-        spec.height = 64  # type: ignore[misc]

@@ -69,16 +69,8 @@ def _head_shape(network: Classifier) -> tuple[int, ...]:
     [
         ("no_such_package:make", None, "cannot be imported: No module named 'no_such_package'"),
         ("a_users_package.broken:make", None, "No module named 'not_installed_anywhere'"),
-        (
-            "a_users_package.nets:none",
-            None,
-            r"nets\.py is missing, expected a function",
-        ),
-        (
-            "a_users_package.nets:NUMBER",
-            None,
-            r"nets\.py is int, expected a function",
-        ),
+        ("a_users_package.nets:none", None, r"nets\.py is missing, expected a function"),
+        ("a_users_package.nets:NUMBER", None, r"nets\.py is int, expected a function"),
         ("a_users_package.nets:make", 16, r"called as make\(outputs, width\).* is given: too many"),
         ("a_users_package.nets:words", None, r"returned str, expected a torch\.nn\.Module"),
         ("a_users_package.nets:headless", None, "returned NoHead without head, a torch"),
@@ -93,13 +85,8 @@ def test_import_string_errors_state_the_received_and_expected_value(
     assert f"network.name: {name!r}" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "name", ["resnet8", "a:b:c", "a.b", ":b", "a:", "a-b:c", "a..b:c", "a/b:c"]
-)
-def test_import_string_is_recognized_as_invalid_without_import(name: str) -> None:
-    assert not is_import_string(name)
-
-
 def test_import_string_is_recognized_without_import() -> None:
+    names = ["resnet8", "a:b:c", "a.b", ":b", "a:", "a-b:c", "a..b:c", "a/b:c"]
+    assert not any(map(is_import_string, names))
     assert is_import_string("a_users_package.broken:make")
     assert "a_users_package.broken" not in sys.modules

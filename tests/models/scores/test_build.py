@@ -2,17 +2,13 @@ import pytest
 import torch
 
 from oodguard.models.errors import RecipeError
-from oodguard.models.scores import LOGIT_SCORES, REJECT_SCORES, SCORE_NAMES
+from oodguard.models.scores import LOGIT_SCORES, REJECT_SCORES
 from oodguard.models.scores.base import ScoreOptions
 from oodguard.models.scores.build import check_score, unfitted_score
 from oodguard.models.scores.energy import energy
 from oodguard.models.scores.gen import gen
 
 LOGITS = torch.tensor([[1.0, 0.0, -2.0]])
-
-
-def test_score_names_are_unique() -> None:
-    assert len(set(SCORE_NAMES)) == len(SCORE_NAMES)
 
 
 @pytest.mark.parametrize("name", [*LOGIT_SCORES, *REJECT_SCORES])

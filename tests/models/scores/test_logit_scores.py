@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
 from oodguard.models.scores import LOGIT_SCORES
 from oodguard.models.scores.abstain import abstain
@@ -12,17 +13,29 @@ from oodguard.models.scores.gen import gen
 from oodguard.models.scores.max_logit import max_logit
 from oodguard.models.scores.msp import msp, msp_log_odds
 
-LOGITS = torch.log(torch.tensor([[1.0, 2.0, 5.0], [3.0, 3.0, 3.0]]))
+
+def _logits(*weights: float) -> Tensor:
+    return torch.log(torch.tensor([weights]))
 
 
-def test_msp_is_one_minus_the_largest_probability() -> None:
-    assert msp(LOGITS).tolist() == pytest.approx([1 - 5 / 8, 1 - 1 / 3])
-
-
-def test_msp_log_odds_is_the_logit_of_the_score() -> None:
-    # Softmax of log(1, 2, 5) is (1, 2, 5) / 8: odds against the largest are 3 to 5.
-    logits = torch.log(torch.tensor([[1.0, 2.0, 5.0]]))
-    assert msp_log_odds(logits).item() == pytest.approx(math.log(3 / 5))
+@pytest.mark.parametrize(
+    ("score", "expected"),
+    [
+        (msp(_logits(1, 2, 5)), 1 - 5 / 8),
+        (msp(_logits(3, 3, 3)), 1 - 1 / 3),
+        (msp_log_odds(_logits(1, 2, 5)), math.log(3 / 5)),  # against the largest
+        (max_logit(torch.tensor([[-3.0, 0.5]])), -0.5),
+        (energy(_logits(1, 2, 5)), -math.log(8)),
+        # z / T with T = 2 gives the weights sqrt(4) and sqrt(9).
+        (energy(_logits(4, 9), temperature=2.0), -2 * math.log(2 + 3)),
+        # The roots of p (1 - p): sqrt(7) / 8, sqrt(12) / 8 and sqrt(15) / 8.
+        (gen(_logits(1, 2, 5), gamma=0.5), (math.sqrt(7) + math.sqrt(12) + math.sqrt(15)) / 8),
+        (gen(_logits(1, 2, 5), gamma=0.5, top=1), math.sqrt(15) / 8),
+        (abstain(_logits(1, 2, 5)), math.log(5 / 3)),  # for the last output
+    ],
+)
+def test_score_of_logits_by_hand(score: Tensor, expected: float) -> None:
+    assert score.tolist() == pytest.approx([expected])
 
 
 def test_msp_log_odds_gradient_does_not_vanish_where_the_softmax_saturates() -> None:
@@ -33,43 +46,12 @@ def test_msp_log_odds_gradient_does_not_vanish_where_the_softmax_saturates() -> 
     assert ours[0].tolist() == pytest.approx([-1.0, 0.5, 0.5])
 
 
-def test_max_logit_is_minus_the_largest_logit() -> None:
-    assert max_logit(torch.tensor([[1.0, -2.0], [-3.0, 0.5]])).tolist() == [-1.0, -0.5]
-
-
-def test_energy_is_minus_the_log_of_the_summed_weights() -> None:
-    expected = -torch.log(torch.tensor([8.0, 9.0]))
-    torch.testing.assert_close(energy(LOGITS), expected)
-
-
-def test_energy_at_a_temperature_scales_logits_and_result() -> None:
-    # z / T with T = 2 gives weights sqrt(4) = 2 and sqrt(9) = 3, so -2 log(2 + 3).
-    logits = torch.log(torch.tensor([[4.0, 9.0]]))
-    expected = -2 * torch.log(torch.tensor([5.0]))
-    torch.testing.assert_close(energy(logits, temperature=2.0), expected)
-
-
-def test_gen_sums_the_roots_of_p_times_one_minus_p() -> None:
-    # Of (1, 2, 5) / 8: sqrt(7) / 8, sqrt(12) / 8 and sqrt(15) / 8.
-    expected = (math.sqrt(7) + math.sqrt(12) + math.sqrt(15)) / 8
-    assert gen(LOGITS[:1], gamma=0.5).item() == pytest.approx(expected)
-
-
-def test_gen_uses_the_largest_probabilities_only() -> None:
-    assert gen(LOGITS[:1], gamma=0.5, top=1).item() == pytest.approx(math.sqrt(15) / 8)
-
-
 def test_gen_has_a_gradient_where_the_softmax_rounds_to_one() -> None:
     logits = torch.tensor([[200.0, 0.0, 0.0]], requires_grad=True)
     (gradient,) = torch.autograd.grad(gen(logits).sum(), logits)
     assert gradient[0, 0] < 0
     assert gradient[0, 1:].min() > 0
     assert torch.isfinite(gradient).all()
-
-
-def test_abstain_is_the_log_odds_of_the_last_output() -> None:
-    # Softmax weights 1 and 2 for the classes, 5 for rejection: odds 5 to 3.
-    assert abstain(LOGITS[:1]).item() == pytest.approx(math.log(5 / 3))
 
 
 def test_abstain_ranks_as_the_reject_class_probability() -> None:

@@ -92,15 +92,9 @@ def test_reservoir_samples_without_replacement_for_any_batch_size(batch: int) ->
     assert parts.rows.mean().item() == pytest.approx(499.5, abs=4 * 27.4)
 
 
-def test_reservoir_depends_on_the_seed() -> None:
-    rows = torch.arange(1000.0)[:, None]
-    one, two = (Reservoir(size=100, width=1, seed=seed) for seed in (3, 4))
-    one.update(rows)
-    two.update(rows)
+def test_reservoir_depends_on_the_seed_and_keeps_few_rows() -> None:
+    one, two, few = (Reservoir(size=100, width=1, seed=seed) for seed in (3, 4, 0))
+    for reservoir, count in ((one, 1000), (two, 1000), (few, 5)):
+        reservoir.update(torch.arange(float(count))[:, None])
     assert not torch.equal(one.rows, two.rows)
-
-
-def test_reservoir_keeps_all_rows_if_there_are_few() -> None:
-    reservoir = Reservoir(size=100, width=1, seed=0)
-    reservoir.update(torch.arange(5.0)[:, None])
-    assert sorted(reservoir.rows.flatten().tolist()) == [0, 1, 2, 3, 4]
+    assert sorted(few.rows.flatten().tolist()) == [0, 1, 2, 3, 4]
