@@ -1,7 +1,7 @@
 """Log to standard error: JSON lines for machines, readable lines on a terminal.
 
 A log call is a constant event sentence plus fields:
-`logger.info("The API keys were reloaded.", extra={"fields": {"keys": 3}})`.
+`logger.info("API keys reloaded.", extra={"fields": {"keys": 3}})`.
 """
 
 import json

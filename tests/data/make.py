@@ -4,7 +4,7 @@
 
 Reads `cifar10_test`, `gtsrb_train`, `gtsrb_test`, `aux_tinyimagenet`, `ood_textures`,
 `cifar100_test` and `ood_hands` (each `<folder>/<name>.parquet` with an `image` and a `label`
-column) and replaces the image folders beside this file. The seed alone decides which images
+column) and replaces the image folders next to this file. The seed alone decides which images
 are taken. Tests never run it.
 """
 
@@ -61,7 +61,7 @@ def save(rows: list[dict[str, Any]], folder: Path) -> None:
 
 
 def main() -> None:
-    """Replace every image folder beside this file."""
+    """Replace every image folder next to this file."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("tables", type=Path, help="folder that holds the Parquet tables")
     tables = parser.parse_args().tables
