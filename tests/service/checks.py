@@ -1,8 +1,10 @@
 """Requests, and checks of their responses that many tests share."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from httpx2 import Response
+from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from oodguard.service.api.schemas import PredictAnswer, Prediction, Problem
@@ -32,6 +34,16 @@ def problem(response: Response, status: int, slug: str) -> Problem:
     return answer
 
 
+def metric(exposition: str, name: str, **labels: str) -> float:
+    """Return the sum of the samples that have these labels among others."""
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(exposition)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
 def still_serves(client: TestClient) -> None:
     """Check that a valid request still gets the right response."""
     response = post(client, encode(plain()))
@@ -39,10 +51,15 @@ def still_serves(client: TestClient) -> None:
 
 
 def post(
-    client: TestClient, body: bytes, content_type: str = "image/png", **headers: str
+    client: TestClient,
+    body: bytes | Iterable[bytes],
+    content_type: str = "image/png",
+    *,
+    path: str = "/predict",
+    **headers: str,
 ) -> Response:
     """Send a body to POST /predict."""
-    return client.post("/predict", content=body, headers={"content-type": content_type, **headers})
+    return client.post(path, content=body, headers={"content-type": content_type, **headers})
 
 
 def post_pixels(client: TestClient, body: bytes, shape: str) -> Response:
@@ -52,7 +69,7 @@ def post_pixels(client: TestClient, body: bytes, shape: str) -> Response:
 
 def ask(client: TestClient, path: str = "/predict") -> PredictAnswer:
     """Send a red image, and return the valid response."""
-    response = client.post(path, content=encode(plain()), headers={"content-type": "image/png"})
+    response = post(client, encode(plain()), path=path)
     predictions(response)
     return PredictAnswer.model_validate_json(response.content)
 

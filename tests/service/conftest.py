@@ -1,10 +1,12 @@
 """Fixtures: a real application on a tiny real graph."""
 
+import json
 import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -14,10 +16,12 @@ from oodguard.service.inference.model import LoadedModel, load_model
 from oodguard.service.settings import Settings
 from oodguard.service.telemetry.logs import JsonFormatter, TextFormatter
 from tests.service.api_keys import IssuedKey, write_key_file
+from tests.service.checks import still_serves
 from tests.service.gate import Gate
 from tests.service.tiny import write_tiny
 
 MakeClient = Callable[..., TestClient]
+AccessLog = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture(autouse=True)
@@ -88,8 +92,23 @@ def make_client(bundle_folder: Path) -> Iterator[MakeClient]:
 
 
 @pytest.fixture
-def client(make_client: MakeClient) -> TestClient:
-    return make_client()
+def client(make_client: MakeClient) -> Iterator[TestClient]:
+    """A client of a service with default settings, which must still serve after the test."""
+    client = make_client()
+    yield client
+    still_serves(client)
+
+
+@pytest.fixture
+def access_log(caplog: pytest.LogCaptureFixture) -> AccessLog:
+    """Return the present lines of the access log."""
+    caplog.set_level(logging.INFO, "oodguard.access")
+    formatter = JsonFormatter()
+    return lambda: [
+        json.loads(formatter.format(each))
+        for each in caplog.records
+        if each.name == "oodguard.access"
+    ]
 
 
 @pytest.fixture

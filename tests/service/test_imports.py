@@ -3,44 +3,59 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 
-def test_service_import_does_not_load_torch_and_training() -> None:
-    probe = (
-        "import sys, oodguard.service.serve, oodguard.service.cli; "
-        "print([name for name in ('torch', 'onnx', 'oodguard.training', "
-        "'oodguard.models.networks', "
-        "'scipy', 'pandas', 'httpx') if name in sys.modules])"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", probe], capture_output=True, text=True, check=True
-    )
-    assert result.stdout.strip() == "[]"
+def output_of(code: str, **environment: str) -> str:
+    """Run Python code, without variables of ONNX Runtime and OpenTelemetry; return its output."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("ORT_", "OTEL_"))}
+    command = [sys.executable, "-c", f"import os, sys\n{code}"]
+    env = {**inherited, **environment}
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout
 
 
-def test_command_import_does_not_load_the_runtime() -> None:
-    probe = (
-        "import sys, oodguard.service.cli; "
-        "print([name for name in ('onnxruntime', 'fastapi', 'uvicorn') if name in sys.modules])"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", probe], capture_output=True, text=True, check=True
-    )
-    assert result.stdout.strip() == "[]"
+@pytest.mark.parametrize(
+    ("modules", "absent"),
+    [
+        (
+            "oodguard.service.serve, oodguard.service.cli",
+            "torch onnx oodguard.training oodguard.models.networks scipy pandas httpx",
+        ),
+        ("oodguard.service.cli", "onnxruntime fastapi uvicorn"),
+    ],
+    ids=["service", "command"],
+)
+def test_import_does_not_load_unused_packages(modules: str, absent: str) -> None:
+    code = f"import {modules}; print([name for name in {absent.split()} if name in sys.modules])"
+    assert output_of(code) == "[]\n"
+
+
+def test_tracing_and_s3_packages_are_not_imported_by_default(bundle_folder: Path) -> None:
+    code = f"""
+from pathlib import Path
+from oodguard.service.app import create_app
+from oodguard.service.settings import Settings
+
+create_app(Settings(bundle=Path({str(bundle_folder)!r})))
+optional = (
+    "opentelemetry.sdk", "opentelemetry.exporter", "obstore",
+    "oodguard.service.telemetry.tracing", "oodguard.service.sampling.s3_store",
+)
+print([name for name in optional if name in sys.modules])
+"""
+    assert output_of(code) == "[]\n"
 
 
 @pytest.mark.parametrize(
     "module", ["oodguard.service.inference.session", "oodguard.training.scoring.parity"]
 )
-@pytest.mark.parametrize(("configured", "expected"), [(None, "1"), ("0", "0")])
+@pytest.mark.parametrize("configured", [None, "0"])
 def test_runtime_telemetry_is_disabled_before_the_runtime_is_imported(
-    module: str, configured: str | None, expected: str
+    module: str, configured: str | None
 ) -> None:
-    probe = f"""
-import os, sys
-
+    code = f"""
 class Finder:
     def find_spec(self, name, *_):
         if name == "onnxruntime":
@@ -49,10 +64,5 @@ class Finder:
 sys.meta_path.insert(0, Finder())
 import {module}
 """
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("ORT_")}
-    if configured is not None:
-        environment["ORT_DISABLE_TELEMETRY"] = configured
-    result = subprocess.run(
-        [sys.executable, "-c", probe], capture_output=True, text=True, check=True, env=environment
-    )
-    assert result.stdout.split() == [expected]
+    environment = {} if configured is None else {"ORT_DISABLE_TELEMETRY": configured}
+    assert output_of(code, **environment) == f"{configured or 1}\n"

@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -11,15 +10,9 @@ from starlette.testclient import TestClient
 from oodguard.service.registry.deployment import Deployment
 from oodguard.service.registry.registry import ModelRegistry
 from oodguard.service.telemetry.logs import JsonFormatter
-from tests.service.checks import problem
-from tests.service.conftest import MakeClient
+from tests.service.checks import post, problem
+from tests.service.conftest import AccessLog, MakeClient
 from tests.service.pictures import RED, WHITE, encode, plain
-
-
-def access_line(caplog: pytest.LogCaptureFixture) -> dict[str, Any]:
-    (record,) = [record for record in caplog.records if record.name == "oodguard.access"]
-    line: dict[str, Any] = json.loads(JsonFormatter().format(record))
-    return line
 
 
 @pytest.mark.parametrize("received", ["abc-1", "A" * 64, "trace.7_b"])
@@ -36,12 +29,11 @@ def test_invalid_request_id_is_replaced(client: TestClient, received: str) -> No
 
 
 def test_access_log_line_has_the_images_and_rejections_of_a_request(
-    client: TestClient, caplog: pytest.LogCaptureFixture
+    client: TestClient, access_log: AccessLog
 ) -> None:
     files = [("files", encode(plain(colour))) for colour in (RED, WHITE, WHITE)]
-    with caplog.at_level(logging.INFO, "oodguard.access"):
-        client.post("/predict", files=files, headers={"x-request-id": "one"})
-    line = access_line(caplog)
+    client.post("/predict", files=files, headers={"x-request-id": "one"})
+    (line,) = access_log()
     stages = [line.pop(name) for name in ("decode_ms", "queue_ms", "run_ms")]
     assert line.pop("duration_ms") >= sum(stages) > 0
     assert line.pop("time").endswith("+00:00")
@@ -61,23 +53,20 @@ def test_access_log_line_has_the_images_and_rejections_of_a_request(
 
 
 def test_access_log_line_of_a_rejected_request_has_the_problem_and_its_stages(
-    client: TestClient, caplog: pytest.LogCaptureFixture
+    client: TestClient, access_log: AccessLog
 ) -> None:
-    with caplog.at_level(logging.INFO, "oodguard.access"):
-        client.post("/predict", content=b"no image", headers={"content-type": "image/png"})
-    line = access_line(caplog)
+    post(client, b"no image")
+    (line,) = access_log()
     assert (line["code"], line["problem"], line["images"]) == (400, "undecodable-image", 0)
     assert line["decode_ms"] > 0
     assert not {"queue_ms", "run_ms", "shed"} & line.keys()
 
 
 def test_access_log_line_of_a_shed_request_has_the_reason(
-    make_client: MakeClient, caplog: pytest.LogCaptureFixture
+    make_client: MakeClient, access_log: AccessLog
 ) -> None:
-    client = make_client(max_pending_bytes=7)
-    with caplog.at_level(logging.INFO, "oodguard.access"):
-        client.post("/predict", content=b"8 bytes.", headers={"content-type": "image/png"})
-    line = access_line(caplog)
+    post(make_client(max_pending_bytes=7), b"8 bytes.")
+    (line,) = access_log()
     assert (line["code"], line["problem"], line["shed"]) == (429, "overloaded", "overloaded")
     assert (line["model"], line["version"]) == ("tiny", "1")
 

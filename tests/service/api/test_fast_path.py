@@ -4,12 +4,8 @@ import pytest
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.testclient import TestClient
 
-from tests.service.checks import predictions, problem
-from tests.service.conftest import MakeClient
+from tests.service.checks import metric, post, predictions, problem
 from tests.service.pictures import encode, plain
-from tests.service.telemetry.test_metrics import samples, value
-
-PNG = {"content-type": "image/png"}
 
 
 def test_fast_path_answers_predict_without_the_framework(
@@ -20,17 +16,16 @@ def test_fast_path_answers_predict_without_the_framework(
 
     monkeypatch.setattr(ExceptionMiddleware, "__call__", routed)
     problem(client.get("/healthz"), 500, "internal-error")
-    predictions(client.post("/predict", content=encode(plain()), headers=PNG))
+    predictions(post(client, encode(plain())))
 
 
 @pytest.mark.parametrize("body", [encode(plain()), b"no image", b""])
 def test_fast_path_response_equals_the_response_of_the_framework(
-    make_client: MakeClient, body: bytes
+    client: TestClient, body: bytes
 ) -> None:
-    client = make_client()
-    headers = {**PNG, "x-request-id": "one"}
-    fast = client.post("/predict", content=body, headers=headers)
-    slow = client.post("/models/tiny/predict", content=body, headers=headers)
+    identity = {"x-request-id": "one"}
+    fast = post(client, body, **identity)
+    slow = post(client, body, path="/models/tiny/predict", **identity)
     assert fast.status_code == slow.status_code
     assert fast.json() == slow.json()
     assert fast.headers == slow.headers
@@ -43,6 +38,6 @@ def test_fast_path_leaves_other_methods_and_paths_to_the_framework(client: TestC
 
 
 def test_fast_path_request_is_counted_under_its_route(client: TestClient) -> None:
-    predictions(client.post("/predict", content=encode(plain()), headers=PNG))
-    found = samples(client)
-    assert value(found, "oodguard_requests_total", route="/predict", code="200") == 1
+    predictions(post(client, encode(plain())))
+    found = client.get("/metrics").text
+    assert metric(found, "oodguard_requests_total", route="/predict", code="200") == 1

@@ -86,9 +86,7 @@ def test_cors_allows_a_configured_origin_also_for_rejected_requests(
             assert "Retry-After" in answer.headers["access-control-expose-headers"]
 
 
-def test_cors_rejects_other_origins_for_every_path(
-    make_secured: MakeClient,
-) -> None:
+def test_cors_rejects_other_origins_for_every_path(make_secured: MakeClient) -> None:
     client = make_secured(cors_origins=PAGE)
     for path in ("/predict", "/nowhere"):
         rejected = preflight(client, "https://evil.example", path)

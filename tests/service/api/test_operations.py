@@ -10,7 +10,7 @@ from oodguard.service.api.schemas import ModelsAnswer
 from oodguard.service.app import create_app
 from oodguard.service.readiness import Readiness
 from oodguard.service.settings import Settings
-from tests.service.checks import problem, still_serves
+from tests.service.checks import post, problem, still_serves
 from tests.service.pictures import encode, plain
 
 
@@ -34,10 +34,7 @@ def test_readyz_is_200_only_between_warm_up_and_draining(bundle_folder: Path) ->
 
 def test_predict_before_warm_up_is_503(bundle_folder: Path) -> None:
     client = TestClient(create_app(Settings(bundle=bundle_folder)))
-    response = client.post(
-        "/predict", content=encode(plain()), headers={"content-type": "image/png"}
-    )
-    problem(response, 503, "not-ready")
+    problem(post(client, encode(plain())), 503, "not-ready")
 
 
 def test_draining_process_does_not_become_ready() -> None:
@@ -50,8 +47,7 @@ def test_draining_process_does_not_become_ready() -> None:
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_health_routes_answer_head(client: TestClient, path: str) -> None:
     response = client.head(path)
-    assert response.status_code == 200
-    assert response.content == b""
+    assert (response.status_code, response.content) == (200, b"")
 
 
 def test_models_returns_the_facts_of_the_bundle(client: TestClient) -> None:

@@ -13,12 +13,10 @@ from PIL import Image
 from scipy.stats import beta
 from starlette.testclient import TestClient
 
-from tests.service.checks import predictions
+from tests.service.checks import post, post_pixels, predictions
 from tests.service.conftest import MakeClient
 from tests.service.pictures import BLACK, BLUE, GREEN, RED, WHITE, encode, halves, plain
 from tests.service.tiny import CALIBRATION_IMAGES
-
-PNG = {"content-type": "image/png"}
 
 Send = Callable[[TestClient, list[Image.Image]], Response]
 
@@ -36,17 +34,13 @@ def send_json(client: TestClient, images: list[Image.Image]) -> Response:
 
 def send_pixels(client: TestClient, images: list[Image.Image]) -> Response:
     pixels = np.stack([np.asarray(image) for image in images])
-    headers = {
-        "content-type": "application/octet-stream",
-        "x-shape": ",".join(str(side) for side in pixels.shape),
-    }
-    return client.post("/predict", content=pixels.tobytes(), headers=headers)
+    return post_pixels(client, pixels.tobytes(), ",".join(map(str, pixels.shape)))
 
 
 def test_predict_returns_the_scores_and_p_value_computed_by_hand(
     client: TestClient,
 ) -> None:
-    (verdict,) = predictions(client.post("/predict", content=encode(plain(RED)), headers=PNG))
+    (verdict,) = predictions(post(client, encode(plain(RED))))
     assert verdict.label == "red"
     assert verdict.class_id == 0
     # Logits are 255 / 25, 0 and 0.
@@ -60,7 +54,7 @@ def test_predict_returns_the_scores_and_p_value_computed_by_hand(
 def test_predict_rejects_an_image_with_a_score_above_all_calibration_scores(
     client: TestClient,
 ) -> None:
-    (verdict,) = predictions(client.post("/predict", content=encode(plain(WHITE)), headers=PNG))
+    (verdict,) = predictions(post(client, encode(plain(WHITE))))
     assert verdict.decision == "reject"
     assert verdict.p_value == pytest.approx(1 / 251)
 
@@ -75,7 +69,7 @@ def test_predict_threshold_equals_the_one_from_scipy(
     else:
         rank = max(k for k in range(1, n) if beta.cdf(alpha, k, n + 1 - k) >= 1 - delta)
     client = make_client(alpha=alpha, delta=delta)
-    policy = client.post("/predict", content=encode(plain()), headers=PNG).json()["policy"]
+    policy = post(client, encode(plain())).json()["policy"]
     # Calibration scores are 1..n, so the k-th largest is n + 1 - k.
     assert policy == {
         "score": "brightness",
@@ -98,33 +92,26 @@ def test_predict_returns_predictions_in_the_order_of_the_images(
 
 def test_predict_returns_the_same_verdict_for_every_request_format(client: TestClient) -> None:
     picture = halves((200, 100, 30), (10, 220, 90)).resize((8, 8))
-    expected = predictions(client.post("/predict", content=encode(picture), headers=PNG))
+    expected = predictions(post(client, encode(picture)))
     for send in (send_files, send_json, send_pixels):
         assert predictions(send(client, [picture])) == expected
 
 
-@pytest.mark.parametrize(("kind", "subtype"), [("PNG", "png"), ("JPEG", "jpeg"), ("WEBP", "webp")])
-def test_predict_accepts_each_image_format_as_the_body(
-    client: TestClient, kind: str, subtype: str
-) -> None:
-    response = client.post(
-        "/predict",
-        content=encode(plain(GREEN), kind),
-        headers={"content-type": f"image/{subtype}"},
-    )
-    assert predictions(response)[0].label == "green"
-
-
 @pytest.mark.parametrize(
-    "content_type", ["IMAGE/PNG", "image/png; charset=binary", "  image/png ;a=b"]
+    ("kind", "content_type"),
+    [
+        ("JPEG", "image/jpeg"),
+        ("WEBP", "image/webp"),
+        ("PNG", "IMAGE/PNG"),
+        ("PNG", "image/png; charset=binary"),
+        ("PNG", "  image/png ;a=b"),
+    ],
 )
-def test_predict_accepts_content_types_in_any_case_and_with_parameters(
-    client: TestClient, content_type: str
+def test_predict_accepts_image_formats_in_any_case_and_with_parameters(
+    client: TestClient, kind: str, content_type: str
 ) -> None:
-    response = client.post(
-        "/predict", content=encode(plain()), headers={"content-type": content_type}
-    )
-    assert predictions(response)[0].label == "red"
+    response = post(client, encode(plain(GREEN), kind), content_type)
+    assert predictions(response)[0].label == "green"
 
 
 def test_predict_resizes_raw_pixels_by_the_rule_of_the_manifest(
@@ -133,32 +120,27 @@ def test_predict_resizes_raw_pixels_by_the_rule_of_the_manifest(
     # The rule crops the centre: the middle 8 of 24 columns, which are blue.
     pixels = np.zeros((1, 8, 24, 3), np.uint8)
     pixels[:, :, 8:16, 2] = 255
-    headers = {"content-type": "application/octet-stream", "x-shape": "1,8,24,3"}
-    (verdict,) = predictions(client.post("/predict", content=pixels.tobytes(), headers=headers))
+    (verdict,) = predictions(post_pixels(client, pixels.tobytes(), "1,8,24,3"))
     assert verdict.label == "blue"
     assert verdict.scores["brightness"] == 85.0
 
 
 def test_predict_decides_by_the_configured_score(make_client: MakeClient) -> None:
-    client = make_client(score="darkness")
-    answer = client.post("/predict", content=encode(plain(BLACK)), headers=PNG).json()
+    answer = post(make_client(score="darkness"), encode(plain(BLACK))).json()
     assert answer["policy"]["score"] == "darkness"
     # Darkness is at most 0 and every calibration score at least 1, so nothing is dark enough.
     assert answer["predictions"][0]["p_value"] == 1.0
 
 
-def test_predict_splits_more_images_than_a_batch_and_keeps_their_order(
-    make_client: MakeClient,
-) -> None:
-    client = make_client(max_batch=2)
+def test_predict_splits_images_over_max_batch_in_order(make_client: MakeClient) -> None:
     images = [plain((level, 0, 0)) for level in (0, 30, 60, 90, 120)]
-    verdicts = predictions(send_files(client, images))
+    verdicts = predictions(send_files(make_client(max_batch=2), images))
     assert [v.scores["brightness"] for v in verdicts] == [0.0, 10.0, 20.0, 30.0, 40.0]
 
 
 def test_predict_response_has_the_model_and_the_hash_of_its_manifest(
     client: TestClient, bundle_folder: Path
 ) -> None:
-    answer = client.post("/predict", content=encode(plain()), headers=PNG).json()
+    answer = post(client, encode(plain())).json()
     digest = hashlib.sha256((bundle_folder / "manifest.json").read_bytes()).hexdigest()
     assert answer["model"] == {"name": "tiny", "version": "1", "sha256": digest}

@@ -1,6 +1,5 @@
 """Every error is answered as a documented problem."""
 
-import logging
 import re
 
 import pytest
@@ -16,7 +15,8 @@ from oodguard.service.api.problems import (
     title,
 )
 from oodguard.service.inference.session import ModelSession
-from tests.service.checks import DOCS, problem, still_serves
+from tests.service.checks import DOCS, post, problem
+from tests.service.conftest import AccessLog
 from tests.service.pictures import encode, plain
 
 ALL_TYPES = (*PROBLEM_TYPES.values(), METHOD_NOT_ALLOWED, HEADERS_TOO_LARGE, INTERNAL_ERROR)
@@ -36,26 +36,18 @@ def test_wrong_method_is_a_problem_with_the_allowed_method(client: TestClient) -
 
 
 def test_unexpected_error_is_a_problem_without_details_and_its_log_line_has_the_id(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, access_log: AccessLog
 ) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr(ModelSession, "_run", broken)
-    with caplog.at_level(logging.INFO, "oodguard.access"):
-        response = client.post(
-            "/predict",
-            content=encode(plain()),
-            headers={"content-type": "image/png", "x-request-id": "abc"},
-        )
-    answer = problem(response, 500, "internal-error")
+    with monkeypatch.context() as patch:
+        patch.setattr(ModelSession, "_run", broken)
+        response = post(client, encode(plain()), **{"x-request-id": "abc"})
+    assert problem(response, 500, "internal-error").request_id == "abc"
     assert "secret" not in response.text
-    assert answer.request_id == "abc"
-    (line,) = [record for record in caplog.records if record.name == "oodguard.access"]
-    assert line.__dict__["fields"]["code"] == 500
-    assert line.__dict__["fields"]["request_id"] == "abc"
-    monkeypatch.undo()
-    still_serves(client)
+    (line,) = access_log()
+    assert (line["code"], line["request_id"]) == (500, "abc")
 
 
 def test_every_request_error_has_its_own_problem_type() -> None:

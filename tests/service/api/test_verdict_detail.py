@@ -4,12 +4,12 @@ import json
 import re
 
 import pytest
-from httpx2 import Response
 from starlette.testclient import TestClient
 
 from oodguard.service.api.schemas import BareAnswer, BarePolicy, ModelsAnswer
 from oodguard.service.responses import COARSE_P_VALUES, coarse_p_value
 from tests.service.api_keys import IssuedKey
+from tests.service.checks import ask, post
 from tests.service.conftest import MakeClient
 from tests.service.pictures import BLACK, GREEN, WHITE, encode, plain
 
@@ -91,47 +91,37 @@ def test_coarse_p_value_is_equal_for_rejected_images_and_a_valid_p_value(
         assert sum(each <= level for each in coarse) / n <= level
 
 
-SCORE_METRICS = (
-    "oodguard_score",
-    "oodguard_threshold",
-    "oodguard_p_value",
-    "oodguard_drift_log_martingale",
-)
+SCORE_METRICS = ["score", "threshold", "p_value", "drift_log_martingale"]
 
 
-def predict(client: TestClient, red: int = 255, headers: dict[str, str] | None = None) -> Response:
-    files = {"files": encode(plain((red, 0, 0)))}
-    response = client.post("/predict", files=files, headers=headers)
-    assert response.status_code == 200
-    return response
-
-
-def exposed(client: TestClient, **headers: str) -> list[bool]:
-    """Return for each metric that reveals scores whether /metrics has it."""
+def score_metrics(client: TestClient, **headers: str) -> list[str]:
+    """Return the metrics in /metrics that reveal scores."""
     text = client.get("/metrics", headers=headers).text
     assert "oodguard_decisions_total{" in text
-    return [f"\n{name}{{" in text or f"\n{name}_bucket{{" in text for name in SCORE_METRICS]
+    return [
+        name for name in SCORE_METRICS if re.search(rf"^oodguard_{name}(_bucket)?{{", text, re.M)
+    ]
 
 
 @pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text"])
 def test_verdict_detail_without_keys_withholds_score_metrics(
     verdict_client: TestClient, accept: str
 ) -> None:
-    predict(verdict_client)
-    assert exposed(verdict_client, accept=accept) == [False] * 4
+    assert post(verdict_client, encode(plain())).status_code == 200
+    assert score_metrics(verdict_client, accept=accept) == []
 
 
 def test_full_detail_exposes_score_metrics(client: TestClient) -> None:
-    predict(client)
-    assert exposed(client) == [True] * 4
+    ask(client)
+    assert score_metrics(client) == SCORE_METRICS
 
 
 def test_verdict_detail_exposes_score_metrics_to_the_role_metrics(
     make_secured: MakeClient, issued: dict[str, IssuedKey]
 ) -> None:
     client = make_secured(detail="verdict")
-    predict(client, headers=issued["predict"].headers)
-    assert exposed(client, **issued["metrics"].headers) == [True] * 4
+    post(client, encode(plain()), **issued["predict"].headers)
+    assert score_metrics(client, **issued["metrics"].headers) == SCORE_METRICS
 
 
 def test_verdict_detail_metrics_are_equal_after_images_with_equal_responses(
@@ -141,9 +131,12 @@ def test_verdict_detail_metrics_are_equal_after_images_with_equal_responses(
     # Brightness 85 and 3, with very different p-values.
     for red in (255, 9):
         client = make_client(detail="verdict")
-        responses.append(predict(client, red, {"x-request-id": "same"}).json())
+        responses.append(
+            post(client, encode(plain((red, 0, 0))), **{"x-request-id": "same"}).json()
+        )
         text = client.get("/metrics").text
         rows.append([r for r in text.splitlines() if not re.search(r"^process_|_seconds", r)])
     assert responses[0] == responses[1]
+    assert len(responses[0]["predictions"]) == 1
     assert rows[0] == rows[1]
     assert any(row.startswith("oodguard_decisions_total{") for row in rows[0])

@@ -98,16 +98,17 @@ def test_key_file_readable_by_every_user_is_read_with_a_warning(
 
 
 def test_key_file_that_cannot_be_read_is_an_error_with_the_reason(tmp_path: Path) -> None:
+    file = tmp_path / "keys.toml"
     with pytest.raises(KeyFileError, match="No such file"):
-        read_file(tmp_path / "missing.toml")
+        read_file(file)
     with pytest.raises(KeyFileError, match="directory"):
         read_file(tmp_path)
-    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    file.write_bytes(b"\xff\xfe")
     with pytest.raises(KeyFileError, match="not UTF-8"):
-        read_file(tmp_path / "bytes.toml")
-    (tmp_path / "large.toml").write_bytes(b"#" * (MAX_FILE_BYTES + 1))
+        read_file(file)
+    file.write_bytes(b"#" * (MAX_FILE_BYTES + 1))
     with pytest.raises(KeyFileError, match=f"limit of {MAX_FILE_BYTES} bytes"):
-        read_file(tmp_path / "large.toml")
+        read_file(file)
 
 
 def test_keys_are_read_from_a_file_or_from_a_variable_but_not_from_both(

@@ -2,15 +2,15 @@
 
 import json
 import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from tests.e2e.conftest import RunningServer, serving
+from tests.e2e.conftest import RunningServer, serving, wait_until
 from tests.service.api_keys import IssuedKey, write_key_file
+from tests.service.checks import metric
 
 
 @pytest.fixture
@@ -20,26 +20,20 @@ def server(bundle_folder: Path, key_file: Path, tmp_path: Path) -> Iterator[Runn
         yield running
 
 
-def wait_for(url: str, metrics_key: IssuedKey, row: str) -> None:
-    """Wait until `/metrics` has a row."""
-    pause = threading.Event()
-    for _ in range(600):
-        if row in httpx2.get(f"{url}/metrics", headers=metrics_key.headers).text.splitlines():
-            return
-        pause.wait(0.05)
-    pytest.fail(f"/metrics has no row {row}")
-
-
 def test_sighup_reloads_the_keys_and_ignores_an_invalid_file(
     server: RunningServer, key_file: Path, issued: dict[str, IssuedKey]
 ) -> None:
+    def reloads(outcome: str) -> float:
+        text = httpx2.get(f"{server.url}/metrics", headers=issued["metrics"].headers).text
+        return metric(text, "oodguard_keys_read_total", outcome=outcome)
+
     new = IssuedKey.create("predict", key_id="new")
     write_key_file(key_file, new, issued["metrics"])
     server.process.send_signal(signal.SIGHUP)
-    wait_for(server.url, issued["metrics"], 'oodguard_keys_read_total{outcome="loaded"} 1.0')
+    wait_until(lambda: reloads("loaded") == 1)
     key_file.write_text("[[keys]]\n" + new.token)
     server.process.send_signal(signal.SIGHUP)
-    wait_for(server.url, issued["metrics"], 'oodguard_keys_read_total{outcome="refused"} 1.0')
+    wait_until(lambda: reloads("refused") == 1)
     codes = [
         httpx2.get(f"{server.url}/models", headers=each.headers).status_code
         for each in (new, issued["predict"])

@@ -5,16 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from oodguard.service.drift.betting import (
-    HIGHER_EXPONENTS,
-    HISTOGRAM_MEMORIES,
-    LOWER_EXPONENTS,
-    cells,
-    fixed_bets,
-)
-from oodguard.service.drift.martingale import AlarmLimits, advance, initial_evidence
 from oodguard.service.drift.monitor import DriftDetector
-from oodguard.service.drift.ranks import slots, sort_calibration
 from tests.service.drift.drift_streams import MONITORED, detector, drawn
 
 Change = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -28,8 +19,9 @@ def _observed(tested: DriftDetector, stream: NDArray[np.float64], seed: int = 0)
 def test_detector_has_no_evidence_without_scores() -> None:
     calibration, _ = drawn(50, 0, seed=0)
     tested = _observed(detector(calibration), np.empty(0))
-    assert tested.ranks.steps == tested.rejections.steps == 0
-    assert tested.ranks.log_martingale == tested.rejections.log_martingale == 0
+    for evidence in (tested.ranks, tested.rejections):
+        assert (evidence.steps, evidence.log_martingale) == (0, 0)
+        assert evidence.log_shiryaev_roberts == -math.inf
 
 
 def test_detector_does_not_depend_on_the_split_into_calls() -> None:
@@ -61,21 +53,6 @@ def test_detector_false_alarm_probability_is_within_delta(decimals: int) -> None
         assert np.mean(np.array(peaks) >= -math.log(delta)) <= delta
 
 
-def test_same_bets_on_p_values_of_a_fixed_calibration_set_exceed_delta() -> None:
-    """With a false-alarm probability of 1 %, 3 alarms in 10 streams have probability 1e-4."""
-    bets, alarms = fixed_bets(), 0
-    for seed in range(10):
-        calibration, stream = drawn(30, 20_000, seed=seed)
-        random = np.random.default_rng(seed)
-        found = slots(sort_calibration(calibration, np.zeros(30)), stream, np.zeros(20_000))
-        p = (30 - found + 1 - random.random(20_000)) / 31
-        evidence = advance(
-            initial_evidence(bets.shape[1]), bets[cells(p)], AlarmLimits(run_length=1e300)
-        )
-        alarms += evidence.log_peak >= math.log(100)
-    assert alarms >= 3
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -96,22 +73,11 @@ def test_detector_alarms_on_a_change(change: Change) -> None:
     assert tested.ranks.alarms >= 1
 
 
-def test_detector_bets_on_higher_scores_win_on_higher_scores() -> None:
-    calibration, stream = drawn(400, 200, seed=7)
-    higher, lower = len(HIGHER_EXPONENTS), len(LOWER_EXPONENTS)
-    # The last fixed bets assume that all traffic has changed; the learned bets follow them.
-    whole = slice(-higher - lower - len(HISTOGRAM_MEMORIES), -len(HISTOGRAM_MEMORIES))
-    for shift, kinds in ((1, range(higher)), (-1, range(higher, higher + lower))):
-        tested = _observed(detector(calibration), stream + shift)
-        assert tested.ranks.log_staked[whole].argmax() in kinds
-
-
 def test_detector_adapts_to_a_lasting_change_in_ranks_but_not_in_rejections() -> None:
     calibration, stream = drawn(100, 30_000, seed=3)
     tested = _observed(detector(calibration, run_length=1e6), stream[:1000] + 2)
-    early = tested.ranks.alarms
+    assert tested.ranks.alarms > 0
     tested.observe(stream[1000:] + 2, np.random.default_rng(1))
-    assert early > 0
     late = tested.ranks.alarms
     tested.observe(stream[:5000] + 2, np.random.default_rng(2))
     assert tested.ranks.alarms == late

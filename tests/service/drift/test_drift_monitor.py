@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
 from oodguard.models.decision import Policy
@@ -13,8 +14,10 @@ from oodguard.service.drift.monitor import DriftDetector, DriftMonitor
 from oodguard.service.drift.state import MonitoredScore, initial_state
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.settings import Settings
+from tests.service.checks import metric
 from tests.service.pictures import BLACK, WHITE, encode, plain
-from tests.service.telemetry.test_metrics import samples, value
+
+Batches = list[NDArray[np.float32]]
 
 CALIBRATION = np.arange(1, 251, dtype=np.float32)
 LIMITS = AlarmLimits(delta=0.01, run_length=1000)
@@ -41,11 +44,7 @@ class Published:
         return ranks.log_martingale, rejections.log_martingale
 
 
-def monitored(
-    file: Path | None = None,
-    seed: int = 0,
-    batches: list[np.ndarray[tuple[int], np.dtype[np.float32]]] | None = None,
-) -> Published:
+def monitored(file: Path | None = None, seed: int = 0, batches: Batches | None = None) -> Published:
     """Run a monitor on `batches` and return what it published."""
     published = Published()
     monitor = DriftMonitor(
@@ -63,7 +62,7 @@ def monitored(
     return published
 
 
-def drawn_batches(seed: int, count: int) -> list[np.ndarray[tuple[int], np.dtype[np.float32]]]:
+def drawn_batches(seed: int, count: int) -> Batches:
     random = np.random.default_rng(seed)
     return [random.uniform(200, 300, 7).astype(np.float32) for _ in range(count)]
 
@@ -119,13 +118,12 @@ def test_drift_metrics_exceed_the_limit_after_a_flood_of_outliers(
     with TestClient(create_app(settings)) as client:
         for _ in range(3):
             assert client.post("/predict", files=files).status_code == 200
-        labels = {"model": "tiny", "version": "1"}
-        limit = value(samples(client), "oodguard_drift_log_threshold", **labels)
+        limit = metric(client.get("/metrics").text, "oodguard_drift_log_threshold")
         assert limit == pytest.approx(-np.log(0.02))
     # The shutdown has observed and saved the remaining scores.
     assert (tmp_path / "drift-tiny-1.safetensors").exists()
     with TestClient(create_app(settings)) as client:
-        found = samples(client)
-        assert value(found, "oodguard_drift_log_martingale", **labels) > limit
-        assert value(found, "oodguard_rejection_log_martingale", **labels) > limit
+        found = client.get("/metrics").text
+        assert metric(found, "oodguard_drift_log_martingale", model="tiny", version="1") > limit
+        assert metric(found, "oodguard_rejection_log_martingale", model="tiny", version="1") > limit
         assert client.post("/predict", files={"files": encode(plain(BLACK))}).status_code == 200

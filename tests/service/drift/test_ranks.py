@@ -44,11 +44,6 @@ def test_slot_of_a_float32_score_equals_its_calibration_score() -> None:
     assert slots(calibration, tenth, np.array([0.6])).tolist() == [1]
 
 
-def test_urn_without_scores_gives_equal_chances() -> None:
-    chances = Urn(np.zeros(4, dtype=np.int64)).add(np.array([1]))
-    assert (chances.above.tolist(), chances.own.tolist(), chances.total.tolist()) == ([2], [1], [4])
-
-
 def test_urn_adds_a_ball_per_score() -> None:
     # Balls by slot before each: 1 1 1, then 1 2 1, then 1 2 2, then 1 3 2.
     chances = Urn(np.zeros(3, dtype=np.int64)).add(np.array([1, 2, 1, 0]))
@@ -110,21 +105,6 @@ def test_urn_chances_equal_slot_frequencies_over_all_orders(
         assert Fraction(histories[history], before) == Fraction(own, total)
 
 
-@pytest.mark.parametrize("m", [1, 2])
-def test_urn_intervals_tile_the_unit_interval(m: int) -> None:
-    urn = Urn(np.array([3, 0, 2][: m + 1]))
-    ends = []
-    for slot in range(m, -1, -1):
-        chances = Urn(urn.counts).add(np.array([slot]))
-        ends.append(
-            (int(chances.above[0]), int(chances.above[0] + chances.own[0]), int(chances.total[0]))
-        )
-    total = urn.seen + m + 1
-    assert {each[2] for each in ends} == {total}
-    assert [each[0] for each in ends] == [0, *(each[1] for each in ends[:-1])]
-    assert ends[-1][1] == total
-
-
 @pytest.mark.parametrize("decimals", [0, 6])
 def test_ranks_of_a_long_stream_are_uniform_and_independent(decimals: int) -> None:
     """Few calibration scores; hardly any ties, or nearly all scores tied."""
@@ -150,28 +130,20 @@ def _scores(decimals: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.sort(values[:30]), values[30:]
 
 
-def _first_ranks(
-    keys: NDArray[np.float64], thetas: NDArray[np.float64], decimals: int
-) -> NDArray[np.float64]:
+def _first_ranks(thetas: NDArray[np.float64], decimals: int) -> NDArray[np.float64]:
     """Return the rank of each score of the stream as if it were the first."""
     calibration, stream = _scores(decimals)
-    found = slots(sort_calibration(calibration, np.full(30, 0.5)), stream, keys)
+    found = slots(sort_calibration(calibration, np.full(30, 0.5)), stream, np.zeros(400))
     empty = np.zeros(31, dtype=np.int64)
     return np.array(
         [Urn(empty).add(found[[place]]).ranks(thetas[[place]])[0] for place in range(len(stream))]
     )
 
 
-def test_first_rank_equals_the_smoothed_p_value_of_crepes() -> None:
-    ranks = _first_ranks(np.zeros(400), _thetas(400), decimals=9)
-    expected = p_values_batch(*_scores(decimals=9), smoothing=True, seed=SEED)
-    np.testing.assert_allclose(ranks, expected, rtol=1e-12)
-
-
-@pytest.mark.parametrize("decimals", [0, 9])
-def test_first_rank_at_theta_1_equals_the_p_value_of_crepes(decimals: int) -> None:
-    ranks = _first_ranks(np.zeros(400), np.ones(400), decimals)
-    expected = p_values_batch(*_scores(decimals), smoothing=False)
+@pytest.mark.parametrize(("decimals", "smoothing"), [(9, True), (9, False), (0, False)])
+def test_first_rank_equals_the_p_value_of_crepes(decimals: int, *, smoothing: bool) -> None:
+    ranks = _first_ranks(_thetas(400) if smoothing else np.ones(400), decimals)
+    expected = p_values_batch(*_scores(decimals), smoothing=smoothing, seed=SEED)
     np.testing.assert_allclose(ranks, expected, rtol=1e-12)
 
 

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from oodguard.models.bundle import Bundle
 from oodguard.service.api.schemas import ImagePlace
 from oodguard.service.images import decode
-from tests.service.checks import post, post_pixels, predictions, problem, still_serves
+from tests.service.checks import post, post_pixels, predictions, problem
 from tests.service.conftest import MakeClient
 from tests.service.graphs import CLASSES, SCORES, graph
 from tests.service.pictures import (
@@ -52,7 +52,6 @@ def halved(data: bytes) -> bytes:
 def test_undecodable_image_is_rejected(client: TestClient, body: bytes) -> None:
     answer = problem(post(client, body), 400, "undecodable-image")
     assert answer.image == ImagePlace(index=0, name=None)
-    still_serves(client)
 
 
 @pytest.mark.parametrize(
@@ -66,14 +65,10 @@ def test_undecodable_image_is_rejected(client: TestClient, body: bytes) -> None:
 def test_image_over_the_pixel_limit_is_rejected_before_it_is_decoded(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, body: bytes
 ) -> None:
-    def decoder(*_: object, **__: object) -> None:
-        pytest.fail("the image was decoded")
-
-    monkeypatch.setattr(decode, "DECODERS", dict.fromkeys(decode.DECODERS, decoder))
-    answer = problem(post(client, body), 413, "image-too-large")
+    with monkeypatch.context() as patch:
+        patch.setattr(decode, "DECODERS", {})
+        answer = problem(post(client, body), 413, "image-too-large")
     assert "expected at most 25000000" in answer.detail
-    monkeypatch.undo()
-    still_serves(client)
 
 
 def test_pixel_limit_is_exact(make_client: MakeClient) -> None:
@@ -86,7 +81,6 @@ def test_pixel_limit_is_exact(make_client: MakeClient) -> None:
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
 def test_animated_image_is_rejected(client: TestClient, kind: str) -> None:
     problem(post(client, animated(kind)), 415, "unsupported-image")
-    still_serves(client)
 
 
 @pytest.mark.parametrize(
@@ -101,10 +95,6 @@ def test_unsupported_format_is_named_in_the_error(
     assert "expected a JPEG, PNG or WebP" in answer.detail
 
 
-def sixteen_bit() -> Image.Image:
-    return Image.new("I;16", (8, 8), 0)
-
-
 def transparent_palette() -> Image.Image:
     """Return an image of one transparent palette entry, which is white over white."""
     image = plain(RED).convert("P", palette=Image.Palette.ADAPTIVE)
@@ -116,7 +106,7 @@ def transparent_palette() -> Image.Image:
     ("body", "brightness"),
     [
         pytest.param(encode(plain(RED, (1, 1))), 85.0, id="1 x 1"),
-        pytest.param(encode(sixteen_bit()), 0.0, id="16 bit"),
+        pytest.param(encode(Image.new("I;16", (8, 8), 0)), 0.0, id="16 bit"),
         pytest.param(encode(transparent_palette()), 255.0, id="palette with transparency"),
         pytest.param(encode(Image.new("L", (8, 8), 90)), 90.0, id="grey"),
         pytest.param(encode(Image.new("LA", (8, 8), (9, 0))), 255.0, id="transparent grey"),
@@ -136,9 +126,7 @@ def test_unusual_image_is_scored_by_its_visible_pixels(
     assert verdict.scores["brightness"] == pytest.approx(brightness, abs=1.0)
 
 
-def test_multi_picture_jpeg_is_predicted_by_its_first_picture(
-    client: TestClient,
-) -> None:
+def test_multi_picture_jpeg_is_predicted_by_its_first_picture(client: TestClient) -> None:
     body = encode(plain(RED), "MPO", save_all=True, append_images=[plain(BLUE)])
     assert predictions(post(client, body, "image/jpeg"))[0].label == "red"
 

@@ -26,15 +26,8 @@ def pixels(*values: int) -> Pixels:
 class FakeModel:
     """Predicts the value of an image's pixel; fails on a batch that contains `POISON`.
 
-    It is also the observer of its batcher.
-
-    Attributes:
-        opened: Runs wait until it is set.
-        entered: Set by the first run.
-        batches: The values of each run.
-        ran_images: The size of each successful run.
-        skipped_images: Number of images and reason of each skip.
-        threads: The thread of each run.
+    Runs wait until `opened` is set. It is also the observer of its batcher, and records the values
+    and the thread of each run, the size of each successful one, and images and reason of each skip.
     """
 
     opened: threading.Event = field(default_factory=threading.Event)

@@ -1,12 +1,11 @@
 """The batch queue: batches in the order of arrival, without jobs that are not worth running."""
 
-import asyncio
 import time
 
-import numpy as np
 import pytest
 
 from oodguard.service.inference.queue import BatchQueue, Job
+from tests.service.inference.fake_model import new_job
 
 pytestmark = pytest.mark.anyio
 
@@ -25,14 +24,7 @@ def queue(skipped: Skipped) -> BatchQueue:
 
 def put(queue: BatchQueue, *sizes: int) -> list[Job]:
     """Queue one job of each number of images."""
-    jobs = [
-        Job(
-            future=asyncio.get_running_loop().create_future(),
-            deadline=time.monotonic() + 60,
-            pixels=np.zeros((size, 1, 1, 3), np.uint8),
-        )
-        for size in sizes
-    ]
+    jobs = [new_job(*[0] * size) for size in sizes]
     for job in jobs:
         queue.put(job)
     return jobs

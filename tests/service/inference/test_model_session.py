@@ -52,7 +52,3 @@ def test_warm_up_rejects_an_output_of_another_width(model: LoadedModel) -> None:
         BundleError, match=r"logits of shape \(1, 2\) for 1 images, expected \(1, 3\)"
     ):
         open_width.warm_up()
-
-
-def test_session_reports_the_providers_in_use(model: LoadedModel) -> None:
-    assert model.engine.providers == ("CPUExecutionProvider",)

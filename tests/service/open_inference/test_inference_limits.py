@@ -1,4 +1,4 @@
-"""Limits, deadlines, errors and shadow traffic of inference requests."""
+"""Limits, deadlines, API keys, errors and shadow traffic of inference requests."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,7 +7,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from oodguard.service.inference.session import ModelSession
-from tests.service.checks import still_serves
+from tests.e2e.conftest import wait_until
+from tests.service.api_keys import IssuedKey
+from tests.service.checks import metric, still_serves
 from tests.service.conftest import MakeClient
 from tests.service.gate import Gate
 from tests.service.open_inference.inference_client import (
@@ -69,10 +71,23 @@ def test_infer_internal_error_has_no_details(
     def broken(*_: object) -> None:
         raise RuntimeError("an internal secret")
 
-    monkeypatch.setattr(ModelSession, "_run", broken)
-    assert "secret" not in error_of(post_binary(client, pixels(RED)), 500)
-    monkeypatch.undo()
-    still_serves(client)
+    with monkeypatch.context() as patch:
+        patch.setattr(ModelSession, "_run", broken)
+        assert "secret" not in error_of(post_binary(client, pixels(RED)), 500)
+
+
+def test_infer_requires_a_key_with_the_role_predict(
+    secured: TestClient, issued: dict[str, IssuedKey]
+) -> None:
+    for path in ("/v2", "/v2/models/tiny", "/v2/models/tiny/ready", "/v2/nothing"):
+        response = secured.get(path)
+        error_of(response, 401)
+        assert response.headers["www-authenticate"].startswith("Bearer")
+    error_of(post_binary(secured, pixels(RED)), 401)
+    secured.headers.update(issued["metrics"].headers)
+    assert "predict" in error_of(post_binary(secured, pixels(RED)), 403)
+    secured.headers.update(issued["predict"].headers)
+    assert parsed(post_binary(secured, pixels(RED))).values["label"] == ["red"]
 
 
 def test_infer_requests_are_predicted_by_the_shadow_model(make_client: MakeClient) -> None:
@@ -80,6 +95,6 @@ def test_infer_requests_are_predicted_by_the_shadow_model(make_client: MakeClien
     values = np.concatenate([pixels(RED)] * 3)
     parsed(post_json(client, values))
     parsed(post_binary(client, values))
-    expected = 'oodguard_shadow_images_total{agreement="same",model="tiny",version="1"} 6.0'
     # No response waits for the shadow model.
-    assert any(expected in client.get("/metrics").text for _ in range(200))
+    name, same = "oodguard_shadow_images_total", {"agreement": "same"}
+    wait_until(lambda: metric(client.get("/metrics").text, name, **same) == 6)

@@ -22,11 +22,8 @@ PAGE = (DOCS / "open-inference-protocol.md").read_text(encoding="utf-8")
 def test_server_metadata_has_the_name_version_and_extensions(client: TestClient) -> None:
     answer = client.get("/v2").json()
     version = client.get("/openapi.json").json()["info"]["version"]
-    assert answer == {
-        "name": "ood-guard",
-        "version": version,
-        "extensions": ["binary_tensor_data"],
-    }
+    extensions = ["binary_tensor_data"]
+    assert answer == {"name": "ood-guard", "version": version, "extensions": extensions}
 
 
 @pytest.mark.parametrize("path", ["/v2/models/tiny", "/v2/models/tiny/versions/1"])

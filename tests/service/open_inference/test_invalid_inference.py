@@ -91,7 +91,6 @@ def test_invalid_tensor_is_rejected_with_received_and_expected(
     client: TestClient, body: Any, text: str
 ) -> None:
     assert text in error_of(client.post(PATH, json=body), 422)
-    still_serves(client)
 
 
 @pytest.mark.parametrize("value", [256, -1, 10**18, 1e30, 0.5, "1", None, []])
@@ -100,7 +99,6 @@ def test_data_other_than_whole_numbers_from_0_to_255_is_rejected(
 ) -> None:
     response = client.post(PATH, json={"inputs": [tensor(data=[*FLAT[1:], value])]})
     assert "expected whole numbers from 0 to 255" in error_of(response, 422)
-    still_serves(client)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +134,6 @@ def test_invalid_member_is_rejected_with_received_and_expected(
     client: TestClient, rest: dict[str, Any], text: str
 ) -> None:
     assert text in error_of(post_json(client, VALUES, **rest), 422)
-    still_serves(client)
 
 
 @pytest.mark.parametrize(
@@ -153,20 +150,17 @@ def test_invalid_member_is_rejected_with_received_and_expected(
 )
 def test_malformed_json_is_rejected(client: TestClient, body: bytes) -> None:
     assert "the request is not valid JSON" in error_of(client.post(PATH, content=body), 400)
-    still_serves(client)
 
 
 @pytest.mark.parametrize("item", [b"[],", b"{},", b"0,"])
 def test_json_of_too_many_values_is_rejected_before_it_is_parsed(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, item: bytes
 ) -> None:
-    monkeypatch.setattr("orjson.loads", lambda _: pytest.fail("the request was parsed"))
-    text = error_of(
-        client.post(PATH, content=b'{"inputs": [' + item * MAX_JSON_VALUES + b"0]}"), 422
-    )
+    body = b'{"inputs": [' + item * MAX_JSON_VALUES + b"0]}"
+    with monkeypatch.context() as patch:
+        patch.setattr("orjson.loads", lambda _: pytest.fail("the request was parsed"))
+        text = error_of(client.post(PATH, content=body), 422)
     assert f"expected at most {MAX_JSON_VALUES}: send the tensor as binary data" in text
-    monkeypatch.undo()
-    still_serves(client)
 
 
 @pytest.mark.parametrize("length", ["-1", "0", "1.5", "x", "", "9" * 19, "1 2", "٣"])
@@ -174,14 +168,12 @@ def test_length_header_must_be_a_whole_number(client: TestClient, length: str) -
     headers = {LENGTH.encode(): length.encode()}
     text = error_of(client.post(PATH, content=b"{}", headers=headers), 422)
     assert f"{LENGTH} is " in text
-    still_serves(client)
 
 
 @pytest.mark.parametrize("length", ["3", "999999999999999999"])
 def test_length_header_beyond_the_body_is_rejected(client: TestClient, length: str) -> None:
     text = error_of(client.post(PATH, content=b"{}", headers={LENGTH: length}), 400)
     assert f"{LENGTH} is {length}, expected at most the 2 bytes of the body" in text
-    still_serves(client)
 
 
 def test_length_header_that_truncates_the_json_is_rejected(client: TestClient) -> None:
@@ -190,7 +182,6 @@ def test_length_header_that_truncates_the_json_is_rejected(client: TestClient) -
         body = text + VALUES.tobytes()
         response = client.post(PATH, content=body, headers={LENGTH: str(cut)})
         assert "not valid JSON" in error_of(response, 400)
-    still_serves(client)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +194,6 @@ def test_bytes_must_match_the_size_and_the_shape(
     text = error_of(post_with_bytes(client, {"inputs": [described]}, bytes(binary)), 422)
     received = f"{binary} bytes follow the JSON and binary_data_size is {size}, expected 192"
     assert (received if size else "binary_data_size is 0, expected at least 1") in text
-    still_serves(client)
 
 
 def test_bytes_after_json_data_are_rejected(client: TestClient) -> None:
@@ -224,23 +214,16 @@ def test_shape_that_does_not_match_allocates_no_memory(
     described = tensor(shape=[10**15, 8, 8, 3], data=None, parameters=size)
     error_of(post_with_bytes(client, {"inputs": [described]}, bytes(192)), 422)
     monkeypatch.undo()
-    still_serves(client)
 
 
 def test_infer_has_the_limits_of_predict_on_images_and_bytes(make_client: MakeClient) -> None:
     client = make_client(max_images=2, max_body_bytes=4000)
     parsed(post_binary(client, pixels(RED, RED)))
-    assert "has 3 images, expected at most 2" in error_of(
-        post_binary(client, pixels(*[RED] * 3)), 413
+    for count, limit in ((3, "has 3 images, expected at most 2"), (30, "expected at most 4000")):
+        assert limit in error_of(post_binary(client, pixels(*[RED] * count)), 413)
+    assert "more than 4000 bytes" in error_of(
+        client.post(PATH, content=iter([bytes(1000)] * 5)), 413
     )
-    text = error_of(post_binary(client, pixels(*[RED] * 30)), 413)
-    assert "bytes, expected at most 4000" in text
-
-    def chunks() -> Iterator[bytes]:
-        for _ in range(5):
-            yield bytes(1000)
-
-    assert "more than 4000 bytes" in error_of(client.post(PATH, content=chunks()), 413)
     still_serves(client)
 
 

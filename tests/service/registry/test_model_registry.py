@@ -10,7 +10,7 @@ from oodguard.service.api.schemas import ModelsAnswer
 from oodguard.service.app import create_app
 from oodguard.service.registry.registry import version_key
 from oodguard.service.settings import Settings
-from tests.service.checks import answering_model, ask, problem
+from tests.service.checks import answering_model, ask, post, problem
 from tests.service.pictures import encode, plain
 from tests.service.tiny import write_tiny
 
@@ -49,7 +49,7 @@ def test_models_route_lists_every_version_newest_first(client: TestClient) -> No
     ],
 )
 def test_returns_404_for_an_unknown_model(client: TestClient, path: str, detail: str) -> None:
-    response = client.post(path, content=encode(plain()), headers={"content-type": "image/png"})
+    response = post(client, encode(plain()), path=path)
     assert detail in problem(response, 404, "unknown-model").detail
 
 

@@ -10,9 +10,8 @@ from starlette.testclient import TestClient
 from oodguard.models.bundle import MODEL
 from oodguard.service.app import create_app
 from oodguard.service.settings import Settings
-from tests.service.checks import answering_model, ask, problem
+from tests.service.checks import answering_model, ask, metric, post, problem
 from tests.service.conftest import MakeClient
-from tests.service.telemetry.test_metrics import samples, value
 from tests.service.tiny import write_tiny
 
 
@@ -54,12 +53,14 @@ def test_reload_loads_new_bundles_and_removes_missing_ones(
         ("two", "1"): "removed",
     }
     assert answering_model(client) == ("one", "11")
-    two = client.post("/models/two/predict", content=b"x", headers={"content-type": "image/png"})
-    problem(two, 404, "unknown-model")
-    found = samples(client)
-    assert value(found, "oodguard_reloads_total", model="two", outcome="removed") == 1
-    shown = {dict(labels)["version"] for name, labels in found if name == "oodguard_bundle_info"}
-    assert shown == {"9", "10", "11"}
+    problem(post(client, b"x", path="/models/two/predict"), 404, "unknown-model")
+    found = client.get("/metrics").text
+    assert metric(found, "oodguard_reloads_total", model="two", outcome="removed") == 1
+    shown = [
+        metric(found, "oodguard_bundle_info", version=version) for version in ("9", "10", "11")
+    ]
+    assert shown == [1, 1, 1]
+    assert metric(found, "oodguard_bundle_info") == 3
 
 
 def test_reload_replaces_a_changed_bundle(client: TestClient, three_models: Path) -> None:
@@ -119,7 +120,3 @@ def test_reload_does_not_change_the_version_of_a_pinned_default_model(
 
 def test_reload_returns_404_for_an_unknown_model(client: TestClient) -> None:
     problem(client.post("/admin/models/three/reload"), 404, "unknown-model")
-
-
-def test_reload_route_is_off_by_default(make_client: MakeClient) -> None:
-    problem(make_client().post("/admin/models/reload"), 404, "not-found")

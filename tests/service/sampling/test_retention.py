@@ -13,8 +13,8 @@ NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 class MemoryStore:
     """A store in memory whose `remove` can fail."""
 
-    def __init__(self, **files: bytes) -> None:
-        self.files = {name.replace("__", "."): data for name, data in files.items()}
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
         self.removes = True
         self.lists = 0
         self.most = 0
@@ -36,8 +36,7 @@ class MemoryStore:
 class Clock:
     """A clock with a settable time."""
 
-    def __init__(self) -> None:
-        self.now = NOON
+    now = NOON
 
     def __call__(self) -> datetime:
         return self.now
@@ -55,15 +54,9 @@ def limited(
     max_bytes: int = 1000,
     max_images: int = 100,
     max_age: timedelta | None = None,
-    clock: Clock | None = None,
+    now: Clock = Clock(),  # noqa: B008 - only read
 ) -> Retention:
-    return Retention(
-        store,
-        max_bytes=max_bytes,
-        max_images=max_images,
-        max_age=max_age,
-        now=clock or Clock(),
-    )
+    return Retention(store, max_bytes=max_bytes, max_images=max_images, max_age=max_age, now=now)
 
 
 def stored(store: MemoryStore) -> list[str]:
@@ -120,7 +113,8 @@ def test_retention_counts_samples_of_earlier_processes() -> None:
 
 
 def test_retention_ignores_other_files() -> None:
-    store = MemoryStore(README__md=bytes(500), photo__png=bytes(500))
+    store = MemoryStore()
+    store.files = {"README.md": bytes(500), "photo.png": bytes(500)}
     retention = limited(store, max_bytes=10, max_images=1)
     retention.put(sample(0))
     retention.put(sample(1))
@@ -130,7 +124,7 @@ def test_retention_ignores_other_files() -> None:
 
 def test_retention_expires_old_samples() -> None:
     store, clock = MemoryStore(), Clock()
-    retention = limited(store, max_age=timedelta(hours=1), clock=clock)
+    retention = limited(store, max_age=timedelta(hours=1), now=clock)
     retention.put(sample(0))
     clock.now += timedelta(minutes=30)
     retention.put(sample(30 * 60))

@@ -2,40 +2,38 @@ import base64
 import io
 import json
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
-from prometheus_client.parser import text_string_to_metric_families
-from starlette.testclient import TestClient
 
 from oodguard.service.sampling.stores import FolderStore
+from tests.service.checks import metric, post
 from tests.service.conftest import MakeClient
 from tests.service.pictures import BLACK, WHITE, encode, plain
 from tests.service.sampling.conftest import Location
 
-PNG = {"content-type": "image/png"}
+REJECTED = encode(plain(WHITE))
 
 
-def predict(client: TestClient, **request: Any) -> None:
-    response = client.post("/predict", **request)
-    assert response.status_code == 200, response.text
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "samples"
+
+
+@pytest.fixture
+def make_sampling_client(make_client: MakeClient, folder: Path) -> MakeClient:
+    """Make a client of a service that stores every rejected image in `folder`."""
+    return partial(make_client, sample_rate=1, sample_to=str(folder))
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
     """The records of all samples by request and image."""
     found = [json.loads(path.read_text()) for path in folder.glob("*.json")]
     return sorted(found, key=lambda each: (each["request_id"], each["image"]))
-
-
-def outcomes(client: TestClient) -> dict[str, float]:
-    return {
-        sample.labels["outcome"]: sample.value
-        for family in text_string_to_metric_families(client.get("/metrics").text)
-        for sample in family.samples
-        if sample.name == "oodguard_samples_total"
-    }
 
 
 def test_samples_store_rejected_images_as_received(
@@ -45,15 +43,15 @@ def test_samples_store_rejected_images_as_received(
     png, jpeg, webp = (encode(plain(WHITE), kind) for kind in ("PNG", "JPEG", "WEBP"))
     accepted = encode(plain(BLACK))
     files = [("files", (f"{n}", data)) for n, data in enumerate([accepted, png, accepted, webp])]
-    predict(client, files=files, headers={"x-request-id": "1-files"})
+    client.post("/predict", files=files, headers={"x-request-id": "1-files"})
     texts = [base64.b64encode(each).decode() for each in (jpeg, accepted)]
-    predict(client, json={"images": texts}, headers={"x-request-id": "2-json"})
-    predict(client, content=png, headers={**PNG, "x-request-id": "3-raw"})
+    client.post("/predict", json={"images": texts}, headers={"x-request-id": "2-json"})
+    post(client, png, **{"x-request-id": "3-raw"})
     pixels = np.full((2, 16, 16, 3), 255, np.uint8)
     pixels[0] = 0
     pixels[1, 0, 0] = (1, 2, 3)
-    headers = {"content-type": "application/octet-stream", "x-shape": "2,16,16,3"}
-    predict(client, content=pixels.tobytes(), headers={**headers, "x-request-id": "4-pixels"})
+    raw = {"x-shape": "2,16,16,3", "x-request-id": "4-pixels"}
+    post(client, pixels.tobytes(), "application/octet-stream", **raw)
     # The shutdown waits for the samples.
     client.__exit__()
     found = records(location.folder)
@@ -71,26 +69,26 @@ def test_samples_store_rejected_images_as_received(
     assert len(list(location.folder.iterdir())) == 10
 
 
-def test_samples_store_tensor_images_as_png(make_client: MakeClient, tmp_path: Path) -> None:
-    client = make_client(sample_rate=1, sample_to=str(tmp_path / "samples"))
+def test_samples_store_tensor_images_as_png(make_sampling_client: MakeClient, folder: Path) -> None:
+    client = make_sampling_client()
     pixels = np.zeros((2, 8, 8, 3), np.uint8)
     pixels[1] = 255
     tensor = {"name": "images", "datatype": "UINT8", "shape": [2, 8, 8, 3]}
     request = {"inputs": [{**tensor, "data": pixels.ravel().tolist()}]}
     assert client.post("/v2/models/tiny/infer", json=request).status_code == 200
     client.__exit__()
-    (record,) = records(tmp_path / "samples")
+    (record,) = records(folder)
     assert record["image"] == 1
-    assert (np.asarray(Image.open(tmp_path / "samples" / record["file"])) == pixels[1]).all()
+    assert (np.asarray(Image.open(folder / record["file"])) == pixels[1]).all()
 
 
 def test_sample_record_has_model_policy_and_verdict(
-    make_client: MakeClient, tmp_path: Path
+    make_sampling_client: MakeClient, folder: Path
 ) -> None:
-    client = make_client(sample_rate=1, sample_to=str(tmp_path / "samples"), alpha=0.2)
-    answer = client.post("/predict", content=encode(plain(WHITE)), headers=PNG).json()
+    client = make_sampling_client(alpha=0.2)
+    answer = post(client, REJECTED).json()
     client.__exit__()
-    (record,) = records(tmp_path / "samples")
+    (record,) = records(folder)
     assert record.pop("time").endswith("Z")
     assert record.pop("file").endswith(f"-{answer['request_id']}-0.png")
     assert record == {
@@ -103,41 +101,40 @@ def test_sample_record_has_model_policy_and_verdict(
 
 
 def test_sample_record_is_complete_for_detail_verdict(
-    make_client: MakeClient, tmp_path: Path
+    make_sampling_client: MakeClient, folder: Path
 ) -> None:
-    client = make_client(sample_rate=1, sample_to=str(tmp_path / "samples"), detail="verdict")
-    predict(client, content=encode(plain(WHITE)), headers=PNG)
+    client = make_sampling_client(detail="verdict")
+    post(client, REJECTED)
     client.__exit__()
-    (record,) = records(tmp_path / "samples")
+    (record,) = records(folder)
     assert record["verdict"]["scores"] == {"brightness": 255, "darkness": -255}
     assert record["policy"]["threshold"] < 255
 
 
 def test_samples_stay_in_their_folder_for_any_request_id(
-    make_client: MakeClient, tmp_path: Path
+    make_sampling_client: MakeClient, folder: Path
 ) -> None:
-    client = make_client(sample_rate=1, sample_to=str(tmp_path / "samples" / "here"))
+    client = make_sampling_client(sample_to=str(folder / "here"))
     for request_id in ("../../outside", "..", "a/b", "a\x00b"):
-        predict(client, content=encode(plain(WHITE)), headers={**PNG, "x-request-id": request_id})
+        post(client, REJECTED, **{"x-request-id": request_id})
     client.__exit__()
-    assert len(records(tmp_path / "samples" / "here")) == 4
-    assert [each.name for each in (tmp_path / "samples").iterdir()] == ["here"]
+    assert len(records(folder / "here")) == 4
+    assert [each.name for each in folder.iterdir()] == ["here"]
 
 
-def test_sampling_is_off_by_default(make_client: MakeClient, tmp_path: Path) -> None:
-    client = make_client(sample_to=str(tmp_path / "samples"))
-    predict(client, content=encode(plain(WHITE)), headers=PNG)
-    assert outcomes(client) == {"kept": 0, "dropped": 0, "failed": 0}
+def test_sampling_is_off_by_default(make_client: MakeClient, folder: Path) -> None:
+    client = make_client(sample_to=str(folder))
+    post(client, REJECTED)
+    assert metric(client.get("/metrics").text, "oodguard_samples_total") == 0
     assert "samples" not in {thread.name for thread in threading.enumerate()}
     client.__exit__()
-    assert not (tmp_path / "samples").exists()
+    assert not folder.exists()
 
 
-def test_samples_are_limited_in_number(make_client: MakeClient, tmp_path: Path) -> None:
-    folder = tmp_path / "samples"
-    client = make_client(sample_rate=1, sample_to=str(folder), sample_max_images=3)
+def test_samples_are_limited_in_number(make_sampling_client: MakeClient, folder: Path) -> None:
+    client = make_sampling_client(sample_max_images=3)
     for number in range(5):
-        predict(client, content=encode(plain(WHITE)), headers={**PNG, "x-request-id": f"r{number}"})
+        post(client, REJECTED, **{"x-request-id": f"r{number}"})
     client.__exit__()
     assert [each["request_id"] for each in records(folder)] == ["r2", "r3", "r4"]
     assert len([*FolderStore(folder).list_files()]) == 6

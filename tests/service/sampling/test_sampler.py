@@ -197,11 +197,13 @@ def sampled_request(size: int) -> SampledRequest:
     return SampledRequest(at=now, request_id="r", body=body, model={}, policy={}, verdicts={})
 
 
-def test_sample_queue_is_bounded_in_requests() -> None:
+def test_sample_queue_is_first_in_first_out_and_bounded_in_requests() -> None:
     queue = SampleQueue(max_requests=2, max_bytes=1000)
-    assert [queue.put(sampled_request(1)) for _ in range(3)] == [True, True, False]
-    assert queue.take(0) is not None
-    assert queue.put(sampled_request(1))
+    first, second, third = (sampled_request(1) for _ in range(3))
+    assert [queue.put(each) for each in (first, second, third)] == [True, True, False]
+    assert queue.take(0) is first
+    assert queue.put(third)
+    assert [queue.take(0) for _ in range(3)] == [second, third, None]
 
 
 def test_sample_queue_is_bounded_in_bytes_except_for_a_single_body() -> None:
@@ -209,23 +211,13 @@ def test_sample_queue_is_bounded_in_bytes_except_for_a_single_body() -> None:
     assert queue.put(sampled_request(60))
     assert not queue.put(sampled_request(41))
     assert queue.put(sampled_request(40))
-    assert queue.take(0) is not None
+    queue.take(0)
     assert queue.put(sampled_request(60))
     assert not queue.put(sampled_request(1))
-    assert queue.take(0) is not None
-    assert queue.take(0) is not None
+    queue.take(0)
+    queue.take(0)
     assert queue.put(sampled_request(500))
     assert not queue.put(sampled_request(1))
-
-
-def test_sample_queue_is_first_in_first_out() -> None:
-    queue = SampleQueue(max_requests=2, max_bytes=1000)
-    first, second = sampled_request(1), sampled_request(2)
-    queue.put(first)
-    queue.put(second)
-    assert queue.take(0) is first
-    assert queue.take(0) is second
-    assert queue.take(0) is None
 
 
 def test_sample_queue_returns_pending_requests_after_close() -> None:

@@ -1,17 +1,14 @@
 """docs/observability.md lists exactly the fields of the access log and the span attributes."""
 
-import json
-import logging
 import re
 
-import pytest
 from starlette.datastructures import Headers
 from starlette.testclient import TestClient
 
 from oodguard.service.api.access_log import STATE_FIELDS
-from oodguard.service.telemetry.logs import JsonFormatter
 from oodguard.service.telemetry.tracing import request_attributes, response_attributes
-from tests.service.checks import DOCS
+from tests.service.checks import DOCS, post
+from tests.service.conftest import AccessLog
 from tests.service.pictures import encode, plain
 
 
@@ -23,13 +20,9 @@ def documented(heading: str) -> set[str]:
     return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
 
 
-def test_access_log_fields_are_documented(
-    client: TestClient, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.INFO, "oodguard.access"):
-        client.post("/predict", content=encode(plain()), headers={"content-type": "image/png"})
-    (record,) = [each for each in caplog.records if each.name == "oodguard.access"]
-    line = json.loads(JsonFormatter().format(record))
+def test_access_log_fields_are_documented(client: TestClient, access_log: AccessLog) -> None:
+    post(client, encode(plain()))
+    (line,) = access_log()
     every_line = {"time", "level", "logger", "message"}
     assert documented("The log") == {*line, *STATE_FIELDS, "trace_id", "span_id"} - every_line
 

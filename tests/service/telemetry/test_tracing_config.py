@@ -1,5 +1,3 @@
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -7,6 +5,7 @@ import pytest
 
 from oodguard.service.errors import TracingError
 from oodguard.service.telemetry.tracing_config import enabling_variable, tracing_from
+from tests.service.test_cli import oodguard
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
@@ -14,8 +13,6 @@ EXPORTER = "OTEL_TRACES_EXPORTER"
 PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
 TRACES_PROTOCOL = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
 URL = "http://127.0.0.1:4318"
-CREATE_APP = "import sys; from pathlib import Path; from oodguard.service.app import create_app;"
-ENABLED = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
 
 
 @pytest.mark.parametrize(
@@ -69,31 +66,6 @@ def test_tracing_rejects_unsupported_exporters_and_protocols(
         enabling_variable(environment)
 
 
-def run_python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    plain = {name: text for name, text in os.environ.items() if not name.startswith("OTEL_")}
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**plain, **environment},
-    )
-
-
-def test_tracing_and_s3_packages_are_not_imported_by_default(
-    bundle_folder: Path,
-) -> None:
-    probe = (
-        "from oodguard.service.settings import Settings;"
-        "create_app(Settings(bundle=Path(sys.argv[1])));"
-        "print([each for each in sys.modules if each.startswith(('opentelemetry.sdk',"
-        "'opentelemetry.exporter', 'obstore')) or each in"
-        "('oodguard.service.telemetry.tracing', 'oodguard.service.sampling.s3_store')])"
-    )
-    result = run_python(CREATE_APP + probe, str(bundle_folder))
-    assert result.stdout == "[]\n", result.stderr
-
-
 @pytest.mark.parametrize("missing", ["opentelemetry.sdk", "opentelemetry.exporter"])
 def test_tracing_error_names_the_missing_package_and_the_extra(
     monkeypatch: pytest.MonkeyPatch, missing: str
@@ -104,19 +76,13 @@ def test_tracing_error_names_the_missing_package_and_the_extra(
     # The import system treats None as a missing module.
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(TracingError) as raised:
-        tracing_from(ENABLED, "1")
+        tracing_from({ENDPOINT: URL}, "1")
     message = str(raised.value)
     assert message.startswith(f"OTEL_EXPORTER_OTLP_ENDPOINT enables tracing, but {missing}")
     assert "ood-guard[otel]" in message
 
 
 def test_serve_exits_with_one_line_for_an_unsupported_exporter(bundle_folder: Path) -> None:
-    result = run_python(
-        "from oodguard.service.cli import app; app()",
-        "serve",
-        "--bundle",
-        str(bundle_folder),
-        OTEL_TRACES_EXPORTER="zipkin",
-    )
-    assert result.returncode == 1
+    result = oodguard("serve", "--bundle", bundle_folder, OTEL_TRACES_EXPORTER="zipkin")
+    assert result.exit_code == 1
     assert result.stderr == "oodguard: OTEL_TRACES_EXPORTER is zipkin, expected otlp or none.\n"

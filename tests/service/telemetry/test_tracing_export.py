@@ -1,7 +1,5 @@
 """Spans are exported over OTLP/HTTP, and an unresponsive receiver does not block shutdown."""
 
-import json
-import logging
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +13,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from oodguard.service.telemetry.logs import JsonFormatter
 from oodguard.service.telemetry.tracing import Tracing, create_provider
-from tests.service.conftest import MakeClient
+from tests.service.checks import post
+from tests.service.conftest import AccessLog, MakeClient
 from tests.service.pictures import encode, plain
 
 
@@ -61,13 +59,12 @@ def test_tracing_exports_every_span_to_the_endpoint(
     receiver: Receiver,
     make_client: MakeClient,
     monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    access_log: AccessLog,
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
     client = make_client()
-    with caplog.at_level(logging.INFO, "oodguard.access"):
-        client.post("/predict", content=encode(plain()), headers={"content-type": "image/png"})
+    post(client, encode(plain()))
     # The shutdown exports the remaining spans.
     client.__exit__()
     ((path, request),) = receiver.received
@@ -80,19 +77,16 @@ def test_tracing_exports_every_span_to_the_endpoint(
     assert scope_spans.scope.name == "oodguard"
     spans = {span.name: span for span in scope_spans.spans}
     assert set(spans) == {"POST /predict", "decode", "queue", "run"}
-    (record,) = [each for each in caplog.records if each.name == "oodguard.access"]
-    line = json.loads(JsonFormatter().format(record))
+    (line,) = access_log()
     assert spans["POST /predict"].span_id.hex() == line["span_id"]
     assert {span.trace_id.hex() for span in spans.values()} == {line["trace_id"]}
     assert {spans[stage].parent_span_id.hex() for stage in ("decode", "queue", "run")} == {
         line["span_id"]
     }
-    duration_ns = {
-        name: span.end_time_unix_nano - span.start_time_unix_nano for name, span in spans.items()
-    }
     for stage in ("decode", "queue", "run"):
+        duration_ns = spans[stage].end_time_unix_nano - spans[stage].start_time_unix_nano
         # The log rounds to microseconds.
-        assert duration_ns[stage] / 1e6 == pytest.approx(line[f"{stage}_ms"], abs=0.001)
+        assert duration_ns / 1e6 == pytest.approx(line[f"{stage}_ms"], abs=0.001)
 
 
 def test_tracing_service_name_is_configurable(monkeypatch: pytest.MonkeyPatch) -> None:

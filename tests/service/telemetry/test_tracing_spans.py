@@ -1,5 +1,3 @@
-import json
-import logging
 from collections.abc import Mapping
 
 import pytest
@@ -15,12 +13,12 @@ from opentelemetry.semconv.attributes import (
 )
 from opentelemetry.trace import SpanKind, StatusCode
 
-from oodguard.service.telemetry.logs import JsonFormatter
+from tests.service.checks import post, post_pixels
+from tests.service.conftest import AccessLog
 from tests.service.gate import Gate
 from tests.service.pictures import WHITE, encode, plain
 from tests.service.telemetry.conftest import Traced
 
-PNG = {"content-type": "image/png"}
 # The example of the W3C recommendation: https://www.w3.org/TR/trace-context/#traceparent-header
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 PARENT_ID = "b7ad6b7169203331"
@@ -36,15 +34,9 @@ def times(span: ReadableSpan) -> tuple[int, int]:
     return span.start_time, span.end_time
 
 
-def logged(caplog: pytest.LogCaptureFixture) -> dict[str, object]:
-    (record,) = [each for each in caplog.records if each.name == "oodguard.access"]
-    line: dict[str, object] = json.loads(JsonFormatter().format(record))
-    return line
-
-
 def test_tracing_request_has_a_server_span_with_semantic_conventions(traced: Traced) -> None:
-    headers = {**PNG, "user-agent": "guard-test/1", "x-request-id": "one"}
-    traced.client.post("/predict?secret=1", content=encode(plain(WHITE)), headers=headers)
+    headers = {"user-agent": "guard-test/1", "x-request-id": "one"}
+    post(traced.client, encode(plain(WHITE)), path="/predict?secret=1", **headers)
     span = traced.server_span()
     assert span.name == "POST /predict"
     assert span.kind is SpanKind.SERVER
@@ -68,7 +60,7 @@ def test_tracing_request_has_a_server_span_with_semantic_conventions(traced: Tra
 
 
 def test_tracing_stages_are_consecutive_within_the_server_span(traced: Traced) -> None:
-    traced.client.post("/predict", content=encode(plain()), headers=PNG)
+    post(traced.client, encode(plain()))
     server = traced.server_span()
     decode, queue, run = traced.stages()
     assert [each.name for each in (decode, queue, run)] == ["decode", "queue", "run"]
@@ -93,23 +85,20 @@ def test_tracing_has_a_span_for_each_run(traced: Traced) -> None:
 
 
 def test_tracing_has_no_decode_span_for_raw_pixels(traced: Traced) -> None:
-    headers = {"content-type": "application/octet-stream", "x-shape": "1,8,8,3"}
-    traced.client.post("/predict", content=bytes(192), headers=headers)
+    post_pixels(traced.client, bytes(192), "1,8,8,3")
     assert [each.name for each in traced.stages()] == ["queue", "run"]
 
 
 def test_tracing_continues_the_trace_of_a_traceparent(
-    traced: Traced, caplog: pytest.LogCaptureFixture
+    traced: Traced, access_log: AccessLog
 ) -> None:
-    headers = {**PNG, "traceparent": f"00-{TRACE_ID}-{PARENT_ID}-01"}
-    with caplog.at_level(logging.INFO, "oodguard.access"):
-        traced.client.post("/predict", content=encode(plain()), headers=headers)
+    post(traced.client, encode(plain()), traceparent=f"00-{TRACE_ID}-{PARENT_ID}-01")
     span = traced.server_span()
     assert f"{span.context.trace_id:032x}" == TRACE_ID
     assert span.parent is not None
     assert f"{span.parent.span_id:016x}" == PARENT_ID
     assert {each.context.trace_id for each in traced.spans()} == {int(TRACE_ID, 16)}
-    line = logged(caplog)
+    (line,) = access_log()
     assert line["trace_id"] == TRACE_ID
     assert line["span_id"] == f"{span.context.span_id:016x}"
 
@@ -128,27 +117,22 @@ def test_tracing_starts_a_new_trace_for_an_invalid_traceparent(
 
 
 def test_tracing_does_not_export_unsampled_requests_but_logs_their_trace_id(
-    traced: Traced, caplog: pytest.LogCaptureFixture
+    traced: Traced, access_log: AccessLog
 ) -> None:
-    headers = {**PNG, "traceparent": f"00-{TRACE_ID}-{PARENT_ID}-00"}
-    with caplog.at_level(logging.INFO, "oodguard.access"):
-        traced.client.post("/predict", content=encode(plain()), headers=headers)
+    post(traced.client, encode(plain()), traceparent=f"00-{TRACE_ID}-{PARENT_ID}-00")
     assert traced.spans() == []
-    assert logged(caplog)["trace_id"] == TRACE_ID
+    assert [line["trace_id"] for line in access_log()] == [TRACE_ID]
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
-def test_tracing_skips_probes_and_scrapes(
-    traced: Traced, caplog: pytest.LogCaptureFixture, path: str
-) -> None:
-    with caplog.at_level(logging.INFO, "oodguard.access"):
-        assert traced.client.get(path).status_code == 200
+def test_tracing_skips_probes_and_scrapes(traced: Traced, access_log: AccessLog, path: str) -> None:
+    assert traced.client.get(path).status_code == 200
     assert traced.spans() == []
-    assert "trace_id" not in logged(caplog)
+    assert ["trace_id" in line for line in access_log()] == [False]
 
 
 def test_tracing_records_a_4xx_problem_without_an_error_status(traced: Traced) -> None:
-    traced.client.post("/predict", content=b"no image", headers=PNG)
+    post(traced.client, b"no image")
     span = traced.server_span()
     assert span.status.status_code is StatusCode.UNSET
     found = attributes(span)
@@ -159,8 +143,7 @@ def test_tracing_records_a_4xx_problem_without_an_error_status(traced: Traced) -
 
 
 def test_tracing_ends_an_unfinished_run_with_the_request(gate: Gate, traced: Traced) -> None:
-    headers = {**PNG, "x-timeout-ms": "1000"}
-    traced.client.post("/predict", content=encode(plain()), headers=headers)
+    post(traced.client, encode(plain()), **{"x-timeout-ms": "1000"})
     assert gate.entered.is_set()
     gate.opened.set()
     span = traced.server_span()
