@@ -1,6 +1,6 @@
 """One hostile request, and the outcomes that are correct for it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 OK = "ok"
@@ -49,14 +49,8 @@ def request(  # noqa: PLR0913 - an HTTP request has that many parts
 ) -> bytes:
     """Return the bytes of a request that closes its connection; every part is sent unchanged.
 
-    Args:
-        body: The body.
-        content_type: The Content-Type; None omits it.
-        headers: Further headers.
-        method: The method.
-        target: The request target.
-        length: The Content-Length; None is the length of the body.
-        version: The HTTP version.
+    Without `content_type` the header is omitted; without `length` Content-Length is that of the
+    body.
     """
     start = b" ".join(_bytes(part) for part in (method, target, version))
     lines: list[tuple[str | bytes, str | bytes]] = [("Host", "guard"), ("Connection", "close")]
@@ -71,6 +65,18 @@ def request(  # noqa: PLR0913 - an HTTP request has that many parts
 def once(name: str, sent: bytes, accepted: frozenset[str]) -> Case:
     """Return a case that sends all of its bytes at once."""
     return Case(name=name, steps=(sent,), accepted=accepted)
+
+
+def posts(
+    bodies: Mapping[str, bytes],
+    content_type: str,
+    accepted: frozenset[str],
+    *,
+    target: str = "/predict",
+) -> Iterator[Case]:
+    """Yield a case for each body, by name, with this content type."""
+    for name, body in bodies.items():
+        yield once(name, request(body, content_type, target=target), accepted)
 
 
 def accept(*outcomes: str) -> frozenset[str]:

@@ -8,11 +8,10 @@ import numpy as np
 
 from tests.abuse.case import Case
 from tests.abuse.families import (
-    compressed,
-    content_types,
+    content,
     damaged,
     framing,
-    headers,
+    heads,
     inference,
     json_bodies,
     kinds,
@@ -20,10 +19,8 @@ from tests.abuse.families import (
     multipart_bodies,
     pixel_bombs,
     png_chunks,
-    protocols,
     sizes,
     slow,
-    targets,
 )
 
 SEED = 20261124
@@ -33,22 +30,22 @@ Family = Callable[[np.random.Generator], Iterator[Case]]
 FAMILIES: Mapping[str, Family] = {
     "pixel bombs": pixel_bombs.cases,
     "png chunks": png_chunks.cases,
-    "compressed": compressed.cases,
+    "compressed": content.encoding_cases,
     "cut images": damaged.cut_image_cases,
     "cut bodies": damaged.cut_body_cases,
     "lengths": sizes.length_cases,
     "shapes": sizes.shape_cases,
-    "content types": content_types.cases,
+    "content types": content.type_cases,
     "metadata": metadata.cases,
     "kinds": kinds.cases,
     "json": json_bodies.cases,
     "multipart": multipart_bodies.cases,
     "inference": inference.json_cases,
     "inference bytes": inference.binary_cases,
-    "framing": framing.cases,
-    "protocols": protocols.cases,
-    "targets": targets.cases,
-    "headers": headers.cases,
+    "framing": framing.chunk_cases,
+    "protocols": framing.protocol_cases,
+    "targets": heads.target_cases,
+    "headers": heads.header_cases,
     "mutated": damaged.mutated_cases,
     "slow": slow.cases,
 }

@@ -47,13 +47,8 @@ def test_corpus_has_more_than_1200_distinct_cases_of_every_family(cases: Summary
 
 
 def test_corpus_is_the_same_in_another_process(cases: Summary) -> None:
-    run = subprocess.run(
-        [sys.executable, "-c", DIGESTS],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONHASHSEED": "7"},
-    )
+    command, environment = [sys.executable, "-c", DIGESTS], {**os.environ, "PYTHONHASHSEED": "7"}
+    run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert run.stdout.split() == [sent for sent, _ in cases.values()]
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.serving.processes import free_port
 from oodguard.models.bundle import open_bundle
+from tests.abuse.case import request
 from tests.e2e.conftest import is_ready, start, wait_until
 from tests.service.pictures import encode, plain
 
@@ -82,14 +83,10 @@ def test_killed_service_closes_connections_and_leaves_the_bundle_unchanged(
     before = server.predict()
     files = {path.name: path.read_bytes() for path in server.bundle.iterdir()}
     body = encode(plain())
-    head = (
-        f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    ).encode()
     address = ("127.0.0.1", server.port)
     connections = [socket.create_connection(address, timeout=30) for _ in range(8)]
     for connection in connections:
-        connection.sendall(head + body[:20])
+        connection.sendall(request(body, "image/png")[: 20 - len(body)])
     server.kill()
     for connection in connections:
         with connection:

@@ -4,14 +4,7 @@ import torch
 from benchmarks.aloe_reference import Habits, NormalizeOneByOne, ReferenceStep
 from oodguard.models.networks.resnet import ResNet
 
-NONE = Habits(
-    image_by_image=False,
-    normalise_one_by_one=False,
-    clean_pass=False,
-    separate_attacks_in_training_mode=False,
-    channels_first=False,
-    float32=False,
-)
+NONE = Habits(**dict.fromkeys(Habits.__dataclass_fields__, False))
 
 
 def _images(count: int) -> torch.Tensor:

@@ -30,17 +30,15 @@ def grey(*values: float) -> Tensor:
 
 def side(images: Tensor, *, label: int) -> Side:
     classifier = Brightness()
-    upwards = label == ACCEPTED
-    objectives = (
-        (rejection_objective(classifier, "brightness"),)
-        if upwards
-        else acceptance_objectives(classifier, "brightness")
-    )
+    if label == ACCEPTED:
+        objective, target = rejection_objective(classifier, "brightness"), THRESHOLD
+    else:
+        objective, target = acceptance_objectives(classifier, "brightness")[0], -THRESHOLD
     return Side(
         name="grey",
         images=images,
-        objective=objectives[0],
-        target=THRESHOLD if upwards else -THRESHOLD,
+        objective=objective,
+        target=target,
         wrapper=TwoLogits(classifier, "brightness", threshold=THRESHOLD, scale=2.0),
         label=label,
     )
@@ -66,9 +64,8 @@ def test_attack_benchmark_rows_succeed_on_every_image_within_epsilon(
     assert attacked.success_rate(attacked.images) == 1 / 4
     found = {name: row() for name, row in rows(attacked, epsilon=EPSILON, steps=5).items()}
     assert found.keys() == BASELINES.keys()
-    assert {name: attacked.success_rate(images) for name, images in found.items()} == dict.fromkeys(
-        found, 2 / 4
-    )
+    rates = {name: attacked.success_rate(images) for name, images in found.items()}
+    assert rates == dict.fromkeys(found, 2 / 4)
     # Images that are successful from the start are unchanged only if they may leave the batch.
     assert torch.equal(found[OURS][3], attacked.images[3])
     assert not torch.equal(found[OURS_TO_THE_END][3], attacked.images[3])

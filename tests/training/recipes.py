@@ -45,6 +45,11 @@ textures = {{ folder = "{DATA / "textures"}" }}
 """
 
 
+def with_network(text: str, name: str) -> str:
+    """Return a recipe's text with another network, which has no width."""
+    return text.replace('"resnet8"\nwidth = 4', f'"{name}"')
+
+
 def without_tables(text: str, *tables: str) -> str:
     """Return a recipe's text without the tables of these names."""
     headers = tuple(f"[{table}]" for table in tables)

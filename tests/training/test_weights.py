@@ -92,18 +92,10 @@ def test_initial_weights_are_read_from_a_state_dict(tmp_path: Path, before: RunF
     assert all(torch.equal(of_file.tensors[key], of_run.tensors[key]) for key in of_run.tensors)
 
 
-@pytest.mark.parametrize(
-    ("change", "difference"),
-    [
-        (("width = 4", "width = 8"), "expected 8x"),
-        (('"aloe"', '"aloe-abstain"'), r"head\.weight \(10x16, expected 11x16\)"),
-    ],
-)
-def test_initial_weights_of_another_network_are_an_error(
-    tmp_path: Path, before: RunFolder, change: tuple[str, str], difference: str
-) -> None:
-    run = RunFolder.create(tmp_path / "after", SHORT.replace(*change))
+def test_initial_weights_of_another_network_are_an_error(tmp_path: Path, before: RunFolder) -> None:
+    run = RunFolder.create(tmp_path / "after", SHORT.replace('"aloe"', '"aloe-abstain"'))
     start = read_initial_weights(before.folder)
+    difference = r"head\.weight \(10x16, expected 11x16\)"
     with pytest.raises(CheckpointError, match=f"before/epoch-001.safetensors .*{difference}"):
         fit(run, RecordingObserver(), resume=False, start=start)
 

@@ -7,37 +7,28 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from tests.abuse.bodies import JSON, RAW
-from tests.abuse.case import OK, Case, accept, once, request
+from tests.abuse.case import OK, Case, accept, once, posts, request
 
 # The tests' bundle has this name and an input of 8 x 8.
 TARGET = "/v2/models/tiny/infer"
 PIXELS = 8 * 8 * 3
 REJECTED = accept("v2-400", "v2-413", "v2-415", "v2-422")
-EITHER = accept(OK, *REJECTED)
 WIDE = 15 * 2**20
 
 
 def json_cases(_rng: np.random.Generator) -> Iterator[Case]:
-    for accepted, bodies in [
-        (accept(OK), {"a valid one": infer_body(tensor())}),
-        (REJECTED, {**_numbers(), **_shapes(), **_kinds(), **_structure(), **_wide()}),
-        (EITHER, _odd_options()),
-    ]:
-        for name, body in bodies.items():
-            yield once(name, request(body, JSON, target=TARGET), accepted)
+    yield from posts({"a valid one": infer_body(tensor())}, JSON, accept(OK), target=TARGET)
+    invalid = {**_numbers(), **_shapes(), **_kinds(), **_structure(), **_wide()}
+    yield from posts(invalid, JSON, REJECTED, target=TARGET)
+    yield from posts(_odd_options(), JSON, accept(OK, *REJECTED), target=TARGET)
     for path in ["/v2", "/v2/", "/v2/models", "/v2/models/tiny/versions/9/infer", "/v2/../predict"]:
         known = accept(OK, "v2-404", "v2-405", "not-found", "method-not-allowed", "plain-400")
         yield once(f"POST {path}", request(b"{}", JSON, target=path), known)
 
 
 def tensor(**changes: object) -> dict[str, object]:
-    return {
-        "name": "images",
-        "datatype": "UINT8",
-        "shape": [1, 8, 8, 3],
-        "data": [0] * PIXELS,
-        **changes,
-    }
+    valid = {"name": "images", "datatype": "UINT8", "shape": [1, 8, 8, 3], "data": [0] * PIXELS}
+    return {**valid, **changes}
 
 
 def infer_body(*tensors: object, **others: object) -> bytes:

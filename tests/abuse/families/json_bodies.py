@@ -6,36 +6,29 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from tests.abuse.bodies import JSON, json_images
-from tests.abuse.case import OK, Case, accept, once, request
+from tests.abuse.case import OK, Case, accept, posts
 from tests.service.pictures import encode, plain
 
-MALFORMED = accept("malformed-body")
-FIELDS = accept("wrong-fields")
-BASE64 = accept("undecodable-image")
-# Whether the nesting or the number of values is noticed first is not promised.
-TOO_MUCH = accept("malformed-body", "wrong-fields", "too-many-images")
 # Close to the limit of 16 MiB, and far more than that once parsed.
 WIDE = 15 * 2**20
 
 
 def cases(rng: np.random.Generator) -> Iterator[Case]:
-    for accepted, bodies in [
-        (MALFORMED, _not_json()),
-        (FIELDS, _other_fields()),
-        (BASE64, _not_base64(rng)),
-        (TOO_MUCH, _deep_or_wide()),
-    ]:
-        for name, body in bodies.items():
-            yield once(name, request(body, JSON), accepted)
+    yield from posts(_not_json(), JSON, accept("malformed-body"))
+    yield from posts(_other_fields(), JSON, accept("wrong-fields"))
+    yield from posts(_not_base64(rng), JSON, accept("undecodable-image"))
+    # Whether the nesting or the number of values is noticed first is not promised.
+    too_much = accept("malformed-body", "wrong-fields", "too-many-images")
+    yield from posts(_deep_or_wide(), JSON, too_much)
     valid = json_images(encode(plain()))
-    for name, body in {
+    ambiguous = {
         "the field twice": valid[:-1] + b"," + valid[1:],
         "the field twice, once wrong": b'{"images": [1],' + valid[1:],
         "a byte order mark": b"\xef\xbb\xbf" + valid,
         "spaces around it": b" \n\t\r" * 5000 + valid + b" " * 5000,
         "the field's name in escapes": valid.replace(b"images", b"\\u0069mages"),
-    }.items():
-        yield once(name, request(body, JSON), accept(OK, "malformed-body", "wrong-fields"))
+    }
+    yield from posts(ambiguous, JSON, accept(OK, "malformed-body", "wrong-fields"))
 
 
 def _not_json() -> Mapping[str, bytes]:

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from tests.abuse.bodies import noise
-from tests.abuse.case import DECODED, OK, Case, accept, once, request
+from tests.abuse.case import DECODED, OK, Case, accept, once, posts, request
 from tests.service.pictures import animated, encode, plain
 
 ANIMATED = accept("unsupported-image")
@@ -20,13 +20,10 @@ def cases(rng: np.random.Generator) -> Iterator[Case]:
     for kind in ["WEBP", "PNG"]:
         data = encode(many[0], kind, save_all=True, append_images=many[1:])
         yield once(f"a {kind} of 200 frames", request(data, "image/png"), ANIMATED)
-    for name, data in _modes(rng).items():
-        yield once(name, request(data, "image/png"), accept(OK))
-    for name, data in _jpegs(rng).items():
-        yield once(name, request(data, "image/jpeg"), DECODED)
-    for name, data in _other_formats(rng).items():
-        accepted = accept("unsupported-image", "undecodable-image")
-        yield once(name, request(data, "image/png"), accepted)
+    yield from posts(_modes(rng), "image/png", accept(OK))
+    yield from posts(_jpegs(rng), "image/jpeg", DECODED)
+    rejected = accept("unsupported-image", "undecodable-image")
+    yield from posts(_other_formats(rng), "image/png", rejected)
 
 
 def _modes(rng: np.random.Generator) -> Mapping[str, bytes]:

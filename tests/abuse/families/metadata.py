@@ -7,7 +7,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from tests.abuse.bodies import BLACK, png
-from tests.abuse.case import DECODED, OK, Case, accept, once, request
+from tests.abuse.case import DECODED, OK, Case, accept, once, posts, request
 from tests.service.pictures import encode, plain, png_chunk
 
 ORIENTATION = 0x0112
@@ -21,24 +21,19 @@ def cases(rng: np.random.Generator) -> Iterator[Case]:
         sent = request(encode(plain(size=(8, 5)), "JPEG", exif=exif), "image/jpeg")
         yield once(f"an orientation of {value}", sent, accept(OK))
     for name, record in _records(rng).items():
-        segment = b"Exif\0\0" + record
-        yield once(f"{name}, in a jpeg", request(_jpeg_with(0xE1, segment), "image/jpeg"), DECODED)
-        yield once(
-            f"{name}, in a png",
-            request(png(png_chunk(b"eXIf", record), BLACK), "image/png"),
-            DECODED,
-        )
-        yield once(
-            f"{name}, in a webp", request(_webp_with(b"EXIF", record), "image/webp"), DECODED
-        )
-    for name, data in _segments(rng).items():
-        yield once(name, request(data, "image/jpeg"), DECODED)
-    for name, (kind, content) in {
-        "a webp profile of junk": (b"ICCP", rng.bytes(1000)),
-        "a webp XMP of 1 MiB": (b"XMP ", b"<" * 2**20),
-        "a webp chunk of unknown kind": (b"juNk", rng.bytes(1000)),
-    }.items():
-        yield once(name, request(_webp_with(kind, content), "image/webp"), DECODED)
+        for kind, data in {
+            "jpeg": _jpeg_with(0xE1, b"Exif\0\0" + record),
+            "png": png(png_chunk(b"eXIf", record), BLACK),
+            "webp": _webp_with(b"EXIF", record),
+        }.items():
+            yield once(f"{name}, in a {kind}", request(data, f"image/{kind}"), DECODED)
+    yield from posts(_segments(rng), "image/jpeg", DECODED)
+    chunks = {
+        "a webp profile of junk": _webp_with(b"ICCP", rng.bytes(1000)),
+        "a webp XMP of 1 MiB": _webp_with(b"XMP ", b"<" * 2**20),
+        "a webp chunk of unknown kind": _webp_with(b"juNk", rng.bytes(1000)),
+    }
+    yield from posts(chunks, "image/webp", DECODED)
 
 
 def _entry(tag: int, kind: int, count: int, value: int) -> bytes:

@@ -5,27 +5,23 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from tests.abuse.bodies import BOUNDARY, END, MULTIPART, multipart, part
-from tests.abuse.case import OK, Case, accept, once, request
+from tests.abuse.case import OK, Case, accept, posts
 from tests.service.pictures import encode, plain
 
 PICTURE = encode(plain())
 LINE = b"\r\n--" + BOUNDARY.encode()
 WIDE = 15 * 2**20
 FILE = b'form-data; name="files"; filename='
-EITHER = accept(OK, "malformed-body", "wrong-fields", "undecodable-image")
-NOT_READ = accept("malformed-body", "wrong-fields")
 
 
 def cases(rng: np.random.Generator) -> Iterator[Case]:
-    for accepted, bodies in [
-        (accept(OK), _odd_names()),
-        (EITHER, {**_dispositions(), **_lines(rng)}),
-        (NOT_READ, _headers()),
-        (accept("too-many-images"), _many()),
-        (accept("too-many-images", "malformed-body", "undecodable-image"), _near_boundaries()),
-    ]:
-        for name, body in bodies.items():
-            yield once(name, request(body, MULTIPART), accepted)
+    yield from posts(_odd_names(), MULTIPART, accept(OK))
+    either = accept(OK, "malformed-body", "wrong-fields", "undecodable-image")
+    yield from posts({**_dispositions(), **_lines(rng)}, MULTIPART, either)
+    yield from posts(_headers(), MULTIPART, accept("malformed-body", "wrong-fields"))
+    yield from posts(_many(), MULTIPART, accept("too-many-images"))
+    near = accept("too-many-images", "malformed-body", "undecodable-image")
+    yield from posts(_near_boundaries(), MULTIPART, near)
 
 
 def _odd_names() -> Mapping[str, bytes]:

@@ -24,6 +24,10 @@ class PlannedServer(ThreadingHTTPServer):
     def port(self) -> int:
         return self.server_address[1]
 
+    def stop(self) -> None:
+        self.shutdown()
+        self.server_close()
+
 
 class PlannedHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -61,5 +65,4 @@ def planned() -> Iterator[Callable[[Plan], PlannedServer]]:
 
     yield start
     for server in servers:
-        server.shutdown()
-        server.server_close()
+        server.stop()

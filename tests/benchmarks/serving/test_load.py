@@ -97,13 +97,8 @@ def test_closed_loop_sends_nothing_over_refused_connections(planned: Start) -> N
     tally = closed_loop(ConnectionPool(free_port(), REQUEST, kept=3), requests=5)
     assert (tally.refused, tally.sent) == (3, 0)
     server = planned(lambda _: 200)
-
-    def close() -> None:
-        server.shutdown()
-        server.server_close()
-
     pool = ConnectionPool(server.port, REQUEST, kept=0, fresh=4)
-    tally = closed_loop(pool, requests=1000, actions={8: close})
+    tally = closed_loop(pool, requests=1000, actions={8: server.stop})
     assert tally.refused == 4
     assert tally.sent < 1000
 
@@ -141,9 +136,7 @@ def test_open_loop_latency_counts_from_the_time_at_which_a_request_was_due(plann
     assert third >= 0.18
 
 
-def test_balancer_removes_the_service_once_it_is_not_ready(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_balancer_removes_a_service_that_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
     states = iter([True, True, False, True])
     monkeypatch.setattr(service, "POLL_S", 0.01)
     monkeypatch.setattr(service, "is_ready", lambda _: next(states))

@@ -17,28 +17,9 @@ from oodguard.training.fit.distributed import drop_remainder
 from oodguard.training.fit.fit import fit
 from oodguard.training.run_folder import RunFolder
 from tests.training.fit.observers import RecordingObserver
-from tests.training.recipes import RECIPE
+from tests.training.recipes import RECIPE, with_network
 
 ROOT = Path(__file__).parents[3]
-
-NETWORK = """
-from torch import nn
-
-class Plain(nn.Module):
-    def __init__(self, outputs):
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(3, 16, 3, stride=2), nn.ReLU(), nn.Conv2d(16, 16, 3, stride=2), nn.ReLU(),
-            nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-        )
-        self.head = nn.Linear(16, outputs)
-
-    def features(self, images):
-        return self.body(images)
-
-    def forward(self, images):
-        return self.head(self.features(images))
-"""
 
 
 def _fit_in_two_processes(folder: Path, recipe: Path) -> str:
@@ -51,7 +32,7 @@ def _fit_in_two_processes(folder: Path, recipe: Path) -> str:
     done = subprocess.run(
         [*torchrun, "-m", *command],
         cwd=recipe.parent,
-        env={"PYTHONPATH": f"{ROOT}:{recipe.parent}", "PATH": "", "HOME": str(recipe.parent)},
+        env={"PYTHONPATH": str(ROOT), "PATH": "", "HOME": str(recipe.parent)},
         capture_output=True,
         text=True,
         timeout=600,
@@ -68,11 +49,9 @@ def _fit_in_two_processes(folder: Path, recipe: Path) -> str:
     [("aloe", 31), ("atom", 30)],  # 16 and 15 inliers per process; a pool ranked over both
 )
 def test_two_processes_train_with_the_losses_of_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, batch: int
+    tmp_path: Path, method: str, batch: int
 ) -> None:
-    (tmp_path / "a_plain_net.py").write_text(NETWORK, encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    text = RECIPE.replace('"resnet8"\nwidth = 4', '"a_plain_net:Plain"')
+    text = with_network(RECIPE, "tests.training.fit.networks:PartlyFrozen")
     text = text.replace('"aloe"', f'"{method}"').replace("batch_size = 30", f"batch_size = {batch}")
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(text)

@@ -11,7 +11,7 @@ from oodguard.training.fit.fit import fit
 from oodguard.training.run_folder import RunFolder
 from oodguard.training.scoring.network import trained_network
 from tests.training.fit.observers import RecordingObserver, is_same
-from tests.training.recipes import DATA, RECIPE, without_tables
+from tests.training.recipes import DATA, RECIPE, with_network, without_tables
 
 
 def _run(folder: Path, text: str) -> dict[str, Tensor]:
@@ -80,29 +80,8 @@ def test_non_finite_loss_ends_the_run_and_keeps_the_checkpoint(tmp_path: Path) -
     assert len(run.progress().epochs) == 1
 
 
-PARTLY_FROZEN = """
-from torch import nn
-
-class PartlyFrozen(nn.Module):
-    def __init__(self, outputs):
-        super().__init__()
-        self.frozen = nn.Linear(3, 4).requires_grad_(False)
-        self.head = nn.Linear(4, outputs)
-
-    def features(self, images):
-        return self.frozen(images.mean((2, 3)))
-
-    def forward(self, images):
-        return self.head(self.features(images))
-"""
-
-
-def test_custom_network_with_a_frozen_part_trains_and_resumes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "a_partly_frozen_net.py").write_text(PARTLY_FROZEN, encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    text = RECIPE.replace('"resnet8"\nwidth = 4', '"a_partly_frozen_net:PartlyFrozen"')
+def test_custom_network_with_a_frozen_part_trains_and_resumes(tmp_path: Path) -> None:
+    text = with_network(RECIPE, "tests.training.fit.networks:PartlyFrozen")
     uninterrupted = _run(tmp_path / "uninterrupted", text)
     run = _interrupt(tmp_path / "interrupted", text, 1, 2)
     assert is_same(run.tensors(fit(run, RecordingObserver(), resume=True)), uninterrupted)

@@ -39,25 +39,19 @@ def _norm(weight: float, mean: float) -> nn.BatchNorm1d:
     return norm
 
 
-def test_average_moves_weights_and_statistics_by_one_minus_the_decay() -> None:
-    average = start_average(_norm(weight=0.0, mean=10.0))
-    update_average(average, _norm(weight=1.0, mean=20.0), decay=0.9, step=1000)
-    assert average.get_parameter("weight").item() == pytest.approx(0.1)
-    assert average.get_buffer("running_mean").item() == pytest.approx(11.0)
-
-
-def test_average_decay_is_at_most_a_tenth_in_the_first_step() -> None:
-    average = start_average(_norm(weight=0.0, mean=0.0))
-    update_average(average, _norm(weight=1.0, mean=0.0), decay=0.999, step=0)
-    assert average.get_parameter("weight").item() == pytest.approx(0.9)
-
-
-def test_average_copies_counts() -> None:
-    network = _norm(weight=1.0, mean=0.0)
-    average = start_average(network)
+@pytest.mark.parametrize(
+    ("decay", "step", "share"),
+    [(0.9, 1000, 0.1), (0.999, 0, 0.9)],  # in the first step the decay is at most a tenth
+)
+def test_average_moves_weights_and_statistics_by_one_minus_the_decay(
+    decay: float, step: int, share: float
+) -> None:
+    average, network = start_average(_norm(weight=0.0, mean=10.0)), _norm(weight=1.0, mean=20.0)
     network.get_buffer("num_batches_tracked").fill_(7)
-    update_average(average, network, decay=0.9, step=1000)
-    assert average.get_buffer("num_batches_tracked").item() == 7
+    update_average(average, network, decay=decay, step=step)
+    assert average.get_parameter("weight").item() == pytest.approx(share)
+    assert average.get_buffer("running_mean").item() == pytest.approx(10 + 10 * share)
+    assert average.get_buffer("num_batches_tracked").item() == 7  # counts are copied
 
 
 def test_average_is_a_copy_without_gradients_in_evaluation_mode() -> None:

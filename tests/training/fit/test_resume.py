@@ -10,33 +10,15 @@ import pytest
 
 from oodguard.training.run_folder import RunFolder
 from tests.training.fit.observers import is_same
-from tests.training.recipes import RECIPE
+from tests.training.recipes import RECIPE, with_network
 
 ROOT = Path(__file__).parents[3]
-
-# A step runs the network in training mode once; attacks and validation use evaluation mode.
-NETWORK = """
-import os, signal
-from oodguard.models.networks.resnet import ResNet
-
-class KilledNetwork(ResNet):
-    calls = 0
-
-    def forward(self, images):
-        KilledNetwork.calls += self.training
-        if os.environ.get("KILLED_AT") == str(KilledNetwork.calls):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().forward(images)
-
-def make(outputs):
-    return KilledNetwork(1, outputs, 4)
-"""
 
 
 def _fit(recipe: Path, folder: Path, *options: str, killed_at: int | None = None) -> int:
     environment = {
         **os.environ,
-        "PYTHONPATH": f"{ROOT}{os.pathsep}{recipe.parent}",
+        "PYTHONPATH": str(ROOT),
         "HF_HOME": str(recipe.parent / "cache"),
         **({"KILLED_AT": str(killed_at)} if killed_at else {}),
     }
@@ -53,9 +35,8 @@ def _fit(recipe: Path, folder: Path, *options: str, killed_at: int | None = None
 
 @pytest.mark.slow
 def test_run_resumed_after_a_kill_repeats_an_uninterrupted_one(tmp_path: Path) -> None:
-    (tmp_path / "a_killed_net.py").write_text(NETWORK, encoding="utf-8")
     recipe = tmp_path / "recipe.toml"
-    recipe.write_text(RECIPE.replace('"resnet8"\nwidth = 4', '"a_killed_net:make"'))
+    recipe.write_text(with_network(RECIPE, "tests.training.fit.networks:KilledNetwork"))
     assert _fit(recipe, tmp_path / "uninterrupted") == 0
     in_the_second_epoch = 4 + 2  # an epoch has 4 steps
     killed = _fit(recipe, tmp_path / "killed", killed_at=in_the_second_epoch)

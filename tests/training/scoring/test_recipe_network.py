@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.networks.resnet import ResNet
-from oodguard.training.config.recipe import Recipe, parse_recipe
+from oodguard.training.config.recipe import Recipe
 from oodguard.training.scoring.network import (
     MixedPrecisionNetwork,
     build_recipe_network,
     frozen,
     trained_network,
 )
-from tests.training.recipes import RECIPE
+from tests.training.recipes import RECIPE, parsed, with_network
 from tests.training.runs import save_run
 
 SOURCE = """
@@ -65,12 +65,8 @@ def _user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "a_users_nets", raising=False)
 
 
-def _text(name: str) -> str:
-    return RECIPE.replace('"resnet8"\nwidth = 4', f'"{name}"')
-
-
 def _recipe(name: str) -> Recipe:
-    return parse_recipe(_text(name), origin="tiny.toml")
+    return parsed(with_network(RECIPE, name))
 
 
 def test_parsing_a_recipe_runs_no_user_code() -> None:
@@ -104,8 +100,7 @@ def test_recipe_network_of_another_shape_is_rejected(name: str, message: str) ->
 
 
 def test_recipe_network_rejects_images_that_are_too_small() -> None:
-    text = _text("densenet-bc-100-12").replace("height = 32", "height = 3")
-    recipe = parse_recipe(text, origin="tiny.toml")
+    recipe = parsed(with_network(RECIPE, "densenet-bc-100-12").replace("t = 32", "t = 3"))
     with pytest.raises(RecipeError, match=r"'densenet-bc-100-12' on images \(2, 3, 3, 32\): "):
         build_recipe_network(recipe, classes=5)
 

@@ -1,9 +1,7 @@
-import pytest
 import torch
 from torch import Tensor, nn
 
 from oodguard.models.networks.classifier import Classifier
-from oodguard.models.scores.abstain import abstain
 from oodguard.models.scores.base import of_logits
 from oodguard.models.scores.energy import energy
 from oodguard.training.scoring.graph import ScoredNetwork
@@ -41,19 +39,6 @@ def test_scored_network_has_gradients_in_pixels() -> None:
     pixels = torch.full((1, 3, 4, 4), 0.5, requires_grad=True)
     (gradient,) = torch.autograd.grad(classifier.score("red", pixels).sum(), pixels)
     assert gradient[0, :, 0, 0].tolist() == [1 / 16, 0, 0]
-
-
-def test_scored_network_uses_the_reject_class_for_its_score_only() -> None:
-    """Three outputs are two classes and the reject class: 0 and 0.4, and 2."""
-    scores = {"energy": of_logits(energy), "abstain": of_logits(abstain)}
-    classifier = ScoredNetwork(MeanColour(), scores, classes=2)
-    logits, columns = classifier(IMAGES[:1])
-    torch.testing.assert_close(logits, torch.tensor([[0.0, 0.4]]))
-    weight = torch.tensor([0.0, 0.4]).exp().sum().log().item()
-    assert columns[0].tolist() == pytest.approx([-weight, 2 - weight])
-    features, class_logits = classifier.features_and_logits(IMAGES[:1].permute(0, 3, 1, 2) / 255)
-    assert features[0].tolist() == pytest.approx([0, 0.2, 1])
-    torch.testing.assert_close(class_logits, logits)
 
 
 def test_scored_network_registers_fitted_scores_as_submodules() -> None:
