@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.aloe_reference import EPSILON_255, OUTLIER_WEIGHT, STEPS, Habits, ReferenceStep
-from oodguard.models.networks.build import build_network
+from oodguard.models.networks import build_network
 from oodguard.training.config.recipe import parse_recipe
 from oodguard.training.data.dataset import ImageSet
 from oodguard.training.data.training_data import TrainingData

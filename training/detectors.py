@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from oodguard.models.scores.msp import msp_log_odds
+from oodguard.models.scores.logit_scores import msp_log_odds
 from oodguard.training.attacks.base import value_and_gradient
 from oodguard.training.scoring.graph import ScoredClassifier
 

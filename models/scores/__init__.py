@@ -6,17 +6,14 @@ computes a score.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
-from oodguard.models.scores.abstain import abstain
-from oodguard.models.scores.base import Accumulator, FitContext, LogitScore
-from oodguard.models.scores.energy import energy
-from oodguard.models.scores.gen import gen
+from oodguard.models.errors import RecipeError
+from oodguard.models.scores.base import Accumulator, FitContext, LogitScore, ScoreOptions
 from oodguard.models.scores.kl_matching import KLMatchingFit
 from oodguard.models.scores.knn import KNearestFit
-from oodguard.models.scores.mahalanobis import MahalanobisFit
-from oodguard.models.scores.max_logit import max_logit
-from oodguard.models.scores.msp import msp
-from oodguard.models.scores.relative_mahalanobis import RelativeMahalanobisFit
+from oodguard.models.scores.logit_scores import abstain, energy, gen, max_logit, msp
+from oodguard.models.scores.mahalanobis import Mahalanobis, MahalanobisFit, RelativeMahalanobis
 from oodguard.models.scores.vim import ViMFit
 
 LOGIT_SCORES: Mapping[str, LogitScore] = {
@@ -32,11 +29,41 @@ REJECT_SCORES: Mapping[str, LogitScore] = {"abstain": abstain}
 
 FITTED_SCORES: Mapping[str, Callable[[FitContext], Accumulator]] = {
     "kl_matching": KLMatchingFit,
-    "mahalanobis": MahalanobisFit,
-    "relative_mahalanobis": RelativeMahalanobisFit,
+    "mahalanobis": partial(MahalanobisFit, Mahalanobis),
+    "relative_mahalanobis": partial(MahalanobisFit, RelativeMahalanobis),
     "vim": ViMFit,
     "knn": KNearestFit,
 }
 """The accumulators of the scores that are fitted on training images."""
 
 SCORE_NAMES = (*LOGIT_SCORES, *REJECT_SCORES, *FITTED_SCORES)
+
+
+def check_score(name: str, *, reject_class: bool) -> None:
+    """Check that a score exists and that the network has the reject class that it requires.
+
+    Raises:
+        RecipeError: The name is unknown, or the score requires a reject class.
+    """
+    if name not in SCORE_NAMES:
+        raise RecipeError(f"score is {name!r}, expected one of {sorted(SCORE_NAMES)}")
+    if name in REJECT_SCORES and not reject_class:
+        raise RecipeError(
+            f"score is {name!r}, which requires a network with a reject class,"
+            f" expected one of {sorted(set(SCORE_NAMES) - set(REJECT_SCORES))}"
+        )
+
+
+def unfitted_score(name: str, options: ScoreOptions) -> LogitScore:
+    """Return a score that needs no fitting, with its options bound.
+
+    Raises:
+        KeyError: `name` is neither in `LOGIT_SCORES` nor in `REJECT_SCORES`.
+    """
+    chosen: dict[str, LogitScore] = {
+        **LOGIT_SCORES,
+        **REJECT_SCORES,
+        "energy": partial(energy, temperature=options.temperature),
+        "gen": partial(gen, gamma=options.gen_gamma, top=options.gen_top),
+    }
+    return chosen[name]

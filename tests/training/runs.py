@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from oodguard.models.networks.build import build_network
+from oodguard.models.networks import build_network
 from oodguard.training.run_folder import Epoch, RunFolder, RunProgress
 from tests.training.recipes import RECIPE
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from oodguard.models.scores.base import of_logits
-from oodguard.models.scores.msp import msp
+from oodguard.models.scores.logit_scores import msp
 from oodguard.training.attacks.base import value_and_gradient
 from oodguard.training.detectors import DETECTORS, Detector, InputPreprocessing, odin
 from oodguard.training.scoring.graph import ScoredNetwork

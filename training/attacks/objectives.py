@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from oodguard.models.scores.base import MinimumOverClasses
-from oodguard.models.scores.msp import msp_log_odds
+from oodguard.models.scores.logit_scores import msp_log_odds
 from oodguard.training.attacks.base import AttackObjective
 from oodguard.training.scoring.graph import ScoredClassifier
 

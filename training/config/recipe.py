@@ -8,9 +8,9 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import InputSpec
-from oodguard.models.networks.build import check_name
+from oodguard.models.networks import check_name
+from oodguard.models.scores import check_score
 from oodguard.models.scores.base import ScoreOptions
-from oodguard.models.scores.build import check_score
 from oodguard.training.config.methods import (
     METHODS,
     EnergySettings,

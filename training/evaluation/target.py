@@ -13,8 +13,7 @@ from oodguard.models.bundle import MANIFEST, open_bundle
 from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.decision import Policy, threshold
 from oodguard.models.errors import RecipeError
-from oodguard.models.scores import SCORE_NAMES
-from oodguard.models.scores.build import check_score
+from oodguard.models.scores import SCORE_NAMES, check_score
 from oodguard.training.attacks.base import AttackObjective
 from oodguard.training.attacks.objectives import (
     acceptance_objectives,

@@ -11,9 +11,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from oodguard.models.scores.abstain import abstain
-from oodguard.models.scores.energy import energy
-from oodguard.models.scores.msp import msp_log_odds
+from oodguard.models.scores.logit_scores import abstain, energy, msp_log_odds
 from oodguard.training.attacks.base import AttackObjective, restrict_to_rows
 from oodguard.training.attacks.pgd import Pgd
 from oodguard.training.config.recipe import Recipe

@@ -16,7 +16,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from oodguard.models.scores.energy import energy
+from oodguard.models.scores.logit_scores import energy
 from oodguard.training.config.methods import EnergySettings
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.objectives.adversary import Adversary

@@ -6,9 +6,8 @@ import torch
 from torch import nn
 
 from oodguard.models.networks.classifier import Classifier
-from oodguard.models.scores import FITTED_SCORES
+from oodguard.models.scores import FITTED_SCORES, check_score, unfitted_score
 from oodguard.models.scores.base import FitContext, Score, ScoreOptions, of_logits
-from oodguard.models.scores.build import check_score, unfitted_score
 from oodguard.training.data.dataset import ImageSet, to_pixels
 from oodguard.training.run_folder import RunFolder
 from oodguard.training.scoring.graph import EVALUATION_BATCH_SIZE, ScoredNetwork

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from oodguard.models.errors import RecipeError
-from oodguard.models.networks.build import build_network
-from oodguard.models.networks.classifier import Classifier
-from oodguard.models.networks.mirrored import Mirrored
+from oodguard.models.networks import build_network
+from oodguard.models.networks.classifier import Classifier, Mirrored
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.run_folder import RunFolder
 from oodguard.training.weights import checkpoint_part, load_weights

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from oodguard.models.errors import RecipeError
-from oodguard.models.networks import FIXED_NETWORKS
-from oodguard.models.networks.build import build_network, check_name
+from oodguard.models.networks import FIXED_NETWORKS, build_network, check_name
 
 
 def _resnet(outputs: int, *, blocks: int, width: int) -> int:

@@ -1,6 +1,6 @@
 import torch
 
-from oodguard.models.networks.mirrored import Mirrored
+from oodguard.models.networks.classifier import Mirrored
 from oodguard.models.networks.resnet import ResNet
 
 IMAGES = torch.rand(3, 3, 12, 10, generator=torch.Generator().manual_seed(0))

@@ -2,11 +2,9 @@ import pytest
 import torch
 
 from oodguard.models.errors import RecipeError
-from oodguard.models.scores import LOGIT_SCORES, REJECT_SCORES
+from oodguard.models.scores import LOGIT_SCORES, REJECT_SCORES, check_score, unfitted_score
 from oodguard.models.scores.base import ScoreOptions
-from oodguard.models.scores.build import check_score, unfitted_score
-from oodguard.models.scores.energy import energy
-from oodguard.models.scores.gen import gen
+from oodguard.models.scores.logit_scores import energy, gen
 
 LOGITS = torch.tensor([[1.0, 0.0, -2.0]])
 

@@ -7,11 +7,7 @@ import torch
 from torch import Tensor
 
 from oodguard.models.scores import LOGIT_SCORES
-from oodguard.models.scores.abstain import abstain
-from oodguard.models.scores.energy import energy
-from oodguard.models.scores.gen import gen
-from oodguard.models.scores.max_logit import max_logit
-from oodguard.models.scores.msp import msp, msp_log_odds
+from oodguard.models.scores.logit_scores import abstain, energy, gen, max_logit, msp, msp_log_odds
 
 
 def _logits(*weights: float) -> Tensor:

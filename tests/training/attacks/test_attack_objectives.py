@@ -10,7 +10,7 @@ from oodguard.models.decision import rejects
 from oodguard.models.networks.classifier import Classifier
 from oodguard.models.scores import FITTED_SCORES, LOGIT_SCORES
 from oodguard.models.scores.base import Score, of_logits
-from oodguard.models.scores.gen import gen
+from oodguard.models.scores.logit_scores import gen
 from oodguard.training.attacks.base import value_and_gradient
 from oodguard.training.attacks.objectives import (
     acceptance_objectives,

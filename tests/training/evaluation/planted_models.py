@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from oodguard.models.networks.classifier import Classifier
 from oodguard.models.scores.base import of_logits
-from oodguard.models.scores.energy import energy
+from oodguard.models.scores.logit_scores import energy
 from oodguard.training.evaluation.attack_trials import AttackedScore
 from oodguard.training.scoring.graph import ScoredNetwork
 

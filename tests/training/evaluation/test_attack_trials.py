@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from oodguard.models.scores.energy import energy
+from oodguard.models.scores.logit_scores import energy
 from oodguard.training.attacks.base import AttackObjective
 from oodguard.training.attacks.pgd import Pgd
 from oodguard.training.config.suites import Suite, SuiteAttack, SuiteTrials

@@ -12,7 +12,7 @@ from oodguard.models.manifest import InputSpec
 from oodguard.models.networks.classifier import Classifier
 from oodguard.models.scores import SCORE_NAMES
 from oodguard.models.scores.base import of_logits
-from oodguard.models.scores.energy import energy
+from oodguard.models.scores.logit_scores import energy
 from oodguard.training.export.onnx import to_onnx
 from oodguard.training.scoring.graph import ScoredNetwork, torch_run
 from oodguard.training.scoring.network import trained_network

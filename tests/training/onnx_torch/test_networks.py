@@ -6,12 +6,10 @@ import pytest
 import torch
 
 from oodguard.models.manifest import InputSpec
-from oodguard.models.networks import FIXED_NETWORKS
-from oodguard.models.networks.build import build_network
-from oodguard.models.networks.classifier import Classifier
-from oodguard.models.networks.mirrored import Mirrored
+from oodguard.models.networks import FIXED_NETWORKS, build_network
+from oodguard.models.networks.classifier import Classifier, Mirrored
 from oodguard.models.scores.base import of_logits
-from oodguard.models.scores.energy import energy
+from oodguard.models.scores.logit_scores import energy
 from oodguard.training.data.dataset import to_pixels
 from oodguard.training.export.onnx import to_onnx
 from oodguard.training.onnx_torch.classifier import BundleClassifier

@@ -6,11 +6,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from oodguard.models.manifest import InputSpec
-from oodguard.models.networks.build import build_network
+from oodguard.models.networks import build_network
 from oodguard.models.networks.classifier import Classifier
-from oodguard.models.scores import FITTED_SCORES, SCORE_NAMES
+from oodguard.models.scores import FITTED_SCORES, SCORE_NAMES, unfitted_score
 from oodguard.models.scores.base import Score, ScoreOptions, of_logits
-from oodguard.models.scores.build import unfitted_score
 from oodguard.training.data.dataset import ImageSet
 from oodguard.training.scoring.fit_scores import fit_scores
 from oodguard.training.scoring.graph import ScoredNetwork

@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from oodguard.models.scores import FITTED_SCORES, LOGIT_SCORES
+from oodguard.models.scores import FITTED_SCORES, LOGIT_SCORES, unfitted_score
 from oodguard.models.scores.base import ScoreOptions
-from oodguard.models.scores.build import unfitted_score
 from tests.models.scores.fits import fit
 from tests.models.scores.golden.problem import GOLDEN, INPUTS, Problem
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from oodguard.models.networks.build import build_network
+from oodguard.models.networks import build_network
 from oodguard.models.scores import LOGIT_SCORES
 from oodguard.models.scores.base import of_logits
 from oodguard.training.data.dataset import to_pixels
