@@ -21,11 +21,17 @@ WRAPPED: Final = "wrapped"
 """The method of a bundle whose network was trained elsewhere."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class FrozenModel(BaseModel):
+    """Immutable data; unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class InputSpec(_Frozen):
+class _Record(FrozenModel):
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class InputSpec(_Record):
     """The input size of the graph in pixels, and the rule for images of another size.
 
     `crop` scales the shorter side to the size and crops the centre; `stretch` ignores the aspect
@@ -38,21 +44,21 @@ class InputSpec(_Frozen):
     resample: Literal["bicubic", "bilinear"] = "bicubic"
 
 
-class DataRecord(_Frozen):
+class DataRecord(_Record):
     """The name of a data set and the number of its images that were used."""
 
     name: str
     images: Count
 
 
-class FileRecord(_Frozen):
+class FileRecord(_Record):
     """The expected size in bytes and the expected sha256 (hexadecimal) of a file."""
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     bytes: Count
 
 
-class TrainingRecord(_Frozen):
+class TrainingRecord(_Record):
     """The training of the network, in enough detail to repeat it.
 
     `epsilon` is the L-infinity radius of the training attack in [0, 1] pixel space, 0 without one.
@@ -86,7 +92,7 @@ class TrainingRecord(_Frozen):
         return self
 
 
-class Description(_Frozen):
+class Description(_Record):
     """The manifest without its file records, which a writer knows before the files exist.
 
     `scores` is the column order of the graph output `scores`; higher means more OOD.

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Self
 
 import safetensors.torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
 
 from oodguard.models.bundle import EVALUATION
 from oodguard.models.errors import CheckpointError, RecipeError
+from oodguard.models.manifest import FrozenModel
 from oodguard.training.config.recipe import Recipe, parse_recipe
 
 RECIPE = "recipe.toml"
@@ -22,11 +23,7 @@ RECIPE = "recipe.toml"
 PROGRESS = "progress.json"
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Epoch(_Record):
+class Epoch(FrozenModel):
     """The results of one epoch, counted from 0; accuracies are shares in [0, 1].
 
     `attacked_auroc` is that of the validation score with both sides attacked, None without one.
@@ -41,7 +38,7 @@ class Epoch(_Record):
     attacked_auroc: float | None = None
 
 
-class Rollback(_Record):
+class Rollback(FrozenModel):
     """A return to the weights after `kept` epochs because of catastrophic overfitting.
 
     `reason` names the measure that dropped, `attack` describes the training attack from then on,
@@ -54,14 +51,14 @@ class Rollback(_Record):
     lost: tuple[Epoch, ...]
 
 
-class WeightsOrigin(_Record):
+class WeightsOrigin(FrozenModel):
     """The file that a run's initial weights were read from, and its sha256."""
 
     name: str
     sha256: str
 
 
-class RunProgress(_Record):
+class RunProgress(FrozenModel):
     """The finished epochs of a run, and the hardware, command and libraries that produced them.
 
     `tensors` is the name of the checkpoint file. `good` is the number of epochs after which

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
+
+from oodguard.models.manifest import FrozenModel
 
 Score = Callable[[Tensor, Tensor], Tensor]
 """Map features `(n, D)` and logits `(n, K)` to `(n,)`; higher means more out-of-distribution."""
@@ -14,7 +16,7 @@ LogitScore = Callable[[Tensor], Tensor]
 """Map logits `(n, K)` to `(n,)`: a score without features."""
 
 
-class ScoreOptions(BaseModel):
+class ScoreOptions(FrozenModel):
     """The table `[score_options]` of a recipe. The defaults are those of the papers.
 
     Attributes:
@@ -25,8 +27,6 @@ class ScoreOptions(BaseModel):
         knn_neighbour: The rank of the neighbour that `knn` measures, 1 being the nearest.
         vim_dimensions: The dimension of the principal space of `vim`; None is half of the features.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     temperature: float = Field(default=1.0, gt=0)
     gen_gamma: float = Field(default=0.1, gt=0, lt=1)

@@ -9,10 +9,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from oodguard.training.config.sources import RecipeTable
+from oodguard.models.manifest import FrozenModel
 
 
-class EnergySettings(RecipeTable):
+class EnergySettings(FrozenModel):
     """The `[energy]` table: the margins of the energy hinges, in nats.
 
     Defaults: Liu et al. 2020, arXiv:2010.03759, for CIFAR-10. For CIFAR-100 the paper uses -27 and
@@ -32,7 +32,7 @@ class EnergySettings(RecipeTable):
         return self
 
 
-class MiningSettings(RecipeTable):
+class MiningSettings(FrozenModel):
     """The `[mining]` table: how training outliers are chosen from a larger pool.
 
     The pool holds `pool` times as many images as are used. Images are ranked from least to most
@@ -55,7 +55,7 @@ class MiningSettings(RecipeTable):
         return self
 
 
-class TradesSettings(RecipeTable):
+class TradesSettings(FrozenModel):
     """The `[trades]` table: `beta`, the weight of the divergence term relative to the clean loss.
 
     Default: Zhang et al. 2019, arXiv:1901.08573, for CIFAR-10.

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from oodguard.models.errors import RecipeError
-from oodguard.models.manifest import InputSpec
+from oodguard.models.manifest import FrozenModel, InputSpec
 from oodguard.models.networks import check_name
 from oodguard.models.scores import check_score
 from oodguard.models.scores.base import ScoreOptions
@@ -17,7 +17,7 @@ from oodguard.training.config.methods import (
     MiningSettings,
     TradesSettings,
 )
-from oodguard.training.config.sources import Inliers, Outliers, RecipeTable, Source
+from oodguard.training.config.sources import Inliers, Outliers, Source
 
 RecipeName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 
@@ -29,7 +29,7 @@ UNKNOWN_CLASSES = "unknown_classes"
 AttackKind = Literal["pgd", "fgsm", "n-fgsm"]
 
 
-class NetworkSettings(RecipeTable):
+class NetworkSettings(FrozenModel):
     """The architecture, by its name in `models.networks` or as `package.module:factory`.
 
     `width` is the number of channels of the first stage, for an architecture without a fixed width.
@@ -54,7 +54,7 @@ class NetworkSettings(RecipeTable):
         return f"{self.name}{width}{', mean over the mirror image' if self.mirror else ''}"
 
 
-class AttackSettings(RecipeTable):
+class AttackSettings(FrozenModel):
     """The L-infinity attack of the inner maximization.
 
     `epsilon_255` is in 255ths of the pixel range; `step_size` is a multiple of epsilon. `fgsm` and
@@ -87,7 +87,7 @@ class AttackSettings(RecipeTable):
         return None if self.outlier_epsilon_255 is None else self.outlier_epsilon_255 / 255
 
 
-class ScheduleSettings(RecipeTable):
+class ScheduleSettings(FrozenModel):
     """SGD with Nesterov momentum: linear warm-up over `warm_up` of the steps, then cosine decay.
 
     `average_decay` is the decay of the exponential moving average of the weights, which is the
@@ -108,14 +108,14 @@ class ScheduleSettings(RecipeTable):
     precision: Literal["bfloat16", "float32"] = "bfloat16"
 
 
-class EvaluationSettings(RecipeTable):
+class EvaluationSettings(FrozenModel):
     """The evaluation data: the test set and the named out-of-distribution sets."""
 
     test: Source
     outliers: dict[SetName, Source] = Field(min_length=1)
 
 
-class Recipe(RecipeTable):
+class Recipe(FrozenModel):
     """Everything that determines the result of a training run, except for the machine."""
 
     name: RecipeName

@@ -3,19 +3,15 @@
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from oodguard.models.manifest import FrozenModel
 
 ClassKey = str | int
 """A class by its name, or by its index among the data's classes."""
 
 
-class RecipeTable(BaseModel):
-    """A table of a recipe: immutable, unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Source(RecipeTable):
+class Source(FrozenModel):
     """A source of images: exactly one of `hub` (a data set's name), `folder` and `parquet`.
 
     `images` limits how many are read; `split` is the hub's or folder's split name. `group` names a

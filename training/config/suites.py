@@ -4,14 +4,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from oodguard.models.manifest import FrozenModel
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SuiteAttack(_Frozen):
+class SuiteAttack(FrozenModel):
     """The gradient attack on the score, with `steps` steps from each of `restarts` starts.
 
     `apgd` halves its step when progress stalls, returns the best iterate and, from the second
@@ -34,7 +32,7 @@ class SuiteAttack(_Frozen):
         return None if self.step_255 is None else self.step_255 / 255
 
 
-class SuiteTrials(_Frozen):
+class SuiteTrials(FrozenModel):
     """Other attacks on a subset of the images, to cross-check the gradient attack.
 
     `images` is the number of test images and also the number of outliers, divided among their sets;
@@ -48,7 +46,7 @@ class SuiteTrials(_Frozen):
     long_steps: int = Field(default=0, ge=0)
 
 
-class Suite(_Frozen):
+class Suite(FrozenModel):
     """An evaluation protocol; `budgets_255` are L-infinity radii in 255ths, ascending.
 
     At most `test_images` of the test set and `outlier_images` of each out-of-distribution set are

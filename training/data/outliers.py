@@ -20,7 +20,7 @@ def outlier_batches(
     size: int,
     generator: torch.Generator,
 ) -> Iterator[Tensor]:
-    """Return batches of pixels `(size, 3, H, W)` in [0, 1] without end.
+    """Yield batches of pixels `(size, 3, H, W)` in [0, 1] without end.
 
     The last batch of each pass over the pool may be smaller.
 
@@ -32,17 +32,8 @@ def outlier_batches(
         generator: the source of all random numbers.
     """
     if settings is None:
-        return repeat(torch.empty(0, *inliers.images.shape[1:]).permute(0, 3, 1, 2))
-    return _mixed(settings, pool, inliers, size, generator)
-
-
-def _mixed(
-    settings: Outliers,
-    pool: ImageSet | None,
-    inliers: ImageSet,
-    size: int,
-    generator: torch.Generator,
-) -> Iterator[Tensor]:
+        yield from repeat(torch.empty(0, *inliers.images.shape[1:]).permute(0, 3, 1, 2))
+        return
     synthetic = round(size * settings.synthetic)
     real = _real(settings, pool, size=size - synthetic, generator=generator) if pool else None
     while True:

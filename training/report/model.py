@@ -3,27 +3,24 @@
 import tomllib
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from oodguard.models.decision import Policy
+from oodguard.models.manifest import FrozenModel
 from oodguard.training.config.suites import Suite
 
 Side = Literal["clean", "in_attacked", "out_attacked", "both_attacked"]
 """The attacked images: none, the in-distribution images, the outliers, or both."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Interval(_Frozen):
+class Interval(FrozenModel):
     """The 95 % bootstrap interval over the images."""
 
     low: float
     high: float
 
 
-class Ranking(_Frozen):
+class Ranking(FrozenModel):
     """Threshold-free measures of one set of outliers against the test set, all in [0, 1].
 
     `metrics.ranking` computes them. `id_rejected_at_95_ood_recall` is FPR95 with outliers as
@@ -40,7 +37,7 @@ class Ranking(_Frozen):
     ood_accepted_at_95_id_acceptance: float
 
 
-class SetResult(_Frozen):
+class SetResult(FrozenModel):
     """One out-of-distribution set against the test set under one budget.
 
     Attributes:
@@ -54,7 +51,7 @@ class SetResult(_Frozen):
     missed_ood_rate: float
 
 
-class Decisions(_Frozen):
+class Decisions(FrozenModel):
     """Outcomes of in-distribution images at the served threshold, as fractions that sum to 1."""
 
     accepted_right: float
@@ -68,7 +65,7 @@ class Decisions(_Frozen):
         return self.accepted_right / accepted if accepted else None
 
 
-class InlierResult(_Frozen):
+class InlierResult(FrozenModel):
     """The test set under one budget.
 
     Attributes:
@@ -85,14 +82,14 @@ class InlierResult(_Frozen):
     end_to_end: Decisions | None
 
 
-class MeanAuroc(_Frozen):
+class MeanAuroc(FrozenModel):
     """The unweighted mean AUROC over the sets, and its interval."""
 
     auroc: float
     auroc_interval: Interval
 
 
-class Replayed(_Frozen):
+class Replayed(FrozenModel):
     """The results of the exported graph on the same images, rounded to whole 255ths.
 
     The rounded images are still within the budget. AUROC is that of `Condition.side`.
@@ -109,7 +106,7 @@ class Replayed(_Frozen):
         return sum(self.auroc.values()) / len(self.auroc)
 
 
-class Condition(_Frozen):
+class Condition(FrozenModel):
     """All sets under one attack budget; `epsilon_255` 0 is clean. Computed in torch, float32."""
 
     epsilon_255: float
@@ -143,7 +140,7 @@ class Condition(_Frozen):
         return self.sets[name].rankings[self.side].auroc
 
 
-class ScoreResult(_Frozen):
+class ScoreResult(FrozenModel):
     """All conditions by one score, the clean one first, and its served threshold."""
 
     score: str
@@ -151,7 +148,7 @@ class ScoreResult(_Frozen):
     conditions: tuple[Condition, ...]
 
 
-class Check(_Frozen):
+class Check(FrozenModel):
     """One gradient-masking check: the measured figure, the expected one, and the outcome.
 
     In evaluation.json the field `expected` has the name of its alias.
@@ -165,7 +162,7 @@ class Check(_Frozen):
     expected: str = Field(alias="wanted")
 
 
-class Trust(_Frozen):
+class Trust(FrozenModel):
     """The gradient-masking checks and their verdict on the attacked figures.
 
     An attack that does not work makes a model look more robust than it is.
@@ -175,7 +172,7 @@ class Trust(_Frozen):
     checks: tuple[Check, ...]
 
 
-class Report(_Frozen):
+class Report(FrozenModel):
     """The figures of a run or bundle under one policy and one suite.
 
     Attributes:

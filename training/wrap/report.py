@@ -2,17 +2,11 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
-from oodguard.models.manifest import Description
+from oodguard.models.manifest import Description, FrozenModel
 from oodguard.training.report.card import percent
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class CleanResult(_Frozen):
+class CleanResult(FrozenModel):
     """One out-of-distribution set, not attacked."""
 
     images: int
@@ -20,7 +14,7 @@ class CleanResult(_Frozen):
     missed_ood_rate: float
 
 
-class ScoreFigures(_Frozen):
+class ScoreFigures(FrozenModel):
     """One score at the threshold of the policy, on images that did not set the threshold."""
 
     threshold: float
@@ -28,7 +22,7 @@ class ScoreFigures(_Frozen):
     sets: dict[str, CleanResult]
 
 
-class WrapReport(_Frozen):
+class WrapReport(FrozenModel):
     """The evaluation.json of a wrapped classifier.
 
     `attacked` records that nothing was measured under attack: wrapping takes a minute, an attack
