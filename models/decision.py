@@ -41,10 +41,10 @@ def threshold(calibration_sorted: Scores, policy: Policy) -> float:
     return float(calibration_sorted[n - rank])
 
 
-def rejects(scores: Scores, threshold: float) -> NDArray[np.bool_]:
+def rejects(scores: Scores, threshold: float | NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return for each score `(m,)` whether it is rejected: strictly above the threshold, or NaN.
 
-    Equivalent to p <= k / (n + 1), also for ties.
+    Equivalent to p <= k / (n + 1), also for ties. For scores `(m, S)` there may be S thresholds.
     """
     # The negation of <= rejects NaN. In float64 the threshold is not rounded to the scores' type.
     return ~(np.asarray(scores, dtype=np.float64) <= threshold)

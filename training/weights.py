@@ -62,25 +62,19 @@ def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], *, origin: s
         CheckpointError: the names or shapes differ from the network's, which does not change.
     """
     expected = network.state_dict()
-    missing = [name for name in expected if name not in tensors]
-    unexpected = [name for name in tensors if name not in expected]
-    reshaped = [
-        f"{name} ({_shape(tensors[name])}, expected {_shape(expected[name])})"
-        for name in expected
-        if name in tensors and tensors[name].shape != expected[name].shape
-    ]
-    differences = [
-        f"{kind}: {_shorten(names)}"
-        for kind, names in (
-            ("missing tensors", missing),
-            ("unexpected tensors", unexpected),
-            ("other shapes", reshaped),
-        )
-        if names
-    ]
-    if differences:
+    differences = {
+        "missing tensors": [name for name in expected if name not in tensors],
+        "unexpected tensors": [name for name in tensors if name not in expected],
+        "other shapes": [
+            f"{name} ({_shape(tensors[name])}, expected {_shape(expected[name])})"
+            for name in expected
+            if name in tensors and tensors[name].shape != expected[name].shape
+        ],
+    }
+    found = [f"{kind}: {_shorten(names)}" for kind, names in differences.items() if names]
+    if found:
         raise CheckpointError(
-            f"{origin} does not fit the recipe's network. {'; '.join(differences)}. Use the recipe"
+            f"{origin} does not fit the recipe's network. {'; '.join(found)}. Use the recipe"
             " that the weights were trained with"
         )
     network.load_state_dict(dict(tensors))

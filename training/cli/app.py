@@ -36,10 +36,10 @@ def export(
     Nothing is written unless torch and ONNX Runtime agree.
     """
     with run_command(threads):
-        exported = run_export(RunFolder(run), out)
+        parity = run_export(RunFolder(run), out)
         console.print(
-            f"Exported {out}. torch and ONNX Runtime agree on {exported.parity.images} images; the"
-            f" largest difference of a score is {exported.parity.largest_difference:.1g}.",
+            f"Exported {out}. torch and ONNX Runtime agree on {parity.images} images; the"
+            f" largest difference of a score is {parity.largest_difference:.1g}.",
             highlight=False,
             soft_wrap=True,
         )

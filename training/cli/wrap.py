@@ -97,7 +97,7 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
             policy=Policy(score=outputs.choose(score), alpha=alpha, delta=delta),
         )
         with console.status("reading") as status:
-            wrapped = run_wrap(
+            report, agreement = run_wrap(
                 original,
                 options,
                 data=_source(data, images),
@@ -105,13 +105,13 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
                 out=out,
                 stage=status.update,
             )
-        console.print(Markdown(wrapped_figures(wrapped.report)))
-        if wrapped.report.is_near_chance:
+        console.print(Markdown(wrapped_figures(report)))
+        if report.is_near_chance:
             warn(CHANCE_WARNING)
         console.print(
             f"Exported {out}, not hardened. It agrees with {classifier.name} on"
-            f" {wrapped.agreement.images} images; the largest difference is"
-            f" {wrapped.agreement.largest_difference:.1g}.",
+            f" {agreement.images} images; the largest difference is"
+            f" {agreement.largest_difference:.1g}.",
             highlight=False,
             soft_wrap=True,
         )

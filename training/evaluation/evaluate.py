@@ -142,11 +142,11 @@ def _evaluate_score(
 ) -> ScoreEvaluation:
     score = evaluator.score
     observer.stage(f"{score.name}: {inliers.name}")
-    inlier_results = evaluator.attack_inliers(inliers)
+    inlier_results = evaluator.attack(inliers, outliers=False)
     outlier_results = {}
     for name, images in outliers.items():
         observer.stage(f"{score.name}: {name}")
-        outlier_results[name] = evaluator.attack_outliers(images)
+        outlier_results[name] = evaluator.attack(images, outliers=True)
     if end_to_end:
         observer.stage(f"{score.name}: {inliers.name}, end to end")
     return ScoreEvaluation(

@@ -1,6 +1,6 @@
 """Evaluate one score on image sets: attack, score, replay with ONNX Runtime."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -38,16 +38,31 @@ class Evaluator:
     suite: Suite
     advance: Callable[[int], None]
 
-    def attack_inliers(self, images: ImageSet) -> tuple[AttackResult, ...]:
-        """Attack in-distribution images towards rejection; return one result per epsilon and clean.
+    def attack(self, images: ImageSet, *, outliers: bool) -> tuple[AttackResult, ...]:
+        """Attack outliers towards acceptance, or in-distribution images towards rejection.
 
-        The clean result is the first.
+        Returns:
+            The clean result, then one per epsilon.
         """
-        return self._attack(images, outliers=False)
-
-    def attack_outliers(self, images: ImageSet) -> tuple[AttackResult, ...]:
-        """Attack outliers towards acceptance; return the clean result, then one per epsilon."""
-        return self._attack(images, outliers=True)
+        settings, generator = self.suite.ascent, self._generator()
+        objectives = self.score.acceptance if outliers else (self.score.rejection,)
+        set_name = images.name if outliers else None
+        targeted = settings.targeted  # images that are still to be attacked on all targets
+        batches = []
+        for clean, pixels, _ in _batches(images):
+            attacked = run_attack(
+                settings,
+                objectives,
+                pixels,
+                self.suite.budgets,
+                generator,
+                targeted=min(targeted, len(pixels)),
+            )
+            first = self._result(clean, 0.0, pixels, set_name=None)
+            others = self._results(clean, attacked, steps=settings.steps, set_name=set_name)
+            batches.append([first, *others])
+            targeted = max(targeted - len(pixels), 0)
+        return _join(batches)
 
     def attack_end_to_end(self, images: ImageSet) -> tuple[AttackResult, ...]:
         """Attack in-distribution images towards a wrong class that is accepted.
@@ -55,48 +70,17 @@ class Evaluator:
         Returns:
             One result per epsilon, without a clean one.
         """
-        generator = self._generator()
-        steps = self.suite.ascent.end_to_end
-
-        def batches() -> Iterator[list[AttackResult]]:
-            for clean, pixels, labels in _batches(images):
-                objective = wrong_and_accepted_objective(
-                    self.target.classifier,
-                    self.score.name,
-                    labels,
-                    threshold=self.score.threshold,
-                )
-                attacked = run_end_to_end_attack(
-                    steps, objective, pixels, self.suite.budgets, generator
-                )
-                yield self._results(clean, attacked, steps=steps, set_name=None)
-
-        return _join(batches())
-
-    def _attack(self, images: ImageSet, *, outliers: bool) -> tuple[AttackResult, ...]:
-        settings, generator = self.suite.ascent, self._generator()
-        objectives = self.score.acceptance if outliers else (self.score.rejection,)
-        set_name = images.name if outliers else None
-
-        def batches() -> Iterator[list[AttackResult]]:
-            targeted = settings.targeted  # images that are still to be attacked on all targets
-            for clean, pixels, _ in _batches(images):
-                attacked = run_attack(
-                    settings,
-                    objectives,
-                    pixels,
-                    self.suite.budgets,
-                    generator,
-                    targeted=min(targeted, len(pixels)),
-                )
-                first = self._result(clean, 0.0, pixels, set_name=None)
-                yield [
-                    first,
-                    *self._results(clean, attacked, steps=settings.steps, set_name=set_name),
-                ]
-                targeted = max(targeted - len(pixels), 0)
-
-        return _join(batches())
+        generator, steps = self._generator(), self.suite.ascent.end_to_end
+        batches = []
+        for clean, pixels, labels in _batches(images):
+            objective = wrong_and_accepted_objective(
+                self.target.classifier, self.score.name, labels, threshold=self.score.threshold
+            )
+            attacked = run_end_to_end_attack(
+                steps, objective, pixels, self.suite.budgets, generator
+            )
+            batches.append(self._results(clean, attacked, steps=steps, set_name=None))
+        return _join(batches)
 
     def _results(
         self,
@@ -175,7 +159,7 @@ def _batches(images: ImageSet) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         yield clean, to_pixels(clean), labels
 
 
-def _join(batches: Iterator[list[AttackResult]]) -> tuple[AttackResult, ...]:
+def _join(batches: Sequence[Sequence[AttackResult]]) -> tuple[AttackResult, ...]:
     """Join the results of all batches, epsilon by epsilon."""
     return tuple(_join_one(parts) for parts in zip(*batches, strict=True))
 

@@ -1,6 +1,5 @@
 """Export a finished run: ONNX graph, calibration, parity check, model card, bundle."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from oodguard.models.bundle import Bundle, write_bundle
+from oodguard.models.bundle import write_bundle
 from oodguard.models.decision import threshold
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import DataRecord, Description, TrainingRecord
@@ -25,16 +24,8 @@ from oodguard.training.scoring.parity import Parity, calibration_scores, check_p
 PARITY_IMAGES = 1000
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ExportResult:
-    """The bundle that was written and the result of the parity check."""
-
-    bundle: Bundle
-    parity: Parity
-
-
-def export(run: RunFolder, out: Path) -> ExportResult:
-    """Write the bundle of a run to `out`.
+def export(run: RunFolder, out: Path) -> Parity:
+    """Write the bundle of a run to `out`, and return the result of the parity check.
 
     The calibration scores come from ONNX Runtime, which serves the bundle.
 
@@ -55,7 +46,7 @@ def export(run: RunFolder, out: Path) -> ExportResult:
     parity = check_parity(torch_run(classifier), serve, _parity_images(data), limits)
     parameters = sum(parameter.numel() for parameter in classifier.network.parameters())
     description = _describe(run, data, parameters=parameters)
-    bundle = write_bundle(
+    write_bundle(
         out,
         description=description,
         model=model,
@@ -63,7 +54,7 @@ def export(run: RunFolder, out: Path) -> ExportResult:
         evaluation=report.model_dump(mode="json"),
         card=write_card(description, report, run.recipe_text),
     )
-    return ExportResult(bundle=bundle, parity=parity)
+    return parity
 
 
 def _checked_report(run: RunFolder) -> Report:

@@ -74,13 +74,11 @@ class ScoredNetwork(ScoredClassifier):
 
 
 def torch_run(classifier: ScoredClassifier) -> RunGraph:
-    """Return the classifier as a function from uint8 images to logits and scores, in batches."""
+    """Return the classifier as a function from uint8 images to logits and scores."""
 
     @torch.no_grad()
     def run(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        batches = torch.from_numpy(images).split(EVALUATION_BATCH_SIZE)
-        parts = [classifier(batch) for batch in batches]
-        logits, scores = (torch.cat(column) for column in zip(*parts, strict=True))
+        logits, scores = classifier(torch.from_numpy(images))
         return logits.numpy(), scores.numpy()
 
     return run

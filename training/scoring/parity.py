@@ -1,6 +1,6 @@
 """Compare torch with ONNX Runtime, and compute calibration scores."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,8 +49,8 @@ def check_parity(
         ParityError: A score differs by more than 1e-4 (relative above 1), or a class or a decision
             differs.
     """
-    logits, scores = torch_run(images)
-    classes, decisions = logits.argmax(axis=1), _decisions(scores, limits)
+    logits, scores = in_batches(torch_run, images, EVALUATION_BATCH_SIZE)
+    classes, decisions = logits.argmax(axis=1), rejects(scores, limits)
     largest = 0.0
     for size in BATCH_SIZES:
         onnx_logits, onnx_scores = in_batches(onnx_run, images, size)
@@ -61,7 +61,7 @@ def check_parity(
                 f" expected at most {TOLERANCE:g}"
             )
         _check_equal("class", classes, onnx_logits.argmax(axis=1), size)
-        _check_equal("decision", decisions, _decisions(onnx_scores, limits), size)
+        _check_equal("decision", decisions, rejects(onnx_scores, limits), size)
         largest = max(largest, difference)
     return Parity(images=len(images), largest_difference=largest)
 
@@ -92,13 +92,6 @@ def in_batches(
     parts = [run(images[start : start + size]) for start in range(0, len(images), size)]
     logits, scores = zip(*parts, strict=True)
     return np.concatenate(logits), np.concatenate(scores)
-
-
-def _decisions(scores: NDArray[np.float32], limits: NDArray[np.float64]) -> NDArray[np.bool_]:
-    columns: Iterable[NDArray[np.bool_]] = (
-        rejects(scores[:, column], float(limit)) for column, limit in enumerate(limits)
-    )
-    return np.stack(list(columns), axis=1)
 
 
 def _check_equal(

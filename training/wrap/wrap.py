@@ -1,17 +1,15 @@
 """Make a bundle of an existing ONNX classifier and labelled held-out images."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from oodguard.models.bundle import Bundle, write_bundle
+from oodguard.models.bundle import write_bundle
 from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.decision import Policy, threshold
 from oodguard.models.manifest import DataRecord, Description, InputSpec, TrainingRecord
@@ -48,16 +46,9 @@ Columns = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WrapOptions:
-    """Options of wrapping a classifier.
+    """The bundle's name, version, input and policy, and the classifier's preprocessing and outputs.
 
-    Attributes:
-        name: Name of the bundle.
-        version: Version of the bundle.
-        spec: Size of the images and how others are resized.
-        transform: Preprocessing of the classifier.
-        outputs: Kind of its outputs.
-        classes: Names of the classes in the order of the outputs; None: those of the data.
-        policy: The score that decides, and its threshold.
+    `classes` are the names in the order of the outputs; None: those of the data.
     """
 
     name: str
@@ -69,35 +60,6 @@ class WrapOptions:
     policy: Policy
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WrapResult:
-    """The bundle that was written, its figures, and the comparison with the original."""
-
-    bundle: Bundle
-    report: WrapReport
-    agreement: Parity
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HeldOutHalves:
-    """Held-out images: one half sets the threshold, the other is used for the figures."""
-
-    calibration: ImageSet
-    test: ImageSet
-    test_labels: Tensor
-
-    @classmethod
-    def split(cls, images: ImageSet, labels: Tensor, *, seed: int) -> Self:
-        """Split at random; of an odd number the test half is the larger."""
-        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
-        half = len(images) // 2
-        return cls(
-            calibration=images.subset(order[:half]),
-            test=images.subset(order[half:]),
-            test_labels=labels[order[half:]],
-        )
-
-
 def wrap(  # noqa: PLR0913  (by keyword)
     original: OriginalClassifier,
     options: WrapOptions,
@@ -106,8 +68,10 @@ def wrap(  # noqa: PLR0913  (by keyword)
     outliers: Mapping[str, Source],
     out: Path,
     stage: Callable[[str], None],
-) -> WrapResult:
-    """Write the bundle of a wrapped classifier.
+) -> tuple[WrapReport, Parity]:
+    """Write the bundle of a wrapped classifier; return its figures and the comparison.
+
+    One half of the images sets the threshold, the other is used for the figures.
 
     Args:
         original: The classifier.
@@ -131,18 +95,20 @@ def wrap(  # noqa: PLR0913  (by keyword)
     raw = original_outputs(original, options.transform)(subset)
     check_output_kind(raw, options.outputs)
     classes = options.classes or images.classes
-    labels = labels_of_outputs(classes, images, outputs=raw.shape[1])
-    halves = HeldOutHalves.split(images, labels, seed=SEED)
+    images = replace(images, labels=labels_of_outputs(classes, images, outputs=raw.shape[1]))
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SEED))
+    half = len(images) // 2
     scores = output_scores_graph(options.outputs, classes=raw.shape[1])
     model = merge(options.transform.graph(), original, scores)
     stage("comparing the wrapped classifier with the original")
     run = merged_run(model)
     agreement = check_agreement(raw, run, subset, options.outputs)
     stage("calibrating")
-    _, calibration = _predict(run, halves.calibration, options.outputs.scores)
-    report = _measure(run, options, classes, halves, calibration, outliers, stage)
+    _, calibration = _predict(run, images.subset(order[:half]), options.outputs.scores)
+    test = images.subset(order[half:])
+    report = _measure(run, options, classes, calibration, test, outliers, stage)
     description = _describe(original, options, classes)
-    bundle = write_bundle(
+    write_bundle(
         out,
         description=description,
         model=model.SerializeToString(),
@@ -150,7 +116,7 @@ def wrap(  # noqa: PLR0913  (by keyword)
         evaluation=report.model_dump(mode="json"),
         card=write_wrapped_card(description, report),
     )
-    return WrapResult(bundle=bundle, report=report, agreement=agreement)
+    return report, agreement
 
 
 def _predict(
@@ -165,14 +131,14 @@ def _measure(  # noqa: PLR0913  (what a report consists of)
     run: RunGraph,
     options: WrapOptions,
     classes: tuple[str, ...],
-    halves: HeldOutHalves,
     calibration: Columns,
+    test: ImageSet,
     outliers: Mapping[str, Source],
     stage: Callable[[str], None],
 ) -> WrapReport:
     names, policy = options.outputs.scores, options.policy
     stage("measuring the test half")
-    predicted, inside = _predict(run, halves.test, names)
+    predicted, inside = _predict(run, test, names)
     outside = {}
     for key, source in outliers.items():
         stage(f"measuring {key}")
@@ -183,9 +149,9 @@ def _measure(  # noqa: PLR0913  (what a report consists of)
         delta=policy.delta,
         pixels=str(options.transform),
         outputs=DESCRIPTIONS[options.outputs],
-        calibration_images=len(halves.calibration),
-        accuracy=float((predicted == halves.test_labels.numpy()).mean()),
-        accuracy_images=len(halves.test),
+        calibration_images=len(calibration[policy.score]),
+        accuracy=float((predicted == test.labels.numpy()).mean()),
+        accuracy_images=len(test),
         chance=1 / len(classes),
         scores={name: _figures(name, policy, calibration, inside, outside) for name in names},
         hardware=hardware(),
