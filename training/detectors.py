@@ -22,11 +22,7 @@ class InputPreprocessing:
 
     The derivative of sign() is zero wherever it exists, so the gradient passes straight through the
     step: it is that of s at the moved image, and an attack can use it. The caller freezes the
-    network with `scoring.network.frozen`.
-
-    Attributes:
-        score: The score s.
-        step: Length of the step, in [0, 1] pixel units.
+    network with `scoring.network.frozen`. The step is in [0, 1] pixel units.
     """
 
     score: Detector

@@ -39,11 +39,8 @@ class Apgd:
     steps: checkpoints are rounded down, exactly 75 % of increases is too few, and after a return
     to the best iterate the next value is compared with the one before the return.
 
-    Attributes:
-        epsilon: Radius of the ball, in [0, 1] pixel units.
-        steps: Number of gradient steps from each start.
-        starts: The attack runs once from each; the best iterate of all runs is the result.
-        stop_at: Objective at which an image leaves the batch; None: never.
+    The attack runs once from each of `starts`; the best iterate of all runs is the result. An image
+    leaves the batch when its objective reaches `stop_at`.
     """
 
     epsilon: float
@@ -60,22 +57,14 @@ class Apgd:
             rows = best.unfinished(self.stop_at)
             if len(rows) == 0:
                 break
-            begin = start(images[rows], self.epsilon, generator)
-            self._run(objective, images, rows, begin, best)
+            point = start(images[rows], self.epsilon, generator)
+            state = _State(objective, rows, images[rows], point, self.epsilon)
+            best.update(rows, point, state.value)
+            self._run(objective, state, best)
         return best.images
 
-    def _run(
-        self,
-        objective: AttackObjective,
-        images: Tensor,
-        rows: Tensor,
-        begin: Tensor,
-        best: BestIterates,
-    ) -> None:
-        """Run all steps from `begin` `(m, 3, H, W)` for the images `rows` `(m,)`."""
-        value, gradient = value_and_gradient(objective, begin, rows)
-        best.update(rows, begin, value)
-        state = _State(rows, images[rows], begin, value, gradient, step_size=2 * self.epsilon)
+    def _run(self, objective: AttackObjective, state: "_State", best: BestIterates) -> None:
+        """Take all steps, or stop when no image is left."""
         checkpoints = dict(_checkpoints(self.steps))
         for step in range(1, self.steps + 1):
             if self.stop_at is not None:
@@ -93,20 +82,20 @@ class Apgd:
 class _State:
     """State of the `m` images that are still attacked; every attribute has `m` entries."""
 
-    def __init__(  # noqa: PLR0913  (what the first iterate determines)
+    def __init__(
         self,
+        objective: AttackObjective,
         rows: Tensor,
         centre: Tensor,
         point: Tensor,
-        value: Tensor,
-        gradient: Tensor,
-        step_size: float,
+        epsilon: float,
     ) -> None:
+        value, gradient = value_and_gradient(objective, point, rows)
         self.rows, self.centre = rows, centre
         self.point, self.previous, self.best_point = point, point, point
         self.gradient, self.best_gradient = gradient, gradient
         self.value, self.best_value = value, nan_to_lowest(value)
-        self.step_size = torch.full_like(point[:, :1, :1, :1], step_size)
+        self.step_size = torch.full_like(point[:, :1, :1, :1], 2 * epsilon)
         self.increases = torch.zeros_like(rows)  # since the last checkpoint
         self.best_value_at_checkpoint = nan_to_lowest(value)
         self.halved_at_checkpoint = torch.zeros_like(rows, dtype=torch.bool)

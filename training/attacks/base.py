@@ -58,11 +58,9 @@ def nan_to_lowest(values: Tensor) -> Tensor:
 
 
 class BestIterates:
-    """The iterate with the highest objective of each image.
+    """The iterates `images` `(n, 3, H, W)` with the highest objectives, `values` `(n,)`.
 
-    Attributes:
-        images: Best images so far, `(n, 3, H, W)`.
-        values: Their objectives, `(n,)`. NaN counts as -inf.
+    NaN counts as -inf.
     """
 
     def __init__(self, images: Tensor, values: Tensor) -> None:

@@ -13,10 +13,6 @@ class RandomNoise:
     """The best of several uniform draws from the ball.
 
     This is the baseline: a white-box attack that is not far stronger does not work.
-
-    Attributes:
-        epsilon: Radius of the ball, in [0, 1] pixel units.
-        draws: Number of draws.
     """
 
     epsilon: float

@@ -51,13 +51,8 @@ def wrong_and_accepted_objective(
 
         J = min(max_{j != y} z_j - z_y, t(threshold) - t(s)).
 
-    The attack has succeeded where J > 0; at 0, within rounding, it may not have.
-
-    Args:
-        classifier: The attacked classifier.
-        score: Name of the score.
-        labels: True classes y of all attacked images, `(n,)`.
-        threshold: The score above which an image is rejected.
+    The attack has succeeded where J > 0; at 0, within rounding, it may not have. `labels` `(n,)`
+    are the true classes y of all attacked images.
     """
     substitute = surrogate(classifier, score)
     limit = substitute.transform(threshold)

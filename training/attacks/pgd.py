@@ -16,11 +16,6 @@ class Pgd:
     L-infinity ball of radius epsilon around the image and [0, 1], and x_0 is uniform in the ball.
     The result is the last iterate. One step is FGSM with a random start: Wong et al. 2020,
     arXiv:2001.03994.
-
-    Attributes:
-        epsilon: Radius of the ball, in [0, 1] pixel units.
-        steps: Number of gradient steps.
-        step_size: Length of a step in every pixel, in [0, 1] pixel units.
     """
 
     epsilon: float
@@ -46,10 +41,6 @@ class NFgsm:
     x' = x + u + step_size sign(grad J(x + u)) with u uniform in [-2 epsilon, 2 epsilon]. The
     result is clamped to [0, 1] and not projected onto the ball, so it may be up to 2 epsilon +
     step_size away from the image; both together prevent catastrophic overfitting.
-
-    Attributes:
-        epsilon: Half the radius of the noise, in [0, 1] pixel units.
-        step_size: Length of the step in every pixel, in [0, 1] pixel units.
     """
 
     epsilon: float

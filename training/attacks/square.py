@@ -21,12 +21,9 @@ class Square:
     one random sign per channel, and keeps it if the objective increases. A success where gradient
     attacks fail shows that the gradients are masked.
 
-    Attributes:
-        epsilon: Radius of the ball, in [0, 1] pixel units.
-        queries: Most evaluations of the objective per image, without the one of the clean image.
-        share: Area of the first squares as a share of the image's area; the schedule of the paper
-            halves it.
-        stop_at: Objective at which an image leaves the batch; None: never.
+    The objective is evaluated at most `queries` times for each image, without the clean image.
+    `share` is the area of the first squares as a share of the image's area. An image leaves the
+    batch when its objective reaches `stop_at`.
     """
 
     epsilon: float
@@ -40,7 +37,8 @@ class Square:
     ) -> Tensor:
         """Return, of all points queried, the images `(n, 3, H, W)` with the highest objective."""
         best = BestIterates.from_clean(objective, images)
-        stripes = self._stripes(images, generator)
+        signs = _signs(images[:, :, :1, :], generator)
+        stripes = project(images + self.epsilon * signs, images, self.epsilon)
         rows = best.unfinished(None)
         values = objective(stripes, rows)
         best.update(rows, stripes, values)
@@ -55,10 +53,6 @@ class Square:
             search.update(rows, proposed, values)
             best.update(rows, proposed, values)
         return best.images
-
-    def _stripes(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        signs = _signs(images[:, :, :1, :], generator)
-        return project(images + self.epsilon * signs, images, self.epsilon)
 
     def _with_square(
         self, points: Tensor, centre: Tensor, share: float, generator: torch.Generator

@@ -40,14 +40,9 @@ def gradient_attack(  # noqa: PLR0913  (overrides by keyword)
 ) -> Attack:
     """Return the suite's gradient attack for one epsilon.
 
-    Args:
-        settings: The suite's attack: APGD, or PGD with its step size.
-        epsilon: Radius of the L-infinity ball, in [0, 1] pixel units.
-        start_from: Images `(n, 3, H, W)` found for the same images within a smaller epsilon. APGD
-            starts from them in place of its first start, so a larger epsilon never finds less.
-        steps: Number of steps; None: the suite's.
-        restarts: Number of starts of APGD; None: the suite's.
-        step_scale: Factor of PGD's step size.
+    `start_from` are images `(n, 3, H, W)` found for the same images within a smaller epsilon. APGD
+    starts from them in place of its first start, so a larger epsilon never finds less. `steps` and
+    `restarts` replace the suite's, and `step_scale` is a factor of PGD's step size.
     """
     steps = steps or settings.steps
     if settings.kind == "pgd":
@@ -71,14 +66,9 @@ def run_attack(  # noqa: PLR0913  (an attack and its images)
 ) -> Iterator[tuple[float, Tensor]]:
     """Attack images within each epsilon; the caller freezes the network.
 
-    Args:
-        settings: The suite's gradient attack.
-        objectives: The direct objective, maximized for all images, then the targeted ones.
-        images: Clean images `(n, 3, H, W)` in [0, 1].
-        epsilons: Ascending, in [0, 1] pixel units.
-        generator: Source of the random starts.
-        targeted: How many of the images, from the first on, are attacked on the targeted objectives
-            too; a result counts if it is better by the direct objective.
+    The first of the objectives, the direct one, is maximized for all images. The other, targeted
+    ones are maximized for the first `targeted` images too; a result counts if it is better by the
+    direct objective. The epsilons are ascending.
 
     Yields:
         Each epsilon and the attacked images `(n, 3, H, W)`.
@@ -124,16 +114,8 @@ def run_end_to_end_attack(
 def to_uint8(attacked: Tensor, clean: Tensor, epsilon: float) -> NDArray[np.uint8]:
     """Round attacked images to uint8 without leaving the ball around the clean ones.
 
-    The largest change of a value is epsilon * 255 rounded down, so that an epsilon below 1/255
-    changes nothing.
-
-    Args:
-        attacked: float `(n, 3, H, W)` in [0, 1].
-        clean: uint8 `(n, H, W, 3)`.
-        epsilon: In [0, 1] pixel units.
-
-    Returns:
-        uint8 `(n, H, W, 3)`.
+    Maps float `(n, 3, H, W)` in [0, 1] to uint8 `(n, H, W, 3)`, the shape of `clean`. The largest
+    change of a value is epsilon * 255 rounded down: an epsilon below 1/255 changes nothing.
     """
     rounded = np.rint(attacked.permute(0, 2, 3, 1).numpy() * 255).astype(np.int16)
     centre, most = clean.numpy().astype(np.int16), int(epsilon * 255 + 1e-6)

@@ -11,7 +11,7 @@ from oodguard.training.attacks.base import Attack, AttackObjective, uniform, val
 from oodguard.training.attacks.noise import RandomNoise, transfer_attack
 from oodguard.training.attacks.objectives import acceptance_objectives, rejection_objective
 from oodguard.training.attacks.square import Square
-from oodguard.training.config.suites import Suite, SuiteAttack
+from oodguard.training.config.suites import Suite
 from oodguard.training.evaluation.attack_runner import gradient_attack
 from oodguard.training.report.evidence import Scores
 from oodguard.training.report.metrics import auroc
@@ -27,17 +27,14 @@ LARGE_EPSILON = 64 / 255  # a quarter of the pixel range: no classifier can be r
 class AttackTrials:
     """AUROC by attack with both sides attacked; None for what was not tried.
 
-    All but `by_epsilon` is measured on the subset, within `epsilon`.
+    `by_epsilon` is the mean AUROC of the whole evaluation by epsilon, ascending, 0 for clean. All
+    others are measured on the subset, within `epsilon`.
 
     Attributes:
-        by_epsilon: Mean AUROC of the whole evaluation by epsilon, ascending, 0 for clean.
-        epsilon: In [0, 1] pixel units.
         steps: Steps of the suite's attack.
-        by_steps: AUROC of the gradient attack by its number of steps, ascending.
-        clean: Without an attack.
+        by_steps: By the gradient attack, by its number of steps, ascending.
         white_box: By the gradient attack with `steps` steps.
         noise: By the best of several random noises.
-        square: By Square, which uses no gradient.
         transfer: By the gradient attack on another classifier.
         at_64: By the gradient attack within 64/255.
         bad_gradients: Share of images whose gradient is all zero or not finite, at the image
@@ -82,17 +79,10 @@ def run_attack_trials(  # noqa: PLR0913  (a classifier, its images and its attac
     twin: AttackedScore | None,
     generator: torch.Generator,
 ) -> AttackTrials:
-    """Run the suite's attack trials.
+    """Run the suite's attack trials on images `(n, 3, H, W)` and `(m, 3, H, W)` in [0, 1].
 
-    Args:
-        victim: The evaluated classifier and score.
-        inliers: In-distribution images `(n, 3, H, W)` in [0, 1].
-        outliers: Outliers `(m, 3, H, W)` in [0, 1].
-        suite: The suite whose trials are run.
-        epsilon: Radius of the L-infinity ball, in [0, 1] pixel units.
-        by_epsilon: Mean AUROC of the evaluation by epsilon.
-        twin: Another classifier; what an attack on it finds is shown to the victim.
-        generator: Draws the seed that all attacks share.
+    The images that an attack on `twin`, another classifier, finds are scored by the victim. The
+    generator draws the seed that all attacks share.
     """
     images = TrialImages(victim=victim, inliers=inliers, outliers=outliers)
     settings, trials = suite.ascent, suite.trials
@@ -117,6 +107,9 @@ def run_attack_trials(  # noqa: PLR0913  (a classifier, its images and its attac
         }
         noise = RandomNoise(epsilon=epsilon, draws=trials.noise_draws)
         square = Square(epsilon=epsilon, queries=trials.square_queries)
+        # PGD's step grows with epsilon to reach the edge of the ball.
+        scale = LARGE_EPSILON / epsilon
+        large = gradient_attack(settings, LARGE_EPSILON, step_scale=scale)
         return AttackTrials(
             by_epsilon=by_epsilon,
             epsilon=epsilon,
@@ -127,14 +120,9 @@ def run_attack_trials(  # noqa: PLR0913  (a classifier, its images and its attac
             noise=under(noise) if trials.noise_draws else None,
             square=under(square) if trials.square_queries else None,
             transfer=transferred(twin) if twin else None,
-            at_64=under(_large_attack(settings, epsilon)),
+            at_64=under(large),
             bad_gradients=images.bad_gradients(epsilon, same_starts()),
         )
-
-
-def _large_attack(settings: SuiteAttack, epsilon: float) -> Attack:
-    """Return the suite's attack within 64/255; PGD's step grows with epsilon to reach the edge."""
-    return gradient_attack(settings, LARGE_EPSILON, step_scale=LARGE_EPSILON / epsilon)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

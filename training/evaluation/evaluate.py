@@ -54,15 +54,9 @@ def evaluate(  # noqa: PLR0913  (by keyword)
     """Evaluate a target on the evaluation sets of its recipe.
 
     In-distribution images are attacked towards rejection and outliers towards acceptance, within
-    the same L-infinity ball in [0, 1] pixel space, in float32 and evaluation mode.
-
-    Args:
-        target: The run or bundle.
-        suite: Attacks, epsilons and numbers of images.
-        policy: The score that decides, and how its threshold is set.
-        observer: Follows the progress.
-        other_scores: Scores and detectors that are evaluated too, for comparison.
-        twin: Another target, usually undefended; attacks on it are tried on `target`.
+    the same L-infinity ball in [0, 1] pixel space, in float32 and evaluation mode. `other_scores`
+    are scores and detectors that are evaluated too, for comparison. Attacks on `twin`, usually an
+    undefended target, are tried on `target`.
 
     Returns:
         The figures, and the scores that they were computed from.

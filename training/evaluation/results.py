@@ -46,14 +46,11 @@ class Predictions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AttackResult:
-    """One image set attacked within one epsilon.
+    """One image set attacked within one epsilon in [0, 1] pixel units; 0 is clean.
 
-    Attributes:
-        epsilon: In [0, 1] pixel units; 0 for clean.
-        predictions: Torch's, in float32.
-        replayed: Those of the served graph on the same images rounded to uint8; None if the score
-            is not in the graph.
-        false_accepts: Outliers that were accepted, lowest scores first.
+    The predictions are torch's, in float32. `replayed` are those of the served graph on the same
+    images rounded to uint8, None if the score is not in the graph. `false_accepts` are outliers
+    that were accepted, lowest scores first.
     """
 
     epsilon: float
@@ -79,13 +76,8 @@ def in_255ths(epsilon: float) -> float:
 class ScoreEvaluation:
     """All attack results of one score; tuples have one entry per epsilon, the clean one first.
 
-    Attributes:
-        score: Name of the score.
-        threshold: Images with a higher score are rejected.
-        labels: True classes of the in-distribution images, `(n,)`.
-        inliers: Results of the test set.
-        outliers: Results by out-of-distribution set.
-        end_to_end: Results of the end-to-end attack, without a clean one; empty if not run.
+    `labels` `(n,)` are the true classes of the inliers. `end_to_end` has no clean entry; it is
+    empty if that attack was not run.
     """
 
     score: str

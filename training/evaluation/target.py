@@ -37,12 +37,9 @@ REQUIRED_SCORES = {"preprocessed_mahalanobis": "mahalanobis"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreUnderTest:
-    """A score, its threshold and the objectives of attacks on it.
+    """A score or detector, its threshold and the objectives of attacks on it.
 
     Attributes:
-        name: Name of the score or detector.
-        threshold: Images with a higher score are rejected.
-        detector: Computes the score of images; higher is more OOD.
         rejection: Objective of attacks on in-distribution images.
         acceptance: Objectives of attacks on outliers: the direct one, then one per class.
         column: Column of the score in the served graph; None if the graph does not have it.
@@ -67,13 +64,10 @@ class EvaluationTarget:
     """A classifier with its scores, its served graph and its data.
 
     Attributes:
-        name: Name of the run or bundle.
         measured: "run", or the sha256 of the bundle.
         default_score: The score that decides unless another is chosen.
-        recipe: The parsed recipe, which names the data.
-        recipe_text: Its TOML text.
+        recipe: Names the data.
         classifier: Torch module with gradients.
-        classes: Class names.
         calibration: Held-out in-distribution scores `(n,)`, ascending, by score in graph order.
         held_out: Images of the calibration scores; None: to be loaded by the recipe.
         onnx_run: The served graph in ONNX Runtime.
@@ -177,9 +171,7 @@ def run_target(run: RunFolder, score: str, others: Sequence[str] = ()) -> Evalua
 def bundle_target(folder: Path, recipe_text: str | None) -> EvaluationTarget:
     """Return an exported bundle as a target, with the thresholds that it is served with.
 
-    Args:
-        folder: The bundle.
-        recipe_text: A recipe that names other data; None: the recipe inside the bundle.
+    `recipe_text` is a recipe that names other data; None: the recipe inside the bundle.
 
     Raises:
         BundleError: The bundle does not verify, or torch cannot run its graph.
