@@ -1,7 +1,7 @@
 """Convert a decoded image to the input of a model, identically in training and service."""
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -59,7 +59,7 @@ def prepare(image: Image.Image, spec: InputSpec) -> NDArray[np.uint8]:
         )
     image.load()  # Before the metadata, whose damage is tolerated below.
     rgb = _over_white(_eight_bit(_upright(image)))
-    box = FITS[spec.fit](rgb.size, spec)
+    box = _crop(rgb.size, spec) if spec.fit == "crop" else None
     # Crop and resize in one step: scaling a 1 x 60000 strip first would take gigabytes of memory.
     resized = rgb.resize((spec.width, spec.height), RESAMPLE[spec.resample], box=box)
     return np.array(resized, dtype=np.uint8)
@@ -118,12 +118,3 @@ def _crop(size: tuple[int, int], spec: InputSpec) -> Box:
     high = min(height, width * spec.height / spec.width)
     left, upper = (width - wide) / 2, (height - high) / 2
     return left, upper, left + wide, upper + high
-
-
-def _stretch(size: tuple[int, int], spec: InputSpec) -> Box:  # noqa: ARG001
-    return 0, 0, *size
-
-
-FITS: Mapping[str, Callable[[tuple[int, int], InputSpec], Box]] = MappingProxyType(
-    {"crop": _crop, "stretch": _stretch}
-)

@@ -1,7 +1,7 @@
 """Verdicts: the prediction and the decision for each image, as arrays and as objects."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, Literal, overload
 
@@ -28,6 +28,9 @@ class Verdict:
     scores: Mapping[str, float]
     p_value: float
     decision: Literal["accept", "reject"]
+
+
+_PER_IMAGE = ("logits", "scores", "class_ids", "confidences", "p_values", "rejected")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,28 +76,11 @@ class VerdictArrays:
     @property
     def per_image(self) -> tuple[NDArray[Any], ...]:
         """The arrays with one row for each image, in the order of the fields."""
-        return (
-            self.logits,
-            self.scores,
-            self.class_ids,
-            self.confidences,
-            self.p_values,
-            self.rejected,
-        )
+        return tuple(getattr(self, name) for name in _PER_IMAGE)
 
     def with_per_image(self, *arrays: NDArray[Any]) -> "VerdictArrays":
         """Return the same fields for other images, with `arrays` in the order of `per_image`."""
-        logits, scores, class_ids, confidences, p_values, rejected = arrays
-        return VerdictArrays(
-            classes=self.classes,
-            score_names=self.score_names,
-            logits=logits,
-            scores=scores,
-            class_ids=class_ids,
-            confidences=confidences,
-            p_values=p_values,
-            rejected=rejected,
-        )
+        return replace(self, **dict(zip(_PER_IMAGE, arrays, strict=True)))
 
 
 class Verdicts(Sequence[Verdict]):

@@ -1,7 +1,6 @@
 """Detectors that need gradients to score: evaluated for comparison, never served."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -13,9 +12,8 @@ Detector = Callable[[Tensor], Tensor]
 """Images `(n, 3, H, W)` in [0, 1] to scores `(n,)`; higher is more OOD; differentiable."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InputPreprocessing:
-    """s(x - step sign(grad s(x))): the score s after one step that decreases it.
+def with_preprocessing(score: Detector, *, step: float) -> Detector:
+    """Return s(x - step sign(grad s(x))): the score s after one step that decreases it.
 
     Liang et al. 2018, arXiv:1706.02690: the score of an in-distribution image decreases more. As in
     the paper's code the moved image is not clamped to [0, 1].
@@ -25,14 +23,12 @@ class InputPreprocessing:
     network with `scoring.network.frozen`. The step is in [0, 1] pixel units.
     """
 
-    score: Detector
-    step: float
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Score images `(n, 3, H, W)` in [0, 1] as `(n,)`."""
+    def detector(images: Tensor) -> Tensor:
         no_rows = images.new_empty(0)  # the score has no per-image data to look up
-        _, gradient = value_and_gradient(lambda moved, _: self.score(moved), images, no_rows)
-        return self.score(images - self.step * gradient.sign())
+        _, gradient = value_and_gradient(lambda moved, _: score(moved), images, no_rows)
+        return score(images - step * gradient.sign())
+
+    return detector
 
 
 def odin(
@@ -44,8 +40,8 @@ def odin(
     pre-processing. The paper's -p gives the same ranking and the same step, but at T = 1000 every
     p is close to 1 / K: in float32, -p would have many ties and a coarse gradient.
     """
-    return InputPreprocessing(
-        score=lambda images: msp_log_odds(classifier.features_and_logits(images)[1] / temperature),
+    return with_preprocessing(
+        lambda images: msp_log_odds(classifier.features_and_logits(images)[1] / temperature),
         step=step,
     )
 
@@ -61,9 +57,7 @@ def preprocessed_mahalanobis(classifier: ScoredClassifier, *, step: float = 0.00
         KeyError: The classifier does not have the score `mahalanobis`.
     """
     classifier.scores["mahalanobis"]  # fail here, not at the first image
-    return InputPreprocessing(
-        score=lambda images: classifier.score("mahalanobis", images), step=step
-    )
+    return with_preprocessing(lambda images: classifier.score("mahalanobis", images), step=step)
 
 
 DETECTORS: Mapping[str, Callable[[ScoredClassifier], Detector]] = {

@@ -7,7 +7,7 @@ from torch import Tensor
 from oodguard.models.scores.base import of_logits
 from oodguard.models.scores.logit_scores import msp
 from oodguard.training.attacks.base import value_and_gradient
-from oodguard.training.detectors import DETECTORS, Detector, InputPreprocessing, odin
+from oodguard.training.detectors import DETECTORS, Detector, odin, with_preprocessing
 from oodguard.training.scoring.graph import ScoredNetwork
 from tests.models.scores.fits import fit
 from tests.models.scores.golden.problem import GOLDEN, INPUTS, Problem
@@ -50,7 +50,7 @@ def test_input_preprocessing_decreases_the_score_by_hand() -> None:
         return images.square().sum(dim=(1, 2, 3))
 
     images = torch.tensor([0.5, 0.25, 1.0]).view(1, 3, 1, 1)
-    detector = InputPreprocessing(score=square, step=0.25)
+    detector = with_preprocessing(square, step=0.25)
     assert detector(images).item() == 0.25**2 + 0 + 0.75**2
     # The gradient passes straight through the step: it is that of the square at the moved image.
     _, gradient = value_and_gradient(lambda pixels, _: detector(pixels), images, ROWS[:1])

@@ -41,10 +41,7 @@ def transfer_attack(
 ) -> Tensor:
     """Attack `source` and evaluate the result on `victim`, without a gradient of `victim`.
 
-    The caller freezes both networks.
-
-    Returns:
-        For each image the attacked one, or the clean one where its `victim` objective is higher.
+    The caller freezes both networks. Where its objective is higher, the clean image is returned.
     """
     best = BestIterates.from_clean(victim, images)
     attacked = attack(source, images, generator)

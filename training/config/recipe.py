@@ -151,6 +151,11 @@ class Recipe(FrozenModel):
         return used * ((self.mining or MiningSettings()).pool if is_mined else 1)
 
     @property
+    def outlier_weight(self) -> float:
+        """The weight of the outlier term in the loss; 0 without outliers."""
+        return self.outliers.weight if self.outliers else 0.0
+
+    @property
     def score_names(self) -> tuple[str, ...]:
         """The scores in the bundle: `scores`, then `default_score` if it is not among them."""
         return tuple(dict.fromkeys((*self.scores, self.default_score)))

@@ -22,14 +22,9 @@ def outlier_batches(
 ) -> Iterator[Tensor]:
     """Yield batches of pixels `(size, 3, H, W)` in [0, 1] without end.
 
-    The last batch of each pass over the pool may be smaller.
-
-    Args:
-        settings: the recipe's `[outliers]` table; without one, every batch is empty.
-        pool: the real outliers; None if all are synthetic.
-        inliers: the images that synthetic outliers are generated from, drawn for each batch.
-        size: the number of images in a batch.
-        generator: the source of all random numbers.
+    `pool` are the real outliers, None if all are synthetic; the last batch of each pass over it may
+    be smaller. Synthetic outliers are generated from inliers, drawn for each batch. Without
+    settings every batch is empty.
     """
     if settings is None:
         yield from repeat(torch.empty(0, *inliers.images.shape[1:]).permute(0, 3, 1, 2))

@@ -73,13 +73,20 @@ def run_attack(  # noqa: PLR0913  (an attack and its images)
     Yields:
         Each epsilon and the attacked images `(n, 3, H, W)`.
     """
+    direct, *others = objectives
     found: Tensor | None = None
+    rows = torch.arange(len(images))
     for epsilon in epsilons:
-        attack = gradient_attack(settings, epsilon, start_from=found)
-        found = attack(objectives[0], images, generator)
-        if targeted and len(objectives) > 1:
+        found = gradient_attack(settings, epsilon, start_from=found)(direct, images, generator)
+        if targeted and others:
             attack = gradient_attack(settings, epsilon, restarts=1)
-            found = _attack_targets(attack, objectives, images, found, generator, count=targeted)
+            with torch.no_grad():
+                best = BestIterates(found, direct(found, rows))
+            for objective in others:
+                attacked = attack(objective, images[:targeted], generator)
+                with torch.no_grad():
+                    best.update(rows[:targeted], attacked, direct(attacked, rows[:targeted]))
+            found = best.images
         yield epsilon, found
 
 
@@ -121,26 +128,6 @@ def to_uint8(attacked: Tensor, clean: Tensor, epsilon: float) -> NDArray[np.uint
     centre, most = clean.numpy().astype(np.int16), int(epsilon * 255 + 1e-6)
     near: NDArray[np.int16] = np.clip(rounded, centre - most, centre + most)
     return near.clip(0, 255).astype(np.uint8)
-
-
-def _attack_targets(  # noqa: PLR0913  (an attack, its images and the result so far)
-    attack: Attack,
-    objectives: Sequence[AttackObjective],
-    images: Tensor,
-    found: Tensor,
-    generator: torch.Generator,
-    *,
-    count: int,
-) -> Tensor:
-    direct, *targeted = objectives
-    rows = torch.arange(len(found))
-    with torch.no_grad():
-        best = BestIterates(found, direct(found, rows))
-    for objective in targeted:
-        attacked = attack(objective, images[:count], generator)
-        with torch.no_grad():
-            best.update(rows[:count], attacked, direct(attacked, rows[:count]))
-    return best.images
 
 
 def _from(points: Tensor) -> Start:

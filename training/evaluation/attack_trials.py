@@ -68,10 +68,8 @@ class AttackedScore:
         return rejection, acceptance_objectives(self.classifier, self.score)[0]
 
 
-def run_attack_trials(  # noqa: PLR0913  (a classifier, its images and its attacks)
-    victim: AttackedScore,
-    inliers: Tensor,
-    outliers: Tensor,
+def run_attack_trials(  # noqa: PLR0913  (by keyword)
+    images: "TrialImages",
     *,
     suite: Suite,
     epsilon: float,
@@ -79,12 +77,11 @@ def run_attack_trials(  # noqa: PLR0913  (a classifier, its images and its attac
     twin: AttackedScore | None,
     generator: torch.Generator,
 ) -> AttackTrials:
-    """Run the suite's attack trials on images `(n, 3, H, W)` and `(m, 3, H, W)` in [0, 1].
+    """Run the suite's attack trials.
 
     The images that an attack on `twin`, another classifier, finds are scored by the victim. The
     generator draws the seed that all attacks share.
     """
-    images = TrialImages(victim=victim, inliers=inliers, outliers=outliers)
     settings, trials = suite.ascent, suite.trials
     seed = int(torch.randint(2**62, (), generator=generator))
 
@@ -100,7 +97,7 @@ def run_attack_trials(  # noqa: PLR0913  (a classifier, its images and its attac
             attack = gradient_attack(settings, epsilon)
             return images.transferred_auroc(attack, source, same_starts())
 
-    with frozen(victim.classifier):
+    with frozen(images.victim.classifier):
         all_steps = sorted({FEW_STEPS, settings.steps, trials.long_steps or settings.steps})
         by_steps = {
             steps: under(gradient_attack(settings, epsilon, steps=steps)) for steps in all_steps

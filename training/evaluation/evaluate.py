@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from typing import Protocol
 
 import torch
 
@@ -14,11 +13,12 @@ from oodguard.training.data.dataset import ImageSet, load, to_pixels
 from oodguard.training.evaluation.attack_trials import (
     AttackedScore,
     AttackTrials,
+    TrialImages,
     run_attack_trials,
 )
-from oodguard.training.evaluation.evaluator import Evaluator
+from oodguard.training.evaluation.evaluator import EvaluationObserver, Evaluator
 from oodguard.training.evaluation.masking_checks import run_masking_checks
-from oodguard.training.evaluation.results import ScoreEvaluation, evidence, score_result
+from oodguard.training.evaluation.results import evidence, score_result
 from oodguard.training.evaluation.target import EvaluationTarget
 from oodguard.training.provenance import command, hardware
 from oodguard.training.report.evidence import EvaluationEvidence
@@ -27,19 +27,6 @@ from oodguard.training.scoring.graph import EVALUATION_BATCH_SIZE
 from oodguard.training.scoring.parity import in_batches
 
 REPLAYED_BY = "ONNX Runtime"
-
-
-class EvaluationObserver(Protocol):
-    """Follows the progress of an evaluation."""
-
-    def start(self, steps: int) -> None:
-        """Start; `steps` gradient steps of one image follow."""
-
-    def stage(self, name: str) -> None:
-        """Enter a stage, such as an image set."""
-
-    def advance(self, steps: int) -> None:
-        """Record gradient steps of one image as done."""
 
 
 def evaluate(  # noqa: PLR0913  (by keyword)
@@ -75,11 +62,9 @@ def evaluate(  # noqa: PLR0913  (by keyword)
     test_set, inliers, outliers = _load_images(target, suite)
     observer.start(_total_steps(suite, inliers, outliers, scores=len(names)))
     evaluations = [
-        _evaluate_score(
-            Evaluator(target=target, score=score, suite=suite, advance=observer.advance),
+        Evaluator(target=target, score=score, suite=suite, observer=observer).evaluate(
             inliers,
             outliers,
-            observer,
             end_to_end=score.name == policy.score and suite.ascent.end_to_end > 0,
         )
         for score in scores
@@ -126,33 +111,6 @@ def _load_images(
     return test_set, test_set.subset(slice(suite.test_images)), outliers
 
 
-def _evaluate_score(
-    evaluator: Evaluator,
-    inliers: ImageSet,
-    outliers: Mapping[str, ImageSet],
-    observer: EvaluationObserver,
-    *,
-    end_to_end: bool,
-) -> ScoreEvaluation:
-    score = evaluator.score
-    observer.stage(f"{score.name}: {inliers.name}")
-    inlier_results = evaluator.attack(inliers, outliers=False)
-    outlier_results = {}
-    for name, images in outliers.items():
-        observer.stage(f"{score.name}: {name}")
-        outlier_results[name] = evaluator.attack(images, outliers=True)
-    if end_to_end:
-        observer.stage(f"{score.name}: {inliers.name}, end to end")
-    return ScoreEvaluation(
-        score=score.name,
-        threshold=score.threshold,
-        labels=inliers.labels.numpy(),
-        inliers=inlier_results,
-        outliers=outlier_results,
-        end_to_end=evaluator.attack_end_to_end(inliers) if end_to_end else (),
-    )
-
-
 def _run_trials(  # noqa: PLR0913  (a target, its images and the result so far)
     target: EvaluationTarget,
     suite: Suite,
@@ -170,10 +128,13 @@ def _run_trials(  # noqa: PLR0913  (a target, its images and the result so far)
         return AttackTrials(by_epsilon=by_epsilon)
     share = -(-suite.trials.images // len(outliers))
     subset = torch.cat([each.images[:share] for each in outliers.values()])[: suite.trials.images]
+    images = TrialImages(
+        victim=AttackedScore(classifier=target.classifier, score=result.score),
+        inliers=to_pixels(inliers.images[: suite.trials.images]),
+        outliers=to_pixels(subset),
+    )
     return run_attack_trials(
-        AttackedScore(classifier=target.classifier, score=result.score),
-        to_pixels(inliers.images[: suite.trials.images]),
-        to_pixels(subset),
+        images,
         suite=suite,
         epsilon=_trial_epsilon(target, suite),
         by_epsilon=by_epsilon,

@@ -1,7 +1,8 @@
 """Evaluate one score on image sets: attack, score, replay with ONNX Runtime."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from oodguard.training.evaluation.attack_runner import run_attack, run_end_to_en
 from oodguard.training.evaluation.results import (
     AttackResult,
     Predictions,
+    ScoreEvaluation,
     in_255ths,
     join_predictions,
 )
@@ -25,25 +27,56 @@ from oodguard.training.scoring.network import frozen
 WORST_ACCEPTS = 4  # false accepts recorded for each set and epsilon
 
 
+class EvaluationObserver(Protocol):
+    """Follows the progress of an evaluation."""
+
+    def start(self, steps: int) -> None:
+        """Start; `steps` gradient steps of one image follow."""
+
+    def stage(self, name: str) -> None:
+        """Enter a stage, such as an image set."""
+
+    def advance(self, steps: int) -> None:
+        """Record gradient steps of one image as done."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluator:
     """Evaluates one score of a target with the attacks of a suite.
 
     Images are processed in batches, each through all epsilons, so that memory does not grow with
-    the number of images. `advance` is called with the number of gradient steps of one image done.
+    the number of images.
     """
 
     target: EvaluationTarget
     score: ScoreUnderTest
     suite: Suite
-    advance: Callable[[int], None]
+    observer: EvaluationObserver
 
-    def attack(self, images: ImageSet, *, outliers: bool) -> tuple[AttackResult, ...]:
-        """Attack outliers towards acceptance, or in-distribution images towards rejection.
+    def evaluate(
+        self, inliers: ImageSet, outliers: Mapping[str, ImageSet], *, end_to_end: bool
+    ) -> ScoreEvaluation:
+        """Return all attack results, with those of the end-to-end attack on request."""
+        stage = self.observer.stage
+        stage(f"{self.score.name}: {inliers.name}")
+        inlier_results = self._attack(inliers, outliers=False)
+        outlier_results = {}
+        for name, images in outliers.items():
+            stage(f"{self.score.name}: {name}")
+            outlier_results[name] = self._attack(images, outliers=True)
+        if end_to_end:
+            stage(f"{self.score.name}: {inliers.name}, end to end")
+        return ScoreEvaluation(
+            score=self.score.name,
+            threshold=self.score.threshold,
+            labels=inliers.labels.numpy(),
+            inliers=inlier_results,
+            outliers=outlier_results,
+            end_to_end=self._attack_end_to_end(inliers) if end_to_end else (),
+        )
 
-        Returns:
-            The clean result, then one per epsilon.
-        """
+    def _attack(self, images: ImageSet, *, outliers: bool) -> tuple[AttackResult, ...]:
+        """Attack towards rejection or acceptance; return the clean result, then one per epsilon."""
         settings, generator = self.suite.ascent, self._generator()
         objectives = self.score.acceptance if outliers else (self.score.rejection,)
         set_name = images.name if outliers else None
@@ -64,12 +97,8 @@ class Evaluator:
             targeted = max(targeted - len(pixels), 0)
         return _join(batches)
 
-    def attack_end_to_end(self, images: ImageSet) -> tuple[AttackResult, ...]:
-        """Attack in-distribution images towards a wrong class that is accepted.
-
-        Returns:
-            One result per epsilon, without a clean one.
-        """
+    def _attack_end_to_end(self, images: ImageSet) -> tuple[AttackResult, ...]:
+        """Attack towards a wrong class that is accepted; return one result per epsilon."""
         generator, steps = self._generator(), self.suite.ascent.end_to_end
         batches = []
         for clean, pixels, labels in _batches(images):
@@ -94,7 +123,7 @@ class Evaluator:
         with frozen(self.target.classifier):
             for epsilon, pixels in attacked:
                 results.append(self._result(clean, epsilon, pixels, set_name=set_name))
-                self.advance(len(clean) * steps)
+                self.observer.advance(len(clean) * steps)
         return results
 
     def _result(

@@ -47,15 +47,8 @@ def fit(
     """Train the run's recipe and return the progress of the last checkpoint.
 
     After catastrophic overfitting the run returns to the last robust weights and continues with a
-    stronger attack.
-
-    Args:
-        run: the run's folder.
-        observer: receives the events of the run.
-        resume: continue from the last checkpoint.
-        start: the initial weights of a new run; random ones if None.
-        fabric: the devices; with several processes each of them calls `fit`, and they train one
-            network.
+    stronger attack. `start` are the initial weights of a new run; random ones if None. With several
+    processes in `fabric` each of them calls `fit`, and they train one network.
 
     Raises:
         RecipeError: the data do not fit the recipe, there is no checkpoint to resume from, the loss

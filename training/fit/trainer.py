@@ -138,12 +138,9 @@ class Trainer:
         Raises:
             CheckpointError: the tensors are those of another network.
         """
-        load_weights(
-            self.network, checkpoint_part(tensors, "network"), origin="the checkpoint's network"
-        )
-        load_weights(
-            self.average, checkpoint_part(tensors, "average"), origin="the checkpoint's average"
-        )
+        for part, network in (("network", self.network), ("average", self.average)):
+            weights = checkpoint_part(tensors, part)
+            load_weights(network, weights, origin=f"the checkpoint's {part}")
         momenta = checkpoint_part(tensors, "momentum")
         for name, parameter in self.network.named_parameters():
             if name in momenta:

@@ -27,7 +27,6 @@ from oodguard.training.objectives.base import (
     TrainingStep,
     inlier_loss,
     logits_of_both,
-    outlier_weight,
 )
 from oodguard.training.objectives.losses import class_logits, reject_cross_entropy
 from oodguard.training.scoring.network import frozen
@@ -50,7 +49,7 @@ class Atom:
         return cls(
             adversary=Adversary.from_recipe(recipe),
             mining=recipe.mining or MiningSettings(),
-            outlier_weight=outlier_weight(recipe),
+            outlier_weight=recipe.outlier_weight,
         )
 
     def __call__(

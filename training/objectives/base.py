@@ -6,7 +6,6 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from oodguard.training.config.recipe import Recipe
 from oodguard.training.objectives.losses import cross_entropy
 
 
@@ -56,10 +55,3 @@ def logits_of_both(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
 def inlier_loss(logits: Tensor, batch: Batch) -> Tensor:
     """Return the mean cross-entropy of the inliers' logits `(n, C)` to their smoothed labels."""
     return cross_entropy(logits, batch.labels, smoothing=batch.smoothing).mean()
-
-
-def outlier_weight(recipe: Recipe) -> float:
-    """Return the weight of the outlier term, from the recipe's `[outliers]` table."""
-    if recipe.outliers is None:
-        raise ValueError(f"method {recipe.method!r} requires the [outliers] table")
-    return recipe.outliers.weight

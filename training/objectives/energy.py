@@ -25,7 +25,6 @@ from oodguard.training.objectives.base import (
     TrainingStep,
     inlier_loss,
     logits_of_both,
-    outlier_weight,
 )
 from oodguard.training.objectives.losses import cross_entropy
 
@@ -43,7 +42,7 @@ class EnergyBounded:
         """Build the objective from the tables `[energy]`, `[outliers]` and, if any, `[attack]`."""
         return cls(
             margins=recipe.energy or EnergySettings(),
-            weight=outlier_weight(recipe),
+            weight=recipe.outlier_weight,
             adversary=Adversary.from_recipe(recipe) if recipe.attack else None,
         )
 

@@ -27,7 +27,6 @@ from oodguard.training.objectives.base import (
     TrainingStep,
     inlier_loss,
     logits_of_both,
-    outlier_weight,
 )
 from oodguard.training.objectives.losses import (
     OutlierLoss,
@@ -102,7 +101,7 @@ class TableObjective:
         return cls(
             terms=terms,
             adversary=Adversary.from_recipe(recipe) if attacked else None,
-            outlier_weight=outlier_weight(recipe) if terms.outlier_loss else 0.0,
+            outlier_weight=recipe.outlier_weight,
         )
 
     def __call__(

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from oodguard.training.config.methods import TradesSettings
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.objectives.adversary import Adversary
-from oodguard.training.objectives.base import Batch, TrainingStep, inlier_loss, outlier_weight
+from oodguard.training.objectives.base import Batch, TrainingStep, inlier_loss
 from oodguard.training.objectives.losses import divergence, uniform_cross_entropy
 from oodguard.training.scoring.network import frozen
 
@@ -36,7 +36,7 @@ class TradesAloe:
         return cls(
             adversary=Adversary.from_recipe(recipe),
             beta=(recipe.trades or TradesSettings()).beta,
-            outlier_weight=outlier_weight(recipe),
+            outlier_weight=recipe.outlier_weight,
         )
 
     def __call__(

@@ -88,10 +88,8 @@ def trades(
 ) -> tuple[Trade, ...]:
     """Return the trade-off of each fraction in `REJECTED`.
 
-    Args:
-        inliers: clean scores `(n,)` of the test images.
-        outliers: clean scores `(m,)` of the outliers, by set.
-        attacked: scores `(m,)` of the attacked outliers, by set; empty if nothing was attacked.
+    From clean scores `(n,)` of the test images, clean scores `(m,)` of the outliers by set, and
+    those of the attacked outliers, empty if nothing was attacked.
     """
     limits = [limit_rejecting(inliers, fraction) for fraction in REJECTED]
     return tuple(

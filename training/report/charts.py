@@ -66,12 +66,12 @@ def security_curves(report: Report) -> dict[str, NDArray[np.float64]]:
 
     A curve is `(b, 4)`: epsilon in 255ths, AUROC, and the ends of its interval, for `b` budgets.
     """
-    names = report.conditions[0].sets
-
-    def curve(name: str | None) -> NDArray[np.float64]:
-        return np.array([_security_point(condition, name) for condition in report.conditions])
-
-    return {MEAN: curve(None), **{name: curve(name) for name in names}}
+    return {
+        name or MEAN: np.array(
+            [_security_point(condition, name) for condition in report.conditions]
+        )
+        for name in (None, *report.conditions[0].sets)
+    }
 
 
 def security_figure(curves: Mapping[str, NDArray[np.float64]], *, focus: str) -> Figure:

@@ -18,12 +18,8 @@ class ConditionEvidence:
 
     Image i is the same image under every budget. A higher score means more out-of-distribution. To
     get the scores with one side attacked, combine that side of this condition with the other side
-    of the clean condition.
-
-    Attributes:
-        epsilon_255: The budget in 255ths of the pixel range; 0 is clean.
-        inliers: Scores `(n,)` of the test images, attacked towards rejection.
-        outliers: Scores `(m,)` of the outliers by set, attacked towards acceptance.
+    of the clean condition. The budget is in 255ths of the pixel range; 0 is clean. Inliers `(n,)`
+    are attacked towards rejection, outliers `(m,)`, by set, towards acceptance.
     """
 
     epsilon_255: float
@@ -35,14 +31,8 @@ class ConditionEvidence:
 class FalseAccept:
     """An attacked outlier that is accepted at the served threshold.
 
-    Attributes:
-        set_name: The set of the outlier.
-        epsilon_255: The attack budget in 255ths of the pixel range.
-        clean: The original image, uint8 `(H, W, 3)`.
-        attacked: The attacked image, float32 `(H, W, 3)` in [0, 1].
-        clean_score: The score of the original image.
-        score: The score of the attacked image.
-        predicted_class: The class of the attacked image.
+    `clean` is the original image, uint8 `(H, W, 3)`; `attacked` is float32 `(H, W, 3)` in [0, 1].
+    `score` and `predicted_class` are those of the attacked image.
     """
 
     set_name: str
@@ -58,11 +48,8 @@ class FalseAccept:
 class EvaluationEvidence:
     """The deciding score of every image, and the worst false accepts.
 
-    Attributes:
-        score: The name of the score.
-        threshold: The served threshold.
-        conditions: In the order of the report's conditions, the clean one first.
-        worst_accepts: Some outliers of every set under every budget above 0, lowest score first.
+    `conditions` are in the order of the report's conditions, the clean one first. `worst_accepts`
+    are some outliers of every set under every budget above 0, lowest score first.
     """
 
     score: str

@@ -23,11 +23,8 @@ X_TICKS = 6
 class Scale:
     """The bars that all histograms share.
 
-    Attributes:
-        edges: The increasing edges `(b,)` between the `b + 1` bars; the threshold is one of them.
-            The outermost bars are unbounded.
-        tallest: The largest fraction of images in a bar.
-        threshold: The served threshold.
+    The increasing `edges` `(b,)` separate the `b + 1` bars, of which the outermost are unbounded;
+    the served threshold is one of them. `tallest` is the largest fraction of images in a bar.
     """
 
     edges: NDArray[np.float64]

@@ -119,13 +119,8 @@ def auroc_intervals(
     """Return the 95 % intervals of the AUROC of every set and of their mean.
 
     Percentile bootstrap, Efron and Tibshirani 1993, ch. 13. Each resample draws n inliers, which
-    all sets share, and m outliers of each set.
-
-    Args:
-        inliers: scores `(n,)`.
-        outliers: scores `(m,)` by set.
-        generator: draws the inliers first, then the sets in order.
-        resamples: the number of resamples.
+    all sets share, and m outliers of each set; the generator draws the inliers first, then the sets
+    in order.
     """
     inlier_counts = _draw(len(inliers), resamples, generator)
     aurocs = {

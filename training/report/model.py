@@ -40,10 +40,8 @@ class Ranking(FrozenModel):
 class SetResult(FrozenModel):
     """One out-of-distribution set against the test set under one budget.
 
-    Attributes:
-        images: The number of outliers.
-        rankings: The key is `clean` at budget 0, else each of the three attacked sides.
-        missed_ood_rate: The fraction of outliers accepted at the served threshold.
+    The keys of `rankings` are `clean` at budget 0, else the three attacked sides. `missed_ood_rate`
+    is the fraction of outliers accepted at the served threshold.
     """
 
     images: int
@@ -68,12 +66,9 @@ class Decisions(FrozenModel):
 class InlierResult(FrozenModel):
     """The test set under one budget.
 
-    Attributes:
-        images: The number of test images.
-        accuracy: The accuracy on images attacked towards rejection (clean at budget 0).
-        decisions: The outcomes of the same images.
-        end_to_end: The outcomes of images attacked towards a wrong class and acceptance at once, or
-            None if this attack was not run.
+    `accuracy` and `decisions` are of the images attacked towards rejection (clean at budget 0).
+    `end_to_end` are the outcomes of images attacked towards a wrong class and acceptance at once,
+    or None if this attack was not run.
     """
 
     images: int
@@ -176,16 +171,12 @@ class Report(FrozenModel):
     """The figures of a run or bundle under one policy and one suite.
 
     Attributes:
-        name: The name of the run or bundle.
         measured: "run", or the sha256 of the bundle.
-        suite: The attacks and the numbers of images.
-        test_set: The name of the in-distribution test set.
         alpha: The largest fraction of false rejections that the policy allows.
         delta: 1 - confidence in alpha, or None.
         calibration_images: The number of images that set the threshold.
         accuracy: The clean accuracy on `accuracy_images` test images.
         results: The deciding score first, then the other scores that were measured.
-        trust: The gradient-masking checks.
         replayed_by: The runtime of the replayed figures, or None.
         recipe: The TOML text of the run's recipe, which names the data sources.
     """

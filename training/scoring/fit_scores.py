@@ -51,20 +51,11 @@ def fit_scores(
     options: ScoreOptions,
     seed: int,
 ) -> dict[str, nn.Module]:
-    """Fit the scores `names` in one pass over the training images.
+    """Fit the scores `names` of `FITTED_SCORES` in one pass over the training images.
 
     The images are used in order and without augmentation, so that `evaluate` and `export` compute
-    the same statistics.
-
-    Args:
-        network: The network, in evaluation mode and float32.
-        training: Labelled training images.
-        names: Scores of `FITTED_SCORES`; none of them skips the pass.
-        options: Options of the scores.
-        seed: Seed of scores that sample the training images.
-
-    Returns:
-        A module for each score; its `forward` is a `Score`.
+    the same statistics. The network is in evaluation mode and float32. The `forward` of each module
+    is a `Score`; `seed` is that of scores that sample the images.
 
     Raises:
         RecipeError: The images do not determine a score.

@@ -22,12 +22,10 @@ BATCH_SIZES = (1, 7, 64, 1000)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parity:
-    """Result of a comparison of two implementations.
+    """The number of images on which two implementations were compared, and the largest difference.
 
-    Attributes:
-        images: Number of images compared.
-        largest_difference: Largest difference of any value. For values above 1 it is relative,
-            because float32 holds a squared distance of a thousand to fewer digits.
+    For values above 1 the difference is relative, because float32 holds a squared distance of a
+    thousand to fewer digits.
     """
 
     images: int
@@ -37,13 +35,9 @@ class Parity:
 def check_parity(
     torch_run: RunGraph, onnx_run: RunGraph, images: Images, limits: NDArray[np.float64]
 ) -> Parity:
-    """Compare torch with ONNX Runtime on real images, one by one and in batches.
+    """Compare torch with ONNX Runtime on real images `(n, H, W, 3)`, one by one and in batches.
 
-    Args:
-        torch_run: The classifier in torch.
-        onnx_run: The exported graph in ONNX Runtime.
-        images: uint8 `(n, H, W, 3)`.
-        limits: Rejection thresholds of the score columns, `(S,)`.
+    `limits` `(S,)` are the rejection thresholds of the score columns.
 
     Raises:
         ParityError: A score differs by more than 1e-4 (relative above 1), or a class or a decision

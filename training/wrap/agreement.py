@@ -18,16 +18,9 @@ def check_agreement(
 ) -> Parity:
     """Compare the outputs of the original classifier with the wrapped graph, in several batches.
 
-    The expected scores are computed by torch from the original outputs.
-
-    Args:
-        raw: Outputs of the original classifier, `(n, K)`.
-        wrapped: The wrapped graph.
-        images: uint8 `(n, H, W, 3)`.
-        kind: Kind of the outputs.
-
-    Returns:
-        The largest difference, relative to the largest value where that is above 1.
+    `raw` `(n, K)` are the original classifier's outputs for the images `(n, H, W, 3)`; torch
+    computes the expected scores from them. Differences are relative to the largest value where that
+    is above 1.
 
     Raises:
         ParityError: An output or score differs by more than 1e-4 of the largest, or a class

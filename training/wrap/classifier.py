@@ -28,15 +28,10 @@ Shape = tuple[int | None, ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OriginalClassifier:
-    """A classifier as it was given.
+    """A classifier as it was given, and the names of its image input and its class output.
 
-    Attributes:
-        model: The ONNX model with its weights, also those stored in separate files.
-        files: Size and hash of every file read, by name.
-        input_name: The graph's image input.
-        output_name: The graph's output with a value per class.
-        shape: Shape of the input.
-        as_uint8: Whether the input is uint8 rather than float32.
+    `model` has its weights, also those stored in separate files; `files` are the size and hash of
+    every file read, by name. `shape` is that of the input, which is uint8 or float32.
     """
 
     model: onnx.ModelProto
@@ -59,12 +54,9 @@ class OriginalClassifier:
 def read_original_classifier(
     path: Path, *, input_name: str | None, output_name: str | None
 ) -> OriginalClassifier:
-    """Read a classifier.
+    """Read a classifier; weights in separate files are read from its folder.
 
-    Args:
-        path: The ONNX file; weights in separate files are read from its folder.
-        input_name: Input for the images; None if there is only one.
-        output_name: Output for the classes; None if there is only one.
+    `input_name` and `output_name` are required only where there are several.
 
     Raises:
         ClassifierError: It is not an ONNX model, is too large or too old, or its input or output is

@@ -123,13 +123,9 @@ def merge(
 ) -> onnx.ModelProto:
     """Merge preprocessing, classifier and scores into one graph.
 
-    All three are converted to the newest of their opsets, which is that of the classifier or of the
-    scores.
-
-    Args:
-        pixels: Graph from `images` to `pixels`.
-        original: The classifier; its batch dimension becomes dynamic.
-        scores: Graph from `raw` to `logits` and `scores`.
+    The graphs map `images` to `pixels`, `pixels` to the classifier's output, and `raw` to `logits`
+    and `scores`. All are converted to the newest of their opsets, and the classifier's batch
+    dimension becomes dynamic.
 
     Raises:
         ClassifierError: The classifier's operators cannot be converted to that opset.

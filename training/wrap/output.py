@@ -138,11 +138,6 @@ def labels_of_outputs(classes: tuple[str, ...], data: ImageSet, *, outputs: int)
     The data may have some of the classes only. Classes are matched by name; numbers in place of
     names, as in Parquet files without names, are positions.
 
-    Args:
-        classes: One name per output.
-        data: Labelled images.
-        outputs: Number of outputs of the classifier.
-
     Raises:
         ClassifierError: The number of classes is wrong, a name is not unique, or the data has no
             classes or an unknown one.

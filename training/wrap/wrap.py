@@ -73,13 +73,8 @@ def wrap(  # noqa: PLR0913  (by keyword)
 
     One half of the images sets the threshold, the other is used for the figures.
 
-    Args:
-        original: The classifier.
-        options: Options of the bundle.
-        data: Labelled images that the classifier was not trained on.
-        outliers: Out-of-distribution images by name, for the figures.
-        out: Folder of the bundle.
-        stage: Called with the name of each stage.
+    `data` are labelled images that the classifier was not trained on, `outliers` are other images
+    by name, for the figures. `stage` is called with the name of each stage.
 
     Raises:
         ClassifierError: The classifier cannot be wrapped, or does not match the options.

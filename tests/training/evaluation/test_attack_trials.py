@@ -133,9 +133,7 @@ def run_trials(
     )
     inliers, outliers = draw_images(20)
     return run_attack_trials(
-        attacked_energy(network or Unmasked()),
-        inliers,
-        outliers,
+        trial_images(network or Unmasked(), inliers, outliers),
         suite=suite,
         epsilon=BUDGET_255 / 255,
         by_epsilon={0.0: 1.0},

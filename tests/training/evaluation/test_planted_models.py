@@ -43,9 +43,7 @@ def run_checks(network: Unmasked, suite: Suite, *, twin: bool = True) -> Trust:
             attack = gradient_attack(suite.ascent, epsilon)
             by_epsilon[epsilon] = images.attacked_auroc(attack, generator)
     trials = run_attack_trials(
-        victim,
-        inliers,
-        outliers,
+        images,
         suite=suite,
         epsilon=16 / 255,
         by_epsilon=by_epsilon,
