@@ -9,6 +9,7 @@ from oodguard.models.bundle import Bundle
 from oodguard.models.calibration import p_values
 from oodguard.models.decision import Policy, rejects, threshold
 from oodguard.models.errors import BundleError, UnsupportedImage
+from oodguard.models.manifest import Manifest
 from oodguard.models.verdicts import VerdictArrays, Verdicts
 
 RunGraph = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
@@ -23,11 +24,6 @@ class CalibratedModel:
         policy: The deciding score and the rates.
         run: Runs the bundle's graph.
 
-    Attributes:
-        manifest: The bundle's manifest.
-        policy: The policy that decides.
-        threshold: The value of the deciding score above which an image is rejected.
-
     Raises:
         BundleError: The bundle has no score of the policy's name.
         CalibrationError: The bundle has too few calibration scores for the policy.
@@ -39,12 +35,27 @@ class CalibratedModel:
                 f"The score is {policy.score!r}, expected one of"
                 f" {', '.join(bundle.manifest.scores)}, the scores of {bundle.manifest.name}"
             )
-        self.manifest = bundle.manifest
-        self.policy = policy
+        self._manifest = bundle.manifest
+        self._policy = policy
         self._run = run
         self._calibration = bundle.calibration[policy.score]
         self._score_column = bundle.manifest.scores.index(policy.score)
-        self.threshold = threshold(self._calibration, policy)
+        self._threshold = threshold(self._calibration, policy)
+
+    @property
+    def manifest(self) -> Manifest:
+        """The bundle's manifest."""
+        return self._manifest
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that decides."""
+        return self._policy
+
+    @property
+    def threshold(self) -> float:
+        """The value of the deciding score above which an image is rejected."""
+        return self._threshold
 
     def predict(self, images: NDArray[np.uint8]) -> Verdicts:
         """Return the verdicts on images `(n, H, W, 3)`, uint8 RGB of the manifest's size.
@@ -60,25 +71,25 @@ class CalibratedModel:
         deciding = scores[:, self._score_column]
         class_ids, confidences = _most_likely(logits)
         arrays = VerdictArrays(
-            classes=self.manifest.classes,
-            score_names=self.manifest.scores,
+            classes=self._manifest.classes,
+            score_names=self._manifest.scores,
             logits=logits,
             scores=scores,
             class_ids=class_ids,
             confidences=confidences,
             p_values=p_values(deciding, self._calibration),
-            rejected=rejects(deciding, self.threshold),
+            rejected=rejects(deciding, self._threshold),
         )
         return Verdicts(arrays, 0, len(images))
 
     def _empty_outputs(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         return (
-            np.empty((0, len(self.manifest.classes)), np.float32),
-            np.empty((0, len(self.manifest.scores)), np.float32),
+            np.empty((0, len(self._manifest.classes)), np.float32),
+            np.empty((0, len(self._manifest.scores)), np.float32),
         )
 
     def _check_input(self, images: NDArray[np.uint8]) -> None:
-        expected = (self.manifest.input.height, self.manifest.input.width, 3)
+        expected = (self._manifest.input.height, self._manifest.input.width, 3)
         if images.dtype != np.uint8 or images.shape[1:] != expected:
             raise UnsupportedImage(
                 f"The pixels are {images.dtype} {images.shape},"
@@ -89,7 +100,7 @@ class CalibratedModel:
         self, n: int, logits: NDArray[np.float32], scores: NDArray[np.float32]
     ) -> None:
         received = (logits.shape, scores.shape)
-        expected = ((n, len(self.manifest.classes)), (n, len(self.manifest.scores)))
+        expected = ((n, len(self._manifest.classes)), (n, len(self._manifest.scores)))
         if received != expected:
             raise BundleError(
                 f"model.onnx returned logits and scores of shapes {received}, expected {expected}"

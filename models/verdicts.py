@@ -80,7 +80,8 @@ class VerdictArrays:
 
     def with_per_image(self, *arrays: NDArray[Any]) -> "VerdictArrays":
         """Return the same fields for other images, with `arrays` in the order of `per_image`."""
-        return replace(self, **dict(zip(_PER_IMAGE, arrays, strict=True)))
+        changes: dict[str, Any] = dict(zip(_PER_IMAGE, arrays, strict=True))
+        return replace(self, **changes)
 
 
 class Verdicts(Sequence[Verdict]):

@@ -82,12 +82,6 @@ class RunProgress(FrozenModel):
         lost = [epoch for rollback in self.rolled_back for epoch in rollback.lost]
         return sum(epoch.duration_s for epoch in (*self.epochs, *lost))
 
-    @property
-    def retained_tensors(self) -> frozenset[str]:
-        """The names of the tensor files to retain: the latest one and that of a rollback."""
-        good = () if self.good is None else (tensors_name(self.good),)
-        return frozenset((self.tensors, *good))
-
 
 def tensors_name(epochs: int) -> str:
     """Return the name of the tensor file after `epochs` epochs."""
@@ -194,8 +188,9 @@ class RunFolder:
         """
         text = progress.model_dump_json(indent=2) + "\n"
         _write(self.folder / PROGRESS, text.encode())
+        rollback = None if progress.good is None else tensors_name(progress.good)
         for path in self.folder.glob("epoch-*.safetensors"):
-            if path.name not in progress.retained_tensors:
+            if path.name not in (progress.tensors, rollback):
                 path.unlink()
         (self.folder / EVALUATION).unlink(missing_ok=True)
 

@@ -60,7 +60,6 @@ class Accumulator(Protocol):
 
     def update(self, features: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Add features `(n, D)`, logits `(n, K)` and labels `(n,)` of the next images."""
-        ...
 
     def finish(self) -> nn.Module:
         """Return the score as a module whose `forward(features, logits)` is a `Score`.
@@ -68,7 +67,6 @@ class Accumulator(Protocol):
         Raises:
             RecipeError: The images do not determine the score.
         """
-        ...
 
 
 @runtime_checkable
@@ -82,11 +80,9 @@ class MinimumOverClasses(Protocol):
     @property
     def targets(self) -> int:
         """The number of values."""
-        ...
 
     def toward(self, target: int, features: Tensor, logits: Tensor) -> Tensor:
         """Return one of the values `(n,)`; the score is at most this value."""
-        ...
 
 
 def of_logits(score: LogitScore) -> Score:

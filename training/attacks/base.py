@@ -22,7 +22,6 @@ class Attack(Protocol):
         self, objective: AttackObjective, images: Tensor, generator: torch.Generator
     ) -> Tensor:
         """Return images `(n, 3, H, W)` in [0, 1], close to `images`, with a high objective."""
-        ...
 
 
 def value_and_gradient(

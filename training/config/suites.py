@@ -54,7 +54,7 @@ class Suite(FrozenModel):
     """
 
     name: str
-    budgets_255: tuple[float, ...]
+    budgets_255: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
     test_images: int = Field(ge=2)
     outlier_images: int = Field(ge=2)
     ascent: SuiteAttack
@@ -67,12 +67,9 @@ class Suite(FrozenModel):
         return tuple(budget / 255 for budget in self.budgets_255)
 
 
-BUDGETS_255 = (1.0, 2.0, 4.0, 8.0)
-
 _SUITES = (
     Suite(
         name="paper",
-        budgets_255=BUDGETS_255,
         test_images=400,
         outlier_images=200,
         # The paper's protocol: one random start, and the last iterate counts. It overestimates
@@ -81,7 +78,6 @@ _SUITES = (
     ),
     Suite(
         name="quick",
-        budgets_255=BUDGETS_255,
         test_images=250,
         outlier_images=100,
         ascent=SuiteAttack(kind="apgd", steps=10, restarts=1, end_to_end=10),
@@ -89,7 +85,6 @@ _SUITES = (
     ),
     Suite(
         name="standard",
-        budgets_255=BUDGETS_255,
         test_images=800,
         outlier_images=200,
         ascent=SuiteAttack(kind="apgd", steps=20, restarts=1, targeted=20, end_to_end=15),
@@ -97,7 +92,6 @@ _SUITES = (
     ),
     Suite(
         name="full",
-        budgets_255=BUDGETS_255,
         test_images=5000,
         outlier_images=5000,
         ascent=SuiteAttack(kind="apgd", steps=100, restarts=5, targeted=500, end_to_end=100),

@@ -11,7 +11,7 @@ from oodguard.training.attacks.base import Attack, AttackObjective, uniform, val
 from oodguard.training.attacks.noise import RandomNoise, transfer_attack
 from oodguard.training.attacks.objectives import acceptance_objectives, rejection_objective
 from oodguard.training.attacks.square import Square
-from oodguard.training.config.suites import Suite
+from oodguard.training.config.suites import Suite, SuiteAttack
 from oodguard.training.evaluation.attack_runner import gradient_attack
 from oodguard.training.report.evidence import Scores
 from oodguard.training.report.metrics import auroc
@@ -66,60 +66,6 @@ class AttackedScore:
         """The objective for in-distribution images (rejection) and for outliers (acceptance)."""
         rejection = rejection_objective(self.classifier, self.score)
         return rejection, acceptance_objectives(self.classifier, self.score)[0]
-
-
-def run_attack_trials(  # noqa: PLR0913  (by keyword)
-    images: "TrialImages",
-    *,
-    suite: Suite,
-    epsilon: float,
-    by_epsilon: Mapping[float, float],
-    twin: AttackedScore | None,
-    generator: torch.Generator,
-) -> AttackTrials:
-    """Run the suite's attack trials.
-
-    The images that an attack on `twin`, another classifier, finds are scored by the victim. The
-    generator draws the seed that all attacks share.
-    """
-    settings, trials = suite.ascent, suite.trials
-    seed = int(torch.randint(2**62, (), generator=generator))
-
-    def same_starts() -> torch.Generator:
-        # The attacks are to differ by what they do, not by where they start.
-        return torch.Generator().manual_seed(seed)
-
-    def under(attack: Attack) -> float:
-        return images.attacked_auroc(attack, same_starts())
-
-    def transferred(source: AttackedScore) -> float:
-        with frozen(source.classifier):
-            attack = gradient_attack(settings, epsilon)
-            return images.transferred_auroc(attack, source, same_starts())
-
-    with frozen(images.victim.classifier):
-        all_steps = sorted({FEW_STEPS, settings.steps, trials.long_steps or settings.steps})
-        by_steps = {
-            steps: under(gradient_attack(settings, epsilon, steps=steps)) for steps in all_steps
-        }
-        noise = RandomNoise(epsilon=epsilon, draws=trials.noise_draws)
-        square = Square(epsilon=epsilon, queries=trials.square_queries)
-        # PGD's step grows with epsilon to reach the edge of the ball.
-        scale = LARGE_EPSILON / epsilon
-        large = gradient_attack(settings, LARGE_EPSILON, step_scale=scale)
-        return AttackTrials(
-            by_epsilon=by_epsilon,
-            epsilon=epsilon,
-            steps=settings.steps,
-            by_steps=by_steps,
-            clean=images.clean_auroc(),
-            white_box=by_steps[settings.steps],
-            noise=under(noise) if trials.noise_draws else None,
-            square=under(square) if trials.square_queries else None,
-            transfer=transferred(twin) if twin else None,
-            at_64=under(large),
-            bad_gradients=images.bad_gradients(epsilon, same_starts()),
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -182,6 +128,62 @@ class TrialImages:
                 parts.append(self.victim.classifier.score(self.victim.score, perturbed))
         scores: Scores = torch.cat(parts).numpy()
         return scores
+
+
+def run_attack_trials(  # noqa: PLR0913  (by keyword)
+    images: TrialImages,
+    *,
+    suite: Suite,
+    epsilon: float,
+    by_epsilon: Mapping[float, float],
+    twin: AttackedScore | None,
+    generator: torch.Generator,
+) -> AttackTrials:
+    """Run the suite's attack trials.
+
+    The images that an attack on `twin`, another classifier, finds are scored by the victim. The
+    generator draws the seed that all attacks share.
+    """
+    settings, trials = suite.ascent, suite.trials
+    seed = int(torch.randint(2**62, (), generator=generator))
+
+    def same_starts() -> torch.Generator:
+        # The attacks are to differ by what they do, not by where they start.
+        return torch.Generator().manual_seed(seed)
+
+    def under(attack: Attack) -> float:
+        return images.attacked_auroc(attack, same_starts())
+
+    def transferred(source: AttackedScore) -> float:
+        with frozen(source.classifier):
+            attack = gradient_attack(settings, epsilon)
+            return images.transferred_auroc(attack, source, same_starts())
+
+    with frozen(images.victim.classifier):
+        all_steps = sorted({FEW_STEPS, settings.steps, trials.long_steps or settings.steps})
+        by_steps = {
+            steps: under(gradient_attack(settings, epsilon, steps=steps)) for steps in all_steps
+        }
+        noise = RandomNoise(epsilon=epsilon, draws=trials.noise_draws)
+        square = Square(epsilon=epsilon, queries=trials.square_queries)
+        return AttackTrials(
+            by_epsilon=by_epsilon,
+            epsilon=epsilon,
+            steps=settings.steps,
+            by_steps=by_steps,
+            clean=images.clean_auroc(),
+            white_box=by_steps[settings.steps],
+            noise=under(noise) if trials.noise_draws else None,
+            square=under(square) if trials.square_queries else None,
+            transfer=transferred(twin) if twin else None,
+            at_64=under(_large_attack(settings, epsilon)),
+            bad_gradients=images.bad_gradients(epsilon, same_starts()),
+        )
+
+
+def _large_attack(settings: SuiteAttack, epsilon: float) -> Attack:
+    """Return the suite's attack within 64/255; PGD's step grows with epsilon to reach the edge."""
+    return gradient_attack(settings, LARGE_EPSILON, step_scale=LARGE_EPSILON / epsilon)
 
 
 def _has_bad_gradient(

@@ -12,8 +12,8 @@ from oodguard.models.errors import RecipeError
 from oodguard.training.data.training_data import TrainingData, read_training_data
 from oodguard.training.fit.catastrophic_overfitting import CatastrophicOverfittingDetector
 from oodguard.training.fit.distributed import describe_hardware
-from oodguard.training.fit.recorder import RunRecorder
 from oodguard.training.fit.rollback import roll_back, rollback_warning
+from oodguard.training.fit.run_logs import RunLogs
 from oodguard.training.fit.trainer import StepResult, Trainer
 from oodguard.training.provenance import command, libraries
 from oodguard.training.run_folder import Epoch, RunFolder, RunProgress, tensors_name
@@ -71,28 +71,38 @@ def fit(
 def _train(
     run: RunFolder, trainer: Trainer, progress: RunProgress, observer: FitObserver
 ) -> RunProgress:
-    """Train the remaining epochs; record each one or roll it back."""
-    epochs = run.recipe.schedule.epochs
+    """Train the remaining epochs; record each one or roll it back.
+
+    The first process writes the run's folder; the other processes wait until it is done.
+    """
+    epochs, fabric = run.recipe.schedule.epochs, trainer.fabric
     detector = CatastrophicOverfittingDetector.from_recipe(
         run.recipe, images=trainer.validation.images
     )
     observer.start(
         epochs=epochs, steps_per_epoch=trainer.steps_per_epoch, done=len(progress.epochs)
     )
-    with closing(RunRecorder(run, trainer)) as recorder:
-        recorder.begin(progress)
+    with closing(RunLogs(run.folder, trainer.learning_rate_after)) as logs:
+        if fabric.is_global_zero:
+            logs.begin(progress.epochs)
         while len(progress.epochs) < epochs:
             epoch = _train_epoch(trainer, len(progress.epochs), observer)
             observer.finish_epoch(epoch)
             drop = detector.drop(progress.epochs, epoch)
             if drop is not None and drop.is_catastrophic:
                 progress = roll_back(progress, epoch, drop, run.recipe)
-                recorder.roll_back(progress)
+                if fabric.is_global_zero:
+                    run.commit(progress)
+                    logs.begin(progress.epochs)
+                fabric.barrier()
                 _restore(run, trainer, progress)
                 observer.warn(rollback_warning(progress, epoch))
             else:
                 progress = _add_epoch(progress, epoch, is_good=drop is None or drop.is_small)
-                recorder.add_epoch(progress)
+                if fabric.is_global_zero:
+                    run.save(progress, trainer.state())
+                    logs.add(epoch)
+                fabric.barrier()
     return progress
 
 

@@ -96,6 +96,10 @@ class Trainer:
         """Return the learning rate of a step of the run, counted from 0."""
         return learning_rate(self.recipe.schedule, step, steps=self.steps)
 
+    def learning_rate_after(self, epoch: int) -> float:
+        """Return the learning rate at the end of an epoch, counted from 0."""
+        return self.learning_rate((epoch + 1) * self.steps_per_epoch - 1)
+
     def validate(self) -> ValidationResult:
         """Measure the averaged network in the first process, and return the result in all."""
         first = self.fabric.is_global_zero

@@ -39,7 +39,6 @@ class Objective(Protocol):
         self, network: nn.Module, batch: Batch, generator: torch.Generator
     ) -> TrainingStep:
         """Return the loss of one batch, with its autograd graph."""
-        ...
 
 
 def logits_of_both(network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:

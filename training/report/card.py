@@ -1,6 +1,6 @@
 """Write the model card, which is a bundle's README.md, and the Markdown table of a report."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from oodguard.models.manifest import Description
 from oodguard.training.config.suites import SuiteAttack
@@ -127,7 +127,6 @@ def table(report: Report) -> str:
     conditions = report.conditions
     rows = [
         ["set", *(budget(c.epsilon_255) for c in conditions)],
-        ["---", *("---" for _ in conditions)],
         *([name, *(_cell(c, name) for c in conditions)] for name in conditions[0].sets),
         [
             "**mean**",
@@ -138,7 +137,13 @@ def table(report: Report) -> str:
     if any(c.inliers.end_to_end for c in conditions):
         outcomes = [c.inliers.end_to_end or conditions[0].inliers.decisions for c in conditions]
         rows.append(["wrong and accepted", *(percent(each.accepted_wrong) for each in outcomes)])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown_table(rows)
+
+
+def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown; the first row is the head."""
+    head, *body = rows
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *body))
 
 
 def protocol_text(report: Report) -> str:

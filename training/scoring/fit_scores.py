@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import torch
-from torch import nn
 
 from oodguard.models.networks.classifier import Classifier
 from oodguard.models.scores import FITTED_SCORES, check_score, unfitted_score
@@ -26,19 +25,7 @@ def scored_classifier(run: RunFolder, training: ImageSet, names: Sequence[str]) 
         check_score(name, reject_class=recipe.reject_classes > 0)
     classes = len(training.classes)
     network = trained_network(run, classes=classes)
-    fitted = fit_scores(
-        network,
-        training,
-        [name for name in names if name in FITTED_SCORES],
-        options=recipe.score_options,
-        seed=recipe.seed,
-    )
-    scores: dict[str, Score] = {
-        name: fitted[name]
-        if name in fitted
-        else of_logits(unfitted_score(name, recipe.score_options))
-        for name in names
-    }
+    scores = fit_scores(network, training, names, options=recipe.score_options, seed=recipe.seed)
     return ScoredNetwork(network, scores, classes=classes).eval()
 
 
@@ -50,18 +37,16 @@ def fit_scores(
     *,
     options: ScoreOptions,
     seed: int,
-) -> dict[str, nn.Module]:
-    """Fit the scores `names` of `FITTED_SCORES` in one pass over the training images.
+) -> dict[str, Score]:
+    """Return the scores `names`; fit those that need it in one pass over the training images.
 
     The images are used in order and without augmentation, so that `evaluate` and `export` compute
-    the same statistics. The network is in evaluation mode and float32. The `forward` of each module
-    is a `Score`; `seed` is that of scores that sample the images.
+    the same statistics. Scores that sample the images use `seed`. The network is in evaluation mode
+    and float32.
 
     Raises:
         RecipeError: The images do not determine a score.
     """
-    if not names:
-        return {}
     classes = len(training.classes)
     context = FitContext(
         features=network.features(to_pixels(training.images[:1])).shape[1],
@@ -70,15 +55,20 @@ def fit_scores(
         options=options,
         seed=seed,
     )
-    accumulators = {name: FITTED_SCORES[name](context) for name in names}
+    accumulators = {name: FITTED_SCORES[name](context) for name in names if name in FITTED_SCORES}
     batches = zip(
         training.images.split(EVALUATION_BATCH_SIZE),
         training.labels.split(EVALUATION_BATCH_SIZE),
         strict=True,
     )
-    for images, labels in batches:
+    for images, labels in batches if accumulators else ():
         features = network.features(to_pixels(images))
         logits = network.head(features)[:, :classes]
         for accumulator in accumulators.values():
             accumulator.update(features, logits, labels)
-    return {name: accumulator.finish() for name, accumulator in accumulators.items()}
+    return {
+        name: accumulators[name].finish()
+        if name in accumulators
+        else of_logits(unfitted_score(name, options))
+        for name in names
+    }

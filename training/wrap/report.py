@@ -3,7 +3,7 @@
 from typing import Literal
 
 from oodguard.models.manifest import Description, FrozenModel
-from oodguard.training.report.card import percent
+from oodguard.training.report.card import markdown_table, percent, share
 
 
 class CleanResult(FrozenModel):
@@ -86,7 +86,7 @@ def write_wrapped_card(description: Description, report: WrapReport) -> str:
         (
             f"# {description.name}, version {description.version}",
             NOT_HARDENED,
-            _table([["fact", ""], *([name, text] for name, text in facts.items())]),
+            markdown_table([["fact", ""], *([name, text] for name, text in facts.items())]),
             "## Figures",
             wrapped_figures(report),
             "## Guarantee",
@@ -99,7 +99,7 @@ def wrapped_figures(report: WrapReport) -> str:
     """Return the table of clean figures and their conditions, in Markdown."""
     names = list(report.scores)
     columns = list(report.scores.values())
-    table = _table(
+    table = markdown_table(
         [
             ["set", *(f"{name}{' (decides)' if name == report.score else ''}" for name in names)],
             *([key, *(_cell(column.sets[key]) for column in columns)] for key in columns[0].sets),
@@ -125,13 +125,8 @@ def wrapped_figures(report: WrapReport) -> str:
     return "\n\n".join(parts)
 
 
-def _table(rows: list[list[str]]) -> str:
-    head, *body = rows
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *body))
-
-
 def _cell(result: CleanResult) -> str:
-    return f"{result.auroc:.3f}".removeprefix("0") + f" / {percent(result.missed_ood_rate)}"
+    return f"{share(result.auroc)} / {percent(result.missed_ood_rate)}"
 
 
 def _guarantee(report: WrapReport) -> str:

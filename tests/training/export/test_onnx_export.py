@@ -22,7 +22,6 @@ from tests.training.runs import save_run
 from tests.training.scoring.all_scores import (
     SPEC,
     confident_network,
-    fitted_scores,
     noise,
     with_all_scores,
 )
@@ -74,10 +73,8 @@ def test_export_stores_fitted_statistics_as_constants(
 def test_fit_scores_is_reproducible_bit_for_bit(
     network: Classifier, classifier: ScoredNetwork
 ) -> None:
-    again = fitted_scores(network)
-    for name, score in again.items():
-        for key, value in score.state_dict().items():
-            assert torch.equal(value, classifier.get_buffer(f"fitted.{name}.{key}")), key
+    for key, value in with_all_scores(network).state_dict().items():
+        assert torch.equal(value, classifier.state_dict()[key]), key
 
 
 @pytest.mark.parametrize("name", SCORE_NAMES)

@@ -8,8 +8,8 @@ from torch import nn
 from oodguard.models.manifest import InputSpec
 from oodguard.models.networks import build_network
 from oodguard.models.networks.classifier import Classifier
-from oodguard.models.scores import FITTED_SCORES, SCORE_NAMES, unfitted_score
-from oodguard.models.scores.base import Score, ScoreOptions, of_logits
+from oodguard.models.scores import SCORE_NAMES
+from oodguard.models.scores.base import ScoreOptions
 from oodguard.training.data.dataset import ImageSet
 from oodguard.training.scoring.fit_scores import fit_scores
 from oodguard.training.scoring.graph import ScoredNetwork
@@ -42,16 +42,8 @@ def confident_network() -> Classifier:
     return network
 
 
-def fitted_scores(network: Classifier) -> dict[str, nn.Module]:
-    return fit_scores(network, greys(120, seed=0), tuple(FITTED_SCORES), options=OPTIONS, seed=1)
-
-
 def with_all_scores(network: Classifier) -> ScoredNetwork:
-    fitted = fitted_scores(network)
-    scores: dict[str, Score] = {
-        name: fitted[name] if name in fitted else of_logits(unfitted_score(name, OPTIONS))
-        for name in SCORE_NAMES
-    }
+    scores = fit_scores(network, greys(120, seed=0), SCORE_NAMES, options=OPTIONS, seed=1)
     return ScoredNetwork(network, scores, classes=len(CLASSES)).eval()
 
 

@@ -7,7 +7,7 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event  # type: ignore[import-untyped]
 from tensorboardX.record_writer import masked_crc32c  # type: ignore[import-untyped]
 
-from oodguard.training.fit.recorder import RunLogs
+from oodguard.training.fit.run_logs import RunLogs
 from oodguard.training.run_folder import Epoch
 from tests.training.runs import epoch
 

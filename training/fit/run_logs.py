@@ -1,4 +1,4 @@
-"""Write a run's checkpoints and its CSV and TensorBoard logs."""
+"""Write the CSV and TensorBoard logs of a run."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -7,8 +7,7 @@ from typing import Any
 from lightning_fabric.loggers.csv_logs import CSVLogger
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
-from oodguard.training.fit.trainer import Trainer
-from oodguard.training.run_folder import Epoch, RunFolder, RunProgress
+from oodguard.training.run_folder import Epoch
 
 FOLDER = "logs"
 
@@ -52,39 +51,3 @@ class RunLogs:
         for logger in self._loggers:
             logger.finalize("success")
         self._loggers = []
-
-
-class RunRecorder:
-    """Writes a run's folder from the first process; the other processes wait until it is done."""
-
-    def __init__(self, run: RunFolder, trainer: Trainer) -> None:
-        self._run = run
-        self._trainer = trainer
-        self._logs = RunLogs(run.folder, self._learning_rate_after)
-
-    def begin(self, progress: RunProgress) -> None:
-        """Write the logs of the finished epochs."""
-        if self._trainer.fabric.is_global_zero:
-            self._logs.begin(progress.epochs)
-        self._trainer.fabric.barrier()
-
-    def add_epoch(self, progress: RunProgress) -> None:
-        """Write the checkpoint and the logs of one more epoch."""
-        if self._trainer.fabric.is_global_zero:
-            self._run.save(progress, self._trainer.state())
-            self._logs.add(progress.epochs[-1])
-        self._trainer.fabric.barrier()
-
-    def roll_back(self, progress: RunProgress) -> None:
-        """Write the progress and the logs of a rollback; the tensor file exists already."""
-        if self._trainer.fabric.is_global_zero:
-            self._run.commit(progress)
-            self._logs.begin(progress.epochs)
-        self._trainer.fabric.barrier()
-
-    def close(self) -> None:
-        """Finish the logs."""
-        self._logs.close()
-
-    def _learning_rate_after(self, epoch: int) -> float:
-        return self._trainer.learning_rate((epoch + 1) * self._trainer.steps_per_epoch - 1)
