@@ -17,15 +17,10 @@ from oodguard.models.manifest import Description, FileRecord, Manifest, parse_ma
 from oodguard.models.replace_folder import replace_folder
 
 MODEL = "model.onnx"
-
 CALIBRATION = "calibration.safetensors"
-
 EVALUATION = "evaluation.json"
-
 CARD = "README.md"
-
 MANIFEST = "manifest.json"
-
 _MIB = 2**20
 
 MAX_BYTES: Mapping[str, int] = MappingProxyType(

@@ -10,7 +10,6 @@ from safetensors.numpy import load, save
 from oodguard.models.errors import BundleError
 
 TENSOR = "scores"
-
 REMEDY = "export the bundle again"
 
 

@@ -8,13 +8,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from oodguard.models.errors import BundleError
 
 SCHEMA_VERSION: Final = 1
-
 SideLength = Annotated[int, Field(ge=1, le=4096)]
-
 Count = Annotated[int, Field(ge=0)]
-
 BundleName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
-
 BundleVersion = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,32}$")]
 
 WRAPPED: Final = "wrapped"

@@ -12,9 +12,7 @@ from oodguard.models.errors import UndecodableImage, UnsupportedImage
 from oodguard.models.manifest import InputSpec
 
 Box = tuple[float, float, float, float]  # left, upper, right, lower in pixels of the source
-
 WHITE_16 = 65535
-
 SIXTEEN_BIT = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 
 EIGHT_BIT = frozenset(

@@ -19,7 +19,6 @@ from oodguard.models.manifest import FrozenModel
 from oodguard.training.config.recipe import Recipe, parse_recipe
 
 RECIPE = "recipe.toml"
-
 PROGRESS = "progress.json"
 
 

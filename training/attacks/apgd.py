@@ -17,7 +17,6 @@ from oodguard.training.attacks.base import (
 )
 
 MOMENTUM = 0.75  # alpha in the paper: the weight of the new step; the rest is the previous move's
-
 MIN_INCREASES = 0.75  # rho in the paper: the share of steps that has to increase the objective
 
 

@@ -18,7 +18,6 @@ Threads = Annotated[
 ]
 
 Alpha = Annotated[float, typer.Option(help="Upper limit of the false-rejection rate.")]
-
 Delta = Annotated[float, typer.Option(help="Probability that the limit alpha is exceeded.")]
 
 

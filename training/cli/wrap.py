@@ -21,7 +21,6 @@ from oodguard.training.wrap.wrap import WrapOptions
 from oodguard.training.wrap.wrap import wrap as run_wrap
 
 NAME = TypeAdapter(BundleName)
-
 VERSION = TypeAdapter(BundleVersion)
 
 

@@ -20,7 +20,6 @@ from oodguard.training.config.methods import (
 from oodguard.training.config.sources import Inliers, Outliers, Source
 
 RecipeName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
-
 SetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
 UNKNOWN_CLASSES = "unknown_classes"

@@ -24,7 +24,6 @@ DISPLACEMENT = 0.6
 """The standard deviation of that displacement, as a multiple of half the image's side."""
 
 ITERATIONS = 20
-
 MIXED_IMAGES = 3
 
 PATCHES = 4

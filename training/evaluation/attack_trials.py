@@ -19,7 +19,6 @@ from oodguard.training.scoring.graph import EVALUATION_BATCH_SIZE, ScoredClassif
 from oodguard.training.scoring.network import frozen
 
 FEW_STEPS = 10
-
 LARGE_EPSILON = 64 / 255  # a quarter of the pixel range: no classifier can be robust within it
 
 

@@ -10,7 +10,6 @@ from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 from oodguard.training.run_folder import Epoch
 
 FOLDER = "logs"
-
 FILES = ("csv/metrics.csv", "tensorboard/events.out.tfevents.*")
 
 

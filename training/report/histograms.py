@@ -15,7 +15,6 @@ from oodguard.training.report.model import Report
 from oodguard.training.report.svg import COLOURS, inline_svg
 
 BINS = 32
-
 X_TICKS = 6
 
 

@@ -15,7 +15,6 @@ from oodguard.training.report.evidence import Scores
 from oodguard.training.report.model import Interval, Ranking
 
 Counts = NDArray[np.int64]
-
 TAILS = (0.025, 0.975)  # of a 95 % interval
 
 

@@ -14,9 +14,7 @@ from oodguard.training.data.dataset import ImageSet
 from oodguard.training.scoring.graph import EVALUATION_BATCH_SIZE
 
 Images = NDArray[np.uint8]
-
 TOLERANCE = 1e-4
-
 BATCH_SIZES = (1, 7, 64, 1000)
 
 

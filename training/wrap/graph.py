@@ -25,9 +25,7 @@ RUNTIME_ERRORS = (
 )
 
 FATAL = 4  # log severity; errors are raised as well
-
 PREFIX = "classifier/"
-
 Images = NDArray[np.uint8]
 
 RunOriginal = Callable[[Images], NDArray[np.float32]]

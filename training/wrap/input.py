@@ -12,18 +12,14 @@ from oodguard.models.errors import ClassifierError
 from oodguard.training.wrap.classifier import Shape
 
 Layout = Literal["nchw", "nhwc"]
-
 Triple = tuple[float, float, float]
-
 IMAGES = "images"
-
 PIXELS = "pixels"
 
 OPSET = 13
 """Opset of the preprocessing graph; none of its operators has changed since."""
 
 CHANNEL_AXIS = {"nchw": 1, "nhwc": 3}
-
 SIZE_AXES = {"nchw": (2, 3), "nhwc": (1, 2)}
 
 MAX_SIDE = 4096

@@ -37,7 +37,6 @@ from oodguard.training.wrap.report import (
 )
 
 AGREEMENT_IMAGES = 200
-
 SEED = 0
 
 Columns = dict[str, NDArray[np.float32]]
