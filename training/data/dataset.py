@@ -1,6 +1,6 @@
 """Read images and labels into memory as uint8, through Hugging Face `datasets`."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,10 @@ class ImageSet:
 
     def __len__(self) -> int:
         return self.images.shape[0]
+
+    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Return the images and the labels in batches; the last one may be smaller."""
+        return zip(self.images.split(size), self.labels.split(size), strict=True)
 
     def subset(self, index: Tensor | slice) -> "ImageSet":
         """Return the images at `index`, in that order."""
@@ -165,16 +169,7 @@ def _labels(column: Sequence[int | None]) -> NDArray[np.int64]:
 
 def _selected_classes(source: Source, classes: Sequence[str]) -> list[int]:
     """Return the indices of the classes that the source selects, ascending."""
-    if source.only:
-        selected = _class_indices(source, "only", source.only, classes)
-        return sorted(selected)
-    dropped = _class_indices(source, "leave_out", source.leave_out, classes)
-    return [index for index in range(len(classes)) if index not in dropped]
-
-
-def _class_indices(
-    source: Source, option: str, keys: Iterable[ClassKey], classes: Sequence[str]
-) -> set[int]:
+    option, keys = ("only", source.only) if source.only else ("leave_out", source.leave_out)
     by_key: dict[ClassKey, int] = {name: index for index, name in enumerate(classes)}
     by_key |= {index: index for index in range(len(classes))}
     unknown = [key for key in keys if key not in by_key]
@@ -183,7 +178,8 @@ def _class_indices(
             f"{source.name}: {option} contains {unknown}, expected names or indices of the classes"
             f" {list(classes)}"
         )
-    return {by_key[key] for key in keys}
+    chosen = {by_key[key] for key in keys}
+    return [index for index in range(len(classes)) if (index in chosen) == bool(source.only)]
 
 
 def _groups(table: Any, source: Source, labels: NDArray[np.int64]) -> Tensor | None:  # noqa: ANN401

@@ -80,28 +80,20 @@ class TrialImages:
 
     def clean_auroc(self) -> float:
         """Return the AUROC without an attack."""
-        return auroc(self._scores(self.inliers), self._scores(self.outliers))
+        return self._auroc(None, None)
 
     def attacked_auroc(self, attack: Attack, generator: torch.Generator) -> float:
         """Return the AUROC with both sides attacked."""
-        inside, outside = (
-            self._scores(images, partial(attack, objective, generator=generator))
-            for objective, images in self._sides()
-        )
-        return auroc(inside, outside)
+        sides = self.victim.objectives
+        return self._auroc(*(partial(attack, each, generator=generator) for each in sides))
 
     def transferred_auroc(
         self, attack: Attack, source: AttackedScore, generator: torch.Generator
     ) -> float:
         """Return the AUROC with both sides attacked on `source` and scored by the victim."""
-        inside, outside = (
-            self._scores(
-                images,
-                partial(transfer_attack, attack, generator=generator, source=theirs, victim=ours),
-            )
-            for theirs, (ours, images) in zip(source.objectives, self._sides(), strict=True)
-        )
-        return auroc(inside, outside)
+        transfer = partial(transfer_attack, attack, generator=generator)
+        sides = zip(source.objectives, self.victim.objectives, strict=True)
+        return self._auroc(*(partial(transfer, source=one, victim=two) for one, two in sides))
 
     def bad_gradients(self, epsilon: float, generator: torch.Generator) -> float:
         """Return the share of images with a gradient that is all zero or not finite.
@@ -110,16 +102,22 @@ class TrialImages:
         """
         parts = [
             _has_bad_gradient(objective, batch, epsilon, generator)
-            for objective, images in self._sides()
+            for objective, images in zip(
+                self.victim.objectives, (self.inliers, self.outliers), strict=True
+            )
             for batch in images.split(EVALUATION_BATCH_SIZE)
         ]
         return float(torch.cat(parts).float().mean())
 
-    def _sides(self) -> tuple[tuple[AttackObjective, Tensor], ...]:
-        rejection, acceptance = self.victim.objectives
-        return (rejection, self.inliers), (acceptance, self.outliers)
+    def _auroc(
+        self,
+        perturb_inliers: Callable[[Tensor], Tensor] | None,
+        perturb_outliers: Callable[[Tensor], Tensor] | None,
+    ) -> float:
+        inside = self._scores(self.inliers, perturb_inliers)
+        return auroc(inside, self._scores(self.outliers, perturb_outliers))
 
-    def _scores(self, images: Tensor, perturb: Callable[[Tensor], Tensor] | None = None) -> Scores:
+    def _scores(self, images: Tensor, perturb: Callable[[Tensor], Tensor] | None) -> Scores:
         parts = []
         for batch in images.split(EVALUATION_BATCH_SIZE):
             perturbed = perturb(batch) if perturb else batch

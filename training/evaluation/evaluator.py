@@ -82,7 +82,8 @@ class Evaluator:
         set_name = images.name if outliers else None
         targeted = settings.targeted  # images that are still to be attacked on all targets
         batches = []
-        for clean, pixels, _ in _batches(images):
+        for clean, _ in images.batches(EVALUATION_BATCH_SIZE):
+            pixels = to_pixels(clean)
             attacked = run_attack(
                 settings,
                 objectives,
@@ -101,12 +102,12 @@ class Evaluator:
         """Attack towards a wrong class that is accepted; return one result per epsilon."""
         generator, steps = self._generator(), self.suite.ascent.end_to_end
         batches = []
-        for clean, pixels, labels in _batches(images):
+        for clean, labels in images.batches(EVALUATION_BATCH_SIZE):
             objective = wrong_and_accepted_objective(
                 self.target.classifier, self.score.name, labels, threshold=self.score.threshold
             )
             attacked = run_end_to_end_attack(
-                steps, objective, pixels, self.suite.budgets, generator
+                steps, objective, to_pixels(clean), self.suite.budgets, generator
             )
             batches.append(self._results(clean, attacked, steps=steps, set_name=None))
         return _join(batches)
@@ -175,17 +176,6 @@ class Evaluator:
 
     def _generator(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.suite.seed)
-
-
-def _batches(images: ImageSet) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield uint8 images `(n, H, W, 3)`, pixels `(n, 3, H, W)` in [0, 1] and labels `(n,)`."""
-    parts = zip(
-        images.images.split(EVALUATION_BATCH_SIZE),
-        images.labels.split(EVALUATION_BATCH_SIZE),
-        strict=True,
-    )
-    for clean, labels in parts:
-        yield clean, to_pixels(clean), labels
 
 
 def _join(batches: Sequence[Sequence[AttackResult]]) -> tuple[AttackResult, ...]:

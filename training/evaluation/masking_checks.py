@@ -7,10 +7,9 @@ arXiv:1902.06705. Figures are differences of AUROC unless a check states otherwi
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Literal
 
 from oodguard.training.evaluation.attack_trials import AttackTrials
-from oodguard.training.report.model import Check, Trust
+from oodguard.training.report.model import Check, Outcome, Stamp, Trust
 
 # A perturbation found within a smaller epsilon or in fewer steps is available to the larger attack
 # too. 0.01 allows for chance, because each attack ends in its own local optimum.
@@ -50,7 +49,7 @@ class MaskingCheck:
         """Return the outcome; a NaN fails."""
         figure = self.figure(trials)
         if figure is None:
-            outcome: Literal["passed", "failed", "not checked"] = "not checked"
+            outcome: Outcome = "not checked"
         else:
             outcome = "passed" if figure <= self.limit else "failed"
         return Check(name=self.name, outcome=outcome, figure=figure, expected=self.expected)
@@ -149,9 +148,7 @@ def run_masking_checks(trials: AttackTrials) -> Trust:
     return Trust(stamp=_stamp({check.outcome for check in checks}), checks=checks)
 
 
-def _stamp(
-    outcomes: set[Literal["passed", "failed", "not checked"]],
-) -> Literal["trusted", "partly checked", "not checked", "untrusted"]:
+def _stamp(outcomes: set[Outcome]) -> Stamp:
     if "failed" in outcomes:
         return "untrusted"
     if outcomes == {"passed"}:

@@ -10,9 +10,12 @@ from lightning_fabric import Fabric
 
 from oodguard.models.errors import RecipeError
 from oodguard.training.data.training_data import TrainingData, read_training_data
-from oodguard.training.fit.catastrophic_overfitting import CatastrophicOverfittingDetector
+from oodguard.training.fit.catastrophic_overfitting import (
+    CatastrophicOverfittingDetector,
+    roll_back,
+    rollback_warning,
+)
 from oodguard.training.fit.distributed import describe_hardware
-from oodguard.training.fit.rollback import roll_back, rollback_warning
 from oodguard.training.fit.run_logs import RunLogs
 from oodguard.training.fit.trainer import StepResult, Trainer
 from oodguard.training.provenance import command, libraries

@@ -17,7 +17,7 @@ from oodguard.training.attacks.pgd import Pgd
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.data.dataset import ImageSet, to_pixels
 from oodguard.training.data.synthetic import synthetic_outliers
-from oodguard.training.objectives.losses import cross_entropy
+from oodguard.training.objectives.base import cross_entropy
 from oodguard.training.provenance import VALIDATION, epoch_generator
 from oodguard.training.report.evidence import Scores
 from oodguard.training.report.metrics import auroc

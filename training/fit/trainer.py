@@ -12,6 +12,7 @@ from oodguard.training.config.recipe import Recipe
 from oodguard.training.data.augment import augment
 from oodguard.training.data.outliers import outlier_batches
 from oodguard.training.data.training_data import TrainingData
+from oodguard.training.fit.catastrophic_overfitting import strengthen
 from oodguard.training.fit.distributed import (
     ShardedNetwork,
     drop_remainder,
@@ -25,7 +26,6 @@ from oodguard.training.fit.optimizer import (
     update_average,
 )
 from oodguard.training.fit.robust_validation import RobustValidation, ValidationResult
-from oodguard.training.fit.rollback import strengthen
 from oodguard.training.objectives import OBJECTIVES
 from oodguard.training.objectives.base import Batch
 from oodguard.training.provenance import epoch_generator

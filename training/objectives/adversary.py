@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from oodguard.training.attacks.base import Attack
 from oodguard.training.attacks.pgd import NFgsm, Pgd
 from oodguard.training.config.recipe import AttackSettings, Recipe
-from oodguard.training.objectives.base import Batch
-from oodguard.training.objectives.losses import InlierLoss, OutlierLoss
+from oodguard.training.objectives.base import Batch, InlierLoss, OutlierLoss
 from oodguard.training.scoring.network import frozen
 
 

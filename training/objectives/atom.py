@@ -25,10 +25,11 @@ from oodguard.training.objectives.adversary import Adversary
 from oodguard.training.objectives.base import (
     Batch,
     TrainingStep,
+    class_logits,
     inlier_loss,
     logits_of_both,
+    reject_cross_entropy,
 )
-from oodguard.training.objectives.losses import class_logits, reject_cross_entropy
 from oodguard.training.scoring.network import frozen
 
 

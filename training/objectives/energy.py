@@ -23,10 +23,10 @@ from oodguard.training.objectives.adversary import Adversary
 from oodguard.training.objectives.base import (
     Batch,
     TrainingStep,
+    cross_entropy,
     inlier_loss,
     logits_of_both,
 )
-from oodguard.training.objectives.losses import cross_entropy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

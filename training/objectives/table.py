@@ -24,15 +24,13 @@ from oodguard.training.config.recipe import Recipe
 from oodguard.training.objectives.adversary import Adversary
 from oodguard.training.objectives.base import (
     Batch,
-    TrainingStep,
-    inlier_loss,
-    logits_of_both,
-)
-from oodguard.training.objectives.losses import (
     OutlierLoss,
+    TrainingStep,
     class_logits,
     cross_entropy,
+    inlier_loss,
     log_confidence,
+    logits_of_both,
     reject_cross_entropy,
     uniform_cross_entropy,
 )

@@ -17,8 +17,13 @@ from torch import Tensor, nn
 from oodguard.training.config.methods import TradesSettings
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.objectives.adversary import Adversary
-from oodguard.training.objectives.base import Batch, TrainingStep, inlier_loss
-from oodguard.training.objectives.losses import divergence, uniform_cross_entropy
+from oodguard.training.objectives.base import (
+    Batch,
+    TrainingStep,
+    divergence,
+    inlier_loss,
+    uniform_cross_entropy,
+)
 from oodguard.training.scoring.network import frozen
 
 

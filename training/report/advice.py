@@ -34,13 +34,10 @@ class Trade:
 class Advice:
     """The facts that the recommendations state.
 
-    Attributes:
-        most_missed: The set with the largest fraction missed, clean.
-        least_missed: The set with the smallest fraction missed, clean.
-        excess: The false-rejection rate against alpha: within it, above it by no more than the
-            sampling error (two-sided 5 % test), or significantly above it.
-        at_chance: The smallest budget at which the mean AUROC is at most 0.5, or None.
-        trades: The trade-offs of other thresholds.
+    `most_missed` and `least_missed` are sets, clean. `excess` states whether the false-rejection
+    rate is within alpha, above it by no more than the sampling error (two-sided 5 % test), or
+    significantly above it. `at_chance` is the smallest budget at which the mean AUROC is at most
+    0.5, or None.
     """
 
     most_missed: str

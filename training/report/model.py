@@ -143,6 +143,10 @@ class ScoreResult(FrozenModel):
     conditions: tuple[Condition, ...]
 
 
+Outcome = Literal["passed", "failed", "not checked"]
+Stamp = Literal["trusted", "partly checked", "not checked", "untrusted"]
+
+
 class Check(FrozenModel):
     """One gradient-masking check: the measured figure, the expected one, and the outcome.
 
@@ -152,7 +156,7 @@ class Check(FrozenModel):
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 
     name: str
-    outcome: Literal["passed", "failed", "not checked"]
+    outcome: Outcome
     figure: float | None
     expected: str = Field(alias="wanted")
 
@@ -163,7 +167,7 @@ class Trust(FrozenModel):
     An attack that does not work makes a model look more robust than it is.
     """
 
-    stamp: Literal["trusted", "partly checked", "not checked", "untrusted"]
+    stamp: Stamp
     checks: tuple[Check, ...]
 
 

@@ -56,12 +56,7 @@ def fit_scores(
         seed=seed,
     )
     accumulators = {name: FITTED_SCORES[name](context) for name in names if name in FITTED_SCORES}
-    batches = zip(
-        training.images.split(EVALUATION_BATCH_SIZE),
-        training.labels.split(EVALUATION_BATCH_SIZE),
-        strict=True,
-    )
-    for images, labels in batches if accumulators else ():
+    for images, labels in training.batches(EVALUATION_BATCH_SIZE) if accumulators else ():
         features = network.features(to_pixels(images))
         logits = network.head(features)[:, :classes]
         for accumulator in accumulators.values():

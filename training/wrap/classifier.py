@@ -9,7 +9,11 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto, ValueInfoProto
-from onnx.external_data_helper import load_external_data_for_model, uses_external_data
+from onnx.external_data_helper import (
+    ExternalDataInfo,
+    load_external_data_for_model,
+    uses_external_data,
+)
 
 from oodguard.models.bundle import MAX_BYTES, MODEL
 from oodguard.models.errors import ClassifierError
@@ -130,14 +134,8 @@ def _read(path: Path) -> tuple[onnx.ModelProto, dict[str, FileRecord]]:
 
 def _external_files(model: onnx.ModelProto) -> list[str]:
     """Return the names of the files with weights, sorted."""
-    names = {
-        entry.value
-        for tensor in model.graph.initializer
-        if uses_external_data(tensor)
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
-    return sorted(names)
+    stored = model.graph.initializer
+    return sorted({ExternalDataInfo(each).location for each in stored if uses_external_data(each)})
 
 
 def _check_size(paths: Iterable[Path]) -> None:

@@ -1,6 +1,7 @@
 """Run an original classifier; merge preprocessing, classifier and scores into one graph."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import onnx
@@ -66,14 +67,11 @@ def merged_run(merged: onnx.ModelProto) -> RunGraph:
     session = _open(merged, "the wrapped classifier")
 
     def run(images: Images) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        try:
+        with _runtime_errors(
+            f"the wrapped classifier does not run on a batch of {len(images)} images",
+            ". Export the classifier again with a dynamic batch dimension.",
+        ):
             logits, scores = session.run(["logits", "scores"], {"images": images})
-        except RUNTIME_ERRORS as error:
-            raise ClassifierError(
-                f"the wrapped classifier does not run on a batch of {len(images)} images:"
-                f" {_first_line(error)}. Export the classifier again with a dynamic batch"
-                " dimension."
-            ) from error
         return logits, scores
 
     return run
@@ -83,14 +81,10 @@ def _open(model: onnx.ModelProto, what: str) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = FATAL
     options.intra_op_num_threads = 0
-    try:
+    with _runtime_errors(f"ONNX Runtime {onnxruntime.__version__} cannot load {what}"):
         return onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
-    except RUNTIME_ERRORS as error:
-        raise ClassifierError(
-            f"ONNX Runtime {onnxruntime.__version__} cannot load {what}: {_first_line(error)}"
-        ) from error
 
 
 def _run(
@@ -98,12 +92,8 @@ def _run(
     original: OriginalClassifier,
     pixels: NDArray[np.generic],
 ) -> NDArray[np.float32]:
-    try:
+    with _runtime_errors(f"the classifier does not run on pixels of shape {pixels.shape}"):
         (raw,) = session.run([original.output_name], {original.input_name: pixels})
-    except RUNTIME_ERRORS as error:
-        raise ClassifierError(
-            f"the classifier does not run on pixels of shape {pixels.shape}: {_first_line(error)}"
-        ) from error
     if raw.ndim != 2 or len(raw) != len(pixels) or raw.shape[1] < 2:
         raise ClassifierError(
             f"output {original.output_name} has shape {raw.shape} for {len(pixels)} images,"
@@ -112,8 +102,13 @@ def _run(
     return np.asarray(raw, np.float32)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+@contextmanager
+def _runtime_errors(message: str, remedy: str = "") -> Iterator[None]:
+    try:
+        yield
+    except RUNTIME_ERRORS as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise ClassifierError(f"{message}: {first_line}{remedy}") from error
 
 
 def merge(

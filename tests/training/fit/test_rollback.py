@@ -7,9 +7,9 @@ from torch import nn
 
 from oodguard.models.errors import RecipeError
 from oodguard.training.config.recipe import AttackSettings, Recipe
+from oodguard.training.fit.catastrophic_overfitting import strengthen
 from oodguard.training.fit.fit import fit
 from oodguard.training.fit.robust_validation import RobustValidation, ValidationResult
-from oodguard.training.fit.rollback import strengthen
 from oodguard.training.objectives import OBJECTIVES
 from oodguard.training.run_folder import RunFolder
 from tests.training.fit.observers import RecordingObserver, is_same

@@ -4,8 +4,7 @@ import torch
 from oodguard.training.attacks.pgd import NFgsm, Pgd
 from oodguard.training.config.recipe import AttackSettings
 from oodguard.training.objectives.adversary import Adversary
-from oodguard.training.objectives.base import Batch
-from oodguard.training.objectives.losses import cross_entropy, uniform_cross_entropy
+from oodguard.training.objectives.base import Batch, cross_entropy, uniform_cross_entropy
 from tests.training.objectives.known_network import ADVERSARY, BATCH, KnownNetwork
 
 

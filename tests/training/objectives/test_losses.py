@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from oodguard.training.objectives.losses import (
+from oodguard.training.objectives.base import (
     class_logits,
     cross_entropy,
     divergence,

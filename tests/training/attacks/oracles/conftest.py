@@ -12,7 +12,7 @@ from oodguard.models.networks import build_network
 from oodguard.models.scores import LOGIT_SCORES
 from oodguard.models.scores.base import of_logits
 from oodguard.training.data.dataset import to_pixels
-from oodguard.training.objectives.losses import cross_entropy, uniform_cross_entropy
+from oodguard.training.objectives.base import cross_entropy, uniform_cross_entropy
 from oodguard.training.scoring.graph import ScoredNetwork
 
 DATA = Path(__file__).parents[3] / "data"
