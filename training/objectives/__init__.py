@@ -2,17 +2,50 @@
 
 from collections.abc import Callable, Mapping
 
+from oodguard.training.config.methods import EnergySettings, MiningSettings, TradesSettings
 from oodguard.training.config.recipe import Recipe
+from oodguard.training.objectives.adversary import Adversary
 from oodguard.training.objectives.atom import Atom
 from oodguard.training.objectives.base import Objective
 from oodguard.training.objectives.energy import EnergyBounded
 from oodguard.training.objectives.table import OBJECTIVE_TABLE, TableObjective
 from oodguard.training.objectives.trades import TradesAloe
 
+
+def _adversary(recipe: Recipe) -> Adversary:
+    if recipe.attack is None:
+        raise ValueError(f"method {recipe.method!r} requires the [attack] table")
+    return Adversary(recipe.attack)
+
+
+def _table_objective(recipe: Recipe) -> TableObjective:
+    return TableObjective(
+        terms=OBJECTIVE_TABLE[recipe.method],
+        adversary=Adversary(recipe.attack) if recipe.attack else None,
+        outlier_weight=recipe.outlier_weight,
+    )
+
+
+def _energy_bounded(recipe: Recipe) -> EnergyBounded:
+    return EnergyBounded(
+        margins=recipe.energy or EnergySettings(),
+        weight=recipe.outlier_weight,
+        adversary=Adversary(recipe.attack) if recipe.attack else None,
+    )
+
+
 OBJECTIVES: Mapping[str, Callable[[Recipe], Objective]] = {
-    **dict.fromkeys(OBJECTIVE_TABLE, TableObjective.from_recipe),
-    "trades-aloe": TradesAloe.from_recipe,
-    "energy-oe": EnergyBounded.from_recipe,
-    "energy-aloe": EnergyBounded.from_recipe,
-    "atom": Atom.from_recipe,
+    **dict.fromkeys(OBJECTIVE_TABLE, _table_objective),
+    "trades-aloe": lambda recipe: TradesAloe(
+        adversary=_adversary(recipe),
+        beta=(recipe.trades or TradesSettings()).beta,
+        outlier_weight=recipe.outlier_weight,
+    ),
+    "energy-oe": _energy_bounded,
+    "energy-aloe": _energy_bounded,
+    "atom": lambda recipe: Atom(
+        adversary=_adversary(recipe),
+        mining=recipe.mining or MiningSettings(),
+        outlier_weight=recipe.outlier_weight,
+    ),
 }

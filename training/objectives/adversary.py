@@ -1,14 +1,13 @@
 """The attack on training batches: the inner maximization of the adversarial objectives."""
 
 from dataclasses import dataclass, replace
-from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from oodguard.training.attacks.base import Attack
 from oodguard.training.attacks.pgd import NFgsm, Pgd
-from oodguard.training.config.recipe import AttackSettings, Recipe
+from oodguard.training.config.recipe import AttackSettings
 from oodguard.training.objectives.base import Batch, InlierLoss, OutlierLoss
 from oodguard.training.scoring.network import frozen
 
@@ -22,13 +21,6 @@ class Adversary:
     """
 
     settings: AttackSettings
-
-    @classmethod
-    def from_recipe(cls, recipe: Recipe) -> Self:
-        """Build the attack from the recipe's `[attack]` table."""
-        if recipe.attack is None:
-            raise ValueError(f"method {recipe.method!r} requires the [attack] table")
-        return cls(recipe.attack)
 
     def at(self, progress: float, *, epsilon: float | None = None) -> Attack:
         """Return the attack at `progress`, the share of the run that is done.

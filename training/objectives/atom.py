@@ -14,13 +14,11 @@ hardest of a few hundred instead of some hundred thousand. Both use the same num
 """
 
 from dataclasses import dataclass, replace
-from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from oodguard.training.config.methods import MiningSettings
-from oodguard.training.config.recipe import Recipe
 from oodguard.training.objectives.adversary import Adversary
 from oodguard.training.objectives.base import (
     Batch,
@@ -43,15 +41,6 @@ class Atom:
     adversary: Adversary
     mining: MiningSettings
     outlier_weight: float
-
-    @classmethod
-    def from_recipe(cls, recipe: Recipe) -> Self:
-        """Build the objective from the tables `[attack]`, `[mining]` and `[outliers]`."""
-        return cls(
-            adversary=Adversary.from_recipe(recipe),
-            mining=recipe.mining or MiningSettings(),
-            outlier_weight=recipe.outlier_weight,
-        )
 
     def __call__(
         self, network: nn.Module, batch: Batch, generator: torch.Generator

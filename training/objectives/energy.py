@@ -11,14 +11,12 @@ maximize the outliers' hinge, whose gradient is zero within the margin.
 """
 
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from oodguard.models.scores.logit_scores import energy
 from oodguard.training.config.methods import EnergySettings
-from oodguard.training.config.recipe import Recipe
 from oodguard.training.objectives.adversary import Adversary
 from oodguard.training.objectives.base import (
     Batch,
@@ -36,15 +34,6 @@ class EnergyBounded:
     margins: EnergySettings
     weight: float
     adversary: Adversary | None = None
-
-    @classmethod
-    def from_recipe(cls, recipe: Recipe) -> Self:
-        """Build the objective from the tables `[energy]`, `[outliers]` and, if any, `[attack]`."""
-        return cls(
-            margins=recipe.energy or EnergySettings(),
-            weight=recipe.outlier_weight,
-            adversary=Adversary.from_recipe(recipe) if recipe.attack else None,
-        )
 
     def __call__(
         self, network: nn.Module, batch: Batch, generator: torch.Generator

@@ -15,12 +15,10 @@ cross-entropy of the logits z of o to the uniform distribution. Objectives of an
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import nn
 
-from oodguard.training.config.recipe import Recipe
 from oodguard.training.objectives.adversary import Adversary
 from oodguard.training.objectives.base import (
     Batch,
@@ -90,17 +88,6 @@ class TableObjective:
     terms: ObjectiveTerms
     adversary: Adversary | None = None
     outlier_weight: float = 0.0
-
-    @classmethod
-    def from_recipe(cls, recipe: Recipe) -> Self:
-        """Build the row of the recipe's method from its `[attack]` and `[outliers]` tables."""
-        terms = OBJECTIVE_TABLE[recipe.method]
-        attacked = terms.attack_inliers or terms.attack_outliers
-        return cls(
-            terms=terms,
-            adversary=Adversary.from_recipe(recipe) if attacked else None,
-            outlier_weight=recipe.outlier_weight,
-        )
 
     def __call__(
         self, network: nn.Module, batch: Batch, generator: torch.Generator

@@ -9,13 +9,10 @@ al. 2025, arXiv:2502.19755) combines both too, with a helper term that is not us
 """
 
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from oodguard.training.config.methods import TradesSettings
-from oodguard.training.config.recipe import Recipe
 from oodguard.training.objectives.adversary import Adversary
 from oodguard.training.objectives.base import (
     Batch,
@@ -34,15 +31,6 @@ class TradesAloe:
     adversary: Adversary
     beta: float
     outlier_weight: float
-
-    @classmethod
-    def from_recipe(cls, recipe: Recipe) -> Self:
-        """Build the objective from the tables `[attack]`, `[outliers]` and `[trades]`."""
-        return cls(
-            adversary=Adversary.from_recipe(recipe),
-            beta=(recipe.trades or TradesSettings()).beta,
-            outlier_weight=recipe.outlier_weight,
-        )
 
     def __call__(
         self, network: nn.Module, batch: Batch, generator: torch.Generator
