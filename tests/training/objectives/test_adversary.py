@@ -10,8 +10,9 @@ from tests.training.objectives.known_network import ADVERSARY, BATCH, KnownNetwo
 
 def _attack_both(adversary: Adversary, network: KnownNetwork) -> Batch:
     generator = torch.Generator().manual_seed(0)
-    losses = {"inliers": cross_entropy, "outliers": uniform_cross_entropy}
-    return adversary(network, BATCH, generator, **losses)
+    return adversary(
+        network, BATCH, generator, inliers=cross_entropy, outliers=uniform_cross_entropy
+    )
 
 
 def test_adversary_attacks_both_halves_in_one_pass_per_step() -> None:
