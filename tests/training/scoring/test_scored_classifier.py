@@ -3,7 +3,7 @@ from torch import Tensor, nn
 
 from oodguard.models.networks.classifier import Classifier
 from oodguard.models.scores.base import of_logits
-from oodguard.models.scores.logit_scores import abstain, energy
+from oodguard.models.scores.logit_scores import energy
 from oodguard.training.scoring.graph import ScoredNetwork
 
 
