@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from oodguard.models.bundle import MAX_BYTES
+from oodguard.models.networks import NETWORK_NAMES
 from oodguard.models.scores import SCORE_NAMES
 from oodguard.models.scores.base import ScoreOptions
+from oodguard.training.config.methods import METHODS
 from oodguard.training.detectors import DETECTORS
 
 ROOT = Path(__file__).parents[2]
@@ -37,19 +39,21 @@ def test_page_links_lead_to_existing_files_and_sections(page: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
-@pytest.mark.parametrize("name", [*MAX_BYTES, *SCORE_NAMES])
-def test_bundle_page_lists_every_file_and_score(name: str) -> None:
-    assert f"| `{name}` |" in (DOCS / "bundle.md").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("name", [*SCORE_NAMES, *DETECTORS])
-def test_detectors_page_has_a_row_for_every_detector(name: str) -> None:
-    assert f"| `{name}` |" in (DOCS / "detectors.md").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("option", ScoreOptions.model_fields)
-def test_detectors_page_names_every_score_option(option: str) -> None:
-    assert f"`{option}`" in (DOCS / "detectors.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    ("page", "form", "names"),
+    [
+        ("bundle.md", "| `{}` |", [*MAX_BYTES, *SCORE_NAMES]),
+        ("detectors.md", "| `{}` |", [*SCORE_NAMES, *DETECTORS]),
+        ("detectors.md", "`{}`", [*ScoreOptions.model_fields]),
+        ("training.md", "| `{}` |", [*METHODS]),
+        ("training.md", "`{}`", [*NETWORK_NAMES]),
+    ],
+)
+def test_page_names_every_file_score_option_method_and_network(
+    page: str, form: str, names: list[str]
+) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    assert [name for name in names if form.format(name) not in text] == []
 
 
 @pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])

@@ -1,18 +1,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from pydantic import BaseModel
 
 from oodguard.models.manifest import InputSpec
-from oodguard.models.networks import NETWORK_NAMES
 from oodguard.models.scores.base import ScoreOptions
-from oodguard.training.config.methods import (
-    METHODS,
-    EnergySettings,
-    MiningSettings,
-    TradesSettings,
-)
+from oodguard.training.config.methods import EnergySettings, MiningSettings, TradesSettings
 from oodguard.training.config.recipe import (
     AttackSettings,
     EvaluationSettings,
@@ -49,22 +42,9 @@ def _keys() -> Iterator[str]:
 
 
 def test_training_page_recipe_is_valid() -> None:
-    blocks = [part.partition("```")[0] for part in TEXT.split("```toml\n")[1:]]
-    assert len(blocks) == 1
-    recipe = parse_recipe(blocks[0], origin="docs/training.md")
-    assert recipe.inliers.calibration >= 59
+    (block,) = (part.partition("```")[0] for part in TEXT.split("```toml\n")[1:])
+    parse_recipe(block, origin="docs/training.md")
 
 
-@pytest.mark.parametrize("key", tuple(_keys()))
-def test_training_page_documents_every_recipe_key(key: str) -> None:
-    assert f"`{key}`" in TEXT
-
-
-@pytest.mark.parametrize("name", NETWORK_NAMES)
-def test_training_page_documents_every_network(name: str) -> None:
-    assert f"`{name}`" in TEXT
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_training_page_documents_every_method(method: str) -> None:
-    assert f"| `{method}` |" in TEXT
+def test_training_page_documents_every_recipe_key() -> None:
+    assert [key for key in _keys() if f"`{key}`" not in TEXT] == []

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.serving.processes import free_port
+from tests.service.checks import metric
 from tests.service.tiny import write_tiny
 
 TIMEOUT_S = 60
@@ -62,14 +62,7 @@ def is_ready(url: str) -> bool:
 def start(
     bundle: Path, log: Path, settings: Mapping[str, object], port: int
 ) -> subprocess.Popen[str]:
-    """Start a server without waiting for it.
-
-    Args:
-        bundle: The folder of the bundle.
-        log: The file that receives the server's log: an unread pipe would block the server.
-        settings: OODGUARD_* variables.
-        port: The port.
-    """
+    """Start a server without waiting for it; an unread pipe instead of the log would block it."""
     command = [sys.executable, "-m", "oodguard.service", "serve", "--bundle", str(bundle)]
     variables = {name: str(value) for name, value in settings.items()}
     with log.open("a") as stderr:
@@ -103,13 +96,7 @@ def serving(
 
 def counter(server: RunningServer, name: str, **labels: str) -> float:
     """Return the sum of a counter's samples that have these labels among others."""
-    text = httpx2.get(f"{server.url}/metrics").text
-    return sum(
-        sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.name == name and labels.items() <= sample.labels.items()
-    )
+    return metric(httpx2.get(f"{server.url}/metrics").text, name, **labels)
 
 
 @pytest.fixture

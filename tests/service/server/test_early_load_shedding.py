@@ -2,26 +2,25 @@
 
 import asyncio
 import json
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
-from prometheus_client.parser import text_string_to_metric_families
-from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
 from oodguard.service.app import create_app
 from oodguard.service.readiness import Readiness
 from oodguard.service.settings import Settings
 from tests.service.api_keys import IssuedKey, write_key_file
-from tests.service.conftest import MakeClient
+from tests.service.checks import metric
+from tests.service.conftest import AccessLog
 from tests.service.gate import Gate
 from tests.service.pictures import encode, plain
 from tests.service.server.http_server import running_server
+
+pytestmark = pytest.mark.anyio
 
 BODY = encode(plain())
 CONTENT = b"Content-Type: image/png\r\nContent-Length: %d\r\n" % len(BODY)
@@ -67,6 +66,7 @@ class FullService:
 
     port: int
     received: list[str]
+    readiness: Readiness
     connections: list[Connection] = field(default_factory=list)
 
     async def connect(self) -> Connection:
@@ -79,28 +79,13 @@ class FullService:
             connection.writer.close()
             await connection.writer.wait_closed()
 
-    async def metric(self, name: str, **labels: str) -> float:
-        connection = await self.connect()
-        text = (await connection.send(head(b"/metrics", method=b"GET"))).body.decode()
-        return sum(
-            sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
-
 
 @asynccontextmanager
 async def full_service(
-    folder: Path,
-    gate: Gate,
-    *,
-    readiness: Readiness | None = None,
-    headers: bytes = b"",
-    **settings: object,
+    folder: Path, gate: Gate, *, headers: bytes = b"", keys_file: Path | None = None
 ) -> AsyncIterator[FullService]:
-    chosen = {"bundle": folder, "max_pending": 1, **settings}
-    app = create_app(Settings.model_validate(chosen), readiness)
+    settings = Settings(bundle=folder, max_pending=1, keys_file=keys_file)
+    app = create_app(settings, readiness := Readiness())
     received: list[str] = []
 
     async def recorded(scope: Scope, receive: Receive, send: Send) -> None:
@@ -109,7 +94,7 @@ async def full_service(
         await app(scope, receive, send)
 
     async with running_server(recorded, app.state.load_shedding) as port:
-        service = FullService(port, received)
+        service = FullService(port, received, readiness)
         first = await service.connect()
         first.writer.write(head(more=CONTENT + headers) + b"\r\n" + BODY)
         assert await asyncio.to_thread(gate.entered.wait, 20)
@@ -124,30 +109,29 @@ async def full_service(
         await service.close()
 
 
-def test_early_429_equals_the_response_of_the_middleware(bundle_folder: Path, gate: Gate) -> None:
-    async def scene() -> None:
-        async with full_service(bundle_folder, gate) as service:
-            connection = await service.connect()
-            early = await connection.send(head(more=CONTENT), BODY)
-            assert service.received == []
-            late = await connection.send(head(NOT_EARLY, more=CONTENT), BODY)
-            assert service.received == ["POST /predict"]
-            assert early == late
-            assert early.status == 429
-            assert early.headers["retry-after"] == "1"
-            assert early.headers["x-content-type-options"] == "nosniff"
-            problem = json.loads(early.body)
-            assert (problem["type"], problem["title"], problem["request_id"]) == (
-                "/problems/overloaded",
-                "Too many requests",
-                "one",
-            )
-
-    asyncio.run(scene())
+@pytest.fixture
+async def service(bundle_folder: Path, gate: Gate) -> AsyncIterator[FullService]:
+    async with full_service(bundle_folder, gate) as service:
+        yield service
 
 
-def test_early_429_requires_an_api_key(
-    bundle_folder: Path, gate: Gate, tmp_path: Path, caplog: pytest.LogCaptureFixture
+async def test_early_429_equals_the_response_of_the_middleware(service: FullService) -> None:
+    connection = await service.connect()
+    early = await connection.send(head(more=CONTENT), BODY)
+    assert service.received == []
+    late = await connection.send(head(NOT_EARLY, more=CONTENT), BODY)
+    assert service.received == ["POST /predict"]
+    assert early == late
+    assert early.status == 429
+    assert early.headers["retry-after"] == "1"
+    assert early.headers["x-content-type-options"] == "nosniff"
+    problem = json.loads(early.body)
+    assert (problem["type"], problem["title"]) == ("/problems/overloaded", "Too many requests")
+    assert problem["request_id"] == "one"
+
+
+async def test_early_429_requires_an_api_key(
+    bundle_folder: Path, gate: Gate, tmp_path: Path, access_log: AccessLog
 ) -> None:
     key = IssuedKey.create("predict", key_id="caller")
     metrics_key = IssuedKey.create("metrics", key_id="metrics")
@@ -156,20 +140,14 @@ def test_early_429_requires_an_api_key(
         f"Authorization: Bearer {each.token}\r\n".encode() for each in (key, metrics_key)
     )
     wrong = right.replace(b"oodguard_caller", b"oodguard_unknown")
-
-    async def scene() -> None:
-        async with full_service(bundle_folder, gate, headers=right, keys_file=key_file) as service:
-            connection = await service.connect()
-            for sent, status in ((b"", 401), (wrong, 401), (other_role, 403), (right, 429)):
-                service.received.clear()
-                early = await connection.send(head(more=CONTENT + sent), BODY)
-                assert (early.status, service.received) == (status, [])
-                assert early == await connection.send(head(NOT_EARLY, more=CONTENT + sent), BODY)
-
-    with caplog.at_level(logging.INFO, "oodguard.access"):
-        asyncio.run(scene())
-    lines = [each.__dict__["fields"] for each in caplog.records if each.name == "oodguard.access"]
-    rejected = [(each["problem"], each.get("key")) for each in lines if "problem" in each]
+    async with full_service(bundle_folder, gate, headers=right, keys_file=key_file) as service:
+        connection = await service.connect()
+        for sent, status in ((b"", 401), (wrong, 401), (other_role, 403), (right, 429)):
+            service.received.clear()
+            early = await connection.send(head(more=CONTENT + sent), BODY)
+            assert (early.status, service.received) == (status, [])
+            assert early == await connection.send(head(NOT_EARLY, more=CONTENT + sent), BODY)
+    rejected = [(line["problem"], line.get("key")) for line in access_log() if "problem" in line]
     assert rejected == [
         *[("key-missing", None)] * 2,
         *[("key-unknown", None)] * 2,
@@ -178,49 +156,40 @@ def test_early_429_requires_an_api_key(
     ]
 
 
-def test_early_429_discards_the_body(bundle_folder: Path, gate: Gate) -> None:
-    async def scene() -> None:
-        async with full_service(bundle_folder, gate) as service:
-            connection = await service.connect()
-            assert (await connection.send(head(more=CONTENT))).status == 429
-            connection.writer.write(BODY[:10])
-            await asyncio.sleep(0.01)
-            connection.writer.write(BODY[10:])
-            assert (await connection.send(head(b"/healthz", method=b"GET"))).status == 200
-            assert service.received == ["GET /healthz"]
-
-    asyncio.run(scene())
+async def test_early_429_discards_the_body(service: FullService) -> None:
+    connection = await service.connect()
+    assert (await connection.send(head(more=CONTENT))).status == 429
+    connection.writer.write(BODY[:10])
+    await asyncio.sleep(0.01)
+    connection.writer.write(BODY[10:])
+    assert (await connection.send(head(b"/healthz", method=b"GET"))).status == 200
+    assert service.received == ["GET /healthz"]
 
 
-def test_early_429_is_counted_and_logged(
-    bundle_folder: Path, gate: Gate, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def scene() -> None:
-        async with full_service(bundle_folder, gate) as service:
-            connection = await service.connect()
-            with caplog.at_level(logging.INFO, "oodguard.access"):
-                for _ in range(3):
-                    await connection.send(head(more=CONTENT), BODY)
-            lines = [each for each in caplog.records if each.name == "oodguard.access"]
-            fields = [each.__dict__["fields"] for each in lines]
-            assert all(each.pop("duration_ms") >= 0 for each in fields)
-            assert fields == 3 * [
-                {
-                    "request_id": "one",
-                    "problem": "overloaded",
-                    "shed": "overloaded",
-                    "method": "POST",
-                    "route": "/predict",
-                    "code": 429,
-                    "images": 0,
-                    "rejected": 0,
-                }
-            ]
-            assert await service.metric("oodguard_shed_total", reason="overloaded") == 3
-            labels = {"route": "/predict", "code": "429"}
-            assert await service.metric("oodguard_requests_total", **labels) == 3
-
-    asyncio.run(scene())
+async def test_early_429_is_counted_and_logged(service: FullService, access_log: AccessLog) -> None:
+    connection = await service.connect()
+    for _ in range(3):
+        await connection.send(head(more=CONTENT), BODY)
+    lines = access_log()
+    assert all(line.pop("duration_ms") >= 0 and line.pop("time") for line in lines)
+    assert lines == 3 * [
+        {
+            "level": "info",
+            "logger": "oodguard.access",
+            "message": "request",
+            "request_id": "one",
+            "problem": "overloaded",
+            "shed": "overloaded",
+            "method": "POST",
+            "route": "/predict",
+            "code": 429,
+            "images": 0,
+            "rejected": 0,
+        }
+    ]
+    text = (await connection.send(head(b"/metrics", method=b"GET"))).body.decode()
+    assert metric(text, "oodguard_shed_total", reason="overloaded") == 3
+    assert metric(text, "oodguard_requests_total", route="/predict", code="429") == 3
 
 
 @pytest.mark.parametrize(
@@ -235,48 +204,34 @@ def test_early_429_is_counted_and_logged(
     ],
     ids=["method", "route", "close", "expect", "HTTP/1.0", "HTTP/1.0 keep-alive"],
 )
-def test_early_429_is_skipped_if_the_request_needs_the_full_stack(
-    request_head: bytes, status: int, bundle_folder: Path, gate: Gate
+async def test_early_429_is_skipped_if_the_request_needs_the_full_stack(
+    request_head: bytes, status: int, service: FullService
 ) -> None:
-    async def scene() -> None:
-        async with full_service(bundle_folder, gate) as service:
-            connection = await service.connect()
-            body = BODY if CONTENT in request_head else b""
-            assert (await connection.send(request_head, body)).status == status
-            assert len(service.received) == 1
-
-    asyncio.run(scene())
+    connection = await service.connect()
+    body = BODY if CONTENT in request_head else b""
+    assert (await connection.send(request_head, body)).status == status
+    assert len(service.received) == 1
 
 
-def test_early_429_is_skipped_for_pipelined_requests(bundle_folder: Path, gate: Gate) -> None:
-    async def scene() -> None:
-        async with full_service(bundle_folder, gate) as service:
-            connection = await service.connect()
-            connection.writer.write(head(b"/healthz", method=b"GET") + b"\r\n")
-            first = await connection.send(head(more=CONTENT), BODY)
-            assert (first.status, (await connection.response()).status) == (200, 429)
-            assert service.received == ["GET /healthz", "POST /predict"]
-
-    asyncio.run(scene())
+async def test_early_429_is_skipped_for_pipelined_requests(service: FullService) -> None:
+    connection = await service.connect()
+    connection.writer.write(head(b"/healthz", method=b"GET") + b"\r\n")
+    first = await connection.send(head(more=CONTENT), BODY)
+    assert (first.status, (await connection.response()).status) == (200, 429)
+    assert service.received == ["GET /healthz", "POST /predict"]
 
 
-def test_early_429_is_skipped_while_draining(bundle_folder: Path, gate: Gate) -> None:
-    async def scene() -> None:
-        readiness = Readiness()
-        async with full_service(bundle_folder, gate, readiness=readiness) as service:
-            connection = await service.connect()
-            readiness.drain()
-            response = await connection.send(head(more=CONTENT), BODY)
-            assert (response.status, response.headers["connection"]) == (429, "close")
-            assert service.received == ["POST /predict"]
-
-    asyncio.run(scene())
+async def test_early_429_is_skipped_while_draining(service: FullService) -> None:
+    connection = await service.connect()
+    service.readiness.drain()
+    response = await connection.send(head(more=CONTENT), BODY)
+    assert (response.status, response.headers["connection"]) == (429, "close")
+    assert service.received == ["POST /predict"]
 
 
-def test_early_load_shedding_is_disabled_with_cors(make_client: MakeClient) -> None:
-    def shedding(client: TestClient) -> object:
-        assert isinstance(client.app, FastAPI)
-        return client.app.state.load_shedding
-
-    assert shedding(make_client()) is not None
-    assert shedding(make_client(cors_origins="https://guard.example")) is None
+@pytest.mark.parametrize(("origins", "enabled"), [(None, True), ("https://guard.example", False)])
+def test_early_load_shedding_is_disabled_with_cors(
+    bundle_folder: Path, origins: str | None, *, enabled: bool
+) -> None:
+    app = create_app(Settings(bundle=bundle_folder, cors_origins=origins))
+    assert (app.state.load_shedding is not None) == enabled

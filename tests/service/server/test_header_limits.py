@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator
 
 import pytest
 from starlette.responses import PlainTextResponse
@@ -15,38 +15,35 @@ GET = b"GET / HTTP/1.1\r\nHost: guard\r\n"
 CLOSE = b"Connection: close\r\n\r\n"
 OK = b"HTTP/1.1 200 OK"
 
-Exchange = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[None, None, bytes]]
+pytestmark = pytest.mark.anyio
 
 
-def run(exchange: Exchange) -> bytes:
-    """Run an exchange over a connection to a server that answers every request with 200."""
+class Connection:
+    """A connection to a server that answers every request with 200."""
 
-    async def connect() -> bytes:
-        async with running_server(PlainTextResponse("yes")) as port:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            try:
-                return await asyncio.wait_for(exchange(reader, writer), 30)
-            finally:
-                writer.close()
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self.write = writer.write
+        self.close = writer.close
 
-    return asyncio.run(connect())
-
-
-def send(data: bytes) -> bytes:
-    """Return everything that the server sends after it received some bytes."""
-
-    async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-        writer.write(data)
-        return await read_all(reader)
-
-    return run(exchange)
+    async def read_all(self) -> bytes:
+        try:
+            return await asyncio.wait_for(self._reader.read(), 30)
+        except ConnectionResetError:
+            return b""
 
 
-async def read_all(reader: asyncio.StreamReader) -> bytes:
-    try:
-        return await reader.read()
-    except ConnectionResetError:
-        return b""
+@pytest.fixture
+async def connection() -> AsyncIterator[Connection]:
+    async with running_server(PlainTextResponse("yes")) as port:
+        connection = Connection(*await asyncio.open_connection("127.0.0.1", port))
+        yield connection
+        connection.close()
+
+
+@pytest.fixture
+def _short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(header_limits, "HEADER_TIMEOUT_S", 0.05)
 
 
 @pytest.mark.parametrize(
@@ -58,8 +55,11 @@ async def read_all(reader: asyncio.StreamReader) -> bytes:
     ],
     ids=["long value", "long name", "many headers"],
 )
-def test_header_limit_rejects_complete_headers_that_are_too_large(line: bytes) -> None:
-    head, _, body = send(GET + line + b"\r\n\r\n").partition(b"\r\n\r\n")
+async def test_header_limit_rejects_complete_headers_that_are_too_large(
+    connection: Connection, line: bytes
+) -> None:
+    connection.write(GET + line + b"\r\n\r\n")
+    head, _, body = (await connection.read_all()).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 431 ")
     assert b"content-type: application/problem+json" in head
     problem = json.loads(body)
@@ -69,41 +69,38 @@ def test_header_limit_rejects_complete_headers_that_are_too_large(line: bytes) -
     assert f"x-request-id: {problem['request_id']}".encode() in head
 
 
-def test_header_limit_rejects_endless_header_while_it_is_received() -> None:
+async def test_header_limit_rejects_endless_header_while_it_is_received(
+    connection: Connection,
+) -> None:
+    connection.write(GET + b"X: ")
+    response = asyncio.create_task(connection.read_all())
     sent = 0
-
-    async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-        nonlocal sent
-        writer.write(GET + b"X: ")
-        response = asyncio.create_task(read_all(reader))
-        while not response.done():
-            writer.write(b"v" * 10_000)
-            sent += 10_000
-            await asyncio.sleep(0.001)
-        return await response
-
-    assert run(exchange).startswith(b"HTTP/1.1 431 ")
+    while not response.done():
+        connection.write(b"v" * 10_000)
+        sent += 10_000
+        await asyncio.sleep(0.001)
+    assert (await response).startswith(b"HTTP/1.1 431 ")
     assert sent < 100 * MAX_HEADER_BYTES
 
 
-def test_header_limit_does_not_count_bodies_and_pipelined_requests() -> None:
+async def test_header_limit_does_not_count_bodies_and_pipelined_requests(
+    connection: Connection,
+) -> None:
     body = b"POST / HTTP/1.1\r\nHost: guard\r\nContent-Length: 300000\r\n\r\n" + bytes(300_000)
-    assert send(body + (GET + b"\r\n") * 5000 + GET + CLOSE).count(OK) == 5002
+    connection.write(body + (GET + b"\r\n") * 5000 + GET + CLOSE)
+    assert (await connection.read_all()).count(OK) == 5002
 
 
+@pytest.mark.usefixtures("_short_timeout")
 @pytest.mark.parametrize("sent", [b"", GET, GET + b"\r\n" + GET])
-def test_header_timeout_closes_the_connection(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(header_limits, "HEADER_TIMEOUT_S", 0.05)
-    assert send(sent).count(OK) == sent.count(b"\r\n\r\n")
+async def test_header_timeout_closes_the_connection(connection: Connection, sent: bytes) -> None:
+    connection.write(sent)
+    assert (await connection.read_all()).count(OK) == sent.count(b"\r\n\r\n")
 
 
-def test_header_timeout_does_not_apply_to_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(header_limits, "HEADER_TIMEOUT_S", 0.05)
-
-    async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-        writer.write(b"POST / HTTP/1.1\r\nHost: guard\r\nContent-Length: 2\r\n\r\na")
-        await asyncio.sleep(0.2)
-        writer.write(b"b" + GET + CLOSE)
-        return await read_all(reader)
-
-    assert run(exchange).count(OK) == 2
+@pytest.mark.usefixtures("_short_timeout")
+async def test_header_timeout_does_not_apply_to_bodies(connection: Connection) -> None:
+    connection.write(b"POST / HTTP/1.1\r\nHost: guard\r\nContent-Length: 2\r\n\r\na")
+    await asyncio.sleep(0.2)
+    connection.write(b"b" + GET + CLOSE)
+    assert (await connection.read_all()).count(OK) == 2

@@ -13,55 +13,38 @@ from typing import Any
 import pytest
 import uvicorn
 from starlette.responses import PlainTextResponse
-from uvicorn.protocols.http.httptools_impl import (
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from oodguard.service.server.header_limits import HeaderLimitProtocol
 
-SIGNATURES = {
-    HttpToolsProtocol: {
-        "__init__": ["self", "config", "server_state", "app_state", "_loop"],
-        "connection_made": ["self", "transport"],
-        "connection_lost": ["self", "exc"],
-        "data_received": ["self", "data"],
-        "on_message_begin": ["self"],
-        "on_headers_complete": ["self"],
-        "on_response_complete": ["self"],
-        "send_400_response": ["self", "msg"],
-    },
-    uvicorn.Server: {
-        "startup": ["self", "sockets"],
-        "shutdown": ["self", "sockets"],
-        "on_tick": ["self", "counter"],
-        "handle_exit": ["self", "sig", "frame"],
-    },
-}
-
 
 @pytest.mark.parametrize(
-    ("owner", "name", "parameters"),
+    ("method", "parameters"),
     [
-        (owner, name, parameters)
-        for owner, methods in SIGNATURES.items()
-        for name, parameters in methods.items()
+        (HttpToolsProtocol.__init__, ["self", "config", "server_state", "app_state", "_loop"]),
+        (HttpToolsProtocol.connection_made, ["self", "transport"]),
+        (HttpToolsProtocol.connection_lost, ["self", "exc"]),
+        (HttpToolsProtocol.data_received, ["self", "data"]),
+        (HttpToolsProtocol.on_message_begin, ["self"]),
+        (HttpToolsProtocol.on_headers_complete, ["self"]),
+        (HttpToolsProtocol.on_response_complete, ["self"]),
+        (HttpToolsProtocol.send_400_response, ["self", "msg"]),
+        (uvicorn.Server.startup, ["self", "sockets"]),
+        (uvicorn.Server.shutdown, ["self", "sockets"]),
+        (uvicorn.Server.on_tick, ["self", "counter"]),
+        (uvicorn.Server.handle_exit, ["self", "sig", "frame"]),
     ],
 )
 def test_uvicorn_method_has_the_expected_parameters(
-    owner: type, name: str, parameters: list[str]
+    method: FunctionType, parameters: list[str]
 ) -> None:
-    assert list(inspect.signature(getattr(owner, name)).parameters) == parameters
+    assert list(inspect.signature(method).parameters) == parameters
 
 
-@pytest.fixture
-def protocol() -> HeaderLimitProtocol:
+def test_uvicorn_protocol_has_the_expected_attributes() -> None:
     config = uvicorn.Config(PlainTextResponse(""), log_config=None)
-    return HeaderLimitProtocol(config, ServerState(), {}, asyncio.new_event_loop())
-
-
-def test_uvicorn_protocol_has_the_expected_attributes(protocol: HeaderLimitProtocol) -> None:
+    protocol = HeaderLimitProtocol(config, ServerState(), {}, asyncio.new_event_loop())
     protocol.on_message_begin()
     protocol.loop.close()
     assert {
