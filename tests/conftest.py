@@ -1,11 +1,10 @@
 """Tiny bundles, and deterministic property tests without deadlines."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import pytest
 from hypothesis import settings
 
 from oodguard.models.bundle import Bundle, write_bundle
@@ -73,9 +72,3 @@ def build_bundle(  # noqa: PLR0913 - each has a default
         evaluation={"accuracy": 0.5},
         card="# tiny\n",
     )
-
-
-@pytest.fixture
-def make_bundle() -> Callable[..., Bundle]:
-    """Return `build_bundle`."""
-    return build_bundle

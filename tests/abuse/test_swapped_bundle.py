@@ -5,24 +5,25 @@ import itertools
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from oodguard.models.bundle import MAX_BYTES, Bundle, open_bundle, write_bundle
 from oodguard.models.errors import BundleError
+from tests.conftest import build_bundle
 
 FILES = tuple(sorted(MAX_BYTES))
 ORDERS = list(itertools.permutations(FILES))
 
 
 @pytest.fixture
-def versions(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> tuple[Path, Path]:
+def versions(tmp_path: Path) -> tuple[Path, Path]:
     """Two bundles that differ in every file."""
     old, new = tmp_path / "old", tmp_path / "new"
-    make_bundle(old, model=b"the old graph", n_calibration=300)
-    make_bundle(new, model=b"the new graph, of another length", n_calibration=301)
+    build_bundle(old, model=b"the old graph", n_calibration=300)
+    build_bundle(new, model=b"the new graph, of another length", n_calibration=301)
     # The builder writes the same evaluation and card to both.
     made = open_bundle(new)
     write_bundle(

@@ -14,22 +14,21 @@ from oodguard.models.bundle import (
     EVALUATION,
     MANIFEST,
     MODEL,
-    Bundle,
     decode_evaluation,
     encode_evaluation,
     open_bundle,
     write_bundle,
 )
 from oodguard.models.errors import BundleError
+from tests.conftest import build_bundle
 
 FILES = (MODEL, CALIBRATION, EVALUATION, CARD, MANIFEST)
 PINNED = (MODEL, CALIBRATION, EVALUATION, CARD)
-MakeBundle = Callable[..., Bundle]
 
 
 @pytest.fixture
-def folder(make_bundle: MakeBundle, tmp_path: Path) -> Path:
-    make_bundle(tmp_path / "tiny")
+def folder(tmp_path: Path) -> Path:
+    build_bundle(tmp_path / "tiny")
     return tmp_path / "tiny"
 
 
@@ -52,8 +51,8 @@ def replace_and_record(folder: Path, name: str, content: bytes) -> None:
     rewrite_manifest(folder, files=files)
 
 
-def test_open_bundle_returns_the_written_content(make_bundle: MakeBundle, tmp_path: Path) -> None:
-    written = make_bundle(tmp_path / "tiny", n_calibration=4, model=b"graph")
+def test_open_bundle_returns_the_written_content(tmp_path: Path) -> None:
+    written = build_bundle(tmp_path / "tiny", n_calibration=4, model=b"graph")
     opened = open_bundle(tmp_path / "tiny")
     assert opened.manifest == written.manifest
     assert opened.sha256 == written.sha256
@@ -190,11 +189,11 @@ def test_open_bundle_reports_missing_permissions(
 
 @pytest.mark.parametrize("missing", [[], [MODEL], FILES])
 def test_write_bundle_replaces_a_bundle_a_damaged_one_and_an_empty_folder(
-    make_bundle: MakeBundle, folder: Path, missing: Sequence[str]
+    folder: Path, missing: Sequence[str]
 ) -> None:
     for name in missing:
         (folder / name).unlink()
-    make_bundle(folder, model=b"new")
+    build_bundle(folder, model=b"new")
     assert open_bundle(folder).model == b"new"
     assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
 
@@ -202,16 +201,14 @@ def test_write_bundle_replaces_a_bundle_a_damaged_one_and_an_empty_folder(
 @pytest.mark.parametrize(
     "present", [["thesis.tex"], ["manifest.json", "thesis.tex"], ["README.md"]]
 )
-def test_write_bundle_does_not_change_another_folder(
-    make_bundle: MakeBundle, tmp_path: Path, present: list[str]
-) -> None:
+def test_write_bundle_does_not_change_another_folder(tmp_path: Path, present: list[str]) -> None:
     (tmp_path / "work").mkdir()
     for name in present:
         (tmp_path / "work" / name).write_text("mine")
     with pytest.raises(BundleError, match="is not a bundle"):
-        make_bundle(tmp_path / "work")
+        build_bundle(tmp_path / "work")
     with pytest.raises(BundleError, match="is not a bundle"):
-        make_bundle(tmp_path / "work" / present[0])
+        build_bundle(tmp_path / "work" / present[0])
     assert sorted(path.name for path in (tmp_path / "work").iterdir()) == sorted(present)
 
 

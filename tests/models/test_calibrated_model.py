@@ -1,5 +1,4 @@
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,8 @@ from oodguard.models.bundle import Bundle
 from oodguard.models.calibrated_model import CalibratedModel, RunGraph
 from oodguard.models.decision import Policy
 from oodguard.models.errors import BundleError, CalibrationError, UnsupportedImage
+from tests.conftest import build_bundle
 
-MakeBundle = Callable[..., Bundle]
 Rows = list[list[float]]
 
 # Calibration is 1 to 400, so that k = floor(401 / 20) = 20 and the threshold is 381.
@@ -19,8 +18,8 @@ POLICY = Policy(score="energy", alpha=0.05, delta=None)
 
 
 @pytest.fixture
-def bundle(make_bundle: MakeBundle, tmp_path: Path) -> Bundle:
-    return make_bundle(tmp_path / "tiny", height=2, width=3)
+def bundle(tmp_path: Path) -> Bundle:
+    return build_bundle(tmp_path / "tiny", height=2, width=3)
 
 
 def answering(logits: Rows, scores: Rows) -> RunGraph:
@@ -126,10 +125,8 @@ def test_unknown_score_is_rejected_with_the_known_ones(bundle: Bundle) -> None:
         CalibratedModel(bundle, Policy(score="knn"), fail_to_run)
 
 
-def test_calibration_too_small_for_the_policy_is_rejected(
-    make_bundle: MakeBundle, tmp_path: Path
-) -> None:
-    small = make_bundle(tmp_path / "small", n_calibration=58)
+def test_calibration_too_small_for_the_policy_is_rejected(tmp_path: Path) -> None:
+    small = build_bundle(tmp_path / "small", n_calibration=58)
     with pytest.raises(CalibrationError, match="58 calibration images are too few") as refusal:
         CalibratedModel(small, Policy(score="energy"), fail_to_run)
     assert "expected at least 59" in str(refusal.value)

@@ -14,12 +14,23 @@ NEAR = 1e-9  # relative, for a probability that two libraries compute
 
 
 @pytest.mark.parametrize(
-    ("n", "alpha", "rank"), [(1000, 0.05, 39), (1000, 0.01, 5), (5000, 0.05, 225), (5000, 0.01, 39)]
+    ("n", "alpha", "delta", "rank"),
+    [
+        # Published ranks at 95 % confidence.
+        *[(1000, 0.05, 0.05, 39), (1000, 0.01, 0.05, 5)],
+        *[(5000, 0.05, 0.05, 225), (5000, 0.01, 0.05, 39)],
+        # Without delta, the floor of alpha (n + 1).
+        (19, 0.05, None, 1),  # 20 x 1/20
+        (38, 0.05, None, 1),  # 39/20
+        (39, 0.05, None, 2),  # 40/20
+        (99, 0.29, None, 29),  # in binary, 0.29 x 100 is 28.999999999999996
+        (999, 0.001, None, 1),
+    ],
 )
-def test_rank_matches_published_ranks_at_95_percent_confidence(
-    n: int, alpha: float, rank: int
+def test_rank_of_published_and_exact_cases(
+    n: int, alpha: float, delta: float | None, rank: int
 ) -> None:
-    assert rejection_rank(n, alpha=alpha, delta=0.05) == rank
+    assert rejection_rank(n, alpha=alpha, delta=delta) == rank
 
 
 @given(n=st.integers(1, 3000), alpha=RATES, delta=RATES)
@@ -41,22 +52,6 @@ def test_rank_is_correct_for_very_many_images(n: int) -> None:
     rank = rejection_rank(n, alpha=0.05, delta=1e-9)
     assert stats.beta.sf(0.05, rank, n + 1 - rank) <= 1e-9
     assert stats.beta.sf(0.05, rank + 1, n - rank) > 1e-9
-
-
-@pytest.mark.parametrize(
-    ("n", "alpha", "rank"),
-    [
-        (19, 0.05, 1),  # 20 x 1/20
-        (38, 0.05, 1),  # 39/20
-        (39, 0.05, 2),  # 40/20
-        (99, 0.29, 29),  # in binary, 0.29 x 100 is 28.999999999999996
-        (999, 0.001, 1),
-    ],
-)
-def test_rank_without_delta_is_the_floor_of_alpha_times_n_plus_one(
-    n: int, alpha: float, rank: int
-) -> None:
-    assert rejection_rank(n, alpha=alpha, delta=None) == rank
 
 
 def test_rank_decreases_with_confidence() -> None:

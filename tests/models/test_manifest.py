@@ -1,13 +1,12 @@
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from oodguard.models.bundle import Bundle
 from oodguard.models.errors import BundleError
 from oodguard.models.manifest import Manifest, parse_manifest
+from tests.conftest import build_bundle
 
 Document = dict[str, Any]
 
@@ -15,8 +14,8 @@ ORIGIN = {"net.onnx": {"sha256": "0" * 64, "bytes": 7}}
 
 
 @pytest.fixture
-def document(make_bundle: Callable[..., Bundle], tmp_path: Path) -> Document:
-    make_bundle(tmp_path / "bundle")
+def document(tmp_path: Path) -> Document:
+    build_bundle(tmp_path / "bundle")
     parsed: Document = json.loads((tmp_path / "bundle" / "manifest.json").read_bytes())
     return parsed
 

@@ -1,5 +1,4 @@
 import math
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +8,6 @@ from numpy.testing import assert_allclose
 from scipy import stats
 from scipy.integrate import quad
 
-from oodguard.models.bundle import Bundle
 from oodguard.models.decision import Policy, threshold
 from oodguard.models.errors import CalibrationError
 from oodguard.service.drift.betting import (
@@ -31,6 +29,7 @@ from oodguard.service.drift.betting import (
 )
 from oodguard.service.drift.martingale import AlarmLimits, advance, initial_evidence
 from oodguard.service.drift.state import monitored_score
+from tests.conftest import build_bundle
 
 BETS = fixed_bets()
 KINDS = len(HIGHER_EXPONENTS) + len(LOWER_EXPONENTS)
@@ -156,10 +155,8 @@ def test_null_rejection_rate_rejects_too_few_images() -> None:
         null_rejection_rate(10, Policy(score="s", alpha=0.05, delta=None), delta=0.01)
 
 
-def test_monitored_score_is_that_of_the_served_bundle(
-    tmp_path: Path, make_bundle: Callable[..., Bundle]
-) -> None:
-    bundle = make_bundle(tmp_path / "tiny", n_calibration=400)
+def test_monitored_score_is_that_of_the_served_bundle(tmp_path: Path) -> None:
+    bundle = build_bundle(tmp_path / "tiny", n_calibration=400)
     policy = Policy(score="energy", alpha=0.05, delta=None)
     found = monitored_score(bundle, policy, AlarmLimits(delta=0.01))
     assert (found.bundle, found.score) == (bundle.sha256, "energy")

@@ -1,15 +1,14 @@
 """Images over HTTP: problems for invalid images, verdicts for unusual ones."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import ExifTags, Image
 from starlette.testclient import TestClient
 
-from oodguard.models.bundle import Bundle
 from oodguard.service.api.schemas import ImagePlace
 from oodguard.service.images import decode
+from tests.conftest import build_bundle
 from tests.service.checks import post, post_pixels, predictions, problem
 from tests.service.conftest import MakeClient
 from tests.service.graphs import CLASSES, SCORES, graph
@@ -131,12 +130,10 @@ def test_multi_picture_jpeg_is_predicted_by_its_first_picture(client: TestClient
     assert predictions(post(client, body, "image/jpeg"))[0].label == "red"
 
 
-def test_exif_orientation_is_applied(
-    tmp_path: Path, make_bundle: Callable[..., Bundle], make_client: MakeClient
-) -> None:
+def test_exif_orientation_is_applied(tmp_path: Path, make_client: MakeClient) -> None:
     # A model of 16 x 8 crops the middle rows, which are red. Of the rotated image it would crop a
     # red and two blue parts.
-    make_bundle(
+    build_bundle(
         tmp_path / "wide",
         scores=SCORES,
         classes=CLASSES,

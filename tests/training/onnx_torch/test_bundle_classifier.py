@@ -1,6 +1,5 @@
 """A bundle in torch: the scores that are served, and the gradients of the run."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -57,11 +56,9 @@ def test_bundle_classifier_of_a_shipped_bundle_equals_onnx_runtime(name: str) ->
     _check_same(bundle, _pictures("cifar10", "textures"))
 
 
-def test_bundle_classifier_rejects_bytes_that_are_not_a_graph(
-    make_bundle: Callable[..., Bundle], tmp_path: Path
-) -> None:
+def test_bundle_classifier_rejects_bytes_that_are_not_a_graph(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"model\.onnx: invalid ONNX model"):
-        bundle_classifier(make_bundle(tmp_path / "tiny"))
+        bundle_classifier(build_bundle(tmp_path / "tiny"))
 
 
 @pytest.fixture(scope="module")

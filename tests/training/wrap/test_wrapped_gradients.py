@@ -1,6 +1,5 @@
 """The bundle of a wrapped classifier has gradients in torch."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,14 +18,15 @@ from oodguard.training.wrap.classifier import read_original_classifier
 from oodguard.training.wrap.graph import merge
 from oodguard.training.wrap.input import PixelTransform
 from oodguard.training.wrap.output import OutputKind, output_scores_graph
+from tests.conftest import build_bundle
 from tests.training.wrap import classifiers
 
 
-def wrap_file(path: Path, transform: PixelTransform, build: Callable[..., Bundle]) -> Bundle:
+def wrap_file(path: Path, transform: PixelTransform) -> Bundle:
     original = read_original_classifier(path, input_name=None, output_name=None)
     scores = output_scores_graph(OutputKind.LOGITS, classes=3)
     model = merge(transform.graph(), original, scores)
-    return build(
+    return build_bundle(
         path.parent / "bundle",
         scores=OutputKind.LOGITS.scores,
         classes=classifiers.CLASSES,
@@ -40,9 +40,7 @@ PLAIN = PixelTransform(layout="nhwc", height=classifiers.SIZE, width=classifiers
 
 
 @pytest.mark.parametrize("kind", ["torch", "float", "uint8"])
-def test_wrapped_classifier_has_gradients(
-    tmp_path: Path, make_bundle: Callable[..., Bundle], kind: str
-) -> None:
+def test_wrapped_classifier_has_gradients(tmp_path: Path, kind: str) -> None:
     path, transform, scale = tmp_path / "net.onnx", PLAIN, 255.0
     if kind == "torch":
         classifiers.exported(path, batch=1)
@@ -53,7 +51,7 @@ def test_wrapped_classifier_has_gradients(
         scale = 1.0
         onnx.save(classifiers.hand_made(kind=TensorProto.UINT8), path)
         transform = replace(PLAIN, scale=1, as_uint8=True)
-    wrapped = wrap_file(path, transform, make_bundle)
+    wrapped = wrap_file(path, transform)
     images = np.random.default_rng(7).integers(0, 256, (5, 8, 8, 3), np.uint8)
     logits, _ = torch_run(bundle_classifier(wrapped))(images)
     np.testing.assert_allclose(logits, classifiers.expected_logits(images, scale=scale), rtol=1e-5)
@@ -68,10 +66,10 @@ def test_wrapped_classifier_has_gradients(
 
 
 def test_wrapped_classifier_with_an_unsupported_operator_is_rejected_by_torch(
-    make_bundle: Callable[..., Bundle], tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     path = tmp_path / "net.onnx"
     onnx.save(classifiers.hand_made(tail=("Celu",)), path)
-    bundle = wrap_file(path, PLAIN, make_bundle)
+    bundle = wrap_file(path, PLAIN)
     with pytest.raises(BundleError, match=r"the operator Celu, .* Evaluate the run instead"):
         bundle_classifier(bundle)
