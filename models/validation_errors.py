@@ -1,0 +1,82 @@
+"""Describe pydantic's validation errors: the invalid value, and the expected one."""
+
+from collections.abc import Mapping
+from reprlib import repr as shortened
+from types import MappingProxyType
+
+from pydantic_core import ErrorDetails
+
+_EXPECTED: Mapping[str, str] = MappingProxyType(
+    {
+        "bool_parsing": "true or false",
+        "bool_type": "true or false",
+        "finite_number": "a finite number",
+        "float_parsing": "a number",
+        "float_type": "a number",
+        "greater_than": "a number greater than {gt}",
+        "greater_than_equal": "a number of at least {ge}",
+        "int_from_float": "a whole number",
+        "int_parsing": "a whole number",
+        "int_type": "a whole number",
+        "less_than": "a number less than {lt}",
+        "less_than_equal": "a number of at most {le}",
+        "list_type": "an array",
+        "literal_error": "{expected}",
+        "none_required": "null",
+        "string_pattern_mismatch": "a string that matches {pattern}",
+        "string_too_long": "at most {max_length} characters",
+        "string_too_short": "a string with a length of at least {min_length}",
+        "string_type": "a string",
+        "too_long": "a length of at most {max_length}",
+        "too_short": "a length of at least {min_length}",
+        "tuple_type": "an array",
+    }
+)
+_MAPPINGS = frozenset({"dict_type", "model_type", "model_attributes_type"})
+_PREFIX = "Input should be "
+
+
+def describe_error(
+    error: ErrorDetails, name: str | None = None, *, received: bool = True, mapping: str = "object"
+) -> str:
+    """Describe one error of `ValidationError.errors()`.
+
+    Args:
+        error: The error.
+        name: The name of the invalid value; by default its location, such as `input.height`.
+        received: Repeat the received value, shortened. Use False for secrets.
+        mapping: What the format calls a value with keys, such as `table` in TOML.
+
+    Returns:
+        For example `alpha is '7', expected a number less than 1`, `name is missing`, or
+        `alhpa is not a known key`. A validator's own message is preceded by the name.
+    """
+    name = ".".join(map(str, error["loc"])) if name is None else name
+    match error["type"]:
+        case "missing":
+            return f"{name} is missing"
+        case "extra_forbidden":
+            return f"{name} is not a known key"
+    expected = _expected(error, mapping)
+    if expected is None:
+        message = error["msg"].removeprefix("Value error, ")
+        return f"{name}: {message}" if name else message
+    if not received:
+        return f"{name}: expected {expected}"
+    return f"{name or 'the value'} is {shortened(error['input'])}, expected {expected}"
+
+
+def _expected(error: ErrorDetails, mapping: str) -> str | None:
+    if error["type"] in _MAPPINGS:
+        return f"{'an' if mapping[0] in 'aeiou' else 'a'} {mapping}"
+    template = _EXPECTED.get(error["type"])
+    if template is None:
+        message = error["msg"]
+        return message.removeprefix(_PREFIX) if message.startswith(_PREFIX) else None
+    limits = error.get("ctx", {})
+    return template.format_map({key: _plain(value) for key, value in limits.items()})
+
+
+def _plain(limit: object) -> object:
+    """Write a limit that is a whole number without a fraction."""
+    return int(limit) if isinstance(limit, float) and limit.is_integer() else limit

@@ -1,0 +1,83 @@
+from typing import Literal
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from oodguard.models.validation_errors import describe_error
+
+
+class Part(BaseModel):
+    size: int = Field(default=1, ge=1, le=64)
+
+
+class Fields(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(default="a", pattern="^[a-z]+$", max_length=8)
+    title: str = Field(default="a", min_length=1)
+    share: float = Field(default=0.5, gt=0, lt=1)
+    ratio: float = Field(default=0.5, ge=0.25, allow_inf_nan=False)
+    enabled: bool = False
+    kind: Literal["full", "short"] = "full"
+    items: list[int] = Field(default=[1], min_length=1, max_length=2)
+    part: Part = Part()
+
+    @field_validator("name")
+    @classmethod
+    def _is_free(cls, name: str) -> str:
+        if name == "taken":
+            raise ValueError("expected a free name")
+        return name
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"share": "7"}, "share is '7', expected a number less than 1"),
+        ({"share": 0}, "share is 0, expected a number greater than 0"),
+        ({"ratio": 0.1}, "ratio is 0.1, expected a number of at least 0.25"),
+        ({"ratio": "nan"}, "ratio is 'nan', expected a finite number"),
+        ({"share": "x"}, "share is 'x', expected a number"),
+        ({"share": []}, "share is [], expected a number"),
+        ({"part": {"size": 65}}, "part.size is 65, expected a number of at most 64"),
+        ({"part": {"size": "x"}}, "part.size is 'x', expected a whole number"),
+        ({"part": {"size": 1.5}}, "part.size is 1.5, expected a whole number"),
+        ({"part": 3}, "part is 3, expected a table"),
+        ({"enabled": "perhaps"}, "enabled is 'perhaps', expected true or false"),
+        ({"kind": "long"}, "kind is 'long', expected 'full' or 'short'"),
+        ({"name": "A"}, "name is 'A', expected a string that matches ^[a-z]+$"),
+        ({"name": "abcdefghi"}, "name is 'abcdefghi', expected at most 8 characters"),
+        ({"name": 3}, "name is 3, expected a string"),
+        ({"name": "taken"}, "name: expected a free name"),
+        ({"title": ""}, "title is '', expected a string with a length of at least 1"),
+        ({"items": []}, "items is [], expected a length of at least 1"),
+        ({"items": [1, 2, 3]}, "items is [1, 2, 3], expected a length of at most 2"),
+        ({"items": 3}, "items is 3, expected an array"),
+        ({"shaer": 1}, "shaer is not a known key"),
+    ],
+)
+def test_validation_error_states_the_received_and_the_expected_value(
+    fields: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValidationError) as raised:
+        Fields.model_validate(fields)
+    (error,) = raised.value.errors()
+    assert describe_error(error, mapping="table") == message
+
+
+def test_validation_error_hides_a_secret_and_accepts_another_name() -> None:
+    with pytest.raises(ValidationError) as raised:
+        Fields.model_validate({"name": "S3CRET"})
+    (error,) = raised.value.errors()
+    assert describe_error(error, received=False) == "name: expected a string that matches ^[a-z]+$"
+    assert describe_error(error, "NAME").startswith("NAME is 'S3CRET', expected ")
+
+
+def test_validation_error_names_a_missing_key() -> None:
+    class Required(BaseModel):
+        key: int
+
+    with pytest.raises(ValidationError) as raised:
+        Required.model_validate({})
+    (error,) = raised.value.errors()
+    assert describe_error(error) == "key is missing"
