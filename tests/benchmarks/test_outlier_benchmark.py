@@ -2,7 +2,7 @@ import pytest
 
 from benchmarks.outliers import DATA_SETS, ROWS, recipe, table
 from oodguard.training.config.recipe import parse_recipe
-from tests.training.report.example import tiny_report
+from tests.training.report.example import REPORT
 
 
 @pytest.mark.parametrize("name", DATA_SETS)
@@ -23,5 +23,5 @@ def test_outlier_benchmark_rows_differ_in_their_outliers_only(name: str) -> None
 
 
 def test_outlier_benchmark_table_has_clean_and_attacked_means() -> None:
-    text = table({("cifar10", "synthetic"): tiny_report()})
+    text = table({("cifar10", "synthetic"): REPORT})
     assert text.splitlines()[-1] == "| cifar10 | synthetic | 75 % | .875 | .375 | 2/255 |"

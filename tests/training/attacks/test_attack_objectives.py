@@ -24,6 +24,7 @@ from oodguard.training.scoring.graph import ScoredNetwork
 from tests.models.scores.fits import fit
 
 CLASSES = 4
+IMAGES = torch.rand(200, 3, 2, 2, generator=torch.Generator().manual_seed(1))
 ROWS = torch.arange(200)
 BY_CLASS = ["msp", "max_logit", "mahalanobis", "relative_mahalanobis", "kl_matching"]
 
@@ -46,11 +47,6 @@ class Plain(Classifier):
 
 
 @pytest.fixture(scope="module")
-def images() -> Tensor:
-    return torch.rand(200, 3, 2, 2, generator=torch.Generator().manual_seed(1))
-
-
-@pytest.fixture(scope="module")
 def classifier() -> ScoredNetwork:
     network = Plain()
     with torch.no_grad():
@@ -67,24 +63,24 @@ def classifier() -> ScoredNetwork:
 @pytest.mark.parametrize("score", [*LOGIT_SCORES, *FITTED_SCORES])
 @torch.no_grad()
 def test_direct_objectives_order_images_as_the_score_does(
-    classifier: ScoredNetwork, images: Tensor, score: str
+    classifier: ScoredNetwork, score: str
 ) -> None:
-    rejection = rejection_objective(classifier, score)(images, ROWS)
-    assert (classifier.score(score, images)[rejection.argsort()].diff() >= 0).all()
+    rejection = rejection_objective(classifier, score)(IMAGES, ROWS)
+    assert (classifier.score(score, IMAGES)[rejection.argsort()].diff() >= 0).all()
     assert len(rejection.unique()) > 150
-    acceptance = acceptance_objectives(classifier, score)[0](images, ROWS)
+    acceptance = acceptance_objectives(classifier, score)[0](IMAGES, ROWS)
     torch.testing.assert_close(acceptance, -rejection, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("score", BY_CLASS)
 @torch.no_grad()
 def test_acceptance_objective_is_the_maximum_over_its_target_classes(
-    classifier: ScoredNetwork, images: Tensor, score: str
+    classifier: ScoredNetwork, score: str
 ) -> None:
     first, *targeted = acceptance_objectives(classifier, score)
     assert len(targeted) == CLASSES
-    each = torch.stack([objective(images, ROWS) for objective in targeted])
-    torch.testing.assert_close(each.amax(dim=0), first(images, ROWS), rtol=1e-4, atol=1e-4)
+    each = torch.stack([objective(IMAGES, ROWS) for objective in targeted])
+    torch.testing.assert_close(each.amax(dim=0), first(IMAGES, ROWS), rtol=1e-4, atol=1e-4)
     assert len(each.argmax(dim=0).unique()) > 1
 
 
@@ -98,12 +94,10 @@ def test_acceptance_objectives_have_target_classes_only_for_scores_by_class(
 
 @pytest.mark.parametrize("score", [*LOGIT_SCORES, "mahalanobis"])
 @torch.no_grad()
-def test_surrogate_transforms_thresholds_as_scores(
-    classifier: ScoredNetwork, images: Tensor, score: str
-) -> None:
+def test_surrogate_transforms_thresholds_as_scores(classifier: ScoredNetwork, score: str) -> None:
     substitute = surrogate(classifier, score)
-    values = substitute.function(*classifier.features_and_outputs(images))
-    scores = classifier.score(score, images).tolist()
+    values = substitute.function(*classifier.features_and_outputs(IMAGES))
+    scores = classifier.score(score, IMAGES).tolist()
     expected = torch.tensor([substitute.transform(value) for value in scores])
     torch.testing.assert_close(values, expected, rtol=1e-3, atol=1e-3)
 
@@ -116,18 +110,18 @@ def test_surrogate_of_an_extreme_threshold_is_finite(
     assert math.isfinite(surrogate(classifier, "gen").transform(value))
 
 
-def test_objectives_have_a_gradient_where_the_softmax_saturates(images: Tensor) -> None:
+def test_objectives_have_a_gradient_where_the_softmax_saturates() -> None:
     network = Plain(gain=100.0)
     steep = of_logits(lambda logits: gen(logits, gamma=0.9))
     scores = {"msp": of_logits(LOGIT_SCORES["msp"]), "gen": steep}
     classifier = ScoredNetwork(network, scores, classes=CLASSES).eval()
     for score in scores:
         # The gradient of the score itself is zero or NaN for some images.
-        _, naive = value_and_gradient(lambda x, _: classifier.score(score, x), images, ROWS)  # noqa: B023
+        _, naive = value_and_gradient(lambda x, _: classifier.score(score, x), IMAGES, ROWS)  # noqa: B023
         assert naive.flatten(1).nan_to_num(0).eq(0).all(dim=1).any()
         rejection = rejection_objective(classifier, score)
         for objective in (rejection, *acceptance_objectives(classifier, score)):
-            value, gradient = value_and_gradient(objective, images, ROWS)
+            value, gradient = value_and_gradient(objective, IMAGES, ROWS)
             assert value.isfinite().all()
             assert gradient.isfinite().all()
             assert (gradient.flatten(1) != 0).any(dim=1).all()
@@ -155,25 +149,25 @@ def test_wrong_and_accepted_objective_by_hand() -> None:
 @pytest.mark.parametrize("score", ["msp", "energy", "gen", "mahalanobis"])
 @torch.no_grad()
 def test_wrong_and_accepted_objective_is_positive_exactly_where_the_attack_succeeded(
-    classifier: ScoredNetwork, images: Tensor, score: str
+    classifier: ScoredNetwork, score: str
 ) -> None:
     labels = torch.randint(0, CLASSES, (200,), generator=torch.Generator().manual_seed(2))
-    scores = classifier.score(score, images)
+    scores = classifier.score(score, IMAGES)
     threshold = scores.median().item() + 1e-4
-    predicted = classifier.features_and_logits(images)[1].argmax(dim=1)
+    predicted = classifier.features_and_logits(IMAGES)[1].argmax(dim=1)
     fooled = (predicted != labels) & ~torch.from_numpy(rejects(scores.numpy(), threshold))
     assert 20 < fooled.sum() < 180
     objective = wrong_and_accepted_objective(classifier, score, labels, threshold=threshold)
-    assert torch.equal(objective(images, ROWS) > 0, fooled)
+    assert torch.equal(objective(IMAGES, ROWS) > 0, fooled)
 
 
 @pytest.mark.parametrize("name", DETECTORS)
 def test_score_objective_attacks_a_detector_outside_the_graph(
-    classifier: ScoredNetwork, images: Tensor, name: str
+    classifier: ScoredNetwork, name: str
 ) -> None:
     detector = DETECTORS[name](classifier)
-    value, gradient = value_and_gradient(score_objective(detector, sign=-1), images, ROWS)
-    torch.testing.assert_close(value, -detector(images).detach())
+    value, gradient = value_and_gradient(score_objective(detector, sign=-1), IMAGES, ROWS)
+    torch.testing.assert_close(value, -detector(IMAGES).detach())
     assert (gradient.flatten(1) != 0).any(dim=1).all()
 
 

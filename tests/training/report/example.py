@@ -88,7 +88,7 @@ def _accept(set_name: str, score: float, epsilon_255: float = 2.0) -> FalseAccep
     )
 
 
-def tiny_report() -> Report:
+def _report() -> Report:
     """Return a report with two sets, clean and at 2/255, hardened at 2/255, all checks passed."""
     conditions = (
         _condition(0.0, {"near": 0.75, "far": 1.0}, {"near": 0.5, "far": 0.0}),
@@ -126,7 +126,7 @@ def tiny_report() -> Report:
     )
 
 
-def tiny_evidence() -> EvaluationEvidence:
+def _evidence() -> EvaluationEvidence:
     """Return scores in eighths, so that every fraction of four images is exact."""
     return EvaluationEvidence(
         score="energy",
@@ -156,3 +156,7 @@ def tiny_evidence() -> EvaluationEvidence:
             _accept("far", -1.0, epsilon_255=4.0),
         ),
     )
+
+
+REPORT = _report()
+EVIDENCE = _evidence()

@@ -4,17 +4,14 @@ import numpy as np
 import pytest
 
 from oodguard.training.report.advice import advice, excess, limit_rejecting, trades
-from oodguard.training.report.evidence import EvaluationEvidence
 from oodguard.training.report.metrics import false_rejection_rate
-from oodguard.training.report.model import Report
+from tests.training.report.example import EVIDENCE, REPORT
 
 INLIERS = np.arange(100, dtype=np.float32)
 
 
-def test_advice_names_the_weakest_set_and_budget(
-    report: Report, evidence: EvaluationEvidence
-) -> None:
-    found = advice(report, evidence)
+def test_advice_names_the_weakest_set_and_budget() -> None:
+    found = advice(REPORT, EVIDENCE)
     assert (found.most_missed, found.least_missed) == ("near", "far")
     assert found.at_chance
     assert found.at_chance.epsilon_255 == 2  # a mean AUROC of .375
@@ -24,13 +21,11 @@ def test_advice_names_the_weakest_set_and_budget(
     assert (last.rejected, last.missed, last.missed_attacked) == (0, 0.25, 0.75)
 
 
-def test_advice_without_an_attack_has_no_budget(
-    report: Report, evidence: EvaluationEvidence
-) -> None:
-    (result,) = report.results
+def test_advice_without_an_attack_has_no_budget() -> None:
+    (result,) = REPORT.results
     results = (result.model_copy(update={"conditions": result.conditions[:1]}),)
-    clean = report.model_copy(update={"results": results})
-    found = advice(clean, replace(evidence, conditions=evidence.conditions[:1]))
+    clean = REPORT.model_copy(update={"results": results})
+    found = advice(clean, replace(EVIDENCE, conditions=EVIDENCE.conditions[:1]))
     assert found.at_chance is None
     assert {trade.missed_attacked for trade in found.trades} == {None}
 

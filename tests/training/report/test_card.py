@@ -1,6 +1,6 @@
 from oodguard.training.report.card import budget, percent, protocol_text, share, table
 from oodguard.training.report.model import Trust
-from tests.training.report.example import tiny_report
+from tests.training.report.example import REPORT
 
 
 def test_card_numbers_are_written_short() -> None:
@@ -10,7 +10,7 @@ def test_card_numbers_are_written_short() -> None:
 
 
 def test_card_table_has_a_column_per_budget_and_a_row_per_set() -> None:
-    assert table(tiny_report()).splitlines() == [
+    assert table(REPORT).splitlines() == [
         "| set | clean | 2/255 |",
         "| --- | --- | --- |",
         "| near | .750 / 50 % | .250 / 100 % |",
@@ -22,12 +22,12 @@ def test_card_table_has_a_column_per_budget_and_a_row_per_set() -> None:
 
 
 def test_card_states_the_protocol() -> None:
-    text = protocol_text(tiny_report())
+    text = protocol_text(REPORT)
     for part in ("APGD", "30 steps from 1 start", "4 test images", "Suite `standard`", "15 steps"):
         assert part in text
     assert "every check of the attack passed" in text
 
 
 def test_card_marks_untrusted_figures() -> None:
-    report = tiny_report().model_copy(update={"trust": Trust(stamp="untrusted", checks=())})
+    report = REPORT.model_copy(update={"trust": Trust(stamp="untrusted", checks=())})
     assert "**a check of the attack failed" in protocol_text(report)

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from matplotlib.patches import StepPatch
 
-from oodguard.training.report.evidence import EvaluationEvidence
 from oodguard.training.report.histograms import (
     Scale,
     common_scale,
@@ -10,7 +9,7 @@ from oodguard.training.report.histograms import (
     histogram_figure,
     shares,
 )
-from oodguard.training.report.model import Report
+from tests.training.report.example import EVIDENCE, REPORT
 from tests.training.report.parsing import parse
 
 EDGES = np.array([0.25, 0.5, 1.0])
@@ -60,10 +59,8 @@ def test_histogram_figure_draws_the_shares_and_the_threshold() -> None:
     assert [text.get_text() for text in axes.get_xticklabels()] == ["0.25", "0.5", "1"]
 
 
-def test_histogram_charts_have_the_test_set_and_every_other_set(
-    report: Report, evidence: EvaluationEvidence
-) -> None:
-    charts = histogram_charts(report, evidence)
+def test_histogram_charts_have_the_test_set_and_every_other_set() -> None:
+    charts = histogram_charts(REPORT, EVIDENCE)
     assert [chart.caption for chart in charts] == ["things (in-distribution)", "near", "far"]
     # Above .5 are clean 2 and attacked 0 of the 4 images of "near".
     assert parse(charts[1].svg).every("desc")[0].text == (

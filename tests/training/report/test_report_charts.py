@@ -11,8 +11,7 @@ from oodguard.training.report.charts import (
     security_curves,
     security_figure,
 )
-from oodguard.training.report.evidence import EvaluationEvidence
-from oodguard.training.report.model import Report
+from tests.training.report.example import EVIDENCE, REPORT
 from tests.training.report.parsing import parse
 
 CURVES = {
@@ -26,8 +25,8 @@ def _vertices(path: MplPath) -> list[list[float]]:
     return vertices
 
 
-def test_security_curves_are_those_of_both_sides_attacked(report: Report) -> None:
-    curves = security_curves(report)
+def test_security_curves_are_those_of_both_sides_attacked() -> None:
+    curves = security_curves(REPORT)
     assert list(curves) == [MEAN, "near", "far"]
     # The example's intervals are +- 0.05 for a set and +- 0.02 for the mean.
     np.testing.assert_allclose(curves["near"], [[0, 0.75, 0.7, 0.8], [2, 0.25, 0.2, 0.3]])
@@ -49,8 +48,8 @@ def test_security_figure_draws_the_focused_curve_last_with_its_intervals() -> No
     assert axes.get_xlim() == (0, 4)
 
 
-def test_security_chart_describes_its_points(report: Report) -> None:
-    near = security_charts(report)[1]
+def test_security_chart_describes_its_points() -> None:
+    near = security_charts(REPORT)[1]
     assert near.caption == "near"
     assert parse(near.svg).every("desc")[0].text == (
         "clean: 0.750 (0.700 to 0.800), 2/255: 0.250 (0.200 to 0.300)"
@@ -71,9 +70,9 @@ def test_roc_figure_draws_the_curve_and_the_served_threshold() -> None:
     np.testing.assert_array_equal(served.get_xydata(), [[0.25, 0.5]])
 
 
-def test_roc_figure_covers_the_auroc(evidence: EvaluationEvidence) -> None:
-    pairs = [(each.inliers, each.outliers["near"]) for each in evidence.conditions]
-    (axes,) = roc_figure(pairs, evidence.threshold).axes
+def test_roc_figure_covers_the_auroc() -> None:
+    pairs = [(each.inliers, each.outliers["near"]) for each in EVIDENCE.conditions]
+    (axes,) = roc_figure(pairs, EVIDENCE.threshold).axes
     for curve, (inliers, outliers) in zip(axes.lines[1:3], pairs, strict=True):
         truth = np.repeat([0, 1], [len(inliers), len(outliers)])
         expected = roc_auc_score(truth, np.concatenate([inliers, outliers]))
@@ -81,8 +80,8 @@ def test_roc_figure_covers_the_auroc(evidence: EvaluationEvidence) -> None:
         assert area == pytest.approx(expected)
 
 
-def test_roc_charts_have_one_chart_per_set(report: Report, evidence: EvaluationEvidence) -> None:
-    near, far = roc_charts(report, evidence)
+def test_roc_charts_have_one_chart_per_set() -> None:
+    near, far = roc_charts(REPORT, EVIDENCE)
     assert (near.caption, far.caption) == ("near", "far")
     svg = parse(near.svg)
     assert svg.every("title")[0].text == "ROC curves, near"

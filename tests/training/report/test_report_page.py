@@ -5,7 +5,7 @@ import pytest
 from oodguard.training.report.evidence import EvaluationEvidence
 from oodguard.training.report.model import Check, Report, Trust
 from oodguard.training.report.page import write_html
-from tests.training.report.example import HOSTILE
+from tests.training.report.example import EVIDENCE, HOSTILE, REPORT
 from tests.training.report.parsing import Node, parse
 
 FETCHING = ("src", "href", "action", "data", "poster", "srcset", "xlink:href", "background")
@@ -17,8 +17,8 @@ def _root(report: Report, evidence: EvaluationEvidence) -> Node:
 
 
 @pytest.fixture
-def root(report: Report, evidence: EvaluationEvidence) -> Node:
-    return _root(report, evidence)
+def root() -> Node:
+    return _root(REPORT, EVIDENCE)
 
 
 def _text(node: Node) -> str:
@@ -42,9 +42,9 @@ def _clean_only(report: Report) -> Report:
     )
 
 
-def test_page_is_one_well_formed_document(report: Report, evidence: EvaluationEvidence) -> None:
-    page = write_html(report, evidence)
-    assert page == write_html(report, evidence)
+def test_page_is_one_well_formed_document() -> None:
+    page = write_html(REPORT, EVIDENCE)
+    assert page == write_html(REPORT, EVIDENCE)
     assert page.startswith("<!DOCTYPE html>\n")
     root = parse(page)
     assert root.every("html")[0].attributes["lang"] == "en"
@@ -96,13 +96,13 @@ def test_page_describes_every_image_and_table(root: Node) -> None:
         assert all(cell.attributes["scope"] in {"col", "row"} for cell in table.every("th"))
 
 
-def test_page_escapes_hostile_names(report: Report, evidence: EvaluationEvidence) -> None:
+def test_page_escapes_hostile_names() -> None:
     trust = Trust(
         stamp="untrusted",
         checks=(Check(name=HOSTILE, outcome="failed", figure=1.0, expected=HOSTILE),),
     )
     update = dict.fromkeys(("name", "test_set", "hardware", "command", "replayed_by"), HOSTILE)
-    page = write_html(report.model_copy(update={**update, "trust": trust}), evidence)
+    page = write_html(REPORT.model_copy(update={**update, "trust": trust}), EVIDENCE)
     assert "<script" not in page
     root = parse(page)
     assert root.every("h1")[0].text == HOSTILE
@@ -110,14 +110,14 @@ def test_page_escapes_hostile_names(report: Report, evidence: EvaluationEvidence
     assert HOSTILE in root.every("figcaption")[-1].text  # the predicted class
 
 
-def test_page_marks_an_untrusted_report_first(report: Report, evidence: EvaluationEvidence) -> None:
+def test_page_marks_an_untrusted_report_first() -> None:
     checks = (
         Check(name="reaches zero", outcome="failed", figure=0.41, expected="below 0.02"),
         Check(name="beats noise", outcome="passed", figure=0.1, expected="at most 50 %"),
         Check(name="has converged", outcome="not checked", figure=None, expected="at most 0.01"),
     )
     trust = Trust(stamp="untrusted", checks=checks)
-    root = _root(report.model_copy(update={"trust": trust}), evidence)
+    root = _root(REPORT.model_copy(update={"trust": trust}), EVIDENCE)
     first = root.every("section")[0]
     assert first.attributes["class"] == "stamp bad"
     assert first.every("h2")[0].text == "UNTRUSTED"
@@ -135,18 +135,16 @@ def test_page_of_a_trusted_report_has_no_untrusted_mark(root: Node) -> None:
 
 
 @pytest.mark.parametrize("stamp", ["partly checked", "not checked"])
-def test_page_marks_a_report_without_all_checks(
-    report: Report, evidence: EvaluationEvidence, stamp: str
-) -> None:
-    trust = report.trust.model_copy(update={"stamp": stamp})
-    first = _root(report.model_copy(update={"trust": trust}), evidence).every("section")[0]
+def test_page_marks_a_report_without_all_checks(stamp: str) -> None:
+    trust = REPORT.trust.model_copy(update={"stamp": stamp})
+    first = _root(REPORT.model_copy(update={"trust": trust}), EVIDENCE).every("section")[0]
     assert first.attributes["class"] == "stamp partial"
     assert first.every("h2")[0].text.lower() == stamp
 
 
-def test_page_of_clean_figures_only(report: Report, evidence: EvaluationEvidence) -> None:
-    clean = replace(evidence, conditions=evidence.conditions[:1], worst_accepts=())
-    root = _root(_clean_only(report), clean)
+def test_page_of_clean_figures_only() -> None:
+    clean = replace(EVIDENCE, conditions=EVIDENCE.conditions[:1], worst_accepts=())
+    root = _root(_clean_only(REPORT), clean)
     headings = [heading.text for heading in root.every("h2")]
     assert "ROC curves" in headings
     assert "Security curves" not in headings
@@ -225,6 +223,6 @@ def test_page_shows_the_gallery_of_false_accepts(root: Node) -> None:
     assert caption == f"far accepted as {HOSTILE}; score 1.25 clean, 0.25 attacked"
 
 
-def test_page_without_false_accepts_states_it(report: Report, evidence: EvaluationEvidence) -> None:
-    root = _root(report, replace(evidence, worst_accepts=()))
+def test_page_without_false_accepts_states_it() -> None:
+    root = _root(REPORT, replace(EVIDENCE, worst_accepts=()))
     assert "Attacked at 2/255, no outlier was accepted." in [p.text for p in root.every("p")]
