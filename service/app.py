@@ -76,7 +76,7 @@ def create_app(
         yield
         readiness.drain()
         reloader.close()
-        predictor.close()
+        predictor.decode_pool.close()
         registry.close()
         if sampler:
             sampler.close()
@@ -177,14 +177,11 @@ def _create_reloader(registry: ModelRegistry, settings: Settings, metrics: Metri
         model.engine.warm_up()
         return model
 
-    def deploy(model: LoadedModel) -> Deployment:
-        return Deployment(model, metrics, settings)
-
     return Reloader(
-        registry,
+        registry=registry,
         folders=lambda: bundle_folders(settings),
         load=load_and_warm_up,
-        deploy=deploy,
+        deploy=lambda model: Deployment(model, metrics, settings),
         metrics=metrics,
     )
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from starlette.requests import Request
@@ -22,6 +23,7 @@ WHOLE_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 RunInThread: TypeAlias = Callable[[Callable[[], Inference]], Awaitable[Inference]]
 
 
+@dataclass
 class InferenceReader:
     """Read one inference request, for `Predictor.predict`.
 
@@ -34,14 +36,10 @@ class InferenceReader:
         inference: The request, once it has been read.
     """
 
-    inference: Inference
-
-    def __init__(
-        self, spec: InputSpec, outputs: Collection[str], run_in_thread: RunInThread
-    ) -> None:
-        self._spec = spec
-        self._outputs = outputs
-        self._run_in_thread = run_in_thread
+    spec: InputSpec
+    outputs: Collection[str]
+    run_in_thread: RunInThread
+    inference: Inference = field(init=False)
 
     async def read(self, request: Request, max_bytes: int, claim: Callable[[int], None]) -> Body:
         """Read the body within its limits; see `images.body.read_body`.
@@ -62,9 +60,9 @@ class InferenceReader:
             )
 
         def parse() -> Inference:
-            return parse_inference(data[:end], data[end:], self._spec, self._outputs)
+            return parse_inference(data[:end], data[end:], self.spec, self.outputs)
 
-        self.inference = parse() if end <= MAX_INLINE_BYTES else await self._run_in_thread(parse)
+        self.inference = parse() if end <= MAX_INLINE_BYTES else await self.run_in_thread(parse)
         return Body(
             data=self.inference.pixels,
             content_type=RAW_PIXELS,

@@ -87,7 +87,7 @@ def router(
         deployment = predictor.deployment(request)
         outputs = available_outputs(deployment.model, detail)
         spec = deployment.model.bundle.manifest.input
-        reader = InferenceReader(spec, outputs, predictor.run_in_thread)
+        reader = InferenceReader(spec, outputs, predictor.decode_pool.run)
         job = await predictor.predict(deployment, request, reader.read)
         return infer_response(deployment, reader.inference, outputs, job.verdicts.arrays)
 

@@ -1,8 +1,9 @@
 """Decoding of request bodies: in threads, or in the event loop where that takes less time."""
 
+import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from oodguard.models.errors import ImageError
@@ -81,9 +82,9 @@ class DecodePool:
         deployment.batcher.expect()
         self._threads.submit(self._decode_in_thread, deployment, job, body, payload, claim)
 
-    def submit(self, function: Callable[[], T]) -> "Future[T]":
+    async def run(self, function: Callable[[], T]) -> T:
         """Call a slow function in one of the threads."""
-        return self._threads.submit(function)
+        return await asyncio.wrap_future(self._threads.submit(function))
 
     def close(self) -> None:
         """Stop the threads, and cancel what waits for them."""

@@ -17,7 +17,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from loky import cpu_count
 from starlette.requests import Request
@@ -48,8 +48,6 @@ from oodguard.service.telemetry.metrics import Metrics
 ReadBody: TypeAlias = Callable[[Request, int, Callable[[int], None]], Awaitable[Body]]
 """Reads the body of a request, up to a number of bytes; see `images.body.read_body`."""
 
-T = TypeVar("T")
-
 SHED: Mapping[type[RequestError], ShedReason] = {
     Overloaded: "overloaded",
     DeadlineExceeded: "late",
@@ -68,6 +66,9 @@ class Predictor:
         metrics: Counts shed requests and the requests in flight.
         readiness: Whether the models are warmed up.
         sampler: Samples rejected images; None: no sampling.
+
+    Attributes:
+        decode_pool: The decode threads.
 
     Raises:
         BundleError: The shadow model is not served.
@@ -93,12 +94,12 @@ class Predictor:
             max_images=settings.max_pending_images,
         )
         metrics.observe_in_flight(lambda: self._admission.requests, settings.max_pending)
-        self._decode_pool = DecodePool(settings.decode_threads or cpu_count(), self._limits)
+        self.decode_pool = DecodePool(settings.decode_threads or cpu_count(), self._limits)
         self._shadow = None
         if settings.shadow_model is not None:
             self._shadow = Shadow(
-                registry,
-                self.predict_body,
+                registry=registry,
+                predict=self.predict_body,
                 model=settings.shadow_model,
                 share=settings.shadow_share,
                 random_source=random.Random(),  # noqa: S311 - the draw is no secret
@@ -192,19 +193,11 @@ class Predictor:
             self._count_shed(scope, error)
             raise
 
-    async def run_in_thread(self, function: Callable[[], T]) -> T:
-        """Call a slow function in one of the decode threads."""
-        return await asyncio.wrap_future(self._decode_pool.submit(function))
-
-    def close(self) -> None:
-        """Stop the decode threads, and cancel what waits for them."""
-        self._decode_pool.close()
-
     async def _decode_and_run(
         self, deployment: Deployment, job: Job, body: Body, claim: Claim
     ) -> None:
         try:
-            self._decode_pool.decode_and_queue(deployment, job, body, claim)
+            self.decode_pool.decode_and_queue(deployment, job, body, claim)
             await job.future
         finally:
             # After an error or a cancellation, the threads skip the rest of the job.

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from oodguard.models.errors import BundleError
@@ -19,6 +20,7 @@ logger = logging.getLogger("oodguard.shadow")
 PredictBody: TypeAlias = Callable[[Deployment, Body], Awaitable[Job]]
 
 
+@dataclass(frozen=True, eq=False, kw_only=True, slots=True)
 class Shadow:
     """Predict with the shadow model what the default model has already answered.
 
@@ -36,21 +38,14 @@ class Shadow:
         BundleError: The model is not served.
     """
 
-    def __init__(
-        self,
-        registry: ModelRegistry,
-        predict: PredictBody,
-        *,
-        model: str,
-        share: float,
-        random_source: random.Random,
-    ) -> None:
-        self._registry = registry
-        self._predict = predict
-        self._model = model
-        self._share = share
-        self._random = random_source
-        self._tasks: set[asyncio.Task[None]] = set()
+    registry: ModelRegistry
+    predict: PredictBody
+    model: str
+    share: float
+    random_source: random.Random
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+
+    def __post_init__(self) -> None:
         try:
             self._find()
         except UnknownModel as error:
@@ -58,7 +53,7 @@ class Shadow:
 
     def follow(self, deployment: Deployment, body: Body, verdicts: Sequence[Verdict]) -> None:
         """Draw whether to predict a body again, and start a task if so."""
-        if deployment is self._registry.default and self._random.random() < self._share:
+        if deployment is self.registry.default and self.random_source.random() < self.share:
             task = asyncio.get_running_loop().create_task(self._compare(body, verdicts))
             # The event loop refers to tasks weakly.
             self._tasks.add(task)
@@ -67,7 +62,7 @@ class Shadow:
     async def _compare(self, body: Body, verdicts: Sequence[Verdict]) -> None:
         try:
             deployment = self._find()
-            job = await self._predict(deployment, body)
+            job = await self.predict(deployment, body)
         except RequestError as error:
             logger.debug(
                 "A shadow prediction was skipped.", extra={"fields": {"detail": str(error)}}
@@ -81,4 +76,4 @@ class Shadow:
         deployment.metrics.count_shadow(same=same, different=len(verdicts) - same)
 
     def _find(self) -> Deployment:
-        return self._registry.find(*split_reference(self._model))
+        return self.registry.find(*split_reference(self.model))

@@ -40,6 +40,7 @@ class Change:
     detail: str = ""
 
 
+@dataclass(eq=False, kw_only=True)
 class Reloader:
     """Load the bundles of the folders into the registry.
 
@@ -54,20 +55,13 @@ class Reloader:
         metrics: Counts reloads.
     """
 
-    def __init__(
-        self,
-        registry: ModelRegistry,
-        *,
-        folders: Callable[[], Sequence[Path]],
-        load: Callable[[Path], LoadedModel],
-        deploy: Callable[[LoadedModel], Deployment],
-        metrics: Metrics,
-    ) -> None:
-        self._registry = registry
-        self._folders = folders
-        self._load = load
-        self._deploy = deploy
-        self._metrics = metrics
+    registry: ModelRegistry
+    folders: Callable[[], Sequence[Path]]
+    load: Callable[[Path], LoadedModel]
+    deploy: Callable[[LoadedModel], Deployment]
+    metrics: Metrics
+
+    def __post_init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="loader")
         self._lock = asyncio.Lock()
 
@@ -77,11 +71,11 @@ class Reloader:
         Raises:
             GuardError: A bundle is refused, or there is no default model.
         """
-        for folder in self._folders():
-            deployment = self._deploy(self._load(folder))
-            self._registry.put(folder, deployment)
+        for folder in self.folders():
+            deployment = self.deploy(self.load(folder))
+            self.registry.put(folder, deployment)
             self._log(_change(folder, deployment, "loaded"))
-        self._registry.require_default()
+        self.registry.require_default()
 
     async def reload(self, only: str | None = None) -> list[Change]:
         """Load new and changed bundles, and remove the models of folders that are missing.
@@ -97,18 +91,16 @@ class Reloader:
         """
         async with self._lock:
             if only is not None:
-                self._registry.find(only)
-            present = self._folders()
-            missing = [folder for folder in self._registry.folders if folder not in present]
-            selected = [
-                folder for folder in [*present, *missing] if self._is_selected(folder, only)
-            ]
+                self.registry.find(only)
+            present = self.folders()
+            missing = [folder for folder in self.registry.folders if folder not in present]
             changes = [
                 self._remove(folder) if folder in missing else await self._reload(folder)
-                for folder in selected
+                for folder in [*present, *missing]
+                if self._is_selected(folder, only)
             ]
         for change in changes:
-            self._metrics.count_reload(change.model, change.outcome)
+            self.metrics.count_reload(change.model, change.outcome)
             self._log(change)
         return changes
 
@@ -117,19 +109,19 @@ class Reloader:
         self._thread.shutdown(cancel_futures=True)
 
     def _is_selected(self, folder: Path, only: str | None) -> bool:
-        served = self._registry.at(folder)
+        served = self.registry.at(folder)
         return only is None or (served is not None and served.name == only)
 
     async def _reload(self, folder: Path) -> Change:
         loop = asyncio.get_running_loop()
-        served = self._registry.at(folder)
+        served = self.registry.at(folder)
         try:
-            model = await loop.run_in_executor(self._thread, self._load, folder)
+            model = await loop.run_in_executor(self._thread, self.load, folder)
             if served and served.model.bundle.sha256 == model.bundle.sha256:
                 return _change(folder, served, "unchanged")
-            new = self._deploy(model)
+            new = self.deploy(model)
             try:
-                self._registry.put(folder, new)
+                self.registry.put(folder, new)
             except GuardError:
                 new.close()
                 raise
@@ -138,15 +130,15 @@ class Reloader:
         return _change(folder, new, "loaded")
 
     def _remove(self, folder: Path) -> Change:
-        served = self._registry.at(folder)
+        served = self.registry.at(folder)
         try:
-            self._registry.remove(folder)
+            self.registry.remove(folder)
         except GuardError as error:
             return _change(folder, served, "refused", str(error))
         return _change(folder, served, "removed")
 
     def _log(self, change: Change) -> None:
-        served = self._registry.at(change.folder)
+        served = self.registry.at(change.folder)
         fields = {
             "folder": str(change.folder),
             "model": change.model,

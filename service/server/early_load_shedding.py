@@ -7,6 +7,7 @@ with a p99 of 74 ms instead of 251 ms, and the goodput relative to the peak is .
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 from fastapi.routing import APIRoute
@@ -23,6 +24,7 @@ from oodguard.service.server.header_limits import HeaderLimitProtocol
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EarlyLoadShedding:
     """Rejects requests to one route with the same checks and responses as the middleware.
 
@@ -36,28 +38,16 @@ class EarlyLoadShedding:
         add_headers: Adds the headers that every response has.
     """
 
-    def __init__(  # noqa: PLR0913 - keyword-only collaborators
-        self,
-        *,
-        route: APIRoute,
-        is_full: Callable[[], bool],
-        requirements: Sequence[Callable[[Scope], None]],
-        readiness: Readiness,
-        access_log: AccessLog,
-        add_headers: Callable[[RawHeaders], None],
-    ) -> None:
-        self._route = route
-        self._url = route.path.encode()
-        self._methods = frozenset(method.encode() for method in route.methods or ())
-        self._is_full = is_full
-        self._requirements = requirements
-        self._readiness = readiness
-        self._access_log = access_log
-        self._add_headers = add_headers
+    route: APIRoute
+    is_full: Callable[[], bool]
+    requirements: Sequence[Callable[[Scope], None]]
+    readiness: Readiness
+    access_log: AccessLog
+    add_headers: Callable[[RawHeaders], None]
 
     def is_active(self) -> bool:
         """Return whether requests are shed at present."""
-        return self._is_full() and self._readiness.phase is Phase.READY
+        return self.is_full() and self.readiness.phase is Phase.READY
 
     def reject(self, method: bytes, url: bytes, scope: Scope) -> bytes | None:
         """Return the whole response that rejects a request, or None if it is not rejected here.
@@ -67,21 +57,21 @@ class EarlyLoadShedding:
             url: The URL in the request line.
             scope: The ASGI scope with the headers; path, method and route are added.
         """
-        if url != self._url or method not in self._methods:
+        if url != self.route.path.encode() or method.decode() not in (self.route.methods or ()):
             return None
         started = time.perf_counter()
-        scope.update(method=method.decode(), path=self._route.path, route=self._route)
-        identifier = self._access_log.open(scope)
+        scope.update(method=method.decode(), path=self.route.path, route=self.route)
+        identifier = self.access_log.open(scope)
         try:
-            for require in self._requirements:
+            for require in self.requirements:
                 require(scope)
         except RequestError as error:
             response = problems.error_response(scope, error)
         else:
             return None
         headers = [*response.raw_headers, (REQUEST_ID_HEADER, identifier.encode())]
-        self._add_headers(headers)
-        self._access_log.close(scope, response.status_code, time.perf_counter() - started)
+        self.add_headers(headers)
+        self.access_log.close(scope, response.status_code, time.perf_counter() - started)
         lines = b"".join(b"%s: %s\r\n" % each for each in headers)
         return b"%s%s\r\n%s" % (STATUS_LINE[response.status_code], lines, response.body)
 

@@ -114,12 +114,7 @@ class RequestSpan:
         }
 
     def end(self, route: str | None, code: int) -> None:
-        """End the span with the outcome of the request.
-
-        Args:
-            route: The pattern of the matched route, if any.
-            code: The status of the response.
-        """
+        """End the span with the pattern of the matched route, if any, and the status."""
         now = time.monotonic()
         state = self._scope["state"]
         if self._span.is_recording():
@@ -175,13 +170,7 @@ def request_attributes(scope: Scope, headers: Headers) -> Attributes:
 
 
 def response_attributes(route: str | None, code: int, state: Mapping[str, Any]) -> Attributes:
-    """Return the attributes that are known when a request is answered.
-
-    Args:
-        route: The pattern of the matched route, if any.
-        code: The status of the response.
-        state: The request's state.
-    """
+    """Return the attributes that are known when a request is answered."""
     attributes: Attributes = {"http.response.status_code": code}
     if route:
         attributes["http.route"] = route

@@ -90,4 +90,4 @@ async def test_request_that_is_being_read_keeps_a_retired_deployment_alive(
     job = await predictor.predict(deployment, Request(scope, receive))
     assert [verdict.label for verdict in job.verdicts] == ["red"]
     deployment.batcher.join()
-    predictor.close()
+    predictor.decode_pool.close()
