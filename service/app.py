@@ -135,7 +135,7 @@ def create_app(
     if tracing is None and settings.cors_origins is None:
         app.state.load_shedding = EarlyLoadShedding(
             route=default_route,
-            is_full=lambda: predictor.full,
+            is_full=lambda: predictor.admission.full,
             requirements=[
                 *([authorizer.require] if authorizer else []),
                 predictor.require_capacity,

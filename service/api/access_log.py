@@ -1,13 +1,16 @@
 """Assign an id to every request, and count, log and trace it when it is answered."""
 
+import itertools
 import logging
+import re
+import secrets
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from oodguard.service.asgi import REQUEST_ID_HEADER, header, request_id_source, valid_request_id
+from oodguard.service.asgi import header
 from oodguard.service.inference.queue import Timings
 from oodguard.service.telemetry.logs import request_ids
 from oodguard.service.telemetry.metrics import Metrics
@@ -17,6 +20,11 @@ if TYPE_CHECKING:
     from oodguard.service.telemetry.tracing import Tracing
 
 logger = logging.getLogger("oodguard.access")
+
+REQUEST_ID_HEADER = b"x-request-id"
+
+# An id is written to logs and headers, where line breaks or a megabyte would do harm.
+_VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 UNMATCHED_ROUTE = "other"
 
@@ -29,30 +37,31 @@ _NO_TIMINGS = Timings()
 class AccessLog:
     """Assigns request ids, and counts and logs answered requests.
 
-    Args:
-        metrics: Counts the requests.
+    A new id is a random prefix for the process and a counter. A random id for every request would
+    be a system call for every request, which releases the interpreter lock in the middle of it.
     """
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._new_id = request_id_source()
+        self._prefix = secrets.token_hex(8)
+        self._counter = itertools.count()
 
     def open(self, scope: Scope) -> str:
-        """Store the request's id in its state, and return it."""
-        identifier = valid_request_id(header(scope, REQUEST_ID_HEADER), self._new_id)
+        """Store the request's id in its state, and return it: the client's if valid, else a new."""
+        received = header(scope, REQUEST_ID_HEADER)
+        if received is not None and _VALID_ID.fullmatch(received):
+            identifier = received
+        else:
+            identifier = f"{self._prefix}{next(self._counter):016x}"
         scope.setdefault("state", {})["request_id"] = identifier
         return identifier
 
     def close(
         self, scope: Scope, status: int, duration_s: float, ids: Mapping[str, str] | None = None
     ) -> None:
-        """Count and log an answered request.
+        """Count and log a request that was answered after `duration_s` seconds.
 
-        Args:
-            scope: The request.
-            status: The status of the response.
-            duration_s: Seconds from the request's headers to the end of the response.
-            ids: The first fields of the log line; default: the request's id.
+        The log line starts with `ids`; default: the request's id.
         """
         route = route_of(scope) or UNMATCHED_ROUTE
         self._metrics.count_request(route, status, duration_s)
@@ -63,13 +72,7 @@ class AccessLog:
 
 
 class AccessLogMiddleware:
-    """Opens and closes the access log entry of every request.
-
-    Args:
-        app: The application.
-        access_log: The access log.
-        tracing: Records spans; None: tracing is disabled.
-    """
+    """Opens and closes the access log entry and, if tracing is enabled, the span of a request."""
 
     def __init__(
         self, app: ASGIApp, access_log: AccessLog, tracing: "Tracing | None" = None
@@ -118,11 +121,7 @@ def route_of(scope: Scope) -> str | None:
 def _fields(scope: Scope, route: str, status: int, duration_s: float) -> dict[str, Any]:
     state = scope["state"]
     timings: Timings = state.get("timings", _NO_TIMINGS)
-    stages = {
-        "decode_ms": timings.decode_s,
-        "queue_ms": timings.queue_s,
-        "run_ms": timings.run_s,
-    }
+    stages = {"decode": timings.decode_s, "queue": timings.queue_s, "run": timings.run_s}
     return {
         **{name: state[name] for name in STATE_FIELDS if name in state},
         "method": scope["method"],
@@ -131,5 +130,5 @@ def _fields(scope: Scope, route: str, status: int, duration_s: float) -> dict[st
         "duration_ms": round(duration_s * 1000, 3),
         "images": state.get("images", 0),
         "rejected": state.get("rejected", 0),
-        **{name: round(seconds * 1000, 3) for name, seconds in stages.items() if seconds},
+        **{f"{name}_ms": round(each * 1000, 3) for name, each in stages.items() if each},
     }

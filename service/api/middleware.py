@@ -52,10 +52,6 @@ class ResponseHeadersMiddleware:
 
     A client that keeps its connection could send a request at the moment at which it is closed,
     and would not know whether the request was processed.
-
-    Args:
-        app: The application.
-        readiness: The phase of the process.
     """
 
     def __init__(self, app: ASGIApp, readiness: Readiness) -> None:

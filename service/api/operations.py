@@ -57,12 +57,7 @@ def models_router(registry: ModelRegistry, detail: responses.Detail = "full") ->
 
 
 def metrics_router(metrics: Metrics, *, withhold_scores: bool = False) -> APIRouter:
-    """Create /metrics.
-
-    Args:
-        metrics: The metrics.
-        withhold_scores: Whether to omit the metrics that reveal the score of a single image.
-    """
+    """Create /metrics, with or without the metrics that reveal the score of a single image."""
     router = APIRouter(dependencies=[requires("metrics")])
     registry = WithoutScores(metrics.registry) if withhold_scores else metrics.registry
 
@@ -94,11 +89,7 @@ def admin_router(reloader: Reloader) -> APIRouter:
 
 
 def _reload_answer(changes: Sequence[Change]) -> ReloadAnswer:
-    """Return the changes of a reload.
-
-    Raises:
-        BundleRejected: A bundle was rejected; the other bundles were reloaded all the same.
-    """
+    """Return the changes, or raise BundleRejected: the others were reloaded all the same."""
     rejected = [f"{each.folder.name}: {each.detail}" for each in changes if each.detail]
     if rejected:
         raise BundleRejected(f"{'; '.join(rejected)} (the previous version is still served)")
@@ -125,11 +116,7 @@ _DOCS_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 's
 
 
 def docs_router(schema: Callable[[], Mapping[str, Any]]) -> APIRouter:
-    """Create /openapi.json, and /docs with its local files.
-
-    Args:
-        schema: Returns the OpenAPI schema.
-    """
+    """Create /openapi.json, and /docs with its local files."""
     router = APIRouter(dependencies=[PUBLIC], include_in_schema=False)
 
     @router.get("/openapi.json")

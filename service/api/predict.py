@@ -35,7 +35,7 @@ _SUMMARIES = {
 
 _ANSWERS = {"full": PredictAnswer, "verdict": BareAnswer}
 
-_PROBLEM_STATUSES = (400, 404, 413, 415, 422, 429, 503, 504)
+PROBLEM_STATUSES = (400, 404, 413, 415, 422, 429, 503, 504)
 
 
 class RawRoute(APIRoute):
@@ -90,6 +90,6 @@ def _problem_responses(path: str) -> dict[int | str, dict[str, Any]]:
     content = {PROBLEM_JSON: {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
     return {
         status: {"description": "Problem", "content": content}
-        for status in _PROBLEM_STATUSES
+        for status in PROBLEM_STATUSES
         if status != 404 or "{" in path
     }

@@ -88,11 +88,7 @@ class Key(BaseModel):
 
 
 class Keyring:
-    """The active keys by id.
-
-    Args:
-        keys: The keys, with unique ids.
-    """
+    """The active keys, which have unique ids."""
 
     def __init__(self, keys: Iterable[Key]) -> None:
         self._keys = {key.id: key for key in keys}

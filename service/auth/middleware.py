@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from fastapi import APIRouter
@@ -36,27 +37,19 @@ _DENIALS: Final[Mapping[type[RequestError], DenialReason]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
 class Authorizer:
     """Authorizes a request by its headers and its path.
 
     Deny by default: a route that declares no role is forbidden for every key, and a path without a
     route is answered here, so that nothing unmatched reaches the framework. Both are reported only
-    to clients with a valid key.
-
-    Args:
-        keys: The active keys.
-        rate_limiter: The rate limit of each key.
-        metrics: Counts denied requests.
-        router: The application's router; its routes are read for every request.
+    to clients with a valid key. The routes of `router` are read for every request.
     """
 
-    def __init__(
-        self, keys: KeyStore, rate_limiter: RateLimiter, metrics: Metrics, router: APIRouter
-    ) -> None:
-        self._keys = keys
-        self._rate_limiter = rate_limiter
-        self._metrics = metrics
-        self._router = router
+    keys: KeyStore
+    rate_limiter: RateLimiter
+    metrics: Metrics
+    router: APIRouter
 
     def require(self, scope: Scope) -> None:
         """Check that a request is allowed, and record the key's id in the scope's state.
@@ -78,14 +71,14 @@ class Authorizer:
                 raise RouteNotFound(f"{scope['method']} {scope['path'][:256]}: no such route.")
             _require_roles(key, roles)
         except tuple(_DENIALS) as error:
-            self._metrics.count_denied(_DENIALS[type(error)])
+            self.metrics.count_denied(_DENIALS[type(error)])
             raise
         scope["state"]["key"] = key.id
 
     def _matched_route(self, scope: Scope) -> RouteContext | None:
         """Return the route that the framework would select, or None."""
         other_method = None
-        for route in iter_route_contexts(self._router.routes):
+        for route in iter_route_contexts(self.router.routes):
             match, _ = route.matches(scope)
             if match is Match.FULL:
                 return route
@@ -94,10 +87,10 @@ class Authorizer:
         return other_method
 
     def _valid_key(self, scope: Scope) -> Key:
-        key = self._keys.ring.find(bearer_token(scope))
+        key = self.keys.ring.find(bearer_token(scope))
         if key is None:
             raise KeyUnknown("Invalid or revoked API key.")
-        self._rate_limiter.require(key)
+        self.rate_limiter.require(key)
         return key
 
 
@@ -130,10 +123,7 @@ def bearer_token(scope: Scope) -> str:
 class AuthorizationMiddleware:
     """Authorizes every request before its body is read and before it is routed.
 
-    Args:
-        app: The application.
-        authorizer: Checks the request.
-        on_error: Sends the response to a request that is not allowed.
+    `on_error` sends the response to a request that is not allowed.
     """
 
     def __init__(self, app: ASGIApp, authorizer: Authorizer, on_error: OnError) -> None:

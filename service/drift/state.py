@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -137,11 +137,24 @@ def read_state(
         arrays = load(content)
     except SafetensorError as error:
         raise DriftStateError(f"{path} is damaged: {error}. {REMEDY}") from error
-    _require_same_score(path, _read_metadata(content), _metadata(monitored))
+    metadata = _read_metadata(content)
+    differences = [
+        f"{key} is {metadata.get(key)!r}, expected {value!r}"
+        for key, value in _metadata(monitored).items()
+        if metadata.get(key) != value
+    ]
+    if differences:
+        raise DriftStateError(f"{path} is for another score: {'; '.join(differences)}. {REMEDY}")
     expected, received = _shapes(_to_arrays(initial)), _shapes(arrays)
     if received != expected:
         raise DriftStateError(f"{path} holds {received}, expected {expected}. {REMEDY}")
-    state = _from_arrays(arrays)
+    state = DriftState(
+        keys=arrays["keys"],
+        counts=arrays["counts"],
+        histograms=arrays["faded"],
+        ranks=_evidence("ranks", arrays),
+        rejections=_evidence("rejections", arrays),
+    )
     if not _is_consistent(state, calibration):
         raise DriftStateError(f"{path} holds values that no sequence of scores produces. {REMEDY}")
     return state
@@ -163,13 +176,9 @@ def _read(path: Path, *, max_bytes: int) -> bytes | None:
 
 
 def _metadata(monitored: MonitoredScore) -> dict[str, str]:
-    return {
-        "format": FORMAT,
-        "bundle": monitored.bundle,
-        "score": monitored.score,
-        "threshold": repr(monitored.threshold),
-        "rate": repr(monitored.rate),
-    }
+    fields = asdict(monitored).items()
+    texts = {name: value if isinstance(value, str) else repr(value) for name, value in fields}
+    return {"format": FORMAT, **texts}
 
 
 def _read_metadata(content: bytes) -> Mapping[str, str]:
@@ -177,18 +186,6 @@ def _read_metadata(content: bytes) -> Mapping[str, str]:
     length = int.from_bytes(content[:8], "little")
     header: Mapping[str, Mapping[str, str]] = json.loads(content[8 : 8 + length])
     return header.get("__metadata__", {})
-
-
-def _require_same_score(
-    path: Path, received: Mapping[str, str], expected: Mapping[str, str]
-) -> None:
-    differences = [
-        f"{key} is {received.get(key)!r}, expected {value!r}"
-        for key, value in expected.items()
-        if received.get(key) != value
-    ]
-    if differences:
-        raise DriftStateError(f"{path} is for another score: {'; '.join(differences)}. {REMEDY}")
 
 
 def _shapes(arrays: Arrays) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -214,16 +211,6 @@ def _to_arrays(state: DriftState) -> Arrays:
         arrays[f"{name}.log_playing"] = evidence.log_staked
         arrays[f"{name}.log_restarting"] = evidence.log_restarting
     return arrays
-
-
-def _from_arrays(arrays: dict[str, Any]) -> DriftState:
-    return DriftState(
-        keys=arrays["keys"],
-        counts=arrays["counts"],
-        histograms=arrays["faded"],
-        ranks=_evidence("ranks", arrays),
-        rejections=_evidence("rejections", arrays),
-    )
 
 
 def _evidence(name: str, arrays: dict[str, Any]) -> DriftEvidence:

@@ -22,7 +22,7 @@ OutputDatatype: TypeAlias = Literal["BOOL", "BYTES", "FP32", "FP64", "INT64"]
 Values: TypeAlias = NDArray[Any] | list[str]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Output:
     """One output of a model.
 
@@ -49,25 +49,18 @@ def available_outputs(model: LoadedModel, detail: Detail) -> Mapping[str, Output
     """
     manifest, alpha = model.bundle.manifest, model.guard.policy.alpha
     verdict = {
-        "class_id": Output(datatype="INT64", values=lambda arrays: arrays.class_ids),
-        "label": Output(datatype="BYTES", values=_labels),
-        "rejected": Output(datatype="BOOL", values=lambda arrays: arrays.rejected),
+        "class_id": Output("INT64", lambda arrays: arrays.class_ids),
+        "label": Output("BYTES", _labels),
+        "rejected": Output("BOOL", lambda arrays: arrays.rejected),
     }
     if detail == "verdict":
-        return {
-            **verdict,
-            "p_value": Output(datatype="FP64", values=lambda arrays: _coarse(arrays, alpha)),
-        }
+        return {**verdict, "p_value": Output("FP64", lambda arrays: _coarse(arrays, alpha))}
     return {
-        "logits": Output(
-            datatype="FP32", values=lambda arrays: arrays.logits, width=len(manifest.classes)
-        ),
-        "scores": Output(
-            datatype="FP32", values=lambda arrays: arrays.scores, width=len(manifest.scores)
-        ),
+        "logits": Output("FP32", lambda arrays: arrays.logits, len(manifest.classes)),
+        "scores": Output("FP32", lambda arrays: arrays.scores, len(manifest.scores)),
         **verdict,
-        "p_value": Output(datatype="FP64", values=lambda arrays: arrays.p_values),
-        "confidence": Output(datatype="FP64", values=lambda arrays: arrays.confidences),
+        "p_value": Output("FP64", lambda arrays: arrays.p_values),
+        "confidence": Output("FP64", lambda arrays: arrays.confidences),
     }
 
 
@@ -85,14 +78,7 @@ def infer_response(
     available: Mapping[str, Output],
     arrays: VerdictArrays,
 ) -> Response:
-    """Build the response to an inference request.
-
-    Args:
-        deployment: The model.
-        inference: The request.
-        available: The model's outputs.
-        arrays: The verdicts on the images of the request.
-    """
+    """Build the response to an inference request, from the verdicts on its images."""
     tensors: list[dict[str, Any]] = []
     binary: list[bytes] = []
     for name, is_binary in inference.outputs.items():

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from oodguard.service.api.predict import RawRoute
+from oodguard.service.api.predict import PROBLEM_STATUSES, RawRoute
 from oodguard.service.api.schemas import operation_id, path_parameters
 from oodguard.service.auth.roles import PUBLIC, requires
 from oodguard.service.images.formats import CHANNELS
@@ -41,8 +41,6 @@ FREE = -1
 
 MODEL_PATHS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
 
-ERROR_STATUSES = (400, 404, 413, 415, 422, 429, 503, 504)
-
 
 def model_metadata(
     registry: ModelRegistry, deployment: Deployment, detail: Detail
@@ -72,15 +70,7 @@ def router(
     version: str,
     detail: Detail,
 ) -> APIRouter:
-    """Return the routes.
-
-    Args:
-        registry: The served models.
-        predictor: Predicts the images of a request.
-        readiness: Whether the service accepts traffic.
-        version: The version of the server.
-        detail: The level of detail of responses.
-    """
+    """Create the routes; `version` is that of the server."""
 
     async def infer(request: Request) -> Response:
         """Predict every image of the tensor `images`."""
@@ -155,7 +145,7 @@ def _infer_routes(infer: Callable[[Request], Coroutine[Any, Any, Response]]) -> 
             summary="Predict images",
             operation_id=operation_id(path),
             response_model=None,
-            responses={200: dict(RESPONSE), **error_responses(*ERROR_STATUSES)},
+            responses={200: dict(RESPONSE), **error_responses(*PROBLEM_STATUSES)},
             openapi_extra={
                 "requestBody": REQUEST_BODY,
                 "parameters": [*HEADERS, *path_parameters(path)],

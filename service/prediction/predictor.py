@@ -68,6 +68,7 @@ class Predictor:
         sampler: Samples rejected images; None: no sampling.
 
     Attributes:
+        admission: The limits on what is in flight.
         decode_pool: The decode threads.
 
     Raises:
@@ -88,12 +89,12 @@ class Predictor:
         self._sampler = sampler
         self._timeout_s = settings.timeout_s
         self._limits = RequestLimits.of(settings)
-        self._admission = Admission(
+        self.admission = Admission(
             max_requests=settings.max_pending,
             max_bytes=settings.max_pending_bytes,
             max_images=settings.max_pending_images,
         )
-        metrics.observe_in_flight(lambda: self._admission.requests, settings.max_pending)
+        metrics.observe_in_flight(lambda: self.admission.requests, settings.max_pending)
         self.decode_pool = DecodePool(settings.decode_threads or cpu_count(), self._limits)
         self._shadow = None
         if settings.shadow_model is not None:
@@ -139,7 +140,7 @@ class Predictor:
         timeout_s = request_timeout_s(header(request.scope, b"x-timeout-ms"), self._timeout_s)
         try:
             # The deployment is in use before the body is read: a reload waits for this request.
-            with deployment, Claim(self._admission) as claim:
+            with deployment, Claim(self.admission) as claim:
                 async with Deadline(timeout_s) as deadline:
                     body = await read(
                         request, self._limits.max_body_bytes, partial(claim.add, "bytes")
@@ -168,18 +169,13 @@ class Predictor:
         Raises:
             RequestError: The body is invalid for this model, or a limit is reached.
         """
-        with Claim(self._admission) as claim:
+        with Claim(self.admission) as claim:
             async with Deadline(self._timeout_s) as deadline:
                 claim.add("bytes", len(body.data))
                 job = _new_job(deadline)
                 with deployment:
                     await self._decode_and_run(deployment, job, body, claim)
         return job
-
-    @property
-    def full(self) -> bool:
-        """True while the concurrency limit is reached."""
-        return self._admission.full
 
     def require_capacity(self, scope: Scope) -> None:
         """Reject a request while the concurrency limit is reached, and count it as shed.
@@ -188,7 +184,7 @@ class Predictor:
             Overloaded: The concurrency limit is reached.
         """
         try:
-            self._admission.require("requests", 1)
+            self.admission.require("requests", 1)
         except Overloaded as error:
             self._count_shed(scope, error)
             raise

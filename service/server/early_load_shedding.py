@@ -15,8 +15,7 @@ from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from oodguard.service.api import problems
-from oodguard.service.api.access_log import AccessLog
-from oodguard.service.asgi import REQUEST_ID_HEADER
+from oodguard.service.api.access_log import REQUEST_ID_HEADER, AccessLog
 from oodguard.service.errors import RequestError
 from oodguard.service.readiness import Phase, Readiness
 from oodguard.service.server.header_limits import HeaderLimitProtocol
