@@ -160,7 +160,7 @@ def _add_middleware(  # noqa: PLR0913 - one argument for each middleware
     app.add_middleware(middleware.FastPathMiddleware, route=default_route)
     if authorizer is not None:
         app.add_middleware(
-            AuthorizationMiddleware, authorizer=authorizer, on_error=problems.send_error
+            AuthorizationMiddleware, authorizer=authorizer, on_error=problems.error_response
         )
     # In addition to FastAPI's own, so that the response to an unexpected error passes the others.
     app.add_middleware(ServerErrorMiddleware, handler=problems.on_unexpected_error)

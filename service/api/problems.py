@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 
 from oodguard.models.errors import GuardError, ImageTooLarge, UndecodableImage, UnsupportedImage
 from oodguard.service import errors
@@ -116,11 +116,6 @@ def error_response(scope: Scope, error: Exception) -> Response:
     response.headers.update(_headers(error))
     _drop_tracebacks(error)
     return response
-
-
-async def send_error(error: GuardError, scope: Scope, receive: Receive, send: Send) -> None:
-    """Send the error response from a middleware, where FastAPI's handlers are not in effect."""
-    await error_response(scope, error)(scope, receive, send)
 
 
 async def on_unexpected_error(request: Request, _error: Exception) -> Response:

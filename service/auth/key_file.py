@@ -29,11 +29,7 @@ class _KeyFile(BaseModel):
 
 
 def parse_keys(text: str, place: str) -> list[Key]:
-    """Parse a key file.
-
-    Args:
-        text: The TOML text.
-        place: The file or variable, for messages.
+    """Parse the TOML text of a key file; messages name its file or variable by `place`.
 
     Raises:
         KeyFileError: The text is not TOML, has an invalid field, or an id is not unique. Messages

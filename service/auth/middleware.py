@@ -1,12 +1,13 @@
 """Check the bearer key and the role that the matched route requires."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from fastapi import APIRouter
 from fastapi.routing import RouteContext, iter_route_contexts
+from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -27,7 +28,7 @@ from oodguard.service.telemetry.metrics import Metrics
 
 logger = logging.getLogger("oodguard.keys")
 
-OnError: TypeAlias = Callable[[RequestError, Scope, Receive, Send], Awaitable[None]]
+OnError: TypeAlias = Callable[[Scope, RequestError], Response]
 
 _DENIALS: Final[Mapping[type[RequestError], DenialReason]] = {
     KeyMissing: "no-key",
@@ -123,7 +124,7 @@ def bearer_token(scope: Scope) -> str:
 class AuthorizationMiddleware:
     """Authorizes every request before its body is read and before it is routed.
 
-    `on_error` sends the response to a request that is not allowed.
+    `on_error` returns the response to a request that is not allowed.
     """
 
     def __init__(self, app: ASGIApp, authorizer: Authorizer, on_error: OnError) -> None:
@@ -141,7 +142,7 @@ class AuthorizationMiddleware:
             try:
                 self._authorizer.require(scope)
             except RequestError as error:
-                await self._on_error(error, scope, receive, send)
+                await self._on_error(scope, error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

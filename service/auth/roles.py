@@ -36,10 +36,7 @@ PUBLIC: params.Depends = Depends(_no_key)
 
 
 def required_roles(route: BaseRoute | RouteContext) -> frozenset[str] | None:
-    """Return the roles that a route declares.
-
-    Args:
-        route: The route; as a RouteContext if a router that includes it has declarations.
+    """Return the roles that a route declares, by itself or by a router that includes it.
 
     Returns:
         All of the roles that a key must have; empty for a public route; None if the route declares

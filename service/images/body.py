@@ -97,10 +97,6 @@ async def read_bytes(request: Request, max_bytes: int, claim: Callable[[int], No
     # int() of thousands of digits is slow, and no body has more than 18 digits of bytes.
     if length.isdecimal() and (len(length) > 18 or int(length) > max_bytes):
         raise BodyTooLarge(f"Content-Length is {length[:32]} bytes, expected at most {max_bytes}")
-    return await _receive(request, max_bytes, claim)
-
-
-async def _receive(request: Request, max_bytes: int, claim: Callable[[int], None]) -> bytes:
     blocks: list[bytes] = []
     chunks: list[bytes] = []
     total = chunk_bytes = 0

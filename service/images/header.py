@@ -83,12 +83,7 @@ class EncodedImage:
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
-    """Reject an image that is too large.
-
-    Args:
-        width: The claimed width in pixels.
-        height: The claimed height in pixels.
-        max_pixels: Maximum number of pixels of one image.
+    """Check the claimed size of an image.
 
     Raises:
         ImageTooLarge: Too many pixels, or too long a side.

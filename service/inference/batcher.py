@@ -127,7 +127,8 @@ class Batcher:
     def _queue_or_run_new_jobs(self) -> None:
         """Queue the jobs of the last turn, or run them here if inline execution pays."""
         with self._changed:
-            inline = self._inline if self._is_idle() else None
+            idle = self._idle == len(self._threads) and not self._decoding
+            inline = self._inline if idle and not self._queue.images else None
             jobs = self._queue_new_jobs()
             batch = []
             if inline and inline.pays(self._queue.images, self._image_s):
@@ -139,10 +140,6 @@ class Batcher:
                 job.resolve()
             self._release()
             inline.ran()
-
-    def _is_idle(self) -> bool:
-        """Return whether nothing runs, is queued or is being decoded."""
-        return self._idle == len(self._threads) and not self._decoding and not self._queue.images
 
     def _queue_new_jobs(self) -> int:
         """Queue the jobs that were put, and return their number. The caller holds the lock."""
@@ -170,17 +167,16 @@ class Batcher:
                     return []
                 until = self._queue.oldest() + self._max_delay_s
                 self._changed.wait_for(self._need_not_wait, until - time.monotonic())
-                if self._idle and (batch := self._take(self._batch_size())):
-                    return batch
+                if self._idle:
+                    share = batch_share(self._queue.images, self._idle, self._image_s)
+                    if batch := self._take(min(share, self._max_batch)):
+                        return batch
 
     def _may_begin(self) -> bool:
         return self._idle > 0 and bool(self._queue.images or self._closed)
 
     def _need_not_wait(self) -> bool:
         return not self._decoding or self._queue.images >= self._max_batch or self._closed
-
-    def _batch_size(self) -> int:
-        return min(batch_share(self._queue.images, self._idle, self._image_s), self._max_batch)
 
     def _take(self, max_images: int) -> list[JobSlice]:
         """Take a batch from the queue, and one of the runs that may begin."""

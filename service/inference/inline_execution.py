@@ -40,9 +40,7 @@ class InlineExecution:
     def pays(self, images: int, image_s: float) -> bool:
         """Return whether to run a batch in the event loop, given that nothing else is queued.
 
-        Args:
-            images: Size of the batch.
-            image_s: Expected seconds for each image.
+        Each image is expected to take `image_s` seconds.
         """
         alone = images == 1 and not self._just_ran
         return images * image_s <= (MAX_SINGLE_RUN_S if alone else MIN_THREAD_RUN_S)

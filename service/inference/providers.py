@@ -42,11 +42,7 @@ def requested_providers(device: Device, available: Sequence[str]) -> Providers:
     """Return the providers to create a session with.
 
     `auto` is CUDA if ONNX Runtime was built with it. It is never TensorRT, which compiles the
-    graph for minutes.
-
-    Args:
-        device: The configured device.
-        available: The providers that ONNX Runtime was built with.
+    graph for minutes. `available` are the providers that ONNX Runtime was built with.
 
     Raises:
         DeviceError: ONNX Runtime was not built with the device's provider.

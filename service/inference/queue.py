@@ -97,14 +97,9 @@ class Job:
         return "late" if time.monotonic() > self.deadline else None
 
     def add(self, start: int, verdicts: Verdicts) -> bool:
-        """Add the verdicts on a slice; not thread-safe.
+        """Add the verdicts on the slice that begins with image `start`; not thread-safe.
 
-        Args:
-            start: Index of the slice's first image. Slices may be added in any order.
-            verdicts: The verdicts on its images.
-
-        Returns:
-            Whether the job is complete.
+        Slices may be added in any order. Return whether the job is complete.
         """
         self.parts[start] = verdicts
         if sum(len(part) for part in self.parts.values()) < len(self.pixels):

@@ -90,7 +90,11 @@ class ModelSession:
         outputs = {name: ("float", (width,)) for name, width in self._outputs.items()}
         _check_tensors(self._session.get_outputs(), outputs)
         # On the CPU, any batch size runs at full speed, and nothing has to be copied.
-        self._io_binding = None if self.providers[0] == CPU else self._bind()
+        self._io_binding = None
+        if self.providers[0] != CPU:
+            self._io_binding = IoBinding(
+                self._session, ort, image=self._image, outputs=self._outputs, max_batch=max_batch
+            )
         self.runs = 1 if self._io_binding else max(1, cpus // self.threads)
         # A device may have recorded a CUDA graph for one thread only.
         self.any_thread = self._io_binding is None
@@ -122,15 +126,6 @@ class ModelSession:
                         f"model.onnx returned {name} of shape {output.shape} for {n} images,"
                         f" expected ({n}, {width}): export the bundle again"
                     )
-
-    def _bind(self) -> IoBinding:
-        return IoBinding(
-            self._session,
-            ort,
-            image=self._image,
-            outputs=self._outputs,
-            max_batch=self.max_batch,
-        )
 
     def _run(self, images: NDArray[np.uint8]) -> Outputs:
         if self._io_binding:

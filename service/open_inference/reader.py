@@ -27,12 +27,10 @@ RunInThread: TypeAlias = Callable[[Callable[[], Inference]], Awaitable[Inference
 class InferenceReader:
     """Read one inference request, for `Predictor.predict`.
 
-    Args:
+    Attributes:
         spec: The model's input.
         outputs: Names of the model's outputs.
         run_in_thread: Calls a slow function in a thread.
-
-    Attributes:
         inference: The request, once it has been read.
     """
 

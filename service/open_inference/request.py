@@ -61,13 +61,7 @@ class Inference:
 def parse_inference(
     text: bytes, binary: bytes, spec: InputSpec, available: Collection[str]
 ) -> Inference:
-    """Parse and validate an inference request.
-
-    Args:
-        text: Its JSON.
-        binary: The bytes after the JSON.
-        spec: The model's input.
-        available: Names of the model's outputs.
+    """Parse and validate the JSON of a request for `available` outputs, and the bytes after it.
 
     Raises:
         MalformedBody: Not JSON.

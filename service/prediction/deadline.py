@@ -43,9 +43,6 @@ def request_timeout_s(header: str | None, max_s: float) -> float:
 class Deadline:
     """An `async with` block that is cancelled at a deadline.
 
-    Args:
-        timeout_s: Seconds from now to the deadline.
-
     Attributes:
         timeout_s: Seconds from the start to the deadline.
         at: The deadline by `time.monotonic()`.

@@ -48,12 +48,7 @@ def is_small(payload: Payload) -> bool:
 
 
 class DecodePool:
-    """Decode the images of jobs and queue the jobs in their model's batcher.
-
-    Args:
-        threads: Number of decode threads.
-        limits: Limits of one request.
-    """
+    """Decode the images of jobs and queue the jobs in their model's batcher."""
 
     def __init__(self, threads: int, limits: RequestLimits) -> None:
         self._limits = limits

@@ -60,13 +60,6 @@ class Predictor:
 
     ONNX Runtime and the image decoders release the interpreter lock, so the event loop stays free.
 
-    Args:
-        registry: The served models.
-        settings: The limits, the timeout, the decode threads and the shadow model.
-        metrics: Counts shed requests and the requests in flight.
-        readiness: Whether the models are warmed up.
-        sampler: Samples rejected images; None: no sampling.
-
     Attributes:
         admission: The limits on what is in flight.
         decode_pool: The decode threads.
@@ -124,10 +117,7 @@ class Predictor:
     ) -> Job:
         """Predict every image of a request.
 
-        Args:
-            deployment: The model.
-            request: The request; facts for the access log are added to its state.
-            read: Reads the body.
+        Facts for the access log are added to the request's state.
 
         Returns:
             The job with the verdicts, in the order of the images.

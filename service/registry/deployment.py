@@ -24,14 +24,8 @@ class Deployment:
     A request uses the deployment within a `with` block, and the batcher does not end before all
     such blocks. All methods are called in the event loop.
 
-    Args:
-        model: A model that is warmed up.
-        metrics: Counts verdicts and runs.
-        settings: The batching delay, the level of detail, the drift monitor's alarm limit and
-            the folder of its state.
-
     Attributes:
-        model: The model.
+        model: The model, which is warmed up.
         batcher: Runs the model on queued images.
         metrics: The model's metrics.
         constant: The part that all its responses have in common.

@@ -35,11 +35,7 @@ Outcome: TypeAlias = Literal["kept", "dropped", "failed"]
 
 
 class SampleMetrics:
-    """Prometheus metrics of the samples.
-
-    Args:
-        registry: Where they are registered.
-    """
+    """Prometheus metrics of the samples."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         outcomes = Counter(
@@ -223,10 +219,6 @@ class Sampler:
 
 def sampler_from(settings: Settings, registry: CollectorRegistry) -> Sampler | None:
     """Create the sampler that the settings request, or return None.
-
-    Args:
-        settings: The service's settings.
-        registry: Where the metrics are registered.
 
     Raises:
         SamplingError: The store is missing, invalid or not writable.

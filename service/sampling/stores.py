@@ -40,9 +40,6 @@ class FolderStore:
 
     Partial files of a killed process are removed.
 
-    Args:
-        folder: The folder.
-
     Raises:
         SamplingError: The folder cannot be created or written.
     """

@@ -35,11 +35,7 @@ DURATION_BUCKETS_S = tuple(0.0005 * 2**power for power in range(14))
 
 
 class WithoutScores(Collector):
-    """The metrics of a registry except those that reveal scores.
-
-    Args:
-        registry: All metrics.
-    """
+    """The metrics of a registry except those that reveal scores."""
 
     def __init__(self, registry: Collector) -> None:
         self._registry = registry
@@ -144,10 +140,5 @@ class Metrics:
         self._in_flight_limit.set(limit)
 
     def for_model(self, model: LoadedModel, queue_depth: Callable[[], int]) -> ModelMetrics:
-        """Create the metrics of one model.
-
-        Args:
-            model: The model.
-            queue_depth: Returns how many images wait for the engine.
-        """
+        """Create the metrics of one model; `queue_depth` returns how many images are queued."""
         return ModelMetrics(self._families, model, queue_depth)

@@ -132,10 +132,7 @@ class ModelFamilies:
 class ModelMetrics:
     """The metrics of one model; observer of its batcher and of its drift monitor.
 
-    Args:
-        families: The families of all models.
-        model: The model.
-        queue_depth: Returns how many images wait for its engine.
+    `queue_depth` returns how many images wait for its engine.
     """
 
     def __init__(

@@ -59,12 +59,7 @@ def create_provider(version: str, exporter: SpanExporter | None = None) -> Trace
 
 
 class Tracing:
-    """Start a span for each request, as a child of the span in its `traceparent` header.
-
-    Args:
-        provider: Creates and exports spans.
-        version: The service's version.
-    """
+    """Start a span for each request, as a child of the span in its `traceparent` header."""
 
     def __init__(self, provider: TracerProvider, version: str) -> None:
         self._provider = provider
@@ -86,10 +81,6 @@ class RequestSpan:
 
     All times are read from the monotonic clock, so that the stages are within the span even if the
     wall clock is adjusted meanwhile.
-
-    Args:
-        tracer: Creates spans.
-        scope: The request.
 
     Attributes:
         ids: Trace id and span id by their names in the log.

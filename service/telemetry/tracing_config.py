@@ -37,26 +37,17 @@ def enabling_variable(environment: Mapping[str, str]) -> str | None:
     if exporter not in {"", "otlp"}:
         raise TracingError(f"{EXPORTER} is {exporter}, expected otlp or none.")
     enabling = next((name for name in (EXPORTER, *ENDPOINTS) if environment.get(name)), None)
-    if enabling:
-        _require_supported_protocol(environment)
-    return enabling
-
-
-def _require_supported_protocol(environment: Mapping[str, str]) -> None:
     name = next((each for each in PROTOCOLS if environment.get(each)), None)
-    if name and environment[name].strip().lower() != PROTOCOL:
+    if enabling and name and environment[name].strip().lower() != PROTOCOL:
         raise TracingError(
             f"{name} is {environment[name]}, expected {PROTOCOL}, which collectors receive on port"
             " 4318."
         )
+    return enabling
 
 
 def tracing_from(environment: Mapping[str, str], version: str) -> "Tracing | None":
     """Create tracing as the environment variables request it, or return None.
-
-    Args:
-        environment: The environment variables of the process.
-        version: The service's version.
 
     Raises:
         TracingError: The request is not supported, or OpenTelemetry is not installed.

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,6 @@ from oodguard.models.errors import ImageError, UnsupportedImage
 from oodguard.models.manifest import InputSpec, Manifest
 from oodguard.models.preprocessing import prepare
 from oodguard.models.verdicts import Verdict
-
-if TYPE_CHECKING:
-    from oodguard.service.inference.session import ModelSession
 
 ImageInput: TypeAlias = str | PathLike[str] | Image.Image | NDArray[np.uint8]
 """A path of a JPEG, PNG or WebP file, a PIL image, or uint8 RGB pixels `(H, W, 3)`."""
@@ -70,7 +67,14 @@ class Guard:
         """
         bundle = open_bundle(Path(path))
         policy = Policy(score=score or bundle.manifest.default_score, alpha=alpha, delta=delta)
-        session = _session_class()(
+        try:
+            from oodguard.service.inference.session import ModelSession  # noqa: PLC0415 - an extra
+        except ModuleNotFoundError as error:
+            raise ImportError(
+                f"Guard.open requires ONNX Runtime ({error}): install it with"
+                ' `pip install "ood-guard[cpu]"` or `pip install "ood-guard[gpu]"`'
+            ) from error
+        session = ModelSession(
             bundle.model,
             bundle.manifest,
             device=device,
@@ -117,17 +121,6 @@ class Guard:
                 verdicts += self._model.predict(np.stack(batch))
                 batch.clear()
         return [*verdicts, *self._model.predict(np.stack(batch))] if batch else verdicts
-
-
-def _session_class() -> "type[ModelSession]":
-    try:
-        from oodguard.service.inference.session import ModelSession  # noqa: PLC0415 - optional extra
-    except ModuleNotFoundError as error:
-        raise ImportError(
-            f"Guard.open requires ONNX Runtime ({error}): install it with"
-            ' `pip install "ood-guard[cpu]"` or `pip install "ood-guard[gpu]"`'
-        ) from error
-    return ModelSession
 
 
 def _listed(images: ImageInput | Iterable[ImageInput]) -> Iterable[ImageInput]:
