@@ -58,11 +58,6 @@ class ImageHeader:
     width: int
     height: int
 
-    @property
-    def pixels(self) -> int:
-        """Width times height."""
-        return self.width * self.height
-
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedImage:

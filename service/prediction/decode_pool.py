@@ -41,7 +41,7 @@ def is_small(payload: Payload) -> bool:
         if any(chunk in image.data for chunk in COMPRESSED_CHUNKS):
             return False
         try:
-            pixels += image.header.pixels
+            pixels += image.header.width * image.header.height
         except ImageError:
             return True
     return pixels <= SMALL_PIXELS

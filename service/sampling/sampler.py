@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Literal, TypeAlias, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -16,7 +17,7 @@ from oodguard.service.errors import RequestError, SampleStoreError, SamplingErro
 from oodguard.service.images.types import Body, RequestLimits
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.sampling.retention import Retention
-from oodguard.service.sampling.sample import Sample, SampledRequest, build_samples
+from oodguard.service.sampling.sample import SampledRequest, build_samples
 from oodguard.service.sampling.stores import EXPECTED, open_store
 from oodguard.service.settings import Settings
 
@@ -171,11 +172,11 @@ class Sampler:
         self._thread.join(SHUTDOWN_TIMEOUT_S)
 
     def _work(self) -> None:
-        self._expire()
+        self._attempt(self._retention.expire)
         while not self._queue.finished:
             request = self._queue.take(EXPIRE_INTERVAL_S)
             if request is None:
-                self._expire()
+                self._attempt(self._retention.expire)
             else:
                 self._store_all(request)
 
@@ -183,7 +184,8 @@ class Sampler:
         remaining = len(request.verdicts)
         try:
             for sample in build_samples(request, self._limits):
-                self._store(sample)
+                stored = self._attempt(partial(self._retention.put, sample))
+                self._metrics.count("kept" if stored else "failed")
                 remaining -= 1
         except RequestError as error:
             self._metrics.count("failed", remaining)
@@ -191,13 +193,6 @@ class Sampler:
                 "The body of a sampled request cannot be parsed.",
                 extra={"fields": {"request_id": request.request_id, "error": str(error)}},
             )
-
-    def _expire(self) -> None:
-        self._attempt(self._retention.expire)
-
-    def _store(self, sample: Sample) -> None:
-        stored = self._attempt(lambda: self._retention.put(sample))
-        self._metrics.count("kept" if stored else "failed")
 
     def _attempt(self, action: Callable[[], None]) -> bool:
         """Run an action on the store; log the first failure and the recovery, not each failure."""
