@@ -10,6 +10,5 @@ def header(scope: Scope, name: bytes) -> str | None:
     """
     for key, value in scope["headers"]:
         if key == name:
-            raw: bytes = value
-            return raw.decode("latin-1")
+            return str(value, "latin-1")
     return None

@@ -48,10 +48,8 @@ class AccessLog:
 
     def open(self, scope: Scope) -> str:
         """Store the request's id in its state, and return it: the client's if valid, else a new."""
-        received = header(scope, REQUEST_ID_HEADER)
-        if received is not None and _VALID_ID.fullmatch(received):
-            identifier = received
-        else:
+        identifier = header(scope, REQUEST_ID_HEADER) or ""
+        if not _VALID_ID.fullmatch(identifier):
             identifier = f"{self._prefix}{next(self._counter):016x}"
         scope.setdefault("state", {})["request_id"] = identifier
         return identifier

@@ -79,9 +79,11 @@ class ModelRegistry:
                 f"the model {name[:64]!r} is not served, expected one of:"
                 f" {', '.join(sorted(self._by_name))}"
             )
-        found = next((each for each in versions if version in {None, each.version}), None)
-        if found is not None:
-            return found
+        if version is None:
+            return versions[0]
+        for each in versions:
+            if each.version == version:
+                return each
         raise UnknownModel(
             f"the model {name!r} has no version {version[:32]!r}, expected one of:"
             f" {', '.join(each.version for each in versions)}"
