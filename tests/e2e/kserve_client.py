@@ -16,12 +16,8 @@ from kserve.protocol.infer_type import RequestedOutput
 Json = dict[str, Any]
 
 
-def request(options: Json, *, binary: bool, **rest: Any) -> InferRequest:
-    """Return a request whose tensor is in the JSON, or binary data after it."""
-    images = np.array(options["images"], np.uint8)
-    tensor = InferInput("images", list(images.shape), "UINT8")
-    tensor.set_data_from_numpy(images, binary_data=binary)
-    return InferRequest(model_name=options["model"], infer_inputs=[tensor], **rest)
+def plain(values: Any) -> list[Any]:
+    return [each.decode() if isinstance(each, bytes) else each for each in values.tolist()]
 
 
 def result(response: InferResponse) -> Json:
@@ -30,44 +26,38 @@ def result(response: InferResponse) -> Json:
         "id": response.id,
         "model": response.model_name,
         "parameters": response.parameters,
-        "outputs": {output.name: _plain(output.as_numpy()) for output in response.outputs},
+        "outputs": {output.name: plain(output.as_numpy()) for output in response.outputs},
     }
-
-
-def _plain(values: Any) -> list[Any]:
-    return [each.decode() if isinstance(each, bytes) else each for each in values.tolist()]
 
 
 async def run(options: Json) -> Json:
     """Request health, inference in JSON and in bytes, selected outputs, and an error."""
     url, model = options["url"], options["model"]
+    images = np.array(options["images"], np.uint8)
+    selected = [RequestedOutput("label"), RequestedOutput("p_value", {"binary_data": True})]
     async with InferenceRESTClient(RESTConfig(protocol="v2")) as client:
-        selected = [RequestedOutput("label"), RequestedOutput("p_value", {"binary_data": True})]
+
+        async def infer(name: str = model, *, binary: bool = True, **rest: Any) -> Json:
+            """Send the images in the JSON, or as binary data after it."""
+            tensor = InferInput("images", list(images.shape), "UINT8")
+            tensor.set_data_from_numpy(images, binary_data=binary)
+            request = InferRequest(model_name=model, infer_inputs=[tensor], **rest)
+            return result(await client.infer(url, request, name))
+
         try:
-            await client.infer(url, request(options, binary=True), model_name="other")
-            error = ""
+            error = str(await infer("other"))
         except HTTPStatusError as rejection:
             error = str(rejection)
         return {
-            "live": await client.is_server_live(url),
-            "ready": await client.is_server_ready(url),
-            "model_ready": await client.is_model_ready(url, model),
-            "other_ready": await client.is_model_ready(url, "other"),
-            "in_json": result(await client.infer(url, request(options, binary=False), model)),
-            "in_bytes": result(
-                await client.infer(
-                    url,
-                    request(options, binary=True, parameters={"binary_data_output": True}),
-                    model,
-                )
-            ),
-            "selected": result(
-                await client.infer(
-                    url,
-                    request(options, binary=True, request_id="mine", request_outputs=selected),
-                    model,
-                )
-            ),
+            "health": [
+                await client.is_server_live(url),
+                await client.is_server_ready(url),
+                await client.is_model_ready(url, model),
+                await client.is_model_ready(url, "other"),
+            ],
+            "in_json": await infer(binary=False),
+            "in_bytes": await infer(parameters={"binary_data_output": True}),
+            "selected": await infer(request_id="mine", request_outputs=selected),
             "error": error,
         }
 

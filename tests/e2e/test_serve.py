@@ -48,9 +48,7 @@ def log_lines(server: RunningServer) -> list[dict[str, object]]:
     return [json.loads(line) for line in server.log.read_text().splitlines()]
 
 
-def test_every_request_form_gets_the_offline_prediction_and_is_counted(
-    server: RunningServer,
-) -> None:
+def test_every_request_form_gets_the_offline_prediction(server: RunningServer) -> None:
     with httpx2.Client(base_url=server.url) as client:
         responses = post_every_form(client)
         invalid = client.post("/predict", files={"files": b"no image"})
@@ -121,9 +119,7 @@ def test_serve_command_rejects_a_corrupt_bundle_before_it_binds_the_port(tiny_bu
     assert "model.onnx" in result.stderr
 
 
-def test_serve_command_reports_a_port_in_use_in_one_line(
-    tiny_bundle: Path, server: RunningServer
-) -> None:
+def test_serve_command_reports_a_port_in_use(tiny_bundle: Path, server: RunningServer) -> None:
     result = run("serve", "--port", str(server.port), "--bundle", tiny_bundle)
     assert result.returncode == 1
     *logged, line = result.stderr.splitlines()

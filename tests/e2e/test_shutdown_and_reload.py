@@ -24,9 +24,7 @@ def post(server: RunningServer) -> httpx2.Response:
 
 
 @pytest.mark.parametrize(("kept", "fresh"), [(4, 0), (0, 16)])
-def test_graceful_shutdown_under_load_loses_no_request(
-    server: RunningServer, kept: int, fresh: int
-) -> None:
+def test_shutdown_under_load_loses_no_request(server: RunningServer, kept: int, fresh: int) -> None:
     """The clients send until their connections are refused."""
     pool = ConnectionPool(server.port, encoded(PNG), kept=kept, fresh=fresh)
     tally = closed_loop(pool, actions={200: lambda: server.process.send_signal(signal.SIGTERM)})
@@ -35,9 +33,7 @@ def test_graceful_shutdown_under_load_loses_no_request(
     assert (tally.failed, tally.unread, tally.refused) == (0, 0, kept + fresh)
 
 
-def test_graceful_shutdown_reports_not_ready_while_requests_are_still_answered(
-    server: RunningServer,
-) -> None:
+def test_shutdown_reports_not_ready_and_answers_requests(server: RunningServer) -> None:
     server.process.send_signal(signal.SIGTERM)
     statuses = []
     while server.process.poll() is None:

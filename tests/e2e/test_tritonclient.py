@@ -67,9 +67,7 @@ def test_triton_client_reads_health_and_metadata(client: Client) -> None:
 
 @pytest.mark.parametrize("version", ["", "1"])
 @pytest.mark.parametrize("binary", [True, False])
-def test_triton_client_reads_every_output_by_default(
-    client: Client, version: str, *, binary: bool
-) -> None:
+def test_triton_client_reads_every_output(client: Client, version: str, *, binary: bool) -> None:
     result = client.infer("tiny", images(binary=binary), version, request_id="mine")
     check(result)
     response = result.get_response()

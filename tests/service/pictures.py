@@ -40,15 +40,16 @@ def png_chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
+def png(*chunks: bytes, header: tuple[int, ...]) -> bytes:
+    """Return a PNG of the header's width, height, depth, colour type and three further fields."""
+    whole = [png_chunk(b"IHDR", struct.pack(">IIBBBBB", *header)), *chunks, png_chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(whole)
+
+
 def claiming_png(width: int, height: int) -> bytes:
     """Return a PNG with a valid header of any size and almost no pixels."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + png_chunk(b"IHDR", header)
-        + png_chunk(b"IDAT", zlib.compress(bytes(64)))
-        + png_chunk(b"IEND", b"")
-    )
+    pixels = png_chunk(b"IDAT", zlib.compress(bytes(64)))
+    return png(pixels, header=(width, height, 8, 2, 0, 0, 0))
 
 
 def claiming_webp(width: int, height: int) -> bytes:

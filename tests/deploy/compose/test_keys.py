@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
@@ -18,16 +18,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.deploy]
 GUARD_UID, PROMETHEUS_UID = 10001, 65534
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StackWithKeys:
-    """A stack whose guard requires keys, and a key with the role `predict`."""
-
-    stack: Stack
-    key: str
-
-
 @pytest.fixture(scope="module")
-def keyed(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackWithKeys]:
+def key(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A key with the role `predict`; the guard of the stack requires keys."""
     folder = tmp_path_factory.mktemp("secrets")
     key, predict_entry = new_key(stack, "predict")
     metrics_key, metrics_entry = new_key(stack, "metrics")
@@ -36,10 +29,9 @@ def keyed(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
         "METRICS_KEY_FILE": secret(folder / "metrics-key", metrics_key, PROMETHEUS_UID),
         "OODGUARD_DRAIN_S": "1",
     }
-    described = replace(stack, environment={**stack.environment, **variables})
     try:
-        described.up()
-        yield StackWithKeys(stack=described, key=key)
+        replace(stack, environment={**stack.environment, **variables}).up()
+        yield key
     finally:
         stack.up()
 
@@ -60,19 +52,20 @@ def secret(path: Path, text: str, owner: int) -> str:
     return str(path)
 
 
-def test_predict_requires_a_key(keyed: StackWithKeys) -> None:
+def test_predict_requires_a_key(stack: Stack, key: str) -> None:
     image = traffic.KNOWN[0]
-    assert traffic.post(keyed.stack, image).status_code == 401
-    header = {"authorization": f"Bearer {keyed.key}"}
-    assert traffic.post(keyed.stack, image, header).status_code == 200
+    assert traffic.post(stack, image).status_code == 401
+    header = {"authorization": f"Bearer {key}"}
+    assert traffic.post(stack, image, header).status_code == 200
 
 
-def test_prometheus_scrapes_with_its_own_key(keyed: StackWithKeys) -> None:
-    assert httpx2.get(f"{keyed.stack.guard}/metrics", timeout=10).status_code == 401
-    wait_for(lambda: queries.targets(keyed.stack)["oodguard"] == "up", "a scrape", within_s=30)
+@pytest.mark.usefixtures("key")
+def test_prometheus_scrapes_with_its_own_key(stack: Stack) -> None:
+    assert httpx2.get(f"{stack.guard}/metrics", timeout=10).status_code == 401
+    wait_for(lambda: queries.targets(stack)["oodguard"] == "up", "a scrape", within_s=30)
 
 
-def test_container_description_reveals_no_key(keyed: StackWithKeys) -> None:
-    container = keyed.stack.inspect_service("guard")
-    assert keyed.key.rsplit("_", 1)[1] not in str(container)
+def test_container_description_reveals_no_key(stack: Stack, key: str) -> None:
+    container = stack.inspect_service("guard")
+    assert key.rsplit("_", 1)[1] not in str(container)
     assert "OODGUARD_KEYS_FILE=/run/secrets/guard_keys" in container["Config"]["Env"]

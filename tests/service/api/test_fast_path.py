@@ -20,9 +20,7 @@ def test_fast_path_answers_predict_without_the_framework(
 
 
 @pytest.mark.parametrize("body", [encode(plain()), b"no image", b""])
-def test_fast_path_response_equals_the_response_of_the_framework(
-    client: TestClient, body: bytes
-) -> None:
+def test_fast_path_response_equals_that_of_the_framework(client: TestClient, body: bytes) -> None:
     identity = {"x-request-id": "one"}
     fast = post(client, body, **identity)
     slow = post(client, body, path="/models/tiny/predict", **identity)

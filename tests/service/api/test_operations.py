@@ -73,9 +73,7 @@ def test_docs_page_loads_local_files_only(client: TestClient) -> None:
     assert "openapi.json" in client.get("/docs/start.js").text
 
 
-def test_openapi_describes_the_request_formats_and_problems_of_predict(
-    client: TestClient,
-) -> None:
+def test_openapi_describes_the_request_formats_and_problems_of_predict(client: TestClient) -> None:
     response = client.get("/openapi.json")
     description = response.json()
     predict = description["paths"]["/predict"]["post"]

@@ -37,9 +37,7 @@ def send_pixels(client: TestClient, images: list[Image.Image]) -> Response:
     return post_pixels(client, pixels.tobytes(), ",".join(map(str, pixels.shape)))
 
 
-def test_predict_returns_the_scores_and_p_value_computed_by_hand(
-    client: TestClient,
-) -> None:
+def test_predict_returns_the_scores_and_p_value_computed_by_hand(client: TestClient) -> None:
     (verdict,) = predictions(post(client, encode(plain(RED))))
     assert verdict.label == "red"
     assert verdict.class_id == 0
@@ -51,9 +49,7 @@ def test_predict_returns_the_scores_and_p_value_computed_by_hand(
     assert verdict.decision == "accept"
 
 
-def test_predict_rejects_an_image_with_a_score_above_all_calibration_scores(
-    client: TestClient,
-) -> None:
+def test_predict_rejects_a_score_above_all_calibration_scores(client: TestClient) -> None:
     (verdict,) = predictions(post(client, encode(plain(WHITE))))
     assert verdict.decision == "reject"
     assert verdict.p_value == pytest.approx(1 / 251)
@@ -80,9 +76,7 @@ def test_predict_threshold_equals_the_one_from_scipy(
 
 
 @pytest.mark.parametrize("send", [send_files, send_json, send_pixels])
-def test_predict_returns_predictions_in_the_order_of_the_images(
-    client: TestClient, send: Send
-) -> None:
+def test_predict_returns_predictions_in_the_order_of_images(client: TestClient, send: Send) -> None:
     images = [plain(BLUE), plain(WHITE), plain(GREEN), plain(BLACK), plain(RED)]
     verdicts = predictions(send(client, images))
     assert [v.label for v in verdicts][0::2] == ["blue", "green", "red"]
@@ -114,9 +108,7 @@ def test_predict_accepts_image_formats_in_any_case_and_with_parameters(
     assert predictions(response)[0].label == "green"
 
 
-def test_predict_resizes_raw_pixels_by_the_rule_of_the_manifest(
-    client: TestClient,
-) -> None:
+def test_predict_resizes_raw_pixels_by_the_rule_of_the_manifest(client: TestClient) -> None:
     # The rule crops the centre: the middle 8 of 24 columns, which are blue.
     pixels = np.zeros((1, 8, 24, 3), np.uint8)
     pixels[:, :, 8:16, 2] = 255

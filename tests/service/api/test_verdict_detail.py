@@ -19,9 +19,7 @@ def verdict_client(make_client: MakeClient) -> TestClient:
     return make_client(detail="verdict")
 
 
-def test_verdict_detail_has_label_class_decision_and_coarse_p_value_only(
-    verdict_client: TestClient,
-) -> None:
+def test_verdict_detail_has_class_decision_and_p_value_only(verdict_client: TestClient) -> None:
     # Calibration scores are 1 to 250: brightness 85 has p = 167 / 251, and 255 has 1 / 251.
     files = [("files", encode(plain(colour))) for colour in (GREEN, WHITE)]
     answer = verdict_client.post("/predict", files=files).json()
@@ -79,9 +77,7 @@ def test_coarse_p_value_is_the_next_level_above_p_and_alpha(
 
 
 @pytest.mark.parametrize("alpha", [0.001, 0.05, 0.07, 0.25, 0.6])
-def test_coarse_p_value_is_equal_for_rejected_images_and_a_valid_p_value(
-    alpha: float,
-) -> None:
+def test_coarse_p_value_is_equal_for_rejected_images_and_a_valid_p_value(alpha: float) -> None:
     n = 1000
     p_values = [rank / n for rank in range(1, n + 1)]
     assert len({coarse_p_value(p, alpha) for p in p_values if p <= alpha}) == 1
@@ -104,9 +100,7 @@ def score_metrics(client: TestClient, **headers: str) -> list[str]:
 
 
 @pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text"])
-def test_verdict_detail_without_keys_withholds_score_metrics(
-    verdict_client: TestClient, accept: str
-) -> None:
+def test_verdict_detail_withholds_score_metrics(verdict_client: TestClient, accept: str) -> None:
     assert post(verdict_client, encode(plain())).status_code == 200
     assert score_metrics(verdict_client, accept=accept) == []
 
@@ -124,9 +118,7 @@ def test_verdict_detail_exposes_score_metrics_to_the_role_metrics(
     assert score_metrics(client, **issued["metrics"].headers) == SCORE_METRICS
 
 
-def test_verdict_detail_metrics_are_equal_after_images_with_equal_responses(
-    make_client: MakeClient,
-) -> None:
+def test_verdict_detail_metrics_are_equal_after_equal_responses(make_client: MakeClient) -> None:
     responses, rows = [], []
     # Brightness 85 and 3, with very different p-values.
     for red in (255, 9):

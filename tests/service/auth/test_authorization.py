@@ -98,9 +98,7 @@ def test_undeclared_route_is_forbidden_for_every_key(
         assert challenge == 'Bearer realm="oodguard", error="insufficient_scope"'
 
 
-def test_declaration_on_route_or_including_router_is_enforced(
-    secured: TestClient, issued: Issued
-) -> None:
+def test_declaration_on_route_or_router_is_enforced(secured: TestClient, issued: Issued) -> None:
     add_new_routes(app_of(secured))
     assert secured.get("/public").json() == "reached"
     # A role has precedence over PUBLIC.
@@ -111,9 +109,7 @@ def test_declaration_on_route_or_including_router_is_enforced(
             assert status == (200 if held == role else 403)
 
 
-def test_unmatched_path_is_404_only_for_clients_with_a_key(
-    secured: TestClient, issued: Issued
-) -> None:
+def test_unmatched_path_is_404_for_clients_with_a_key(secured: TestClient, issued: Issued) -> None:
     problem(secured.get("/nowhere"), 401, "key-missing")
     answer = problem(secured.get("/nowhere", headers=issued["predict"].headers), 404, "not-found")
     assert answer.detail == "GET /nowhere: no such route."
@@ -204,9 +200,7 @@ def test_invalid_key_is_unauthorized(secured: TestClient, sent: str) -> None:
     assert ('error="invalid_token"' in response.headers["www-authenticate"]) == bool(sent)
 
 
-def test_key_is_read_from_the_authorization_header_only(
-    secured: TestClient, issued: Issued
-) -> None:
+def test_key_is_read_from_authorization_header_only(secured: TestClient, issued: Issued) -> None:
     token = issued["predict"].token
     assert secured.get("/models", headers={"AUTHORIZATION": f"bEARER {token}"}).status_code == 200
     for arguments in (

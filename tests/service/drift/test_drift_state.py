@@ -111,9 +111,7 @@ def test_drift_state_rejects_a_truncated_file(path: Path, size: int) -> None:
         (None, "cannot be read: Is a directory"),
     ],
 )
-def test_drift_state_rejects_a_foreign_file(
-    path: Path, content: bytes | None, message: str
-) -> None:
+def test_drift_state_rejects_foreign_file(path: Path, content: bytes | None, message: str) -> None:
     path.mkdir() if content is None else path.write_bytes(content)
     with pytest.raises(DriftStateError, match=message):
         _read(path)

@@ -81,9 +81,7 @@ def _walk(order: Ordered, m: int) -> tuple[tuple[int, ...], SlotChances]:
 
 @pytest.mark.parametrize("values", [(1, 2, 3, 4, 5, 6), (1, 1, 1, 2, 2, 3), (7, 7, 7, 7, 7, 7)])
 @pytest.mark.parametrize("m", [1, 2, 3])
-def test_urn_chances_equal_slot_frequencies_over_all_orders(
-    values: tuple[float, ...], m: int
-) -> None:
+def test_urn_chances_equal_frequencies_over_all_orders(values: tuple[float, ...], m: int) -> None:
     """Enumerate all 720 equally likely orders of six scores with keys, with and without ties.
 
     Given any earlier slots, the next slot has the distribution of the urn. The rank is random

@@ -1,6 +1,5 @@
 """Decoding: exact pixels where nothing is resized, an image error for invalid files."""
 
-import struct
 import zlib
 
 import numpy as np
@@ -15,7 +14,7 @@ from oodguard.service.errors import DeadlineExceeded
 from oodguard.service.images.decode import decode_image, to_pixels
 from oodguard.service.images.header import EncodedImage
 from oodguard.service.images.types import RequestLimits
-from tests.service.pictures import claiming_webp, encode, noisy, plain, png_chunk
+from tests.service.pictures import claiming_webp, encode, noisy, plain, png, png_chunk
 
 SPEC = InputSpec(height=64, width=64)
 SAMPLES = {
@@ -31,9 +30,7 @@ def decode(data: bytes, max_pixels: int) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("WEBP", {"lossless": True})])
-def test_decode_keeps_the_pixels_of_an_image_of_the_input_size(
-    kind: str, options: dict[str, bool]
-) -> None:
+def test_decode_keeps_the_pixels_of_the_input_size(kind: str, options: dict[str, bool]) -> None:
     picture = noisy()
     pixels = decode(encode(picture, kind, **options), max_pixels=64 * 64)
     np.testing.assert_array_equal(pixels, np.asarray(picture))
@@ -72,9 +69,8 @@ def test_decode_rejects_sides_over_65535_pixels() -> None:
 @pytest.mark.parametrize("order", [b"IDAT", b"IDAT PLTE"])
 def test_decode_rejects_a_png_of_palette_indices_without_a_palette(order: bytes) -> None:
     chunks = {b"IDAT": zlib.compress(bytes(8 * 9)), b"PLTE": bytes(6)}
-    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 3, 0, 0, 0))
-    body = b"".join(png_chunk(kind, chunks[kind]) for kind in order.split())
-    data = b"\x89PNG\r\n\x1a\n" + header + body + png_chunk(b"IEND", b"")
+    parts = [png_chunk(kind, chunks[kind]) for kind in order.split()]
+    data = png(*parts, header=(8, 8, 8, 3, 0, 0, 0))
     with pytest.raises(UndecodableImage, match="the PNG has no palette for its pixels"):
         decode(data, max_pixels=64)
 

@@ -86,9 +86,7 @@ def test_animated_image_is_rejected(client: TestClient, kind: str) -> None:
     ("kind", "received"),
     [("GIF", "a GIF"), ("TIFF", "a TIFF"), ("BMP", "a BMP"), ("AVIF", "an AVIF")],
 )
-def test_unsupported_format_is_named_in_the_error(
-    client: TestClient, kind: str, received: str
-) -> None:
+def test_unsupported_format_is_in_the_error(client: TestClient, kind: str, received: str) -> None:
     answer = problem(post(client, encode(plain(), kind)), 415, "unsupported-image")
     assert f"the image is {received}" in answer.detail
     assert "expected a JPEG, PNG or WebP" in answer.detail

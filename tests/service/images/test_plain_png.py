@@ -1,6 +1,5 @@
 """The plain-PNG decoder returns the same image as Pillow's reader, or leaves the file to it."""
 
-import struct
 import zlib
 from io import BytesIO
 
@@ -13,10 +12,9 @@ from PIL.PngImagePlugin import PngImageFile, PngInfo
 from oodguard.models.errors import ImageError
 from oodguard.service.images.decode import decode_plain_png
 from oodguard.service.images.header import read_header
-from tests.service.pictures import encode, noisy, plain, png_chunk
+from tests.service.pictures import encode, noisy, plain, png, png_chunk
 
 SAMPLES = {mode: encode(noisy((9, 7)).convert(mode)) for mode in ("L", "RGB", "RGBA")}
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def by_pillow(data: bytes) -> Image.Image:
@@ -25,14 +23,10 @@ def by_pillow(data: bytes) -> Image.Image:
         return image.copy()
 
 
-def png(*chunks: bytes, depth: int = 8, interlace: int = 0) -> bytes:
-    """Build a PNG of 2 x 1 RGB pixels with these chunks."""
-    header = struct.pack(">IIBBBBB", 2, 1, depth, 2, 0, 0, interlace)
-    return SIGNATURE + png_chunk(b"IHDR", header) + b"".join(chunks) + png_chunk(b"IEND", b"")
-
-
-def idat(data: bytes) -> bytes:
-    return png_chunk(b"IDAT", data)
+def small_png(*idat: bytes, depth: int = 8, interlace: int = 0) -> bytes:
+    """Return a PNG of 2 x 1 RGB pixels with these chunks of pixels."""
+    chunks = [png_chunk(b"IDAT", data) for data in idat]
+    return png(*chunks, header=(2, 1, depth, 2, 0, 0, interlace))
 
 
 def with_text() -> bytes:
@@ -52,7 +46,7 @@ def test_plain_png_equals_the_image_that_pillow_reads(mode: str) -> None:
 
 
 def test_plain_png_has_the_pixels_of_the_file() -> None:
-    data = png(idat(PIXELS))
+    data = small_png(PIXELS)
     image = decode_plain_png(data, read_header(data))
     assert image is not None
     assert image.tobytes() == bytes(range(6))
@@ -66,15 +60,15 @@ def test_plain_png_has_the_pixels_of_the_file() -> None:
         pytest.param(encode(plain().convert("LA")), id="grey with alpha"),
         pytest.param(encode(plain().convert("1")), id="1 bit"),
         pytest.param(encode(Image.new("I;16", (3, 3))), id="16 bits"),
-        pytest.param(png(idat(zlib.compress(bytes(13))), depth=16), id="16 bits a channel"),
+        pytest.param(small_png(zlib.compress(bytes(13)), depth=16), id="16 bits a channel"),
         pytest.param(encode(plain(), transparency=(255, 0, 0)), id="transparent colour"),
         pytest.param(with_text(), id="text"),
         pytest.param(encode(noisy((200, 200))), id="over 64 kB"),
-        pytest.param(png(idat(PIXELS[:5]), idat(PIXELS[5:])), id="two chunks of pixels"),
-        pytest.param(png(idat(zlib.compress(bytes(72))), interlace=1), id="interlaced"),
-        pytest.param(png(idat(PIXELS)) + b"more", id="data after the end"),
-        pytest.param(png(idat(PIXELS))[:-1], id="truncated"),
-        pytest.param(png(idat(PIXELS[:-8])), id="too few pixels"),
+        pytest.param(small_png(PIXELS[:5], PIXELS[5:]), id="two chunks of pixels"),
+        pytest.param(small_png(zlib.compress(bytes(72)), interlace=1), id="interlaced"),
+        pytest.param(small_png(PIXELS) + b"more", id="data after the end"),
+        pytest.param(small_png(PIXELS)[:-1], id="truncated"),
+        pytest.param(small_png(PIXELS[:-8]), id="too few pixels"),
     ],
 )
 def test_plain_png_leaves_other_files_to_pillow(data: bytes) -> None:

@@ -78,9 +78,7 @@ async def test_jobs_run_in_a_thread_while_others_run_or_are_decoded(model: FakeM
     assert model.threads == 3 * [THREAD]
 
 
-async def test_single_image_runs_inline_and_the_next_client_gets_a_thread(
-    slow_model: FakeModel,
-) -> None:
+async def test_single_image_runs_inline_and_the_next_in_a_thread(slow_model: FakeModel) -> None:
     async with running(slow_model, inline=True) as batcher:
         assert await results(put(batcher, new_job(0))) == [[0]]
         first, second = new_job(1), new_job(2)

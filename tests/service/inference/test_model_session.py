@@ -17,9 +17,7 @@ def session(model: LoadedModel, onnx: bytes, max_batch: int = 4) -> ModelSession
 
 
 @pytest.mark.parametrize("n", [1, 3, 4, 5, 8, 9])
-def test_session_returns_the_outputs_of_onnx_runtime_for_any_batch_size(
-    model: LoadedModel, n: int
-) -> None:
+def test_session_returns_the_outputs_of_onnx_runtime(model: LoadedModel, n: int) -> None:
     images = np.random.default_rng(n).integers(0, 256, (n, 8, 8, 3), np.uint8)
     bare = onnxruntime.InferenceSession(graph(), providers=["CPUExecutionProvider"])
     logits, scores = bare.run(["logits", "scores"], {"images": images})

@@ -33,9 +33,7 @@ BOTH = pytest.mark.parametrize("send", [post_json, post_binary])
 
 
 @BOTH
-def test_infer_returns_the_outputs_of_the_graph_and_the_calibration(
-    client: TestClient, send: Send
-) -> None:
+def test_infer_returns_outputs_of_graph_and_calibration(client: TestClient, send: Send) -> None:
     found = parsed(send(client, pixels(RED, WHITE)))
     assert tuple(found.values) == ALL
     # Logits are channel means divided by 25; brightness is the mean of the channels.
@@ -52,9 +50,7 @@ def test_infer_returns_the_outputs_of_the_graph_and_the_calibration(
 
 
 @BOTH
-def test_infer_response_has_the_model_the_policy_and_the_request_id(
-    client: TestClient, send: Send
-) -> None:
+def test_infer_response_has_model_policy_and_request_id(client: TestClient, send: Send) -> None:
     answer = parsed(send(client, pixels(RED), id="mine")).response
     (model,) = client.get("/models").json()["models"]
     assert (answer.model_name, answer.model_version, answer.id) == ("tiny", "1", "mine")
@@ -62,9 +58,7 @@ def test_infer_response_has_the_model_the_policy_and_the_request_id(
     assert answer.parameters == {"sha256": model["sha256"], **policy}
 
 
-def test_infer_response_omits_parameters_that_are_none(
-    make_client: MakeClient,
-) -> None:
+def test_infer_response_omits_parameters_that_are_none(make_client: MakeClient) -> None:
     answer = parsed(post_json(make_client(delta=None), pixels(RED)))
     assert "delta" not in answer.response.parameters
     assert answer.response.id is None
@@ -75,9 +69,7 @@ def noise(n: int) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("n", [1, 7, 64, 200])
-def test_infer_with_bytes_with_json_and_predict_return_the_same_values(
-    client: TestClient, n: int
-) -> None:
+def test_infer_with_bytes_or_json_equals_predict(client: TestClient, n: int) -> None:
     values = noise(n)
     binary, json = parsed(post_binary(client, values)), parsed(post_json(client, values))
     for name in ALL:
@@ -91,9 +83,7 @@ def test_infer_with_bytes_with_json_and_predict_return_the_same_values(
     np.testing.assert_allclose(brightness, values.mean(axis=(1, 2, 3)), rtol=1e-6)
 
 
-def test_infer_returns_more_images_than_a_batch_in_order(
-    make_client: MakeClient,
-) -> None:
+def test_infer_returns_more_images_than_a_batch_in_order(make_client: MakeClient) -> None:
     values = noise(11)
     found = parsed(post_binary(make_client(max_batch=4), values)).values
     np.testing.assert_allclose(
@@ -118,9 +108,7 @@ def test_infer_returns_the_requested_outputs_in_order(client: TestClient) -> Non
     assert found.values["label"] == ["green", "red"]
 
 
-def test_binary_data_output_is_the_default_that_an_output_can_override(
-    client: TestClient,
-) -> None:
+def test_binary_data_output_is_the_default_that_an_output_can_override(client: TestClient) -> None:
     parameters = {"binary_data_output": True}
     everything = parsed(post_binary(client, pixels(RED), parameters=parameters))
     assert all(output.data is None for output in everything.response.outputs)

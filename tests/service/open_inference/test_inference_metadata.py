@@ -27,9 +27,7 @@ def test_server_metadata_has_the_name_version_and_extensions(client: TestClient)
 
 
 @pytest.mark.parametrize("path", ["/v2/models/tiny", "/v2/models/tiny/versions/1"])
-def test_model_metadata_has_every_tensor_with_its_type_and_shape(
-    client: TestClient, path: str
-) -> None:
+def test_model_metadata_has_every_tensor_with_type_and_shape(client: TestClient, path: str) -> None:
     assert client.get(path).json() == {
         "name": "tiny",
         "versions": ["1"],
@@ -65,9 +63,7 @@ def test_health_routes_return_200_when_ready(client: TestClient) -> None:
         assert client.get(path).json() == {"name": "tiny", "ready": True}
 
 
-def test_health_is_live_and_not_ready_while_starting_and_draining(
-    bundle_folder: Path,
-) -> None:
+def test_health_is_live_and_not_ready_while_starting_and_draining(bundle_folder: Path) -> None:
     readiness = Readiness()
     client = TestClient(create_app(Settings(bundle=bundle_folder), readiness))
     assert client.get("/v2/health/live").status_code == 200

@@ -15,9 +15,7 @@ SHAPES = st.tuples(SIDES, SIDES, SIDES, st.just(3))
 
 
 @given(SHAPES.flatmap(lambda shape: arrays(np.uint8, shape)))
-def test_flatten_returns_the_bytes_of_flat_and_nested_arrays(
-    values: NDArray[np.uint8],
-) -> None:
+def test_flatten_returns_the_bytes_of_flat_and_nested_arrays(values: NDArray[np.uint8]) -> None:
     n, height, width, channels = values.shape
     shape: Shape = (n, height, width, channels)
     assert flatten(values.tolist(), shape) == values.tobytes()

@@ -94,9 +94,7 @@ def test_invalid_tensor_is_rejected_with_received_and_expected(
 
 
 @pytest.mark.parametrize("value", [256, -1, 10**18, 1e30, 0.5, "1", None, []])
-def test_data_other_than_whole_numbers_from_0_to_255_is_rejected(
-    client: TestClient, value: Any
-) -> None:
+def test_data_other_than_integers_from_0_to_255_is_rejected(client: TestClient, value: Any) -> None:
     response = client.post(PATH, json={"inputs": [tensor(data=[*FLAT[1:], value])]})
     assert "expected whole numbers from 0 to 255" in error_of(response, 422)
 
@@ -187,9 +185,7 @@ def test_length_header_that_truncates_the_json_is_rejected(client: TestClient) -
 @pytest.mark.parametrize(
     ("size", "binary"), [(192, 191), (192, 193), (191, 191), (384, 384), (384, 192), (0, 0)]
 )
-def test_bytes_must_match_the_size_and_the_shape(
-    client: TestClient, size: int, binary: int
-) -> None:
+def test_bytes_must_match_the_size_and_shape(client: TestClient, size: int, binary: int) -> None:
     described = tensor(data=None, parameters={"binary_data_size": size})
     text = error_of(post_with_bytes(client, {"inputs": [described]}, bytes(binary)), 422)
     received = f"{binary} bytes follow the JSON and binary_data_size is {size}, expected 192"

@@ -70,9 +70,7 @@ def test_runs_take_place_in_engine_threads(
 
 
 @pytest.mark.anyio
-async def test_request_that_is_being_read_keeps_a_retired_deployment_alive(
-    model: LoadedModel,
-) -> None:
+async def test_request_being_read_keeps_a_retired_deployment_alive(model: LoadedModel) -> None:
     metrics = Metrics(build="1", runtime="1")
     settings = Settings(timeout_s=10)
     deployment = Deployment(model, metrics, settings)

@@ -81,9 +81,7 @@ def test_reload_of_a_single_bundle_loads_its_new_version(
     assert answering_model(client) == ("tiny", "2")
 
 
-def test_reload_of_an_invalid_bundle_keeps_the_old_model(
-    client: TestClient, three_models: Path
-) -> None:
+def test_reload_of_invalid_bundle_keeps_old_model(client: TestClient, three_models: Path) -> None:
     write_tiny(three_models / "one" / "eleven", name="one", version="11")
     with (three_models / "two" / MODEL).open("ab") as file:
         file.write(b"more")

@@ -63,33 +63,24 @@ def stored(store: MemoryStore) -> list[str]:
     return sorted({name.rpartition(".")[0] for name in store.files})
 
 
-def test_retention_removes_the_oldest_to_limit_bytes() -> None:
+@pytest.mark.parametrize(
+    ("limits", "sizes", "kept"),
+    [
+        pytest.param({"max_bytes": 35}, [10, 10, 10, 10, 10], [2, 3, 4], id="bytes"),
+        pytest.param({"max_bytes": 35}, [10, 10, 10, 25], [2, 3], id="several for a large one"),
+        pytest.param({"max_images": 2}, [10, 10, 10, 10], [2, 3], id="number"),
+    ],
+)
+def test_retention_removes_the_oldest_before_it_stores_a_sample(
+    limits: dict[str, int], sizes: list[int], kept: list[int]
+) -> None:
     store = MemoryStore()
-    retention = limited(store, max_bytes=35)
-    for second in range(5):
-        retention.put(sample(second))
-    assert stored(store) == [sample(second).stem for second in (2, 3, 4)]
-    assert (len(retention), retention.size) == (3, 30)
+    retention = limited(store, **limits)
+    for second, size in enumerate(sizes):
+        retention.put(sample(second, size=size))
+    assert stored(store) == [sample(second).stem for second in kept]
+    assert (len(retention), retention.size) == (len(kept), sum(sizes[second] for second in kept))
     assert store.most <= 35
-
-
-def test_retention_removes_several_for_a_large_sample() -> None:
-    store = MemoryStore()
-    retention = limited(store, max_bytes=35)
-    for second in range(3):
-        retention.put(sample(second))
-    retention.put(sample(3, size=25))
-    assert stored(store) == [sample(2).stem, sample(3).stem]
-    assert retention.size == 35
-    assert store.most <= 35
-
-
-def test_retention_limits_the_number() -> None:
-    store = MemoryStore()
-    retention = limited(store, max_images=2)
-    for second in range(4):
-        retention.put(sample(second))
-    assert stored(store) == [sample(2).stem, sample(3).stem]
 
 
 def test_retention_rejects_a_sample_above_the_limit() -> None:

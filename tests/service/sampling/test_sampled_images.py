@@ -36,9 +36,7 @@ def records(folder: Path) -> list[dict[str, Any]]:
     return sorted(found, key=lambda each: (each["request_id"], each["image"]))
 
 
-def test_samples_store_rejected_images_as_received(
-    make_client: MakeClient, location: Location
-) -> None:
+def test_samples_are_rejected_images_unchanged(make_client: MakeClient, location: Location) -> None:
     client = make_client(sample_rate=1, sample_to=location.to)
     png, jpeg, webp = (encode(plain(WHITE), kind) for kind in ("PNG", "JPEG", "WEBP"))
     accepted = encode(plain(BLACK))

@@ -147,48 +147,37 @@ def test_sampler_drops_samples_while_the_store_blocks(
 
 
 class FailingStore(MemoryStore):
-    """A store that fails while it is broken."""
+    """A store whose first calls of `put` fail."""
 
-    broken = True
+    failures = 0
 
     def put(self, name: str, data: bytes) -> None:
-        if self.broken:
+        if self.failures:
+            self.failures -= 1
             raise SampleStoreError("No space left on device")
         super().put(name, data)
 
 
-def test_sampler_counts_each_failure_and_logs_one(
-    model: LoadedModel, make_sampler: MakeSampler, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("failures", "stored"), [(3, []), (1, [1, 2])])
+def test_sampler_counts_failures_and_logs_the_first_and_the_recovery(
+    model: LoadedModel,
+    make_sampler: MakeSampler,
+    caplog: pytest.LogCaptureFixture,
+    failures: int,
+    stored: list[int],
 ) -> None:
     store = FailingStore()
+    store.failures = failures
     with caplog.at_level(logging.INFO, "oodguard.samples"):
         sampler, registry = make_sampler(store)
         sampler.sample(model, "r", white_images(3), verdicts("rrr"))
         sampler.close()
-    assert counted(registry, "failed") == 3
-    (record,) = caplog.records
-    assert record.getMessage() == "The sample store fails: samples are lost."
-    assert record.__dict__["fields"] == {"error": "No space left on device"}
-
-
-def test_sampler_logs_the_recovery_of_the_store(
-    model: LoadedModel, make_sampler: MakeSampler, caplog: pytest.LogCaptureFixture
-) -> None:
-    class Recovering(FailingStore):
-        def put(self, name: str, data: bytes) -> None:
-            try:
-                super().put(name, data)
-            finally:
-                self.broken = False
-
-    store = Recovering()
-    with caplog.at_level(logging.INFO, "oodguard.samples"):
-        sampler, registry = make_sampler(store)
-        sampler.sample(model, "r", white_images(3), verdicts("rrr"))
-        sampler.close()
-    assert (counted(registry, "failed"), counted(registry, "kept")) == (1, 2)
-    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
-    assert stored_images([*store.files]) == [1, 2]
+    assert (counted(registry, "failed"), counted(registry, "kept")) == (failures, len(stored))
+    assert stored_images([*store.files]) == stored
+    levels = ["WARNING", "INFO"] if stored else ["WARNING"]
+    assert [record.levelname for record in caplog.records] == levels
+    assert caplog.messages[0] == "The sample store fails: samples are lost."
+    assert caplog.records[0].__dict__["fields"] == {"error": "No space left on device"}
 
 
 def sampled_request(size: int) -> SampledRequest:
@@ -247,9 +236,7 @@ def test_sampler_rejects_an_invalid_location(to: str | None, message: str) -> No
     assert str(rejected.value).startswith(message)
 
 
-def test_sampler_names_the_extra_of_s3_if_obstore_is_missing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_sampler_names_extra_of_s3_if_obstore_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [*sys.modules]:
         if name.startswith(("oodguard.service.sampling.s3_store", "obstore")):
             monkeypatch.delitem(sys.modules, name)

@@ -89,9 +89,7 @@ def test_tracing_has_no_decode_span_for_raw_pixels(traced: Traced) -> None:
     assert [each.name for each in traced.stages()] == ["queue", "run"]
 
 
-def test_tracing_continues_the_trace_of_a_traceparent(
-    traced: Traced, access_log: AccessLog
-) -> None:
+def test_tracing_continues_the_trace_of_traceparent(traced: Traced, access_log: AccessLog) -> None:
     post(traced.client, encode(plain()), traceparent=f"00-{TRACE_ID}-{PARENT_ID}-01")
     span = traced.server_span()
     assert f"{span.context.trace_id:032x}" == TRACE_ID
@@ -107,9 +105,7 @@ def test_tracing_continues_the_trace_of_a_traceparent(
     "traceparent",
     ["", "00", f"00-{'0' * 32}-{PARENT_ID}-01", f"ff-{TRACE_ID}-{PARENT_ID}-01", "x" * 10_000],
 )
-def test_tracing_starts_a_new_trace_for_an_invalid_traceparent(
-    traced: Traced, traceparent: str
-) -> None:
+def test_tracing_starts_new_trace_for_invalid_traceparent(traced: Traced, traceparent: str) -> None:
     traced.client.post("/predict", headers={"traceparent": traceparent})
     span = traced.server_span()
     assert span.parent is None
