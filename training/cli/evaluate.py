@@ -8,7 +8,7 @@ from rich.markdown import Markdown
 
 from oodguard.models.decision import Policy
 from oodguard.models.errors import RecipeError
-from oodguard.training.cli.command import Alpha, Delta, Threads, console, run_command
+from oodguard.training.cli.command import Alpha, Delta, Threads, console, run_command, warn
 from oodguard.training.cli.progress import EvaluationBar
 from oodguard.training.config.recipe import read_recipe
 from oodguard.training.config.suites import SHIPPABLE_SUITES, SUITES
@@ -19,7 +19,7 @@ from oodguard.training.evaluation.target import (
     is_bundle,
     run_target,
 )
-from oodguard.training.report.card import figures
+from oodguard.training.report.card import figures, report_warnings
 from oodguard.training.report.model import Report
 from oodguard.training.report.write import renew as renew_bundle
 from oodguard.training.report.write import write_report
@@ -85,10 +85,13 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
                 twin=undefended,
             )
         folder = out or (target if not is_bundle(target) else Path("reports") / measured.name)
-        page = write_report(folder, report, evidence)
+        classes = len(measured.classes)
+        page = write_report(folder, report, evidence, classes=classes)
         if renew:
             renew_bundle(target, report)
-        console.print(Markdown(figures(report)))
+        console.print(Markdown(figures(report, classes=classes)))
+        for warning in report_warnings(report, classes=classes):
+            warn(warning)
         console.print(f"The full report is in {page}.", soft_wrap=True)
         _exit_if_untrusted(report)
 

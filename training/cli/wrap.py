@@ -16,7 +16,7 @@ from oodguard.training.config.sources import Source
 from oodguard.training.wrap.classifier import read_original_classifier
 from oodguard.training.wrap.input import Layout, PixelTransform, Triple, infer_layout, infer_size
 from oodguard.training.wrap.output import OutputKind, read_classes
-from oodguard.training.wrap.report import CHANCE_WARNING, wrapped_figures
+from oodguard.training.wrap.report import wrapped_figures
 from oodguard.training.wrap.wrap import WrapOptions
 from oodguard.training.wrap.wrap import wrap as run_wrap
 
@@ -105,8 +105,8 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
                 stage=status.update,
             )
         console.print(Markdown(wrapped_figures(report)))
-        if report.is_near_chance:
-            warn(CHANCE_WARNING)
+        for warning in report.warnings:
+            warn(warning)
         console.print(
             f"Exported {out}, not hardened. It agrees with {classifier.name} on"
             f" {agreement.images} images; the largest difference is"

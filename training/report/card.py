@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from oodguard.models.manifest import Description
 from oodguard.training.config.suites import SuiteAttack
-from oodguard.training.report.model import Condition, Report
+from oodguard.training.report.model import Condition, MeanAuroc, Report
 
 STAMPS: Mapping[str, str] = {
     "trusted": "every check of the attack passed (trusted)",
@@ -98,7 +98,7 @@ def write_card(description: Description, report: Report, recipe_text: str) -> st
                 ("| fact | |", "| --- | --- |", *(f"| {k} | {v} |" for k, v in facts.items()))
             ),
             "## Figures",
-            figures(report),
+            figures(report, classes=len(description.classes)),
             "## Guarantee",
             _guarantee(report),
             "## Recipe",
@@ -107,8 +107,41 @@ def write_card(description: Description, report: Report, recipe_text: str) -> st
     )
 
 
-def figures(report: Report) -> str:
-    """Return the table of a report and its measurement conditions, in Markdown."""
+def chance_warnings(
+    *, accuracy: float, classes: int, clean: MeanAuroc | None = None
+) -> tuple[str, ...]:
+    """Return a warning for each clean figure that is near the value of a random classifier.
+
+    The accuracy is near chance below 2 / K for K classes, and below 0.75 for two classes. `clean`
+    is the mean AUROC; it is at chance if its interval reaches 0.5 or less.
+    """
+    warnings = []
+    if accuracy < min(2 / classes, 0.75):
+        warnings.append(
+            f"the accuracy is {percent(accuracy)}, near chance ({percent(1 / classes)} for"
+            f" {classes} classes)"
+        )
+    if clean is not None and clean.auroc_interval.low <= 0.5:
+        warnings.append(
+            f"the mean AUROC of clean images is {share(clean.auroc)}, not significantly above .500,"
+            " the value of a random score"
+        )
+    return tuple(warnings)
+
+
+def report_warnings(report: Report, *, classes: int) -> tuple[str, ...]:
+    """Return the chance warnings of a report on a classifier of that many classes."""
+    clean = report.conditions[0].mean["clean"]
+    return chance_warnings(accuracy=report.accuracy, classes=classes, clean=clean)
+
+
+def warning_paragraphs(warnings: Sequence[str]) -> tuple[str, ...]:
+    """Return one paragraph in Markdown for each warning."""
+    return tuple(f"**Warning:** {warning}." for warning in warnings)
+
+
+def figures(report: Report, *, classes: int) -> str:
+    """Return the table of a report, its warnings and its measurement conditions, in Markdown."""
     return "\n\n".join(
         (
             f"Clean accuracy {percent(report.accuracy)} ({report.accuracy_images:,} test images)."
@@ -116,6 +149,7 @@ def figures(report: Report) -> str:
             f" {percent(report.alpha)}"
             + (f" with confidence {percent(1 - report.delta)}" if report.delta else "")
             + f" from {report.calibration_images:,} calibration images.",
+            *warning_paragraphs(report_warnings(report, classes=classes)),
             table(report),
             protocol_text(report),
         )

@@ -1,5 +1,6 @@
 """Render the report as one HTML file that loads nothing and runs nothing."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -18,8 +19,10 @@ CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-sr
 """The page may use its own styles and its own images, and nothing else."""
 
 
-def write_html(report: Report, evidence: EvaluationEvidence) -> str:
-    """Return the page."""
+def write_html(
+    report: Report, evidence: EvaluationEvidence, *, warnings: Sequence[str] = ()
+) -> str:
+    """Return the page; it shows the warnings below its stamp."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -47,6 +50,7 @@ def write_html(report: Report, evidence: EvaluationEvidence) -> str:
         report=report,
         roc_charts=roc_charts(report, evidence),
         security_charts=security_charts(report) if report.conditions[1:] else [],
+        warnings=warnings,
     )
 
 

@@ -8,17 +8,20 @@ from oodguard.models.bundle import EVALUATION, Bundle, open_bundle, write_bundle
 from oodguard.models.errors import BundleError, RecipeError
 from oodguard.models.manifest import Description
 from oodguard.training.config.suites import SHIPPABLE_SUITES
-from oodguard.training.report.card import figures, write_card
+from oodguard.training.report.card import figures, report_warnings, write_card
 from oodguard.training.report.evidence import EvaluationEvidence
 from oodguard.training.report.model import Report
 from oodguard.training.report.page import write_html
 from oodguard.training.run_folder import RunFolder
 
 
-def write_report(folder: Path, report: Report, evidence: EvaluationEvidence) -> Path:
+def write_report(
+    folder: Path, report: Report, evidence: EvaluationEvidence, *, classes: int
+) -> Path:
     """Write `NAME.json`, `NAME.md` and `NAME.html` into a folder and replace existing files.
 
-    NAME is `evaluation` for the suites that a bundle may carry, else `evaluation-SUITE`.
+    NAME is `evaluation` for the suites that a bundle may carry, else `evaluation-SUITE`. `classes`
+    is the number of classes of the classifier.
 
     Returns:
         The path of the HTML page.
@@ -30,8 +33,8 @@ def write_report(folder: Path, report: Report, evidence: EvaluationEvidence) -> 
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
         ".json": report.model_dump_json(indent=2) + "\n",
-        ".md": f"# {report.name}: {suite}\n\n{figures(report)}\n",
-        ".html": write_html(report, evidence),
+        ".md": f"# {report.name}: {suite}\n\n{figures(report, classes=classes)}\n",
+        ".html": write_html(report, evidence, warnings=report_warnings(report, classes=classes)),
     }
     for ending, text in texts.items():
         (folder / f"{name}{ending}").write_text(text, encoding="utf-8")

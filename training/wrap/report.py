@@ -3,7 +3,13 @@
 from typing import Literal
 
 from oodguard.models.manifest import Description, FrozenModel
-from oodguard.training.report.card import markdown_table, percent, share
+from oodguard.training.report.card import (
+    chance_warnings,
+    markdown_table,
+    percent,
+    share,
+    warning_paragraphs,
+)
 
 
 class CleanResult(FrozenModel):
@@ -45,15 +51,14 @@ class WrapReport(FrozenModel):
     command: str
 
     @property
-    def is_near_chance(self) -> bool:
-        """Whether the accuracy suggests a wrong mean, std, scale or order of classes."""
-        return self.accuracy < 2 * self.chance
+    def warnings(self) -> tuple[str, ...]:
+        """A warning if the accuracy suggests a wrong mean, std, scale or order of classes."""
+        return tuple(
+            f"{warning}, so the classifier probably receives other pixels than in its training:"
+            " check --mean, --std, --scale, --layout and the order of --classes"
+            for warning in chance_warnings(accuracy=self.accuracy, classes=round(1 / self.chance))
+        )
 
-
-CHANCE_WARNING = (
-    "the accuracy is below twice chance, so the classifier probably receives other pixels than in"
-    " its training: check --mean, --std, --scale, --layout and the order of --classes."
-)
 
 NOT_HARDENED = (
     "**Not hardened, and no attack was measured.** This is an existing classifier with"
@@ -118,7 +123,7 @@ def wrapped_figures(report: WrapReport) -> str:
         f" set the threshold; chance: {percent(report.chance)}). Alpha"
         f" {percent(report.alpha)}{confidence} from {report.calibration_images:,} calibration"
         " images.",
-        *([f"**Warning:** {CHANCE_WARNING}"] if report.is_near_chance else []),
+        *warning_paragraphs(report.warnings),
         table,
         f"{legend} Measured with `{report.command}` on {report.hardware}.",
     ]

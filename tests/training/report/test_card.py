@@ -1,6 +1,19 @@
-from oodguard.training.report.card import budget, percent, protocol_text, share, table
-from oodguard.training.report.model import Trust
-from tests.training.report.example import REPORT
+from pathlib import Path
+
+import pytest
+
+from oodguard.training.report.card import (
+    budget,
+    chance_warnings,
+    figures,
+    percent,
+    protocol_text,
+    share,
+    table,
+)
+from oodguard.training.report.model import Interval, MeanAuroc, Trust
+from oodguard.training.report.write import write_report
+from tests.training.report.example import EVIDENCE, REPORT
 
 
 def test_card_numbers_are_written_short() -> None:
@@ -31,3 +44,41 @@ def test_card_states_the_protocol() -> None:
 def test_card_marks_untrusted_figures() -> None:
     report = REPORT.model_copy(update={"trust": Trust(stamp="untrusted", checks=())})
     assert "**a check of the attack failed" in protocol_text(report)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "classes", "warning"),
+    [
+        (0.23, 4, "the accuracy is 23 %, near chance (25 % for 4 classes)"),
+        (0.499, 4, "the accuracy is 49.9 %, near chance (25 % for 4 classes)"),
+        (0.5, 4, None),
+        (0.74, 2, "the accuracy is 74 %, near chance (50 % for 2 classes)"),
+        (0.75, 2, None),
+        (0.11, 10, "the accuracy is 11 %, near chance (10 % for 10 classes)"),
+    ],
+)
+def test_accuracy_near_chance_is_a_warning(
+    accuracy: float, classes: int, warning: str | None
+) -> None:
+    assert chance_warnings(accuracy=accuracy, classes=classes) == ((warning,) if warning else ())
+
+
+@pytest.mark.parametrize(
+    ("auroc", "low", "is_warned"), [(0.45, 0.4, True), (0.52, 0.49, True), (0.52, 0.51, False)]
+)
+def test_auroc_at_chance_is_a_warning(auroc: float, low: float, *, is_warned: bool) -> None:
+    clean = MeanAuroc(auroc=auroc, auroc_interval=Interval(low=low, high=0.6))
+    warnings = chance_warnings(accuracy=1.0, classes=4, clean=clean)
+    assert len(warnings) == is_warned
+    if is_warned:
+        assert warnings[0].startswith(f"the mean AUROC of clean images is {share(auroc)}, not")
+
+
+def test_chance_warnings_are_in_the_table_and_in_the_files_of_a_report(tmp_path: Path) -> None:
+    assert "Warning" not in figures(REPORT, classes=4)  # accuracy 75 %
+    report = REPORT.model_copy(update={"accuracy": 0.23})
+    warning = "the accuracy is 23 %, near chance (25 % for 4 classes)"
+    assert f"**Warning:** {warning}." in figures(report, classes=4)
+    page = write_report(tmp_path, report, EVIDENCE, classes=4)
+    assert f"<strong>Warning:</strong> {warning}." in page.read_text(encoding="utf-8")
+    assert warning in page.with_suffix(".md").read_text(encoding="utf-8")
