@@ -3,16 +3,20 @@
 import binascii
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import orjson
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import Field, File, FormParser
+from python_multipart.multipart import MultipartParser, parse_options_header
 
 from oodguard.models.errors import ImageTooLarge, UndecodableImage
 from oodguard.service.errors import InvalidImage, MalformedBody, TooManyImages, WrongFields
 from oodguard.service.images.header import EncodedImage, check_size
 from oodguard.service.images.types import Body, Payload, RequestLimits
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 JSON_SCHEMA = '{"images": ["<base64>", ...]}'
 
@@ -145,46 +149,80 @@ def parse_multipart(body: Body, limits: RequestLimits) -> Payload:
             f"the body has {lines} lines that start with the boundary,"
             f" expected at most {limits.max_images} images"
         )
-    images: list[EncodedImage] = []
-    complete = False
-
-    def add(part: Field | File) -> None:
-        field = (part.field_name or b"").decode("utf-8", "replace")
-        if field != FORM_FIELD:
-            raise WrongFields(
-                f"the form has the field {field[:MAX_NAME_LENGTH]!r}, expected {FORM_FIELD!r}"
-            )
-        _check_count(len(images) + 1, limits)
-        if isinstance(part, File):
-            name = (part.file_name or b"").decode("utf-8", "replace")[:MAX_NAME_LENGTH]
-            part.file_object.seek(0)
-            images.append(EncodedImage(data=part.file_object.read(), name=name))
-        else:
-            images.append(EncodedImage(data=part.value or b""))
-
-    def end() -> None:
-        nonlocal complete
-        complete = True
-
-    # No file is written to disk, because none is larger than the body.
-    config = {"MAX_MEMORY_FILE_SIZE": len(body.data)}
+    form = _FormFiles(limits)
     try:
-        parser = FormParser("multipart/form-data", add, add, end, boundary=boundary, config=config)
-        try:
-            parser.write(body.data)
-            parser.finalize()
-        finally:
-            # Two parsers refer to each other, which would keep the images until a collection.
-            parser.parser = None
+        MultipartParser(boundary, form.callbacks()).write(body.data)
     except FormParserError as error:
         raise MalformedBody(f"the multipart body is invalid: {error}") from error
-    if not complete:
+    if not form.complete:
         raise MalformedBody("the multipart body is truncated: it has no closing boundary")
-    if not images:
+    if not form.images:
         raise WrongFields(
             f"the form has no fields, expected one or more files in the field {FORM_FIELD!r}"
         )
-    return images
+    return form.images
+
+
+class _FormFiles:
+    """Callbacks of `MultipartParser` that collect the files of the form field `files`.
+
+    The parser's `FormParser` also decodes Content-Transfer-Encoding, which RFC 7578, section 4.7
+    deprecates, and logs values that it does not know. Here, that header is ignored.
+    """
+
+    def __init__(self, limits: RequestLimits) -> None:
+        self.images: list[EncodedImage] = []
+        self.complete = False
+        self._limits = limits
+        self._header = self._disposition = self._data = b""
+        self._name: str | None = None
+
+    def callbacks(self) -> "MultipartCallbacks":
+        return {
+            "on_part_begin": self._begin_part,
+            "on_header_field": self._store_header_name,
+            "on_header_value": self._store_disposition,
+            "on_headers_finished": self._parse_disposition,
+            "on_part_data": self._append_data,
+            "on_part_end": self._add_image,
+            "on_end": self._end,
+        }
+
+    def _begin_part(self) -> None:
+        self._disposition = self._data = b""
+
+    def _store_header_name(self, data: bytes, start: int, end: int) -> None:
+        self._header = data[start:end]
+
+    def _store_disposition(self, data: bytes, start: int, end: int) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = data[start:end]
+
+    def _parse_disposition(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        field = _text(options.get(b"name"))
+        if field is None:
+            raise MalformedBody(
+                f"part {len(self.images)} of the multipart body has no Content-Disposition header"
+                f' with a name, expected: form-data; name="{FORM_FIELD}"'
+            )
+        if field != FORM_FIELD:
+            raise WrongFields(f"the form has the field {field!r}, expected {FORM_FIELD!r}")
+        _check_count(len(self.images) + 1, self._limits)
+        self._name = _text(options.get(b"filename"))
+
+    def _append_data(self, data: bytes, start: int, end: int) -> None:
+        self._data += data[start:end]
+
+    def _add_image(self) -> None:
+        self.images.append(EncodedImage(data=self._data, name=self._name))
+
+    def _end(self) -> None:
+        self.complete = True
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("utf-8", "replace")[:MAX_NAME_LENGTH]
 
 
 def _check_count(images: int, limits: RequestLimits) -> None:

@@ -78,5 +78,6 @@ def configure(level: str, log_format: Literal["auto", "json", "text"] = "auto") 
 
 
 def silence_decoders() -> None:
-    """Ignore Pillow's warnings about metadata: malformed images would flood the log."""
+    """Ignore the warnings of Pillow and python-multipart: malformed bodies would flood the log."""
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)

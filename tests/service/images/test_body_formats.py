@@ -16,7 +16,13 @@ from python_multipart.multipart import MultipartParser
 from starlette.testclient import TestClient
 
 from oodguard.service.api.schemas import ImagePlace
-from oodguard.service.errors import InvalidImage, RequestError, TooManyImages, WrongFields
+from oodguard.service.errors import (
+    InvalidImage,
+    MalformedBody,
+    RequestError,
+    TooManyImages,
+    WrongFields,
+)
 from oodguard.service.images.body import PARSERS, content_type, parse
 from oodguard.service.images.formats import MAX_JSON_VALUES
 from oodguard.service.images.header import EncodedImage
@@ -27,6 +33,7 @@ from tests.service.pictures import encode, plain
 LIMITS = RequestLimits(max_body_bytes=10_000, max_images=3, max_pixels=10**6)
 MOST = MAX_JSON_VALUES + LIMITS.max_images
 PART = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'
+MULTIPART = "multipart/form-data; boundary=x"
 TEXT = b"text instead of an image"
 
 
@@ -64,7 +71,7 @@ def test_raw_pixels_are_a_view_in_the_order_of_the_body() -> None:
 
 
 @given(
-    header=st.sampled_from([*PARSERS, "multipart/form-data; boundary=x"]),
+    header=st.sampled_from([*PARSERS, MULTIPART]),
     start=st.sampled_from([b"", b"--x\r\n", b'{"images":[', b"--x\r\nContent-Disposition: "]),
     data=st.binary(max_size=200),
     shape=st.none() | st.text(max_size=20) | st.just("1,2,2,3"),
@@ -258,15 +265,35 @@ def test_malformed_multipart_is_rejected(client: TestClient, body: bytes, parame
     ],
 )
 def test_multipart_without_the_field_files_is_rejected(client: TestClient, body: bytes) -> None:
-    response = post(client, body, "multipart/form-data; boundary=x")
+    response = post(client, body, MULTIPART)
     assert "'files'" in problem(response, 422, "wrong-fields").detail
+
+
+@pytest.mark.parametrize("header", [b"", b"\r\nContent-Disposition: form-data; filename=a.png"])
+def test_multipart_part_without_a_name_is_rejected_in_plain_words(header: bytes) -> None:
+    with pytest.raises(MalformedBody) as caught:
+        parsed(PART + b"a\r\n--x" + header + b"\r\n\r\nb\r\n--x--\r\n", MULTIPART)
+    assert str(caught.value) == (
+        "part 1 of the multipart body has no Content-Disposition header with a name,"
+        ' expected: form-data; name="files"'
+    )
+
+
+@pytest.mark.parametrize("encoding", [b"base64", b"quoted-printable", b'x-"evil'])
+def test_multipart_content_transfer_encoding_is_ignored_and_not_logged(
+    encoding: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    part = PART[:-2] + b"Content-Transfer-Encoding: " + encoding + b"\r\n\r\n"
+    images = parsed(part + b"!!!!=41\r\n--x--\r\n", MULTIPART)
+    assert images == [EncodedImage(data=b"!!!!=41", name="a")]
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("count", [4, 1000])
 def test_multipart_files_over_the_limit_are_not_collected(count: int) -> None:
     part = b'--x\r\nContent-Disposition: form-data; name="files"\r\n\r\na\r\n'
     with pytest.raises(TooManyImages, match="expected at most 3"):
-        parsed(part * count + b"--x--", "multipart/form-data; boundary=x")
+        parsed(part * count + b"--x--", MULTIPART)
 
 
 @pytest.mark.parametrize("line", [b"\r\n--xA", b"\r\n--x-A", b"\r\n--x\r", b"\r\n--x\r\n"])
@@ -275,11 +302,11 @@ def test_multipart_of_many_boundary_lines_is_rejected_before_it_is_parsed(
 ) -> None:
     monkeypatch.setattr(MultipartParser, "write", lambda *_: pytest.fail("the body was parsed"))
     with pytest.raises(TooManyImages, match="1001 lines that start with the boundary"):
-        parsed(PART + line * 1000 + b"\r\n--x--\r\n", "multipart/form-data; boundary=x")
+        parsed(PART + line * 1000 + b"\r\n--x--\r\n", MULTIPART)
 
 
 def test_multipart_file_may_contain_lines_that_start_with_the_boundary() -> None:
-    images = parsed(PART + b"a\r\n--xb\r\n--x--\r\n", "multipart/form-data; boundary=x")
+    images = parsed(PART + b"a\r\n--xb\r\n--x--\r\n", MULTIPART)
     assert images == [EncodedImage(data=b"a\r\n--xb", name="a")]
 
 
@@ -289,7 +316,7 @@ def test_multipart_leaves_no_reference_cycles(end: bytes) -> None:
     gc.disable()
     try:
         with suppress(RequestError):
-            parsed(PART + b"abc" + end, "multipart/form-data; boundary=x")
+            parsed(PART + b"abc" + end, MULTIPART)
         assert gc.collect() == 0
     finally:
         gc.enable()

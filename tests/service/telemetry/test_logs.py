@@ -2,9 +2,12 @@ import io
 import json
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 
 import pytest
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser
 
 from oodguard.service.telemetry import logs
 
@@ -90,3 +93,14 @@ def test_logging_survives_a_closed_pipe(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(sys, "stderr", Closed())
     logs.configure("info")
     logging.getLogger("tests.logs").warning("Lost.")
+
+
+def test_malformed_multipart_bodies_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with warnings.catch_warnings():
+        logs.silence_decoders()
+    try:
+        with pytest.raises(MultipartParseError):
+            MultipartParser(b"x").write(b"--evil")
+    finally:
+        logging.getLogger("python_multipart").setLevel(logging.NOTSET)
+    assert caplog.records == []
