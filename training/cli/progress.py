@@ -8,7 +8,7 @@ from oodguard.training.run_folder import Epoch
 
 
 class ProgressBar:
-    """Shows the progress of a run and a line per epoch; without a terminal, only the lines.
+    """Prints a line per epoch; on a terminal it also shows a bar from the first step to the last.
 
     `display` is a context manager.
     """
@@ -21,9 +21,13 @@ class ProgressBar:
             TextColumn("{task.fields[validated]}"),
             TimeRemainingColumn(),
             console=console,
+            transient=True,
+            disable=not console.is_interactive,
         )
         self._console = console
-        self._task = self.display.add_task("fit", epoch=1, loss=0.0, accuracy=0.0, validated="")
+        self._task = self.display.add_task(
+            "fit", visible=False, epoch=1, loss=0.0, accuracy=0.0, validated=""
+        )
         self._steps_per_epoch = 0
         self._epochs = 0
 
@@ -32,7 +36,10 @@ class ProgressBar:
         self._epochs = epochs
         self._steps_per_epoch = steps_per_epoch
         total = epochs * steps_per_epoch
-        self.display.update(self._task, total=total, completed=done * steps_per_epoch)
+        completed = done * steps_per_epoch
+        self.display.update(
+            self._task, visible=True, total=total, completed=completed, epoch=done + 1
+        )
 
     def finish_step(self, epoch: int, result: StepResult) -> None:
         """Advance by one step."""
@@ -64,7 +71,7 @@ class ProgressBar:
 
 
 class EvaluationBar:
-    """Shows the progress of an evaluation; without a terminal it prints only the final state.
+    """Shows the progress of an evaluation on a terminal, until it is finished.
 
     `display` is a context manager.
     """
@@ -75,8 +82,10 @@ class EvaluationBar:
             BarColumn(),
             TimeElapsedColumn(),
             TextColumn("left:"),
-            TimeRemainingColumn(elapsed_when_finished=True),
+            TimeRemainingColumn(),
             console=console,
+            transient=True,
+            disable=not console.is_interactive,
             # The attack's speed differs between data sets; a long window averages over them.
             speed_estimate_period=120,
         )

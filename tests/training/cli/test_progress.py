@@ -1,8 +1,12 @@
 import pytest
 from rich.console import Console
 
-from oodguard.training.cli.progress import ProgressBar
+from oodguard.training.cli.progress import EvaluationBar, ProgressBar
 from tests.training.runs import epoch
+
+
+def _console(*, terminal: bool) -> Console:
+    return Console(width=200, force_terminal=terminal, record=True, no_color=True)
 
 
 @pytest.mark.parametrize(
@@ -11,8 +15,37 @@ from tests.training.runs import epoch
 def test_progress_bar_prints_the_attacked_auroc_if_there_is_one(
     auroc: float | None, expected: str
 ) -> None:
-    console = Console(width=200, force_terminal=False, record=True)
+    console = _console(terminal=False)
     bar = ProgressBar(console)
     with bar.display:
         bar.finish_epoch(epoch(attacked_accuracy=0.625, attacked_auroc=auroc))
     assert expected in console.export_text()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_bar_is_not_shown_before_training_starts(*, terminal: bool) -> None:
+    console = _console(terminal=terminal)
+    with ProgressBar(console).display:
+        pass
+    assert not console.export_text().strip()
+
+
+def test_progress_bar_prints_only_the_line_of_an_epoch_without_a_terminal() -> None:
+    console = _console(terminal=False)
+    bar = ProgressBar(console)
+    with bar.display:
+        bar.start(epochs=1, steps_per_epoch=1, done=0)
+        bar.finish_epoch(epoch(attacked_accuracy=0.625))
+    (line,) = console.export_text().splitlines()
+    assert line.startswith("epoch 1/1: loss")
+
+
+def test_evaluation_bar_shows_no_time_left_at_the_end() -> None:
+    console = _console(terminal=True)
+    bar = EvaluationBar(console)
+    with bar.display:
+        bar.start(2)
+        bar.advance(2)
+    elapsed, left = console.export_text().splitlines()[-1].rsplit("left:", 1)
+    assert elapsed.split()[-1].startswith("0:00:0")
+    assert left.strip() == "0:00:00"
