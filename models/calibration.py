@@ -42,9 +42,9 @@ def rejection_rank(n: int, *, alpha: float, delta: float | None) -> int:
     if rank < 1:
         rates = f"alpha {alpha}" + ("" if delta is None else f" with delta {delta}")
         raise CalibrationError(
-            f"{n} calibration images are too few for {rates},"
-            f" expected at least {_images_required(alpha, delta)}. Export with more images, or set"
-            " a larger alpha or delta"
+            f"{n} calibration images are too few for {rates}, expected at least"
+            f" {images_required(alpha, delta)}. Calibrate with more images, or set a larger alpha"
+            " or delta"
         )
     return rank
 
@@ -80,7 +80,8 @@ def _confident_rank(n: int, alpha: float, delta: float) -> int:
     return min(n, int(np.searchsorted(log_cdf, math.log(delta), side="right")))
 
 
-def _images_required(alpha: float, delta: float | None) -> int:
+def images_required(alpha: float, delta: float | None) -> int:
+    """Return the smallest n for which `rejection_rank` exists."""
     if delta is None:
         return math.ceil(1 / Fraction(str(alpha))) - 1
     return math.ceil(math.log(delta) / math.log1p(-alpha))

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from oodguard.models.calibration import rejection_rank
+from oodguard.models.calibration import images_required
 from oodguard.models.decision import Policy
-from oodguard.models.errors import CalibrationError, RecipeError
+from oodguard.models.errors import RecipeError
 from oodguard.training.cli.command import Threads, console, run_command, warn
 from oodguard.training.cli.progress import ProgressBar
 from oodguard.training.config.recipe import Recipe, evaluation_sources, read_recipe
@@ -84,8 +84,11 @@ def check_paths(recipe: Recipe) -> None:
 def calibration_warning(recipe: Recipe) -> str | None:
     """Return a warning if the default policy needs more calibration images, else None."""
     policy = Policy(score=recipe.default_score)
-    try:
-        rejection_rank(recipe.inliers.calibration, alpha=policy.alpha, delta=policy.delta)
-    except CalibrationError as error:
-        return f"inliers.calibration: {error}"
-    return None
+    required = images_required(policy.alpha, policy.delta)
+    if recipe.inliers.calibration >= required:
+        return None
+    return (
+        f"inliers.calibration is {recipe.inliers.calibration}, expected at least {required} for"
+        f" alpha {policy.alpha} with delta {policy.delta}, the default policy. Increase"
+        " inliers.calibration, or evaluate and serve with a larger alpha or delta"
+    )

@@ -142,6 +142,12 @@ def labels_of_outputs(classes: tuple[str, ...], data: ImageSet, *, outputs: int)
         ClassifierError: The number of classes is wrong, a name is not unique, or the data has no
             classes or an unknown one.
     """
+    if not data.classes:
+        raise ClassifierError(
+            f"--data {data.name}: found no classes, expected one sub-folder per class with all"
+            " images inside the sub-folders, or a Parquet file with a class-label column. Move the"
+            " images of each class into their own sub-folder."
+        )
     if len(classes) != outputs:
         raise ClassifierError(
             f"received {len(classes)} class names, expected {outputs}, one per output. Give"
@@ -150,11 +156,6 @@ def labels_of_outputs(classes: tuple[str, ...], data: ImageSet, *, outputs: int)
     if len(set(classes)) != len(classes):
         repeated = sorted({name for name in classes if classes.count(name) > 1})
         raise ClassifierError(f"class names must be unique; repeated: {', '.join(repeated)}")
-    if not data.classes:
-        raise ClassifierError(
-            f"{data.name}: found no classes. Put each class in its own sub-folder, or give a label"
-            " column."
-        )
     return torch.tensor(_positions(classes, data.classes, data.name))[data.labels]
 
 

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from oodguard.models.bundle import write_bundle
 from oodguard.models.calibrated_model import RunGraph
+from oodguard.models.calibration import images_required
 from oodguard.models.decision import Policy, threshold
+from oodguard.models.errors import CalibrationError
 from oodguard.models.manifest import DataRecord, Description, InputSpec, TrainingRecord
 from oodguard.training.config.sources import Source
 from oodguard.training.data.dataset import ImageSet, load
@@ -84,6 +86,7 @@ def wrap(  # noqa: PLR0913  (by keyword)
     """
     stage(f"reading {data.name}")
     images = load(data, options.spec)
+    _check_calibration(images, options.policy)
     subset = images.images[:AGREEMENT_IMAGES].numpy()
     stage("running the original classifier")
     raw = original_outputs(original, options.transform)(subset)
@@ -111,6 +114,17 @@ def wrap(  # noqa: PLR0913  (by keyword)
         card=write_wrapped_card(description, report),
     )
     return report, agreement
+
+
+def _check_calibration(images: ImageSet, policy: Policy) -> None:
+    """Check that half of the images is enough for the threshold of the policy."""
+    half, required = len(images) // 2, images_required(policy.alpha, policy.delta)
+    if half < required:
+        raise CalibrationError(
+            f"{images.name}: {half} of the {len(images)} images calibrate, expected at least"
+            f" {required} for alpha {policy.alpha} with delta {policy.delta}. Give at least"
+            f" {2 * required} images (--data, --images), or a larger --alpha or --delta"
+        )
 
 
 def _predict(

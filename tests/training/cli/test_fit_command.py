@@ -30,7 +30,8 @@ def test_warning_before_training_if_calibration_images_are_too_few(
     warning = calibration_warning(parsed(text))
     assert (warning is not None) == warned
     if warning is not None:
-        assert "58 calibration images are too few for alpha 0.05 with delta 0.05" in warning
+        assert "inliers.calibration is 58, expected at least 59 for alpha 0.05 with" in warning
+        assert "Increase inliers.calibration" in warning
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,8 @@ def test_wrap_warns_of_a_wrong_order_of_classes(pictures: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--images", 40), "20 calibration images are too few for alpha 0.05"),
+        (("--images", 117), "58 of the 117 images calibrate, expected at least 59 for alpha 0.05"),
+        (("--images", 117), "Give at least 118 images"),
         (("--name", "Upper Case"), "--name is 'Upper Case'"),
         (("--version", "1/2"), "--version is '1/2'"),
         (("--mean", "0.5,x"), "--mean is '0.5,x', expected one number or three"),

@@ -106,7 +106,8 @@ def test_labels_of_outputs_use_numbers_as_positions() -> None:
         (("cat", "dog"), ("cat", "dog"), "received 2 class names, expected 3"),
         (("cat", "cat", "dog"), ("cat", "dog"), "repeated: cat"),
         (("cat", "dog", "bird"), ("cat", "ship"), "photos: unknown classes ship, expected"),
-        (("cat", "dog", "bird"), (), "photos: found no classes"),
+        (("cat", "dog", "bird"), (), "photos: found no classes, expected one sub-folder per"),
+        ((), (), "photos: found no classes, expected one sub-folder per class"),
     ],
 )
 def test_labels_of_outputs_reject_classes_that_do_not_match(
