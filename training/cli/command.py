@@ -8,6 +8,7 @@ import datasets
 import torch
 import typer
 from rich.console import Console
+from rich.markdown import Markdown
 
 from oodguard.models.errors import GuardError
 
@@ -32,6 +33,11 @@ def run_command(threads: int | None) -> Iterator[None]:
     except GuardError as error:
         Console(stderr=True).print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from error
+
+
+def print_figures(markdown: str) -> None:
+    """Print figures in Markdown; a table in a narrow terminal keeps `100 %` in one line."""
+    console.print(Markdown(markdown.replace(" %", "%")))  # rich breaks lines at any space
 
 
 def warn(message: str) -> None:

@@ -4,11 +4,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markdown import Markdown
 
 from oodguard.models.decision import Policy
 from oodguard.models.errors import RecipeError
-from oodguard.training.cli.command import Alpha, Delta, Threads, console, run_command, warn
+from oodguard.training.cli.command import (
+    Alpha,
+    Delta,
+    Threads,
+    console,
+    print_figures,
+    run_command,
+    warn,
+)
 from oodguard.training.cli.progress import EvaluationBar
 from oodguard.training.config.recipe import read_recipe
 from oodguard.training.config.suites import SHIPPABLE_SUITES, SUITES
@@ -89,7 +96,7 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
         page = write_report(folder, report, evidence, classes=classes)
         if renew:
             renew_bundle(target, report)
-        console.print(Markdown(figures(report, classes=classes)))
+        print_figures(figures(report, classes=classes))
         for warning in report_warnings(report, classes=classes):
             warn(warning)
         console.print(f"The full report is in {page}.", soft_wrap=True)

@@ -6,12 +6,19 @@ from typing import Annotated, Literal
 
 import typer
 from pydantic import TypeAdapter, ValidationError
-from rich.markdown import Markdown
 
 from oodguard.models.decision import Policy
 from oodguard.models.errors import ClassifierError
 from oodguard.models.manifest import BundleName, BundleVersion, InputSpec
-from oodguard.training.cli.command import Alpha, Delta, Threads, console, run_command, warn
+from oodguard.training.cli.command import (
+    Alpha,
+    Delta,
+    Threads,
+    console,
+    print_figures,
+    run_command,
+    warn,
+)
 from oodguard.training.config.sources import Source
 from oodguard.training.wrap.classifier import read_original_classifier
 from oodguard.training.wrap.input import Layout, PixelTransform, Triple, infer_layout, infer_size
@@ -103,8 +110,9 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
                 outliers=_named(outliers or (), images),
                 out=out,
                 stage=status.update,
+                log=lambda line: console.print(line, highlight=False, soft_wrap=True),
             )
-        console.print(Markdown(wrapped_figures(report)))
+        print_figures(wrapped_figures(report))
         for warning in report.warnings:
             warn(warning)
         console.print(

@@ -1,7 +1,7 @@
 """Read images and labels into memory as uint8, through Hugging Face `datasets`."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import datasets
@@ -24,6 +24,7 @@ class ImageSet:
 
     `labels` `(n,)` int64 are `NO_LABEL` for rows without a label, and all 0 for data without a
     label column. `groups` `(n,)` int64, if the source has them, are equal for near-duplicates.
+    `split` is the split that was read, if the source has several.
     """
 
     name: str
@@ -31,9 +32,14 @@ class ImageSet:
     labels: Tensor
     classes: tuple[str, ...]
     groups: Tensor | None = None
+    split: str | None = None
 
     def __len__(self) -> int:
         return self.images.shape[0]
+
+    def __str__(self) -> str:
+        part = f"split {self.split} of " if self.split else ""
+        return f"{part}{self.name}: {len(self):,} images"
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Return the images and the labels in batches; the last one may be smaller."""
@@ -41,11 +47,10 @@ class ImageSet:
 
     def subset(self, index: Tensor | slice) -> "ImageSet":
         """Return the images at `index`, in that order."""
-        return ImageSet(
-            name=self.name,
+        return replace(
+            self,
             images=self.images[index],
             labels=self.labels[index],
-            classes=self.classes,
             groups=None if self.groups is None else self.groups[index],
         )
 
@@ -99,6 +104,7 @@ def load(source: Source, spec: InputSpec) -> ImageSet:
         labels=torch.from_numpy(renumbered.astype(np.int64)),
         classes=tuple(classes[index] for index in selected),
         groups=_groups(table, source, labels),
+        split=source.split if len(table.info.splits or ()) > 1 else None,
     )
 
 

@@ -42,6 +42,7 @@ class WrapReport(FrozenModel):
     delta: float | None
     pixels: str
     outputs: str
+    images_read: tuple[str, ...] = ()
     calibration_images: int
     accuracy: float
     accuracy_images: int
@@ -125,7 +126,8 @@ def wrapped_figures(report: WrapReport) -> str:
         " images.",
         *warning_paragraphs(report.warnings),
         table,
-        f"{legend} Measured with `{report.command}` on {report.hardware}.",
+        f"{legend} Images: {'; '.join(report.images_read)}. Measured with"
+        f" `{report.command}` on {report.hardware}.",
     ]
     return "\n\n".join(parts)
 

@@ -69,13 +69,15 @@ def wrap(  # noqa: PLR0913  (by keyword)
     outliers: Mapping[str, Source],
     out: Path,
     stage: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> tuple[WrapReport, Parity]:
     """Write the bundle of a wrapped classifier; return its figures and the comparison.
 
     One half of the images sets the threshold, the other is used for the figures.
 
     `data` are labelled images that the classifier was not trained on, `outliers` are other images
-    by name, for the figures. `stage` is called with the name of each stage.
+    by name, for the figures. `stage` is called with the name of each stage, `log` with a line for
+    each data set that was read.
 
     Raises:
         ClassifierError: The classifier cannot be wrapped, or does not match the options.
@@ -84,8 +86,16 @@ def wrap(  # noqa: PLR0913  (by keyword)
         ParityError: The wrapped graph has other outputs than the classifier; nothing is written.
         BundleError: `out` cannot be replaced.
     """
-    stage(f"reading {data.name}")
-    images = load(data, options.spec)
+    images_read: list[str] = []
+
+    def read(source: Source) -> ImageSet:
+        stage(f"reading {source.name}")
+        found = load(source, options.spec)
+        log(f"Read {found}.")
+        images_read.append(str(found))
+        return found
+
+    images = read(data)
     _check_calibration(images, options.policy)
     subset = images.images[:AGREEMENT_IMAGES].numpy()
     stage("running the original classifier")
@@ -101,9 +111,28 @@ def wrap(  # noqa: PLR0913  (by keyword)
     run = merged_run(model)
     agreement = check_agreement(raw, run, subset, options.outputs)
     stage("calibrating")
-    _, calibration = _predict(run, images.subset(order[:half]), options.outputs.scores)
+    names = options.outputs.scores
+    _, calibration = _predict(run, images.subset(order[:half]), names)
+    stage("measuring")
     test = images.subset(order[half:])
-    report = _measure(run, options, classes, calibration, test, outliers, stage)
+    predicted, inside = _predict(run, test, names)
+    outside = {key: _predict(run, read(source), names)[1] for key, source in outliers.items()}
+    policy = options.policy
+    report = WrapReport(
+        score=policy.score,
+        alpha=policy.alpha,
+        delta=policy.delta,
+        pixels=str(options.transform),
+        outputs=DESCRIPTIONS[options.outputs],
+        images_read=tuple(images_read),
+        calibration_images=half,
+        accuracy=float((predicted == test.labels.numpy()).mean()),
+        accuracy_images=len(test),
+        chance=1 / len(classes),
+        scores={name: _figures(name, policy, calibration, inside, outside) for name in names},
+        hardware=hardware(),
+        command=command(),
+    )
     description = _describe(original, options, classes)
     write_bundle(
         out,
@@ -133,38 +162,6 @@ def _predict(
     """Return predicted classes `(n,)` and scores, in the largest batches that were compared."""
     logits, scores = in_batches(run, images.images.numpy(), BATCH_SIZES[-1])
     return logits.argmax(axis=1), {name: scores[:, k] for k, name in enumerate(names)}
-
-
-def _measure(  # noqa: PLR0913  (what a report consists of)
-    run: RunGraph,
-    options: WrapOptions,
-    classes: tuple[str, ...],
-    calibration: Columns,
-    test: ImageSet,
-    outliers: Mapping[str, Source],
-    stage: Callable[[str], None],
-) -> WrapReport:
-    names, policy = options.outputs.scores, options.policy
-    stage("measuring the test half")
-    predicted, inside = _predict(run, test, names)
-    outside = {}
-    for key, source in outliers.items():
-        stage(f"measuring {key}")
-        _, outside[key] = _predict(run, load(source, options.spec), names)
-    return WrapReport(
-        score=policy.score,
-        alpha=policy.alpha,
-        delta=policy.delta,
-        pixels=str(options.transform),
-        outputs=DESCRIPTIONS[options.outputs],
-        calibration_images=len(calibration[policy.score]),
-        accuracy=float((predicted == test.labels.numpy()).mean()),
-        accuracy_images=len(test),
-        chance=1 / len(classes),
-        scores={name: _figures(name, policy, calibration, inside, outside) for name in names},
-        hardware=hardware(),
-        command=command(),
-    )
 
 
 def _figures(

@@ -29,6 +29,13 @@ def test_folder_images_have_the_classes_of_their_subfolders() -> None:
     assert pairs == files
 
 
+def test_source_with_several_splits_states_the_one_that_is_read() -> None:
+    signs = CIFAR10.parent / "signs"
+    assert str(load(Source(folder=signs, images=40), SPEC)) == "split train of signs: 40 images"
+    assert str(load(Source(folder=signs, split="test"), SPEC)) == "split test of signs: 60 images"
+    assert str(load(Source(folder=signs / "test"), SPEC)) == "test: 60 images"
+
+
 def test_first_images_of_a_folder_are_a_reproducible_sample() -> None:
     one, two = (load(Source(folder=CIFAR10, images=100), SPEC) for _ in range(2))
     assert torch.equal(one.images, two.images)

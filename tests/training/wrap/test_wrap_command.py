@@ -50,6 +50,7 @@ def of_torch(pictures: Path) -> Bundle:
     done = _wrap(pictures / "net.onnx", pictures, out, "--outliers", pictures / "greys")
     assert done.exit_code == 0, done.output
     assert "warning" not in done.output
+    assert done.output.startswith("Read colours: 180 images.\nRead greys: 40 images.\n")
     return open_bundle(out)
 
 
@@ -64,6 +65,7 @@ def test_wrapped_bundle_records_the_original_and_that_it_is_not_hardened(
     card = (pictures / "of-torch" / "README.md").read_text(encoding="utf-8")
     assert "**Not hardened, and no attack was measured.**" in card
     assert training.origin["net.onnx"].sha256 in card
+    assert "Images: colours: 180 images; greys: 40 images." in card
 
 
 def test_wrapped_figures_are_of_images_that_did_not_set_the_threshold(of_torch: Bundle) -> None:

@@ -1,0 +1,16 @@
+import pytest
+from rich.console import Console
+
+from oodguard.training.cli import command
+from oodguard.training.report.card import markdown_table
+
+
+def test_figures_are_not_broken_in_a_table_of_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(width=80, record=True)
+    monkeypatch.setattr(command, "console", console)
+    head = ["set", "clean", "1/255", "2/255", "4/255", "8/255"]
+    row = ["unknown_classes", *[".987 / 12.3 %"] * 4, "1.000 / 100 %"]
+    command.print_figures(markdown_table([head, row]))
+    words = console.export_text().split()
+    assert words.count("12.3%") == 4
+    assert words.count("100%") == 1
