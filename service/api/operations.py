@@ -119,7 +119,7 @@ def docs_router(schema: Callable[[], Mapping[str, Any]]) -> APIRouter:
     """Create /openapi.json, and /docs with its local files."""
     router = APIRouter(dependencies=[PUBLIC], include_in_schema=False)
 
-    @router.get("/openapi.json")
+    @router.api_route("/openapi.json", methods=["GET", "HEAD"])
     async def openapi() -> Response:
         return Response(orjson.dumps(schema()), media_type="application/json")
 

@@ -73,6 +73,13 @@ def test_docs_page_loads_local_files_only(client: TestClient) -> None:
     assert "openapi.json" in client.get("/docs/start.js").text
 
 
+def test_openapi_answers_head_and_names_its_methods(client: TestClient) -> None:
+    assert client.head("/openapi.json").status_code == 200
+    response = client.post("/openapi.json")
+    problem(response, 405, "method-not-allowed")
+    assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD"}
+
+
 def test_openapi_describes_the_request_formats_and_problems_of_predict(client: TestClient) -> None:
     response = client.get("/openapi.json")
     description = response.json()
