@@ -78,6 +78,9 @@ class Authorizer:
 
     def _matched_route(self, scope: Scope) -> RouteContext | None:
         """Return the route that the framework would select, or None."""
+        # Starlette's patterns end with `$`, which also matches before a newline at the end.
+        if scope["path"].endswith("\n"):
+            return None
         other_method = None
         for route in iter_route_contexts(self.router.routes):
             match, _ = route.matches(scope)

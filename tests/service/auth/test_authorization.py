@@ -109,10 +109,15 @@ def test_declaration_on_route_or_router_is_enforced(secured: TestClient, issued:
             assert status == (200 if held == role else 403)
 
 
-def test_unmatched_path_is_404_for_clients_with_a_key(secured: TestClient, issued: Issued) -> None:
-    problem(secured.get("/nowhere"), 401, "key-missing")
-    answer = problem(secured.get("/nowhere", headers=issued["predict"].headers), 404, "not-found")
-    assert answer.detail == "GET /nowhere: no such route."
+@pytest.mark.parametrize("path", ["/nowhere", "/admin/nowhere", "/healthz\n"])
+def test_unmatched_path_is_404_for_clients_with_a_key(
+    secured: TestClient, issued: Issued, path: str
+) -> None:
+    quoted = path.replace("\n", "%0a")
+    problem(secured.get(quoted), 401, "key-missing")
+    answer = problem(secured.get(quoted, headers=issued["predict"].headers), 404, "not-found")
+    assert answer.detail == f"GET {path}: no such route."
+    assert denied(secured, issued, "role") == 0
 
 
 @pytest.mark.parametrize("required", ROUTE_OF_ROLE)
@@ -154,6 +159,7 @@ def test_role_predict_allows_every_predict_route(secured: TestClient, issued: Is
         ("GET", "/docs/none"),
         ("GET", "/docs/../metrics"),
         ("GET", "/healthz/"),
+        ("GET", "/healthz%0a"),
         ("GET", "//metrics"),
         ("GET", "/%6detrics"),
         ("OPTIONS", "/predict"),
