@@ -16,6 +16,7 @@ from torch import Tensor
 from oodguard.models.bundle import EVALUATION
 from oodguard.models.errors import CheckpointError, RecipeError
 from oodguard.models.manifest import FrozenModel
+from oodguard.models.validation_errors import describe_error
 from oodguard.training.config.recipe import Recipe, parse_recipe
 
 RECIPE = "recipe.toml"
@@ -153,7 +154,8 @@ class RunFolder:
         except FileNotFoundError as error:
             raise RecipeError(f"{self.folder} has no checkpoint yet: run fit first") from error
         except ValidationError as error:
-            raise RecipeError(f"{path} is damaged: {error}") from error
+            cause = describe_error(error.errors()[0])
+            raise RecipeError(f"{path} is damaged: {cause}") from error
 
     def tensors(self, progress: RunProgress) -> dict[str, Tensor]:
         """Load the tensor file that `progress` names.

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from oodguard.models.decision import Policy
 from oodguard.models.errors import ClassifierError
 from oodguard.models.manifest import BundleName, BundleVersion, InputSpec
+from oodguard.models.validation_errors import describe_error
 from oodguard.training.cli.command import (
     Alpha,
     Delta,
@@ -144,8 +145,7 @@ def _checked(kind: TypeAdapter[str], text: str, option: str) -> str:
     try:
         return kind.validate_python(text)
     except ValidationError as error:
-        message = error.errors()[0]["msg"]
-        raise ClassifierError(f"{option} is {text!r}: {message}") from error
+        raise ClassifierError(describe_error(error.errors()[0], option)) from error
 
 
 def _triple(text: str, option: str) -> Triple:

@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -17,6 +17,7 @@ from oodguard.training.config.methods import (
     MiningSettings,
     TradesSettings,
 )
+from oodguard.training.config.recipe_errors import describe_recipe_error
 from oodguard.training.config.sources import Inliers, Outliers, Source
 
 RecipeName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
@@ -237,15 +238,8 @@ def parse_recipe(text: str, *, origin: str) -> Recipe:
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{origin}: invalid TOML: {error}") from error
     except ValidationError as error:
-        lines = "\n".join(f"  {_describe(dict(item))}" for item in error.errors())
+        lines = "\n".join(f"  {describe_recipe_error(item, Recipe)}" for item in error.errors())
         raise RecipeError(f"{origin}:\n{lines}") from error
-
-
-def _describe(error: dict[str, Any]) -> str:
-    key = ".".join(str(part) for part in error["loc"])
-    message = str(error["msg"]).removeprefix("Value error, ")
-    received = "" if isinstance(error["input"], dict) else f" (received {error['input']!r})"
-    return f"{key}: {message}{received}" if key else message
 
 
 def evaluation_sources(recipe: Recipe) -> tuple[Source, dict[str, Source]]:

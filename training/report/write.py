@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from oodguard.models.bundle import EVALUATION, Bundle, open_bundle, write_bundle
 from oodguard.models.errors import BundleError, RecipeError
 from oodguard.models.manifest import Description
+from oodguard.models.validation_errors import describe_error
 from oodguard.training.config.suites import SHIPPABLE_SUITES
 from oodguard.training.report.card import figures, report_warnings, write_card
 from oodguard.training.report.evidence import EvaluationEvidence
@@ -56,7 +57,8 @@ def read_report(run: RunFolder) -> Report:
             f" with --suite {' or '.join(SHIPPABLE_SUITES)}"
         ) from error
     except ValidationError as error:
-        raise RecipeError(f"{path} is invalid: {error}. Evaluate the run again") from error
+        cause = describe_error(error.errors()[0])
+        raise RecipeError(f"{path} is invalid: {cause}. Evaluate the run again") from error
 
 
 def renew(folder: Path, report: Report) -> Bundle:
