@@ -1,4 +1,4 @@
-"""Report an error of the error tree on the command line."""
+"""Report an error of the error tree, or a missing package, on the command line."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +12,19 @@ FAILURE = 1
 
 @contextmanager
 def exit_on_error() -> Iterator[None]:
-    """Print a GuardError as one line on standard error and exit with status 1."""
+    """Print a GuardError or a missing package as one line on stderr and exit with status 1."""
     try:
         yield
     except GuardError as error:
         typer.echo(f"oodguard: {error}", err=True)
+        raise typer.Exit(FAILURE) from None
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in {"", "oodguard"}:  # a defect of the project
+            raise
+        typer.echo(
+            f"oodguard: {package} is not installed. Install the extra cpu or gpu:"
+            ' pip install "ood-guard[cpu]"',
+            err=True,
+        )
         raise typer.Exit(FAILURE) from None

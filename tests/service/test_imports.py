@@ -32,6 +32,24 @@ def test_import_does_not_load_unused_packages(modules: str, absent: str) -> None
     assert output_of(code) == "[]\n"
 
 
+@pytest.mark.parametrize("command", ["serve --bundle", "predict a.png --bundle", "verify"])
+def test_missing_runtime_is_reported_with_the_extra_to_install(
+    bundle_folder: Path, command: str
+) -> None:
+    code = "sys.modules['onnxruntime'] = None; from oodguard.service.cli import app; app()"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; {code}", *command.split(), str(bundle_folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "oodguard: onnxruntime is not installed. Install the extra cpu or gpu:"
+        ' pip install "ood-guard[cpu]"\n'
+    )
+
+
 def test_tracing_and_s3_packages_are_not_imported_by_default(bundle_folder: Path) -> None:
     code = f"""
 from pathlib import Path
