@@ -52,7 +52,12 @@ class TextFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - of the base class
         """Return the line of a record, without its traceback."""
         pairs = [f"{name}={_quoted(value)}" for name, value in _fields(record).items()]
-        return " ".join([super().formatMessage(record), *pairs])
+        return " ".join([_escaped(super().formatMessage(record)), *pairs])
+
+
+def _escaped(text: str) -> str:
+    """Escape control characters, which would split a line or control the terminal."""
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
 
 
 def _quoted(value: object) -> str:

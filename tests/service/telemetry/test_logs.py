@@ -72,6 +72,18 @@ def test_logs_are_readable_lines_if_stderr_is_a_terminal(
     )
 
 
+@pytest.mark.usefixtures("logger")
+def test_text_logs_escape_control_characters_of_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    logs.configure("info")
+    logging.getLogger("uvicorn.error").warning("Exception in %s\n", "a\x1b[2J \udcff\u2028 \u00e9")
+    (line,) = stream.getvalue().split("\n")[:-1]
+    assert line.endswith(
+        "uvicorn.error: Exception in a\\u001b[2J \\udcff\\u2028 \u00e9\\n request_id=seven"
+    )
+
+
 def test_text_logs_end_with_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
