@@ -1,14 +1,12 @@
 """The README's figures are those of the shipped bundles, and its commands run."""
 
-import shlex
-import subprocess
-import sysconfig
 from pathlib import Path
 
 import pytest
 
 from benchmarks.shipped import NAMES, shipped_table
 from oodguard.models.bundle import open_bundle
+from tests.docs.commands import run_commands
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -36,19 +34,11 @@ def test_readme_response_is_that_of_the_default_bundle() -> None:
 @pytest.mark.slow
 def test_readme_training_commands_lead_to_verdicts(tmp_path: Path) -> None:
     section = README.partition("## Train your own")[2].partition("\n## ")[0]
-    lines = [line.strip() for line in section.splitlines() if line.startswith("    .venv/bin/")]
-    commands = [line.removeprefix(".venv/bin/") for line in lines]
-    assert [command.split()[0] for command in commands] == ["oodguard-train"] * 3 + ["oodguard"]
     for name in ("recipes", "tests"):
         (tmp_path / name).symlink_to(ROOT / name)
-    outputs = []
-    for command in commands:
-        local = command.replace("/tmp/smoke", "bundle")  # noqa: S108 - the reader's folder
-        script = f"{shlex.quote(sysconfig.get_path('scripts'))}/{local}"
-        done = subprocess.run(
-            ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        outputs.append(done.stdout)
-    assert "accept" in outputs[-1]
-    assert "reject" in outputs[-1]
+    outputs = run_commands(section, tmp_path)
+    programs = [command.split()[0].removeprefix(".venv/bin/") for command in outputs]
+    assert programs == ["oodguard-train"] * 3 + ["oodguard"]
+    *_, verdicts = outputs.values()
+    assert "accept" in verdicts
+    assert "reject" in verdicts

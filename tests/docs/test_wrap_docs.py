@@ -1,9 +1,6 @@
 """docs/wrap.md documents every option, and its example runs."""
 
 import re
-import shlex
-import subprocess
-import sysconfig
 from pathlib import Path
 
 import pytest
@@ -11,6 +8,7 @@ import typer
 
 from oodguard.models.bundle import open_bundle
 from oodguard.training.cli.app import app
+from tests.docs.commands import run_commands
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "wrap.md").read_text(encoding="utf-8")
@@ -34,22 +32,11 @@ def test_wrap_page_example_leads_to_verdicts(tmp_path: Path) -> None:
     program = TEXT.partition("```python\n")[2].partition("```")[0]
     (tmp_path / "signs.py").write_text(program.replace("/tmp/", ""), encoding="utf-8")  # noqa: S108
     section = TEXT.partition("## A complete example")[2].partition("\n## ")[0]
-    commands = [line.strip() for line in section.splitlines() if ".venv/bin/" in line]
-    assert len(commands) == 4
-    outputs = []
-    for command in commands:
-        local = command.replace("/tmp/", "./").replace(  # noqa: S108  (the reader's folder)
-            ".venv/bin", shlex.quote(sysconfig.get_path("scripts"))
-        )
-        done = subprocess.run(
-            ["bash", "-c", local], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        outputs.append(done.stdout)
+    _, wrapped, _, verdicts = run_commands(section, tmp_path).values()
     assert open_bundle(tmp_path / "signs").manifest.training.method == "wrapped"
-    accuracy = re.search(r"Clean accuracy ([\d.]+) %", outputs[1])
+    accuracy = re.search(r"Clean accuracy ([\d.]+) %", wrapped)
     assert accuracy is not None
     assert float(accuracy[1]) > 70
-    assert "not hardened" in outputs[1]
-    assert "accept" in outputs[3]
-    assert "reject" in outputs[3]
+    assert "not hardened" in wrapped
+    assert "accept" in verdicts
+    assert "reject" in verdicts

@@ -3,25 +3,48 @@
 import json
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
+from oodguard.models.calibrated_model import CalibratedModel
+from oodguard.models.verdicts import Verdicts
 from oodguard.service.app import create_app
 from oodguard.service.inference.model import LoadedModel, load_model
 from oodguard.service.settings import Settings
 from oodguard.service.telemetry.logs import JsonFormatter, TextFormatter
 from tests.service.api_keys import IssuedKey, write_key_file
 from tests.service.checks import still_serves
-from tests.service.gate import Gate
 from tests.service.tiny import write_tiny
 
 MakeClient = Callable[..., TestClient]
 AccessLog = Callable[[], list[dict[str, Any]]]
+Issued = dict[str, IssuedKey]
+
+
+class Gate:
+    """Holds every run of the model until it is opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.entered = threading.Event()
+        self.opened = threading.Event()
+        self.threads: set[str] = set()
+        predict = CalibratedModel.predict
+
+        def hold(guard: CalibratedModel, images: NDArray[np.uint8]) -> Verdicts:
+            self.threads.add(threading.current_thread().name)
+            self.entered.set()
+            assert self.opened.wait(20)
+            return predict(guard, images)
+
+        monkeypatch.setattr(CalibratedModel, "predict", hold)
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +135,7 @@ def access_log(caplog: pytest.LogCaptureFixture) -> AccessLog:
 
 
 @pytest.fixture
-def issued() -> dict[str, IssuedKey]:
+def issued() -> Issued:
     """One API key for each role."""
     return {
         role: IssuedKey.create(role, key_id=f"the-{role}")
@@ -121,7 +144,7 @@ def issued() -> dict[str, IssuedKey]:
 
 
 @pytest.fixture
-def key_file(tmp_path: Path, issued: dict[str, IssuedKey]) -> Path:
+def key_file(tmp_path: Path, issued: Issued) -> Path:
     return write_key_file(tmp_path / "keys.toml", *issued.values())
 
 

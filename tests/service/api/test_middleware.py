@@ -11,9 +11,8 @@ from oodguard.service.app import create_app
 from oodguard.service.inference.session import ModelSession
 from oodguard.service.readiness import Readiness
 from oodguard.service.settings import Settings
-from tests.service.api_keys import IssuedKey
 from tests.service.checks import problem
-from tests.service.conftest import MakeClient
+from tests.service.conftest import Issued, MakeClient
 from tests.service.pictures import encode, plain
 
 PNG = {"content-type": "image/png"}
@@ -33,7 +32,7 @@ def preflight(client: TestClient, origin: str, path: str = "/predict") -> dict[s
 
 
 def test_every_response_has_the_security_headers(
-    secured: TestClient, issued: dict[str, IssuedKey], monkeypatch: pytest.MonkeyPatch
+    secured: TestClient, issued: Issued, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     headers = {**PNG, **issued["predict"].headers}
 
@@ -72,7 +71,7 @@ def test_cors_is_disabled_by_default(client: TestClient) -> None:
 
 
 def test_cors_allows_a_configured_origin_also_for_rejected_requests(
-    make_secured: MakeClient, issued: dict[str, IssuedKey]
+    make_secured: MakeClient, issued: Issued
 ) -> None:
     client = make_secured(cors_origins=f"{PAGE}, http://localhost:3000")
     for origin in (PAGE, "http://localhost:3000"):

@@ -49,12 +49,6 @@ def test_predict_returns_the_scores_and_p_value_computed_by_hand(client: TestCli
     assert verdict.decision == "accept"
 
 
-def test_predict_rejects_a_score_above_all_calibration_scores(client: TestClient) -> None:
-    (verdict,) = predictions(post(client, encode(plain(WHITE))))
-    assert verdict.decision == "reject"
-    assert verdict.p_value == pytest.approx(1 / 251)
-
-
 @pytest.mark.parametrize(("alpha", "delta"), [(0.05, 0.05), (0.2, 0.05), (0.1, None)])
 def test_predict_threshold_equals_the_one_from_scipy(
     make_client: MakeClient, alpha: float, delta: float | None

@@ -8,9 +8,8 @@ from starlette.testclient import TestClient
 
 from oodguard.service.api.schemas import BareAnswer, BarePolicy, ModelsAnswer
 from oodguard.service.responses import COARSE_P_VALUES, coarse_p_value
-from tests.service.api_keys import IssuedKey
 from tests.service.checks import ask, post
-from tests.service.conftest import MakeClient
+from tests.service.conftest import Issued, MakeClient
 from tests.service.pictures import BLACK, GREEN, WHITE, encode, plain
 
 
@@ -111,7 +110,7 @@ def test_full_detail_exposes_score_metrics(client: TestClient) -> None:
 
 
 def test_verdict_detail_exposes_score_metrics_to_the_role_metrics(
-    make_secured: MakeClient, issued: dict[str, IssuedKey]
+    make_secured: MakeClient, issued: Issued
 ) -> None:
     client = make_secured(detail="verdict")
     post(client, encode(plain()), **issued["predict"].headers)

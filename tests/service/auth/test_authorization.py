@@ -13,10 +13,8 @@ from oodguard.service.auth.keys import new_token
 from oodguard.service.auth.roles import PUBLIC, required_roles, requires
 from tests.service.api_keys import IssuedKey, bearer, write_key_file
 from tests.service.checks import metric, post, predictions, problem
-from tests.service.conftest import AccessLog, MakeClient
+from tests.service.conftest import AccessLog, Issued, MakeClient
 from tests.service.pictures import encode, plain
-
-Issued = dict[str, IssuedKey]
 
 ROUTE_OF_ROLE = {
     "predict": ("GET", "/models"),

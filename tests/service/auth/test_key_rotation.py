@@ -11,6 +11,7 @@ import pytest
 from tests.e2e.conftest import RunningServer, serving, wait_until
 from tests.service.api_keys import IssuedKey, write_key_file
 from tests.service.checks import metric
+from tests.service.conftest import Issued
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def server(bundle_folder: Path, key_file: Path, tmp_path: Path) -> Iterator[Runn
 
 
 def test_sighup_reloads_the_keys_and_ignores_an_invalid_file(
-    server: RunningServer, key_file: Path, issued: dict[str, IssuedKey]
+    server: RunningServer, key_file: Path, issued: Issued
 ) -> None:
     def reloads(outcome: str) -> float:
         text = httpx2.get(f"{server.url}/metrics", headers=issued["metrics"].headers).text

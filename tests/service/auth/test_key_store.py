@@ -10,9 +10,7 @@ from starlette.testclient import TestClient
 from oodguard.service.errors import AdminWithoutKeys, KeyFileError
 from tests.service.api_keys import IssuedKey, write_key_file
 from tests.service.checks import metric
-from tests.service.conftest import MakeClient
-
-Issued = dict[str, IssuedKey]
+from tests.service.conftest import Issued, MakeClient
 
 
 def reload_keys(client: TestClient) -> None:

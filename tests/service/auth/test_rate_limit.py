@@ -11,7 +11,7 @@ from oodguard.service.auth.rate_limit import RateLimiter
 from oodguard.service.errors import RateLimited
 from tests.service.api_keys import IssuedKey, bearer, write_key_file
 from tests.service.checks import problem
-from tests.service.conftest import MakeClient
+from tests.service.conftest import Issued, MakeClient
 
 
 class Clock:
@@ -90,7 +90,7 @@ def test_rate_limiter_state_is_bounded_by_the_number_of_keys(
 
 
 @pytest.fixture
-def shop(key_file: Path, issued: dict[str, IssuedKey]) -> IssuedKey:
+def shop(key_file: Path, issued: Issued) -> IssuedKey:
     shop = IssuedKey.create("predict", key_id="shop", requests_per_minute=2)
     write_key_file(key_file, shop, *issued.values())
     return shop
@@ -98,7 +98,7 @@ def shop(key_file: Path, issued: dict[str, IssuedKey]) -> IssuedKey:
 
 @pytest.mark.usefixtures("clock")
 def test_returns_429_with_retry_after_when_a_key_exceeds_its_limit(
-    shop: IssuedKey, make_secured: MakeClient, issued: dict[str, IssuedKey]
+    shop: IssuedKey, make_secured: MakeClient, issued: Issued
 ) -> None:
     client = make_secured()
     for _ in range(2):
@@ -126,7 +126,7 @@ def test_invalid_keys_do_not_count_against_the_key_with_their_id(
 
 @pytest.mark.usefixtures("clock")
 def test_rate_limit_setting_applies_to_keys_without_their_own_limit(
-    make_secured: MakeClient, issued: dict[str, IssuedKey]
+    make_secured: MakeClient, issued: Issued
 ) -> None:
     client = make_secured(requests_per_minute=1)
     headers = issued["predict"].headers

@@ -3,11 +3,12 @@
 import asyncio
 import math
 import threading
+from collections.abc import AsyncIterator
 
 import pytest
 
 from oodguard.models.verdicts import Verdicts
-from oodguard.service.inference.batcher import batch_share
+from oodguard.service.inference.batcher import Batcher, batch_share
 from oodguard.service.inference.queue import Pixels
 from tests.service.inference.fake_model import (
     POISON,
@@ -28,38 +29,46 @@ def open_model() -> FakeModel:
     return model
 
 
-async def test_batcher_runs_queued_jobs_together() -> None:
-    model = FakeModel()
+@pytest.fixture
+def model() -> FakeModel:
+    return FakeModel()
+
+
+@pytest.fixture
+async def held(model: FakeModel) -> AsyncIterator[Batcher]:
+    """A batcher of one thread, which runs image 0 until `model` is opened."""
     async with running(model) as batcher:
-        first = await hold(batcher, model)
-        jobs = put(batcher, new_job(1), new_job(2, 3), new_job(4))
-        await asyncio.sleep(0)
-        assert batcher.depth == 4
-        model.opened.set()
-        assert await results([first, *jobs]) == [[0], [1], [2, 3], [4]]
+        await hold(batcher, model)
+        yield batcher
+
+
+async def test_batcher_runs_queued_jobs_together(held: Batcher, model: FakeModel) -> None:
+    jobs = put(held, new_job(1), new_job(2, 3), new_job(4))
+    await asyncio.sleep(0)
+    assert held.depth == 4
+    model.opened.set()
+    assert await results(jobs) == [[1], [2, 3], [4]]
     assert model.batches == [[0], [1, 2, 3, 4]]
     assert model.ran_images == [1, 4]
 
 
-async def test_batcher_splits_a_job_over_max_batch_and_joins_its_verdicts_in_order() -> None:
-    model = FakeModel()
-    async with running(model) as batcher:
-        first = await hold(batcher, model)
-        jobs = put(batcher, new_job(*range(1, 10)), new_job(77))
-        model.opened.set()
-        assert await results([first, *jobs]) == [[0], [*range(1, 10)], [77]]
+async def test_batcher_splits_a_job_over_max_batch_and_joins_its_verdicts_in_order(
+    held: Batcher, model: FakeModel
+) -> None:
+    jobs = put(held, new_job(*range(1, 10)), new_job(77))
+    model.opened.set()
+    assert await results(jobs) == [[*range(1, 10)], [77]]
     assert model.batches == [[0], [1, 2, 3, 4], [77, 5, 6, 7], [8, 9]]
 
 
-async def test_batcher_error_fails_only_the_job_that_causes_it() -> None:
-    model = FakeModel()
-    async with running(model) as batcher:
-        first = await hold(batcher, model)
-        bad, good = put(batcher, new_job(POISON), new_job(1, 2))
-        model.opened.set()
-        with pytest.raises(ValueError, match=r"poison in \[255\]"):
-            await asyncio.wait_for(bad.future, 20)
-        assert await results([first, good]) == [[0], [1, 2]]
+async def test_batcher_error_fails_only_the_job_that_causes_it(
+    held: Batcher, model: FakeModel
+) -> None:
+    bad, good = put(held, new_job(POISON), new_job(1, 2))
+    model.opened.set()
+    with pytest.raises(ValueError, match=r"poison in \[255\]"):
+        await asyncio.wait_for(bad.future, 20)
+    assert await results([good]) == [[1, 2]]
 
 
 async def test_batcher_skips_the_rest_of_a_failed_job() -> None:
@@ -72,14 +81,11 @@ async def test_batcher_skips_the_rest_of_a_failed_job() -> None:
     assert model.skipped_images == [(2, "failed")]
 
 
-async def test_batcher_skips_abandoned_jobs() -> None:
-    model = FakeModel()
-    async with running(model) as batcher:
-        first = await hold(batcher, model)
-        abandoned, other = put(batcher, new_job(1, 2), new_job(3))
-        abandoned.abandoned = True
-        model.opened.set()
-        assert await results([first, other]) == [[0], [3]]
+async def test_batcher_skips_abandoned_jobs(held: Batcher, model: FakeModel) -> None:
+    abandoned, other = put(held, new_job(1, 2), new_job(3))
+    abandoned.abandoned = True
+    model.opened.set()
+    assert await results([other]) == [[3]]
     assert model.batches == [[0], [3]]
     assert model.skipped_images == [(2, "gone")]
 
@@ -111,13 +117,11 @@ async def test_batcher_does_not_wait_beyond_max_delay_or_for_cancelled_jobs(thre
         assert await results(jobs) == [[2]]
 
 
-async def test_batcher_runs_queued_jobs_before_it_closes() -> None:
-    model = FakeModel()
-    async with running(model) as batcher:
-        jobs = [await hold(batcher, model), *put(batcher, new_job(1))]
-        batcher.close()
-        model.opened.set()
-        assert await results(jobs) == [[0], [1]]
+async def test_batcher_runs_queued_jobs_before_it_closes(held: Batcher, model: FakeModel) -> None:
+    jobs = put(held, new_job(1))
+    held.close()
+    model.opened.set()
+    assert await results(jobs) == [[1]]
 
 
 @pytest.mark.parametrize(

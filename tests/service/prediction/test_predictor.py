@@ -18,8 +18,7 @@ from oodguard.service.registry.registry import ModelRegistry
 from oodguard.service.settings import Settings
 from oodguard.service.telemetry.metrics import Metrics
 from tests.service.checks import post, predictions, problem, still_serves
-from tests.service.conftest import MakeClient
-from tests.service.gate import Gate
+from tests.service.conftest import Gate, MakeClient
 from tests.service.pictures import encode, plain
 
 

@@ -1,5 +1,6 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -72,7 +73,7 @@ def stored(store: MemoryStore) -> list[str]:
     ],
 )
 def test_retention_removes_the_oldest_before_it_stores_a_sample(
-    limits: dict[str, int], sizes: list[int], kept: list[int]
+    limits: dict[str, Any], sizes: list[int], kept: list[int]
 ) -> None:
     store = MemoryStore()
     retention = limited(store, **limits)

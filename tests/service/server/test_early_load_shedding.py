@@ -15,8 +15,7 @@ from oodguard.service.readiness import Readiness
 from oodguard.service.settings import Settings
 from tests.service.api_keys import IssuedKey, write_key_file
 from tests.service.checks import metric
-from tests.service.conftest import AccessLog
-from tests.service.gate import Gate
+from tests.service.conftest import AccessLog, Gate
 from tests.service.pictures import encode, plain
 from tests.service.server.http_server import running_server
 

@@ -14,8 +14,7 @@ from opentelemetry.semconv.attributes import (
 from opentelemetry.trace import SpanKind, StatusCode
 
 from tests.service.checks import post, post_pixels
-from tests.service.conftest import AccessLog
-from tests.service.gate import Gate
+from tests.service.conftest import AccessLog, Gate
 from tests.service.pictures import WHITE, encode, plain
 from tests.service.telemetry.conftest import Traced
 
