@@ -59,7 +59,7 @@ def print_table(model: LoadedModel, predicted: Sequence[tuple[Path, Verdict]]) -
         table.add_column(name, justify="left" if name in {"label", "decision"} else "right")
     for path, verdict in predicted:
         table.add_row(
-            Text(str(path)),
+            Text(_name(path)),
             Text(verdict.label),
             f"{verdict.confidence:.3f}",
             f"{verdict.scores[policy.score]:.4g}",
@@ -74,9 +74,14 @@ def to_json(model: LoadedModel, predicted: Sequence[tuple[Path, Verdict]]) -> st
     body = {
         "model": responses.identity(model),
         "policy": responses.policy(model),
-        "predictions": [{"file": str(path), **asdict(verdict)} for path, verdict in predicted],
+        "predictions": [{"file": _name(path), **asdict(verdict)} for path, verdict in predicted],
     }
     return orjson.dumps(body, option=orjson.OPT_INDENT_2).decode()
+
+
+def _name(path: Path) -> str:
+    """Return a path as text; bytes that are not UTF-8, which JSON cannot contain, are escaped."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def print_summary(model: LoadedModel) -> None:

@@ -156,6 +156,8 @@ def _response(scope: Scope, problem: ProblemType, detail: str, **extension: obje
     identifier = scope["state"]["request_id"]
     headers = {"retry-after": "1"} if problem.status in _RETRY_LATER else {}
     scope["state"]["problem"] = problem.slug
+    # The name of a bundle's folder that is not UTF-8 contains surrogates, which JSON cannot.
+    detail = detail.encode("utf-8", "backslashreplace").decode()
     if is_open_inference(scope["path"]):
         # Clients of the protocol do not show response headers, so the text contains the id.
         body = orjson.dumps({"error": f"{detail} (request {identifier})"})

@@ -6,6 +6,7 @@ A log call is a constant event sentence plus fields:
 
 import json
 import logging
+import re
 import sys
 import warnings
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ request_ids: ContextVar[Mapping[str, str] | None] = ContextVar("request_ids", de
 
 They end with the context: the server handles each request in its own task.
 """
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
@@ -40,7 +43,12 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        try:
+            return orjson.dumps(line, default=str).decode()
+        except orjson.JSONEncodeError:
+            # The name of a file that is not UTF-8 contains surrogates, which JSON cannot.
+            text = json.dumps(line, ensure_ascii=False, default=str)
+            return _SURROGATE.sub(lambda each: rf"\\u{ord(each[0]):x}", text)
 
 
 class TextFormatter(logging.Formatter):

@@ -1,6 +1,7 @@
 """The command line predicts files, verifies bundles, and reports errors in one line."""
 
 import json
+import os
 import re
 import shutil
 import struct
@@ -47,6 +48,17 @@ def test_predict_command_prints_json_with_the_predictions_of_the_http_response(
     verdicts = [Prediction.model_validate(entry) for entry in answer["predictions"]]
     assert [verdict.decision for verdict in verdicts] == ["accept", "reject"]
     assert answer["model"]["name"] == "tiny"
+
+
+@pytest.mark.parametrize("options", [["--json"], []], ids=["JSON", "table"])
+def test_predict_command_escapes_file_names_that_are_not_utf8(
+    bundle_folder: Path, tmp_path: Path, options: list[str]
+) -> None:
+    path = tmp_path / os.fsdecode(b"\xff.png")
+    path.write_bytes(encode(plain(RED)))
+    result = oodguard("predict", *options, path, "--bundle", bundle_folder)
+    assert result.exit_code == 0, result.output
+    assert r"\udcff.png" in result.stdout
 
 
 def test_predict_command_reports_invalid_files_and_predicts_the_others(

@@ -1,6 +1,9 @@
 """Reload of bundles: what it loads, replaces and removes, and what it leaves unchanged."""
 
+import io
+import json
 import logging
+import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from starlette.testclient import TestClient
 from oodguard.models.bundle import MODEL
 from oodguard.service.app import create_app
 from oodguard.service.settings import Settings
+from oodguard.service.telemetry.logs import JsonFormatter
 from tests.service.checks import answering_model, ask, metric, post, problem
 from tests.service.conftest import MakeClient
 from tests.service.tiny import write_tiny
@@ -114,6 +118,20 @@ def test_reload_does_not_change_the_version_of_a_pinned_default_model(
     write_tiny(three_models / "one" / "nine", name="one", version="12")
     assert "contains one 12, expected the default model one@9" in refused(client)
     assert answering_model(client) == ("one", "9")
+
+
+def test_reload_names_a_refused_folder_whose_name_is_not_utf8(
+    client: TestClient, three_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stderr = io.StringIO()
+    handler = logging.StreamHandler(stderr)
+    handler.setFormatter(JsonFormatter())
+    monkeypatch.setattr(logging.getLogger("oodguard.reload"), "handlers", [handler])
+    write_tiny(three_models / os.fsdecode(b"\xff\xfe"), name="two")
+    assert r"\udcff\udcfe: " in refused(client)
+    lines = [json.loads(line) for line in stderr.getvalue().splitlines()]
+    (line,) = [line for line in lines if line["outcome"] == "refused"]
+    assert line["folder"] == rf"{three_models}/\udcff\udcfe"
 
 
 def test_reload_returns_404_for_an_unknown_model(client: TestClient) -> None:

@@ -1,10 +1,13 @@
 import io
 import json
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
+import orjson
 import pytest
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser
@@ -70,6 +73,19 @@ def test_logs_are_readable_lines_if_stderr_is_a_terminal(
         "INFO    tests.logs: The request is complete."
         ' request_id=seven path="/a b" code=200 agent="x\\u001b[2J"'
     )
+
+
+def test_json_logs_escape_file_names_that_are_not_utf8(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    logs.configure("info", "json")
+    folder = Path(os.fsdecode(b"\xff\xc3\xa9"))
+    fields = {"folder": folder, "detail": str(folder), "providers": ("CPU",)}
+    logging.getLogger("tests.logs").warning("Refused.", extra={"fields": fields})
+    (line,) = stream.getvalue().splitlines()
+    record = orjson.loads(line)
+    assert record["folder"] == record["detail"] == "\\udcff\u00e9"
+    assert record["providers"] == ["CPU"]
 
 
 @pytest.mark.usefixtures("logger")
