@@ -2,8 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from oodguard.models.manifest import Description
+from oodguard.models.manifest import DataRecord, Description
 from oodguard.training.config.suites import SuiteAttack
+from oodguard.training.report.markdown import (
+    code_block,
+    code_span,
+    escape_markdown,
+    markdown_table,
+)
 from oodguard.training.report.model import Condition, MeanAuroc, Report
 
 STAMPS: Mapping[str, str] = {
@@ -75,36 +81,38 @@ def write_card(description: Description, report: Report, recipe_text: str) -> st
     training = description.training
     outliers = training.outliers
     facts = {
-        "classes": ", ".join(description.classes),
+        "classes": escape_markdown(", ".join(description.classes)),
         "input": f"uint8 RGB, {description.input.height}x{description.input.width};"
         f" other sizes: {description.input.fit}, {description.input.resample}",
-        "network": f"{training.network}, {training.parameters:,} parameters",
-        "training images": f"{training.inliers.images:,} of {training.inliers.name}",
-        "outlier images": f"{outliers.images:,} of {outliers.name}" if outliers else "none",
+        "network": f"{escape_markdown(training.network)}, {training.parameters:,} parameters",
+        "training images": _data(training.inliers),
+        "outlier images": _data(outliers) if outliers else "none",
         "hardened at": f"{training.epsilon * 255:g}/255 (L-infinity)"
         if training.epsilon
         else "not hardened",
         "seed": str(training.seed),
-        "hardware": training.hardware,
+        "hardware": escape_markdown(training.hardware),
         "wall time": f"{training.duration_s / 60:.1f} minutes, {training.epochs} epochs",
-        "command": f"`{training.command}`",
+        "command": code_span(training.command),
         "libraries": ", ".join(f"{name} {v}" for name, v in training.libraries.items()),
     }
     return "\n\n".join(
         (
             f"# {description.name}, version {description.version}",
             PURPOSE[training.method],
-            "\n".join(
-                ("| fact | |", "| --- | --- |", *(f"| {k} | {v} |" for k, v in facts.items()))
-            ),
+            markdown_table([["fact", ""], *([name, text] for name, text in facts.items())]),
             "## Figures",
             figures(report, classes=len(description.classes)),
             "## Guarantee",
             _guarantee(report),
             "## Recipe",
-            f"```toml\n{recipe_text.strip()}\n```\n",
+            code_block(recipe_text, "toml"),
         )
     )
+
+
+def _data(record: DataRecord) -> str:
+    return f"{record.images:,} of {escape_markdown(record.name)}"
 
 
 def chance_warnings(
@@ -161,7 +169,10 @@ def table(report: Report) -> str:
     conditions = report.conditions
     rows = [
         ["set", *(budget(c.epsilon_255) for c in conditions)],
-        *([name, *(_cell(c, name) for c in conditions)] for name in conditions[0].sets),
+        *(
+            [escape_markdown(name), *(_cell(c, name) for c in conditions)]
+            for name in conditions[0].sets
+        ),
         [
             "**mean**",
             *(f"**{share(c.mean_auroc)}** / {percent(c.mean_missed_ood_rate)}" for c in conditions),
@@ -172,12 +183,6 @@ def table(report: Report) -> str:
         outcomes = [c.inliers.end_to_end or conditions[0].inliers.decisions for c in conditions]
         rows.append(["wrong and accepted", *(percent(each.accepted_wrong) for each in outcomes)])
     return markdown_table(rows)
-
-
-def markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    """Return a table in Markdown; the first row is the head."""
-    head, *body = rows
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *body))
 
 
 def protocol_text(report: Report) -> str:
@@ -196,7 +201,8 @@ def protocol_text(report: Report) -> str:
         f" {outliers:,} of each set. Each cell: AUROC / missed OOD at the served threshold."
         f"{end_to_end}{_replayed(report)}"
         f" Suite `{suite.name}`; {STAMPS[report.trust.stamp]}. Measured with"
-        f" `{report.command}` in {report.duration_s / 60:.1f} minutes on {report.hardware}."
+        f" {code_span(report.command)} in {report.duration_s / 60:.1f} minutes on"
+        f" {escape_markdown(report.hardware)}."
     )
 
 

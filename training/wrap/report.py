@@ -5,11 +5,11 @@ from typing import Literal
 from oodguard.models.manifest import Description, FrozenModel
 from oodguard.training.report.card import (
     chance_warnings,
-    markdown_table,
     percent,
     share,
     warning_paragraphs,
 )
+from oodguard.training.report.markdown import code_span, escape_markdown, markdown_table
 
 
 class CleanResult(FrozenModel):
@@ -75,17 +75,17 @@ def write_wrapped_card(description: Description, report: WrapReport) -> str:
     training = description.training
     facts = {
         **{
-            f"original `{name}`": f"sha256 `{record.sha256}`, {record.bytes:,} bytes"
+            f"original {code_span(name)}": f"sha256 `{record.sha256}`, {record.bytes:,} bytes"
             for name, record in (training.origin or {}).items()
         },
         "training": "unknown",
-        "classes": ", ".join(description.classes),
+        "classes": escape_markdown(", ".join(description.classes)),
         "input": f"uint8 RGB, {description.input.height}x{description.input.width};"
         f" other sizes: {description.input.fit}, {description.input.resample}",
         "preprocessing of the classifier": report.pixels,
         "outputs of the classifier": report.outputs,
         "parameters": f"{training.parameters:,}",
-        "command": f"`{training.command}`",
+        "command": code_span(training.command),
         "libraries": ", ".join(f"{name} {v}" for name, v in training.libraries.items()),
     }
     return "\n\n".join(
@@ -108,7 +108,10 @@ def wrapped_figures(report: WrapReport) -> str:
     table = markdown_table(
         [
             ["set", *(f"{name}{' (decides)' if name == report.score else ''}" for name in names)],
-            *([key, *(_cell(column.sets[key]) for column in columns)] for key in columns[0].sets),
+            *(
+                [escape_markdown(key), *(_cell(column.sets[key]) for column in columns)]
+                for key in columns[0].sets
+            ),
             ["false rejections", *(percent(column.false_rejection_rate) for column in columns)],
             ["threshold", *(f"{column.threshold:.6g}" for column in columns)],
         ]
@@ -126,8 +129,8 @@ def wrapped_figures(report: WrapReport) -> str:
         " images.",
         *warning_paragraphs(report.warnings),
         table,
-        f"{legend} Images: {'; '.join(report.images_read)}. Measured with"
-        f" `{report.command}` on {report.hardware}.",
+        f"{legend} Images: {escape_markdown('; '.join(report.images_read))}. Measured with"
+        f" {code_span(report.command)} on {escape_markdown(report.hardware)}.",
     ]
     return "\n\n".join(parts)
 
