@@ -121,7 +121,8 @@ def _read(path: Path) -> tuple[onnx.ModelProto, dict[str, FileRecord]]:
             f"{error.filename or path}: cannot be read: {error.strerror}"
         ) from error
     except (DecodeError, onnx.checker.ValidationError) as error:
-        raise ClassifierError(f"{path}: invalid ONNX model: {error}") from error
+        first_line = str(error).partition("\n")[0]
+        raise ClassifierError(f"{path}: invalid ONNX model: {first_line}") from error
     opset = opset_of(model)
     if opset < OLDEST_OPSET:
         raise ClassifierError(

@@ -1,5 +1,6 @@
 """Run an original classifier; merge preprocessing, classifier and scores into one graph."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -24,6 +25,9 @@ RUNTIME_ERRORS = (
     states.NotImplemented,
     states.RuntimeException,
 )
+
+NEWEST_OPSET = re.compile(r"support for domain (\S+) is till opset (\d+)")
+"""The part of ONNX Runtime's error about an opset that it does not support."""
 
 FATAL = 4  # log severity; errors are raised as well
 PREFIX = "classifier/"
@@ -82,9 +86,23 @@ def _open(model: onnx.ModelProto, what: str) -> onnxruntime.InferenceSession:
     options.log_severity_level = FATAL
     options.intra_op_num_threads = 0
     with _runtime_errors(f"ONNX Runtime {onnxruntime.__version__} cannot load {what}"):
-        return onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        try:
+            return onnxruntime.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except states.Fail as error:
+            if limit := NEWEST_OPSET.search(str(error)):
+                domain, newest = limit.groups()
+                raise ClassifierError(_too_new(model, domain, int(newest))) from error
+            raise
+
+
+def _too_new(model: onnx.ModelProto, domain: str, newest: int) -> str:
+    opset = max(each.version for each in model.opset_import if (each.domain or "ai.onnx") == domain)
+    return (
+        f"opset {opset} of {domain}, expected at most {newest}, the newest that ONNX Runtime"
+        f" {onnxruntime.__version__} supports. Export the classifier again with an older opset."
+    )
 
 
 def _run(

@@ -1,5 +1,6 @@
 """Graphs exported for one batch size, merged for any batch size, compared with numbers by hand."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,31 @@ def test_merged_graph_converts_an_older_opset_to_that_of_the_scores(
     assert [port.name for port in merged.graph.input] == ["images"]
     assert [port.name for port in merged.graph.output] == ["logits", "scores"]
     np.testing.assert_allclose(merged_run(merged)(IMAGES)[0], expected_logits(IMAGES), rtol=1e-4)
+
+
+@pytest.mark.parametrize("domain", ["", "ai.onnx.ml"])
+def test_original_outputs_reject_an_opset_that_onnx_runtime_does_not_support(
+    domain: str, tmp_path: Path
+) -> None:
+    nodes = [
+        onnx.helper.make_node("GlobalAveragePool", ["input"], ["means"]),
+        onnx.helper.make_node("Flatten", ["means"], ["logits"]),
+    ]
+    ports = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in (("input", ["n", 3, SIZE, SIZE]), ("logits", ["n", 3]))
+    ]
+    graph = onnx.helper.make_graph(nodes, "graph", ports[:1], ports[1:])
+    opsets = {"": 17, domain: 999}
+    imports = [onnx.helper.make_opsetid(name, version) for name, version in opsets.items()]
+    model = onnx.helper.make_model(graph, opset_imports=imports, ir_version=8)
+    with pytest.raises(ClassifierError) as caught:
+        original_outputs(_saved(model, tmp_path), PIXELS)
+    assert re.fullmatch(
+        rf"opset 999 of {domain or 'ai.onnx'}, expected at most \d+, the newest that ONNX Runtime"
+        r" \S+ supports\. Export the classifier again with an older opset\.",
+        str(caught.value),
+    )
 
 
 def test_merged_graph_keeps_a_newer_opset(scores: onnx.ModelProto, tmp_path: Path) -> None:
