@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -102,10 +103,10 @@ def write_bundle(  # noqa: PLR0913 - the five parts of a bundle, by keyword
     previous bundle is unchanged.
 
     Raises:
-        BundleError: `folder` holds other files than a bundle, or a part is invalid.
-        OSError: The files cannot be written.
+        BundleError: `folder` holds other files than a bundle or cannot be written, or a part is
+            invalid.
     """
-    _check_replaceable(folder)
+    check_replaceable(folder)
     content = {
         MODEL: model,
         CALIBRATION: calibration_file.encode(calibration, description.scores),
@@ -117,7 +118,8 @@ def write_bundle(  # noqa: PLR0913 - the five parts of a bundle, by keyword
     }
     manifest = Manifest.model_validate({**description.model_dump(), "files": files})
     content[MANIFEST] = manifest.model_dump_json(indent=2).encode() + b"\n"
-    replace_folder(folder, content, check=open_bundle)
+    with _write_errors(folder):
+        replace_folder(folder, content, check=open_bundle)
     return open_bundle(folder)
 
 
@@ -154,10 +156,27 @@ def _reject_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _check_replaceable(folder: Path) -> None:
-    if not folder.exists():
-        return
-    found = {path.name for path in folder.iterdir()} if folder.is_dir() else None
+@contextmanager
+def _write_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BundleError(
+            f"{folder}: the bundle cannot be written: {error.strerror}. Free disk space, or choose"
+            " another folder"
+        ) from error
+
+
+def check_replaceable(folder: Path) -> None:
+    """Check that a path is free, an empty folder or a bundle.
+
+    Raises:
+        BundleError: it is a file or another folder, or cannot be read.
+    """
+    with _write_errors(folder):
+        if not folder.exists():
+            return
+        found = {path.name for path in folder.iterdir()} if folder.is_dir() else None
     if found is None or (found and not (MANIFEST in found and found <= set(MAX_BYTES))):
         raise BundleError(
             f"{folder} exists and is not a bundle. It was not changed: remove it, or choose another"

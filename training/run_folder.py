@@ -5,6 +5,7 @@ process that is killed at any moment leaves the previous checkpoint intact.
 """
 
 import os
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Self
 
@@ -17,10 +18,13 @@ from oodguard.models.bundle import EVALUATION
 from oodguard.models.errors import CheckpointError, RecipeError
 from oodguard.models.manifest import FrozenModel
 from oodguard.models.validation_errors import describe_error
-from oodguard.training.config.recipe import Recipe, parse_recipe
+from oodguard.training.config.recipe import Recipe, parse_recipe, read_recipe_text
 
 RECIPE = "recipe.toml"
 PROGRESS = "progress.json"
+
+FILES_BEFORE_CHECKPOINT = (RECIPE, "logs", "epoch-*.safetensors", ".*.partial")
+"""The files of a run that stopped before its first checkpoint."""
 
 
 class Epoch(FrozenModel):
@@ -101,15 +105,18 @@ class RunFolder:
         A run without a checkpoint is replaced.
 
         Raises:
-            RecipeError: the folder contains a run with a checkpoint.
+            RecipeError: the folder contains a run with a checkpoint or other files, or cannot be
+                created.
         """
-        if (folder / PROGRESS).exists():
+        try:
+            _check_replaceable(folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / RECIPE).write_text(recipe_text, encoding="utf-8")
+        except OSError as error:
             raise RecipeError(
-                f"{folder} already contains a run: continue it with --resume, or choose another"
+                f"{folder}: cannot create the folder of a run: {error.strerror}. Choose another"
                 " folder with --out"
-            )
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / RECIPE).write_text(recipe_text, encoding="utf-8")
+            ) from error
         return cls(folder)
 
     @classmethod
@@ -131,11 +138,9 @@ class RunFolder:
     def recipe_text(self) -> str:
         """The recipe's text, unchanged."""
         try:
-            return (self.folder / RECIPE).read_text(encoding="utf-8")
-        except OSError as error:
-            raise RecipeError(
-                f"{self.folder} is not the folder of a run: cannot read {RECIPE}: {error.strerror}"
-            ) from error
+            return read_recipe_text(self.folder / RECIPE)
+        except RecipeError as error:
+            raise RecipeError(f"{self.folder} is not the folder of a run: {error}") from error
 
     @property
     def recipe(self) -> Recipe:
@@ -194,6 +199,31 @@ class RunFolder:
             if path.name not in (progress.tensors, rollback):
                 path.unlink()
         (self.folder / EVALUATION).unlink(missing_ok=True)
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Check that a folder is missing or empty, or is a run without a checkpoint."""
+    if folder.exists() and not folder.is_dir():
+        raise RecipeError(
+            f"{folder} is a file, expected the path of a folder: choose another one with --out"
+        )
+    if (folder / PROGRESS).exists():
+        raise RecipeError(
+            f"{folder} already contains a run: continue it with --resume, or choose another"
+            " folder with --out"
+        )
+    if not folder.exists():
+        return
+    others = [
+        path.name
+        for path in folder.iterdir()
+        if not any(fnmatchcase(path.name, pattern) for pattern in FILES_BEFORE_CHECKPOINT)
+    ]
+    if others:
+        raise RecipeError(
+            f"{folder} exists and is not a run: it contains {min(others)}. It was not changed:"
+            " remove it, or choose another folder with --out"
+        )
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -212,6 +212,12 @@ def test_write_bundle_does_not_change_another_folder(tmp_path: Path, present: li
     assert sorted(path.name for path in (tmp_path / "work").iterdir()) == sorted(present)
 
 
+@pytest.mark.parametrize("folder", ["/proc/x", "x" * 300], ids=["proc", "long"])
+def test_write_bundle_reports_a_folder_that_cannot_be_written(folder: str) -> None:
+    with pytest.raises(BundleError, match=f"{folder}: the bundle cannot be written: "):
+        build_bundle(Path(folder))
+
+
 def write_again(folder: Path, **changes: object) -> None:
     """Write the bundle of `folder` again with changes."""
     old = open_bundle(folder)

@@ -98,5 +98,7 @@ def test_error_names_the_missing_or_damaged_file(tmp_path: Path, run: RunFolder)
     with pytest.raises(RecipeError, match="no checkpoint yet: run fit first"):
         run.progress()
     (tmp_path / "recipe.toml").unlink()
-    with pytest.raises(RecipeError, match=r"is not the folder of a run: cannot read recipe\.toml"):
+    with pytest.raises(
+        RecipeError, match=r"is not the folder of a run: .*recipe\.toml: cannot read"
+    ):
         _ = RunFolder(tmp_path).recipe

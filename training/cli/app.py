@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from oodguard.training.cli.command import Threads, console, run_command
+from oodguard.training.cli.command import Threads, print_message, run_command
 from oodguard.training.cli.evaluate import evaluate
 from oodguard.training.cli.fit import fit
 from oodguard.training.cli.wrap import wrap
@@ -37,11 +37,9 @@ def export(
     """
     with run_command(threads):
         parity = run_export(RunFolder(run), out)
-        console.print(
+        print_message(
             f"Exported {out}. torch and ONNX Runtime agree on {parity.images} images; the"
             f" largest difference of a score is {parity.largest_difference:.1g}.",
-            highlight=False,
-            soft_wrap=True,
         )
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from oodguard.models.errors import GuardError
+from oodguard.training.report.markdown import escape_control_characters
 
 console = Console()
 
@@ -24,15 +25,31 @@ Delta = Annotated[float, typer.Option(help="Probability that the limit alpha is 
 
 @contextmanager
 def run_command(threads: int | None) -> Iterator[None]:
-    """Set torch's threads; print an error of the project as a message and exit with status 1."""
+    """Set torch's threads; print an error of the project as a message and exit with status 1.
+
+    An error of the operating system, such as an unreadable file, is printed as a message too.
+    """
     datasets.disable_progress_bars()  # otherwise there is one for every file
     if threads is not None:
         torch.set_num_threads(threads)
     try:
         yield
     except GuardError as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        _print_error(str(error))
         raise typer.Exit(1) from error
+    except OSError as error:
+        if error.strerror is None or isinstance(error, BrokenPipeError):  # typer handles the latter
+            raise
+        _print_error(
+            f"{error.filename or 'a file'}: cannot be read or written: {error.strerror}. Check the"
+            " path, its permissions and the free disk space"
+        )
+        raise typer.Exit(1) from error
+
+
+def print_message(message: str) -> None:
+    """Print a line; control characters, as in names of files, are escaped."""
+    console.print(_printable(message), markup=False, highlight=False, soft_wrap=True)
 
 
 def print_figures(markdown: str) -> None:
@@ -42,4 +59,13 @@ def print_figures(markdown: str) -> None:
 
 def warn(message: str) -> None:
     """Print a warning in yellow."""
-    console.print(f"warning: {message}", style="yellow", markup=False, soft_wrap=True)
+    console.print(_printable(f"warning: {message}"), style="yellow", markup=False, soft_wrap=True)
+
+
+def _print_error(message: str) -> None:
+    text = _printable(f"error: {message}")
+    Console(stderr=True).print(text, style="red", markup=False, soft_wrap=True)
+
+
+def _printable(message: str) -> str:
+    return "\n".join(map(escape_control_characters, message.split("\n")))

@@ -13,11 +13,12 @@ from oodguard.training.cli.command import (
     Threads,
     console,
     print_figures,
+    print_message,
     run_command,
     warn,
 )
 from oodguard.training.cli.progress import EvaluationBar
-from oodguard.training.config.recipe import read_recipe
+from oodguard.training.config.recipe import parse_recipe, read_recipe_text
 from oodguard.training.config.suites import SHIPPABLE_SUITES, SUITES
 from oodguard.training.evaluation.evaluate import evaluate as run_evaluation
 from oodguard.training.evaluation.target import (
@@ -28,8 +29,8 @@ from oodguard.training.evaluation.target import (
 )
 from oodguard.training.report.card import figures, report_warnings
 from oodguard.training.report.model import Report
+from oodguard.training.report.write import create_report_folder, write_report
 from oodguard.training.report.write import renew as renew_bundle
-from oodguard.training.report.write import write_report
 from oodguard.training.run_folder import RunFolder
 
 UNTRUSTED = 2
@@ -75,12 +76,14 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
             raise RecipeError(
                 f"--suite is {suite!r}, expected {' or '.join(SHIPPABLE_SUITES)} with --renew"
             )
-        if recipe:
-            read_recipe(recipe)  # raises an error that names the file
-        text = recipe.read_text(encoding="utf-8") if recipe else None
+        text = read_recipe_text(recipe) if recipe else None
+        if text is not None:
+            parse_recipe(text, origin=str(recipe))  # raises an error that names the file
         with console.status("loading"):
             measured = _open(target, text, score, tuple(other_scores or ()))
             undefended = _open(twin, measured.recipe_text, None, ()) if twin else None
+        folder = out or (target if not is_bundle(target) else Path("reports") / measured.name)
+        create_report_folder(folder)
         bar = EvaluationBar(console)
         with bar.display:
             report, evidence = run_evaluation(
@@ -91,7 +94,6 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
                 other_scores=tuple(other_scores or ()),
                 twin=undefended,
             )
-        folder = out or (target if not is_bundle(target) else Path("reports") / measured.name)
         classes = len(measured.classes)
         page = write_report(folder, report, evidence, classes=classes)
         if renew:
@@ -99,7 +101,7 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
         print_figures(figures(report, classes=classes))
         for warning in report_warnings(report, classes=classes):
             warn(warning)
-        console.print(f"The full report is in {page}.", soft_wrap=True)
+        print_message(f"The full report is in {page}.")
         _exit_if_untrusted(report)
 
 

@@ -8,9 +8,14 @@ import typer
 from oodguard.models.calibration import images_required
 from oodguard.models.decision import Policy
 from oodguard.models.errors import RecipeError
-from oodguard.training.cli.command import Threads, console, run_command, warn
+from oodguard.training.cli.command import Threads, console, print_message, run_command, warn
 from oodguard.training.cli.progress import ProgressBar
-from oodguard.training.config.recipe import Recipe, evaluation_sources, read_recipe
+from oodguard.training.config.recipe import (
+    Recipe,
+    evaluation_sources,
+    parse_recipe,
+    read_recipe_text,
+)
 from oodguard.training.fit.distributed import launch_processes
 from oodguard.training.fit.fit import fit as run_fit
 from oodguard.training.run_folder import RunFolder
@@ -37,13 +42,13 @@ def fit(
                 "received both --resume and --from, expected at most one of them: --resume"
                 " continues a run, --from starts a new one"
             )
-        parsed = read_recipe(recipe)
+        text = read_recipe_text(recipe)
+        parsed = parse_recipe(text, origin=str(recipe))
         check_paths(parsed)
         if warning := calibration_warning(parsed):
             warn(warning)
         weights = read_initial_weights(start) if start is not None else None
         folder = out or Path("runs") / parsed.name
-        text = recipe.read_text(encoding="utf-8")
         fabric = launch_processes()
         console.quiet = not fabric.is_global_zero
         if fabric.is_global_zero and not resume:
@@ -53,10 +58,7 @@ def fit(
         bar = ProgressBar(console)
         with bar.display:
             run_fit(run, bar, resume=resume, start=weights, fabric=fabric)
-        console.print(
-            f"Training is finished: {folder}. Next: oodguard-train evaluate {folder}",
-            soft_wrap=True,
-        )
+        print_message(f"Training is finished: {folder}. Next: oodguard-train evaluate {folder}")
 
 
 def check_paths(recipe: Recipe) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 from pydantic import TypeAdapter, ValidationError
+from rich.markup import escape
 
 from oodguard.models.decision import Policy
 from oodguard.models.errors import ClassifierError
@@ -17,10 +18,12 @@ from oodguard.training.cli.command import (
     Threads,
     console,
     print_figures,
+    print_message,
     run_command,
     warn,
 )
 from oodguard.training.config.sources import Source
+from oodguard.training.report.markdown import escape_control_characters
 from oodguard.training.wrap.classifier import read_original_classifier
 from oodguard.training.wrap.input import Layout, PixelTransform, Triple, infer_layout, infer_size
 from oodguard.training.wrap.output import OutputKind, read_classes
@@ -110,18 +113,16 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
                 data=_source(data, images),
                 outliers=_named(outliers or (), images),
                 out=out,
-                stage=status.update,
-                log=lambda line: console.print(line, highlight=False, soft_wrap=True),
+                stage=lambda text: status.update(escape(escape_control_characters(text))),
+                log=print_message,
             )
         print_figures(wrapped_figures(report))
         for warning in report.warnings:
             warn(warning)
-        console.print(
+        print_message(
             f"Exported {out}, not hardened. It agrees with {classifier.name} on"
             f" {agreement.images} images; the largest difference is"
             f" {agreement.largest_difference:.1g}.",
-            highlight=False,
-            soft_wrap=True,
         )
 
 

@@ -217,13 +217,26 @@ def read_recipe(path: Path) -> Recipe:
     """Read and parse a recipe file.
 
     Raises:
-        RecipeError: the file cannot be read, or as `parse_recipe`.
+        RecipeError: as `read_recipe_text` and `parse_recipe`.
+    """
+    return parse_recipe(read_recipe_text(path), origin=str(path))
+
+
+def read_recipe_text(path: Path) -> str:
+    """Return the text of a recipe file, without a byte order mark.
+
+    Raises:
+        RecipeError: the file cannot be read, or is not UTF-8.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise RecipeError(f"{path}: cannot read the recipe: {error.strerror}") from error
-    return parse_recipe(text, origin=str(path))
+    except UnicodeDecodeError as error:
+        raise RecipeError(
+            f"{path}: byte {error.start} is 0x{error.object[error.start]:02x}, expected UTF-8:"
+            " save the recipe with this encoding"
+        ) from error
 
 
 def parse_recipe(text: str, *, origin: str) -> Recipe:

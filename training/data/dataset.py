@@ -89,13 +89,13 @@ def load(source: Source, spec: InputSpec) -> ImageSet:
     if source.images is not None:
         table = table.select(range(min(source.images, len(table))))
     if len(table) == 0:
-        raise RecipeError(f"{source.name}: found no images, expected at least 1")
+        raise RecipeError(f"{_location(source)}: found no images, expected at least 1")
     image = _column(table, datasets.Image)
     if image is None:
         raise RecipeError(
-            f"{source.name}: found the columns {table.column_names}, expected one of images"
+            f"{_location(source)}: found the columns {table.column_names}, expected one of images"
         )
-    images = np.stack(list(_prepare(table.select_columns([image]), source.name, spec)))
+    images = np.stack(list(_prepare(table.select_columns([image]), _location(source), spec)))
     labels = _labels(table[label]) if label else np.zeros(len(table), np.int64)
     renumbered = np.searchsorted(selected, labels) if len(selected) < len(classes) else labels
     return ImageSet(
@@ -181,8 +181,8 @@ def _selected_classes(source: Source, classes: Sequence[str]) -> list[int]:
     unknown = [key for key in keys if key not in by_key]
     if unknown:
         raise RecipeError(
-            f"{source.name}: {option} contains {unknown}, expected names or indices of the classes"
-            f" {list(classes)}"
+            f"{_location(source)}: {option} contains {unknown}, expected names or indices of the"
+            f" classes {list(classes)}"
         )
     chosen = {by_key[key] for key in keys}
     return [index for index in range(len(classes)) if (index in chosen) == bool(source.only)]
@@ -193,7 +193,7 @@ def _groups(table: Any, source: Source, labels: NDArray[np.int64]) -> Tensor | N
         return None
     if source.group not in table.column_names:
         raise RecipeError(
-            f"{source.name}: group is {source.group!r}, expected one of the columns"
+            f"{_location(source)}: group is {source.group!r}, expected one of the columns"
             f" {table.column_names}"
         )
     pairs = [f"{label} {value}" for label, value in zip(labels, table[source.group], strict=True)]
@@ -211,14 +211,19 @@ def _open(source: Source) -> Any:  # noqa: ANN401  (datasets has no types)
             return table.shuffle(seed=0)
         return datasets.load_dataset("parquet", data_files=str(source.parquet), split="train")
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise RecipeError(f"{source.name}: cannot read the data: {error}") from error
+        raise RecipeError(f"{_location(source)}: cannot read the data: {error}") from error
+
+
+def _location(source: Source) -> str:
+    """Return the name on the hub or the path as it was given."""
+    return source.hub or str(source.folder or source.parquet)
 
 
 def _column(table: Any, kind: type) -> str | None:  # noqa: ANN401
     return next((key for key, value in table.features.items() if isinstance(value, kind)), None)
 
 
-def _prepare(table: Any, name: str, spec: InputSpec) -> Iterator[NDArray[np.uint8]]:  # noqa: ANN401
+def _prepare(table: Any, location: str, spec: InputSpec) -> Iterator[NDArray[np.uint8]]:  # noqa: ANN401
     """Yield the prepared images of a table, which decodes them as they are read."""
     rows = iter(table)
     for number in range(len(table)):
@@ -226,4 +231,4 @@ def _prepare(table: Any, name: str, spec: InputSpec) -> Iterator[NDArray[np.uint
             (image,) = next(rows).values()
             yield prepare(image, spec)
         except (OSError, ImageError) as error:
-            raise RecipeError(f"{name}: cannot read image number {number}: {error}") from error
+            raise RecipeError(f"{location}: cannot read image number {number}: {error}") from error

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from oodguard.models.bundle import write_bundle
+from oodguard.models.bundle import check_replaceable, write_bundle
 from oodguard.models.decision import threshold
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import DataRecord, Description, TrainingRecord
@@ -34,6 +34,7 @@ def export(run: RunFolder, out: Path) -> Parity:
         ParityError: Torch and ONNX Runtime disagree; nothing is written.
         BundleError: `out` cannot be replaced.
     """
+    check_replaceable(out)
     report = _checked_report(run)
     recipe = run.recipe
     data = split(load(recipe.inliers, recipe.input), recipe.inliers, seed=recipe.seed)

@@ -1,5 +1,7 @@
 """Write a report as JSON, Markdown and HTML; read it back; put it into a bundle."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -16,6 +18,16 @@ from oodguard.training.report.page import write_html
 from oodguard.training.run_folder import RunFolder
 
 
+def create_report_folder(folder: Path) -> None:
+    """Create the folder of a report, for use before an evaluation that may take hours.
+
+    Raises:
+        RecipeError: The folder cannot be created.
+    """
+    with _write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 def write_report(
     folder: Path, report: Report, evidence: EvaluationEvidence, *, classes: int
 ) -> Path:
@@ -26,20 +38,35 @@ def write_report(
 
     Returns:
         The path of the HTML page.
+
+    Raises:
+        RecipeError: The files cannot be written.
     """
     suite = report.suite.name
     name = Path(EVALUATION).stem
     if suite not in SHIPPABLE_SUITES:
         name += f"-{suite}"
-    folder.mkdir(parents=True, exist_ok=True)
+    create_report_folder(folder)
     texts = {
         ".json": report.model_dump_json(indent=2) + "\n",
         ".md": f"# {report.name}: {suite}\n\n{figures(report, classes=classes)}\n",
         ".html": write_html(report, evidence, warnings=report_warnings(report, classes=classes)),
     }
-    for ending, text in texts.items():
-        (folder / f"{name}{ending}").write_text(text, encoding="utf-8")
+    with _write_errors(folder):
+        for ending, text in texts.items():
+            (folder / f"{name}{ending}").write_text(text, encoding="utf-8")
     return folder / f"{name}.html"
+
+
+@contextmanager
+def _write_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RecipeError(
+            f"{folder}: the report cannot be written: {error.strerror}. Free disk space, or choose"
+            " another folder with --out"
+        ) from error
 
 
 def read_report(run: RunFolder) -> Report:

@@ -126,7 +126,7 @@ def read_classes(path: Path) -> tuple[str, ...]:
         ClassifierError: The file cannot be read.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ClassifierError(f"--classes {path}: cannot be read: {error}") from error
     return tuple(line.strip() for line in lines if line.strip())

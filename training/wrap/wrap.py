@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from oodguard.models.bundle import write_bundle
+from oodguard.models.bundle import check_replaceable, write_bundle
 from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.calibration import images_required
 from oodguard.models.decision import Policy, threshold
@@ -86,6 +86,7 @@ def wrap(  # noqa: PLR0913  (by keyword)
         ParityError: The wrapped graph has other outputs than the classifier; nothing is written.
         BundleError: `out` cannot be replaced.
     """
+    check_replaceable(out)
     images_read: list[str] = []
 
     def read(source: Source) -> ImageSet:

@@ -15,6 +15,11 @@ def test_shipped_recipe_is_valid_and_has_the_name_of_its_file(path: Path) -> Non
     assert read_recipe(path).name == path.stem
 
 
+def test_recipe_may_start_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(RECIPE, encoding="utf-8-sig")
+    assert read_recipe(tmp_path / "tiny.toml") == parsed(RECIPE)
+
+
 def test_recipe_values_are_parsed() -> None:
     recipe = parsed(RECIPE)
     assert recipe.attack is not None

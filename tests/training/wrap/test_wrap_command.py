@@ -1,5 +1,6 @@
 """`oodguard-train wrap`, from a file and folders of images to a bundle that predicts."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,27 @@ def test_wrap_of_probabilities_uses_meaningful_scores(pictures: Path, tmp_path: 
     )
     assert verdict.label == "red"
     assert verdict.confidence == pytest.approx(np.exp(row.max()) / np.exp(row).sum(), rel=1e-4)
+
+
+def test_wrap_escapes_class_names_in_the_card(pictures: Path, tmp_path: Path) -> None:
+    onnx.save(hand_made(), tmp_path / "classifier.onnx")
+    names = ("<script>b", "a|b", "new\nline")
+    for colour, name in zip(CLASSES, names, strict=True):
+        shutil.copytree(pictures / "colours" / colour, tmp_path / "data" / "colours" / name)
+    done = _wrap(tmp_path / "classifier.onnx", tmp_path / "data", tmp_path / "bundle")
+    assert done.exit_code == 0, done.output
+    assert set(open_bundle(tmp_path / "bundle").manifest.classes) == set(names)
+    card = (tmp_path / "bundle" / "README.md").read_text(encoding="utf-8")
+    assert r"| classes | &lt;script&gt;b, a\|b, new\\nline |" in card.splitlines()
+
+
+def test_wrap_reads_class_names_with_a_byte_order_mark(pictures: Path, tmp_path: Path) -> None:
+    onnx.save(hand_made(), tmp_path / "classifier.onnx")
+    (tmp_path / "names.txt").write_text("\n".join(CLASSES), encoding="utf-8-sig")
+    options = ("--classes", tmp_path / "names.txt")
+    done = _wrap(tmp_path / "classifier.onnx", pictures, tmp_path / "bundle", *options)
+    assert done.exit_code == 0, done.output
+    assert open_bundle(tmp_path / "bundle").manifest.classes == CLASSES
 
 
 def test_wrap_warns_of_a_wrong_order_of_classes(pictures: Path, tmp_path: Path) -> None:
