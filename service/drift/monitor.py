@@ -137,11 +137,13 @@ class DriftMonitor:
         self._pending: deque[NDArray[np.float32]] = deque()
         self._closing = threading.Event()
         self._detector = DriftDetector(calibration, monitored, limits, self._load(calibration))
-        self._thread = threading.Thread(target=self._work, name="drift", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Publish the evidence and start the thread."""
         self._publish()
+        # Not before: a thread that never starts keeps its target, and so the model, in a cycle.
+        self._thread = threading.Thread(target=self._work, name="drift", daemon=True)
         self._thread.start()
 
     def add(self, scores: NDArray[np.float32]) -> None:
@@ -150,7 +152,7 @@ class DriftMonitor:
 
     def close(self) -> None:
         """Observe the pending scores, save the state and stop the thread."""
-        if self._thread.is_alive():
+        if self._thread:
             self._closing.set()
             self._thread.join()
 

@@ -33,7 +33,7 @@ class Deployment:
 
     def __init__(self, model: LoadedModel, metrics: Metrics, settings: Settings) -> None:
         self.model = model
-        self.metrics = metrics.for_model(model, lambda: self.batcher.depth)
+        self.metrics = metrics.for_model(model)
         spec, policy = model.bundle.manifest.input, model.guard.policy
         self.batcher = Batcher(
             model.guard.predict,
@@ -82,7 +82,7 @@ class Deployment:
 
     def publish(self) -> None:
         """Show the model in the metrics, and start its drift monitor."""
-        self.metrics.publish()
+        self.metrics.publish(lambda: self.batcher.depth)
         self._drift.start()
 
     def withdraw(self) -> None:

@@ -139,6 +139,6 @@ class Metrics:
         self._in_flight.set_function(requests)
         self._in_flight_limit.set(limit)
 
-    def for_model(self, model: LoadedModel, queue_depth: Callable[[], int]) -> ModelMetrics:
-        """Create the metrics of one model; `queue_depth` returns how many images are queued."""
-        return ModelMetrics(self._families, model, queue_depth)
+    def for_model(self, model: LoadedModel) -> ModelMetrics:
+        """Create the metrics of one model."""
+        return ModelMetrics(self._families, model)

@@ -130,18 +130,12 @@ class ModelFamilies:
 
 
 class ModelMetrics:
-    """The metrics of one model; observer of its batcher and of its drift monitor.
+    """The metrics of one model; observer of its batcher and of its drift monitor."""
 
-    `queue_depth` returns how many images wait for its engine.
-    """
-
-    def __init__(
-        self, families: ModelFamilies, model: LoadedModel, queue_depth: Callable[[], int]
-    ) -> None:
+    def __init__(self, families: ModelFamilies, model: LoadedModel) -> None:
         manifest, policy = model.bundle.manifest, model.guard.policy
         self._families = families
         self._model = model
-        self._queue_depth = queue_depth
         self._names = names = (manifest.name, manifest.version)
         self._info = (model.bundle.sha256, model.engine.providers[0])
         self._score_name = policy.score
@@ -210,18 +204,24 @@ class ModelMetrics:
             families.drift_alarms.labels(*names, test).inc(evidence.alarms - known)
             self._alarms[test] = evidence.alarms
 
-    def publish(self) -> None:
-        """Expose the gauges and scores of this model: it is served now."""
+    def publish(self, queue_depth: Callable[[], int]) -> None:
+        """Expose the gauges and scores of this model: it is served now.
+
+        Args:
+            queue_depth: Returns how many images wait for the model's engine.
+        """
         families, names, policy = self._families, self._names, self._model.guard.policy
         families.info.labels(*names, *self._info).set(1)
         families.threshold.labels(*names, policy.score).set(self._model.guard.threshold)
         families.alpha.labels(*names).set(policy.alpha)
-        families.depth.labels(*names).set_function(self._queue_depth)
+        families.depth.labels(*names).set_function(queue_depth)
         families.scores.publish((*names, policy.score), self._scores)
 
     def withdraw(self) -> None:
         """Remove the gauges of this model; its counters and histograms stay."""
         families, names = self._families, self._names
+        # The gauge refers to itself: with the function, it would keep the model in memory.
+        families.depth.labels(*names).set_function(float)
         families.info.remove(*names, *self._info)
         families.threshold.remove(*names, self._score_name)
         for gauge in (

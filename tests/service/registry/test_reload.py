@@ -1,10 +1,12 @@
 """Reload of bundles: what it loads, replaces and removes, and what it leaves unchanged."""
 
+import gc
 import io
 import json
 import logging
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from starlette.testclient import TestClient
 
 from oodguard.models.bundle import MODEL
 from oodguard.service.app import create_app
+from oodguard.service.inference.session import ModelSession
 from oodguard.service.settings import Settings
 from oodguard.service.telemetry.logs import JsonFormatter
 from tests.service.checks import answering_model, ask, metric, post, problem
@@ -109,6 +112,31 @@ def test_reload_does_not_rename_the_default_model(
     write_tiny(bundle_folder, name="other")
     assert "contains other 1, expected the default model tiny" in refused(client)
     assert answering_model(client) == ("tiny", "1")
+
+
+def live_sessions() -> int:
+    # By type(): some objects of libraries warn on access to `__class__`.
+    return sum(type(each) is ModelSession for each in gc.get_objects())
+
+
+@pytest.mark.parametrize(("name", "status"), [("other", 409), ("tiny", 200)])
+def test_reload_frees_refused_and_replaced_models_without_a_garbage_collection(
+    bundle_folder: Path, make_admin_client: MakeClient, name: str, status: int
+) -> None:
+    client = make_admin_client()
+    ask(client)
+    write_tiny(bundle_folder, name=name, version="2")
+    gc.collect()
+    gc.disable()
+    try:
+        sessions = live_sessions()
+        assert client.post("/admin/models/reload").status_code == status
+        give_up = time.monotonic() + 5
+        while live_sessions() > sessions:
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
+    finally:
+        gc.enable()
 
 
 def test_reload_does_not_change_the_version_of_a_pinned_default_model(

@@ -72,8 +72,8 @@ def test_metrics_score_buckets_are_calibration_quantiles_and_the_threshold() -> 
 
 def test_metrics_omit_nan_scores_from_the_histogram(model: LoadedModel) -> None:
     metrics = Metrics(build="1", runtime="1")
-    counted = metrics.for_model(model, lambda: 0)
-    counted.publish()
+    counted = metrics.for_model(model)
+    counted.publish(lambda: 0)
     verdict = Verdict(
         label="red",
         class_id=0,
