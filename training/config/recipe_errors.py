@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from oodguard.models.validation_errors import describe_error
 
-_KINDS: Mapping[type | None, str] = MappingProxyType(
+_KINDS: Mapping[object, str] = MappingProxyType(
     {int: "a whole number", float: "a number", str: "a string"}
 )
 

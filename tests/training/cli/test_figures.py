@@ -2,7 +2,7 @@ import pytest
 from rich.console import Console
 
 from oodguard.training.cli import command
-from oodguard.training.report.card import markdown_table
+from oodguard.training.report.markdown import markdown_table
 
 
 def test_figures_are_not_broken_in_a_table_of_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,9 +66,13 @@ def test_original_outputs_reject_an_opset_that_onnx_runtime_does_not_support(
         onnx.helper.make_node("GlobalAveragePool", ["input"], ["means"]),
         onnx.helper.make_node("Flatten", ["means"], ["logits"]),
     ]
+    shapes: dict[str, list[str | int | None]] = {
+        "input": ["n", 3, SIZE, SIZE],
+        "logits": ["n", 3],
+    }
     ports = [
         onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
-        for name, shape in (("input", ["n", 3, SIZE, SIZE]), ("logits", ["n", 3]))
+        for name, shape in shapes.items()
     ]
     graph = onnx.helper.make_graph(nodes, "graph", ports[:1], ports[1:])
     opsets = {"": 17, domain: 999}
