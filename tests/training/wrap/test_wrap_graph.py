@@ -70,7 +70,6 @@ def test_original_outputs_reject_an_opset_that_onnx_runtime_does_not_support(
         "input": ["n", 3, SIZE, SIZE],
         "logits": ["n", 3],
     }
-    shapes: dict[str, Dims] = {"input": ["n", 3, SIZE, SIZE], "logits": ["n", 3]}
     ports = [
         onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
         for name, shape in shapes.items()
