@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from oodguard.models.errors import BundleError
+from oodguard.models.validation_errors import describe_errors
 
 SCHEMA_VERSION: Final = 1
 SideLength = Annotated[int, Field(ge=1, le=4096)]
@@ -147,11 +148,4 @@ def parse_manifest(text: bytes) -> Manifest:
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:
-        raise BundleError(f"manifest.json is invalid: {_messages(error)}") from error
-
-
-def _messages(error: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(str(part) for part in each['loc']) or 'manifest'}: {each['msg']}"
-        for each in error.errors(include_url=False)
-    )
+        raise BundleError(f"manifest.json is invalid: {describe_errors(error)}") from error

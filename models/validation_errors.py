@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from reprlib import repr as shortened
 from types import MappingProxyType
 
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 _EXPECTED: Mapping[str, str] = MappingProxyType(
@@ -14,12 +15,12 @@ _EXPECTED: Mapping[str, str] = MappingProxyType(
         "float_parsing": "a number",
         "float_type": "a number",
         "greater_than": "a number greater than {gt}",
-        "greater_than_equal": "a number of at least {ge}",
+        "greater_than_equal": "at least {ge}",
         "int_from_float": "a whole number",
         "int_parsing": "a whole number",
         "int_type": "a whole number",
         "less_than": "a number less than {lt}",
-        "less_than_equal": "a number of at most {le}",
+        "less_than_equal": "at most {le}",
         "list_type": "an array",
         "literal_error": "{expected}",
         "none_required": "null",
@@ -43,7 +44,7 @@ def describe_error(
 
     Args:
         error: The error.
-        name: The name of the invalid value; by default its location, such as `input.height`.
+        name: The name of the invalid value; by default its location, such as `keys[0].id`.
         received: Repeat the received value, shortened. Use False for secrets.
         mapping: What the format calls a value with keys, such as `table` in TOML.
 
@@ -51,7 +52,7 @@ def describe_error(
         For example `alpha is '7', expected a number less than 1`, `name is missing`, or
         `alhpa is not a known key`. A validator's own message is preceded by the name.
     """
-    name = ".".join(map(str, error["loc"])) if name is None else name
+    name = _location(error["loc"]) if name is None else name
     match error["type"]:
         case "missing":
             return f"{name} is missing"
@@ -64,6 +65,19 @@ def describe_error(
     if not received:
         return f"{name}: expected {expected}"
     return f"{name or 'the value'} is {shortened(error['input'])}, expected {expected}"
+
+
+def describe_errors(error: ValidationError, *, received: bool = True) -> str:
+    """Describe all errors of a `ValidationError`, separated by semicolons."""
+    return "; ".join(
+        describe_error(each, received=received) for each in error.errors(include_url=False)
+    )
+
+
+def _location(steps: tuple[int | str, ...]) -> str:
+    return "".join(
+        f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps
+    ).removeprefix(".")
 
 
 def _expected(error: ErrorDetails, mapping: str) -> str | None:

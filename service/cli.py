@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from oodguard.models.validation_errors import describe_error
 from oodguard.service.auth import keys_cli
 from oodguard.service.cli_errors import FAILURE, exit_on_error
 from oodguard.service.settings import Settings, describe, unknown_variables, variable
@@ -104,5 +105,5 @@ def _settings(**options: Path | str | int | None) -> Settings:
     except ValidationError as error:
         for fault in error.errors():
             name = variable(str(fault["loc"][0])) if fault["loc"] else "settings"
-            typer.echo(f"oodguard: {name} is {fault['input']!r}: {fault['msg']}", err=True)
+            typer.echo(f"oodguard: {describe_error(fault, name)}", err=True)
         raise typer.Exit(USAGE_ERROR) from None

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, ValidationError
 
+from oodguard.models.validation_errors import describe_errors
 from oodguard.service.auth.keys import STRICT, Key, Keyring
 from oodguard.service.errors import KeyFileError
 from oodguard.service.settings import Settings
@@ -42,11 +43,7 @@ def parse_keys(text: str, place: str) -> list[Key]:
     try:
         keys = _KeyFile.model_validate(data).keys
     except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
-            for fault in error.errors(include_input=False, include_url=False)
-        ]
-        raise KeyFileError(f"{place}: {'; '.join(faults)}") from None
+        raise KeyFileError(f"{place}: {describe_errors(error, received=False)}") from None
     counts = Counter(key.id for key in keys)
     duplicates = sorted(key_id for key_id, count in counts.items() if count > 1)
     if duplicates:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from oodguard.models.validation_errors import describe_error
 from oodguard.service.auth.key_file import parse_keys, read_file
 from oodguard.service.auth.keys import Key, hash_key, new_id, new_token
 from oodguard.service.cli_errors import exit_on_error
@@ -77,7 +78,7 @@ def create_key(roles: list[str], key_id: str, requests_per_minute: int | None) -
         return token, Key.model_validate(fields)
     except ValidationError as error:
         fault = error.errors()[0]
-        raise KeyFileError(f"{fault['loc'][0]} is {fault['input']!r}: {fault['msg']}") from None
+        raise KeyFileError(describe_error(fault, str(fault["loc"][0]))) from None
 
 
 def append_key(path: Path, key: Key) -> None:

@@ -1,6 +1,6 @@
 """Parse and validate an inference request: its JSON, its tensor and its requested outputs."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from math import prod
@@ -11,6 +11,7 @@ import orjson
 from pydantic import ValidationError
 
 from oodguard.models.manifest import InputSpec
+from oodguard.models.validation_errors import describe_error
 from oodguard.service.errors import MalformedBody, WrongFields
 from oodguard.service.open_inference.schemas import InferRequest, InputTensor
 
@@ -19,22 +20,6 @@ from oodguard.service.open_inference.schemas import InferRequest, InputTensor
 MAX_JSON_VALUES = 270_000
 
 MICROSECONDS = 1_000_000
-
-EXPECTED: Mapping[str, str] = {
-    "bool_type": "a boolean",
-    "greater_than_equal": "at least {ge}",
-    "int_type": "a whole number",
-    "list_type": "an array",
-    "literal_error": "{expected}",
-    "model_type": "an object",
-    "none_required": "null, because the service does not support it",
-    "string_too_long": "at most {max_length} characters",
-    "string_type": "a string",
-    "too_long": "a length of at most {max_length}",
-    "too_short": "a length of at least {min_length}",
-    "tuple_type": "an array",
-}
-"""Expected values by the type of a pydantic error, with its context."""
 
 Shape: TypeAlias = tuple[int, int, int, int]
 
@@ -100,19 +85,9 @@ def _check_value_count(text: bytes) -> None:
 def _describe(error: ValidationError) -> str:
     """Describe the first error: the field, its received and its expected value."""
     first = error.errors(include_url=False)[0]
-    field = _field(first["loc"]) or "the request"
-    if first["type"] == "missing":
-        return f"{field} is missing"
-    template = EXPECTED.get(first["type"])
-    expected = template.format(**first.get("ctx", {})) if template else first["msg"]
-    return f"{field} is {short(first['input'])}, expected {expected}"
-
-
-def _field(location: Sequence[int | str]) -> str:
-    """Write the location of a field as in `inputs[0].shape`."""
-    return "".join(
-        f"[{step}]" if isinstance(step, int) else f".{step}" for step in location
-    ).removeprefix(".")
+    unsupported = ", because the service does not support it"
+    name = None if first["loc"] else "the request"
+    return describe_error(first, name) + unsupported * (first["type"] == "none_required")
 
 
 def _pixels(tensor: InputTensor, binary: bytes, spec: InputSpec) -> bytes:

@@ -69,8 +69,8 @@ def test_keys_new_rejects_a_duplicate_id_and_leaves_the_file_unchanged(path: Pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--role", "root"], "roles is 'root': Input should be 'predict', 'metrics' or 'admin'"),
-        (["--role", "predict", "--id", "A B"], "id is 'A B': "),
+        (["--role", "root"], "roles is 'root', expected 'predict', 'metrics' or 'admin'"),
+        (["--role", "predict", "--id", "A B"], "id is 'A B', expected a string that matches "),
         (["--role", "predict", "--file", "/nowhere/keys.toml"], "/nowhere/keys.toml: No such file"),
     ],
 )
@@ -98,4 +98,4 @@ def test_keys_list_rejects_an_invalid_file(path: Path) -> None:
     path.write_text("keys = []")
     result = keys("list", path)
     assert result.exit_code == 1
-    assert "at least 1 item" in result.stderr
+    assert "keys: expected a length of at least 1" in result.stderr
