@@ -193,7 +193,14 @@ def _check_names(folder: Path) -> None:
         raise BundleError(f"{folder} cannot be listed: {error.strerror}") from error
     missing, extra = sorted(set(MAX_BYTES) - found), sorted(found - set(MAX_BYTES))
     if missing:
-        raise BundleError(f"{folder}: {', '.join(missing)} is missing; {REMEDY}")
+        bundles = sorted(path.parent for path in folder.glob(f"*/{MANIFEST}"))
+        if MANIFEST in missing and bundles:
+            raise BundleError(
+                f"{folder} is a folder of bundles, expected the folder of one bundle, for example"
+                f" {bundles[0]}"
+            )
+        verb = "is" if len(missing) == 1 else "are"
+        raise BundleError(f"{folder}: {', '.join(missing)} {verb} missing; {REMEDY}")
     if extra:
         raise BundleError(
             f"{folder}: {', '.join(extra)} does not belong to a bundle; remove it, or {REMEDY}"
@@ -211,7 +218,7 @@ def _read(folder: Path, name: str) -> bytes:
     except OSError as error:
         raise BundleError(f"{name} cannot be read: {error.strerror}") from error
     if len(content) > limit:
-        raise BundleError(f"{name} has more than {limit} bytes, the limit; {REMEDY}")
+        raise BundleError(f"{name} has more than {limit} bytes, expected at most {limit}; {REMEDY}")
     return content
 
 

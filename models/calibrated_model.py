@@ -92,7 +92,7 @@ class CalibratedModel:
         expected = (self._manifest.input.height, self._manifest.input.width, 3)
         if images.dtype != np.uint8 or images.shape[1:] != expected:
             raise UnsupportedImage(
-                f"The pixels are {images.dtype} {images.shape},"
+                f"the pixels are {images.dtype} {images.shape},"
                 f" expected uint8 (n, {', '.join(map(str, expected))})"
             )
 

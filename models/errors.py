@@ -6,6 +6,7 @@ GuardError
 |  |- ImageTooLarge        more pixels than the limit, by its header
 |  `- UnsupportedImage     a format or kind that is not supported
 |- BundleError           an invalid or altered bundle
+|- DeviceError           a device that is unknown or not available
 |- CalibrationError      too few calibration scores for alpha and delta
 |- RecipeError           an invalid recipe
 |- CheckpointError       a checkpoint that cannot be written or resumed
@@ -14,6 +15,11 @@ GuardError
 
 Every message states what is invalid, the received value, the expected value and the remedy.
 """
+
+
+def install_hint(extra: str) -> str:
+    """Return the remedy for a package that is missing because an extra is not installed."""
+    return f"Install the \"{extra}\" extra: pip install -e '.[{extra}]' in the clone of OOD Guard"
 
 
 class GuardError(Exception):
@@ -38,6 +44,10 @@ class UnsupportedImage(ImageError):
 
 class BundleError(GuardError):
     """An invalid or altered bundle; the message names the file and the remedy."""
+
+
+class DeviceError(GuardError):
+    """A device of ONNX Runtime that is unknown or not available."""
 
 
 class CalibrationError(GuardError):

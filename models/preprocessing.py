@@ -53,7 +53,7 @@ def prepare(image: Image.Image, spec: InputSpec) -> NDArray[np.uint8]:
     """
     if _is_animated(image):
         raise UnsupportedImage(
-            "The image is animated or has several pages, expected a single image"
+            "the image is animated or has several pages, expected a single image"
         )
     image.load()  # Before the metadata, whose damage is tolerated below.
     rgb = _over_white(_eight_bit(_upright(image)))
@@ -71,7 +71,7 @@ def _is_animated(image: Image.Image) -> bool:
         return bool(getattr(image, "is_animated", False))
     except DAMAGED as error:
         raise UndecodableImage(
-            f"The image is damaged after its first frame ({error}), expected a complete file"
+            f"the image is damaged after its first frame ({error}), expected a complete file"
         ) from error
 
 
@@ -89,11 +89,11 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     if image.mode in EIGHT_BIT:
         return image
     if image.mode not in SIXTEEN_BIT:
-        raise UnsupportedImage(f"The pixel mode is {image.mode}, expected 8-bit or 16-bit pixels")
+        raise UnsupportedImage(f"the pixel mode is {image.mode}, expected 8-bit or 16-bit pixels")
     values = np.asarray(image)
     if values.min() < 0 or values.max() > WHITE_16:
         raise UnsupportedImage(
-            f"The pixel values are {values.min()} to {values.max()}, expected 0 to {WHITE_16}"
+            f"the pixel values are {values.min()} to {values.max()}, expected 0 to {WHITE_16}"
         )
     # Pillow's conversion clips at 255, which makes almost every 16-bit image white.
     grey = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -35,7 +35,7 @@ class Readiness:
             NotReady: The process is starting.
         """
         if self.phase is Phase.STARTING:
-            raise NotReady("The service is starting. Retry later.")
+            raise NotReady("the service is starting: retry later")
 
     def require_ready(self) -> None:
         """Check that the process accepts traffic.
@@ -44,4 +44,4 @@ class Readiness:
             NotReady: The process is starting or draining.
         """
         if self.phase is not Phase.READY:
-            raise NotReady(f"The service is {self.phase}. Retry later, or use another replica.")
+            raise NotReady(f"the service is {self.phase}: retry later, or use another replica")

@@ -120,7 +120,7 @@ def error_response(scope: Scope, error: Exception) -> Response:
 
 async def on_unexpected_error(request: Request, _error: Exception) -> Response:
     """Return the response to an unexpected error; the server logs its traceback."""
-    detail = "Unexpected error. The service's log has the cause under this request_id."
+    detail = "unexpected error: the service's log has the cause under this request_id"
     return _response(request.scope, INTERNAL_ERROR, detail)
 
 
@@ -139,14 +139,14 @@ async def _on_http_exception(request: Request, error: HTTPException) -> Response
     status, headers = error.status_code, error.headers or {}
     where = f"{request.method} {request.url.path[:256]}"
     if status == http.HTTPStatus.NOT_FOUND:
-        return error_response(request.scope, errors.RouteNotFound(f"{where}: no such route."))
+        return error_response(request.scope, errors.RouteNotFound(f"{where}: no such route"))
     if status == METHOD_NOT_ALLOWED.status:
         problem = METHOD_NOT_ALLOWED
-        detail = f"{where}: method not allowed, expected {headers.get('Allow', 'another')}."
+        detail = f"{where}: method not allowed, expected {headers.get('Allow', 'another')}"
     else:
         phrase = http.HTTPStatus(status).phrase
         problem = ProblemType(phrase.lower().replace(" ", "-"), status)
-        detail = f"{where}: {phrase}."
+        detail = f"{where}: {phrase.lower()}"
     response = _response(request.scope, problem, detail)
     response.headers.update(headers)
     return response

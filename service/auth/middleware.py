@@ -69,7 +69,7 @@ class Authorizer:
         try:
             key = self._valid_key(scope)
             if route is None:
-                raise RouteNotFound(f"{scope['method']} {scope['path'][:256]}: no such route.")
+                raise RouteNotFound(f"{scope['method']} {scope['path'][:256]}: no such route")
             _require_roles(key, roles)
         except tuple(_DENIALS) as error:
             self.metrics.count_denied(_DENIALS[type(error)])
@@ -93,18 +93,18 @@ class Authorizer:
     def _valid_key(self, scope: Scope) -> Key:
         key = self.keys.ring.find(bearer_token(scope))
         if key is None:
-            raise KeyUnknown("Invalid or revoked API key.")
+            raise KeyUnknown("invalid or revoked API key")
         self.rate_limiter.require(key)
         return key
 
 
 def _require_roles(key: Key, roles: frozenset[str] | None) -> None:
     if roles is None:
-        raise RoleMissing("The route declares no role: no API key is allowed.", role=None)
+        raise RoleMissing("the route declares no role: no API key is allowed", role=None)
     missing = " ".join(sorted(roles.difference(key.roles)))
     if missing:
         held = ", ".join(sorted(set(key.roles)))
-        raise RoleMissing(f"Key {key.id} has the role {held}, expected {missing}.", role=missing)
+        raise RoleMissing(f"key {key.id} has the role {held}, expected {missing}", role=missing)
 
 
 def bearer_token(scope: Scope) -> str:
@@ -116,10 +116,10 @@ def bearer_token(scope: Scope) -> str:
     """
     values = [value for name, value in scope["headers"] if name == b"authorization"]
     if len(values) > 1:
-        raise KeyUnknown(f"Received {len(values)} Authorization headers, expected 1.")
+        raise KeyUnknown(f"received {len(values)} Authorization headers, expected 1")
     scheme, _, token = values[0].partition(b" ") if values else (b"", b"", b"")
     if scheme.lower() != b"bearer":
-        raise KeyMissing("Missing API key. Send it as Authorization: Bearer KEY.")
+        raise KeyMissing("missing API key: send it as Authorization: Bearer KEY")
     # Latin-1 decodes any byte; text that is not a key is rejected as unknown.
     return str(token.strip(), "latin-1")
 

@@ -43,6 +43,6 @@ class RateLimiter:
         result = self._limiter(rate).limit(key.id)
         if result.limited:
             raise RateLimited(
-                f"Key {key.id} exceeded its limit of {rate} requests per minute.",
+                f"key {key.id} exceeded its limit of {rate} requests per minute",
                 retry_after_s=math.ceil(result.state.retry_after),
             )

@@ -6,8 +6,9 @@ from pathlib import Path
 from oodguard.models.bundle import Bundle, open_bundle
 from oodguard.models.calibrated_model import CalibratedModel
 from oodguard.models.decision import Policy
+from oodguard.models.errors import DeviceError
 from oodguard.service.inference.session import ModelSession
-from oodguard.service.settings import Settings
+from oodguard.service.settings import Settings, variable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,14 +40,17 @@ def load_model(folder: Path, settings: Settings) -> LoadedModel:
         alpha=settings.alpha,
         delta=settings.delta,
     )
-    engine = ModelSession(
-        bundle.model,
-        bundle.manifest,
-        device=settings.device,
-        threads=settings.threads,
-        threads_per_run=settings.threads_per_run,
-        max_batch=settings.max_batch,
-    )
+    try:
+        engine = ModelSession(
+            bundle.model,
+            bundle.manifest,
+            device=settings.device,
+            threads=settings.threads,
+            threads_per_run=settings.threads_per_run,
+            max_batch=settings.max_batch,
+        )
+    except DeviceError as error:
+        raise DeviceError(f"{variable('device')}: {error}") from error
     return LoadedModel(
         bundle=bundle, engine=engine, guard=CalibratedModel(bundle, policy, engine.run)
     )

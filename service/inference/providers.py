@@ -5,9 +5,9 @@ the device are missing. Which provider a session uses is known only after its cr
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
-from oodguard.models.errors import GuardError
+from oodguard.models.errors import DeviceError, install_hint
 
 Device: TypeAlias = Literal["auto", "cpu", "cuda", "tensorrt"]
 
@@ -34,10 +34,6 @@ CHAINS: Mapping[Device, tuple[str, ...]] = {
 }
 
 
-class DeviceError(GuardError):
-    """The configured device is not available."""
-
-
 def requested_providers(device: Device, available: Sequence[str]) -> Providers:
     """Return the providers to create a session with.
 
@@ -45,15 +41,17 @@ def requested_providers(device: Device, available: Sequence[str]) -> Providers:
     graph for minutes. `available` are the providers that ONNX Runtime was built with.
 
     Raises:
-        DeviceError: ONNX Runtime was not built with the device's provider.
+        DeviceError: The device is unknown, or ONNX Runtime was not built with its provider.
     """
+    if device not in get_args(Device):
+        raise DeviceError(f"device is {device!r}, expected one of: {', '.join(get_args(Device))}")
     if device == "auto":
         device = "cuda" if CUDA in available else "cpu"
     chain = CHAINS[device]
     if chain[0] not in available:
         raise DeviceError(
-            f"OODGUARD_DEVICE={device} requires {chain[0]}, but this ONNX Runtime has only"
-            f" {', '.join(available)}: install ood-guard[gpu], or set OODGUARD_DEVICE=cpu"
+            f"device {device!r} requires {chain[0]}, but this ONNX Runtime has only"
+            f" {', '.join(available)}. {install_hint('gpu')}, or use the device 'cpu'"
         )
     return [(name, dict(OPTIONS[name])) for name in chain if name in available]
 
@@ -75,7 +73,7 @@ def check_fallback(device: Device, requested: Providers, used: Sequence[str]) ->
     expected = requested[0][0]
     if device != "auto" and used[0] != expected:
         raise DeviceError(
-            f"OODGUARD_DEVICE={device} requires {expected}, but the session fell back to"
+            f"device {device!r} requires {expected}, but the session fell back to"
             f" {used[0]}: install the missing libraries or make the device available (ONNX"
             " Runtime logs which is missing)"
         )

@@ -56,7 +56,7 @@ class Retention:
         """
         if sample.size > self._max_bytes:
             raise SampleStoreError(
-                f"The sample has {sample.size} bytes, expected at most {self._max_bytes}, the limit"
+                f"The sample has {sample.size} bytes, expected at most {self._max_bytes}"
                 " of all samples."
             )
         self.expire()

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from oodguard.models.errors import install_hint
 from oodguard.service.errors import SampleStoreError, SamplingError
 from oodguard.service.sampling.sample import stem_of
 
@@ -106,8 +107,7 @@ def open_store(location: str) -> SampleStore:
             if error.name is None or not error.name.startswith("obstore"):
                 raise
             raise SamplingError(
-                f"OODGUARD_SAMPLE_TO is {location}, which needs obstore, but it is not installed."
-                " Install ood-guard[s3]."
+                f"OODGUARD_SAMPLE_TO is {location}, which requires obstore. {install_hint('s3')}."
             ) from error
         return S3Store(location)
     if "://" in location:

@@ -90,7 +90,10 @@ class HeaderLimitProtocol(HttpToolsProtocol):
             super().send_400_response(msg)
             return
         identifier = uuid.uuid4().hex
-        detail = f"Received more than {MAX_HEADER_BYTES} bytes of headers, the limit."
+        detail = (
+            f"the request line and headers have more than {MAX_HEADER_BYTES} bytes,"
+            f" expected at most {MAX_HEADER_BYTES}"
+        )
         body = problem_body(HEADERS_TOO_LARGE, detail, identifier)
         headers = (
             f"content-type: {PROBLEM_JSON}\r\n"

@@ -6,6 +6,7 @@ OpenTelemetry's SDK is an optional extra, so `tracing` is imported only if a var
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from oodguard.models.errors import install_hint
 from oodguard.service.errors import TracingError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def tracing_from(environment: Mapping[str, str], version: str) -> "Tracing | Non
         if error.name is None or not error.name.startswith("opentelemetry"):
             raise
         raise TracingError(
-            f"{variable} enables tracing, but {error.name} is not installed. Install"
-            f" ood-guard[otel], or set {DISABLED}=true."
+            f"{variable} enables tracing, but {error.name} is not installed."
+            f" {install_hint('otel')}, or set {DISABLED}=true."
         ) from error
     return Tracing(create_provider(version), version)

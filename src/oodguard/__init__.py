@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from oodguard.models.errors import (
         BundleError,
         CalibrationError,
+        DeviceError,
         GuardError,
         ImageError,
         ImageTooLarge,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BundleError",
     "CalibrationError",
+    "DeviceError",
     "Guard",
     "GuardError",
     "ImageError",

@@ -12,7 +12,7 @@ from PIL import Image
 from oodguard.models.bundle import Bundle, open_bundle
 from oodguard.models.calibrated_model import CalibratedModel, RunGraph
 from oodguard.models.decision import Policy
-from oodguard.models.errors import ImageError, UnsupportedImage
+from oodguard.models.errors import ImageError, UndecodableImage, UnsupportedImage, install_hint
 from oodguard.models.manifest import InputSpec, Manifest
 from oodguard.models.preprocessing import prepare
 from oodguard.models.verdicts import Verdict
@@ -28,6 +28,8 @@ MAX_THREADS = 1024
 
 BATCH_SIZE = 64
 """The most images in one run of the graph."""
+
+_EXPECTED = "a path, a PIL image, or a uint8 RGB array"
 
 
 class Guard:
@@ -62,7 +64,7 @@ class Guard:
         Raises:
             BundleError: The bundle is incomplete, altered or invalid, or has no such score.
             CalibrationError: The bundle has too few calibration scores for alpha and delta.
-            DeviceError: The device is not available.
+            DeviceError: The device is unknown or not available.
             ImportError: ONNX Runtime is not installed.
         """
         bundle = open_bundle(Path(path))
@@ -71,8 +73,8 @@ class Guard:
             from oodguard.service.inference.session import ModelSession  # noqa: PLC0415 - an extra
         except ModuleNotFoundError as error:
             raise ImportError(
-                f"Guard.open requires ONNX Runtime ({error}): install it with"
-                ' `pip install "ood-guard[cpu]"` or `pip install "ood-guard[gpu]"`'
+                f"Guard.open requires ONNX Runtime ({error})."
+                f' {install_hint("cpu")}, or the "gpu" extra'
             ) from error
         session = ModelSession(
             bundle.model,
@@ -108,10 +110,11 @@ class Guard:
                 the bundle.
 
         Raises:
-            UndecodableImage: A file is not an image, or is damaged.
+            ImageError: A file cannot be read.
+            UndecodableImage: A file is not an image, or a file or PIL image is damaged.
             UnsupportedImage: A file of another format, or an array of another shape or type.
             ImageTooLarge: A file has too many pixels.
-            OSError: A file cannot be read, or Pillow cannot decode a PIL image.
+            TypeError: An object is none of these.
         """
         verdicts: list[Verdict] = []
         batch: list[NDArray[np.uint8]] = []
@@ -126,34 +129,55 @@ class Guard:
 def _listed(images: ImageInput | Iterable[ImageInput]) -> Iterable[ImageInput]:
     if isinstance(images, np.ndarray):
         return images if images.ndim == 4 else [images]
-    return [images] if isinstance(images, str | PathLike | Image.Image) else images
+    if isinstance(images, str | PathLike | Image.Image):
+        return [images]
+    if not isinstance(images, Iterable):
+        raise TypeError(f"images is {images!r}, expected {_EXPECTED}, or several of them")
+    return images
 
 
 def _pixels(image: ImageInput, spec: InputSpec, position: int) -> NDArray[np.uint8]:
     """Return the pixels `(H, W, 3)` that the model takes.
 
     Raises:
-        ImageError: of the kind that applies, with the path or the position of the image.
+        ImageError: Of the kind that applies, with the path or the position of the image.
+        TypeError: The object is not an image.
     """
     name = str(image) if isinstance(image, str | PathLike) else f"images[{position}]"
     try:
         if isinstance(image, Image.Image):
-            return prepare(image, spec)
+            return _prepared(image, spec)
         if isinstance(image, np.ndarray):
             return _resized(image, spec)
+        if not isinstance(image, str | PathLike):
+            raise TypeError(f"{name} is {image!r}, expected {_EXPECTED}")
         from oodguard.service.images.decode import decode_image  # noqa: PLC0415 - as for HTTP
         from oodguard.service.images.header import EncodedImage  # noqa: PLC0415
 
-        encoded = EncodedImage(data=Path(image).read_bytes())
+        encoded = EncodedImage(data=_read(Path(image)))
         return decode_image(encoded, spec, max_pixels=MAX_PIXELS)
     except ImageError as error:
         raise type(error)(f"{name}: {error}") from error
 
 
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"the file cannot be read: {error.strerror}") from error
+
+
+def _prepared(image: Image.Image, spec: InputSpec) -> NDArray[np.uint8]:
+    try:
+        return prepare(image, spec)
+    except OSError as error:
+        raise UndecodableImage(f"the image is damaged or truncated ({error})") from error
+
+
 def _resized(pixels: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
         raise UnsupportedImage(
-            f"The array is {pixels.dtype} {pixels.shape}, expected uint8 (H, W, 3) in RGB"
+            f"the array is {pixels.dtype} {pixels.shape}, expected uint8 (H, W, 3) in RGB"
         )
     if pixels.shape[:2] == (spec.height, spec.width):
         return pixels

@@ -87,6 +87,13 @@ def test_open_bundle_names_a_missing_file(folder: Path, name: str) -> None:
     assert "download or export the bundle again" in message
 
 
+def test_open_bundle_names_several_missing_files(folder: Path) -> None:
+    for name in FILES[:2]:
+        (folder / name).unlink()
+    names = ", ".join(sorted(FILES[:2]))
+    assert f"{names} are missing; download or export the bundle again" in error_of(folder)
+
+
 def test_open_bundle_names_an_unexpected_file(folder: Path) -> None:
     (folder / "weights.pkl").write_bytes(b"")
     assert "weights.pkl does not belong to a bundle; remove it" in error_of(folder)

@@ -4,11 +4,20 @@ from pathlib import Path
 from typing import get_type_hints
 
 import numpy as np
+import onnxruntime
 import pytest
 from PIL import Image
 
 import oodguard
-from oodguard import Guard, GuardError, UndecodableImage, UnsupportedImage
+from oodguard import (
+    BundleError,
+    DeviceError,
+    Guard,
+    GuardError,
+    ImageError,
+    UndecodableImage,
+    UnsupportedImage,
+)
 from oodguard.models.bundle import open_bundle
 from oodguard.models.calibrated_model import CalibratedModel
 from oodguard.models.decision import Policy
@@ -78,8 +87,35 @@ def test_guard_errors_name_the_image(guard: Guard, tmp_path: Path) -> None:
     broken.write_bytes(PICTURES[0].read_bytes()[:-30])
     with pytest.raises(UndecodableImage, match=r"broken\.png: "):
         guard(broken)
-    with pytest.raises(FileNotFoundError):
+    damaged = r"images\[0\]: the image is damaged or truncated"
+    with Image.open(broken) as image, pytest.raises(UndecodableImage, match=damaged):
+        guard(image)
+    with pytest.raises(ImageError, match=r"missing\.png: the file cannot be read: No such file"):
         guard(tmp_path / "missing.png")
+
+
+def test_guard_rejects_objects_that_are_not_images(guard: Guard) -> None:
+    with pytest.raises(TypeError, match=r"images is 3, expected a path, .*, or several of them"):
+        guard(3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"images\[1\] is None, expected a path, a PIL image"):
+        guard([PICTURES[0], None])  # type: ignore[list-item]
+
+
+def test_guard_open_names_its_argument_for_an_unusable_device() -> None:
+    with pytest.raises(DeviceError, match="device is 'gpu', expected one of: auto, cpu"):
+        Guard.open(BUNDLE, device="gpu")  # type: ignore[arg-type]
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        with pytest.raises(DeviceError, match=r"^device 'cuda' requires CUDAExecutionProvider"):
+            Guard.open(BUNDLE, device="cuda")
+
+
+def test_guard_open_of_a_folder_of_bundles_names_one_of_them() -> None:
+    with pytest.raises(BundleError) as raised:
+        Guard.open(BUNDLE.parent)
+    assert str(raised.value) == (
+        f"{BUNDLE.parent} is a folder of bundles, expected the folder of one bundle,"
+        f" for example {BUNDLE}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,7 +152,7 @@ def test_missing_runtime_is_reported_with_the_extra_to_install() -> None:
         f"try: oodguard.Guard.open({str(BUNDLE)!r})\n"
         "except ImportError as error: print(error)"
     )
-    assert 'pip install "ood-guard[cpu]"' in probe(code)
+    assert "pip install -e '.[cpu]' in the clone of OOD Guard" in probe(code)
 
 
 def test_public_names_are_complete() -> None:

@@ -1,10 +1,12 @@
 """The entry point of `oodguard-train`.
 
-It imports nothing outside the standard library at module level, so that it can report a missing
+It imports no other package at module level, so that it can report a missing
 training extra.
 """
 
 import sys
+
+from oodguard.models.errors import install_hint
 
 
 def main() -> None:
@@ -15,8 +17,5 @@ def main() -> None:
         package = (error.name or "").partition(".")[0]
         if package in ("", "oodguard"):  # a defect of the project
             raise
-        sys.exit(
-            f"oodguard-train: {package} is not installed. Install the training extra:"
-            ' pip install "ood-guard[training]"'
-        )
+        sys.exit(f"oodguard-train: {package} is not installed. {install_hint('training')}")
     app(prog_name="oodguard-train")

@@ -143,7 +143,7 @@ def _check_size(paths: Iterable[Path]) -> None:
     total, limit = sum(path.stat().st_size for path in paths), MAX_BYTES[MODEL] - ADDED_BYTES
     if total > limit:
         raise ClassifierError(
-            f"the classifier has {total} bytes, expected at most {limit}, the limit of a bundle"
+            f"the classifier has {total} bytes, expected at most {limit} in a bundle"
         )
 
 

@@ -25,13 +25,13 @@ ALL_TYPES = (*PROBLEM_TYPES.values(), METHOD_NOT_ALLOWED, HEADERS_TOO_LARGE, INT
 def test_unknown_path_is_a_problem(client: TestClient) -> None:
     answer = problem(client.get("/admin.php"), 404, "not-found")
     assert answer.title == "Not found"
-    assert answer.detail == "GET /admin.php: no such route."
+    assert answer.detail == "GET /admin.php: no such route"
 
 
 def test_wrong_method_is_a_problem_with_the_allowed_method(client: TestClient) -> None:
     response = client.get("/predict")
     answer = problem(response, 405, "method-not-allowed")
-    assert answer.detail == "GET /predict: method not allowed, expected POST."
+    assert answer.detail == "GET /predict: method not allowed, expected POST"
     assert response.headers["allow"] == "POST"
 
 

@@ -91,7 +91,7 @@ def test_undeclared_route_is_forbidden_for_every_key(
     for key in keys:
         response = client.get(path, headers=key.headers)
         answer = problem(response, 403, "role-missing")
-        assert answer.detail == "The route declares no role: no API key is allowed."
+        assert answer.detail == "the route declares no role: no API key is allowed"
         challenge = response.headers["www-authenticate"]
         assert challenge == 'Bearer realm="oodguard", error="insufficient_scope"'
 
@@ -114,7 +114,7 @@ def test_unmatched_path_is_404_for_clients_with_a_key(
     quoted = path.replace("\n", "%0a")
     problem(secured.get(quoted), 401, "key-missing")
     answer = problem(secured.get(quoted, headers=issued["predict"].headers), 404, "not-found")
-    assert answer.detail == f"GET {path}: no such route."
+    assert answer.detail == f"GET {path}: no such route"
     assert denied(secured, issued, "role") == 0
 
 
@@ -130,7 +130,7 @@ def test_role_allows_its_own_routes_and_no_others(
         return
     answer = problem(response, 403, "role-missing")
     assert answer.title == "Forbidden"
-    assert answer.detail == f"Key the-{held} has the role {held}, expected {required}."
+    assert answer.detail == f"key the-{held} has the role {held}, expected {required}"
     assert response.headers["www-authenticate"] == (
         f'Bearer realm="oodguard", error="insufficient_scope", scope="{required}"'
     )
@@ -220,7 +220,7 @@ def test_key_is_read_from_authorization_header_only(secured: TestClient, issued:
 def test_two_authorization_headers_are_unauthorized(secured: TestClient, issued: Issued) -> None:
     twice = [("authorization", f"Bearer {issued['predict'].token}")] * 2
     answer = problem(secured.get("/models", headers=twice), 401, "key-unknown")
-    assert answer.detail == "Received 2 Authorization headers, expected 1."
+    assert answer.detail == "received 2 Authorization headers, expected 1"
 
 
 def test_unknown_keys_are_counted_and_not_logged(

@@ -105,7 +105,7 @@ def test_returns_429_with_retry_after_when_a_key_exceeds_its_limit(
         assert client.get("/models", headers=shop.headers).status_code == 200
     response = client.get("/models", headers=shop.headers)
     detail = problem(response, 429, "rate-limited").detail
-    assert detail == "Key shop exceeded its limit of 2 requests per minute."
+    assert detail == "key shop exceeded its limit of 2 requests per minute"
     assert response.headers["retry-after"] == "30"
     assert client.get("/models", headers=issued["predict"].headers).status_code == 200
     assert client.get("/healthz", headers=shop.headers).status_code == 200

@@ -2,11 +2,11 @@
 
 import pytest
 
+from oodguard.models.errors import DeviceError
 from oodguard.service.inference.providers import (
     CPU,
     CUDA,
     TENSORRT,
-    DeviceError,
     check_fallback,
     requested_providers,
     without_cuda_graphs,
@@ -32,8 +32,14 @@ def test_device_requests_its_providers_in_order(
 
 
 def test_device_without_its_provider_is_rejected() -> None:
-    with pytest.raises(DeviceError, match=r"OODGUARD_DEVICE=cuda requires CUDA.*ood-guard\[gpu\]"):
+    with pytest.raises(DeviceError, match=r"device 'cuda' requires CUDA.*install -e '\.\[gpu\]'"):
         requested_providers("cuda", (CPU,))
+
+
+def test_unknown_device_is_rejected_with_the_known_ones() -> None:
+    with pytest.raises(DeviceError) as raised:
+        requested_providers("gpu", GPU_BUILD)  # type: ignore[arg-type]
+    assert str(raised.value) == "device is 'gpu', expected one of: auto, cpu, cuda, tensorrt"
 
 
 def test_fallback_is_rejected_unless_the_device_is_auto() -> None:

@@ -79,7 +79,7 @@ def test_tracing_error_names_the_missing_package_and_the_extra(
         tracing_from({ENDPOINT: URL}, "1")
     message = str(raised.value)
     assert message.startswith(f"OTEL_EXPORTER_OTLP_ENDPOINT enables tracing, but {missing}")
-    assert "ood-guard[otel]" in message
+    assert "pip install -e '.[otel]'" in message
 
 
 def test_serve_exits_with_one_line_for_an_unsupported_exporter(bundle_folder: Path) -> None:

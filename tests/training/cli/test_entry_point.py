@@ -32,6 +32,6 @@ def test_missing_training_extra_is_reported_without_a_traceback(package: str) ->
     )
     assert done.returncode == 1
     assert done.stderr == (
-        f"oodguard-train: {package} is not installed. Install the training extra:"
-        ' pip install "ood-guard[training]"\n'
+        f'oodguard-train: {package} is not installed. Install the "training" extra:'
+        " pip install -e '.[training]' in the clone of OOD Guard\n"
     )

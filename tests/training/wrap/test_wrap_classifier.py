@@ -90,7 +90,7 @@ def test_original_classifier_rejects_files_above_the_bundle_limit_unread(
     onnx.save(hand_made(), path)
     monkeypatch.setattr(original, "MAX_BYTES", {"model.onnx": 100 + 2**20})
     monkeypatch.setattr(onnx, "load", None)
-    with pytest.raises(ClassifierError, match="bytes, expected at most 100, the limit"):
+    with pytest.raises(ClassifierError, match="bytes, expected at most 100 in a bundle"):
         read(path)
 
 
