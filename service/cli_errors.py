@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import typer
 
-from oodguard.models.errors import GuardError
+from oodguard.models.errors import GuardError, install_hint
 
 FAILURE = 1
 
@@ -23,8 +23,7 @@ def exit_on_error() -> Iterator[None]:
         if package in {"", "oodguard"}:  # a defect of the project
             raise
         typer.echo(
-            f"oodguard: {package} is not installed. Install the extra cpu or gpu:"
-            ' pip install "ood-guard[cpu]"',
+            f'oodguard: {package} is not installed. {install_hint("cpu")}, or the "gpu" extra',
             err=True,
         )
         raise typer.Exit(FAILURE) from None

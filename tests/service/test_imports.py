@@ -45,8 +45,8 @@ def test_missing_runtime_is_reported_with_the_extra_to_install(
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "oodguard: onnxruntime is not installed. Install the extra cpu or gpu:"
-        ' pip install "ood-guard[cpu]"\n'
+        'oodguard: onnxruntime is not installed. Install the "cpu" extra:'
+        " pip install -e '.[cpu]' in the clone of OOD Guard, or the \"gpu\" extra\n"
     )
 
 
