@@ -43,10 +43,10 @@ def describe_error(
     """Describe one error of `ValidationError.errors()`.
 
     Args:
-        error: The error.
+        error: The error that pydantic reports.
         name: The name of the invalid value; by default its location, such as `keys[0].id`.
         received: Repeat the received value, shortened. Use False for secrets.
-        mapping: What the format calls a value with keys, such as `table` in TOML.
+        mapping: Term of the format for a value with keys, such as `table` in TOML.
 
     Returns:
         For example `alpha is '7', expected a number less than 1`, `name is missing`, or

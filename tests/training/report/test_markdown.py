@@ -1,4 +1,4 @@
-"""What a Markdown parser makes of names that contain markup, HTML and control characters."""
+"""Names with markup, HTML and control characters, as a Markdown parser reads them."""
 
 import pytest
 from markdown_it import MarkdownIt
