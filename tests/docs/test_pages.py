@@ -1,5 +1,6 @@
 """Links of all pages lead to existing files and sections; tables list all names of the code."""
 
+import ast
 import re
 import tomllib
 from functools import cache
@@ -58,10 +59,50 @@ def test_page_names_every_file_score_option_method_and_network(
 
 @pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
 def test_page_names_existing_python_files(page: str) -> None:
-    folders = ("models", "service", "training", "tests", "benchmarks", "src")
+    folders = ("models", "service", "training", "tests", "benchmarks", "src", "docker")
     files = [file.as_posix() for folder in folders for file in (ROOT / folder).rglob("*.py")]
     named = set(re.findall(r"`([a-z_/0-9]+\.py)`", (ROOT / page).read_text(encoding="utf-8")))
     assert [name for name in named if not any(file.endswith(f"/{name}") for file in files)] == []
+
+
+@cache
+def defined_names() -> frozenset[str]:
+    """Return the names that the code defines: `name`, and `Class.name` for members of a class."""
+    names: set[str] = set()
+    for folder in ("models", "service", "training", "tests", "docker"):
+        for file in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                match node:
+                    case ast.ClassDef():
+                        members = {name for each in node.body for name in _names_of(each)}
+                        names |= {node.name, *members}
+                        names |= {f"{node.name}.{member}" for member in members}
+                    case ast.Module():
+                        names |= {name for each in node.body for name in _names_of(each)}
+    return frozenset(names)
+
+
+def _names_of(statement: ast.stmt) -> list[str]:
+    match statement:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+            arguments = ", ".join(each.arg for each in statement.args.args if each.arg != "self")
+            return [name, f"{name}({arguments})"]
+        case ast.ClassDef(name=name) | ast.AnnAssign(target=ast.Name(id=name)):
+            return [name]
+        case ast.Assign(targets=targets):
+            return [each.id for each in targets if isinstance(each, ast.Name)]
+    return []
+
+
+def test_contributing_names_existing_identifiers() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    ten_lines = text.partition("## Add a score")[2]
+    code = set(re.findall(r"`([A-Za-z_]\w*(?:\.\w+)?(?:\([a-z_, ]*\))?)`", ten_lines))
+    files = {name for name in code if name.endswith((".py", ".md"))}
+    recipe_keys = {"attack.kind"}
+    named = {name for name in code - files - recipe_keys if re.search(r"[A-Z(]|\w_", name)}
+    assert "SuiteAttack.kind" in named
+    assert sorted(named - defined_names()) == []
 
 
 def test_architecture_lists_the_layers_of_the_contracts() -> None:

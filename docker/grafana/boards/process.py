@@ -31,11 +31,11 @@ def reloads() -> Panel:
     """Outcomes of reloads."""
     about = About(
         title="Bundles checked by reloads, by outcome",
-        text="In 10 minutes. `refused`: the previous bundle stays served; the log has the reason.",
+        text="In 10 minutes. `refused`: the previous bundle is served; the log has the reason.",
         runbooks=("OODGuardModelChanged",),
     )
-    looked_at = f"sum by (outcome) (increase(oodguard_reloads_total{{{SERVICE}}}[10m]))"
-    return series(about, Query(or_none(looked_at, "outcome"), "{{outcome}}"))
+    checked = f"sum by (outcome) (increase(oodguard_reloads_total{{{SERVICE}}}[10m]))"
+    return series(about, Query(or_none(checked, "outcome"), "{{outcome}}"))
 
 
 def cpu() -> Panel:
