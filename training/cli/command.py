@@ -54,7 +54,9 @@ def print_message(message: str) -> None:
 
 def print_figures(markdown: str) -> None:
     """Print figures in Markdown; a table in a narrow terminal keeps `100 %` in one line."""
-    console.print(Markdown(markdown.replace(" %", "%")))  # rich breaks lines at any space
+    lines = markdown.split("\n")  # rich breaks the lines of a cell at any space
+    joined = (line.replace(" %", "%") if line.startswith("|") else line for line in lines)
+    console.print(Markdown("\n".join(joined)))
 
 
 def warn(message: str) -> None:

@@ -98,7 +98,7 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
         page = write_report(folder, report, evidence, classes=classes)
         if renew:
             renew_bundle(target, report)
-        print_figures(figures(report, classes=classes))
+        print_figures(figures(report))
         for warning in report_warnings(report, classes=classes):
             warn(warning)
         print_message(f"The full report is in {page}.")

@@ -102,7 +102,7 @@ def write_card(description: Description, report: Report, recipe_text: str) -> st
             PURPOSE[training.method],
             markdown_table([["fact", ""], *([name, text] for name, text in facts.items())]),
             "## Figures",
-            figures(report, classes=len(description.classes)),
+            figures(report, report_warnings(report, classes=len(description.classes))),
             "## Guarantee",
             _guarantee(report),
             "## Recipe",
@@ -148,8 +148,8 @@ def warning_paragraphs(warnings: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"**Warning:** {warning}." for warning in warnings)
 
 
-def figures(report: Report, *, classes: int) -> str:
-    """Return the table of a report, its warnings and its measurement conditions, in Markdown."""
+def figures(report: Report, warnings: Sequence[str] = ()) -> str:
+    """Return the warnings, the table of a report and its measurement conditions, in Markdown."""
     return "\n\n".join(
         (
             f"Clean accuracy {percent(report.accuracy)} ({report.accuracy_images:,} test images)."
@@ -157,7 +157,7 @@ def figures(report: Report, *, classes: int) -> str:
             f" {percent(report.alpha)}"
             + (f" with confidence {percent(1 - report.delta)}" if report.delta else "")
             + f" from {report.calibration_images:,} calibration images.",
-            *warning_paragraphs(report_warnings(report, classes=classes)),
+            *warning_paragraphs(warnings),
             table(report),
             protocol_text(report),
         )

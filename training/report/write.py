@@ -47,10 +47,11 @@ def write_report(
     if suite not in SHIPPABLE_SUITES:
         name += f"-{suite}"
     create_report_folder(folder)
+    warnings = report_warnings(report, classes=classes)
     texts = {
         ".json": report.model_dump_json(indent=2) + "\n",
-        ".md": f"# {report.name}: {suite}\n\n{figures(report, classes=classes)}\n",
-        ".html": write_html(report, evidence, warnings=report_warnings(report, classes=classes)),
+        ".md": f"# {report.name}: {suite}\n\n{figures(report, warnings)}\n",
+        ".html": write_html(report, evidence, warnings=warnings),
     }
     with _write_errors(folder):
         for ending, text in texts.items():

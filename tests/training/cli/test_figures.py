@@ -10,7 +10,9 @@ def test_figures_are_not_broken_in_a_table_of_80_columns(monkeypatch: pytest.Mon
     monkeypatch.setattr(command, "console", console)
     head = ["set", "clean", "1/255", "2/255", "4/255", "8/255"]
     row = ["unknown_classes", *[".987 / 12.3 %"] * 4, "1.000 / 100 %"]
-    command.print_figures(markdown_table([head, row]))
-    words = console.export_text().split()
+    command.print_figures(f"Accuracy 50 %.\n\n{markdown_table([head, row])}")
+    text = console.export_text()
+    assert "Accuracy 50 %." in text
+    words = text.split()
     assert words.count("12.3%") == 4
     assert words.count("100%") == 1

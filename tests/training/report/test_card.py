@@ -8,6 +8,7 @@ from oodguard.training.report.card import (
     figures,
     percent,
     protocol_text,
+    report_warnings,
     share,
     table,
 )
@@ -75,10 +76,10 @@ def test_auroc_at_chance_is_a_warning(auroc: float, low: float, *, is_warned: bo
 
 
 def test_chance_warnings_are_in_the_table_and_in_the_files_of_a_report(tmp_path: Path) -> None:
-    assert "Warning" not in figures(REPORT, classes=4)  # accuracy 75 %
+    assert not report_warnings(REPORT, classes=4)  # accuracy 75 %
     report = REPORT.model_copy(update={"accuracy": 0.23})
     warning = "the accuracy is 23 %, near chance (25 % for 4 classes)"
-    assert f"**Warning:** {warning}." in figures(report, classes=4)
+    assert f"**Warning:** {warning}." in figures(report, report_warnings(report, classes=4))
     page = write_report(tmp_path, report, EVIDENCE, classes=4)
     assert f"<strong>Warning:</strong> {warning}." in page.read_text(encoding="utf-8")
     assert warning in page.with_suffix(".md").read_text(encoding="utf-8")
