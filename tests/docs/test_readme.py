@@ -29,6 +29,10 @@ def test_readme_links_the_report_of_every_bundle(name: str) -> None:
 def test_readme_response_is_that_of_the_default_bundle() -> None:
     bundle = open_bundle(ROOT / "models" / "pretrained" / "cifar10-aloe")
     assert f'"sha256": "{bundle.sha256[:12]}..."' in README
+    page = (ROOT / "docs" / "http-api.md").read_text(encoding="utf-8")
+    response = README.partition('"model": {')[2].partition("```")[0]
+    assert response
+    assert response in page
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ def test_wrap_page_example_leads_to_verdicts(tmp_path: Path) -> None:
     section = TEXT.partition("## A complete example")[2].partition("\n## ")[0]
     _, wrapped, _, verdicts = run_commands(section, tmp_path).values()
     assert open_bundle(tmp_path / "signs").manifest.training.method == "wrapped"
-    accuracy = re.search(r"Clean accuracy ([\d.]+) %", wrapped)
+    accuracy = re.search(r"Clean\s+accuracy\s+([\d.]+)\s%", wrapped)
     assert accuracy is not None
     assert float(accuracy[1]) > 70
     assert "not hardened" in wrapped
