@@ -242,7 +242,7 @@ def test_sampler_names_extra_of_s3_if_obstore_is_missing(monkeypatch: pytest.Mon
             monkeypatch.delitem(sys.modules, name)
     # The import system treats None as a missing module.
     monkeypatch.setitem(sys.modules, "obstore", None)
-    with pytest.raises(SamplingError, match=r"needs obstore.* Install ood-guard\[s3\]"):
+    with pytest.raises(SamplingError, match=r"requires obstore.* install -e '\.\[s3\]'"):
         sampler_from(Settings(sample_rate=1, sample_to="s3://samples"), CollectorRegistry())
 
 
