@@ -33,7 +33,7 @@ def test_recipe_values_are_parsed() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("epochs = 2", "epochs = 0", "schedule.epochs is 0, expected a number of at least 1$"),
+        ("epochs = 2", "epochs = 0", "schedule.epochs is 0, expected at least 1$"),
         (
             "epochs = 2",
             "",
@@ -67,7 +67,7 @@ def test_recipe_values_are_parsed() -> None:
         ('"aloe"', '"standard"', r"outliers: method 'standard' does not use the \[outliers\]"),
         ("[attack]", "[trades]\n[attack]", "trades: method 'aloe' does not use"),
         ("_255 = 2", '_255 = 2\nkind = "fgsm"\nsteps = 2', "attack: steps is 2, expected 1"),
-        ("_255 = 2", "_255 = 2\nramp = 1.5", "attack.ramp is 1.5, expected a number of at most 1"),
+        ("_255 = 2", "_255 = 2\nramp = 1.5", "attack.ramp is 1.5, expected at most 1"),
         ("_255 = 2", "_255 = 0.0", "attack.epsilon_255 is 0.0, expected a number greater than 0"),
         ("[attack]", "[mining]\nquantile = 0.8\n[attack]", "mining: .*expected at most 0.75"),
         ("[attack]", "[energy]\ninlier_margin = 0\n[attack]", "energy: .* less than .* -5"),
