@@ -92,7 +92,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        # The service's own spans include the stages of a prediction, at half the cost.
+        # The service's own spans include the stages of a prediction (docs/decisions/0018).
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     # https://fastapi.tiangolo.com/how-to/extending-openapi/
