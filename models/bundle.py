@@ -179,8 +179,7 @@ def check_replaceable(folder: Path) -> None:
         found = {path.name for path in folder.iterdir()} if folder.is_dir() else None
     if found is None or (found and not (MANIFEST in found and found <= set(MAX_BYTES))):
         raise BundleError(
-            f"{folder} exists and is not a bundle. It was not changed: remove it, or choose another"
-            " folder"
+            f"{folder} exists and is not a bundle. It was not changed: choose another folder"
         )
 
 

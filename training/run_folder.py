@@ -222,7 +222,7 @@ def _check_replaceable(folder: Path) -> None:
     if others:
         raise RecipeError(
             f"{folder} exists and is not a run: it contains {min(others)}. It was not changed:"
-            " remove it, or choose another folder with --out"
+            " choose another folder with --out"
         )
 
 

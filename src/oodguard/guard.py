@@ -131,7 +131,7 @@ def _listed(images: ImageInput | Iterable[ImageInput]) -> Iterable[ImageInput]:
         return images if images.ndim == 4 else [images]
     if isinstance(images, str | PathLike | Image.Image):
         return [images]
-    if not isinstance(images, Iterable):
+    if not isinstance(images, Iterable) or isinstance(images, bytes | bytearray):
         raise TypeError(f"images is {images!r}, expected {_EXPECTED}, or several of them")
     return images
 
@@ -165,13 +165,17 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ImageError(f"the file cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ImageError(f"the path is invalid: {error}") from error
 
 
 def _prepared(image: Image.Image, spec: InputSpec) -> NDArray[np.uint8]:
+    if 0 in image.size:
+        raise UnsupportedImage(f"the image is {image.width}x{image.height}, expected at least 1x1")
     try:
         return prepare(image, spec)
-    except OSError as error:
-        raise UndecodableImage(f"the image is damaged or truncated ({error})") from error
+    except (OSError, ValueError) as error:  # ValueError: the image was closed
+        raise UndecodableImage(f"the image is damaged, truncated or closed ({error})") from error
 
 
 def _resized(pixels: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:

@@ -87,16 +87,31 @@ def test_guard_errors_name_the_image(guard: Guard, tmp_path: Path) -> None:
     broken.write_bytes(PICTURES[0].read_bytes()[:-30])
     with pytest.raises(UndecodableImage, match=r"broken\.png: "):
         guard(broken)
-    damaged = r"images\[0\]: the image is damaged or truncated"
+    damaged = r"images\[0\]: the image is damaged, truncated or closed"
     with Image.open(broken) as image, pytest.raises(UndecodableImage, match=damaged):
         guard(image)
     with pytest.raises(ImageError, match=r"missing\.png: the file cannot be read: No such file"):
         guard(tmp_path / "missing.png")
+    with pytest.raises(ImageError, match="the path is invalid: embedded null"):
+        guard("a\0b.png")
+
+
+def test_guard_rejects_pil_images_without_pixels_and_closed_ones(guard: Guard) -> None:
+    with pytest.raises(UnsupportedImage, match=r"images\[0\]: the image is 0x4, expected at least"):
+        guard(Image.new("RGB", (0, 4)))
+    closed = Image.open(PICTURES[0])
+    closed.close()
+    with pytest.raises(
+        UndecodableImage, match=r"images\[0\]: the image is damaged, truncated or clo"
+    ):
+        guard(closed)
 
 
 def test_guard_rejects_objects_that_are_not_images(guard: Guard) -> None:
     with pytest.raises(TypeError, match=r"images is 3, expected a path, .*, or several of them"):
         guard(3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"images is b'', expected a path"):
+        guard(b"")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"images\[1\] is None, expected a path, a PIL image"):
         guard([PICTURES[0], None])  # type: ignore[list-item]
 
