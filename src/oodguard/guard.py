@@ -131,7 +131,7 @@ def _listed(images: ImageInput | Iterable[ImageInput]) -> Iterable[ImageInput]:
         return images if images.ndim == 4 else [images]
     if isinstance(images, str | PathLike | Image.Image):
         return [images]
-    if not isinstance(images, Iterable) or isinstance(images, bytes | bytearray):
+    if type(images) in {bytes, bytearray} or not isinstance(images, Iterable):
         raise TypeError(f"images is {images!r}, expected {_EXPECTED}, or several of them")
     return images
 
