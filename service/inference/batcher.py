@@ -16,6 +16,7 @@ import numpy as np
 from oodguard.models.verdicts import Verdicts
 from oodguard.service.inference.inline_execution import MIN_THREAD_RUN_S, InlineExecution
 from oodguard.service.inference.queue import BatchQueue, BatchRun, Job, JobSlice, Pixels, SkipReason
+from oodguard.service.inference.thread_priority import lower_thread_priority
 
 Predict: TypeAlias = Callable[[Pixels], Verdicts]
 
@@ -149,6 +150,7 @@ class Batcher:
         return len(jobs)
 
     def _work(self) -> None:
+        lower_thread_priority()
         # Slices of several jobs are copied here; a batch of one slice is run in place.
         buffer = np.empty((self._max_batch, *self._image), np.uint8)
         while batch := self._next_batch():

@@ -1,0 +1,21 @@
+"""Run the model at a lower CPU priority than the event loop.
+
+Without it, runs of the model keep the event loop waiting for a CPU by milliseconds per turn, which
+is too long to reject requests in time. At twice the peak load, the goodput of the shipped bundle
+falls by 9 % and the median latency of a 429 rises from 1.3 to 3.3 ms (`docs/decisions/0021`).
+"""
+
+import os
+import sys
+import threading
+
+NICE_INCREMENT = 10
+MAX_NICE = 19
+
+
+def lower_thread_priority() -> None:
+    """Lower the priority of the calling thread on Linux, where threads have their own priority."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        current = os.getpriority(os.PRIO_PROCESS, thread)
+        os.setpriority(os.PRIO_PROCESS, thread, min(current + NICE_INCREMENT, MAX_NICE))
