@@ -1,8 +1,8 @@
 """Run the model at a lower CPU priority than the event loop.
 
 Without it, runs of the model keep the event loop waiting for a CPU by milliseconds per turn, which
-is too long to reject requests in time. At twice the peak load, the goodput of the shipped bundle
-falls by 9 % and the median latency of a 429 rises from 1.3 to 3.3 ms (`docs/decisions/0021`).
+is too long to reject requests in time. At twice the peak load of the shipped bundle, the median
+latency of a 429 is 3 to 7 times as long without it (`docs/decisions/0021`).
 """
 
 import os
