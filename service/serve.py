@@ -2,7 +2,6 @@
 
 import math
 import socket
-import sys
 
 import uvicorn
 
@@ -13,8 +12,6 @@ from oodguard.service.server.early_load_shedding import http_protocol_class
 from oodguard.service.server.garbage_collector import tune_garbage_collector
 from oodguard.service.server.graceful_shutdown import GracefulServer
 from oodguard.service.settings import Settings
-
-SWITCH_INTERVAL_S = 0.0005
 
 
 class ListenError(GuardError):
@@ -28,8 +25,6 @@ def serve_app(settings: Settings) -> None:
         GuardError: The application cannot be created (see `create_app`); no port was bound.
         ListenError: The port is in use, or the address is not an address of this machine.
     """
-    # The thread that runs the model must not wait the default 5 ms for the interpreter lock.
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     readiness = Readiness()
     app = create_app(settings, readiness)
     tune_garbage_collector()

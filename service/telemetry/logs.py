@@ -4,15 +4,17 @@ A log call is a constant event sentence plus fields:
 `logger.info("API keys reloaded.", extra={"fields": {"keys": 3}})`.
 """
 
+import asyncio
 import json
 import logging
 import re
 import sys
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import orjson
 
@@ -74,6 +76,57 @@ def _quoted(value: object) -> str:
     return text if text.isprintable() and text and " " not in text else json.dumps(text)
 
 
+class IterationHandler(logging.StreamHandler[TextIO]):
+    """Write the lines of one iteration of the event loop together, at its end.
+
+    A system call for every line releases the interpreter lock in the middle of a request. Measured
+    at twice the peak load, with a graph that does almost no work: one write for each line gives
+    21 % less goodput.
+
+    Warnings and errors, and lines that are logged outside of the event loop, are written at once,
+    after all earlier lines. If the process is killed, the lines of its last iteration are lost.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+        # The loop in which a flush is scheduled.
+        self._scheduled: asyncio.AbstractEventLoop | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Format the record now, because its request's ids end with the context."""
+        try:
+            self._lines.append(self.format(record))
+        except Exception:  # noqa: BLE001 - as every handler of the standard library
+            self.handleError(record)
+            return
+        if record.levelno >= logging.WARNING or not self._schedule_flush():
+            self.flush()
+
+    def flush(self) -> None:
+        """Write all lines; a stream that cannot be written to is ignored."""
+        self.acquire()
+        try:
+            lines, self._lines, self._scheduled = self._lines, [], None
+            with suppress(OSError, ValueError):
+                if lines:
+                    self.stream.write("".join(f"{line}{self.terminator}" for line in lines))
+                super().flush()
+        finally:
+            self.release()
+
+    def _schedule_flush(self) -> bool:
+        """Schedule a flush; return False outside of an event loop."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        if loop is not self._scheduled:
+            self._scheduled = loop
+            loop.call_soon(self.flush)
+        return True
+
+
 def configure(level: str, log_format: Literal["auto", "json", "text"] = "auto") -> None:
     """Send the records of every logger to standard error.
 
@@ -84,7 +137,7 @@ def configure(level: str, log_format: Literal["auto", "json", "text"] = "auto") 
     # No line contains them, and collecting them costs system calls for each record.
     logging.logProcesses = logging.logThreads = logging.logMultiprocessing = False
     text = sys.stderr.isatty() if log_format == "auto" else log_format == "text"
-    handler = logging.StreamHandler(sys.stderr)
+    handler = IterationHandler(sys.stderr)
     handler.setFormatter(TextFormatter() if text else JsonFormatter())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     logging.captureWarnings(capture=True)

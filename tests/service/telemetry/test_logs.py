@@ -1,3 +1,4 @@
+import asyncio
 import io
 import json
 import logging
@@ -132,3 +133,93 @@ def test_malformed_multipart_bodies_are_not_logged(caplog: pytest.LogCaptureFixt
     finally:
         logging.getLogger("python_multipart").setLevel(logging.NOTSET)
     assert caplog.records == []
+
+
+class RecordingStream(io.StringIO):
+    """Record the messages of each write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[list[str]] = []
+
+    def write(self, text: str) -> int:
+        self.writes.append([json.loads(line)["message"] for line in text.splitlines()])
+        return super().write(text)
+
+
+@pytest.fixture
+def recording(monkeypatch: pytest.MonkeyPatch) -> RecordingStream:
+    stream = RecordingStream()
+    monkeypatch.setattr(sys, "stderr", stream)
+    logs.configure("info", "json")
+    return stream
+
+
+def test_logs_of_one_loop_iteration_are_written_together(
+    logger: logging.Logger, recording: RecordingStream
+) -> None:
+    async def log_in_two_iterations() -> None:
+        for name in "ab":
+            logger.info("%s1", name)
+            logger.info("%s2", name)
+            await asyncio.sleep(0)
+
+    asyncio.run(log_in_two_iterations())
+    assert recording.writes == [["a1", "a2"], ["b1", "b2"]]
+
+
+def test_logs_write_a_warning_at_once_after_earlier_lines(
+    logger: logging.Logger, recording: RecordingStream
+) -> None:
+    async def log_a_warning() -> None:
+        logger.info("one")
+        logger.warning("two")
+        assert recording.writes == [["one", "two"]]
+        logger.info("three")
+
+    asyncio.run(log_a_warning())
+    assert recording.writes == [["one", "two"], ["three"]]
+
+
+def test_logs_outside_of_the_loop_are_written_at_once_in_order(
+    logger: logging.Logger, recording: RecordingStream
+) -> None:
+    async def log_in_a_thread() -> None:
+        logger.info("in the loop")
+        await asyncio.to_thread(logger.info, "in a thread")
+
+    logger.info("before")
+    assert recording.writes == [["before"]]
+    asyncio.run(log_in_a_thread())
+    logger.info("after")
+    written = [message for each in recording.writes for message in each]
+    assert written == ["before", "in the loop", "in a thread", "after"]
+
+
+def test_logs_of_a_stopped_loop_are_written_with_the_next_line(
+    logger: logging.Logger, recording: RecordingStream
+) -> None:
+    def log_and_stop(loop: asyncio.AbstractEventLoop) -> None:
+        logger.info("one")
+        loop.stop()
+
+    loop = asyncio.new_event_loop()
+    loop.call_soon(log_and_stop, loop)
+    loop.run_forever()
+    loop.close()
+    assert recording.writes == []
+    logger.info("two")
+    assert recording.writes == [["one", "two"]]
+
+
+def test_logs_survive_a_closed_pipe(
+    logger: logging.Logger, recording: RecordingStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_text: str) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(recording, "write", fail)
+    logger.warning("lost")
+    monkeypatch.undo()
+    logger.warning("written")
+    assert recording.writes == [["written"]]
