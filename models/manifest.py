@@ -8,7 +8,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from oodguard.models.errors import BundleError
 from oodguard.models.validation_errors import describe_errors
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSIONS: Final = (1, 2)
+"""The manifest versions that are read; a bundle is written with the lowest that describes it."""
+
 SideLength = Annotated[int, Field(ge=1, le=4096)]
 Count = Annotated[int, Field(ge=0)]
 BundleName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
@@ -31,14 +33,53 @@ class _Record(FrozenModel):
 class InputSpec(_Record):
     """The input size of the graph in pixels, and the rule for images of another size.
 
-    `crop` scales the shorter side to the size and crops the centre; `stretch` ignores the aspect
-    ratio. Both resampling filters are Pillow's, which antialias on reduction.
+    `crop` scales the shorter side to `resize`, by default to the size itself, and crops the centre;
+    `stretch` ignores the aspect ratio; `letterbox` scales the longer side to the size and fills
+    both ends of the shorter one with the grey value `fill`. The resampling filters are Pillow's,
+    which antialias on reduction.
+
+    A manifest has the keys `resize` and `fill` only if they are set: earlier releases read every
+    bundle that does not use them.
     """
 
     height: SideLength
     width: SideLength
-    fit: Literal["crop", "stretch"] = "crop"
+    fit: Literal["crop", "stretch", "letterbox"] = "crop"
     resample: Literal["bicubic", "bilinear"] = "bicubic"
+    resize: SideLength | None = Field(default=None, exclude_if=lambda value: value is None)
+    fill: int = Field(default=0, ge=0, le=255, exclude_if=lambda value: value == 0)
+
+    @property
+    def schema_version(self) -> Literal[1, 2]:
+        """The first manifest version that has this rule."""
+        is_new = self.fit == "letterbox" or self.resize is not None or self.fill != 0
+        return 2 if is_new else 1
+
+    def __str__(self) -> str:
+        """Describe the rule for images of another size in a few words, for a model card."""
+        details = f" from {self.resize}" if self.resize else ""
+        details += f" on grey {self.fill}" if self.fit == "letterbox" else ""
+        return f"{self.fit}{details}, {self.resample}"
+
+    @model_validator(mode="after")
+    def _details_belong_to_fit(self) -> Self:
+        if self.fill and self.fit != "letterbox":
+            raise ValueError(
+                f"fill is {self.fill} and fit is {self.fit!r}, expected fit 'letterbox' with a fill"
+            )
+        if self.resize is None:
+            return self
+        if self.fit != "crop":
+            raise ValueError(
+                f"resize is {self.resize} and fit is {self.fit!r}, expected fit 'crop' with a"
+                " resize"
+            )
+        if self.resize < max(self.height, self.width):
+            raise ValueError(
+                f"resize is {self.resize}, expected at least {max(self.height, self.width)}, the"
+                " longer side of the crop"
+            )
+        return self
 
 
 class DataRecord(_Record):
@@ -95,7 +136,7 @@ class Description(_Record):
     `scores` is the column order of the graph output `scores`; higher means more OOD.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1, 2] = 1
     name: BundleName
     version: BundleVersion
     created: AwareDatetime
@@ -104,6 +145,15 @@ class Description(_Record):
     scores: tuple[str, ...] = Field(min_length=1)
     default_score: str
     training: TrainingRecord
+
+    @model_validator(mode="after")
+    def _version_has_the_input_rule(self) -> Self:
+        if self.schema_version < self.input.schema_version:
+            raise ValueError(
+                f"schema_version is {self.schema_version}, expected {self.input.schema_version} for"
+                f" the input rule {str(self.input)!r}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _names_are_unambiguous(self) -> Self:
@@ -140,9 +190,10 @@ def parse_manifest(text: bytes) -> Manifest:
         ) from error
     # First, because the other checks are meaningless for another version.
     found = document.get("schema_version") if isinstance(document, dict) else None
-    if found != SCHEMA_VERSION:
+    if found not in SCHEMA_VERSIONS:
         raise BundleError(
-            f"manifest.json: schema_version is {found!r}, expected {SCHEMA_VERSION}. Use the"
+            f"manifest.json: schema_version is {found!r}, expected"
+            f" {' or '.join(map(str, SCHEMA_VERSIONS))}. Use the"
             " release of OOD Guard that wrote the bundle, or export the bundle again"
         )
     try:

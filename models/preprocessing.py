@@ -44,7 +44,7 @@ def prepare(image: Image.Image, spec: InputSpec) -> NDArray[np.uint8]:
     """Return an image as `(H, W, 3)` uint8 RGB of the size of `spec`.
 
     The image is rotated by its EXIF orientation, composed over white where it is transparent, and
-    resized. An image of the right size keeps its pixels exactly.
+    resized. An image of the right size keeps its pixels exactly, unless the rule has a `resize`.
 
     Raises:
         UnsupportedImage: The image is animated, or its pixel mode has no unique colour meaning.
@@ -57,6 +57,8 @@ def prepare(image: Image.Image, spec: InputSpec) -> NDArray[np.uint8]:
         )
     image.load()  # Before the metadata, whose damage is tolerated below.
     rgb = _over_white(_eight_bit(_upright(image)))
+    if spec.fit == "letterbox":
+        return np.array(_letterbox(rgb, spec), dtype=np.uint8)
     box = _crop(rgb.size, spec) if spec.fit == "crop" else None
     # Crop and resize in one step: scaling a 1 x 60000 strip first would take gigabytes of memory.
     resized = rgb.resize((spec.width, spec.height), RESAMPLE[spec.resample], box=box)
@@ -110,9 +112,34 @@ def _over_white(image: Image.Image) -> Image.Image:
 
 
 def _crop(size: tuple[int, int], spec: InputSpec) -> Box:
-    """Return the largest centred box with the aspect ratio of `spec`."""
+    """Return the centred box that becomes the input.
+
+    It is the largest box with the aspect ratio of `spec`. With `spec.resize` it covers what the
+    centre crop of the scaled image covers, on the pixel grid of the scaled image: the result is
+    that of torchvision's Resize and CenterCrop, up to rounding.
+    """
     width, height = size
+    if spec.resize is not None:
+        shorter = min(size)
+        # As in torchvision, the longer side is rounded down.
+        scaled_width, scaled_height = (int(spec.resize * side / shorter) for side in size)
+        x, y = width / scaled_width, height / scaled_height
+        left = x * round((scaled_width - spec.width) / 2)
+        upper = y * round((scaled_height - spec.height) / 2)
+        right = min(left + x * spec.width, float(width))  # beyond the edge by rounding only
+        lower = min(upper + y * spec.height, float(height))
+        return left, upper, right, lower
     wide = min(width, height * spec.width / spec.height)
     high = min(height, width * spec.height / spec.width)
     left, upper = (width - wide) / 2, (height - high) / 2
     return left, upper, left + wide, upper + high
+
+
+def _letterbox(image: Image.Image, spec: InputSpec) -> Image.Image:
+    """Scale an image to fit into the input, and centre it on grey."""
+    scale = min(spec.width / image.width, spec.height / image.height)
+    width, height = (max(round(scale * side), 1) for side in image.size)
+    resized = image.resize((width, height), RESAMPLE[spec.resample])
+    canvas = Image.new("RGB", (spec.width, spec.height), (spec.fill, spec.fill, spec.fill))
+    canvas.paste(resized, ((spec.width - width) // 2, (spec.height - height) // 2))
+    return canvas

@@ -34,7 +34,8 @@ def as_it_is(image: Image.Image) -> NDArray[np.uint8]:
 def sized(
     height: int,
     width: int,
-    fit: Literal["crop", "stretch"] = "crop",
+    fit: Literal["crop", "stretch", "letterbox"] = "crop",
     resample: Literal["bicubic", "bilinear"] = "bilinear",
+    **more: Any,
 ) -> InputSpec:
-    return InputSpec(height=height, width=width, fit=fit, resample=resample)
+    return InputSpec(height=height, width=width, fit=fit, resample=resample, **more)

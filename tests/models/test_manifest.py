@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from oodguard.models.errors import BundleError
-from oodguard.models.manifest import Manifest, parse_manifest
+from oodguard.models.manifest import InputSpec, Manifest, parse_manifest
 from tests.conftest import build_bundle
 
 Document = dict[str, Any]
@@ -31,7 +31,7 @@ def test_manifest_is_the_same_after_encoding_and_parsing(document: Document) -> 
     assert manifest.created.isoformat() == "2026-01-01T00:00:00+00:00"
 
 
-@pytest.mark.parametrize("version", [2, 0, "1", None])
+@pytest.mark.parametrize("version", [3, 0, "1", None])
 def test_manifest_with_an_unknown_schema_version_is_rejected_first(
     document: Document, version: object
 ) -> None:
@@ -39,7 +39,7 @@ def test_manifest_with_an_unknown_schema_version_is_rejected_first(
     with pytest.raises(BundleError) as refusal:
         parse(document)
     message = str(refusal.value)
-    assert f"schema_version is {version!r}, expected 1" in message
+    assert f"schema_version is {version!r}, expected 1 or 2" in message
     assert "export the bundle again" in message
     assert "a_key_of_the_future" not in message
 
@@ -66,6 +66,14 @@ def test_manifest_that_is_not_a_json_object_is_rejected(text: bytes) -> None:
         ({"input": {"height": 0, "width": 32}}, "input.height"),
         ({"input": {"height": 32, "width": 4097}}, "input.width"),
         ({"input": {"height": 32, "width": 32, "fit": "pad"}}, "input.fit"),
+        ({"input": {"height": 32, "width": 32, "fit": "letterbox"}}, "expected 2 for the input"),
+        ({"input": {"height": 32, "width": 32, "resize": 36}}, "schema_version is 1, expected 2"),
+        ({"input": {"height": 32, "width": 32, "resize": 31}}, "resize is 31, expected at least"),
+        (
+            {"input": {"height": 32, "width": 32, "fit": "stretch", "resize": 36}},
+            "expected fit 'crop' with a resize",
+        ),
+        ({"input": {"height": 32, "width": 32, "fill": 9}}, "expected fit 'letterbox'"),
         ({"files": {"model.onnx": {"sha256": "abc", "bytes": 1}}}, "files.model.onnx.sha256"),
         ({"training": {"epsilon": 2}}, "training.epsilon"),
         ({"training": {"duration_s": float("inf")}}, "training.duration_s"),
@@ -81,6 +89,22 @@ def test_manifest_error_names_the_invalid_key(
     with pytest.raises(BundleError) as refusal:
         parse(document | change)
     assert named in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("rule", "version"),
+    [({}, 1), ({"fit": "stretch"}, 1), ({"resize": 36}, 2), ({"fit": "letterbox", "fill": 9}, 2)],
+)
+def test_manifest_has_the_lowest_version_that_describes_its_input(
+    document: Document, rule: Document, version: int
+) -> None:
+    rule = {"height": 32, "width": 32, "fit": "crop", "resample": "bicubic"} | rule
+    spec = InputSpec(**rule)
+    assert spec.schema_version == version
+    manifest = parse(document | {"schema_version": version, "input": rule})
+    assert manifest.input == spec
+    # A release that reads only version 1 rejects unknown keys.
+    assert json.loads(manifest.model_dump_json())["input"] == rule
 
 
 def test_manifest_records_the_origin_of_a_wrapped_network(document: Document) -> None:

@@ -60,6 +60,53 @@ def test_prepare_crops_the_centre_or_stretches(
         assert prepare(tall, spec)[:, 0, 0].tolist() == expected
 
 
+@pytest.mark.parametrize("size", [(50, 50), (97, 61), (61, 97), (300, 41), (28, 28), (32, 29)])
+@pytest.mark.parametrize("resample", ["bicubic", "bilinear"])
+def test_prepare_with_resize_equals_scaling_and_then_cropping(
+    size: tuple[int, int], resample: Literal["bicubic", "bilinear"]
+) -> None:
+    pixels = np.random.default_rng(5).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+    image, shorter = Image.fromarray(pixels), min(size)
+    # torchvision: Resize(32) rounds the longer side down, CenterCrop((28, 28)) rounds its offsets.
+    width, height = (int(32 * side / shorter) for side in size)
+    left, upper = (round((side - 28) / 2) for side in (width, height))
+    scaled = image.resize((width, height), Image.Resampling[resample.upper()])
+    expected = np.asarray(scaled.crop((left, upper, left + 28, upper + 28)), np.int16)
+    found = prepare(image, sized(28, 28, "crop", resample, resize=32))
+    # Pillow rounds between its two passes, whose order may depend on the box.
+    assert np.abs(found - expected).max() <= 3
+    assert np.abs(found - expected).mean() < 0.3
+
+
+def test_prepare_with_resize_scales_a_long_strip_after_cropping() -> None:
+    prepared = prepare(Image.new("L", (60_000, 1), 7), sized(224, 224, resize=256))
+    assert prepared.shape == (224, 224, 3)
+    assert prepared.min() == prepared.max() == 7
+
+
+@pytest.mark.parametrize(
+    ("size", "fill", "expected"),
+    [
+        # 4 x 2 fits into 4 x 4 unscaled, with one row of grey above and below.
+        ((4, 2), 0, [0, 9, 9, 0]),
+        ((4, 2), 114, [114, 9, 9, 114]),
+        # 4 x 3: the odd row is below.
+        ((4, 3), 1, [9, 9, 9, 1]),
+        ((8, 4), 1, [1, 9, 9, 1]),
+        ((2, 2), 1, [9, 9, 9, 9]),
+        # 1000 x 1: one row remains.
+        ((1000, 1), 1, [1, 9, 1, 1]),
+    ],
+)
+def test_prepare_letterbox_scales_to_fit_and_fills_with_grey(
+    size: tuple[int, int], fill: int, expected: list[int]
+) -> None:
+    image = Image.new("RGB", size, (9, 9, 9))
+    prepared = prepare(image, sized(4, 4, "letterbox", fill=fill))
+    assert prepared[:, 0, 0].tolist() == expected
+    assert prepared.tolist() == np.broadcast_to(prepared[:, :1, :1], (4, 4, 3)).tolist()
+
+
 def test_bicubic_differs_from_bilinear() -> None:
     # Half a pixel off centre, Keys' kernel (a = -1/2) weighs -1/16, 9/16, 9/16, -1/16.
     prepared = prepare(columns(0, 0, 160, 160, 0, height=4), sized(4, 4, resample="bicubic"))

@@ -96,7 +96,7 @@ def damage(folder: Path, kind: str) -> None:
         onnx.write_bytes(bytes([content[0] ^ 1]) + content[1:])
     elif kind == "unknown schema":
         content = json.loads(manifest.read_text())
-        manifest.write_text(json.dumps({**content, "schema_version": 2}))
+        manifest.write_text(json.dumps({**content, "schema_version": 3}))
     else:
         shutil.rmtree(folder)
 

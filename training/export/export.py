@@ -94,6 +94,7 @@ def _describe(run: RunFolder, data: Split, *, parameters: int) -> Description:
     recipe, progress = run.recipe, run.progress()
     attack, outliers = recipe.attack, recipe.outliers
     return Description(
+        schema_version=recipe.input.schema_version,
         name=recipe.name,
         version=recipe.version,
         created=datetime.now(UTC),

@@ -10,6 +10,7 @@ from oodguard.training.report.markdown import (
     escape_markdown,
     markdown_table,
 )
+from oodguard.training.report.metrics import wilson_interval
 from oodguard.training.report.model import Condition, MeanAuroc, Report
 
 STAMPS: Mapping[str, str] = {
@@ -83,7 +84,7 @@ def write_card(description: Description, report: Report, recipe_text: str) -> st
     facts = {
         "classes": escape_markdown(", ".join(description.classes)),
         "input": f"uint8 RGB, {description.input.height}x{description.input.width};"
-        f" other sizes: {description.input.fit}, {description.input.resample}",
+        f" other sizes: {description.input}",
         "network": f"{escape_markdown(training.network)}, {training.parameters:,} parameters",
         "training images": _data(training.inliers),
         "outlier images": _data(outliers) if outliers else "none",
@@ -116,18 +117,20 @@ def _data(record: DataRecord) -> str:
 
 
 def chance_warnings(
-    *, accuracy: float, classes: int, clean: MeanAuroc | None = None
+    *, accuracy: float, images: int, classes: int, clean: MeanAuroc | None = None
 ) -> tuple[str, ...]:
-    """Return a warning for each clean figure that is near the value of a random classifier.
+    """Return a warning for each clean figure that a random classifier could have.
 
-    The accuracy is near chance below 2 / K for K classes, and below 0.75 for two classes. `clean`
-    is the mean AUROC; it is at chance if its interval reaches 0.5 or less.
+    The accuracy of K classes on `images` images is near chance if its Wilson interval reaches 1 / K
+    or less. `clean` is the mean AUROC; it is at chance if its interval reaches 0.5 or less.
     """
     warnings = []
-    if accuracy < min(2 / classes, 0.75):
+    interval = wilson_interval(accuracy, images)
+    if interval.low <= 1 / classes:
         warnings.append(
             f"the accuracy is {percent(accuracy)}, near chance ({percent(1 / classes)} for"
-            f" {classes} classes)"
+            f" {classes} classes): the 95 % Wilson interval of {images:,} images is"
+            f" {percent(interval.low)} to {percent(interval.high)}"
         )
     if clean is not None and clean.auroc_interval.low <= 0.5:
         warnings.append(
@@ -140,7 +143,9 @@ def chance_warnings(
 def report_warnings(report: Report, *, classes: int) -> tuple[str, ...]:
     """Return the chance warnings of a report on a classifier of that many classes."""
     clean = report.conditions[0].mean["clean"]
-    return chance_warnings(accuracy=report.accuracy, classes=classes, clean=clean)
+    return chance_warnings(
+        accuracy=report.accuracy, images=report.accuracy_images, classes=classes, clean=clean
+    )
 
 
 def warning_paragraphs(warnings: Sequence[str]) -> tuple[str, ...]:

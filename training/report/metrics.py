@@ -5,6 +5,7 @@ image is rejected strictly above the threshold, so equal scores are all rejected
 """
 
 from collections.abc import Mapping
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from oodguard.training.report.model import Interval, Ranking
 
 Counts = NDArray[np.int64]
 TAILS = (0.025, 0.975)  # of a 95 % interval
+Z_95 = NormalDist().inv_cdf(TAILS[1])
 
 
 def auroc(inliers: Scores, outliers: Scores) -> float:
@@ -84,6 +86,18 @@ def false_rejection_rate(inliers: Scores, threshold: float) -> float:
 def missed_ood_rate(outliers: Scores, threshold: float) -> float:
     """Return the fraction of out-of-distribution scores `(n,)` accepted at `threshold`."""
     return float(1 - rejects(outliers, threshold).mean())
+
+
+def wilson_interval(rate: float, images: int) -> Interval:
+    """Return the 95 % score interval of a rate that was measured on a number of images.
+
+    Wilson 1927: the probabilities p that a two-sided test at z = 1.96 does not reject,
+    |rate - p| <= z sqrt(p (1 - p) / n). It is valid for rates of 0 and 1 and for few images.
+    """
+    spread = Z_95**2 / images
+    centre = (rate + spread / 2) / (1 + spread)
+    half = Z_95 * np.sqrt(rate * (1 - rate) / images + spread / images / 4) / (1 + spread)
+    return Interval(low=max(float(centre - half), 0.0), high=min(float(centre + half), 1.0))
 
 
 def ranking(inliers: Scores, outliers: Scores, interval: Interval) -> Ranking:

@@ -56,8 +56,13 @@ class WrapReport(FrozenModel):
         """A warning if the accuracy suggests a wrong mean, std, scale or order of classes."""
         return tuple(
             f"{warning}, so the classifier probably receives other pixels than in its training:"
-            " check --mean, --std, --scale, --layout and the order of --classes"
-            for warning in chance_warnings(accuracy=self.accuracy, classes=round(1 / self.chance))
+            " check --mean, --std, --scale, --layout and the order of"
+            " --classes"
+            for warning in chance_warnings(
+                accuracy=self.accuracy,
+                images=self.accuracy_images,
+                classes=round(1 / self.chance),
+            )
         )
 
 
@@ -81,7 +86,7 @@ def write_wrapped_card(description: Description, report: WrapReport) -> str:
         "training": "unknown",
         "classes": escape_markdown(", ".join(description.classes)),
         "input": f"uint8 RGB, {description.input.height}x{description.input.width};"
-        f" other sizes: {description.input.fit}, {description.input.resample}",
+        f" other sizes: {description.input}",
         "preprocessing of the classifier": report.pixels,
         "outputs of the classifier": report.outputs,
         "parameters": f"{training.parameters:,}",

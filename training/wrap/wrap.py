@@ -191,6 +191,7 @@ def _describe(
     original: OriginalClassifier, options: WrapOptions, classes: tuple[str, ...]
 ) -> Description:
     return Description(
+        schema_version=options.spec.schema_version,
         name=options.name,
         version=options.version,
         created=datetime.now(UTC),

@@ -48,20 +48,28 @@ def test_card_marks_untrusted_figures() -> None:
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "classes", "warning"),
+    ("accuracy", "images", "classes", "interval"),
     [
-        (0.23, 4, "the accuracy is 23 %, near chance (25 % for 4 classes)"),
-        (0.499, 4, "the accuracy is 49.9 %, near chance (25 % for 4 classes)"),
-        (0.5, 4, None),
-        (0.74, 2, "the accuracy is 74 %, near chance (50 % for 2 classes)"),
-        (0.75, 2, None),
-        (0.11, 10, "the accuracy is 11 %, near chance (10 % for 10 classes)"),
+        # Intervals of scipy.stats.binomtest(x, n).proportion_ci(method="wilson").
+        (0.23, 100, 4, "15.8 % to 32.2 %"),
+        (0.5, 100, 4, None),
+        (0.59, 100, 2, "49.2 % to 68.1 %"),
+        (0.62, 100, 2, None),
+        (0.74, 100, 2, None),
+        (0.11, 1000, 10, "9.2 % to 13.1 %"),
+        (0.13, 1000, 10, None),
+        (0.0, 10, 3, "0 % to 27.8 %"),
     ],
 )
 def test_accuracy_near_chance_is_a_warning(
-    accuracy: float, classes: int, warning: str | None
+    accuracy: float, images: int, classes: int, interval: str | None
 ) -> None:
-    assert chance_warnings(accuracy=accuracy, classes=classes) == ((warning,) if warning else ())
+    found = chance_warnings(accuracy=accuracy, images=images, classes=classes)
+    expected = (
+        f"the accuracy is {percent(accuracy)}, near chance ({percent(1 / classes)} for {classes}"
+        f" classes): the 95 % Wilson interval of {images:,} images is {interval}"
+    )
+    assert found == ((expected,) if interval else ())
 
 
 @pytest.mark.parametrize(
@@ -69,7 +77,7 @@ def test_accuracy_near_chance_is_a_warning(
 )
 def test_auroc_at_chance_is_a_warning(auroc: float, low: float, *, is_warned: bool) -> None:
     clean = MeanAuroc(auroc=auroc, auroc_interval=Interval(low=low, high=0.6))
-    warnings = chance_warnings(accuracy=1.0, classes=4, clean=clean)
+    warnings = chance_warnings(accuracy=1.0, images=90, classes=4, clean=clean)
     assert len(warnings) == is_warned
     if is_warned:
         assert warnings[0].startswith(f"the mean AUROC of clean images is {share(auroc)}, not")
@@ -78,7 +86,7 @@ def test_auroc_at_chance_is_a_warning(auroc: float, low: float, *, is_warned: bo
 def test_chance_warnings_are_in_the_table_and_in_the_files_of_a_report(tmp_path: Path) -> None:
     assert not report_warnings(REPORT, classes=4)  # accuracy 75 %
     report = REPORT.model_copy(update={"accuracy": 0.23})
-    warning = "the accuracy is 23 %, near chance (25 % for 4 classes)"
+    (warning,) = report_warnings(report, classes=4)
     assert f"**Warning:** {warning}." in figures(report, report_warnings(report, classes=4))
     page = write_report(tmp_path, report, EVIDENCE, classes=4)
     assert f"<strong>Warning:</strong> {warning}." in page.read_text(encoding="utf-8")
