@@ -3,10 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final, Literal, overload
+from typing import Any, Final, Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+Decision: TypeAlias = Literal["accept", "reject"]
+"""Whether an image is accepted as in-distribution."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +30,7 @@ class Verdict:
     confidence: float
     scores: Mapping[str, float]
     p_value: float
-    decision: Literal["accept", "reject"]
+    decision: Decision
 
 
 _PER_IMAGE = ("logits", "scores", "class_ids", "confidences", "p_values", "rejected")

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.middleware.errors import ServerErrorMiddleware
 
 from oodguard.service.api import middleware, openapi, operations, predict, problems
-from oodguard.service.api.access_log import AccessLog, AccessLogMiddleware
+from oodguard.service.api.access_log import UNMATCHED_ROUTE, AccessLog, AccessLogMiddleware
 from oodguard.service.auth.key_store import open_key_store
 from oodguard.service.auth.middleware import (
     AuthorizationMiddleware,
@@ -87,6 +87,7 @@ def create_app(
         title="OOD Guard",
         version=_version(),
         lifespan=lifespan,
+        servers=[{"url": settings.root_path}] if settings.root_path else None,
         # `operations.docs_router` has these routes, because every route declares its access.
         openapi_url=None,
         docs_url=None,
@@ -118,6 +119,7 @@ def create_app(
         routers.append(operations.admin_router(reloader))
     for router in routers:
         app.include_router(router)
+    _publish_requests(app, metrics)
 
     access_log = AccessLog(metrics)
     authorizer = None
@@ -169,6 +171,14 @@ def _add_middleware(  # noqa: PLR0913 - one argument for each middleware
         app.add_middleware(middleware.CorsMiddleware, origins=settings.cors_origins)
     app.add_middleware(middleware.ResponseHeadersMiddleware, readiness=readiness)
     app.add_middleware(AccessLogMiddleware, access_log=access_log, tracing=tracing)
+
+
+def _publish_requests(app: FastAPI, metrics: Metrics) -> None:
+    """Expose the request counters of every route, and those of requests without a route."""
+    for path in {route.path or UNMATCHED_ROUTE for route in iter_route_contexts(app.router.routes)}:
+        predicts = path.endswith(("/predict", "/infer"))
+        metrics.publish_requests(path, {200, 500, *(predict.PROBLEM_STATUSES if predicts else ())})
+    metrics.publish_requests(UNMATCHED_ROUTE, (401, 403, 404, 405, 429, 500))
 
 
 def _create_reloader(registry: ModelRegistry, settings: Settings, metrics: Metrics) -> Reloader:

@@ -33,7 +33,7 @@ from typing import Literal, TypeAlias
 
 from oodguard.models.errors import GuardError, ImageError
 
-ShedReason: TypeAlias = Literal["overloaded", "late", "gone", "not-ready"]
+ShedReason: TypeAlias = Literal["overloaded", "late", "gone"]
 """Why a valid request was not predicted; a label of the metric oodguard_shed_total."""
 
 DenialReason: TypeAlias = Literal["no-key", "unknown-key", "role", "rate"]

@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     sample_rate: float = Field(default=0.0, ge=0, le=1)
     """Fraction of the rejected images that are sampled."""
 
+    sample_accept_rate: float = Field(default=0.0, ge=0, le=1)
+    """Fraction of the accepted images that are sampled."""
+
     sample_to: str | None = Field(default=None, min_length=1)
     """Store for sampled images: a folder, or s3://BUCKET/PREFIX."""
 
@@ -75,6 +78,9 @@ class Settings(BaseSettings):
 
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on. 0: a free port."""
+
+    root_path: str | None = Field(default=None, pattern=r"^(/[A-Za-z0-9._~-]+)+$")
+    """Path prefix that a reverse proxy removes, for the API description. none: no prefix."""
 
     score: str | None = None
     """Score that decides. none: the bundle's default score."""

@@ -1,6 +1,8 @@
 #!/bin/sh
-# Print Prometheus rule files as PrometheusRule objects. The content of a file becomes the spec.
+# Print Prometheus rule files as PrometheusRule objects. The content of a file becomes the spec,
+# with RUNBOOKS_URL as the base of the links to runbooks.
 #
+#   RUNBOOKS_URL=https://wiki.example/runbooks \
 #   deploy/kubernetes/prometheus-rules.sh docker/prometheus/rules/*.yml | kubectl apply -n oodguard -f -
 set -eu
 
@@ -17,5 +19,5 @@ metadata:
     app.kubernetes.io/name: oodguard
 spec:
 HEAD
-  sed '/./s/^/  /' "$file"
+  sed -e '/./s/^/  /' -e "s|{{ \$externalLabels.runbooks }}|${RUNBOOKS_URL:-docs/runbooks}|" "$file"
 done

@@ -75,7 +75,7 @@ class PredictAnswer(_Schema):
 
 
 class JsonImages(_Schema):
-    """The JSON body of POST /predict: encoded images as base64, standard alphabet."""
+    """The JSON body of POST /predict: encoded images, as standard base64 or data: URLs."""
 
     images: Annotated[list[str], Field(min_length=1)]
 

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +103,8 @@ class DriftDetector:
 Publish: TypeAlias = Callable[[DriftEvidence, DriftEvidence, AlarmLimits], None]
 """Receives the evidence of ranks and of rejections, and the limits, in the monitor's thread."""
 
+SaveOutcome: TypeAlias = Literal["saved", "failed"]
+
 
 class DriftMonitor:
     """Feed one model's scores to a detector in a background thread; save its state.
@@ -117,6 +119,7 @@ class DriftMonitor:
         limits: The limits at which evidence becomes an alarm.
         file: The state file; None keeps the state in memory only.
         publish: Receives the evidence.
+        count_save: Receives the outcome of each attempt to save the state.
         random: Generator of the tie-breaking keys and of the positions within slots.
     """
 
@@ -128,11 +131,13 @@ class DriftMonitor:
         limits: AlarmLimits,
         file: Path | None,
         publish: Publish,
+        count_save: Callable[[SaveOutcome], None],
         random: np.random.Generator,
     ) -> None:
         self._monitored = monitored
         self._file = file
         self._publish_evidence = publish
+        self._count_save = count_save
         self._random = random
         self._pending: deque[NDArray[np.float32]] = deque()
         self._closing = threading.Event()
@@ -196,6 +201,9 @@ class DriftMonitor:
         try:
             write_state(self._file, self._detector.state, self._monitored)
         except OSError as error:
+            self._count_save("failed")
             logger.warning(
                 "The drift state cannot be saved.", extra={"fields": {"error": str(error)}}
             )
+        else:
+            self._count_save("saved")

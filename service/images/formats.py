@@ -34,6 +34,9 @@ JSON_TYPES: Mapping[type, str] = {
 # take half a gigabyte, and a second in which no other thread runs.
 MAX_JSON_VALUES = 2**17
 
+# RFC 2397. The media type is ignored: the format of an image is determined from its bytes.
+DATA_URL = re.compile(r"data:[^,]{0,256};base64,", re.ASCII | re.IGNORECASE)
+
 CHANNELS = 3
 
 # Nine digits a number: no product of four that passes the checks overflows 64 bits.
@@ -45,7 +48,7 @@ MAX_NAME_LENGTH = 128
 
 
 def parse_json(body: Body, limits: RequestLimits) -> Payload:
-    """Parse `{"images": [...]}` with one base64 string for each encoded image.
+    """Parse `{"images": [...]}` with one base64 string or data: URL for each encoded image.
 
     Raises:
         MalformedBody: Not JSON.
@@ -84,12 +87,14 @@ def _decode_base64(text: object, index: int) -> EncodedImage:
         raise WrongFields(
             f"image {index} is a JSON {JSON_TYPES[type(text)]}, expected a base64 string"
         )
+    prefix = DATA_URL.match(text) if text[:5].lower() == "data:" else None
+    encoded = text[prefix.end() :] if prefix else text
     try:
-        return EncodedImage(data=binascii.a2b_base64(text, strict_mode=True) if text else b"")
+        return EncodedImage(data=binascii.a2b_base64(encoded, strict_mode=True) if encoded else b"")
     except ValueError as error:
         cause = UndecodableImage(
             f"invalid base64 ({error}), expected the standard alphabet with padding and without"
-            " line breaks"
+            " line breaks, or a URL data:image/png;base64,..."
         )
         raise InvalidImage(cause, index=index, name=None) from error
 

@@ -10,7 +10,7 @@
  6. batch: run with the images of other requests (`inference/batcher.py`);
  7. account: metrics and drift monitor (`registry/deployment.py`);
  8. shadow: maybe predict with a second model, too (`shadow.py`);
- 9. sample: maybe store rejected images (`sampling/sampler.py`).
+ 9. sample: maybe store some of the images (`sampling/sampler.py`).
 """
 
 import asyncio
@@ -149,7 +149,10 @@ class Predictor:
         state["rejected"] = deployment.account(job)
         if self._shadow:
             self._shadow.follow(deployment, body, job.verdicts)
-        if self._sampler and state["rejected"]:
+        rejected = state["rejected"]
+        if self._sampler and self._sampler.selects(
+            rejected=rejected, accepted=state["images"] - rejected
+        ):
             self._sampler.sample(deployment.model, state["request_id"], body, job.verdicts)
         return job
 

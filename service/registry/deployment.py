@@ -125,5 +125,6 @@ def _drift_monitor(model: LoadedModel, metrics: ModelMetrics, settings: Settings
         limits=limits,
         file=settings.state / file if settings.state else None,
         publish=metrics.set_drift_evidence,
+        count_save=metrics.count_drift_save,
         random=np.random.default_rng(),
     )

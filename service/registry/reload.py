@@ -9,19 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from oodguard.models.errors import GuardError
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.registry.deployment import Deployment
 from oodguard.service.registry.registry import ModelRegistry
-from oodguard.service.telemetry.metrics import Metrics
+from oodguard.service.telemetry.metrics import UNKNOWN_MODEL, Metrics, ReloadOutcome
 
 logger = logging.getLogger("oodguard.reload")
 
-Outcome: TypeAlias = Literal["loaded", "unchanged", "removed", "refused"]
-
-EVENTS: Mapping[Outcome, str] = {
+EVENTS: Mapping[ReloadOutcome, str] = {
     "loaded": "A bundle was loaded.",
     "unchanged": "A bundle is unchanged.",
     "removed": "A model was removed.",
@@ -36,7 +33,7 @@ class Change:
     folder: Path
     model: str
     version: str
-    outcome: Outcome
+    outcome: ReloadOutcome
     detail: str = ""
 
 
@@ -152,8 +149,10 @@ class Reloader:
 
 
 def _change(
-    folder: Path, deployment: Deployment | None, outcome: Outcome, detail: str = ""
+    folder: Path, deployment: Deployment | None, outcome: ReloadOutcome, detail: str = ""
 ) -> Change:
     # The name in a refused bundle that was never served cannot be trusted.
-    name, version = (deployment.name, deployment.version) if deployment else ("unknown", "unknown")
+    name, version = (
+        (deployment.name, deployment.version) if deployment else (UNKNOWN_MODEL, "unknown")
+    )
     return Change(folder=folder, model=name, version=version, outcome=outcome, detail=detail)

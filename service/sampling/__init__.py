@@ -1,1 +1,1 @@
-"""Sample rejected images: fraction, retention, asynchronous writes to a folder or S3."""
+"""Sample predicted images: fraction, retention, asynchronous writes to a folder or S3."""

@@ -68,10 +68,12 @@ class Sample:
 
     Attributes:
         stem: The name of its files without their suffix.
+        index: The image's index in its request.
         files: Contents by file name; the verdict is last, so that its image is complete.
     """
 
     stem: str
+    index: int
     files: Mapping[str, bytes]
 
     @property
@@ -101,7 +103,7 @@ def build_samples(request: SampledRequest, limits: RequestLimits) -> Iterator[Sa
             "verdict": verdict,
         }
         text = orjson.dumps(record, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z)
-        yield Sample(stem=stem, files={file: image, f"{stem}.json": text})
+        yield Sample(stem=stem, index=index, files={file: image, f"{stem}.json": text})
 
 
 def _image_file(image: EncodedImage | NDArray[np.uint8]) -> tuple[str, bytes]:

@@ -1,17 +1,17 @@
-"""Sample rejected images and write them from a background thread."""
+"""Sample predicted images and write them from a background thread."""
 
 import logging
 import random
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Literal, TypeAlias, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from oodguard.models.verdicts import Verdict
+from oodguard.models.verdicts import Decision, Verdict
 from oodguard.service import responses
 from oodguard.service.errors import RequestError, SampleStoreError, SamplingError
 from oodguard.service.images.types import Body, RequestLimits
@@ -41,19 +41,24 @@ class SampleMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         outcomes = Counter(
             "oodguard_samples_total",
-            "Rejected images that were selected as samples, by outcome.",
-            ["outcome"],
+            "Images that were selected as samples, by decision and outcome.",
+            ["decision", "outcome"],
             registry=registry,
         )
-        self._outcomes = {each: outcomes.labels(each) for each in get_args(Outcome)}
+        self._outcomes = {
+            (decision, outcome): outcomes.labels(decision, outcome)
+            for decision in get_args(Decision)
+            for outcome in get_args(Outcome)
+        }
         self._images = Gauge("oodguard_samples_held", "Stored samples.", registry=registry)
         self._bytes = Gauge(
             "oodguard_samples_held_bytes", "Size of the stored samples in bytes.", registry=registry
         )
 
-    def count(self, outcome: Outcome, images: int = 1) -> None:
-        """Count selected images by outcome."""
-        self._outcomes[outcome].inc(images)
+    def count(self, outcome: Outcome, verdicts: Iterable[Verdict]) -> None:
+        """Count selected images by decision and outcome."""
+        for verdict in verdicts:
+            self._outcomes[verdict.decision, outcome].inc()
 
     def set_stored(self, *, images: int, size: int) -> None:
         """Set the number and the size of the stored samples."""
@@ -113,13 +118,13 @@ class SampleQueue:
 
 
 class Sampler:
-    """Sample rejected images of answered requests.
+    """Sample images of answered requests.
 
     Requests never wait for it: samples that do not fit into the queue are dropped.
 
     Args:
         retention: Stores the samples within limits.
-        rate: Share of the rejected images that are sampled.
+        rates: Share of the images with each decision that are sampled.
         limits: The limits that the bodies were parsed with.
         metrics: Counts the samples.
         random: Selects the images.
@@ -129,13 +134,13 @@ class Sampler:
         self,
         retention: Retention,
         *,
-        rate: float,
+        rates: Mapping[Decision, float],
         limits: RequestLimits,
         metrics: SampleMetrics,
         random: random.Random,
     ) -> None:
         self._retention = retention
-        self._rate = rate
+        self._rates = rates
         self._limits = limits
         self._metrics = metrics
         self._random = random
@@ -144,14 +149,19 @@ class Sampler:
         self._thread = threading.Thread(target=self._work, name="samples", daemon=True)
         self._thread.start()
 
+    def selects(self, *, rejected: int, accepted: int) -> bool:
+        """Return whether any of these images may be selected."""
+        return bool(rejected * self._rates["reject"] or accepted * self._rates["accept"])
+
     def sample(
         self, model: LoadedModel, request_id: str, body: Body, verdicts: Sequence[Verdict]
     ) -> None:
-        """Select some of the rejected images of a request and queue them."""
+        """Select some of the images of a request and queue them."""
         selected = {
             index: verdict
             for index, verdict in enumerate(verdicts)
-            if verdict.decision == "reject" and self._random.random() < self._rate
+            if self._rates[verdict.decision]
+            and self._random.random() < self._rates[verdict.decision]
         }
         if not selected:
             return
@@ -164,7 +174,7 @@ class Sampler:
             verdicts=selected,
         )
         if not self._queue.put(request):
-            self._metrics.count("dropped", len(selected))
+            self._metrics.count("dropped", selected.values())
 
     def close(self) -> None:
         """Write the pending samples, or give up after a few seconds."""
@@ -181,14 +191,14 @@ class Sampler:
                 self._store_all(request)
 
     def _store_all(self, request: SampledRequest) -> None:
-        remaining = len(request.verdicts)
+        remaining = dict(request.verdicts)
         try:
             for sample in build_samples(request, self._limits):
                 stored = self._attempt(partial(self._retention.put, sample))
-                self._metrics.count("kept" if stored else "failed")
-                remaining -= 1
+                verdict = remaining.pop(sample.index)
+                self._metrics.count("kept" if stored else "failed", [verdict])
         except RequestError as error:
-            self._metrics.count("failed", remaining)
+            self._metrics.count("failed", remaining.values())
             logger.warning(
                 "The body of a sampled request cannot be parsed.",
                 extra={"fields": {"request_id": request.request_id, "error": str(error)}},
@@ -219,12 +229,16 @@ def sampler_from(settings: Settings, registry: CollectorRegistry) -> Sampler | N
         SamplingError: The store is missing, invalid or not writable.
     """
     metrics = SampleMetrics(registry)
-    if not settings.sample_rate:
+    rates: Mapping[Decision, float] = {
+        "reject": settings.sample_rate,
+        "accept": settings.sample_accept_rate,
+    }
+    if not any(rates.values()):
         return None
     if settings.sample_to is None:
         raise SamplingError(
-            f"OODGUARD_SAMPLE_RATE is {settings.sample_rate:g}, but OODGUARD_SAMPLE_TO is not set:"
-            f" {EXPECTED}."
+            f"OODGUARD_SAMPLE_RATE is {rates['reject']:g} and OODGUARD_SAMPLE_ACCEPT_RATE is"
+            f" {rates['accept']:g}, but OODGUARD_SAMPLE_TO is not set: {EXPECTED}."
         )
     days = settings.sample_max_days
     retention = Retention(
@@ -234,13 +248,10 @@ def sampler_from(settings: Settings, registry: CollectorRegistry) -> Sampler | N
         max_age=None if days is None else timedelta(days=days),
         now=lambda: datetime.now(UTC),
     )
-    logger.info(
-        "Rejected images are sampled.",
-        extra={"fields": {"rate": settings.sample_rate, "to": settings.sample_to}},
-    )
+    logger.info("Images are sampled.", extra={"fields": {"rates": rates, "to": settings.sample_to}})
     return Sampler(
         retention,
-        rate=settings.sample_rate,
+        rates=rates,
         limits=RequestLimits.of(settings),
         metrics=metrics,
         random=random.Random(),  # noqa: S311 - the selection is not secret

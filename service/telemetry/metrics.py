@@ -1,8 +1,8 @@
 """Prometheus metrics of the process: requests, load shedding, API keys, reloads."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
-from typing import Literal, get_args
+from typing import Literal, TypeAlias, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -30,6 +30,14 @@ SCORE_METRICS = frozenset(
     }
 )
 
+ReloadOutcome: TypeAlias = Literal["loaded", "unchanged", "removed", "refused"]
+"""The outcome of a reload for one bundle; a label of the metric oodguard_reloads_total."""
+
+KeysOutcome: TypeAlias = Literal["loaded", "refused"]
+
+# The model of a bundle that was refused and never served.
+UNKNOWN_MODEL = "unknown"
+
 # 0.5 ms, doubling to 4.096 s.
 DURATION_BUCKETS_S = tuple(0.0005 * 2**power for power in range(14))
 
@@ -48,7 +56,8 @@ class WithoutScores(Collector):
 class Metrics:
     """The metrics of one application, in their own registry.
 
-    Label children are looked up once, because the look-up costs most of an increment.
+    Label children are looked up once, because the look-up costs most of an increment. Every counter
+    that an alert uses starts at 0: the increase of a series that begins with 5 is 0.
 
     Args:
         build: Version of the service.
@@ -75,18 +84,20 @@ class Metrics:
             buckets=DURATION_BUCKETS_S,
             registry=registry,
         )
-        self._shed = counter(
+        shed = counter(
             "oodguard_shed_total", "Valid requests that were not predicted, by reason.", ["reason"]
         )
+        self._shed = {reason: shed.labels(reason) for reason in get_args(ShedReason)}
         denied = counter(
             "oodguard_denied_total",
             "Requests that failed authentication, authorization or the rate limit, by reason.",
             ["reason"],
         )
         self._denied = {reason: denied.labels(reason) for reason in get_args(DenialReason)}
-        self._keys_read = counter(
+        keys_read = counter(
             "oodguard_keys_read_total", "Reloads of the API keys, by outcome.", ["outcome"]
         )
+        self._keys_read = {outcome: keys_read.labels(outcome) for outcome in get_args(KeysOutcome)}
         self._in_flight = gauge(
             "oodguard_requests_in_flight", "Admitted requests that are not yet answered."
         )
@@ -98,6 +109,7 @@ class Metrics:
             "Bundles checked by a reload, by outcome.",
             ["model", "outcome"],
         )
+        self._reloads.labels(UNKNOWN_MODEL, "refused")
         gauge(
             "oodguard_build_info",
             "1 for the running release and its ONNX Runtime version.",
@@ -112,6 +124,11 @@ class Metrics:
         )
         ProcessCollector(registry=registry)
 
+    def publish_requests(self, route: str, codes: Iterable[int]) -> None:
+        """Expose the counters of a route, so that they exist before its first request."""
+        for code in codes:
+            self._requests.labels(route, str(code))
+
     def count_request(self, route: str, code: int, duration_s: float) -> None:
         """Count a completed request."""
         counter, histogram = self._of_request(route, code)
@@ -120,17 +137,17 @@ class Metrics:
 
     def count_shed(self, reason: ShedReason) -> None:
         """Count a valid request that was not predicted."""
-        self._shed.labels(reason).inc()
+        self._shed[reason].inc()
 
     def count_denied(self, reason: DenialReason) -> None:
         """Count a request that was denied."""
         self._denied[reason].inc()
 
-    def count_keys_read(self, outcome: Literal["loaded", "refused"]) -> None:
+    def count_keys_read(self, outcome: KeysOutcome) -> None:
         """Count a reload of the API keys."""
-        self._keys_read.labels(outcome).inc()
+        self._keys_read[outcome].inc()
 
-    def count_reload(self, model: str, outcome: str) -> None:
+    def count_reload(self, model: str, outcome: ReloadOutcome) -> None:
         """Count the outcome of a reload for one bundle."""
         self._reloads.labels(model, outcome).inc()
 
@@ -141,4 +158,6 @@ class Metrics:
 
     def for_model(self, model: LoadedModel) -> ModelMetrics:
         """Create the metrics of one model."""
+        for outcome in get_args(ReloadOutcome):
+            self._reloads.labels(model.bundle.manifest.name, outcome)
         return ModelMetrics(self._families, model)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +11,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from oodguard.models.verdicts import Verdict
+from oodguard.models.verdicts import Decision, Verdict
 from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence
+from oodguard.service.drift.monitor import SaveOutcome
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.inference.queue import SkipReason, Timings
 
 MODEL = ("model", "version")
-
-DECISIONS = ("accept", "reject")
 
 BATCH_BUCKETS = tuple(2**power for power in range(13))
 
@@ -126,6 +125,9 @@ class ModelFamilies:
             "How often the Shiryaev-Roberts statistic of a test has reached its limit.",
             "test",
         )
+        self.drift_saves = counter(
+            "drift_saves_total", "Attempts to save the drift evidence, by outcome.", "outcome"
+        )
         self.scores = ScoreHistograms(registry)
 
 
@@ -144,7 +146,16 @@ class ModelMetrics:
         self._queue = families.queue.labels(*names)
         self._run = families.run.labels(*names)
         self._p_values = families.p_values.labels(*names)
-        self._decisions = {name: families.decisions.labels(*names, name) for name in DECISIONS}
+        self._decisions = {
+            name: families.decisions.labels(*names, name) for name in get_args(Decision)
+        }
+        self._drift_saves = {
+            outcome: families.drift_saves.labels(*names, outcome)
+            for outcome in get_args(SaveOutcome)
+        }
+        self._skipped = {
+            reason: families.skipped.labels(*names, reason) for reason in get_args(SkipReason)
+        }
         self._class = cache(lambda label: families.classes.labels(*names, label))
         self._alarms: dict[str, int] = {}
         self._scores = Histogram(
@@ -163,7 +174,7 @@ class ModelMetrics:
 
     def skipped(self, images: int, why: SkipReason) -> None:
         """Count images that were dropped from the queue."""
-        self._families.skipped.labels(*self._names, why).inc(images)
+        self._skipped[why].inc(images)
 
     def count_request(self, timings: Timings) -> None:
         """Count the durations of one request's stages."""
@@ -203,6 +214,10 @@ class ModelMetrics:
             known = self._alarms.setdefault(test, evidence.alarms)
             families.drift_alarms.labels(*names, test).inc(evidence.alarms - known)
             self._alarms[test] = evidence.alarms
+
+    def count_drift_save(self, outcome: SaveOutcome) -> None:
+        """Count an attempt to save the drift evidence."""
+        self._drift_saves[outcome].inc()
 
     def publish(self, queue_depth: Callable[[], int]) -> None:
         """Expose the gauges and scores of this model: it is served now.

@@ -4,6 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 from fastapi import FastAPI
 
@@ -71,10 +72,18 @@ def test_service_monitor_has_a_key_only_with_the_keys_component() -> None:
     assert one(rendered("production"), "ServiceMonitor")["spec"]["endpoints"] == [with_keys]
 
 
-def test_prometheus_rules_script_keeps_the_rules() -> None:
+def test_prometheus_rules_script_keeps_the_rules_and_sets_the_address_of_the_runbooks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RUNBOOKS_URL", "https://wiki.example/runbooks")
     shipped = sorted(RULES.glob("*.yml"))
     made = prometheus_rules(*shipped)
-    assert [each["spec"] for each in made] == [read(file) for file in shipped]
+    texts = [file.read_text(encoding="utf-8") for file in shipped]
+    base = "{{ $externalLabels.runbooks }}"
+    assert [each["spec"] for each in made] == [
+        yaml.safe_load(text.replace(base, "https://wiki.example/runbooks")) for text in texts
+    ]
+    assert base in "".join(texts)
     assert {each["kind"] for each in made} == {"PrometheusRule"}
     names = [each["metadata"]["name"] for each in made]
     assert len(set(names)) == len(shipped)

@@ -42,6 +42,10 @@ def test_setting_none_is_no_value_and_empty_is_the_default(monkeypatch: pytest.M
         ("TIMEOUT_S", "inf"),
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
+        ("ROOT_PATH", "guard"),
+        ("ROOT_PATH", "/guard/"),
+        ("ROOT_PATH", "//evil.example"),
+        ("ROOT_PATH", "/guard?x"),
     ],
 )
 def test_setting_rejects_an_invalid_value(

@@ -34,11 +34,12 @@ def ood() -> Json:
                     drift.surplus(),
                     drift.evidence(),
                     drift.alarms(),
+                    drift.saves(),
                 ],
             ),
             Row("What is in the images?", [drift.classes(), drift.class_rates()]),
             Row(
-                "Samples of rejected images",
+                "Sampled images",
                 [rejections.samples(), rejections.samples_held(), rejections.samples_bytes()],
             ),
             Row("Scores and thresholds", [scores.quantiles(), scores.buckets(), scores.shift()]),

@@ -69,6 +69,18 @@ def alarms() -> Panel:
     return series(about, Query(raised, f"{{{{test}}}} {VERSION}"))
 
 
+def saves() -> Panel:
+    """Saves of the evidence."""
+    about = About(
+        title="Saves of the drift evidence, by outcome",
+        text="In 10 minutes; at most one every 30 s. `failed`: a restart loses the evidence since "
+        "the last save. Both are 0 without traffic, and without `OODGUARD_STATE`.",
+        runbooks=("OODGuardEvidenceUnsaved",),
+    )
+    saved = f"sum by ({BY_MODEL}, outcome) (increase(oodguard_drift_saves_total{{{MODEL}}}[10m]))"
+    return series(about, Query(saved, f"{{{{outcome}}}} {VERSION}"))
+
+
 def classes() -> Panel:
     """Shares of the predicted classes."""
     about = About(

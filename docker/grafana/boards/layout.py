@@ -100,12 +100,7 @@ def _choice(name: str, label: str, query: str) -> Json:
 
 
 def _annotations() -> list[Json]:
-    # `increase` ignores the first sample of a counter, so a new series counts as a change.
-    reloads = (
-        f"sum by (model, outcome) (increase({RELOAD}{{{COUNTED}}}[1m])) > 0"
-        f" or sum by (model, outcome) ({RELOAD}{{{COUNTED}}})"
-        f" unless sum by (model, outcome) ({RELOAD}{{{COUNTED}}} offset 1m)"
-    )
+    reloads = f"sum by (model, outcome) (increase({RELOAD}{{{COUNTED}}}[1m])) > 0"
     bundles = (
         "count by (model, version, provider) (oodguard_bundle_info)"
         " unless count by (model, version, provider) (oodguard_bundle_info offset 1m)"

@@ -2,7 +2,7 @@
 
 from docker.grafana.boards.kinds import series, table
 from docker.grafana.boards.panels import About, Panel
-from docker.grafana.boards.queries import MODEL, SERVICE, Query, or_none
+from docker.grafana.boards.queries import MODEL, SERVICE, Query
 
 
 def providers() -> Panel:
@@ -32,10 +32,10 @@ def reloads() -> Panel:
     about = About(
         title="Bundles checked by reloads, by outcome",
         text="In 10 minutes. `refused`: the previous bundle is served; the log has the reason.",
-        runbooks=("OODGuardModelChanged",),
+        runbooks=("OODGuardBundleRefused", "OODGuardModelChanged"),
     )
     checked = f"sum by (outcome) (increase(oodguard_reloads_total{{{SERVICE}}}[10m]))"
-    return series(about, Query(or_none(checked, "outcome"), "{{outcome}}"))
+    return series(about, Query(checked, "{{outcome}}"))
 
 
 def cpu() -> Panel:
@@ -81,7 +81,7 @@ def age() -> Panel:
         title="Uptime",
         text="A drop to 0 is a restart.",
         unit="s",
-        runbooks=("OODGuardDown",),
+        runbooks=("OODGuardRestarts", "OODGuardDown"),
     )
     started = f"time() - max by (instance) (process_start_time_seconds{{{SERVICE}}})"
     return series(about, Query(started, "{{instance}}"))
@@ -92,9 +92,10 @@ def keys() -> Panel:
     about = About(
         title="API key reloads, by outcome",
         text="In 10 minutes. `refused`: the previous keys stay active; the log has the reason.",
+        runbooks=("OODGuardKeysRefused",),
     )
     read = f"sum by (outcome) (increase(oodguard_keys_read_total{{{SERVICE}}}[10m]))"
-    return series(about, Query(or_none(read, "outcome"), "{{outcome}}"))
+    return series(about, Query(read, "{{outcome}}"))
 
 
 def _each(metric: str, legend: str) -> list[Query]:

@@ -57,6 +57,6 @@ def mean(histogram: str, matchers: str, by: str) -> str:
 def or_none(expr: str, label: str) -> str:
     """Return an expression that is 0 with the label value `none` if it has no series.
 
-    A counter with labels has no series before its first increment; Grafana shows "no data".
+    Grafana shows "no data" for a counter that has no series, such as that of a shadow model.
     """
     return f'{expr} or on () label_replace(vector(0), "{label}", "none", "", "")'

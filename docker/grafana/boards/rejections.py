@@ -9,7 +9,6 @@ from docker.grafana.boards.queries import (
     VERSION,
     Query,
     gauge,
-    or_none,
     rate,
 )
 
@@ -73,14 +72,14 @@ def evidence() -> Panel:
 def samples() -> Panel:
     """Sampled images by outcome."""
     about = About(
-        title="Samples of rejected images per second",
+        title="Samples of images per second",
         text="`dropped`: the queue was full. `failed`: the store failed. `kept` is 0 while "
         "sampling is disabled.",
         unit="ops",
-        runbooks=("OODGuardFlood",),
+        runbooks=("OODGuardSamplesFailing",),
     )
-    chosen = or_none(rate("oodguard_samples_total", SERVICE, "outcome"), "outcome")
-    return series(about, Query(chosen, "{{outcome}}"), width=8)
+    chosen = rate("oodguard_samples_total", SERVICE, "decision, outcome")
+    return series(about, Query(chosen, "{{decision}} {{outcome}}"), width=8)
 
 
 def samples_held() -> Panel:

@@ -9,7 +9,6 @@ from docker.grafana.boards.queries import (
     VERSION,
     Query,
     mean,
-    or_none,
     quantiles,
     rate,
 )
@@ -64,7 +63,7 @@ def skipped() -> Panel:
         runbooks=("OODGuardShedding",),
     )
     dropped = rate("oodguard_skipped_images_total", MODEL, f"{BY_MODEL}, reason")
-    return series(about, Query(or_none(dropped, "reason"), f"{{{{reason}}}} {VERSION}"))
+    return series(about, Query(dropped, f"{{{{reason}}}} {VERSION}"))
 
 
 def decodes() -> Panel:

@@ -2,7 +2,7 @@
 
 from docker.grafana.boards.kinds import heatmap, series, stat
 from docker.grafana.boards.panels import About, Panel
-from docker.grafana.boards.queries import PREDICTION, SERVICE, Query, or_none, quantiles, rate
+from docker.grafana.boards.queries import PREDICTION, SERVICE, Query, quantiles, rate
 
 REQUESTS = "oodguard_requests_total"
 DURATION = "oodguard_request_duration_seconds"
@@ -82,7 +82,7 @@ def shed() -> Panel:
         unit="reqps",
         runbooks=("OODGuardShedding",),
     )
-    asked = or_none(rate("oodguard_shed_total", SERVICE, "reason"), "reason")
+    asked = rate("oodguard_shed_total", SERVICE, "reason")
     return series(about, Query(asked, "{{reason}}"), stacked=True)
 
 
@@ -95,7 +95,7 @@ def denied() -> Panel:
         unit="reqps",
         runbooks=("OODGuardNoTraffic",),
     )
-    refused = or_none(rate("oodguard_denied_total", SERVICE, "reason"), "reason")
+    refused = rate("oodguard_denied_total", SERVICE, "reason")
     return series(about, Query(refused, "{{reason}}"), stacked=True)
 
 

@@ -11,6 +11,7 @@ from oodguard.service.app import create_app
 from oodguard.service.readiness import Readiness
 from oodguard.service.settings import Settings
 from tests.service.checks import post, problem, still_serves
+from tests.service.conftest import MakeClient
 from tests.service.pictures import encode, plain
 
 
@@ -128,6 +129,12 @@ def test_openapi_describes_denied_requests_as_errors_of_their_protocol(secured: 
     }
     assert shapes == {"OipError"}
     assert "security" not in description["paths"]["/v2/health/ready"]["get"]
+
+
+def test_openapi_names_the_path_prefix_as_its_server(make_client: MakeClient) -> None:
+    client = make_client(root_path="/guard/v1")
+    assert client.get("/openapi.json").json()["servers"] == [{"url": "/guard/v1"}]
+    assert "servers" not in make_client().get("/openapi.json").json()
 
 
 def test_openapi_without_keys_has_no_security(client: TestClient) -> None:

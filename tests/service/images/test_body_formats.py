@@ -113,7 +113,30 @@ def test_more_images_than_the_limit_are_rejected(
     assert "expected at most 256" in answer.detail
 
 
-@pytest.mark.parametrize("text", ["not base64!", "AAA", "AAAA=AAA", "A\nAAA", "é"])
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "data:image/png;base64,",
+        "DATA:image/png;BASE64,",
+        "data:;base64,",
+        "data:image/svg+xml;charset=utf-8;base64,",
+    ],
+)
+def test_json_data_url_is_parsed_whatever_its_media_type(prefix: str) -> None:
+    texts = [prefix + base64.b64encode(content).decode() for content in (b"first", b"")]
+    images = parsed(json.dumps({"images": texts}).encode(), "application/json")
+    assert images == [EncodedImage(data=b"first"), EncodedImage(data=b"")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("not base64!", "AAA", "AAAA=AAA", "A\nAAA", "é"),
+        *("data:image/png,AAAA", "data:AAAA", "data:", "data:;base64,AAA", "data:;base64,%41AAA"),
+        f"data:{'a' * 300};base64,AAAA",
+        "data:;base64,data:;base64,AAAA",
+    ],
+)
 def test_json_with_invalid_base64_is_rejected_with_the_index(client: TestClient, text: str) -> None:
     good = base64.b64encode(encode(plain())).decode()
     response = client.post("/predict", json={"images": [good, text]})

@@ -46,7 +46,7 @@ class Clock:
 def sample(seconds: float, *, size: int = 10) -> Sample:
     """A sample of `size` bytes, taken `seconds` after noon."""
     name = sample_stem(NOON + timedelta(seconds=seconds), "r", 0)
-    return Sample(stem=name, files={f"{name}.png": bytes(size - 2), f"{name}.json": b"{}"})
+    return Sample(stem=name, index=0, files={f"{name}.png": bytes(size - 2), f"{name}.json": b"{}"})
 
 
 def limited(

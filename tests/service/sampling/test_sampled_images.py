@@ -129,6 +129,17 @@ def test_sampling_is_off_by_default(make_client: MakeClient, folder: Path) -> No
     assert not folder.exists()
 
 
+def test_accepted_and_rejected_samples_share_the_limit(
+    make_sampling_client: MakeClient, folder: Path
+) -> None:
+    client = make_sampling_client(sample_accept_rate=1, sample_max_images=3)
+    for number, colour in enumerate((WHITE, BLACK, WHITE, BLACK)):
+        post(client, encode(plain(colour)), **{"x-request-id": f"r{number}"})
+    client.__exit__()
+    found = [(each["request_id"], each["verdict"]["decision"]) for each in records(folder)]
+    assert found == [("r1", "accept"), ("r2", "reject"), ("r3", "accept")]
+
+
 def test_samples_are_limited_in_number(make_sampling_client: MakeClient, folder: Path) -> None:
     client = make_sampling_client(sample_max_images=3)
     for number in range(5):

@@ -67,13 +67,17 @@ def make_sampler() -> Iterator[MakeSampler]:
     made: list[Sampler] = []
 
     def make(
-        store: SampleStore, *, rate: float = 1.0, generator: random.Random | None = None
+        store: SampleStore,
+        *,
+        rate: float = 1.0,
+        accept_rate: float = 0.0,
+        generator: random.Random | None = None,
     ) -> tuple[Sampler, CollectorRegistry]:
         registry = CollectorRegistry()
         retention = Retention(store, max_bytes=10**6, max_images=100, max_age=None, now=Clock())
         sampler = Sampler(
             retention,
-            rate=rate,
+            rates={"reject": rate, "accept": accept_rate},
             limits=LIMITS,
             metrics=SampleMetrics(registry),
             random=generator or FixedRandom(*[0.0] * 10),
@@ -86,8 +90,15 @@ def make_sampler() -> Iterator[MakeSampler]:
         sampler.close()
 
 
-def counted(registry: CollectorRegistry, outcome: str) -> float | None:
-    return registry.get_sample_value("oodguard_samples_total", {"outcome": outcome})
+def counted(registry: CollectorRegistry, outcome: str) -> float:
+    """The sum of both decisions."""
+    values = [
+        registry.get_sample_value(
+            "oodguard_samples_total", {"decision": decision, "outcome": outcome}
+        )
+        for decision in ("accept", "reject")
+    ]
+    return sum(each for each in values if each is not None)
 
 
 def stored_images(names: Sequence[str]) -> list[int]:
@@ -110,6 +121,24 @@ def test_sampler_selects_each_rejected_image_independently(
     assert registry.get_sample_value("oodguard_samples_held") == 2
     size = sum(len(data) for data in store.files.values())
     assert registry.get_sample_value("oodguard_samples_held_bytes") == size
+
+
+def test_sampler_selects_accepted_images_at_their_own_rate(
+    model: LoadedModel, make_sampler: MakeSampler
+) -> None:
+    store = MemoryStore()
+    # Rejected images draw no number.
+    sampler, registry = make_sampler(
+        store, rate=0.0, accept_rate=0.25, generator=FixedRandom(0.2, 0.3, 0.1)
+    )
+    assert not sampler.selects(rejected=3, accepted=0)
+    assert sampler.selects(rejected=0, accepted=1)
+    sampler.sample(model, "r", white_images(5), verdicts("ararr"))
+    sampler.sample(model, "s", white_images(1), verdicts("a"))
+    sampler.close()
+    assert stored_images([*store.files]) == [0, 0]
+    labels = {"decision": "accept", "outcome": "kept"}
+    assert registry.get_sample_value("oodguard_samples_total", labels) == 2
 
 
 class BlockedStore(MemoryStore):
@@ -224,7 +253,7 @@ def test_sample_queue_returns_pending_requests_after_close() -> None:
 @pytest.mark.parametrize(
     ("to", "message"),
     [
-        (None, "OODGUARD_SAMPLE_RATE is 0.5, but OODGUARD_SAMPLE_TO is not set"),
+        (None, "OODGUARD_SAMPLE_RATE is 0.5 and OODGUARD_SAMPLE_ACCEPT_RATE is 0, but"),
         ("gs://samples/guard", "OODGUARD_SAMPLE_TO is gs://samples/guard, expected a folder"),
         ("/proc/samples", "Samples cannot be written to /proc/samples"),
         ("s3://", "Samples cannot be written to s3://"),
@@ -252,6 +281,7 @@ def test_sampler_names_extra_of_s3_if_obstore_is_missing(monkeypatch: pytest.Mon
         ("sample_rate", -0.1),
         ("sample_rate", 1.1),
         ("sample_rate", float("nan")),
+        ("sample_accept_rate", 1.1),
         ("sample_to", ""),
         ("sample_max_bytes", 0),
         ("sample_max_images", 0),

@@ -93,6 +93,30 @@ def test_metrics_negotiate_the_openmetrics_format(client: TestClient) -> None:
     assert response.text.endswith("# EOF\n")
 
 
+def test_metrics_of_alerts_exist_before_their_first_event(client: TestClient) -> None:
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    zero = {
+        (sample.name, *(sample.labels[label] for label in sorted(sample.labels)))
+        for family in families
+        for sample in family.samples
+        if sample.value == 0
+    }
+    routes = ("/predict", "/models/{name}/predict", "/v2/models/{name}/infer")
+    codes = ("200", "400", "413", "415", "422", "429", "500", "503", "504")
+    expected: set[tuple[str, ...]] = {
+        ("oodguard_requests_total", code, route) for route in routes for code in codes
+    }
+    expected |= {("oodguard_requests_total", "401", "other")}
+    expected |= {("oodguard_shed_total", reason) for reason in ("overloaded", "late", "gone")}
+    expected |= {("oodguard_keys_read_total", outcome) for outcome in ("loaded", "refused")}
+    outcomes = ("loaded", "unchanged", "removed", "refused")
+    expected |= {("oodguard_reloads_total", "tiny", outcome) for outcome in outcomes}
+    expected |= {("oodguard_reloads_total", "unknown", "refused")}
+    expected |= {("oodguard_drift_saves_total", "tiny", each, "1") for each in ("saved", "failed")}
+    expected |= {("oodguard_drift_alarms_total", "tiny", "scores", "1")}
+    assert expected - zero == set()
+
+
 def test_metrics_are_documented(client: TestClient) -> None:
     post(client, encode(plain()))
     families = text_string_to_metric_families(client.get("/metrics").text)
