@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 LIBRARIES = ("torch", "numpy", "datasets", "pillow", "onnx")
+OPTIONAL_LIBRARIES = ("timm",)
 
 VALIDATION = -1
 """Replaces the number of the epoch: validation uses the same random numbers after every epoch."""
@@ -34,8 +35,9 @@ def command() -> str:
 
 
 def libraries() -> dict[str, str]:
-    """Return the versions of the libraries that a result depends on."""
-    return {name: version(name) for name in LIBRARIES}
+    """Return the versions of the libraries that a result depends on; timm's if it was used."""
+    used = (*LIBRARIES, *(name for name in OPTIONAL_LIBRARIES if name in sys.modules))
+    return {name: version(name) for name in used}
 
 
 def _cpu_name() -> str:

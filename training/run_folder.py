@@ -31,6 +31,7 @@ class Epoch(FrozenModel):
     """The results of one epoch, counted from 0; accuracies are shares in [0, 1].
 
     `attacked_auroc` is that of the validation score with both sides attacked, None without one.
+    `validation_s` is the part of `duration_s` that robust validation took, None in older runs.
     """
 
     epoch: int
@@ -40,6 +41,7 @@ class Epoch(FrozenModel):
     attacked_accuracy: float
     duration_s: float
     attacked_auroc: float | None = None
+    validation_s: float | None = None
 
 
 class Rollback(FrozenModel):

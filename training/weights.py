@@ -1,7 +1,8 @@
 """Load a network's weights from a checkpoint or a safetensors file, and explain mismatches."""
 
 import hashlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,24 +11,51 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from oodguard.models.errors import CheckpointError
+from oodguard.models.networks.classifier import Classifier
+from oodguard.models.networks.timm_network import TimmNetwork
 from oodguard.training.run_folder import RunFolder, WeightsOrigin
 
 MAX_NAMES = 3
 """The number of tensor names in an error; they suffice to recognize the other network."""
 
 
+PICKLED = {".bin", ".ckpt", ".pt", ".pth", ".tar"}
+"""The usual endings of files of `torch.save`."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InitialWeights:
-    """The weights that a run starts from, by tensor name, and the file that they were read from."""
+    """The weights that a run starts from, by tensor name, and the file that they were read from.
+
+    `pretrained` weights are loaded by `load_pretrained`, with `prefix`; other weights must fit the
+    network exactly.
+    """
 
     tensors: dict[str, Tensor]
     origin: WeightsOrigin
+    pretrained: bool = False
+    prefix: str | None = None
+
+    def load_into(self, network: Classifier) -> list[str]:
+        """Load the weights into a network; return sentences that state the tensors left out.
+
+        Raises:
+            CheckpointError: the weights do not fit the network.
+        """
+        origin = self.origin.name
+        if self.pretrained:
+            return load_pretrained(network, self.tensors, prefix=self.prefix, origin=origin)
+        load_weights(network, self.tensors, origin=origin)
+        return []
 
 
-def read_initial_weights(path: Path) -> InitialWeights:
+def read_initial_weights(
+    path: Path, *, pretrained: bool = False, prefix: str | None = None
+) -> InitialWeights:
     """Read the averaged weights of a run's folder, or of one safetensors file.
 
-    A file is a checkpoint of a run or the state dict of a network.
+    A file is a checkpoint of a run or the state dict of a network. `pretrained` and `prefix` are
+    those of the result.
 
     Raises:
         RecipeError: the folder is not that of a run, or has no checkpoint.
@@ -38,14 +66,21 @@ def read_initial_weights(path: Path) -> InitialWeights:
         content = file.read_bytes()
         tensors = safetensors.torch.load(content)
     except (OSError, SafetensorError) as error:
+        pickled = (
+            ". A file of torch.save is not read, because loading it can run code. Convert it:"
+            f" safetensors.torch.save_file(torch.load({file.name!r}, weights_only=True), ...)"
+        )
         raise CheckpointError(
             f"{file}: cannot read weights: {error}. Expected the folder of a run or a .safetensors"
             " file with the state dict of a network"
+            + (pickled if file.is_file() and file.suffix in PICKLED else "")
         ) from error
     name = f"{path.name}/{file.name}" if path.is_dir() else file.name
     return InitialWeights(
         tensors=checkpoint_part(tensors, "average") or tensors,
         origin=WeightsOrigin(name=name, sha256=hashlib.sha256(content).hexdigest()),
+        pretrained=pretrained,
+        prefix=prefix,
     )
 
 
@@ -78,6 +113,93 @@ def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], *, origin: s
             " that the weights were trained with"
         )
     network.load_state_dict(dict(tensors))
+
+
+def load_pretrained(
+    network: Classifier, tensors: Mapping[str, Tensor], *, prefix: str | None, origin: str
+) -> list[str]:
+    """Load the weights of a network that was trained elsewhere; errors name `origin`.
+
+    The names of the tensors may begin with a prefix, which is found if `prefix` is None. The head
+    is left out if it is missing or has another size, and further tensors are left out too.
+
+    Returns:
+        Sentences that list the tensors left out.
+
+    Raises:
+        CheckpointError: a tensor of the features is missing or has another shape, or the file has
+            several prefixes. The error lists all of them; the network does not change.
+    """
+    expected = network.state_dict(keep_vars=True)
+    head = _head_names(network)
+    names = {name: name for name in expected}
+    if isinstance(network, TimmNetwork) and not expected.keys() - head <= tensors.keys():
+        names = {name: network.name_in_file(name) for name in expected}
+    start = _find_prefix(names.values(), tensors, origin) if prefix is None else prefix
+    names = {name: start + in_file for name, in_file in names.items()}
+    found = {
+        name: network.fit_tensor(name, tensors[in_file])
+        if isinstance(network, TimmNetwork)
+        else tensors[in_file]
+        for name, in_file in names.items()
+        if in_file in tensors
+    }
+    misfits = {
+        name: f"{names[name]} ({_shape(tensor)}, expected {_shape(expected[name])})"
+        for name, tensor in found.items()
+        if tensor.shape != expected[name].shape
+    }
+    # A module that is registered twice has two names for one tensor; one of them suffices.
+    loaded = {id(expected[name]) for name in found}
+    missing = {
+        name: names[name]
+        for name, tensor in expected.items()
+        if id(tensor) not in loaded and not name.endswith("num_batches_tracked")
+    }
+    faults = [
+        f"{kind} ({len(listed)}): {', '.join(listed)}"
+        for kind, by_name in (("missing tensors", missing), ("other shapes", misfits))
+        if (listed := [text for name, text in by_name.items() if name not in head])
+    ]
+    unexpected = [name for name in tensors if name not in set(names.values())]
+    left_out = [f"unexpected tensors ({len(unexpected)}): {', '.join(unexpected)}"]
+    if faults:
+        raise CheckpointError(
+            f"{origin} does not fit the recipe's network. "
+            + "; ".join(faults + (left_out if unexpected else []))
+        )
+    notes = [f"{origin}: not used: {left_out[0]}"] if unexpected else []
+    absent = [text for name, text in (missing | misfits).items() if name in head]
+    if absent:
+        notes.append(
+            f"{origin}: the head was left out, it starts from random weights: {', '.join(absent)}"
+        )
+        found = {name: tensor for name, tensor in found.items() if name not in head}
+    network.load_state_dict(found, strict=False)
+    return notes
+
+
+def _head_names(network: Classifier) -> set[str]:
+    """Return the names of the head's tensors, under every name that the network has for them."""
+    head = {id(tensor) for tensor in network.head.state_dict(keep_vars=True).values()}
+    return {name for name, t in network.state_dict(keep_vars=True).items() if id(t) in head}
+
+
+def _find_prefix(names: Iterable[str], tensors: Mapping[str, Tensor], origin: str) -> str:
+    """Return the prefix with which most of the names are tensors of the file."""
+    found = Counter(
+        tensor.removesuffix(name)
+        for name in names
+        for tensor in tensors
+        if tensor == name or tensor.endswith(f".{name}")
+    ).most_common()
+    best = [prefix for prefix, count in found if count == found[0][1]]
+    if len(best) > 1:
+        raise CheckpointError(
+            f"{origin} has several networks, with the prefixes {', '.join(map(repr, best))}: select"
+            " one with network.prefix"
+        )
+    return best[0] if best else ""
 
 
 def _shorten(names: list[str]) -> str:

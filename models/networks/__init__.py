@@ -14,6 +14,7 @@ from oodguard.models.networks.densenet import DenseNet
 from oodguard.models.networks.imported import build_imported, is_import_string
 from oodguard.models.networks.preact_resnet import PreActResNet18, WideResNet
 from oodguard.models.networks.resnet import ResNet
+from oodguard.models.networks.timm_network import IMAGE_SIZE, PREFIX, TimmNetwork, is_timm_name
 
 NETWORKS_BY_WIDTH: Mapping[str, Callable[[int, int], Classifier]] = {
     "resnet8": partial(ResNet, 1),
@@ -41,23 +42,31 @@ def check_name(name: str, *, width: int | None) -> None:
     if name in NETWORKS_BY_WIDTH:
         if width is None:
             raise RecipeError(f"width: {name!r} requires a width, such as 32")
-    elif name in FIXED_NETWORKS:
+    elif name in FIXED_NETWORKS or is_timm_name(name):
         if width is not None:
             raise RecipeError(f"width is {width}, but {name!r} has a fixed width: remove the key")
+        if name == PREFIX:
+            raise RecipeError(f"name is {name!r}, expected a model, such as 'timm:resnet18'")
     elif not is_import_string(name):
         raise RecipeError(
-            f"name is {name!r}, expected one of {sorted(NETWORK_NAMES)},"
-            " or an import string 'package.module:factory'"
+            f"name is {name!r}, expected one of {sorted(NETWORK_NAMES)}, a model of timm such as"
+            " 'timm:resnet18', or a factory 'package.module:factory' or 'path/to/file.py:factory'"
         )
 
 
-def build_network(name: str, outputs: int, *, width: int | None) -> Classifier:
+def build_network(
+    name: str, outputs: int, *, width: int | None, size: tuple[int, int] = IMAGE_SIZE
+) -> Classifier:
     """Build the network `name` with random weights and `outputs` logits.
 
+    `size`, height and width of the images, matters only to networks of a fixed image size.
+
     Raises:
-        RecipeError: See `check_name` and `build_imported`.
+        RecipeError: See `check_name`, `TimmNetwork` and `build_imported`.
     """
     check_name(name, width=width)
+    if is_timm_name(name):
+        return TimmNetwork(name, outputs, size=size)
     if is_import_string(name):
         return build_imported(name, outputs, width=width)
     if width is None:

@@ -1,12 +1,15 @@
-"""Build a user-defined network by its import string."""
+"""Build a user-defined network: the factory of a module or of a Python file."""
 
+import hashlib
 import importlib
+import importlib.util
 import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 from torch import nn
@@ -14,25 +17,32 @@ from torch import nn
 from oodguard.models.errors import RecipeError
 from oodguard.models.networks.classifier import Classifier
 
-_REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_REFERENCE = re.compile(r"([A-Za-z_]\w*(\.[A-Za-z_]\w*)*|.+\.py):[A-Za-z_]\w*", re.DOTALL)
 
 
 def is_import_string(name: str) -> bool:
-    """Return whether `name` has the form `package.module:factory`; nothing is imported."""
+    """Return whether `name` is `package.module:factory` or `path/to/file.py:factory`.
+
+    Nothing is imported.
+    """
     return _REFERENCE.fullmatch(name) is not None
 
 
 def build_imported(name: str, outputs: int, *, width: int | None) -> Classifier:
-    """Import the factory `package.module:factory` and call it, which runs the user's code.
+    """Import the factory and call it, which runs the user's code.
 
-    The call is `factory(outputs)`, or `factory(outputs, width)` with a width. The current folder is
-    searched after the installed packages. Errors that the user's code raises propagate.
+    The call is `factory(outputs)`, or `factory(outputs, width)` with a width. Modules are searched
+    in the installed packages, then in the current folder; the path of a file is relative to the
+    current folder, and the file may import its neighbours. Errors that the user's code raises
+    propagate.
 
     Raises:
         RecipeError: The factory cannot be imported or called, or does not return a `Classifier`.
     """
     arguments = (outputs,) if width is None else (outputs, width)
-    with _current_folder_importable():
+    module_name, _, _ = name.rpartition(":")
+    is_file = module_name.endswith(".py")
+    with _importable(Path(module_name).parent if is_file else Path()):
         network = _factory(name, arguments)(*arguments)
     if not isinstance(network, nn.Module):
         raise RecipeError(
@@ -57,14 +67,11 @@ def build_imported(name: str, outputs: int, *, width: int | None) -> Classifier:
 
 
 def _factory(name: str, arguments: tuple[int, ...]) -> Callable[..., Any]:
-    module_name, _, attribute = name.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise RecipeError(
-            f"network.name: {name!r} cannot be imported: {error}. The installed packages and"
-            f" {Path.cwd()} were searched"
-        ) from error
+    module_name, _, attribute = name.rpartition(":")
+    if module_name.endswith(".py"):
+        module = _run_file(Path(module_name), name)
+    else:
+        module = _import_module(module_name, name)
     factory = getattr(module, attribute, None)
     if not callable(factory):
         raise RecipeError(
@@ -82,10 +89,37 @@ def _factory(name: str, arguments: tuple[int, ...]) -> Callable[..., Any]:
     return cast("Callable[..., Any]", factory)
 
 
+def _import_module(module: str, name: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise RecipeError(
+            f"network.name: {name!r} cannot be imported: {error}. The installed packages and"
+            f" {Path.cwd()} were searched"
+        ) from error
+
+
+def _run_file(path: Path, name: str) -> ModuleType:
+    """Run a Python file as a module; its name is unique, so that it replaces no other module."""
+    if not path.is_file():
+        raise RecipeError(f"network.name: {name!r}: {path.resolve()} is not a file")
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()
+    spec = importlib.util.spec_from_file_location(f"oodguard_network_{digest[:12]}", path)
+    if spec is None or spec.loader is None:
+        raise RecipeError(f"network.name: {name!r}: {path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses find their module there
+    try:
+        spec.loader.exec_module(module)
+    except ImportError as error:
+        raise RecipeError(f"network.name: {name!r} cannot be imported: {error}") from error
+    return module
+
+
 @contextmanager
-def _current_folder_importable() -> Iterator[None]:
-    """Append the current folder to the path, so that it does not shadow installed packages."""
-    here = str(Path.cwd())
+def _importable(folder: Path) -> Iterator[None]:
+    """Append a folder to the path, so that it does not shadow installed packages."""
+    here = str(folder.resolve())
     sys.path.append(here)
     try:
         yield

@@ -11,9 +11,9 @@ from oodguard.training.config.recipe import (
     EvaluationSettings,
     NetworkSettings,
     Recipe,
-    ScheduleSettings,
     parse_recipe,
 )
+from oodguard.training.config.schedule import ScheduleSettings
 from oodguard.training.config.sources import Inliers, Outliers, Source
 
 TEXT = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")

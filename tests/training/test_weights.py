@@ -8,11 +8,14 @@ from torch import nn
 from typer.testing import CliRunner
 
 from oodguard.models.errors import CheckpointError, RecipeError
+from oodguard.models.networks import build_network
+from oodguard.models.networks.classifier import Classifier
+from oodguard.models.networks.timm_network import import_timm
 from oodguard.training.cli.app import app
 from oodguard.training.fit.fit import fit
 from oodguard.training.run_folder import RunFolder
 from oodguard.training.scoring.network import trained_network
-from oodguard.training.weights import load_weights, read_initial_weights
+from oodguard.training.weights import load_pretrained, load_weights, read_initial_weights
 from tests.training.fit.observers import RecordingObserver
 from tests.training.recipes import RECIPE
 
@@ -124,3 +127,87 @@ def test_fit_command_starts_from_a_run_and_rejects_resume_with_from(
     rejected = CliRunner().invoke(app, [*command, "--resume"])
     assert rejected.exit_code == 1
     assert "received both --resume and --from" in rejected.stderr
+
+
+class _Net(Classifier):
+    head: nn.Linear
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.stem, self.norm = nn.Linear(3, 4), nn.BatchNorm1d(4)
+        self.head = nn.Linear(4, outputs)
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "model.backbone."])
+def test_pretrained_weights_are_found_behind_a_prefix(prefix: str) -> None:
+    one, two = _Net(3), _Net(3)
+    tensors = {prefix + name: t for name, t in one.state_dict().items()}
+    assert load_pretrained(two, tensors, prefix=None, origin="file") == []
+    assert torch.equal(one.stem.weight, two.stem.weight)
+    assert torch.equal(one.head.weight, two.head.weight)
+
+
+def test_pretrained_head_of_another_size_and_unexpected_tensors_are_left_out_and_listed() -> None:
+    one, two = _Net(1000), _Net(3)
+    before = two.head.weight.clone()
+    tensors = {**one.state_dict(), "mask": torch.ones(2), "extra.bias": torch.ones(1)}
+    unused, head = load_pretrained(two, tensors, prefix=None, origin="file")
+    assert unused == "file: not used: unexpected tensors (2): mask, extra.bias"
+    assert "the head was left out" in head
+    assert "head.weight (1000x4, expected 3x4), head.bias (1000, expected 3)" in head
+    assert torch.equal(one.stem.weight, two.stem.weight)
+    assert torch.equal(two.head.weight, before)
+
+
+def test_pretrained_weights_without_all_features_are_an_error_that_lists_every_tensor() -> None:
+    network = _Net(3)
+    before = network.stem.bias.clone()
+    tensors = network.state_dict()
+    del tensors["stem.weight"], tensors["norm.num_batches_tracked"], tensors["norm.weight"]
+    tensors |= {"stem.bias": torch.ones(5), "other": torch.ones(1)}
+    with pytest.raises(CheckpointError) as caught:
+        load_pretrained(network, tensors, prefix=None, origin="file")
+    assert str(caught.value) == (
+        "file does not fit the recipe's network. missing tensors (2): stem.weight, norm.weight;"
+        " other shapes (1): stem.bias (5, expected 4); unexpected tensors (1): other"
+    )
+    assert torch.equal(network.stem.bias, before)
+
+
+def test_pretrained_file_of_two_networks_requires_a_prefix() -> None:
+    student, teacher, network = _Net(3), _Net(3), _Net(3)
+    tensors = {
+        f"{name}.{key}": t
+        for name, each in (("student", student), ("teacher", teacher))
+        for key, t in each.state_dict().items()
+    }
+    with pytest.raises(CheckpointError, match=r"prefixes 'student\.', 'teacher\.': select one"):
+        load_pretrained(network, tensors, prefix=None, origin="file")
+    (note,) = load_pretrained(network, tensors, prefix="teacher.", origin="file")
+    assert torch.equal(network.stem.weight, teacher.stem.weight)
+    assert "unexpected tensors (9): student.stem.weight" in note
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
+def test_pretrained_weights_of_timm_have_the_names_of_timm(name: str) -> None:
+    tensors = import_timm().create_model(name, num_classes=11).state_dict()
+    network = build_network(f"timm:{name}", 3, width=None, size=(64, 64))
+    (head,) = load_pretrained(network, tensors, prefix=None, origin="file")
+    assert "(11x" in head
+    own = network.state_dict()
+    for key, tensor in own.items():
+        if not key.startswith("head.") and key != "model.pos_embed":
+            assert torch.equal(tensor, tensors[key.removeprefix("model.")])
+    same = load_pretrained(
+        build_network(f"timm:{name}", 3, width=None, size=(64, 64)),
+        own,
+        prefix=None,
+        origin="file",
+    )
+    assert same == []
+
+
+def test_pretrained_weights_are_not_read_from_a_pickle(tmp_path: Path) -> None:
+    torch.save({"weight": torch.ones(1)}, tmp_path / "weights.pth")
+    with pytest.raises(CheckpointError, match=r"of torch\.save is not read, because"):
+        read_initial_weights(tmp_path / "weights.pth")

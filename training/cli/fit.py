@@ -8,6 +8,7 @@ import typer
 from oodguard.models.calibration import images_required
 from oodguard.models.decision import Policy
 from oodguard.models.errors import RecipeError
+from oodguard.models.networks.timm_network import check_timm_name, is_timm_name
 from oodguard.training.cli.command import Threads, console, print_message, run_command, warn
 from oodguard.training.cli.progress import ProgressBar
 from oodguard.training.config.recipe import (
@@ -19,7 +20,7 @@ from oodguard.training.config.recipe import (
 from oodguard.training.fit.distributed import launch_processes
 from oodguard.training.fit.fit import fit as run_fit
 from oodguard.training.run_folder import RunFolder
-from oodguard.training.weights import read_initial_weights
+from oodguard.training.weights import InitialWeights, read_initial_weights
 
 START_HELP = "Start from the weights of this run, or of this .safetensors file."
 
@@ -47,7 +48,7 @@ def fit(
         check_paths(parsed)
         if warning := calibration_warning(parsed):
             warn(warning)
-        weights = read_initial_weights(start) if start is not None else None
+        weights = None if resume else initial_weights(parsed, start)
         folder = out or Path("runs") / parsed.name
         fabric = launch_processes()
         console.quiet = not fabric.is_global_zero
@@ -59,6 +60,28 @@ def fit(
         with bar.display:
             run_fit(run, bar, resume=resume, start=weights, fabric=fabric)
         print_message(f"Training is finished: {folder}. Next: oodguard-train evaluate {folder}")
+
+
+def initial_weights(recipe: Recipe, start: Path | None) -> InitialWeights | None:
+    """Read the weights that a new run starts from: those of --from, or of `network.weights`.
+
+    Raises:
+        RecipeError: there are both, timm does not have the network, or the folder is not a run's.
+        CheckpointError: the weights cannot be read.
+    """
+    network = recipe.network
+    if is_timm_name(network.name):
+        check_timm_name(network.name)
+    if start is not None and network.weights is not None:
+        raise RecipeError(
+            f"received both --from and network.weights ({network.weights}), expected at most one of"
+            " them: each selects the weights that the run starts from"
+        )
+    if start is not None:
+        return read_initial_weights(start)
+    if network.weights is not None:
+        return read_initial_weights(network.weights, pretrained=True, prefix=network.prefix)
+    return None
 
 
 def check_paths(recipe: Recipe) -> None:

@@ -54,13 +54,16 @@ class ProgressBar:
     def finish_epoch(self, epoch: Epoch) -> None:
         """Print a line with the results, and show the latest validation in the bar."""
         auroc = "" if epoch.attacked_auroc is None else f", AUROC {epoch.attacked_auroc:.3f}"
+        share = ""
+        if epoch.validation_s is not None:
+            share = f" (validation {epoch.validation_s / epoch.duration_s:.0%})"
         latest = f"validated {epoch.accuracy:.0%} attacked {epoch.attacked_accuracy:.0%}"
         self.display.update(self._task, validated=latest)
         self._console.print(
             f"epoch {epoch.epoch + 1}/{self._epochs}: loss {epoch.loss:.3f},"
             f" training accuracy {epoch.training_accuracy:.1%},"
             f" validation accuracy {epoch.accuracy:.1%},"
-            f" attacked {epoch.attacked_accuracy:.1%}{auroc}, {epoch.duration_s:.0f} s",
+            f" attacked {epoch.attacked_accuracy:.1%}{auroc}, {epoch.duration_s:.0f} s{share}",
             highlight=False,
             soft_wrap=True,
         )

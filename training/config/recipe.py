@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import FrozenModel, InputSpec
 from oodguard.models.networks import check_name
+from oodguard.models.networks.timm_network import is_timm_name
 from oodguard.models.scores import check_score
 from oodguard.models.scores.base import ScoreOptions
 from oodguard.training.config.methods import (
@@ -18,6 +19,7 @@ from oodguard.training.config.methods import (
     TradesSettings,
 )
 from oodguard.training.config.recipe_errors import describe_recipe_error
+from oodguard.training.config.schedule import ScheduleSettings, schedule_defaults
 from oodguard.training.config.sources import Inliers, Outliers, Source
 
 RecipeName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
@@ -30,16 +32,19 @@ AttackKind = Literal["pgd", "fgsm", "n-fgsm"]
 
 
 class NetworkSettings(FrozenModel):
-    """The architecture, by its name in `models.networks` or as `package.module:factory`.
+    """The architecture, by its name in `models.networks`, as `timm:MODEL` or as a factory.
 
     `width` is the number of channels of the first stage, for an architecture without a fixed width.
     With `mirror` the trained network averages its logits over each image and its mirror image;
-    training is not affected.
+    training is not affected. A new run starts from the safetensors file `weights`; `prefix` is the
+    beginning of its tensors' names, None to find it.
     """
 
     name: str
     width: int | None = Field(default=None, ge=4, le=1024)
     mirror: bool = False
+    weights: Path | None = None
+    prefix: str | None = None
 
     @model_validator(mode="after")
     def _is_known(self) -> Self:
@@ -47,6 +52,10 @@ class NetworkSettings(FrozenModel):
             check_name(self.name, width=self.width)
         except RecipeError as error:  # pydantic collects only ValueErrors
             raise ValueError(str(error)) from error
+        if self.prefix is not None and self.weights is None:
+            raise ValueError(
+                f"prefix is {self.prefix!r}, expected none without weights, the file that it is for"
+            )
         return self
 
     def __str__(self) -> str:
@@ -85,27 +94,6 @@ class AttackSettings(FrozenModel):
     def outlier_epsilon(self) -> float | None:
         """The radius around an outlier in [0, 1] pixel units; None where it is `epsilon`."""
         return None if self.outlier_epsilon_255 is None else self.outlier_epsilon_255 / 255
-
-
-class ScheduleSettings(FrozenModel):
-    """SGD with Nesterov momentum: linear warm-up over `warm_up` of the steps, then cosine decay.
-
-    `average_decay` is the decay of the exponential moving average of the weights, which is the
-    result of the run; 0 keeps the weights themselves. With `decay_all` weight decay also applies to
-    biases and batch-norm parameters.
-    """
-
-    epochs: int = Field(ge=1)
-    batch_size: int = Field(default=128, ge=2)
-    peak_rate: float = Field(default=0.2, gt=0)
-    final_rate: float = Field(default=0.0, ge=0)
-    warm_up: float = Field(default=0.2, ge=0, lt=1)
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    weight_decay: float = Field(default=5e-4, ge=0)
-    decay_all: bool = False
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    average_decay: float = Field(default=0.998, ge=0, lt=1)
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
 
 
 class EvaluationSettings(FrozenModel):
@@ -165,6 +153,22 @@ class Recipe(FrozenModel):
     def _expand_synthetic(cls, value: object) -> object:
         """Accept `outliers = "synthetic"` as short for a table with `synthetic = 1.0` alone."""
         return {"synthetic": 1.0} if value == "synthetic" else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _choose_schedule_defaults(cls, data: object) -> object:
+        """Complete `[schedule]` with the defaults for the kind of network; see the function."""
+        if not isinstance(data, dict):
+            return data
+        network, schedule = data.get("network"), data.get("schedule")
+        if not (isinstance(network, dict) and isinstance(schedule, dict)):
+            return data
+        defaults = schedule_defaults(
+            timm=is_timm_name(str(network.get("name"))),
+            weights=network.get("weights") is not None,
+            optimizer=schedule.get("optimizer"),
+        )
+        return {**data, "schedule": {**defaults, **schedule}}
 
     @model_validator(mode="after")
     def _tables_match_method(self) -> Self:

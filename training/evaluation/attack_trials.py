@@ -15,7 +15,7 @@ from oodguard.training.config.suites import Suite, SuiteAttack
 from oodguard.training.evaluation.attack_runner import gradient_attack
 from oodguard.training.report.evidence import Scores
 from oodguard.training.report.metrics import auroc
-from oodguard.training.scoring.graph import EVALUATION_BATCH_SIZE, ScoredClassifier
+from oodguard.training.scoring.graph import ScoredClassifier, evaluation_batch_size
 from oodguard.training.scoring.network import frozen
 
 FEW_STEPS = 10
@@ -105,7 +105,7 @@ class TrialImages:
             for objective, images in zip(
                 self.victim.objectives, (self.inliers, self.outliers), strict=True
             )
-            for batch in images.split(EVALUATION_BATCH_SIZE)
+            for batch in images.split(evaluation_batch_size(*images.shape[2:]))
         ]
         return float(torch.cat(parts).float().mean())
 
@@ -119,7 +119,7 @@ class TrialImages:
 
     def _scores(self, images: Tensor, perturb: Callable[[Tensor], Tensor] | None) -> Scores:
         parts = []
-        for batch in images.split(EVALUATION_BATCH_SIZE):
+        for batch in images.split(evaluation_batch_size(*images.shape[2:])):
             perturbed = perturb(batch) if perturb else batch
             with torch.no_grad():
                 parts.append(self.victim.classifier.score(self.victim.score, perturbed))

@@ -23,7 +23,7 @@ from oodguard.training.evaluation.target import EvaluationTarget
 from oodguard.training.provenance import command, hardware
 from oodguard.training.report.evidence import EvaluationEvidence
 from oodguard.training.report.model import Report, ScoreResult
-from oodguard.training.scoring.graph import EVALUATION_BATCH_SIZE
+from oodguard.training.scoring.graph import evaluation_batch_size
 from oodguard.training.scoring.parity import in_batches
 
 REPLAYED_BY = "ONNX Runtime"
@@ -161,5 +161,7 @@ def _total_steps(
 
 
 def _accuracy(target: EvaluationTarget, test_set: ImageSet) -> float:
-    logits, _ = in_batches(target.onnx_run, test_set.images.numpy(), EVALUATION_BATCH_SIZE)
+    images = test_set.images.numpy()
+    size = evaluation_batch_size(*images.shape[1:3])
+    logits, _ = in_batches(target.onnx_run, images, size)
     return float((logits.argmax(axis=1) == test_set.labels.numpy()).mean())

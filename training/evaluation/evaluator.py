@@ -21,7 +21,7 @@ from oodguard.training.evaluation.results import (
 )
 from oodguard.training.evaluation.target import EvaluationTarget, ScoreUnderTest
 from oodguard.training.report.evidence import FalseAccept
-from oodguard.training.scoring.graph import EVALUATION_BATCH_SIZE
+from oodguard.training.scoring.graph import evaluation_batch_size
 from oodguard.training.scoring.network import frozen
 
 WORST_ACCEPTS = 4  # false accepts recorded for each set and epsilon
@@ -82,7 +82,7 @@ class Evaluator:
         set_name = images.name if outliers else None
         targeted = settings.targeted  # images that are still to be attacked on all targets
         batches = []
-        for clean, _ in images.batches(EVALUATION_BATCH_SIZE):
+        for clean, _ in images.batches(evaluation_batch_size(*images.images.shape[1:3])):
             pixels = to_pixels(clean)
             attacked = run_attack(
                 settings,
@@ -102,7 +102,7 @@ class Evaluator:
         """Attack towards a wrong class that is accepted; return one result per epsilon."""
         generator, steps = self._generator(), self.suite.ascent.end_to_end
         batches = []
-        for clean, labels in images.batches(EVALUATION_BATCH_SIZE):
+        for clean, labels in images.batches(evaluation_batch_size(*images.images.shape[1:3])):
             objective = wrong_and_accepted_objective(
                 self.target.classifier, self.score.name, labels, threshold=self.score.threshold
             )

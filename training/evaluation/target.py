@@ -27,7 +27,7 @@ from oodguard.training.export.onnx import to_onnx
 from oodguard.training.onnx_torch.classifier import bundle_classifier
 from oodguard.training.run_folder import RunFolder
 from oodguard.training.scoring.fit_scores import scored_classifier
-from oodguard.training.scoring.graph import EVALUATION_BATCH_SIZE, ScoredClassifier, torch_run
+from oodguard.training.scoring.graph import ScoredClassifier, evaluation_batch_size, torch_run
 from oodguard.training.scoring.network import frozen
 from oodguard.training.scoring.parity import calibration_scores, onnx_run
 
@@ -112,11 +112,10 @@ class EvaluationTarget:
                 f" graph of {self.name}) or {', '.join(available)} (for comparison)"
             )
         detector = DETECTORS[name](self.classifier)
+        held_out = self._calibration_images()
+        size = evaluation_batch_size(*held_out.shape[1:3])
         with frozen(self.classifier):
-            parts = [
-                detector(to_pixels(batch)).detach()
-                for batch in self._calibration_images().split(EVALUATION_BATCH_SIZE)
-            ]
+            parts = [detector(to_pixels(batch)).detach() for batch in held_out.split(size)]
         return ScoreUnderTest(
             name=name,
             threshold=threshold(np.sort(torch.cat(parts).numpy()), policy),

@@ -66,7 +66,8 @@ def fit(
         progress = _resumed_progress(run.progress(), progress)
         _restore(run, trainer, progress)
     elif start is not None:
-        trainer.start_from(start.tensors, origin=start.origin.name)
+        for note in trainer.start_from(start):
+            observer.warn(note)
         progress = progress.model_copy(update={"started_from": start.origin})
     return _train(run, trainer, progress, observer)
 
@@ -121,7 +122,9 @@ def _train_epoch(trainer: Trainer, number: int, observer: FitObserver) -> Epoch:
             f"epoch {number + 1}: the loss is {loss}, expected a finite number. The last checkpoint"
             " is intact; train again with a smaller schedule.peak_rate"
         )
+    trained = time.perf_counter()
     validation = trainer.validate()
+    finished = time.perf_counter()
     epoch = Epoch(
         epoch=number,
         loss=loss,
@@ -129,7 +132,8 @@ def _train_epoch(trainer: Trainer, number: int, observer: FitObserver) -> Epoch:
         accuracy=validation.accuracy,
         attacked_accuracy=validation.attacked_accuracy,
         attacked_auroc=validation.attacked_auroc,
-        duration_s=time.perf_counter() - started,
+        duration_s=finished - started,
+        validation_s=finished - trained,
     )
     return trainer.fabric.broadcast(epoch)  # the processes measure different durations
 

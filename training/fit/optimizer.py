@@ -1,4 +1,4 @@
-"""The optimizer of a run: SGD, the learning rate of a step and the moving average of the weights.
+"""The optimizer of a run, the learning rate of a step and the moving average of the weights.
 
 The learning rate and the average's decay are functions of the step alone, so a resumed run repeats
 an uninterrupted one bit for bit without stored scheduler state.
@@ -11,25 +11,32 @@ import math
 import torch
 from torch import nn
 
-from oodguard.training.config.recipe import ScheduleSettings
+from oodguard.training.config.schedule import ScheduleSettings
+
+OPTIMIZER_STATE = {
+    "momentum": "momentum_buffer",
+    "average_gradient": "exp_avg",
+    "average_square": "exp_avg_sq",
+    "optimizer_step": "step",
+}
+"""The state of SGD (the first) and AdamW for a parameter: names in checkpoints and in torch."""
 
 
-def build_optimizer(network: nn.Module, schedule: ScheduleSettings) -> torch.optim.SGD:
-    """Return SGD with Nesterov momentum.
+def build_optimizer(network: nn.Module, schedule: ScheduleSettings) -> torch.optim.Optimizer:
+    """Return SGD with Nesterov momentum, or AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101).
 
     Weight decay applies to matrices and kernels; to biases and batch-norm only with `decay_all`.
     """
     weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
-    return torch.optim.SGD(
-        [
-            {"params": weights, "weight_decay": schedule.weight_decay},
-            {"params": others, "weight_decay": schedule.weight_decay * schedule.decay_all},
-        ],
-        lr=schedule.peak_rate,
-        momentum=schedule.momentum,
-        nesterov=True,
-    )
+    groups = [
+        {"params": weights, "weight_decay": schedule.weight_decay},
+        {"params": others, "weight_decay": schedule.weight_decay * schedule.decay_all},
+    ]
+    rate, momentum = schedule.peak_rate, schedule.momentum
+    if schedule.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=rate, betas=(momentum, 0.999))
+    return torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=momentum > 0)
 
 
 def learning_rate(schedule: ScheduleSettings, step: int, *, steps: int) -> float:

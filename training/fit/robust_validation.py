@@ -4,7 +4,7 @@ The training attack may have one step, which a network can overfit to. Validatio
 steps at the recipe's full epsilon, also while `attack.ramp` trains at a smaller one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -21,11 +21,18 @@ from oodguard.training.objectives.base import cross_entropy
 from oodguard.training.provenance import VALIDATION, epoch_generator
 from oodguard.training.report.evidence import Scores
 from oodguard.training.report.metrics import auroc
-from oodguard.training.scoring.graph import EVALUATION_BATCH_SIZE
+from oodguard.training.scoring.graph import evaluation_batch_size
 from oodguard.training.scoring.network import MixedPrecisionNetwork, frozen
 
 MAX_ATTACKED = 500
-"""The number of attacked images of each side; PGD-10 on them takes some seconds per epoch."""
+MIN_ATTACKED = 50
+TRAINING_IMAGES_PER_ATTACKED = 16
+"""PGD-10 on both sides then takes about a third of an epoch with a one-step training attack."""
+
+
+def attacked_images(training_images: int) -> int:
+    """Return the default number of attacked images of each side: n / 16, from 50 to 500."""
+    return min(MAX_ATTACKED, max(MIN_ATTACKED, training_images // TRAINING_IMAGES_PER_ATTACKED))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,71 +46,89 @@ class ValidationResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RobustValidation:
-    """The validation images: inliers, and outlier pixels `(m, 3, H, W)` in [0, 1] or None."""
+    """The validation images: inliers, and outlier pixels `(m, 3, H, W)` in [0, 1] or None.
+
+    The first `attacked` of each side are attacked.
+    """
 
     recipe: Recipe
     inliers: ImageSet
     outliers: Tensor | None
+    attacked: int
 
     @classmethod
-    def from_data(cls, recipe: Recipe, validation: ImageSet, outliers: ImageSet | None) -> Self:
+    def from_data(
+        cls,
+        recipe: Recipe,
+        validation: ImageSet,
+        outliers: ImageSet | None,
+        *,
+        training_images: int,
+    ) -> Self:
         """Select the images; without real outliers, generate them from the validation images."""
+        attacked = recipe.schedule.attacked_validation or attacked_images(training_images)
         pixels: Tensor | None = None
         if recipe.attack is not None and recipe.outliers is not None:
             if outliers is not None:
-                pixels = to_pixels(outliers.images[:MAX_ATTACKED])
+                pixels = to_pixels(outliers.images[:attacked])
             else:
                 generator = epoch_generator(recipe.seed, VALIDATION)
-                pixels = synthetic_outliers(validation.images[:MAX_ATTACKED], generator)
-        return cls(recipe=recipe, inliers=validation, outliers=pixels)
+                pixels = synthetic_outliers(validation.images[:attacked], generator)
+        return cls(recipe=recipe, inliers=validation, outliers=pixels, attacked=attacked)
 
     @property
     def images(self) -> int:
         """The number of attacked images, of the smaller side."""
         sides = [self.inliers.images] + ([] if self.outliers is None else [self.outliers])
-        return min(MAX_ATTACKED, *(len(side) for side in sides))
+        return min(self.attacked, *(len(side) for side in sides))
 
     def __call__(self, network: nn.Module) -> ValidationResult:
         """Measure a network without changing its parameters or statistics."""
         runner = MixedPrecisionNetwork(network, self.recipe.schedule.precision).eval()
         device = next(network.parameters()).device
-        pixels = to_pixels(self.inliers.images).to(device)
-        labels = self.inliers.labels.to(device)
-        subset = slice(MAX_ATTACKED)
+        images, labels = self.inliers.images, self.inliers.labels.to(device)
+        subset = images[: self.attacked]
         classes = len(self.inliers.classes)
+        size = evaluation_batch_size(*images.shape[1:3])
 
         def loss(perturbed: Tensor, rows: Tensor) -> Tensor:
             return cross_entropy(runner(perturbed)[:, :classes], labels[rows])
 
         with frozen(runner):
-            attacked = self._attack(loss, pixels[subset])
+            attacked = self._attack(loss, subset, device)
+            clean = (to_pixels(chunk).to(device) for chunk in images.split(size))
             return ValidationResult(
-                accuracy=_accuracy(runner, pixels, labels, classes=classes),
-                attacked_accuracy=_accuracy(runner, attacked, labels[subset], classes=classes),
-                attacked_auroc=self._attacked_auroc(runner, pixels[subset]),
+                accuracy=_accuracy(runner, clean, labels, classes=classes),
+                attacked_accuracy=_accuracy(
+                    runner, attacked.split(size), labels[: self.attacked], classes=classes
+                ),
+                attacked_auroc=self._attacked_auroc(runner, subset, device, size),
             )
 
-    def _attacked_auroc(self, runner: nn.Module, inliers: Tensor) -> float | None:
+    def _attacked_auroc(
+        self, runner: nn.Module, inliers: Tensor, device: torch.device, size: int
+    ) -> float | None:
         """Return the AUROC of inliers attacked to raise the score and outliers to lower it."""
         if self.outliers is None:
             return None
         score = validation_score(self.recipe)
-        raised = self._attack(lambda images, _: score(runner(images)), inliers)
-        outliers = self.outliers.to(inliers.device)
-        lowered = self._attack(lambda images, _: -score(runner(images)), outliers)
-        return auroc(_scores(runner, score, raised), _scores(runner, score, lowered))
+        raised = self._attack(lambda images, _: score(runner(images)), inliers, device)
+        lowered = self._attack(lambda images, _: -score(runner(images)), self.outliers, device)
+        return auroc(
+            _scores(runner, score, raised.split(size)), _scores(runner, score, lowered.split(size))
+        )
 
-    def _attack(self, objective: AttackObjective, pixels: Tensor) -> Tensor:
-        """Attack in batches of the training size, which are known to fit into memory."""
+    def _attack(self, objective: AttackObjective, images: Tensor, device: torch.device) -> Tensor:
+        """Attack uint8 images or pixels in batches of the training size, which fit into memory."""
         epsilon = self.recipe.attack.epsilon if self.recipe.attack else 1 / 255
         attack = Pgd(epsilon=epsilon, steps=10, step_size=epsilon / 4)
-        generator = epoch_generator(self.recipe.seed, VALIDATION, pixels.device)
-        batches = torch.arange(len(pixels), device=pixels.device).split(
-            self.recipe.schedule.batch_size
-        )
-        return torch.cat(
-            [attack(restrict_to_rows(objective, rows), pixels[rows], generator) for rows in batches]
-        )
+        generator = epoch_generator(self.recipe.seed, VALIDATION, device)
+        attacked = []
+        for rows in torch.arange(len(images)).split(self.recipe.schedule.batch_size):
+            batch = images[rows]
+            pixels = (batch if batch.is_floating_point() else to_pixels(batch)).to(device)
+            attacked.append(attack(restrict_to_rows(objective, rows.to(device)), pixels, generator))
+        return torch.cat(attacked)
 
 
 def validation_score(recipe: Recipe) -> Callable[[Tensor], Tensor]:
@@ -118,8 +143,10 @@ def validation_score(recipe: Recipe) -> Callable[[Tensor], Tensor]:
 
 
 @torch.no_grad()
-def _scores(runner: nn.Module, score: Callable[[Tensor], Tensor], pixels: Tensor) -> Scores:
-    values = torch.cat([score(runner(chunk)) for chunk in pixels.split(EVALUATION_BATCH_SIZE)])
+def _scores(
+    runner: nn.Module, score: Callable[[Tensor], Tensor], batches: Iterable[Tensor]
+) -> Scores:
+    values = torch.cat([score(runner(batch)) for batch in batches])
     bounds = torch.finfo(values.dtype)  # NaN is rejected, as in the service
     values = values.nan_to_num(nan=bounds.max, posinf=bounds.max, neginf=bounds.min)
     scores: Scores = values.cpu().numpy()
@@ -127,8 +154,8 @@ def _scores(runner: nn.Module, score: Callable[[Tensor], Tensor], pixels: Tensor
 
 
 @torch.no_grad()
-def _accuracy(runner: nn.Module, pixels: Tensor, labels: Tensor, *, classes: int) -> float:
-    predicted = torch.cat(
-        [runner(chunk)[:, :classes].argmax(1) for chunk in pixels.split(EVALUATION_BATCH_SIZE)]
-    )
+def _accuracy(
+    runner: nn.Module, batches: Iterable[Tensor], labels: Tensor, *, classes: int
+) -> float:
+    predicted = torch.cat([runner(batch)[:, :classes].argmax(1) for batch in batches])
     return (predicted == labels).float().mean().item()

@@ -6,8 +6,9 @@ from typing import cast
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
+from oodguard.models.networks.classifier import Classifier
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.data.augment import augment
 from oodguard.training.data.outliers import outlier_batches
@@ -20,6 +21,7 @@ from oodguard.training.fit.distributed import (
     synchronize_batch_norm,
 )
 from oodguard.training.fit.optimizer import (
+    OPTIMIZER_STATE,
     build_optimizer,
     learning_rate,
     start_average,
@@ -30,7 +32,7 @@ from oodguard.training.objectives import OBJECTIVES
 from oodguard.training.objectives.base import Batch
 from oodguard.training.provenance import epoch_generator
 from oodguard.training.scoring.network import MixedPrecisionNetwork, build_recipe_network
-from oodguard.training.weights import checkpoint_part, load_weights
+from oodguard.training.weights import InitialWeights, checkpoint_part, load_weights
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +65,10 @@ class Trainer:
         self.objective = OBJECTIVES[recipe.method](recipe)
         self.optimizer = build_optimizer(self.network, recipe.schedule)
         self.validation = RobustValidation.from_data(
-            recipe, data.validation, data.held_out or data.outliers
+            recipe,
+            data.validation,
+            data.held_out or data.outliers,
+            training_images=len(data.training),
         )
         self.steps_per_epoch = len(data.training) // recipe.schedule.batch_size
 
@@ -77,6 +82,7 @@ class Trainer:
         decay = self.recipe.schedule.average_decay
         batches, attacks = self._generators(epoch)
         self.runner.train()
+        frozen = self._freeze_features() if epoch < self.recipe.schedule.freeze else []
         for index, batch in enumerate(self._batches(batches)):
             step = epoch * self.steps_per_epoch + index
             for group in self.optimizer.param_groups:
@@ -87,6 +93,8 @@ class Trainer:
             self.optimizer.zero_grad(set_to_none=True)
             # Gradients are averaged over the processes, but the loss of the batch needs their sum.
             self.fabric.backward(result.loss * self.fabric.world_size)
+            for parameter in frozen:
+                parameter.grad = None  # the optimizer skips it
             self.optimizer.step()
             update_average(self.average, self.network, decay=decay, step=step)
             accuracy = (result.inlier_logits.argmax(1) == batch.labels).float().mean()
@@ -106,14 +114,14 @@ class Trainer:
         result = self.validation(self.average) if first else None
         return cast("ValidationResult", self.fabric.broadcast(result))
 
-    def start_from(self, weights: dict[str, Tensor], *, origin: str) -> None:
-        """Load initial weights into the network and its average; errors name `origin`.
+    def start_from(self, weights: InitialWeights) -> list[str]:
+        """Load initial weights into the network and its average; return notes about them.
 
         Raises:
             CheckpointError: the weights do not fit the network.
         """
-        load_weights(self.network, weights, origin=origin)
-        load_weights(self.average, weights, origin=origin)
+        weights.load_into(cast("Classifier", self.average))
+        return weights.load_into(cast("Classifier", self.network))
 
     def strengthen_attack(self, rollbacks: int) -> None:
         """Train with the attack that applies after so many rollbacks."""
@@ -123,17 +131,14 @@ class Trainer:
             self.objective = OBJECTIVES[self.recipe.method](recipe)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the tensors of a checkpoint: the network, its average and the momenta."""
-        momenta = {
-            name: self.optimizer.state[parameter]["momentum_buffer"]
-            for name, parameter in self.network.named_parameters()
-            if parameter in self.optimizer.state  # a frozen parameter has no momentum
-        }
-        parts = {
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
-            "momentum": momenta,
-        }
+        """Return the tensors of a checkpoint: the network, its average, the optimizer."""
+        parts = {"network": self.network.state_dict(), "average": self.average.state_dict()}
+        for part, key in OPTIMIZER_STATE.items():
+            parts[part] = {
+                name: self.optimizer.state[parameter][key]
+                for name, parameter in self.network.named_parameters()
+                if key in self.optimizer.state.get(parameter, {})  # not of a frozen parameter
+            }
         return {f"{name}.{key}": t for name, tensors in parts.items() for key, t in tensors.items()}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
@@ -145,11 +150,24 @@ class Trainer:
         for part, network in (("network", self.network), ("average", self.average)):
             weights = checkpoint_part(tensors, part)
             load_weights(network, weights, origin=f"the checkpoint's {part}")
-        momenta = checkpoint_part(tensors, "momentum")
-        for name, parameter in self.network.named_parameters():
-            if name in momenta:
-                momentum = momenta[name].to(parameter.device)
-                self.optimizer.state[parameter]["momentum_buffer"] = momentum
+        for part, key in OPTIMIZER_STATE.items():
+            values = checkpoint_part(tensors, part)
+            for name, parameter in self.network.named_parameters():
+                if name in values:
+                    # torch holds AdamW's step counts on the CPU
+                    device = "cpu" if key == "step" else parameter.device
+                    self.optimizer.state[parameter][key] = values[name].to(device)
+
+    def _freeze_features(self) -> list[nn.Parameter]:
+        """Put all but the head into evaluation mode; return its parameters.
+
+        The statistics of batch-norm layers do not change in evaluation mode.
+        """
+        network = cast("Classifier", self.network)
+        network.eval()
+        network.head.train()
+        head = set(network.head.parameters())
+        return [parameter for parameter in network.parameters() if parameter not in head]
 
     def _generators(self, epoch: int) -> tuple[torch.Generator, torch.Generator]:
         """Return the generators of the batches and of the attacks; on a CPU they are the same."""

@@ -9,7 +9,7 @@ from oodguard.models.scores import FITTED_SCORES, check_score, unfitted_score
 from oodguard.models.scores.base import FitContext, Score, ScoreOptions, of_logits
 from oodguard.training.data.dataset import ImageSet, to_pixels
 from oodguard.training.run_folder import RunFolder
-from oodguard.training.scoring.graph import EVALUATION_BATCH_SIZE, ScoredNetwork
+from oodguard.training.scoring.graph import ScoredNetwork, evaluation_batch_size
 from oodguard.training.scoring.network import trained_network
 
 
@@ -56,7 +56,8 @@ def fit_scores(
         seed=seed,
     )
     accumulators = {name: FITTED_SCORES[name](context) for name in names if name in FITTED_SCORES}
-    for images, labels in training.batches(EVALUATION_BATCH_SIZE) if accumulators else ():
+    size = evaluation_batch_size(*training.images.shape[1:3])
+    for images, labels in training.batches(size) if accumulators else ():
         features = network.features(to_pixels(images))
         logits = network.head(features)[:, :classes]
         for accumulator in accumulators.values():

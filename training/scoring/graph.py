@@ -14,10 +14,18 @@ from oodguard.models.scores.base import Score
 from oodguard.training.data.dataset import to_pixels
 
 EVALUATION_BATCH_SIZE = 250
-"""Images per batch wherever nothing is trained: fitting scores, calibration, evaluation, attacks.
+"""The largest number of images of a batch wherever nothing is trained."""
 
-Attacks draw their random numbers batch by batch, so another size gives other attacked figures.
-"""
+EVALUATION_BATCH_PIXELS = EVALUATION_BATCH_SIZE * 64 * 64
+
+
+def evaluation_batch_size(height: int, width: int) -> int:
+    """Return the batch size for fitting scores, calibration, evaluation and attacks.
+
+    Images above 64 x 64 pixels get smaller batches, so that an attack fits into memory. Attacks
+    draw their random numbers batch by batch, so another size gives other attacked figures.
+    """
+    return max(1, min(EVALUATION_BATCH_SIZE, EVALUATION_BATCH_PIXELS // (height * width)))
 
 
 class ScoredClassifier(nn.Module):

@@ -27,8 +27,9 @@ def build_recipe_network(recipe: Recipe, *, classes: int) -> Classifier:
     """
     name = recipe.network.name
     outputs = classes + recipe.reject_classes
-    network = build_network(name, outputs, width=recipe.network.width)
-    images = torch.full((2, 3, recipe.input.height, recipe.input.width), 0.5)
+    size = (recipe.input.height, recipe.input.width)
+    network = build_network(name, outputs, width=recipe.network.width, size=size)
+    images = torch.full((2, 3, *size), 0.5)
     _check_shapes(
         network, images, outputs, origin=f"network.name: {name!r} on images {_shape(images)}"
     )

@@ -11,7 +11,7 @@ from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.decision import rejects
 from oodguard.models.errors import ParityError
 from oodguard.training.data.dataset import ImageSet
-from oodguard.training.scoring.graph import EVALUATION_BATCH_SIZE
+from oodguard.training.scoring.graph import evaluation_batch_size
 
 Images = NDArray[np.uint8]
 TOLERANCE = 1e-4
@@ -41,7 +41,7 @@ def check_parity(
         ParityError: A score differs by more than 1e-4 (relative above 1), or a class or a decision
             differs.
     """
-    logits, scores = in_batches(torch_run, images, EVALUATION_BATCH_SIZE)
+    logits, scores = in_batches(torch_run, images, evaluation_batch_size(*images.shape[1:3]))
     classes, decisions = logits.argmax(axis=1), rejects(scores, limits)
     largest = 0.0
     for size in BATCH_SIZES:
@@ -73,7 +73,8 @@ def calibration_scores(
     run: RunGraph, held_out: ImageSet, scores: Sequence[str]
 ) -> dict[str, NDArray[np.float32]]:
     """Return the values of each score on the held-out images, `(n,)`, sorted ascending."""
-    _, values = in_batches(run, held_out.images.numpy(), EVALUATION_BATCH_SIZE)
+    images = held_out.images.numpy()
+    _, values = in_batches(run, images, evaluation_batch_size(*images.shape[1:3]))
     return {name: np.sort(values[:, column]) for column, name in enumerate(scores)}
 
 

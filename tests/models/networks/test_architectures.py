@@ -92,7 +92,9 @@ def test_network_accepts_any_image_size(
         ("resnet8", None, "width: 'resnet8' requires a width, such as 32"),
         ("wrn-40-2", 32, "width is 32, but 'wrn-40-2' has a fixed width"),
         ("vgg", 32, "name is 'vgg', expected one of .*'densenet-bc-100-12'.*'resnet14'"),
-        ("vgg", 32, "or an import string 'package.module:factory'"),
+        ("vgg", 32, "'timm:resnet18', or a factory 'package.module:factory'"),
+        ("timm:resnet18", 32, "width is 32, but 'timm:resnet18' has a fixed width"),
+        ("timm:", None, "name is 'timm:', expected a model, such as 'timm:resnet18'"),
     ],
 )
 def test_network_errors_state_the_expected_value(

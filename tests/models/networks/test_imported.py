@@ -90,3 +90,19 @@ def test_import_string_is_recognized_without_import() -> None:
     assert not any(map(is_import_string, names))
     assert is_import_string("a_users_package.broken:make")
     assert "a_users_package.broken" not in sys.modules
+
+
+def test_factory_of_a_file_is_called_and_may_import_its_neighbours(tmp_path: Path) -> None:
+    before = list(sys.path)
+    folder = tmp_path / "own networks"
+    folder.mkdir()
+    (folder / "parts_of_a_user.py").write_text(SOURCE, encoding="utf-8")
+    (folder / "my-net.py").write_text("from parts_of_a_user import Net\n", encoding="utf-8")
+    for name in ("own networks/my-net.py:Net", f"{folder}/my-net.py:Net"):
+        assert is_import_string(name)
+        assert _head_shape(build_imported(name, 5, width=None)) == (5, 8)
+    assert sys.path == before
+    with pytest.raises(RecipeError, match=r"'none\.py:Net': .*none\.py is not a file"):
+        build_imported("none.py:Net", 5, width=None)
+    with pytest.raises(RecipeError, match=r"'Other' in .*my-net\.py is missing, expected a func"):
+        build_imported("own networks/my-net.py:Other", 5, width=None)

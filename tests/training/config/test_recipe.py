@@ -5,7 +5,7 @@ import pytest
 
 from oodguard.models.errors import RecipeError
 from oodguard.training.config.recipe import evaluation_sources, read_recipe
-from tests.training.recipes import RECIPE, parsed, without_tables
+from tests.training.recipes import RECIPE, parsed, with_network, without_tables
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes").rglob("*.toml"))
 
@@ -83,6 +83,8 @@ def test_recipe_values_are_parsed() -> None:
         ("[outliers]", "[outliers]\nsynthetic = 1", "received folder of .*, expected exactly 0"),
         ("[inliers]", "[inliers]\nleave_out = [1]\nonly = [2]", "both leave_out and only"),
         ("seed = 3", "seed = three", "tiny.toml: invalid TOML"),
+        ("epochs = 2", "epochs = 2\nfreeze = 3", "freeze is 3, expected at most epochs, 2"),
+        ("width = 4", "width = 4\nprefix = 'a.'", "prefix is 'a.', expected none without weights"),
     ],
 )
 def test_recipe_error_names_the_key_and_the_expected_value(
@@ -91,6 +93,24 @@ def test_recipe_error_names_the_key_and_the_expected_value(
     assert old in RECIPE
     with pytest.raises(RecipeError, match=f"(?s){message}"):
         parsed(RECIPE.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("network", "schedule", "expected"),
+    [
+        ("wrn-40-2", "", ("sgd", 0.2, 5e-4)),
+        ("timm:resnet18", "", ("adamw", 1e-3, 0.05)),
+        ('timm:resnet18"\nweights = "file.safetensors', "", ("adamw", 2e-4, 0.05)),
+        ('own/net.py:Net"\nweights = "file.safetensors', 'optimizer = "sgd"', ("sgd", 0.01, 5e-4)),
+        ("timm:resnet18", "peak_rate = 0.05\nweight_decay = 0", ("adamw", 0.05, 0.0)),
+    ],
+)
+def test_schedule_defaults_fit_the_kind_of_network(
+    network: str, schedule: str, expected: tuple[str, float, float]
+) -> None:
+    text = with_network(RECIPE, network).replace("epochs = 2", f"epochs = 2\n{schedule}")
+    found = parsed(text).schedule
+    assert (found.optimizer, found.peak_rate, found.weight_decay) == expected
 
 
 @pytest.mark.parametrize("table", ["attack", "outliers"])

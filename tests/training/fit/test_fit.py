@@ -4,14 +4,18 @@ import shutil
 from pathlib import Path
 
 import pytest
+import safetensors.torch
+import torch
 from torch import Tensor
 
 from oodguard.models.errors import CheckpointError, RecipeError
+from oodguard.models.networks.timm_network import import_timm
+from oodguard.training.cli.fit import initial_weights
 from oodguard.training.fit.fit import fit
 from oodguard.training.run_folder import RunFolder
-from oodguard.training.scoring.network import trained_network
+from oodguard.training.scoring.network import build_recipe_network, trained_network
 from tests.training.fit.observers import RecordingObserver, is_same
-from tests.training.recipes import DATA, RECIPE, with_network, without_tables
+from tests.training.recipes import DATA, RECIPE, parsed, with_network, without_tables
 
 
 def _run(folder: Path, text: str) -> dict[str, Tensor]:
@@ -87,6 +91,48 @@ def test_custom_network_with_a_frozen_part_trains_and_resumes(tmp_path: Path) ->
     assert is_same(run.tensors(fit(run, RecordingObserver(), resume=True)), uninterrupted)
     assert "momentum.head.weight" in uninterrupted
     assert "momentum.frozen.weight" not in uninterrupted
+
+
+def test_frozen_epochs_train_the_head_only_and_resume_exactly(tmp_path: Path) -> None:
+    settings = 'optimizer = "adamw"\npeak_rate = 0.01\nfreeze = 1\naverage_decay = 0'
+    text = RECIPE.replace("epochs = 2", f"epochs = 2\n{settings}")
+    torch.manual_seed(3)
+    initial = build_recipe_network(parsed(text), classes=10).state_dict()
+    uninterrupted = _run(tmp_path / "uninterrupted", text)
+    run = _interrupt(tmp_path / "interrupted", text, 1, 2)
+    first = run.tensors(run.progress())
+    same = [name for name, t in initial.items() if torch.equal(t, first[f"network.{name}"])]
+    assert set(initial) - set(same) == {"head.weight", "head.bias"}
+    assert {key.partition(".")[0] for key in first if key.endswith("head.bias")} == {
+        "network",
+        "average",
+        "average_gradient",
+        "average_square",
+        "optimizer_step",
+    }
+    resumed = run.tensors(fit(run, RecordingObserver(), resume=True))
+    assert is_same(resumed, uninterrupted)
+    assert all(
+        resumed[key].item() == (8 if "head" in key else 4)  # an epoch has 4 steps
+        for key in resumed
+        if key.startswith("optimizer_step.")
+    )
+
+
+def test_run_of_a_timm_network_starts_from_weights_with_another_head(tmp_path: Path) -> None:
+    tensors = import_timm().create_model("test_resnet", num_classes=7).state_dict()
+    safetensors.torch.save_file(tensors, tmp_path / "weights.safetensors")
+    text = with_network(RECIPE, "timm:test_resnet").replace("epochs = 2", "epochs = 1\nfreeze = 1")
+    text = text.replace("[input]", f'weights = "{tmp_path}/weights.safetensors"\n\n[input]')
+    observer = RecordingObserver()
+    run = RunFolder.create(tmp_path / "run", text)
+    progress = fit(run, observer, resume=False, start=initial_weights(run.recipe, None))
+    assert progress.started_from is not None
+    assert progress.started_from.name == "weights.safetensors"
+    (note,) = observer.warnings
+    assert "fc.weight (7x96, expected 10x96), fc.bias (7, expected 10)" in note
+    trained = trained_network(run, classes=10).state_dict()
+    assert torch.equal(trained["model.conv1.0.weight"], tensors["conv1.0.weight"])
 
 
 def test_outliers_that_are_inliers_are_removed_with_a_warning(tmp_path: Path) -> None:

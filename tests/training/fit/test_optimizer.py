@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from oodguard.training.config.recipe import ScheduleSettings
+from oodguard.training.config.schedule import ScheduleSettings
 from oodguard.training.fit.optimizer import learning_rate, start_average, update_average
 
 

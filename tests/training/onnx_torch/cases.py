@@ -166,6 +166,7 @@ SHAPES = (
     _case("Concat", ROWS, floats(3, 2), axis=1),
     _case("ConstantOfShape", whole(2, 3)),
     _case("ConstantOfShape", whole(2), value=numpy_helper.from_array(whole(7))),
+    _case("Range", np.array(7, np.int64), np.array(-2, np.int64), np.array(-3, np.int64)),
     _case("Expand", floats(3, 1), whole(2, 1, 4)),
     _case("Flatten", IMAGES),
     _case("Flatten", IMAGES, axis=0),
