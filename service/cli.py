@@ -1,4 +1,4 @@
-"""The command `oodguard`: serve a bundle, predict images, verify a bundle, manage API keys."""
+"""The command `oodguard`: serve, predict and verify a bundle; manage keys and samples."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from oodguard.models.validation_errors import describe_error
 from oodguard.service.auth import keys_cli
 from oodguard.service.cli_errors import FAILURE, exit_on_error
+from oodguard.service.sampling import samples_cli
 from oodguard.service.settings import Settings, describe, unknown_variables, variable
 
 USAGE_ERROR = 2
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 
 app.add_typer(keys_cli.app, name="keys")
+app.add_typer(samples_cli.app, name="samples")
 
 BundleOption = Annotated[
     Path | None, typer.Option("--bundle", help="Folder of the bundle.", show_default=False)

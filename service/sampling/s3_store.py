@@ -48,6 +48,11 @@ class S3Store:
                 (each["path"], each["size"]) for page in obstore.list(self._store) for each in page
             ]
 
+    def get(self, name: str) -> bytes:
+        """Read an object."""
+        with _store_errors():
+            return bytes(obstore.get(self._store, name).bytes())
+
     def put(self, name: str, data: bytes) -> None:
         """Write an object; S3 makes it visible when it is complete."""
         with _store_errors():

@@ -242,7 +242,7 @@ def sampler_from(settings: Settings, registry: CollectorRegistry) -> Sampler | N
         )
     days = settings.sample_max_days
     retention = Retention(
-        open_store(settings.sample_to),
+        open_store(settings.sample_to, write=True),
         max_bytes=settings.sample_max_bytes,
         max_images=settings.sample_max_images,
         max_age=None if days is None else timedelta(days=days),

@@ -1,11 +1,11 @@
 """Stores of sample files: the interface, the folder, and the choice by the setting.
 
-Only the sampler's thread calls a store, so a store may block.
+The sampler's thread and commands call a store, so a store may block.
 """
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -29,6 +29,9 @@ class SampleStore(Protocol):
     def list_files(self) -> Iterable[tuple[str, int]]:
         """Return the name and the size in bytes of every file."""
 
+    def get(self, name: str) -> bytes:
+        """Read a file."""
+
     def put(self, name: str, data: bytes) -> None:
         """Write a file."""
 
@@ -37,16 +40,18 @@ class SampleStore(Protocol):
 
 
 class FolderStore:
-    """Files in a folder, which is created if it does not exist.
-
-    Partial files of a killed process are removed.
-
-    Raises:
-        SamplingError: The folder cannot be created or written.
-    """
+    """Files in a folder; anything else in it, such as a link or a pipe, is ignored."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    def prepare(self) -> None:
+        """Create the folder, remove partial files of a killed process, and try to write.
+
+        Raises:
+            SamplingError: The folder cannot be created or written.
+        """
+        folder = self._folder
         try:
             folder.mkdir(parents=True, mode=0o700, exist_ok=True)
             for path in folder.glob(f"*{PARTIAL}"):
@@ -63,8 +68,19 @@ class FolderStore:
 
     def list_files(self) -> Iterable[tuple[str, int]]:
         """Return the name and the size in bytes of every file."""
+        files = []
+        with _store_errors(), os.scandir(self._folder) as entries:
+            for each in entries:
+                # The file may be removed in the meantime, by retention for example.
+                with suppress(FileNotFoundError):
+                    if each.is_file(follow_symlinks=False):
+                        files.append((each.name, each.stat(follow_symlinks=False).st_size))
+        return files
+
+    def get(self, name: str) -> bytes:
+        """Read a file."""
         with _store_errors():
-            return [(each.name, each.stat().st_size) for each in os.scandir(self._folder)]
+            return (self._folder / name).read_bytes()
 
     def put(self, name: str, data: bytes) -> None:
         """Write a file under a temporary name, then rename it."""
@@ -93,8 +109,12 @@ def _store_errors() -> Iterator[None]:
         raise SampleStoreError(f"{error.filename}: {error.strerror}") from error
 
 
-def open_store(location: str) -> SampleStore:
+def open_store(location: str, *, write: bool) -> SampleStore:
     """Open the store at `location`: a folder, or an S3 URL.
+
+    Args:
+        location: As in OODGUARD_SAMPLE_TO.
+        write: Create the folder, and check that it can be written.
 
     Raises:
         SamplingError: The location is invalid, not writable, or needs a package that is missing.
@@ -112,4 +132,7 @@ def open_store(location: str) -> SampleStore:
         return S3Store(location)
     if "://" in location:
         raise SamplingError(f"OODGUARD_SAMPLE_TO is {location}, {EXPECTED}.")
-    return FolderStore(Path(location))
+    store = FolderStore(Path(location))
+    if write:
+        store.prepare()
+    return store

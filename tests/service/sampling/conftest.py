@@ -10,7 +10,7 @@ import pytest
 from localbucket import S3Handler
 
 from oodguard.service.sampling.s3_store import S3Store
-from oodguard.service.sampling.stores import FolderStore, SampleStore
+from oodguard.service.sampling.stores import SampleStore, open_store
 
 BUCKET = "samples"
 
@@ -25,7 +25,7 @@ def s3_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield folder
         server.shutdown()
@@ -45,7 +45,7 @@ class Location:
 def location(request: pytest.FixtureRequest, tmp_path: Path) -> Location:
     if request.param == "folder":
         folder = tmp_path / "samples"
-        return Location(str(folder), folder, lambda: FolderStore(folder))
+        return Location(str(folder), folder, lambda: open_store(str(folder), write=True))
     s3_folder: Path = request.getfixturevalue("s3_folder")
     url = f"s3://{BUCKET}/guard"
     return Location(url, s3_folder / "guard", lambda: S3Store(url))

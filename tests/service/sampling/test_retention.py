@@ -24,6 +24,9 @@ class MemoryStore:
         self.lists += 1
         return [(name, len(data)) for name, data in self.files.items()]
 
+    def get(self, name: str) -> bytes:
+        return self.files[name]
+
     def put(self, name: str, data: bytes) -> None:
         self.files[name] = data
         self.most = max(self.most, sum(len(each) for each in self.files.values()))

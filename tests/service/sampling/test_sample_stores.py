@@ -4,7 +4,7 @@ import pytest
 
 from oodguard.service.errors import SampleStoreError, SamplingError
 from oodguard.service.sampling.s3_store import S3Store
-from oodguard.service.sampling.stores import FolderStore
+from oodguard.service.sampling.stores import FolderStore, open_store
 from tests.service.sampling.conftest import BUCKET, Location
 
 NAME = "20260102T030405.000006Z-a.b_c-1-0.png"
@@ -16,10 +16,12 @@ def test_sample_store_lists_and_removes_files(location: Location) -> None:
     store.put(NAME, b"first")
     store.put(NAME, b"second")
     store.put("other.json", b"{}")
-    assert (location.folder / NAME).read_bytes() == b"second"
+    assert (location.folder / NAME).read_bytes() == store.get(NAME) == b"second"
     assert sorted(store.list_files()) == [(NAME, 6), ("other.json", 2)]
     store.remove(NAME)
     assert list(store.list_files()) == [("other.json", 2)]
+    with pytest.raises(SampleStoreError):
+        store.get(NAME)
 
 
 def test_sample_store_ignores_removing_a_missing_file(location: Location) -> None:
@@ -36,7 +38,7 @@ def test_sample_store_lists_several_pages(location: Location) -> None:
 
 
 def test_folder_store_is_accessible_to_the_owner_only(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path / "samples")
+    store = open_store(str(tmp_path / "samples"), write=True)
     store.put(NAME, b"x")
     assert (tmp_path / "samples").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "samples" / NAME).stat().st_mode & 0o777 == 0o600
@@ -45,7 +47,7 @@ def test_folder_store_is_accessible_to_the_owner_only(tmp_path: Path) -> None:
 def test_folder_store_removes_its_partial_files_only(tmp_path: Path) -> None:
     (tmp_path / f"{NAME}.part").write_bytes(b"hal")
     (tmp_path / "other.part").write_bytes(b"x")
-    FolderStore(tmp_path)
+    FolderStore(tmp_path).prepare()
     assert [each.name for each in tmp_path.iterdir()] == ["other.part"]
 
 
@@ -68,11 +70,11 @@ def test_folder_store_renames_complete_files(
 def test_folder_store_rejects_a_folder_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(SamplingError, match=r"cannot be written to .*/samples: Not a dir"):
-        FolderStore(tmp_path / "file" / "samples")
+        FolderStore(tmp_path / "file" / "samples").prepare()
 
 
 def test_folder_store_fails_if_its_folder_is_removed(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path / "samples")
+    store = open_store(str(tmp_path / "samples"), write=True)
     (tmp_path / "samples").rmdir()
     with pytest.raises(SampleStoreError, match="No such file"):
         store.put(NAME, b"x")

@@ -1,0 +1,138 @@
+"""Read stored samples: list them, read their records and their images.
+
+The content of a store is not trusted: names and records are validated, and sizes are limited.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from oodguard.models.validation_errors import describe_error
+from oodguard.models.verdicts import Decision
+from oodguard.service.errors import SampleStoreError
+from oodguard.service.sampling.sample import stem_of
+from oodguard.service.sampling.stores import SampleStore
+
+RECORD = ".json"
+
+MAX_RECORD_BYTES = 2**20
+
+MAX_IMAGE_BYTES = 2**28
+
+# The limit of common file systems.
+MAX_FOLDER_NAME_BYTES = 255
+
+# Characters of class names that need no escape in a folder name, in addition to letters and digits.
+SAFE_CHARACTERS = " !#$&'()+,;=@[]^_`{}~-."
+
+
+class _Stored(BaseModel):
+    # Records of other releases may have more fields.
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+
+class StoredModel(_Stored):
+    """The model that predicted a sample."""
+
+    name: str
+    version: str
+
+
+class StoredVerdict(_Stored):
+    """The fields of a verdict that commands use."""
+
+    label: str
+    p_value: float
+    decision: Decision
+
+
+class Record(_Stored):
+    """The fields of a record that commands use."""
+
+    request_id: str
+    time: AwareDatetime
+    model: StoredModel
+    verdict: StoredVerdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredSample:
+    """The files of a sample.
+
+    Attributes:
+        stem: The common part of their names.
+        files: Their sizes in bytes by name.
+    """
+
+    stem: str
+    files: dict[str, int]
+
+    @property
+    def image(self) -> str | None:
+        """The name of the image file, if it is stored."""
+        return next((name for name in sorted(self.files) if not name.endswith(RECORD)), None)
+
+
+def find_samples(store: SampleStore) -> list[StoredSample]:
+    """Return the stored samples, newest first; other files are ignored.
+
+    Raises:
+        SampleStoreError: The store fails.
+    """
+    found: dict[str, dict[str, int]] = {}
+    for name, size in store.list_files():
+        if stem := stem_of(name):
+            found.setdefault(stem, {})[name] = size
+    return [StoredSample(stem=stem, files=found[stem]) for stem in sorted(found, reverse=True)]
+
+
+def read_record(store: SampleStore, sample: StoredSample) -> tuple[Record, dict[str, Any]]:
+    """Return the record of a sample, validated and as it is stored.
+
+    Raises:
+        SampleStoreError: The record is missing or invalid, or the store fails.
+    """
+    text = _read(store, sample, sample.stem + RECORD, MAX_RECORD_BYTES)
+    try:
+        # `strict` refuses a text as a time in Python values, but not in JSON.
+        return Record.model_validate_json(text), orjson.loads(text)
+    except ValidationError as error:
+        raise SampleStoreError(describe_error(error.errors()[0], "the record")) from error
+    except orjson.JSONDecodeError as error:
+        raise SampleStoreError(f"the record is not valid JSON: {error}") from error
+
+
+def read_image(store: SampleStore, sample: StoredSample) -> bytes:
+    """Return the image of a sample.
+
+    Raises:
+        SampleStoreError: The image is missing or too large, or the store fails.
+    """
+    if sample.image is None:
+        raise SampleStoreError("the image is missing")
+    return _read(store, sample, sample.image, MAX_IMAGE_BYTES)
+
+
+def _read(store: SampleStore, sample: StoredSample, name: str, max_bytes: int) -> bytes:
+    size = sample.files.get(name)
+    if size is None:
+        raise SampleStoreError("the record is missing")
+    if size > max_bytes:
+        raise SampleStoreError(f"{name} has {size} bytes, expected at most {max_bytes}")
+    return store.get(name)
+
+
+def class_folder(label: str) -> str:
+    """Return a folder name for a class: `/`, a leading dot and the like are percent-encoded.
+
+    Raises:
+        SampleStoreError: The label is empty or too long for a folder name.
+    """
+    letters = "".join(char if char.isalnum() else quote(char, SAFE_CHARACTERS) for char in label)
+    name = "%2E" + letters[1:] if letters.startswith(".") else letters
+    if not 0 < len(name.encode()) <= MAX_FOLDER_NAME_BYTES:
+        raise SampleStoreError(f"the label has {len(label)} characters, expected a folder name")
+    return name

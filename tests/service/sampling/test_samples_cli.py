@@ -1,0 +1,258 @@
+"""The command `oodguard samples`, on a folder and on a bucket."""
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from oodguard.service.cli import app
+from oodguard.service.sampling.stored import MAX_RECORD_BYTES, class_folder
+from tests.service.checks import post
+from tests.service.conftest import MakeClient
+from tests.service.pictures import BLACK, GREEN, RED, WHITE, encode, plain
+from tests.service.sampling.conftest import Location
+
+STEM = "20260501T120000.00000{}Z-{}-0"
+
+
+def run(*arguments: object) -> Result:
+    """Run `oodguard samples` on an 80-column terminal."""
+    return CliRunner().invoke(app, ["samples", *map(str, arguments)])
+
+
+def record(number: int, **verdict: object) -> dict[str, Any]:
+    """Return a record as the service writes it."""
+    fields = {"label": "red", "class_id": 0, "p_value": 0.004, "decision": "reject", **verdict}
+    return {
+        "request_id": f"r{number}",
+        "image": 0,
+        "file": "../../../etc/passwd",
+        "time": "2026-05-01T12:00:00Z",
+        "model": {"name": "tiny", "version": "1", "sha256": "0"},
+        "policy": {},
+        "verdict": fields,
+    }
+
+
+@pytest.fixture
+def write(location: Location) -> Callable[..., str]:
+    """Write a sample to the store, and return its name."""
+
+    def write(number: int, content: Mapping[str, Any] | bytes, image: bytes = b"image") -> str:
+        location.folder.mkdir(parents=True, exist_ok=True)
+        stem = STEM.format(number, f"r{number}")
+        text = content if isinstance(content, bytes) else json.dumps(content).encode()
+        (location.folder / f"{stem}.png").write_bytes(image)
+        (location.folder / f"{stem}.json").write_bytes(text)
+        return stem
+
+    return write
+
+
+def test_samples_of_a_service_are_listed_shown_and_exported(
+    make_client: MakeClient, location: Location, tmp_path: Path
+) -> None:
+    client = make_client(sample_rate=1, sample_accept_rate=1, sample_to=location.to)
+    images = {"r1": WHITE, "r2": GREEN, "r3": BLACK, "r4": RED}
+    for request_id, colour in images.items():
+        post(client, encode(plain(colour)), **{"x-request-id": request_id})
+    client.__exit__()
+
+    listed = run("list", "--from", location.to)
+    assert listed.exit_code == 0
+    words = [line.split() for line in listed.stdout.splitlines()]
+    # Newest first. Calibration scores are 1 to 250: brightness 255 has p = 1 / 251.
+    assert [(row[0], row[1], row[4]) for row in words] == [
+        ("accept", "0.6653", "red"),
+        ("accept", "1.0000", "red"),
+        ("accept", "0.6653", "green"),
+        ("reject", "0.0040", "red"),
+    ]
+    assert [row[5].split("-")[1] for row in words] == ["r4", "r3", "r2", "r1"]
+    assert "printed 4 of 4 samples" in listed.stderr
+    rejected = run("list", "--from", location.to, "--decision", "reject")
+    assert [line.split()[0] for line in rejected.stdout.splitlines()] == ["reject"]
+    assert len(run("list", "--from", location.to, "--limit", 2).stdout.splitlines()) == 2
+
+    shown = run("show", "r2-0", "--from", location.to)
+    text, _, place = shown.stdout.strip().rpartition("\n")
+    assert json.loads(text)["request_id"] == "r2"
+    assert place == f"{location.to}/{words[2][5]}.png"
+    out = tmp_path / "one.png"
+    assert run("show", words[0][5], "--from", location.to, "--out", out).exit_code == 0
+    assert out.read_bytes() == encode(plain(RED))
+
+    folder = tmp_path / "exported"
+    result = run("export", folder, "--from", location.to)
+    assert result.exit_code == 0
+    assert "exported 4 of 4 samples, of 2 classes" in result.stderr
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*.png")}
+    assert files == {f"{row[4]}/{row[5]}.png" for row in words}
+    with Image.open(folder / "green" / f"{words[2][5]}.png") as image:
+        assert image.convert("RGB").getpixel((0, 0)) == GREEN
+
+
+@pytest.mark.parametrize("to_stdout", [True, False])
+def test_samples_export_writes_a_tar_archive(
+    write: Callable[..., str], location: Location, tmp_path: Path, *, to_stdout: bool
+) -> None:
+    stem = write(1, record(1))
+    write(2, record(2, decision="accept"))
+    out = tmp_path / "samples.tar"
+    chosen = ("--from", location.to, "--decision", "reject")
+    result = run("export", "-" if to_stdout else out, *chosen)
+    assert result.exit_code == 0
+    data = result.stdout_bytes if to_stdout else out.read_bytes()
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        (member,) = archive.getmembers()
+        assert (member.name, member.mtime) == (f"red/{stem}.png", 1777636800)
+        content = archive.extractfile(member)
+        assert content is not None
+        assert content.read() == b"image"
+
+
+HOSTILE: Mapping[str, bytes | dict[str, Any]] = {
+    "not JSON": b"{",
+    "empty": b"",
+    "not UTF-8": b"\xff\xfe",
+    "a list": b"[]",
+    "deeply nested": b"[" * 100_000,
+    "too large": b" " * (MAX_RECORD_BYTES + 1),
+    "without a verdict": {"request_id": "r"},
+    "a label that is no text": record(1, label=7),
+    "an unknown decision": record(1, decision="maybe"),
+    "half a character": json.dumps(record(1)).replace('"red"', '"\\ud800"').encode(),
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+def test_samples_with_an_invalid_record_are_reported_and_do_not_stop_the_others(
+    write: Callable[..., str], location: Location, tmp_path: Path, content: bytes | dict[str, Any]
+) -> None:
+    bad, good = write(1, content), write(2, record(2))
+    listed = run("list", "--from", location.to)
+    assert listed.exit_code == 0
+    first, second = listed.stdout.splitlines()
+    assert first.endswith(good)
+    assert second.startswith(f"unreadable  {bad}: ")
+    result = run("export", tmp_path / "out", "--from", location.to)
+    assert result.exit_code == 0
+    assert f"{bad} is omitted" in result.stderr
+    assert [path.name for path in (tmp_path / "out").rglob("*.*")] == [f"{good}.png"]
+    shown = run("show", bad, "--from", location.to)
+    assert (shown.exit_code, shown.stdout) == (1, "")
+
+
+def test_samples_ignore_files_that_the_service_did_not_write(
+    write: Callable[..., str], location: Location
+) -> None:
+    stem = write(1, record(1))
+    folder = location.folder
+    (folder / "\x1b[2J.json").write_bytes(b"{}")
+    (folder / "README.md").write_bytes(b"")
+    (folder / f"{STEM.format(2, 'r2')}.json").symlink_to("/etc/passwd")
+    (folder / f"{STEM.format(3, 'r3')}.json").symlink_to(folder / "missing")
+    os.mkfifo(folder / f"{STEM.format(4, 'r4')}.json")
+    if not location.to.startswith("s3://"):
+        (line,) = run("list", "--from", location.to).stdout.splitlines()
+        assert line.endswith(stem)
+
+
+def test_samples_print_no_control_characters_of_a_record(
+    write: Callable[..., str], location: Location
+) -> None:
+    label = "\x1b[2J\n\u202eevil\x07"
+    stem = write(1, record(1, label=label))
+    listed = run("list", "--from", location.to).stdout
+    assert listed == f"reject  0.0040  tiny 1  \\x1b[2J\\n\\u202eevil\\x07  {stem}\n"
+    shown = run("show", stem, "--from", location.to).stdout
+    assert all(char.isprintable() or char == "\n" for char in shown)
+    assert json.loads(shown.rpartition("}")[0] + "}")["verdict"]["label"] == label
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("red", "red"),
+        ("pick-up truck (old)", "pick-up truck (old)"),
+        ("Kfz/Lkw", "Kfz%2FLkw"),
+        ("..", "%2E."),
+        (".hidden", "%2Ehidden"),
+        ("../../evil", "%2E.%2F..%2Fevil"),
+        ("größe", "größe"),
+        ("100%", "100%25"),
+        ("a\\b:c\x00\n", "a%5Cb%3Ac%00%0A"),
+    ],
+)
+def test_samples_export_encodes_labels_that_are_no_folder_name(label: str, expected: str) -> None:
+    assert class_folder(label) == expected
+
+
+@pytest.mark.parametrize("label", ["", "x" * 300])
+def test_samples_export_omits_labels_that_cannot_be_a_folder_name(
+    write: Callable[..., str], location: Location, tmp_path: Path, label: str
+) -> None:
+    write(1, record(1, label=label))
+    result = run("export", tmp_path / "out", "--from", location.to)
+    assert result.exit_code == 0
+    assert "is omitted: the label has" in result.stderr
+
+
+def test_samples_export_requires_a_model_if_there_are_several(
+    write: Callable[..., str], location: Location, tmp_path: Path
+) -> None:
+    write(1, record(1))
+    write(2, {**record(2), "model": {"name": "other", "version": "1"}})
+    result = run("export", tmp_path / "out", "--from", location.to)
+    assert result.exit_code == 1
+    assert "several models (other, tiny)" in result.stderr
+    assert not (tmp_path / "out").exists()
+    chosen = run("export", tmp_path / "out", "--from", location.to, "--model", "other")
+    assert "exported 1 of 2" in chosen.stderr
+
+
+@pytest.mark.parametrize("name", ["out", "out.tar"])
+def test_samples_export_refuses_an_existing_output(
+    write: Callable[..., str], location: Location, tmp_path: Path, name: str
+) -> None:
+    write(1, record(1))
+    (tmp_path / name).touch()
+    result = run("export", tmp_path / name, "--from", location.to)
+    assert result.exit_code == 1
+    assert f"{name} cannot be written: File exists" in result.stderr
+
+
+def test_samples_commands_leave_the_store_unchanged(
+    write: Callable[..., str], location: Location, tmp_path: Path
+) -> None:
+    write(1, record(1))
+    # The service is about to rename it.
+    partial = location.folder / f"{STEM.format(2, 'r2')}.png.part"
+    partial.write_bytes(b"half")
+    before = sorted(path.name for path in location.folder.iterdir())
+    run("list", "--from", location.to)
+    run("export", tmp_path / "out", "--from", location.to)
+    assert sorted(path.name for path in location.folder.iterdir()) == before
+
+
+def test_samples_show_names_the_candidates_if_a_name_is_ambiguous(
+    write: Callable[..., str], location: Location
+) -> None:
+    stems = [write(1, record(1)), write(2, record(2))]
+    result = run("show", "20260501", "--from", location.to)
+    assert result.exit_code == 1
+    assert "2 samples of 2 have '20260501' in their name, expected 1" in result.stderr
+    assert all(stem in result.stderr for stem in stems)
+
+
+def test_samples_commands_report_a_missing_folder() -> None:
+    result = run("list", "--from", "/nowhere")
+    assert result.exit_code == 1
+    assert result.stderr == "oodguard: /nowhere: No such file or directory\n"
