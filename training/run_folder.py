@@ -18,12 +18,15 @@ from oodguard.models.bundle import EVALUATION
 from oodguard.models.errors import CheckpointError, RecipeError
 from oodguard.models.manifest import FrozenModel
 from oodguard.models.validation_errors import describe_error
-from oodguard.training.config.recipe import Recipe, parse_recipe, read_recipe_text
+from oodguard.training.config.recipe import Recipe, parse_recipe
+from oodguard.training.config.recipe_sources import read_recipe_text
 
 RECIPE = "recipe.toml"
 PROGRESS = "progress.json"
 
-FILES_BEFORE_CHECKPOINT = (RECIPE, "logs", "epoch-*.safetensors", ".*.partial")
+DATA = "data.json"
+
+FILES_BEFORE_CHECKPOINT = (RECIPE, DATA, "logs", "epoch-*.safetensors", ".*.partial")
 """The files of a run that stopped before its first checkpoint."""
 
 
@@ -175,6 +178,14 @@ class RunFolder:
             return safetensors.torch.load_file(path)
         except (OSError, SafetensorError) as error:
             raise RecipeError(f"{path} is damaged or missing: {error}") from error
+
+    def write_data(self, card: FrozenModel) -> None:
+        """Write the card of the data.
+
+        Raises:
+            CheckpointError: the file cannot be written.
+        """
+        _write(self.folder / DATA, (card.model_dump_json(indent=2) + "\n").encode())
 
     def save(self, progress: RunProgress, tensors: dict[str, Tensor]) -> None:
         """Write a checkpoint: the tensors, then the progress.

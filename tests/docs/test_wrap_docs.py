@@ -2,12 +2,13 @@
 
 import re
 from pathlib import Path
+from typing import cast
 
 import pytest
 import typer
 
 from oodguard.models.bundle import open_bundle
-from oodguard.training.cli.app import app
+from oodguard.training.cli.app import LazyCommands, app
 from tests.docs.commands import run_commands
 
 ROOT = Path(__file__).parents[2]
@@ -15,8 +16,8 @@ TEXT = (ROOT / "docs" / "wrap.md").read_text(encoding="utf-8")
 
 
 def _options() -> list[str]:
-    command = typer.main.get_command(app)
-    wrap = command.commands["wrap"]  # type: ignore[attr-defined]
+    command = cast("LazyCommands", typer.main.get_command(app))
+    wrap = command.get_command(None, "wrap")
     return [option.opts[0] for option in wrap.params if option.opts[0].startswith("--")]
 
 

@@ -1,46 +1,38 @@
-"""The commands of `oodguard-train`: fit, evaluate, export, wrap."""
+"""The commands of `oodguard-train`. Each is imported when it is used, because torch is slow."""
 
-from pathlib import Path
-from typing import Annotated
+import importlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from oodguard.training.cli.command import Threads, print_message, run_command
-from oodguard.training.cli.evaluate import evaluate
-from oodguard.training.cli.fit import fit
-from oodguard.training.cli.wrap import wrap
-from oodguard.training.export.export import export as run_export
-from oodguard.training.run_folder import RunFolder
+COMMANDS: Mapping[str, str] = MappingProxyType(
+    {name: f"oodguard.training.cli.{name}" for name in ("fit", "evaluate", "export", "wrap")}
+)
+"""The module of each command, which has a function of its name."""
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+class LazyCommands(TyperGroup):
+    """A group of commands whose modules are imported on demand."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002  (typer's own click)
+        """Return the names of the commands in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002
+        """Import a command; return None if there is no such command."""
+        if cmd_name not in COMMANDS:
+            return None
+        single = typer.Typer(add_completion=False)
+        single.command(cmd_name)(getattr(importlib.import_module(COMMANDS[cmd_name]), cmd_name))
+        return typer.main.get_command(single)
+
+
+app = typer.Typer(cls=LazyCommands, no_args_is_help=True, add_completion=False)
 
 
 @app.callback()
 def main() -> None:
     """Train, evaluate and export guards: hardened classifiers with out-of-distribution scores."""
-
-
-app.command()(fit)
-
-app.command()(evaluate)
-
-
-@app.command()
-def export(
-    run: Annotated[Path, typer.Argument(help="Folder of a run, such as runs/cifar10-aloe.")],
-    out: Annotated[Path, typer.Option(help="Folder of the bundle; an existing one is replaced.")],
-    threads: Threads = None,
-) -> None:
-    """Export a run as a bundle: ONNX graph, calibration, evaluation and model card.
-
-    Nothing is written unless torch and ONNX Runtime agree.
-    """
-    with run_command(threads):
-        parity = run_export(RunFolder(run), out)
-        print_message(
-            f"Exported {out}. torch and ONNX Runtime agree on {parity.images} images; the"
-            f" largest difference of a score is {parity.largest_difference:.1g}.",
-        )
-
-
-app.command()(wrap)

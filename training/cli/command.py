@@ -1,11 +1,11 @@
 """Shared parts of the commands: the console, common options and the output of errors."""
 
+import io
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
-import datasets
-import torch
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
@@ -29,8 +29,12 @@ def run_command(threads: int | None) -> Iterator[None]:
 
     An error of the operating system, such as an unreadable file, is printed as a message too.
     """
-    datasets.disable_progress_bars()  # otherwise there is one for every file
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names that the terminal cannot encode
     if threads is not None:
+        import torch  # noqa: PLC0415  (slow)
+
         torch.set_num_threads(threads)
     try:
         yield

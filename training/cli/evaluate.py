@@ -18,7 +18,9 @@ from oodguard.training.cli.command import (
     warn,
 )
 from oodguard.training.cli.progress import EvaluationBar
-from oodguard.training.config.recipe import parse_recipe, read_recipe_text
+from oodguard.training.cli.sources import list_recipe
+from oodguard.training.config.recipe import parse_recipe
+from oodguard.training.config.recipe_sources import read_recipe_text
 from oodguard.training.config.suites import SHIPPABLE_SUITES, SUITES
 from oodguard.training.evaluation.evaluate import evaluate as run_evaluation
 from oodguard.training.evaluation.target import (
@@ -79,9 +81,13 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
         text = read_recipe_text(recipe) if recipe else None
         if text is not None:
             parse_recipe(text, origin=str(recipe))  # raises an error that names the file
+        if not is_bundle(target):
+            list_recipe(RunFolder(target).recipe_text, ("inliers", "evaluation"))
         with console.status("loading"):
             measured = _open(target, text, score, tuple(other_scores or ()))
             undefended = _open(twin, measured.recipe_text, None, ()) if twin else None
+        if is_bundle(target):
+            list_recipe(measured.recipe_text, ("evaluation",))
         folder = out or (target if not is_bundle(target) else Path("reports") / measured.name)
         create_report_folder(folder)
         bar = EvaluationBar(console)

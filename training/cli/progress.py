@@ -81,7 +81,7 @@ class EvaluationBar:
 
     def __init__(self, console: Console) -> None:
         self.display = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TimeElapsedColumn(),
             TextColumn("left:"),

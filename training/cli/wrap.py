@@ -11,6 +11,7 @@ from rich.markup import escape
 from oodguard.models.decision import Policy
 from oodguard.models.errors import ClassifierError
 from oodguard.models.manifest import BundleName, BundleVersion, InputSpec
+from oodguard.models.names import text_of
 from oodguard.models.validation_errors import describe_error
 from oodguard.training.cli.command import (
     Alpha,
@@ -23,6 +24,7 @@ from oodguard.training.cli.command import (
     warn,
 )
 from oodguard.training.config.sources import Source
+from oodguard.training.data.reader import list_sources, source_at
 from oodguard.training.report.markdown import escape_control_characters
 from oodguard.training.wrap.classifier import read_original_classifier
 from oodguard.training.wrap.input import Layout, PixelTransform, Triple, infer_layout, infer_size
@@ -37,7 +39,7 @@ VERSION = TypeAdapter(BundleVersion)
 
 def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
     classifier: Annotated[Path, typer.Argument(help="ONNX file of a classifier.")],
-    data: Annotated[Path, typer.Option(help="Folder or Parquet file of labelled held-out images.")],
+    data: Annotated[Path, typer.Option(help="Folder or table of labelled held-out images.")],
     out: Annotated[Path, typer.Option(help="Folder of the bundle; an existing one is replaced.")],
     classes: Annotated[
         Path | None,
@@ -49,6 +51,9 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
         list[Path] | None, typer.Option(help="Out-of-distribution images to measure; repeatable.")
     ] = None,
     images: Annotated[int, typer.Option(min=2, help="Maximum number of images per set.")] = 4000,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave out images that cannot be read.")
+    ] = False,
     scale: Annotated[float, typer.Option(help="Divisor of the pixels 0 to 255.")] = 255.0,
     mean: Annotated[str, typer.Option(metavar="R,G,B", help="Subtracted after that.")] = "0,0,0",
     std: Annotated[str, typer.Option(metavar="R,G,B", help="Divisor after that.")] = "1,1,1",
@@ -106,12 +111,16 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
             classes=read_classes(classes) if classes else None,
             policy=Policy(score=outputs.choose(score), alpha=alpha, delta=delta),
         )
+        source = source_at(data, images=images, skip_broken=skip_broken)
+        others = _named(outliers or (), images, skip_broken=skip_broken)
+        keys = {f"--outliers {name}": (each, False) for name, each in others.items()}
+        list_sources({"--data": (source, True), **keys}, print_message)
         with console.status("reading") as status:
             report, agreement = run_wrap(
                 original,
                 options,
-                data=_source(data, images),
-                outliers=_named(outliers or (), images),
+                data=source,
+                outliers=others,
                 out=out,
                 stage=lambda text: status.update(escape(escape_control_characters(text))),
                 log=print_message,
@@ -126,16 +135,13 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
         )
 
 
-def _source(path: Path, images: int) -> Source:
-    if path.is_dir():
-        return Source(folder=path, images=images)
-    return Source(parquet=path, images=images)
-
-
-def _named(paths: Sequence[Path], images: int) -> dict[str, Source]:
-    named = {path.stem: _source(path, images) for path in paths}
+def _named(paths: Sequence[Path], images: int, *, skip_broken: bool) -> dict[str, Source]:
+    named = {
+        text_of(path.stem): source_at(path, images=images, skip_broken=skip_broken)
+        for path in paths
+    }
     if len(named) != len(paths):
-        names = sorted(path.stem for path in paths)
+        names = sorted(text_of(path.stem) for path in paths)
         raise ClassifierError(
             f"--outliers: received the names {', '.join(names)}, expected no duplicates"
         )

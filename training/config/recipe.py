@@ -19,6 +19,7 @@ from oodguard.training.config.methods import (
     TradesSettings,
 )
 from oodguard.training.config.recipe_errors import describe_recipe_error
+from oodguard.training.config.recipe_sources import read_recipe_text
 from oodguard.training.config.schedule import ScheduleSettings, schedule_defaults
 from oodguard.training.config.sources import Inliers, Outliers, Source
 
@@ -224,23 +225,6 @@ def read_recipe(path: Path) -> Recipe:
         RecipeError: as `read_recipe_text` and `parse_recipe`.
     """
     return parse_recipe(read_recipe_text(path), origin=str(path))
-
-
-def read_recipe_text(path: Path) -> str:
-    """Return the text of a recipe file, without a byte order mark.
-
-    Raises:
-        RecipeError: the file cannot be read, or is not UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise RecipeError(f"{path}: cannot read the recipe: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise RecipeError(
-            f"{path}: byte {error.start} is 0x{error.object[error.start]:02x}, expected UTF-8:"
-            " save the recipe with this encoding"
-        ) from error
 
 
 def parse_recipe(text: str, *, origin: str) -> Recipe:

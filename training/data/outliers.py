@@ -1,7 +1,6 @@
 """Endless outlier batches: real, varied and synthetic images as the recipe mixes them."""
 
 from collections.abc import Iterator
-from itertools import repeat
 
 import torch
 from torch import Tensor
@@ -27,8 +26,9 @@ def outlier_batches(
     settings every batch is empty.
     """
     if settings is None:
-        yield from repeat(torch.empty(0, *inliers.images.shape[1:]).permute(0, 3, 1, 2))
-        return
+        empty = torch.empty(0, *inliers.images.shape[1:]).permute(0, 3, 1, 2)
+        while True:
+            yield empty
     synthetic = round(size * settings.synthetic)
     real = _real(settings, pool, size=size - synthetic, generator=generator) if pool else None
     while True:

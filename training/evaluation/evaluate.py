@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 
@@ -9,6 +10,7 @@ from oodguard.models.decision import Policy
 from oodguard.models.errors import RecipeError
 from oodguard.training.config.recipe import evaluation_sources
 from oodguard.training.config.suites import Suite
+from oodguard.training.data.classes import match_all_classes
 from oodguard.training.data.dataset import ImageSet, load, to_pixels
 from oodguard.training.evaluation.attack_trials import (
     AttackedScore,
@@ -98,12 +100,10 @@ def _load_images(
     """Return the whole test set, the part of it that is attacked, and the outliers by set."""
     recipe = target.recipe
     test_source, outlier_sources = evaluation_sources(recipe)
-    test_set = load(test_source, recipe.input)
-    if test_set.classes != target.classes:
-        raise RecipeError(
-            f"evaluation.test: received classes {list(test_set.classes)}, expected those of the"
-            f" inliers, {list(target.classes)}"
-        )
+    test_set = load(test_source, recipe.input, labelled=True)
+    name = f"evaluation.test: {test_set.name}"
+    positions = torch.tensor(match_all_classes(target.classes, test_set.classes, name=name))
+    test_set = replace(test_set, labels=positions[test_set.labels], classes=target.classes)
     outliers = {
         name: load(source, recipe.input).subset(slice(suite.outlier_images))
         for name, source in outlier_sources.items()

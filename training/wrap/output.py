@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from oodguard.models.errors import ClassifierError
+from oodguard.models.errors import ClassifierError, RecipeError
 from oodguard.models.scores import LOGIT_SCORES
+from oodguard.training.data.classes import match_classes
 from oodguard.training.data.dataset import ImageSet
 from oodguard.training.export.onnx import export_module
 
@@ -160,17 +161,7 @@ def labels_of_outputs(classes: tuple[str, ...], data: ImageSet, *, outputs: int)
 
 
 def _positions(classes: tuple[str, ...], found: tuple[str, ...], name: str) -> list[int]:
-    numbers = [str(number) for number in range(len(found))]
-    if list(found) == numbers and len(found) <= len(classes):
-        return list(range(len(found)))
-    unknown = [each for each in found if each not in classes]
-    if unknown:
-        raise ClassifierError(
-            f"{name}: unknown classes {_first(unknown)}, expected those of the classifier:"
-            f" {_first(classes)}"
-        )
-    return [classes.index(each) for each in found]
-
-
-def _first(names: list[str] | tuple[str, ...]) -> str:
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    try:
+        return match_classes(classes, found, name=name)
+    except RecipeError as error:
+        raise ClassifierError(str(error)) from error

@@ -89,14 +89,14 @@ def wrap(  # noqa: PLR0913  (by keyword)
     check_replaceable(out)
     images_read: list[str] = []
 
-    def read(source: Source) -> ImageSet:
+    def read(source: Source, *, labelled: bool = False) -> ImageSet:
         stage(f"reading {source.name}")
-        found = load(source, options.spec)
+        found = load(source, options.spec, labelled=labelled)
         log(f"Read {found}.")
         images_read.append(str(found))
         return found
 
-    images = read(data)
+    images = read(data, labelled=True)
     _check_calibration(images, options.policy)
     subset = images.images[:AGREEMENT_IMAGES].numpy()
     stage("running the original classifier")

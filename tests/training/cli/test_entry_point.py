@@ -20,7 +20,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("package", ["torch", "typer", "datasets"])
+@pytest.mark.parametrize("package", ["torch", "typer", "pyarrow"])
 def test_missing_training_extra_is_reported_without_a_traceback(package: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(package=package), "--help"],

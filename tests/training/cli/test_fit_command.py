@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -5,21 +7,51 @@ from typer.testing import CliRunner
 
 from oodguard.models.errors import RecipeError
 from oodguard.training.cli.app import app
-from oodguard.training.cli.fit import calibration_warning, check_paths
-from tests.training.recipes import RECIPE, parsed
+from oodguard.training.cli.sources import list_recipe
+from oodguard.training.cli.train import calibration_warning
+from tests.training.recipes import DATA, RECIPE, parsed
 
 
 def test_missing_paths_are_listed_by_key() -> None:
     text = RECIPE.replace("/outliers", "/outlier").replace("/textures", "/texture")
     text += "more = { parquet = 'no.parquet' }\n"
     with pytest.raises(RecipeError) as caught:
-        check_paths(parsed(text))
+        list_recipe(text)
     keys = [line.split(":")[0].strip() for line in str(caught.value).splitlines()[1:]]
     assert keys == ["outliers", "evaluation.outliers.textures", "evaluation.outliers.more"]
 
 
-def test_existing_paths_pass_and_hub_data_sets_are_not_checked() -> None:
-    check_paths(parsed(RECIPE + "svhn = { hub = 'ufldl-stanford/svhn' }\n"))
+def test_fit_prints_every_source_before_it_trains(capsys: pytest.CaptureFixture[str]) -> None:
+    listings = list_recipe(RECIPE)
+    assert list(listings) == [
+        "inliers",
+        "outliers",
+        "evaluation.test",
+        "evaluation.outliers.textures",
+    ]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"inliers: {DATA}/cifar10: 200 images of 10 classes, 20 per class"
+    assert lines[3] == f"evaluation.outliers.textures: {DATA}/textures: 24 images"
+
+
+def test_fit_reports_a_wrong_path_without_torch(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(RECIPE.replace("/textures", "/texture"), encoding="utf-8")
+    program = (
+        "import sys; sys.modules['torch'] = sys.modules['datasets'] = None;"
+        f"sys.argv = ['oodguard-train', 'fit', {str(path)!r}];"
+        "from oodguard.training.cli.main import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parents[3] / "src",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "evaluation.outliers.textures: " in done.stderr
+    assert "/texture: cannot read the data: the path does not exist" in done.stderr
 
 
 @pytest.mark.parametrize(("images", "warned"), [(58, True), (59, False)])

@@ -31,7 +31,8 @@ def test_folder_images_have_the_classes_of_their_subfolders() -> None:
 
 def test_source_with_several_splits_states_the_one_that_is_read() -> None:
     signs = CIFAR10.parent / "signs"
-    assert str(load(Source(folder=signs, images=40), SPEC)) == "split train of signs: 40 images"
+    train = Source(folder=signs, split="train", images=40)
+    assert str(load(train, SPEC)) == "split train of signs: 40 images"
     assert str(load(Source(folder=signs, split="test"), SPEC)) == "split test of signs: 60 images"
     assert str(load(Source(folder=signs / "test"), SPEC)) == "test: 60 images"
 
@@ -122,7 +123,7 @@ def test_missing_source_is_an_error_that_names_the_path_as_given(source: Source)
 def test_damaged_image_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "broken.png").write_bytes(b"no image")
-    with pytest.raises(RecipeError, match=r"cannot read image number 0: .*broken\.png"):
+    with pytest.raises(RecipeError, match=r"cannot read 1 of 1 images:\n  .*broken\.png"):
         load(Source(folder=tmp_path), SPEC)
 
 
@@ -141,7 +142,7 @@ def test_images_of_one_group_are_in_one_part() -> None:
         classes=("a", "b"),
         groups=groups,
     )
-    held_out = Inliers(folder=Path("x"), validation=20, calibration=100, group="film")
+    held_out = Inliers(table=Path("x"), validation=20, calibration=100, group="film")
     parts = split(images, held_out, seed=5)
     kinds = [parts.validation, parts.calibration, parts.training]
     seen = [set(part.groups.tolist()) for part in kinds if part.groups is not None]
@@ -193,8 +194,11 @@ def test_images_of_mixed_sizes_are_resized_to_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ([0, 1, None, 0], "1 of 4 labels are invalid, the first is image number 2 with label none"),
-        ([0, -1, -1, 1], "2 of 4 labels are invalid, the first is image number 1 with label none"),
+        (
+            [0, 1, None, 0],
+            r"1 of 4 labels are invalid, expected 0 to 1 .*:\n  row 2: has no label\n",
+        ),
+        ([0, -1, -1, 1], r"2 of 4 labels are invalid, .*\n  row 1: has no label\n  row 2: has no"),
         ([1, 1, 1, 1], "all 4 images of odd have the class 'dog'"),
     ],
     ids=["none", "minus one", "a single class"],
@@ -218,7 +222,7 @@ def test_label_beyond_the_classes_is_an_error() -> None:
         classes=("cat", "dog"),
     )
     held_out = Inliers(folder=CIFAR10, validation=1, calibration=20)
-    with pytest.raises(RecipeError, match=r"2 of 4 labels are invalid, .* number 2 with label 2"):
+    with pytest.raises(RecipeError, match=r"2 of 4 labels .*\n  row 2: label 2\n  row 3: label 7"):
         split(images, held_out, seed=0)
 
 

@@ -51,7 +51,8 @@ def of_torch(pictures: Path) -> Bundle:
     done = _wrap(pictures / "net.onnx", pictures, out, "--outliers", pictures / "greys")
     assert done.exit_code == 0, done.output
     assert "warning" not in done.output
-    assert done.output.startswith("Read colours: 180 images.\nRead greys: 40 images.\n")
+    assert f"--data: {pictures}/colours: 180 images of 3 classes, 60 per class\n" in done.output
+    assert "Read colours: 180 images.\nRead greys: 40 images.\n" in done.output
     return open_bundle(out)
 
 

@@ -1,0 +1,137 @@
+"""Folders as people have them: what is read is what is in the folder, whatever its names are."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from oodguard.models.errors import RecipeError
+from oodguard.training.config.sources import Source
+from oodguard.training.data.dataset import load
+from oodguard.training.data.listing import EXTRAS
+from oodguard.training.data.reader import list_source, source_at
+from tests.training.data.picture_files import SPEC, contents, encoded, write
+
+GUESSED = ["train", "test", "val", "dev", "eval", "test-pattern", "freight-train", "training_set"]
+
+
+@pytest.mark.parametrize("name", GUESSED)
+def test_folder_reader_gives_no_meaning_to_the_name_of_a_file(tmp_path: Path, name: str) -> None:
+    write(tmp_path / f"{name}.png", 0)
+    for number in range(1, 4):
+        write(tmp_path / f"{number}.png", number)
+    assert contents(Source(folder=tmp_path), labelled=False) == dict.fromkeys(range(4))
+
+
+@pytest.mark.parametrize("name", GUESSED)
+def test_folder_reader_gives_no_meaning_to_the_name_of_a_class(tmp_path: Path, name: str) -> None:
+    for part, number in (("train", 0), ("test", 10)):
+        write(tmp_path / part / name / "a.png", number)
+        write(tmp_path / part / "stop" / "b.png", number + 1)
+    assert contents(Source(folder=tmp_path, split="train")) == {0: name, 1: "stop"}
+    assert contents(Source(folder=tmp_path, split="test")) == {10: name, 11: "stop"}
+    assert contents(Source(folder=tmp_path / "test")) == {10: name, 11: "stop"}
+
+
+def test_folder_of_splits_is_refused_with_the_option_to_give(tmp_path: Path) -> None:
+    for number, part in enumerate(("train", "Val", "test")):
+        write(tmp_path / part / "cat" / "a.png", number)
+    for source in (Source(folder=tmp_path), source_at(tmp_path)):
+        with pytest.raises(RecipeError, match=r"Val, test, train are splits, .* split = 'train'"):
+            list_source(source, labelled=True)
+    classes = Source(folder=tmp_path, split=".")
+    assert contents(classes) == {0: "train", 1: "Val", 2: "test"}
+    with pytest.raises(RecipeError, match="split is 'tset', expected one of the sub-folders Val, "):
+        list_source(Source(folder=tmp_path, split="tset"), labelled=True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "photos [2024] #1",
+        "a*b",
+        "what?",
+        "{x}",
+        "100%",
+        "a::b",
+        "~",
+        "~user",
+        "é",
+        b"caf\xe9",
+        "\n",
+    ],
+    ids=repr,
+)
+def test_folder_reader_accepts_every_name(tmp_path: Path, name: str | bytes) -> None:
+    special = os.fsdecode(name)
+    for number, part in enumerate((special, "other")):
+        write(tmp_path / special / special / part / f"{special}.png", number)
+    source = Source(folder=tmp_path / special, split=special)
+    assert list(contents(source)) in ([0, 1], [1, 0])
+    images = load(source, SPEC, labelled=True)
+    for text in (*images.classes, images.name, str(list_source(source, labelled=True))):
+        text.encode()  # JSON and manifests contain it
+
+
+def test_folder_reader_skips_no_label_for_other_files(tmp_path: Path) -> None:
+    for number, name in enumerate(("cat", "dog")):
+        write(tmp_path / name / "a.PNG", number)
+    write(tmp_path / "dog" / "more" / "deep" / "b.png", 2)
+    write(tmp_path / "montage.png", 3)
+    write(tmp_path / ".hidden" / "c.png", 4)
+    write(tmp_path / "cat" / "._a.png", 5)
+    (tmp_path / "metadata.csv").write_text("file_name,film\ncat/a.PNG,1\n", encoding="utf-8")
+    (tmp_path / "cat" / "no-ending").write_bytes(encoded(6))
+    (tmp_path / "cat" / "film.MP4").write_bytes(b"")
+    assert contents(Source(folder=tmp_path)) == {0: "cat", 1: "dog", 2: "dog"}
+    listing = list_source(Source(folder=tmp_path), labelled=True)
+    assert listing.skipped == {
+        ".csv": 1,
+        ".mp4": 1,
+        "without an ending": 1,
+        "outside of the class folders": 1,
+    }
+    assert (
+        "3 images of 2 classes, 1 (cat) to 2 (dog) per class; skipped files: 1 .csv, 1 .mp4, 1 "
+        in (str(listing))
+    )
+    unlabelled = contents(Source(folder=tmp_path), labelled=False)
+    assert unlabelled == {0: "cat", 1: "dog", 2: "dog", 3: None}
+
+
+def test_folder_reader_follows_links_but_not_in_circles(tmp_path: Path) -> None:
+    write(tmp_path / "elsewhere" / "a.png", 1)
+    write(tmp_path / "data" / "dog" / "b.png", 2)
+    (tmp_path / "data" / "cat").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "data" / "dog" / "again").symlink_to(tmp_path / "data")
+    assert contents(Source(folder=tmp_path / "data")) == {1: "cat", 2: "dog"}
+
+
+@pytest.mark.parametrize("ending", EXTRAS)
+def test_folder_reader_names_the_extra_that_reads_skipped_files(
+    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oodguard.training.data.folders.picture_endings", lambda: {".png"})
+    write(tmp_path / "a" / "a.png", 1)
+    (tmp_path / "a" / f"b{ending}").write_bytes(b"")
+    text = str(list_source(Source(folder=tmp_path), labelled=False))
+    assert f"skipped files: 1 {ending}" in text
+    assert 'Install the "heif" extra' in text
+
+
+def test_broken_images_are_named_all_at_once_or_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(4):
+        write(tmp_path / "cat" / f"{number}.png", number)
+    (tmp_path / "cat" / "1.png").write_bytes(encoded(1, "bmp")[:-20])
+    (tmp_path / "cat" / "3.png").write_bytes(b"text")
+    with pytest.raises(RecipeError) as caught:
+        contents(Source(folder=tmp_path))
+    text = str(caught.value)
+    assert "cannot read 2 of 4 images" in text
+    assert f"{tmp_path}/cat/1.png: image file is truncated" in text
+    assert f"{tmp_path}/cat/3.png: the file is not an image of a format that can be read" in text
+    assert "skip_broken = true (--skip-broken)" in text
+    assert contents(Source(folder=tmp_path, skip_broken=True)) == {0: "cat", 2: "cat"}
+    assert "left out 2 images that cannot be read" in caplog.text

@@ -1,0 +1,170 @@
+"""Tables as pandas, pyarrow and spreadsheets write them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from oodguard.models.errors import RecipeError
+from oodguard.training.config.sources import Source
+from oodguard.training.data.card import content_sha256
+from oodguard.training.data.reader import list_source, source_at
+from tests.training.data.picture_files import contents, encoded, write
+
+CLASSES = ("cat", "dog", "cat", "emu")
+EXPECTED = dict(enumerate(CLASSES))
+
+
+def _paths(folder: Path) -> list[str]:
+    return [write(folder / "pics" / f"{n}.png", n).relative_to(folder).as_posix() for n in range(4)]
+
+
+@pytest.mark.parametrize("kind", ["bytes", "struct", "struct of paths", "path", "large binary"])
+@pytest.mark.parametrize("label", ["text", "category"])
+def test_parquet_table_of_pandas_is_read(tmp_path: Path, kind: str, label: str) -> None:
+    paths = _paths(tmp_path)
+    data = [encoded(n) for n in range(4)]
+    values = {
+        "bytes": data,
+        "struct": [{"bytes": each, "path": None} for each in data],
+        "struct of paths": [{"bytes": None, "path": each} for each in paths],
+        "path": paths,
+        "large binary": pd.array(data, dtype=pd.ArrowDtype(pa.large_binary())),
+    }[kind]
+    labels = pd.Series(CLASSES, dtype="category" if label == "category" else None)
+    frame = pd.DataFrame({"id": range(4), "image": values, "label": labels})
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert contents(Source(table=tmp_path / "t.parquet")) == EXPECTED
+    assert contents(Source(parquet=tmp_path / "t.parquet", only=("cat",))) == {0: "cat", 2: "cat"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ([10, 2, 10, 0], ["10", "2", "10", "0"]),
+        ([10.0, 2.0, np.nan, 0.0], ["10", "2", None, "0"]),
+        ([1, -1, 0, 0], ["1", None, "0", "0"]),
+        (["b", None, "", "a"], ["b", None, None, "a"]),
+        ([True, False, True, True], ["True", "False", "True", "True"]),
+        ([b"b", b"a", b"b", b"b"], ["b", "a", "b", "b"]),
+    ],
+    ids=["numbers", "missing", "minus one", "text", "boolean", "bytes"],
+)
+def test_labels_of_a_table_are_text_or_numbers(
+    tmp_path: Path, labels: list[object], expected: list[str | None]
+) -> None:
+    table = pa.table({"image": [encoded(n) for n in range(4)], "label": labels})
+    pq.write_table(table, tmp_path / "t.parquet")
+    source = Source(table=tmp_path / "t.parquet")
+    assert contents(source, labelled=False) == dict(enumerate(expected))
+    missing = [f"  row {row}: has no label" for row, each in enumerate(expected) if each is None]
+    if missing:
+        with pytest.raises(RecipeError) as caught:
+            contents(source)
+        assert str(caught.value).splitlines()[1:-1] == missing
+
+
+def test_invalid_labels_are_named_by_row(tmp_path: Path) -> None:
+    table = pa.table({"image": [encoded(0)] * 3, "label": [0.5, 1.0, float("inf")]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(RecipeError, match=r"(?s)2 of 3 labels.*row 0: .* 0\.5\n  row 2: .* inf"):
+        list_source(Source(table=tmp_path / "t.parquet"), labelled=True)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_csv_table_of_paths_and_labels_is_read(tmp_path: Path, delimiter: str) -> None:
+    rows = [f'"{path}"{delimiter}{name}' for path, name in zip(_paths(tmp_path), CLASSES)]  # noqa: B905
+    text = "\n".join([f"File{delimiter}Label", *rows, ""])
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8-sig")
+    assert contents(Source(table=tmp_path / "t.csv")) == EXPECTED
+
+
+def test_json_lines_of_paths_and_labels_are_read(tmp_path: Path) -> None:
+    rows = [{"path": path, "label": n % 2} for n, path in enumerate(_paths(tmp_path))]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "rows.jsonl").write_text(text, encoding="utf-8")
+    assert contents(Source(table=tmp_path / "rows.jsonl")) == {0: "0", 1: "1", 2: "0", 3: "1"}
+
+
+def test_bytes_that_are_not_utf_8_in_a_path_of_a_csv_are_read(tmp_path: Path) -> None:
+    name = b"caf\xe9.png".decode("utf-8", "surrogateescape")
+    write(tmp_path / name, 7)
+    (tmp_path / "t.csv").write_bytes(b"file,label\ncaf\xe9.png,caf\xe9\n")
+    assert contents(Source(table=tmp_path / "t.csv")) == {7: "caf\\udce9"}
+
+
+def test_invalid_rows_are_named_all_at_once(tmp_path: Path) -> None:
+    write(tmp_path / "a.png", 5)
+    (tmp_path / "t.csv").write_text("file,label\na.png,x\nb.png,y\n,x\na.png,y\n", encoding="utf-8")
+    with pytest.raises(RecipeError) as caught:
+        list_source(Source(table=tmp_path / "t.csv"), labelled=True)
+    lines = str(caught.value).splitlines()
+    assert "2 of 4 images do not exist" in lines[0]
+    assert lines[1:3] == [f"  row 1: {tmp_path}/b.png does not exist", "  row 2: the path is empty"]
+    source = Source(table=tmp_path / "t.csv", skip_broken=True)
+    assert contents(source) == {5: "y"}
+    (tmp_path / "u.csv").write_text("file,label\na.png\na.png,x\na.png,x,y\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"(?s)2 rows .*row 0: has 1 cells\n  row 2: has 3 cells"):
+        list_source(Source(table=tmp_path / "u.csv"), labelled=True)
+    (tmp_path / "v.jsonl").write_text('{"file": "a.png"}\n{\n[1]\n', encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"(?s)2 rows .*row 1: .*\n  row 2: is not an object"):
+        list_source(Source(table=tmp_path / "v.jsonl"), labelled=False)
+
+
+def test_broken_images_of_a_table_are_named_by_row(tmp_path: Path) -> None:
+    data = [encoded(0), b"", None, encoded(3)]
+    pq.write_table(pa.table({"image": data, "label": [0, 1, 0, 1]}), tmp_path / "t.parquet")
+    with pytest.raises(RecipeError, match=r"(?s)2 of 4.*row 1: .*\n  row 2: the row has no image"):
+        contents(Source(table=tmp_path / "t.parquet"))
+    assert contents(Source(table=tmp_path / "t.parquet", skip_broken=True)) == {0: "0", 3: "1"}
+
+
+def test_several_tables_are_one_source_in_the_order_of_their_names(tmp_path: Path) -> None:
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    for shard in (1, 0):
+        numbers = [2 * shard, 2 * shard + 1]
+        labels = [CLASSES[n] for n in numbers]
+        table = pa.table({"image": [encoded(n) for n in numbers], "label": labels})
+        pq.write_table(table, folder / f"part-{shard}.parquet")
+    both = tuple(folder / f"part-{shard}.parquet" for shard in range(2))
+    for source in (Source(table=folder), Source(table=both), source_at(folder)):
+        assert list(contents(source).items()) == list(EXPECTED.items())
+    assert list(contents(Source(table=folder, only=("cat", "emu")))) == [0, 2, 3]
+    (folder / "part-1.parquet").write_bytes(b"no table")
+    with pytest.raises(RecipeError, match=r"part-1\.parquet: "):
+        list_source(Source(table=folder), labelled=True)
+
+
+def test_folder_with_the_tables_of_several_splits_is_refused(tmp_path: Path) -> None:
+    for name in ("train-00000-of-00001.parquet", "test-00000-of-00001.parquet"):
+        pq.write_table(pa.table({"image": [encoded(0)]}), tmp_path / name)
+    with pytest.raises(RecipeError, match=r"contains the splits test, train, .* table = \["):
+        list_source(Source(table=tmp_path), labelled=False)
+
+
+def test_columns_are_named_by_the_recipe_where_they_cannot_be_found(tmp_path: Path) -> None:
+    table = pa.table({"front": [encoded(1)], "back": [encoded(2)], "breed": ["pug"]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(RecipeError, match=r"columns \['front', 'back', 'breed'\], expected one of"):
+        list_source(Source(table=tmp_path / "t.parquet"), labelled=True)
+    source = Source(table=tmp_path / "t.parquet", image_column="back", label_column="breed")
+    assert contents(source) == {2: "pug"}
+    with pytest.raises(RecipeError, match="label_column is 'bread', expected one of the columns"):
+        list_source(source.model_copy(update={"label_column": "bread"}), labelled=True)
+
+
+def test_content_hash_depends_on_images_and_classes_only(tmp_path: Path) -> None:
+    def digest(name: str, data: list[bytes], labels: list[str]) -> str:
+        pq.write_table(pa.table({"image": data, "label": labels}), tmp_path / name)
+        return content_sha256(list_source(Source(table=tmp_path / name), labelled=True))
+
+    one, two = encoded(1), encoded(2)
+    base = digest("a.parquet", [one, two], ["x", "y"])
+    assert digest("b.parquet", [one, two], ["x", "y"]) == base
+    assert digest("c.parquet", [one, two], ["y", "x"]) != base
+    assert digest("d.parquet", [two, one], ["x", "y"]) != base

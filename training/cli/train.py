@@ -1,0 +1,81 @@
+"""Train a run for the command `fit`, which imports this module after it has listed the data."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from oodguard.models.calibration import images_required
+from oodguard.models.decision import Policy
+from oodguard.models.errors import RecipeError
+from oodguard.models.networks.timm_network import check_timm_name, is_timm_name
+from oodguard.training.cli.command import console, print_message, warn
+from oodguard.training.cli.progress import ProgressBar
+from oodguard.training.config.recipe import Recipe
+from oodguard.training.data.card import describe_data
+from oodguard.training.data.listing import Listing
+from oodguard.training.fit.distributed import launch_processes
+from oodguard.training.fit.fit import fit as run_fit
+from oodguard.training.run_folder import RunFolder
+from oodguard.training.weights import InitialWeights, read_initial_weights
+
+
+def train(  # noqa: PLR0913  (by keyword)
+    parsed: Recipe,
+    text: str,
+    listings: Mapping[str, Listing],
+    *,
+    out: Path | None,
+    resume: bool,
+    start: Path | None,
+) -> None:
+    """Create or resume the run of a recipe, write the card of its data, and train it."""
+    if warning := calibration_warning(parsed):
+        warn(warning)
+    weights = None if resume else initial_weights(parsed, start)
+    folder = out or Path("runs") / parsed.name
+    fabric = launch_processes()
+    console.quiet = not fabric.is_global_zero
+    if fabric.is_global_zero and not resume:
+        RunFolder.create(folder, text)
+    fabric.barrier()
+    run = RunFolder.resume(folder, text)
+    if fabric.is_global_zero:
+        run.write_data(describe_data(listings))
+    bar = ProgressBar(console)
+    with bar.display:
+        run_fit(run, bar, resume=resume, start=weights, fabric=fabric)
+    print_message(f"Training is finished: {folder}. Next: oodguard-train evaluate {folder}")
+
+
+def initial_weights(recipe: Recipe, start: Path | None) -> InitialWeights | None:
+    """Read the weights that a new run starts from: those of --from, or of `network.weights`.
+
+    Raises:
+        RecipeError: there are both, timm does not have the network, or the folder is not a run's.
+        CheckpointError: the weights cannot be read.
+    """
+    network = recipe.network
+    if is_timm_name(network.name):
+        check_timm_name(network.name)
+    if start is not None and network.weights is not None:
+        raise RecipeError(
+            f"received both --from and network.weights ({network.weights}), expected at most one of"
+            " them: each selects the weights that the run starts from"
+        )
+    if start is not None:
+        return read_initial_weights(start)
+    if network.weights is not None:
+        return read_initial_weights(network.weights, pretrained=True, prefix=network.prefix)
+    return None
+
+
+def calibration_warning(recipe: Recipe) -> str | None:
+    """Return a warning if the default policy needs more calibration images, else None."""
+    policy = Policy(score=recipe.default_score)
+    required = images_required(policy.alpha, policy.delta)
+    if recipe.inliers.calibration >= required:
+        return None
+    return (
+        f"inliers.calibration is {recipe.inliers.calibration}, expected at least {required} for"
+        f" alpha {policy.alpha} with delta {policy.delta}, the default policy. Increase"
+        " inliers.calibration, or evaluate and serve with a larger alpha or delta"
+    )

@@ -1,0 +1,65 @@
+"""The text of a recipe, and its sources, which are read before torch is loaded."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from oodguard.models.errors import RecipeError
+from oodguard.training.config.sources import Inliers, Outliers, Source
+
+
+def read_recipe_text(path: Path) -> str:
+    """Return the text of a recipe file, without a byte order mark.
+
+    Raises:
+        RecipeError: the file cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot read the recipe: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(
+            f"{path}: byte {error.start} is 0x{error.object[error.start]:02x}, expected UTF-8:"
+            " save the recipe with this encoding"
+        ) from error
+
+
+def recipe_sources(text: str) -> dict[str, tuple[Source, bool]]:
+    """Return the sources of a recipe by key, each with whether its images need labels.
+
+    Invalid tables are left out: `parse_recipe`, which needs torch, reports them.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return {}
+    evaluation = _table(tables, "evaluation")
+    inliers, test = _source(Inliers, tables.get("inliers")), _source(Source, evaluation.get("test"))
+    if inliers is not None and test is not None and (inliers.only or inliers.leave_out):
+        known = {"only": inliers.only, "leave_out": inliers.leave_out}
+        test = test.model_copy(update=known)
+    outliers = _source(Outliers, tables.get("outliers"))
+    if isinstance(outliers, Outliers) and outliers.synthetic == 1:
+        outliers = None
+    others = {
+        f"evaluation.outliers.{name}": _source(Source, table)
+        for name, table in _table(evaluation, "outliers").items()
+    }
+    found = {"inliers": inliers, "outliers": outliers, "evaluation.test": test, **others}
+    labelled = {"inliers", "evaluation.test"}
+    return {key: (each, key in labelled) for key, each in found.items() if each is not None}
+
+
+def _table(parent: Mapping[str, object], key: str) -> dict[str, object]:
+    value = parent.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _source(kind: type[Source], table: object) -> Source | None:
+    try:
+        return kind.model_validate(table)
+    except ValidationError:
+        return None

@@ -1,0 +1,99 @@
+"""Names of classes: their order, how a recipe selects them, and how two data sets agree on them.
+
+A class is found by its name. Names that are all whole numbers, as of folders `0` to `11` or `000`
+to `011`, are numbers: they are ordered and compared as numbers.
+"""
+
+from collections.abc import Collection, Sequence
+
+from oodguard.models.errors import RecipeError
+from oodguard.training.config.sources import ClassKey
+
+NAMED = 5
+"""The number of classes that an error names."""
+
+
+def are_numbers(names: Collection[str]) -> bool:
+    """Return whether the names are whole numbers in decimal digits, each a different number."""
+    numbers = {int(name) for name in names if name.isascii() and name.isdecimal()}
+    return len(numbers) == len(names) > 0
+
+
+def in_order(names: Collection[str]) -> tuple[str, ...]:
+    """Return the names sorted, as numbers if all of them are whole numbers."""
+    return tuple(sorted(names, key=int if are_numbers(names) else None))
+
+
+def select_classes(
+    classes: Sequence[str],
+    *,
+    only: Sequence[ClassKey],
+    leave_out: Sequence[ClassKey],
+    location: str,
+) -> list[int]:
+    """Return the indices of the classes that a source selects, ascending.
+
+    Raises:
+        RecipeError: a key is neither a name nor a number nor an index of a class.
+    """
+    option, keys = ("only", only) if only else ("leave_out", leave_out)
+    found = {key: _index(classes, key) for key in keys}
+    unknown = [key for key, index in found.items() if index is None]
+    if unknown:
+        expected = "names or numbers" if are_numbers(classes) else "names or indices"
+        raise RecipeError(
+            f"{location}: {option} contains {unknown}, expected {expected} of the classes"
+            f" {list(classes)}"
+        )
+    chosen = set(found.values())
+    return [index for index in range(len(classes)) if (index in chosen) == bool(only)]
+
+
+def _index(classes: Sequence[str], key: ClassKey) -> int | None:
+    if str(key) in classes:
+        return list(classes).index(str(key))
+    if are_numbers(classes):
+        is_number = isinstance(key, int) or (key.isascii() and key.isdecimal())
+        numbers = [int(name) for name in classes]
+        return numbers.index(int(key)) if is_number and int(key) in numbers else None
+    return key if isinstance(key, int) and 0 <= key < len(classes) else None
+
+
+def match_classes(known: Sequence[str], found: Sequence[str], *, name: str) -> list[int]:
+    """Return the position in `known` of each class that was found in the data set `name`.
+
+    Numbers in place of names are positions, or equal numbers where the known names are numbers.
+
+    Raises:
+        RecipeError: a class is not known.
+    """
+    keys: Sequence[ClassKey] = found
+    if not set(found) <= set(known) and are_numbers(found):
+        keys = [int(each) for each in found]
+    positions = [_index(known, key) for key in keys]
+    unknown = [each for each, at in zip(found, positions, strict=True) if at is None]
+    if unknown:
+        raise RecipeError(
+            f"{name}: unknown classes {_first(unknown)}, expected those of the classifier:"
+            f" {_first(known)}"
+        )
+    return [at for at in positions if at is not None]
+
+
+def match_all_classes(known: Sequence[str], found: Sequence[str], *, name: str) -> list[int]:
+    """Return the positions as `match_classes`, for data that have images of every known class.
+
+    Raises:
+        RecipeError: a class is not known, or is missing.
+    """
+    positions = match_classes(known, found, name=name)
+    missing = [each for index, each in enumerate(known) if index not in positions]
+    if missing:
+        raise RecipeError(
+            f"{name}: no image of the classes {_first(missing)}, expected all classes"
+        )
+    return positions
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")

@@ -1,0 +1,163 @@
+"""The columns of a table: which one holds the images and which one the labels, and its classes."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from oodguard.models.errors import RecipeError
+from oodguard.models.names import text_of
+from oodguard.training.config.sources import Source
+from oodguard.training.data.classes import in_order
+from oodguard.training.data.listing import NO_LABEL, name_all
+
+IMAGE_NAMES = (
+    *("image", "img", "picture", "photo", "file", "filename", "file_name"),
+    *("path", "filepath", "file_path", "image_path", "image_file"),
+)
+LABEL_NAMES = ("label", "labels", "class", "class_name", "category", "target", "label_name", "y")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Columns:
+    """The columns that are read; `names` are the classes if the table declares them."""
+
+    image: str
+    label: str | None
+    names: tuple[str, ...] | None
+    has_paths: bool
+
+
+def choose_columns(schema: pa.Schema, source: Source, *, location: str) -> Columns:
+    """Choose the columns of images and labels by the keys of the source, else by type and name.
+
+    The types that `datasets` writes into the schema decide first, then the type of the column,
+    then its name.
+
+    Raises:
+        RecipeError: there is no such column, or the choice is not unique.
+    """
+    kinds = _declared_features(schema)
+    for key in ("image_column", "label_column", "group"):
+        name = getattr(source, key)
+        if name is not None and name not in schema.names:
+            raise RecipeError(
+                f"{location}: {key} is {name!r}, expected one of the columns {schema.names}"
+            )
+    image = source.image_column or _image_column(schema, kinds, location)
+    label = source.label_column or _label_column(schema, kinds)
+    names = kinds.get(label or "", {}).get("names")
+    return Columns(
+        image=image,
+        label=label,
+        names=None if names is None else tuple(map(str, names)),
+        has_paths=_is_text(schema.field(image).type),
+    )
+
+
+def _declared_features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
+    """Return the features by column that `datasets` has written into the schema."""
+    text = (schema.metadata or {}).get(b"huggingface")
+    features = json.loads(text).get("info", {}).get("features", {}) if text else {}
+    return {key: value for key, value in features.items() if isinstance(value, dict)}
+
+
+def _image_column(schema: pa.Schema, kinds: dict[str, dict[str, Any]], location: str) -> str:
+    names: list[str] = schema.names
+    declared = [name for name in names if kinds.get(name, {}).get("_type") == "Image"]
+    encoded = [name for name in names if _is_encoded(schema.field(name).type)]
+    by_name = [each for name in IMAGE_NAMES for each in names if each.lower() == name]
+    if declared:
+        return declared[0]
+    if len(encoded) == 1:
+        return encoded[0]
+    candidates = [name for name in by_name if name in encoded or not encoded]
+    usable = [name for name in candidates if encoded or _is_text(schema.field(name).type)]
+    if not usable:
+        raise RecipeError(
+            f"{location}: found the columns {names}, expected one of images: encoded bytes,"
+            " or paths in a column such as 'image'. Name it with image_column"
+        )
+    return usable[0]
+
+
+def _label_column(schema: pa.Schema, kinds: dict[str, dict[str, Any]]) -> str | None:
+    declared = [name for name in schema.names if kinds.get(name, {}).get("_type") == "ClassLabel"]
+    by_name = [each for name in LABEL_NAMES for each in schema.names if each.lower() == name]
+    return next(iter((*declared, *by_name)), None)
+
+
+def _is_encoded(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return {kind.field(index).name for index in range(kind.num_fields)} >= {"bytes"}
+    return bool(
+        pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+    )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
+def encode_labels(
+    values: Sequence[object] | None, names: tuple[str, ...] | None, *, rows: int, location: str
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Return the classes, and the label `(rows,)` of each row as an index of them.
+
+    Values are indices of `names`, the classes that the table declares; without them each different
+    text or whole number is a class. Null, empty text, NaN and negative numbers are no label.
+
+    Raises:
+        RecipeError: values are neither text nor whole numbers; the error names the rows.
+    """
+    if values is None:
+        return (), np.zeros(rows, np.int64)
+    if names is not None and all(value is None or type(value) is int for value in values):
+        indices = [NO_LABEL if value is None else value for value in values]
+        return names, np.array(indices, np.int64)
+    faults: dict[str, str] = {}
+    texts: list[str | None] = []
+    for row, value in enumerate(values):
+        try:
+            texts.append(_class_name(value))
+        except (ValueError, OverflowError):
+            faults[f"row {row}"] = f"the label is {value!r}"
+    if faults:
+        raise RecipeError(
+            f"{location}: {len(faults):,} of {len(values):,} labels are invalid, expected text or"
+            f" whole numbers (rows are counted from 0):\n{name_all(faults)}"
+        )
+    found = {text for text in texts if text is not None}
+    classes = names if names is not None and found <= set(names) else in_order(found)
+    number = {name: index for index, name in enumerate(classes)}
+    return classes, np.array(
+        [NO_LABEL if text is None else number[text] for text in texts], np.int64
+    )
+
+
+def _class_name(value: object) -> str | None:
+    """Return the name of a class; None for no label."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "backslashreplace")
+    if isinstance(value, str):
+        return text_of(value) or None
+    if isinstance(value, bool):
+        return str(value)
+    if value is None or value != value:  # noqa: PLR0124  (NaN, as pandas writes a missing number)
+        return None
+    if isinstance(value, int | float) and value == int(value):
+        return str(int(value)) if value >= 0 else None
+    raise ValueError(value)
+
+
+def number_groups(values: Sequence[object], labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the number `(n,)` of the group of each row: rows of one label with the same value."""
+    pairs = [f"{label} {value}" for label, value in zip(labels, values, strict=True)]
+    _, numbers = np.unique(pairs, return_inverse=True)
+    return numbers.astype(np.int64)

@@ -1,0 +1,139 @@
+"""List the pictures of a folder: `FOLDER/CLASS/**`, or `FOLDER/SPLIT/CLASS/**` with a split.
+
+No name of a file or of a folder decides what is read, except for the split that a person names.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oodguard.models.errors import RecipeError
+from oodguard.models.names import text_of
+from oodguard.training.data.classes import in_order
+from oodguard.training.data.listing import NO_LABEL, Encoded, Listing
+from oodguard.training.data.pictures import picture_endings
+
+SPLITS = frozenset(
+    {
+        *("dev", "eval", "evaluation", "holdout", "test", "testing"),
+        *("train", "training", "val", "valid", "validation"),
+    }
+)
+"""Names of sub-folders that hold parts of a data set rather than classes."""
+
+OUTSIDE = "outside of the class folders"
+
+SHUFFLE_SEED = 0
+"""The order of `datasets.Dataset.shuffle(seed=0)`, which the figures of older runs depend on."""
+
+
+def list_folder(folder: Path, *, split: str | None, labelled: bool) -> Listing:
+    """List a folder; the class of a picture is the first folder on its way.
+
+    Hidden files are not read. The pictures, which are sorted by class, are shuffled in one fixed
+    order, so that the first ones are a representative sample. With `labelled`, pictures outside of
+    the class folders are skipped.
+
+    Raises:
+        RecipeError: the folder or a sub-folder cannot be read, or contains splits instead of
+            classes.
+    """
+    root = _root(folder, split)
+    location = text_of(root)
+    try:
+        files = sorted(_files(str(root), ancestors=()))
+    except OSError as error:
+        path = text_of(error.filename or root)
+        raise RecipeError(f"{path}: cannot read the data: {error.strerror}") from error
+    endings = picture_endings()
+    pictures = [name for name in files if ending(name) in endings]
+    skipped = Counter(ending(name) or "without an ending" for name in files)
+    skipped.subtract(ending(name) for name in pictures)
+    folders = {name.partition("/")[0] for name in pictures if "/" in name}
+    classes = in_order({text_of(name) for name in folders})
+    if len(classes) != len(folders):
+        raise RecipeError(f"{location}: two sub-folders have the same name as text; rename one")
+    if labelled and classes:
+        skipped[OUTSIDE] = sum("/" not in name for name in pictures)
+        pictures = [name for name in pictures if "/" in name]
+    number = {name: index for index, name in enumerate(classes)} if classes else {}
+    labels = [
+        number[text_of(name.partition("/")[0])] if "/" in name else NO_LABEL if classes else 0
+        for name in pictures
+    ]
+    order = np.random.default_rng(SHUFFLE_SEED).permutation(len(pictures))
+
+    def read(rows: NDArray[np.int64]) -> Iterator[tuple[str, Encoded]]:
+        for row in rows:
+            path = root / pictures[order[row]]
+            yield text_of(path), path
+
+    return Listing(
+        location=location,
+        classes=classes,
+        labels=np.array(labels, np.int64)[order],
+        rows=np.arange(len(pictures)),
+        read=read,
+        skipped={name: count for name, count in skipped.items() if count > 0},
+    )
+
+
+def ending(name: str) -> str:
+    """Return the ending of a file's name in lower case, with its dot."""
+    return text_of(os.path.splitext(name)[1].lower())  # noqa: PTH122  (a string, many times)
+
+
+def _root(folder: Path, split: str | None) -> Path:
+    """Return the folder whose sub-folders are the classes."""
+    if not folder.is_dir():
+        found = "is a file" if folder.exists() else "does not exist"
+        remedy = "; a file is read as a table" if folder.exists() else ""
+        raise RecipeError(
+            f"{text_of(folder)}: cannot read the data: the path {found}, expected a folder{remedy}"
+        )
+    below = sorted(text_of(each.name) for each in _visible(folder) if each.is_dir())
+    if split is not None:
+        if not (folder / split).is_dir():
+            raise RecipeError(
+                f"{text_of(folder)}: split is {split!r}, expected one of the sub-folders"
+                f" {', '.join(below) or '(there are none)'}"
+            )
+        return folder / split
+    if below and all(name.lower() in SPLITS for name in below):
+        raise RecipeError(
+            f"{text_of(folder)}: its sub-folders {', '.join(below)} are splits, expected classes."
+            f" Give one of them: split = {below[-1]!r} in a recipe, or the path"
+            f" {text_of(folder / below[-1])}. If they are classes, give split = '.'"
+        )
+    return folder
+
+
+def _visible(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        raise RecipeError(f"{text_of(folder)}: cannot read the data: {error.strerror}") from error
+
+
+def _files(
+    folder: str, *, ancestors: tuple[tuple[int, int], ...], prefix: str = ""
+) -> Iterator[str]:
+    """Yield the relative names of all files; a link to a folder above is not followed."""
+    status = os.stat(folder)  # noqa: PTH116
+    identity = (status.st_dev, status.st_ino)
+    if identity in ancestors:
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                below = f"{prefix}{entry.name}/"
+                yield from _files(entry.path, ancestors=(*ancestors, identity), prefix=below)
+            else:
+                yield prefix + entry.name

@@ -1,0 +1,124 @@
+"""What a source contains, before an image is decoded: rows, classes and skipped files."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oodguard.models.errors import RecipeError, install_hint
+
+NO_LABEL = -1
+
+Encoded = Path | bytes | None
+"""An encoded image as a file or as bytes; None where a row of a table has none."""
+
+ReadRows = Callable[[NDArray[np.int64]], Iterator[tuple[str, Encoded]]]
+"""Maps rows of a source to the name and the encoded image of each, in that order."""
+
+MAX_NAMED = 100
+"""The number of files or rows that an error names."""
+
+EXTRAS: Mapping[str, str] = MappingProxyType({".heic": "heif", ".heif": "heif", ".hif": "heif"})
+"""The extras that read additional formats, by ending."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listing:
+    """The rows of a source.
+
+    `labels` `(n,)` are `NO_LABEL` for rows without a label, and all 0 without `classes`. `groups`
+    are the values of the group column, or their numbers. `skipped` are the numbers of files that
+    are not read, by ending.
+    """
+
+    location: str
+    classes: tuple[str, ...]
+    labels: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    read: ReadRows
+    groups: NDArray[np.int64] | None = None
+    skipped: Mapping[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def pictures(self) -> Iterator[tuple[str, Encoded]]:
+        """Yield the name and the encoded image of every row."""
+        return self.read(self.rows)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of images by class."""
+        found = np.bincount(self.labels[self.labels >= 0], minlength=len(self.classes))
+        return {name: int(count) for name, count in zip(self.classes, found, strict=False)}
+
+    def __str__(self) -> str:
+        """Describe the source in one line: images, classes, least and most, skipped files."""
+        text = f"{self.location}: {len(self):,} images"
+        if self.classes:
+            counts = self.counts
+            least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+            text += f" of {len(counts):,} classes, "
+            if counts[least] < counts[most]:
+                text += f"{counts[least]:,} ({least}) to {counts[most]:,} ({most}) per class"
+            else:
+                text += f"{counts[least]:,} per class"
+        if self.skipped:
+            text += f"; {describe_skipped(self.skipped)}"
+        return text
+
+
+def describe_skipped(skipped: Mapping[str, int]) -> str:
+    """Return the number of skipped files by ending, and the extras that read some of them."""
+    parts = ", ".join(f"{count:,} {ending}" for ending, count in sorted(skipped.items()))
+    text = f"skipped files: {parts}"
+    extras = sorted({EXTRAS[ending] for ending in skipped if ending in EXTRAS})
+    return text + "".join(f". {install_hint(extra)}, to read them" for extra in extras)
+
+
+def name_all(faults: Mapping[str, str]) -> str:
+    """Return one indented line for each fault by its file or row."""
+    lines = [f"  {name}: {reason}" for name, reason in faults.items()]
+    rest = len(lines) - MAX_NAMED
+    return "\n".join(lines[:MAX_NAMED] + ([f"  and {rest:,} more"] if rest > 0 else []))
+
+
+def check_labels(name: str, classes: tuple[str, ...], labels: NDArray[np.int64]) -> None:
+    """Check that every label is one of the classes.
+
+    Raises:
+        RecipeError: the error names the rows of the other labels.
+    """
+    invalid = np.flatnonzero((labels < 0) | (labels >= len(classes)))
+    if len(invalid):
+        found = {
+            f"row {row}": "has no label" if labels[row] == NO_LABEL else f"label {labels[row]}"
+            for row in invalid
+        }
+        raise RecipeError(
+            f"{name}: {len(invalid):,} of {len(labels):,} labels are invalid, expected 0 to"
+            f" {len(classes) - 1} (rows are counted from 0):\n{name_all(found)}\n"
+            "Remove these rows, or use them as outliers"
+        )
+
+
+def check_inliers(name: str, classes: tuple[str, ...], labels: NDArray[np.int64]) -> None:
+    """Check that there are two classes in use, and that every label is one of the classes.
+
+    Raises:
+        RecipeError: the labels are not those of inliers.
+    """
+    if len(classes) < 2:
+        raise RecipeError(
+            f"inliers: found {len(classes)} classes in {name}, expected at least 2. Put each class"
+            " in its own sub-folder, or give a label column"
+        )
+    check_labels(name, classes, labels)
+    if (labels == labels[0]).all():
+        raise RecipeError(
+            f"inliers: all {len(labels):,} images of {name} have the class"
+            f" {classes[int(labels[0])]!r}, expected images of at least 2 classes"
+        )

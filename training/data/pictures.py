@@ -1,0 +1,86 @@
+"""Read pictures: the endings that are read, and pixels of the size of the network."""
+
+import io
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from oodguard.models.errors import ImageError, RecipeError
+from oodguard.models.manifest import InputSpec
+from oodguard.models.preprocessing import DAMAGED, prepare
+from oodguard.training.data.listing import Encoded, Listing, name_all
+
+NOT_READ = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
+"""Formats that Pillow identifies but cannot decode by itself."""
+
+UNREADABLE = (*DAMAGED, ImageError, Image.DecompressionBombError)
+
+CHUNK = 64
+"""The number of encoded images that are in memory at a time."""
+
+
+@cache
+def picture_endings() -> frozenset[str]:
+    """Return the endings of the formats that Pillow and the installed plugins read."""
+    register_plugins()
+    readable = set(Image.OPEN) - NOT_READ
+    return frozenset(key for key, name in Image.registered_extensions().items() if name in readable)
+
+
+@cache
+def register_plugins() -> None:
+    """Register the formats of Pillow, and HEIC where pillow-heif is installed."""
+    Image.init()
+    try:
+        from pillow_heif import register_heif_opener  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError:
+        return
+    register_heif_opener()
+
+
+def decode_all(
+    listing: Listing, spec: InputSpec, *, skip_broken: bool
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Yield the position and the pixels `(H, W, 3)` of every picture of a listing, in order.
+
+    Raises:
+        RecipeError: pictures cannot be read, and `skip_broken` does not leave them out. The error
+            names all of them, after the last picture.
+    """
+    register_plugins()
+    broken: dict[str, str] = {}
+    pictures = iter(listing.pictures())
+    position = 0
+    with ThreadPoolExecutor() as pool:
+        while chunk := list(islice(pictures, CHUNK)):
+            results = pool.map(lambda encoded: _decode(encoded, spec), (each for _, each in chunk))
+            for (name, _), result in zip(chunk, results, strict=True):
+                if isinstance(result, str):
+                    broken[name] = result
+                elif not broken or skip_broken:
+                    yield position, result
+                position += 1
+    if broken and not skip_broken:
+        raise RecipeError(
+            f"{listing.location}: cannot read {len(broken):,} of {len(listing):,} images:\n"
+            f"{name_all(broken)}\n"
+            "Repair or remove them, or leave them out with skip_broken = true (--skip-broken)"
+        )
+
+
+def _decode(encoded: Encoded, spec: InputSpec) -> NDArray[np.uint8] | str:
+    """Return the prepared pixels, or the reason why there are none."""
+    if encoded is None:
+        return "the row has no image"
+    try:
+        with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded) as image:
+            return prepare(image, spec)
+    except UnidentifiedImageError:
+        return "the file is not an image of a format that can be read"
+    except UNREADABLE as error:
+        return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,0 +1,88 @@
+"""List any source: the one reader of all commands."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from oodguard.models.errors import GuardError, RecipeError
+from oodguard.training.config.sources import Source
+from oodguard.training.data.classes import select_classes
+from oodguard.training.data.folders import list_folder
+from oodguard.training.data.listing import Listing, check_labels, describe_skipped
+from oodguard.training.data.tables import is_table, list_tables
+
+
+def source_at(path: Path, *, images: int | None = None, skip_broken: bool = False) -> Source:
+    """Return the source at a path: a table, a folder of tables, or a folder of pictures."""
+    key = "table" if path.exists() and is_table(path) else "folder"
+    return Source.model_validate({key: path, "images": images, "skip_broken": skip_broken})
+
+
+def list_source(source: Source, *, labelled: bool) -> Listing:
+    """List the images that a source selects.
+
+    First the classes that the source leaves out are dropped, then the images beyond its limit. With
+    `labelled`, pictures outside of the class folders are skipped.
+
+    Raises:
+        RecipeError: the source cannot be read, has no images, or has no such classes.
+    """
+    found = _list_all(source, labelled=labelled)
+    classes = found.classes
+    selected = select_classes(
+        classes, only=source.only, leave_out=source.leave_out, location=found.location
+    )
+    are_all = len(selected) == len(classes)
+    rows = found.rows if are_all else np.flatnonzero(np.isin(found.labels, selected))
+    rows = rows[: source.images]
+    if len(rows) == 0:
+        skipped = f"; {describe_skipped(found.skipped)}" if found.skipped else ""
+        raise RecipeError(f"{found.location}: found no images, expected at least 1{skipped}")
+    labels = found.labels[rows]
+    if labelled and classes:
+        check_labels(found.location, classes, labels)
+    groups = None if found.groups is None else np.unique(found.groups[rows], return_inverse=True)[1]
+    return replace(
+        found,
+        classes=tuple(classes[index] for index in selected),
+        labels=labels if are_all else np.searchsorted(selected, labels).astype(np.int64),
+        rows=rows,
+        groups=groups,
+    )
+
+
+def _list_all(source: Source, *, labelled: bool) -> Listing:
+    if source.hub is not None:
+        from oodguard.training.data.hub import list_hub  # noqa: PLC0415 - `datasets` is slow
+
+        return list_hub(source, source.hub)
+    if source.folder is not None:
+        return list_folder(source.folder, split=source.split, labelled=labelled)
+    return list_tables(source.tables, source)
+
+
+def list_sources(
+    sources: Mapping[str, tuple[Source, bool]], log: Callable[[str], None]
+) -> dict[str, Listing]:
+    """List sources by their key, each labelled or not, and log a line for each of them.
+
+    Raises:
+        RecipeError: the error lists every source that cannot be read.
+    """
+    listings: dict[str, Listing] = {}
+    faults: dict[str, str] = {}
+    for key, (source, labelled) in sources.items():
+        try:
+            listings[key] = list_source(source, labelled=labelled)
+        except GuardError as error:
+            faults[key] = str(error)
+        else:
+            log(f"{key}: {listings[key]}")
+    if faults:
+        lines = "\n".join(f"  {key}: {reason}" for key, reason in faults.items())
+        raise RecipeError(
+            "Sources cannot be read (relative paths start from the current folder):\n" + lines
+        )
+    return listings
