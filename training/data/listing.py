@@ -1,4 +1,4 @@
-"""What a source contains, before an image is decoded: rows, classes and skipped files."""
+"""The content of a source before an image is decoded: rows, classes and skipped files."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field

@@ -197,7 +197,7 @@ def _text(path: Path, *, is_json: bool) -> Shard:
         return [row.get(name) for row in rows]
 
     def images(name: str) -> Values:
-        return lambda wanted: (rows[row].get(name) for row in wanted)
+        return lambda selected: (rows[row].get(name) for row in selected)
 
     return Shard(path=path, schema=schema, rows=len(rows), column=column, images=images)
 
