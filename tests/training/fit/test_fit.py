@@ -10,7 +10,7 @@ from torch import Tensor
 
 from oodguard.models.errors import CheckpointError, RecipeError
 from oodguard.models.networks.timm_network import import_timm
-from oodguard.training.cli.fit import initial_weights
+from oodguard.training.cli.train import initial_weights
 from oodguard.training.fit.fit import fit
 from oodguard.training.run_folder import RunFolder
 from oodguard.training.scoring.network import build_recipe_network, trained_network
