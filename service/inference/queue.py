@@ -1,6 +1,7 @@
-"""The batch queue: jobs of whole requests in, batches of job slices out."""
+"""The batch queue: jobs of whole requests in, batches of job slices out, fair to clients."""
 
 import asyncio
+import heapq
 import time
 from collections import deque
 from collections.abc import Callable
@@ -71,6 +72,7 @@ class Job:
     Attributes:
         future: Receives the verdicts.
         deadline: The deadline of the request, by `time.monotonic()`.
+        client: The client that sent the request; clients take turns in the queue.
         abandoned: Set by the event loop when the request ends; threads skip the rest of the job.
         pixels: `(n, H, W, 3)` of the model's size; empty before decoding.
         parts: Verdicts on slices of the job, by the index of their first image.
@@ -81,6 +83,7 @@ class Job:
 
     future: "asyncio.Future[Verdicts]"
     deadline: float
+    client: str = ""
     abandoned: bool = False
     pixels: Pixels = field(default_factory=lambda: np.empty((0, 0, 0, 3), np.uint8))
     parts: dict[int, Verdicts] = field(default_factory=dict)
@@ -151,8 +154,25 @@ class JobSlice:
         return JobSlice(self.job, self.start, middle), JobSlice(self.job, middle, self.end)
 
 
+@dataclass(order=True, slots=True)
+class _ClientQueue:
+    """The queued slices of one client.
+
+    Attributes:
+        turn: The client with the lowest turn is next; a turn advances by the images that are taken.
+        slices: The slices, at least one.
+    """
+
+    turn: int
+    slices: deque[JobSlice] = field(default_factory=deque, compare=False)
+
+
 class BatchQueue:
-    """A first-in, first-out queue, except that the rest of a split job goes to its end.
+    """A queue that takes equally many images of each client, as long as they have some.
+
+    The slices of one client are first in, first out, except that the rest of a split job goes to
+    the end. It is start-time fair queueing: a client that was not in the queue begins at the turn
+    of the client that is next (Goyal, Vin and Cheng 1997, doi:10.1109/90.649569).
 
     Args:
         on_skip: Called with the number of images that are skipped, and the reason.
@@ -163,33 +183,50 @@ class BatchQueue:
 
     def __init__(self, on_skip: Callable[[int, SkipReason], None]) -> None:
         self.images = 0
-        self._slices: deque[JobSlice] = deque()
+        self._turn = 0
+        self._clients: dict[str, _ClientQueue] = {}
+        # The same clients by their turns.
+        self._heap: list[_ClientQueue] = []
         self._on_skip = on_skip
 
     def put(self, job: Job) -> None:
         """Append a decoded job."""
         job.timings.queued = time.monotonic()
-        self._slices.append(JobSlice(job, 0, len(job.pixels)))
+        client = self._clients.get(job.client)
+        if client is None:
+            client = self._clients[job.client] = _ClientQueue(self._turn)
+            heapq.heappush(self._heap, client)
+        client.slices.append(JobSlice(job, 0, len(job.pixels)))
         self.images += len(job.pixels)
 
     def oldest(self) -> float:
-        """Return when the first slice was queued, by `time.monotonic()`; there must be one."""
-        return self._slices[0].job.timings.queued
+        """Return when the first slice of the next client was queued, by `time.monotonic()`.
+
+        There must be one.
+        """
+        return self._heap[0].slices[0].job.timings.queued
 
     def take(self, max_images: int) -> list[JobSlice]:
         """Remove up to `max_images` images, and skip those that are not worth running."""
         batch: list[JobSlice] = []
         room = max_images
-        while room and self._slices:
-            first = self._slices.popleft()
+        while room and self._heap:
+            client = self._heap[0]
+            first = client.slices.popleft()
+            self._turn = client.turn
             if reason := first.job.skip_reason():
-                self.images -= len(first)
                 self._on_skip(len(first), reason)
-                continue
-            first, rest = first.split(room)
-            if rest:
-                self._slices.append(rest)
-            batch.append(first)
-            room -= len(first)
+            else:
+                first, rest = first.split(room)
+                if rest:
+                    client.slices.append(rest)
+                batch.append(first)
+                room -= len(first)
+                client.turn += len(first)
             self.images -= len(first)
+            if client.slices:
+                heapq.heapreplace(self._heap, client)
+            else:
+                heapq.heappop(self._heap)
+                del self._clients[first.job.client]
         return batch
