@@ -20,6 +20,7 @@ from oodguard.service.auth.middleware import (
     log_authentication_mode,
 )
 from oodguard.service.auth.rate_limit import RateLimiter
+from oodguard.service.client_address import ClientAddresses
 from oodguard.service.inference import session
 from oodguard.service.inference.model import LoadedModel, load_model
 from oodguard.service.open_inference import routes as open_inference
@@ -121,7 +122,7 @@ def create_app(
         app.include_router(router)
     _publish_requests(app, metrics)
 
-    access_log = AccessLog(metrics)
+    access_log = AccessLog(metrics, ClientAddresses(settings.trusted_proxies or ()))
     authorizer = None
     if keys is not None:
         rate_limiter = RateLimiter(settings.requests_per_minute)
@@ -137,7 +138,7 @@ def create_app(
     if tracing is None and settings.cors_origins is None:
         app.state.load_shedding = EarlyLoadShedding(
             route=default_route,
-            is_full=lambda: predictor.admission.full,
+            may_be_full=lambda: predictor.admission.may_be_full,
             requirements=[
                 *([authorizer.require] if authorizer else []),
                 predictor.require_capacity,

@@ -4,6 +4,7 @@
     |- RequestError             a request that is rejected
     |  |- UnsupportedContent    unsupported content type or content encoding
     |  |- BodyTooLarge          body larger than the limit
+    |  |- BodyTooSlow           body sent too slowly
     |  |- TooManyImages         more images than the limit
     |  |- MalformedBody         body that violates its own format
     |  |- WrongFields           well-formed body or header with unexpected content
@@ -74,6 +75,10 @@ class UnsupportedContent(RequestError):
 
 class BodyTooLarge(RequestError):
     """The body is larger than the limit."""
+
+
+class BodyTooSlow(RequestError):
+    """The body was not received in time, or at less than the minimum rate."""
 
 
 class TooManyImages(RequestError):

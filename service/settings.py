@@ -3,11 +3,12 @@
 import os
 from collections.abc import Mapping
 from importlib.resources import files
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "OODGUARD_"
 
@@ -20,6 +21,18 @@ PILLOW_MAX_PIXELS = 89_478_485
 def default_bundle() -> Path:
     """Return the folder of the packaged default bundle."""
     return Path(str(files("oodguard.models"))) / "pretrained" / "cifar10-aloe"
+
+
+def _networks(received: object) -> object:
+    """Split the text of a variable into networks."""
+    if not isinstance(received, str):
+        return received
+    try:
+        return tuple(ip_network(each.strip()) for each in received.split(","))
+    except ValueError as error:
+        raise ValueError(
+            f"{error}, expected addresses or networks such as 10.0.0.0/8, separated by commas"
+        ) from error
 
 
 class Settings(BaseSettings):
@@ -103,7 +116,7 @@ class Settings(BaseSettings):
     max_batch: int = Field(default=64, ge=1, le=4096)
     """Maximum number of images in one run of the model."""
 
-    max_pending: int = Field(default=64, ge=1)
+    max_pending: int = Field(default=80, ge=1)
     """Maximum number of requests in flight; more are rejected with 429."""
 
     max_pending_bytes: int = Field(default=256 * 2**20, ge=1)
@@ -121,6 +134,9 @@ class Settings(BaseSettings):
 
     timeout_s: float = Field(default=30.0, gt=0, le=3600)
     """Seconds until a request is rejected with 504."""
+
+    body_timeout_s: float = Field(default=20.0, gt=0, le=3600)
+    """Seconds until a request whose body is incomplete is rejected with 408."""
 
     drain_s: float = Field(default=1.0, ge=0, le=3600)
     """Seconds between SIGTERM and the end of new connections, for load balancers to react."""
@@ -145,6 +161,12 @@ class Settings(BaseSettings):
 
     requests_per_minute: int | None = Field(default=None, ge=1, le=100_000_000)
     """Rate limit of keys without their own limit. none: no limit."""
+
+    trusted_proxies: Annotated[
+        tuple[IPv4Network | IPv6Network, ...] | None, NoDecode, BeforeValidator(_networks)
+    ] = None
+    """Addresses and networks (CIDR) of proxies whose X-Forwarded-For is used, separated by commas.
+    none: the client is the peer of the connection."""
 
     cors_origins: str | None = Field(default=None, pattern=rf"^(\*|{_ORIGIN}(,\s*{_ORIGIN})*)$")
     """Allowed CORS origins, separated by commas, or *. none: no other origin."""

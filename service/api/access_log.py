@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from oodguard.service.asgi import header
+from oodguard.service.client_address import ClientAddresses
 from oodguard.service.inference.queue import Timings
 from oodguard.service.telemetry.logs import request_ids
 from oodguard.service.telemetry.metrics import Metrics
@@ -31,6 +32,9 @@ UNMATCHED_ROUTE = "other"
 # Keys of the request's state that are logged if they are set.
 STATE_FIELDS = ("key", "model", "version", "problem", "shed")
 
+# An address identifies a person: it is logged where an operator has to find the client.
+CODES_WITH_CLIENT = frozenset({401, 403, 408, 429})
+
 _NO_TIMINGS = Timings()
 
 
@@ -41,17 +45,23 @@ class AccessLog:
     be a system call for every request, which releases the interpreter lock in the middle of it.
     """
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, addresses: ClientAddresses) -> None:
         self._metrics = metrics
+        self._addresses = addresses
         self._prefix = secrets.token_hex(8)
         self._counter = itertools.count()
 
     def open(self, scope: Scope) -> str:
-        """Store the request's id in its state, and return it: the client's if valid, else a new."""
+        """Store the request's id and the client's address in its state, and return the id.
+
+        The id is the client's if that is valid, else a new one.
+        """
         identifier = header(scope, REQUEST_ID_HEADER) or ""
         if not _VALID_ID.fullmatch(identifier):
             identifier = f"{self._prefix}{next(self._counter):016x}"
-        scope.setdefault("state", {})["request_id"] = identifier
+        state = scope.setdefault("state", {})
+        state["request_id"] = identifier
+        state["client"] = self._addresses.of(scope)
         return identifier
 
     def close(
@@ -121,7 +131,8 @@ def _fields(scope: Scope, route: str, status: int, duration_s: float) -> dict[st
     timings: Timings = state.get("timings", _NO_TIMINGS)
     stages = {"decode": timings.decode_s, "queue": timings.queue_s, "run": timings.run_s}
     return {
-        **{name: state[name] for name in STATE_FIELDS if name in state},
+        **({"client": state["client"]} if status in CODES_WITH_CLIENT else {}),
+        **{name: state[name] for name in STATE_FIELDS if state.get(name) is not None},
         "method": scope["method"],
         "route": route,
         "code": status,

@@ -35,7 +35,7 @@ _SUMMARIES = {
 
 _ANSWERS = {"full": PredictAnswer, "verdict": BareAnswer}
 
-PROBLEM_STATUSES = (400, 404, 413, 415, 422, 429, 503, 504)
+PROBLEM_STATUSES = (400, 404, 408, 413, 415, 422, 429, 503, 504)
 
 
 class RawRoute(APIRoute):

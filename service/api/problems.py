@@ -44,6 +44,7 @@ PROBLEM_TYPES: Mapping[type[GuardError], ProblemType] = {
     errors.RoleMissing: ProblemType("role-missing", 403),
     errors.RouteNotFound: ProblemType("not-found", 404),
     errors.UnknownModel: ProblemType("unknown-model", 404),
+    errors.BodyTooSlow: ProblemType("request-timeout", 408),
     errors.BundleRejected: ProblemType("bundle-refused", 409),
     ImageTooLarge: ProblemType("image-too-large", 413),
     errors.BodyTooLarge: ProblemType("body-too-large", 413),
@@ -167,7 +168,7 @@ def _response(scope: Scope, problem: ProblemType, detail: str, **extension: obje
 
 
 def _headers(error: Exception) -> Mapping[str, str]:
-    """Return the authentication challenge (RFC 6750) or the time of the next allowed request."""
+    """Return the headers that an error adds, such as the challenge of RFC 6750."""
     match error:
         case errors.KeyMissing():
             return {"www-authenticate": _CHALLENGE}
@@ -176,6 +177,9 @@ def _headers(error: Exception) -> Mapping[str, str]:
         case errors.RoleMissing(role=role):
             scope = "" if role is None else f', scope="{role}"'
             return {"www-authenticate": f'{_CHALLENGE}, error="insufficient_scope"{scope}'}
+        case errors.BodyTooSlow():
+            # The rest of the body would be read, and discarded, for as long as the client likes.
+            return {"connection": "close"}
         case errors.RateLimited(retry_after_s=seconds):
             return {"retry-after": str(seconds)}
         case _:

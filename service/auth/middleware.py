@@ -12,7 +12,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from oodguard.service.auth.key_store import KeyStore
-from oodguard.service.auth.keys import Key
+from oodguard.service.auth.keys import Key, id_of
 from oodguard.service.auth.rate_limit import RateLimiter
 from oodguard.service.auth.roles import required_roles
 from oodguard.service.errors import (
@@ -55,6 +55,9 @@ class Authorizer:
     def require(self, scope: Scope) -> None:
         """Check that a request is allowed, and record the key's id in the scope's state.
 
+        The id is recorded for the log if the request is not allowed, too. A request that early load
+        shedding has checked is not checked again: it would count twice towards its rate limit.
+
         Raises:
             KeyMissing: The route is not public, and the request has no key.
             KeyUnknown: The key is invalid or revoked.
@@ -62,6 +65,9 @@ class Authorizer:
             RoleMissing: The key lacks the required role, or the route declares none.
             RouteNotFound: The key is valid, and no route has the path.
         """
+        state = scope["state"]
+        if state.get("authorized"):
+            return
         route = self._matched_route(scope)
         roles = None if route is None else required_roles(route)
         if roles is not None and not roles:
@@ -74,7 +80,7 @@ class Authorizer:
         except tuple(_DENIALS) as error:
             self.metrics.count_denied(_DENIALS[type(error)])
             raise
-        scope["state"]["key"] = key.id
+        state["authorized"] = True
 
     def _matched_route(self, scope: Scope) -> RouteContext | None:
         """Return the route that the framework would select, or None."""
@@ -91,7 +97,10 @@ class Authorizer:
         return other_method
 
     def _valid_key(self, scope: Scope) -> Key:
-        key = self.keys.ring.find(bearer_token(scope))
+        token = bearer_token(scope)
+        key = self.keys.ring.find(token)
+        # Also for an invalid key: the log shows who still uses a key that was revoked.
+        scope["state"]["key"] = id_of(token) if key is None else key.id
         if key is None:
             raise KeyUnknown("invalid or revoked API key")
         self.rate_limiter.require(key)

@@ -1,7 +1,7 @@
 """Read a request body within the byte limit, and parse it by its content type."""
 
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
@@ -63,13 +63,23 @@ def content_type(header: str | None) -> tuple[str, Mapping[bytes, bytes]]:
     return known, options
 
 
-async def read_body(request: Request, max_bytes: int, claim: Callable[[int], None]) -> Body:
+class BodyObserver(Protocol):
+    """Called while a body is received; both methods may raise to reject the request."""
+
+    def received(self, count: int) -> None:
+        """Record that `count` more bytes were received, before they are stored."""
+
+    def complete(self) -> None:
+        """Record the end of the body."""
+
+
+async def read_body(request: Request, max_bytes: int, observer: BodyObserver) -> Body:
     """Read a body of one of the content types of `PARSERS`, within the limit.
 
     Args:
         request: The request.
         max_bytes: Maximum number of bytes.
-        claim: Called with the number of bytes of each chunk before it is stored; may raise.
+        observer: Called for each chunk and at the end.
 
     Raises:
         UnsupportedContent: Another content type or encoding; nothing was read.
@@ -78,14 +88,14 @@ async def read_body(request: Request, max_bytes: int, claim: Callable[[int], Non
     """
     kind, options = content_type(header(request.scope, b"content-type"))
     return Body(
-        data=await read_bytes(request, max_bytes, claim),
+        data=await read_bytes(request, max_bytes, observer),
         content_type=kind,
         options=options,
         shape=header(request.scope, b"x-shape"),
     )
 
 
-async def read_bytes(request: Request, max_bytes: int, claim: Callable[[int], None]) -> bytes:
+async def read_bytes(request: Request, max_bytes: int, observer: BodyObserver) -> bytes:
     """Read a body of any type; arguments and errors are those of `read_body`."""
     encoding = (header(request.scope, b"content-encoding") or "identity").strip().lower()
     if encoding != "identity":
@@ -111,11 +121,12 @@ async def read_bytes(request: Request, max_bytes: int, claim: Callable[[int], No
             raise BodyTooLarge(
                 f"the body has more than {max_bytes} bytes, expected at most {max_bytes}"
             )
-        claim(len(chunk))
+        observer.received(len(chunk))
         chunks.append(chunk)
         chunk_bytes += len(chunk)
         if chunk_bytes >= BLOCK_BYTES:
             blocks.append(b"".join(chunks))
             chunks.clear()
             chunk_bytes = 0
+    observer.complete()
     return b"".join([*blocks, *chunks])

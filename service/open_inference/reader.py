@@ -10,7 +10,7 @@ from starlette.requests import Request
 from oodguard.models.manifest import InputSpec
 from oodguard.service.api.problems import JSON
 from oodguard.service.errors import MalformedBody, UnsupportedContent, WrongFields
-from oodguard.service.images.body import RAW_PIXELS, read_bytes
+from oodguard.service.images.body import RAW_PIXELS, BodyObserver, read_bytes
 from oodguard.service.images.types import Body
 from oodguard.service.open_inference.request import Inference, parse_inference
 from oodguard.service.open_inference.schemas import BINARY, HEADER_LENGTH
@@ -39,7 +39,7 @@ class InferenceReader:
     run_in_thread: RunInThread
     inference: Inference = field(init=False)
 
-    async def read(self, request: Request, max_bytes: int, claim: Callable[[int], None]) -> Body:
+    async def read(self, request: Request, max_bytes: int, observer: BodyObserver) -> Body:
         """Read the body within its limits; see `images.body.read_body`.
 
         Raises:
@@ -50,7 +50,7 @@ class InferenceReader:
         """
         _check_content_type(request.headers.get("content-type", ""))
         length = _header_length(request.headers.get(HEADER_LENGTH))
-        data = await read_bytes(request, max_bytes, claim)
+        data = await read_bytes(request, max_bytes, observer)
         end = len(data) if length is None else length
         if end > len(data):
             raise MalformedBody(

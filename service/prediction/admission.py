@@ -2,18 +2,44 @@
 
 Everything that waits takes memory. These three limits bound the memory of the process while it
 receives more requests than it can serve.
+
+The requests of one client together may hold at most four fifths of what the other clients leave
+free: alone four fifths of a limit, two clients four ninths each. A further client therefore always
+finds something free. These are the dynamic thresholds of Choudhury and Hahne (1998) for the shared
+memory of packet switches, doi:10.1109/90.664262. A request whose client holds nothing else is
+subject to the total limit only, so that a small limit does not exclude a large request.
 """
 
 import threading
+from dataclasses import dataclass, field
 from typing import Literal, Self, TypeAlias
 
 from oodguard.service.errors import Overloaded
 
 Unit: TypeAlias = Literal["requests", "bytes", "images"]
 
+Held: TypeAlias = dict[Unit, int]
+
+
+def client_share(free: int) -> int:
+    """Return how much one client may hold of what the other clients leave free."""
+    return 4 * free // 5
+
+
+def _nothing() -> Held:
+    return {"requests": 0, "bytes": 0, "images": 0}
+
+
+@dataclass(slots=True)
+class _Client:
+    """A client's claims: their number, and the sum of their shares."""
+
+    held: Held = field(default_factory=_nothing)
+    claims: int = 0
+
 
 class Admission:
-    """Admit requests within the concurrency limit and the limits on bytes and images.
+    """Admit requests within the limits on requests, bytes and images, in total and per client.
 
     Args:
         max_requests: Maximum number of concurrent requests.
@@ -22,12 +48,11 @@ class Admission:
     """
 
     def __init__(self, *, max_requests: int, max_bytes: int, max_images: int) -> None:
-        self._limits: dict[Unit, int] = {
-            "requests": max_requests,
-            "bytes": max_bytes,
-            "images": max_images,
-        }
-        self._held: dict[Unit, int] = {"requests": 0, "bytes": 0, "images": 0}
+        self._limits: Held = {"requests": max_requests, "bytes": max_bytes, "images": max_images}
+        self._held = _nothing()
+        # Only clients with an open claim: memory is bounded by the number of connections.
+        self._clients: dict[str, _Client] = {}
+        self._first_rejection = max(1, client_share(max_requests))
         # Decode threads add images.
         self._lock = threading.Lock()
 
@@ -37,60 +62,98 @@ class Admission:
         return self._held["requests"]
 
     @property
-    def full(self) -> bool:
-        """True while the concurrency limit is reached."""
-        return self.requests >= self._limits["requests"]
+    def may_be_full(self) -> bool:
+        """True while the limit on requests may be reached, in total or for some client."""
+        return self.requests >= self._first_rejection
 
-    def require(self, unit: Unit, count: int) -> None:
-        """Check that more of a unit is within its limit.
+    def require_request(self, client: str) -> None:
+        """Check that one more request of a client is within the limits, without adding it.
 
         Raises:
             Overloaded: It is not.
         """
-        held, limit = self._held[unit], self._limits[unit]
-        if held + count > limit:
-            raise Overloaded(
-                f"{held} {unit} are in flight and {count} more were received,"
-                f" at most {limit} are allowed"
-            )
+        known = self._clients.get(client)
+        self._require("requests", 1, known.held["requests"] if known else 0, 0)
 
-    def add(self, unit: Unit, count: int) -> None:
-        """Add to what is in flight; a negative number releases it.
+    def open(self, name: str) -> _Client:
+        """Begin a claim of a client."""
+        with self._lock:
+            client = self._clients.setdefault(name, _Client())
+            client.claims += 1
+            return client
+
+    def add(self, claim: "Claim", unit: Unit, count: int) -> None:
+        """Add to what a claim holds.
 
         Raises:
-            Overloaded: The limit would be exceeded; nothing was added.
+            Overloaded: A limit would be exceeded; nothing was added.
         """
         with self._lock:
-            if count > 0:
-                self.require(unit, count)
+            mine, client = claim.held, claim.client.held
+            if claim.closed:
+                # A decode thread begins a job whose request has ended; it will skip the images.
+                mine[unit] += count
+                return
+            self._require(unit, count, client[unit], mine[unit])
             self._held[unit] += count
+            client[unit] += count
+            mine[unit] += count
+
+    def close(self, claim: "Claim") -> None:
+        """End a claim, and release what it holds."""
+        with self._lock:
+            claim.closed = True
+            client = claim.client
+            for unit, count in claim.held.items():
+                self._held[unit] -= count
+                client.held[unit] -= count
+            client.claims -= 1
+            if not client.claims:
+                del self._clients[claim.name]
+
+    def _require(self, unit: Unit, count: int, of_client: int, of_claim: int) -> None:
+        held, allowed, whose = self._held[unit], self._limits[unit], ""
+        if held + count <= allowed:
+            if of_client == of_claim:
+                return
+            allowed = client_share(allowed - held + of_client)
+            if of_client + count <= allowed:
+                return
+            held, whose = of_client, " of this client"
+        raise Overloaded(
+            f"{held} {unit}{whose} are in flight and {count} more were received,"
+            f" at most {allowed} are allowed"
+        )
 
 
 class Claim:
     """The share of the limits that one request holds until the end of its `with` block.
 
-    Raises:
-        Overloaded: From the start of the block: the concurrency limit is reached.
+    Attributes:
+        name: The client that sent the request, see `client_address.client_of`.
+        client: The claims of the client.
+        held: The share of the limits; after the block, the share that it would have.
+        closed: Whether the block has ended.
     """
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, name: str) -> None:
         self._admission = admission
-        self._held: dict[Unit, int] = {"requests": 0, "bytes": 0, "images": 0}
+        self.name = name
+        self.held = _nothing()
+        self.closed = False
 
     def __enter__(self) -> Self:
-        self.add("requests", 1)
+        self.client = self._admission.open(self.name)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for unit, count in self._held.items():
-            self._admission.add(unit, -count)
+        self._admission.close(self)
 
     @property
     def images(self) -> int:
         """The number of images of the request."""
-        return self._held["images"]
+        return self.held["images"]
 
     def add(self, unit: Unit, count: int) -> None:
         """Claim more of a unit, or raise `Overloaded`."""
-        self._admission.add(unit, count)
-        self._held[unit] += count
+        self._admission.add(self, unit, count)

@@ -9,11 +9,15 @@ from typing import Self
 
 from starlette.types import Receive
 
-from oodguard.service.errors import DeadlineExceeded, WrongFields
+from oodguard.service.errors import BodyTooSlow, DeadlineExceeded, WrongFields
 
 TIMEOUT_HEADER = "X-Timeout-Ms"
 
 MILLISECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
+
+# A body on a mobile connection of 8 kbit/s is fast enough, and a pause of a few seconds is allowed.
+MIN_BODY_BYTES = 10_000
+BODY_PERIOD_S = 10.0
 
 # Most responses are sent sooner, and a task for each of them would cost more than reading a body.
 # No disconnect is missed: a later call of `receive` returns it all the same.
@@ -41,21 +45,33 @@ def request_timeout_s(header: str | None, max_s: float) -> float:
 
 
 class Deadline:
-    """An `async with` block that is cancelled at a deadline.
+    """An `async with` block that is cancelled at a deadline, or while it receives a slow body.
+
+    Until `body_complete` is called, the block also ends `body_timeout_s` seconds after its start,
+    and when fewer than `MIN_BODY_BYTES` are received within `BODY_PERIOD_S`.
+
+    Args:
+        timeout_s: Seconds from the start to the deadline.
+        body_timeout_s: Seconds from the start to the end of the body; None: there is no body.
 
     Attributes:
         timeout_s: Seconds from the start to the deadline.
         at: The deadline by `time.monotonic()`.
 
     Raises:
-        DeadlineExceeded: From the end of the block: it was cancelled.
+        DeadlineExceeded: From the end of the block: it was cancelled at the deadline.
+        BodyTooSlow: From the end of the block: it was cancelled because of its body.
     """
 
-    def __init__(self, timeout_s: float) -> None:
-        self._timeout = asyncio.timeout(timeout_s)
+    def __init__(self, timeout_s: float, body_timeout_s: float | None = None) -> None:
         self._started = time.monotonic()
         self.timeout_s = timeout_s
         self.at = self._started + timeout_s
+        self._body_timeout_s = body_timeout_s
+        self._body_bytes = self._period_bytes = 0
+        first_s = BODY_PERIOD_S if body_timeout_s is None else min(BODY_PERIOD_S, body_timeout_s)
+        self._waits_for_body = body_timeout_s is not None and first_s < timeout_s
+        self._timeout = asyncio.timeout(first_s if self._waits_for_body else timeout_s)
 
     async def __aenter__(self) -> Self:
         await self._timeout.__aenter__()
@@ -70,6 +86,8 @@ class Deadline:
         try:
             await self._timeout.__aexit__(kind, error, traceback)
         except TimeoutError as timeout:
+            if self._waits_for_body:
+                raise self._slow_body() from timeout
             raise DeadlineExceeded(
                 f"no response within {round(self.timeout_s, 3):g} s: send fewer or smaller images,"
                 " or increase the timeout"
@@ -81,8 +99,37 @@ class Deadline:
         if now + timeout_s < self.at:
             self.at = now + timeout_s
             self.timeout_s = self.at - self._started
-            # The event loop's clock need not be that of `time`.
-            self._timeout.reschedule(asyncio.get_running_loop().time() + timeout_s)
+            self._reschedule(timeout_s)
+
+    def body_received(self, count: int) -> None:
+        """Extend the time for the body if enough of it was received."""
+        self._body_bytes += count
+        self._period_bytes += count
+        if self._period_bytes < MIN_BODY_BYTES or self._body_timeout_s is None:
+            return
+        self._period_bytes = 0
+        now = time.monotonic()
+        body_s = min(BODY_PERIOD_S, self._started + self._body_timeout_s - now)
+        self._waits_for_body = now + body_s < self.at
+        self._reschedule(body_s if self._waits_for_body else self.at - now)
+
+    def body_complete(self) -> None:
+        """Keep only the deadline."""
+        if self._waits_for_body:
+            self._waits_for_body = False
+            self._reschedule(self.at - time.monotonic())
+
+    def _reschedule(self, delay_s: float) -> None:
+        # The event loop's clock need not be that of `time`.
+        self._timeout.reschedule(asyncio.get_running_loop().time() + delay_s)
+
+    def _slow_body(self) -> BodyTooSlow:
+        elapsed_s = time.monotonic() - self._started
+        return BodyTooSlow(
+            f"the body is incomplete after {elapsed_s:.1f} s: received {self._body_bytes} bytes,"
+            f" expected its end within {self._body_timeout_s:g} s"
+            f" and at least {MIN_BODY_BYTES} bytes in every {BODY_PERIOD_S:g} s"
+        )
 
 
 class DisconnectWatcher:

@@ -3,9 +3,10 @@
 `Predictor.predict` takes these steps, in this order:
 
  1. timeout: the shorter of X-Timeout-Ms and the setting (`deadline.py`);
- 2. admission: the concurrency limit; later, the limits on bytes and images (`admission.py`);
+ 2. admission: rejected if the concurrency limit is reached (`admission.py`);
  3. deadline: the rest is cancelled after the timeout (`deadline.py`);
- 4. body: read within the byte limit (`images/body.py`);
+ 4. body: read within the limits on its size, bytes and time (`images/body.py`); at its end, the
+    request counts towards the concurrency limit;
  5. decode: to pixels, in a thread or, if small, here (`decode_pool.py`);
  6. batch: run with the images of other requests (`inference/batcher.py`);
  7. account: metrics and drift monitor (`registry/deployment.py`);
@@ -16,7 +17,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from loky import cpu_count
@@ -24,6 +25,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from oodguard.service.asgi import header
+from oodguard.service.client_address import client_of
 from oodguard.service.errors import (
     ClientDisconnected,
     DeadlineExceeded,
@@ -31,7 +33,7 @@ from oodguard.service.errors import (
     RequestError,
     ShedReason,
 )
-from oodguard.service.images.body import read_body
+from oodguard.service.images.body import BodyObserver, read_body
 from oodguard.service.images.types import Body, RequestLimits
 from oodguard.service.inference.queue import Job
 from oodguard.service.prediction.admission import Admission, Claim
@@ -45,7 +47,7 @@ from oodguard.service.sampling.sampler import Sampler
 from oodguard.service.settings import Settings
 from oodguard.service.telemetry.metrics import Metrics
 
-ReadBody: TypeAlias = Callable[[Request, int, Callable[[int], None]], Awaitable[Body]]
+ReadBody: TypeAlias = Callable[[Request, int, BodyObserver], Awaitable[Body]]
 """Reads the body of a request, up to a number of bytes; see `images.body.read_body`."""
 
 SHED: Mapping[type[RequestError], ShedReason] = {
@@ -53,6 +55,29 @@ SHED: Mapping[type[RequestError], ShedReason] = {
     DeadlineExceeded: "late",
     ClientDisconnected: "gone",
 }
+
+SHADOW_CLIENT = "shadow model"
+"""The client of shadow predictions. No address and no id of a key has a space."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reception:
+    """Bounds the bytes and the time of a body, and admits its request when it is complete.
+
+    Until then the request holds only the bytes that were received: clients that send slowly do not
+    prevent others from being served.
+    """
+
+    claim: Claim
+    deadline: Deadline
+
+    def received(self, count: int) -> None:
+        self.claim.add("bytes", count)
+        self.deadline.body_received(count)
+
+    def complete(self) -> None:
+        self.deadline.body_complete()
+        self.claim.add("requests", 1)
 
 
 class Predictor:
@@ -81,6 +106,7 @@ class Predictor:
         self._readiness = readiness
         self._sampler = sampler
         self._timeout_s = settings.timeout_s
+        self._body_timeout_s = settings.body_timeout_s
         self._limits = RequestLimits.of(settings)
         self.admission = Admission(
             max_requests=settings.max_pending,
@@ -128,16 +154,18 @@ class Predictor:
         state = request.scope["state"]
         state["model"], state["version"] = deployment.name, deployment.version
         timeout_s = request_timeout_s(header(request.scope, b"x-timeout-ms"), self._timeout_s)
+        client = client_of(request.scope)
         try:
+            self.admission.require_request(client)
             # The deployment is in use before the body is read: a reload waits for this request.
-            with deployment, Claim(self.admission) as claim:
-                async with Deadline(timeout_s) as deadline:
+            with deployment, Claim(self.admission, client) as claim:
+                async with Deadline(timeout_s, self._body_timeout_s) as deadline:
                     body = await read(
-                        request, self._limits.max_body_bytes, partial(claim.add, "bytes")
+                        request, self._limits.max_body_bytes, _Reception(claim, deadline)
                     )
                     if body.timeout_s is not None:
                         deadline.shorten(body.timeout_s)
-                    job = _new_job(deadline)
+                    job = _new_job(deadline, claim)
                     # Set before the prediction: the log has the stages of a failed one, too.
                     state["timings"] = job.timings
                     with DisconnectWatcher(request.receive, job.cancel):
@@ -162,10 +190,11 @@ class Predictor:
         Raises:
             RequestError: The body is invalid for this model, or a limit is reached.
         """
-        with Claim(self.admission) as claim:
+        with Claim(self.admission, SHADOW_CLIENT) as claim:
             async with Deadline(self._timeout_s) as deadline:
+                claim.add("requests", 1)
                 claim.add("bytes", len(body.data))
-                job = _new_job(deadline)
+                job = _new_job(deadline, claim)
                 with deployment:
                     await self._decode_and_run(deployment, job, body, claim)
         return job
@@ -174,10 +203,10 @@ class Predictor:
         """Reject a request while the concurrency limit is reached, and count it as shed.
 
         Raises:
-            Overloaded: The concurrency limit is reached.
+            Overloaded: The concurrency limit is reached, in total or for the client.
         """
         try:
-            self.admission.require("requests", 1)
+            self.admission.require_request(client_of(scope))
         except Overloaded as error:
             self._count_shed(scope, error)
             raise
@@ -197,5 +226,6 @@ class Predictor:
         self._metrics.count_shed(reason)
 
 
-def _new_job(deadline: Deadline) -> Job:
-    return Job(future=asyncio.get_running_loop().create_future(), deadline=deadline.at)
+def _new_job(deadline: Deadline, claim: Claim) -> Job:
+    future = asyncio.get_running_loop().create_future()
+    return Job(future=future, deadline=deadline.at, client=claim.name)

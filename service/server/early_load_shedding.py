@@ -29,7 +29,7 @@ class EarlyLoadShedding:
 
     Args:
         route: The route with the most requests, without path parameters.
-        is_full: Returns whether the concurrency limit is reached.
+        may_be_full: Returns whether the concurrency limit may be reached for some client.
         requirements: The checks of the middleware, in order; each raises a RequestError.
         readiness: The phase of the process; while draining, the middleware answers, because its
             responses also close the connection.
@@ -38,15 +38,15 @@ class EarlyLoadShedding:
     """
 
     route: APIRoute
-    is_full: Callable[[], bool]
+    may_be_full: Callable[[], bool]
     requirements: Sequence[Callable[[Scope], None]]
     readiness: Readiness
     access_log: AccessLog
     add_headers: Callable[[RawHeaders], None]
 
     def is_active(self) -> bool:
-        """Return whether requests are shed at present."""
-        return self.is_full() and self.readiness.phase is Phase.READY
+        """Return whether requests may be shed at present."""
+        return self.may_be_full() and self.readiness.phase is Phase.READY
 
     def reject(self, method: bytes, url: bytes, scope: Scope) -> bytes | None:
         """Return the whole response that rejects a request, or None if it is not rejected here.

@@ -103,7 +103,8 @@ class Metrics:
         )
         self._keys_read = {outcome: keys_read.labels(outcome) for outcome in get_args(KeysOutcome)}
         self._in_flight = gauge(
-            "oodguard_requests_in_flight", "Admitted requests that are not yet answered."
+            "oodguard_requests_in_flight",
+            "Requests with a complete body that are not yet answered.",
         )
         self._in_flight_limit = gauge(
             "oodguard_requests_in_flight_limit", "Maximum number of requests in flight."

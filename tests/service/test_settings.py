@@ -1,6 +1,7 @@
 """Settings are read from the environment, validated, and documented."""
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,10 @@ def test_setting_none_is_no_value_and_empty_is_the_default(monkeypatch: pytest.M
         ("ROOT_PATH", "/guard/"),
         ("ROOT_PATH", "//evil.example"),
         ("ROOT_PATH", "/guard?x"),
+        ("TRUSTED_PROXIES", "proxy.example"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8,,10.0.0.1"),
+        ("TRUSTED_PROXIES", "*"),
     ],
 )
 def test_setting_rejects_an_invalid_value(
@@ -54,6 +59,17 @@ def test_setting_rejects_an_invalid_value(
     monkeypatch.setenv(f"OODGUARD_{name}", value)
     with pytest.raises(ValidationError):
         Settings()
+
+
+def test_setting_of_trusted_proxies_is_a_list_of_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OODGUARD_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.1,2001:db8::/32")
+    networks = ("10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32")
+    assert Settings().trusted_proxies == tuple(map(ip_network, networks))
+    monkeypatch.setenv("OODGUARD_TRUSTED_PROXIES", "none")
+    assert Settings().trusted_proxies is None
+    monkeypatch.setenv("OODGUARD_TRUSTED_PROXIES", "10.0.0.1/8")
+    result = CliRunner().invoke(app, ["predict", "a.png"])
+    assert "OODGUARD_TRUSTED_PROXIES: 10.0.0.1/8 has host bits set, expected" in result.output
 
 
 def test_unknown_variable_is_reported() -> None:

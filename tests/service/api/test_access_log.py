@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
@@ -10,8 +11,9 @@ from starlette.testclient import TestClient
 from oodguard.service.registry.deployment import Deployment
 from oodguard.service.registry.registry import ModelRegistry
 from oodguard.service.telemetry.logs import JsonFormatter
+from tests.service.api_keys import IssuedKey, write_key_file
 from tests.service.checks import post, problem
-from tests.service.conftest import AccessLog, MakeClient
+from tests.service.conftest import AccessLog, Issued, MakeClient
 from tests.service.pictures import RED, WHITE, encode, plain
 
 
@@ -69,6 +71,39 @@ def test_access_log_line_of_a_shed_request_has_the_reason(
     (line,) = access_log()
     assert (line["code"], line["problem"], line["shed"]) == (429, "overloaded", "overloaded")
     assert (line["model"], line["version"]) == ("tiny", "1")
+
+
+PROXY, CLIENT = "10.0.0.1", "198.51.100.1"
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_access_log_line_of_a_denied_request_has_the_key_and_the_client(
+    make_secured: MakeClient,
+    issued: Issued,
+    access_log: AccessLog,
+    key_file: Path,
+    *,
+    trusted: bool,
+) -> None:
+    revoked = IssuedKey.create("predict", key_id="revoked")
+    slow = IssuedKey.create("predict", key_id="slow", requests_per_minute=1)
+    write_key_file(key_file, *issued.values(), slow)
+    app = make_secured(trusted_proxies="10.0.0.0/8" if trusted else None).app
+    client = TestClient(app, client=(PROXY, 50000), raise_server_exceptions=False)
+    sent = [{}, revoked.headers, issued["metrics"].headers, slow.headers, slow.headers]
+    for headers in sent:
+        post(client, encode(plain()), **headers, **{"x-forwarded-for": f"192.0.2.1, {CLIENT}"})
+    address = CLIENT if trusted else PROXY
+    # An address identifies a person: it is not in the line of a request that succeeds.
+    assert [(line["code"], line.get("key"), line.get("client")) for line in access_log()] == [
+        (401, None, address),
+        (401, "revoked", address),
+        (403, "the-metrics", address),
+        (200, "slow", None),
+        (429, "slow", address),
+    ]
+    secrets = [key.token[-43:] for key in (revoked, slow, issued["metrics"])]
+    assert not any(secret in json.dumps(access_log()) for secret in secrets)
 
 
 def test_log_lines_within_a_request_have_its_id(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import pytest
 from starlette.requests import Request
@@ -17,17 +18,34 @@ from tests.service.pictures import encode, plain
 LIMIT = 20_000
 
 
+@dataclass
+class Observed:
+    """An observer of a body that records its calls."""
+
+    counts: list[int] = field(default_factory=list)
+    completed: bool = False
+
+    def received(self, count: int) -> None:
+        assert not self.completed
+        self.counts.append(count)
+
+    def complete(self) -> None:
+        self.completed = True
+
+
 def read(chunks: Sequence[bytes], max_bytes: int) -> tuple[bytes, list[int]]:
-    """Read a body in these chunks; return it, and the numbers of bytes that were claimed."""
+    """Read a body in these chunks; return it, and the numbers of bytes that were observed."""
     messages = iter(chunks)
-    claimed: list[int] = []
+    observed = Observed()
 
     async def receive() -> Message:
         chunk = next(messages, None)
         return {"type": "http.request", "body": chunk or b"", "more_body": chunk is not None}
 
     request = Request({"type": "http", "headers": []}, receive)
-    return asyncio.run(read_bytes(request, max_bytes, claimed.append)), claimed
+    body = asyncio.run(read_bytes(request, max_bytes, observed))
+    assert observed.completed
+    return body, observed.counts
 
 
 @pytest.mark.parametrize(

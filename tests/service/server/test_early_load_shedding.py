@@ -80,10 +80,17 @@ class FullService:
 
 
 @asynccontextmanager
-async def full_service(
-    folder: Path, gate: Gate, *, headers: bytes = b"", keys_file: Path | None = None
+async def full_service(  # noqa: PLR0913 - keyword-only
+    folder: Path,
+    gate: Gate,
+    *,
+    headers: bytes = b"",
+    keys_file: Path | None = None,
+    places: int = 1,
+    held: int = 1,
 ) -> AsyncIterator[FullService]:
-    settings = Settings(bundle=folder, max_pending=1, keys_file=keys_file)
+    """Serve with a concurrency limit of `places`, of which `held` requests are in flight."""
+    settings = Settings(bundle=folder, max_pending=places, keys_file=keys_file)
     app = create_app(settings, readiness := Readiness())
     received: list[str] = []
 
@@ -94,15 +101,19 @@ async def full_service(
 
     async with running_server(recorded, app.state.load_shedding) as port:
         service = FullService(port, received, readiness)
-        first = await service.connect()
-        first.writer.write(head(more=CONTENT + headers) + b"\r\n" + BODY)
+        waiting = [await service.connect() for _ in range(held)]
+        for each in waiting:
+            each.writer.write(head(more=CONTENT + headers) + b"\r\n" + BODY)
         assert await asyncio.to_thread(gate.entered.wait, 20)
+        while len(received) < held:
+            await asyncio.sleep(0.001)
         received.clear()
         try:
             yield service
         finally:
             gate.opened.set()
-        assert (await first.response()).status == 200
+        for each in waiting:
+            assert (await each.response()).status == 200
         later = await service.connect()
         assert (await later.send(head(more=CONTENT + headers), BODY)).status == 200
         await service.close()
@@ -149,10 +160,58 @@ async def test_early_429_requires_an_api_key(
     rejected = [(line["problem"], line.get("key")) for line in access_log() if "problem" in line]
     assert rejected == [
         *[("key-missing", None)] * 2,
-        *[("key-unknown", None)] * 2,
-        *[("role-missing", None)] * 2,
+        *[("key-unknown", "unknown")] * 2,
+        *[("role-missing", "metrics")] * 2,
         *[("overloaded", "caller")] * 2,
     ]
+
+
+async def test_early_429_equals_that_of_the_middleware_at_the_share_of_a_client(
+    bundle_folder: Path, gate: Gate, tmp_path: Path
+) -> None:
+    flooding = IssuedKey.create("predict", key_id="flooding")
+    other = IssuedKey.create("predict", key_id="other", requests_per_minute=2)
+    key_file = write_key_file(tmp_path / "keys.toml", flooding, other)
+    flood, header = (
+        f"Authorization: Bearer {each.token}\r\n".encode() for each in (flooding, other)
+    )
+    # Four fifths of 5.
+    async with full_service(
+        bundle_folder, gate, headers=flood, keys_file=key_file, places=5, held=4
+    ) as service:
+        connection = await service.connect()
+        early = await connection.send(head(more=CONTENT + flood), BODY)
+        assert service.received == []
+        assert early == await connection.send(head(NOT_EARLY, more=CONTENT + flood), BODY)
+        detail = "4 requests of this client are in flight and 1 more were received, at most 4 are"
+        assert (early.status, json.loads(early.body)["detail"][: len(detail)]) == (429, detail)
+        # Another client is admitted. Its request counts once towards its rate limit.
+        service.received.clear()
+        admitted = await service.connect()
+        admitted.writer.write(head(more=CONTENT + header) + b"\r\n" + BODY)
+        while not service.received:
+            await asyncio.sleep(0.001)
+        full = await connection.send(head(more=CONTENT + header), BODY)
+        assert (full.status, json.loads(full.body)["type"]) == (429, "/problems/overloaded")
+        gate.opened.set()
+        assert (await admitted.response()).status == 200
+        limited = await connection.send(head(more=CONTENT + header), BODY)
+        assert json.loads(limited.body)["type"] == "/problems/rate-limited"
+
+
+async def test_early_429_is_skipped_for_another_address(bundle_folder: Path, gate: Gate) -> None:
+    async with full_service(bundle_folder, gate, places=5, held=4) as service:
+        connection = await service.connect()
+        assert (await connection.send(head(more=CONTENT), BODY)).status == 429
+        other = Connection(
+            *await asyncio.open_connection("127.0.0.1", service.port, local_addr=("127.0.0.2", 0))
+        )
+        service.connections.append(other)
+        other.writer.write(head(more=CONTENT) + b"\r\n" + BODY)
+        while not service.received:
+            await asyncio.sleep(0.001)
+        gate.opened.set()
+        assert (await other.response()).status == 200
 
 
 async def test_early_429_discards_the_body(service: FullService) -> None:
@@ -177,6 +236,7 @@ async def test_early_429_is_counted_and_logged(service: FullService, access_log:
             "logger": "oodguard.access",
             "message": "request",
             "request_id": "one",
+            "client": "127.0.0.1",
             "problem": "overloaded",
             "shed": "overloaded",
             "method": "POST",

@@ -24,7 +24,10 @@ def test_access_log_fields_are_documented(client: TestClient, access_log: Access
     post(client, encode(plain()))
     (line,) = access_log()
     every_line = {"time", "level", "logger", "message"}
-    assert documented("The log") == {*line, *STATE_FIELDS, "trace_id", "span_id"} - every_line
+    assert (
+        documented("The log")
+        == {*line, *STATE_FIELDS, "client", "trace_id", "span_id"} - every_line
+    )
 
 
 def test_span_attributes_are_documented() -> None:
