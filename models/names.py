@@ -1,6 +1,15 @@
 """Names of files and folders as text that every output format can contain."""
 
+import io
+import sys
 from os import PathLike
+
+
+def escape_unencodable_output() -> None:
+    """Escape the characters that the encoding of standard output and error does not have."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def text_of(name: str | PathLike[str]) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from oodguard.models.names import escape_unencodable_output
 from oodguard.models.validation_errors import describe_error
 from oodguard.service.auth import keys_cli
 from oodguard.service.cli_errors import FAILURE, exit_on_error
@@ -67,6 +68,7 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Predict image files without a server; exit with status 1 if a file cannot be decoded."""
+    escape_unencodable_output()
     settings = _settings(bundle=bundle)
     with exit_on_error():
         from oodguard.service import predict_files  # noqa: PLC0415
@@ -88,6 +90,7 @@ def predict(
 @app.command()
 def verify(bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")]) -> None:
     """Verify a bundle: its files, its graph, and its calibration under the configured policy."""
+    escape_unencodable_output()
     settings = _settings(bundle=bundle)
     with exit_on_error():
         from oodguard.service.inference.model import load_model  # noqa: PLC0415

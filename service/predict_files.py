@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from oodguard.models.errors import ImageError
+from oodguard.models.names import text_of
 from oodguard.models.verdicts import Verdict
 from oodguard.service import responses
 from oodguard.service.images.decode import decode_image
@@ -59,7 +60,7 @@ def print_table(model: LoadedModel, predicted: Sequence[tuple[Path, Verdict]]) -
         table.add_column(name, justify="left" if name in {"label", "decision"} else "right")
     for path, verdict in predicted:
         table.add_row(
-            Text(_name(path)),
+            Text(text_of(path)),
             Text(verdict.label),
             f"{verdict.confidence:.3f}",
             f"{verdict.scores[policy.score]:.4g}",
@@ -69,19 +70,14 @@ def print_table(model: LoadedModel, predicted: Sequence[tuple[Path, Verdict]]) -
     Console().print(table)
 
 
-def to_json(model: LoadedModel, predicted: Sequence[tuple[Path, Verdict]]) -> str:
-    """Return the response body of POST /predict, with the file of each prediction."""
+def to_json(model: LoadedModel, predicted: Sequence[tuple[Path, Verdict]]) -> bytes:
+    """Return the response body of POST /predict in UTF-8, with the file of each prediction."""
     body = {
         "model": responses.identity(model),
         "policy": responses.policy(model),
-        "predictions": [{"file": _name(path), **asdict(verdict)} for path, verdict in predicted],
+        "predictions": [{"file": text_of(path), **asdict(verdict)} for path, verdict in predicted],
     }
-    return orjson.dumps(body, option=orjson.OPT_INDENT_2).decode()
-
-
-def _name(path: Path) -> str:
-    """Return a path as text; bytes that are not UTF-8, which JSON cannot contain, are escaped."""
-    return str(path).encode("utf-8", "backslashreplace").decode()
+    return orjson.dumps(body, option=orjson.OPT_INDENT_2)
 
 
 def print_summary(model: LoadedModel) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from oodguard.models.names import text_of
+
 LIBRARIES = ("torch", "numpy", "datasets", "pillow", "onnx")
 OPTIONAL_LIBRARIES = ("timm",)
 
@@ -31,7 +33,7 @@ def hardware() -> str:
 
 def command() -> str:
     """Return the command line of this process, without the folder of its program."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    return text_of(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
 
 
 def libraries() -> dict[str, str]:

@@ -14,6 +14,7 @@ from oodguard.models.calibrated_model import CalibratedModel, RunGraph
 from oodguard.models.decision import Policy
 from oodguard.models.errors import ImageError, UndecodableImage, UnsupportedImage, install_hint
 from oodguard.models.manifest import InputSpec, Manifest
+from oodguard.models.names import text_of
 from oodguard.models.preprocessing import prepare
 from oodguard.models.verdicts import Verdict
 
@@ -143,7 +144,7 @@ def _pixels(image: ImageInput, spec: InputSpec, position: int) -> NDArray[np.uin
         ImageError: Of the kind that applies, with the path or the position of the image.
         TypeError: The object is not an image.
     """
-    name = str(image) if isinstance(image, str | PathLike) else f"images[{position}]"
+    name = text_of(image) if isinstance(image, str | PathLike) else f"images[{position}]"
     try:
         if isinstance(image, Image.Image):
             return _prepared(image, spec)

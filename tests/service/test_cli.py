@@ -5,6 +5,8 @@ import os
 import re
 import shutil
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from typer.testing import CliRunner, Result
 from oodguard.service.api.schemas import Prediction
 from oodguard.service.cli import app
 from tests.service.pictures import RED, WHITE, encode, plain
+from tests.service.tiny import write_tiny
 
 
 def oodguard(*arguments: object, **environment: str) -> Result:
@@ -59,6 +62,29 @@ def test_predict_command_escapes_file_names_that_are_not_utf8(
     result = oodguard("predict", *options, path, "--bundle", bundle_folder)
     assert result.exit_code == 0, result.output
     assert r"\udcff.png" in result.stdout
+
+
+@pytest.mark.parametrize("options", [["--json"], []], ids=["JSON", "table"])
+def test_predict_command_prints_names_that_the_terminal_cannot_encode(
+    tmp_path: Path, options: list[str]
+) -> None:
+    write_tiny(tmp_path / "bundle", classes=("rot", "gr\xfcn", "\u9752"))
+    path = tmp_path / "\u732b.png"
+    path.write_bytes(encode(plain(RED)))
+    words = ["predict", *options, path, "--bundle", tmp_path / "bundle"]
+    done = subprocess.run(
+        [sys.executable, "-m", "oodguard.service", *words],
+        cwd=Path(__file__).parents[2] / "src",
+        env={**os.environ, "PYTHONIOENCODING": "ascii:strict", "COLUMNS": "200"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    if options:
+        (prediction,) = json.loads(done.stdout)["predictions"]
+        assert prediction["file"] == str(path)
+    else:
+        assert b"\\u732b.png" in done.stdout
 
 
 def test_predict_command_reports_invalid_files_and_predicts_the_others(

@@ -1,7 +1,5 @@
 """Shared parts of the commands: the console, common options and the output of errors."""
 
-import io
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -11,6 +9,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from oodguard.models.errors import GuardError
+from oodguard.models.names import escape_unencodable_output
 from oodguard.training.report.markdown import escape_control_characters
 
 console = Console()
@@ -29,9 +28,7 @@ def run_command(threads: int | None) -> Iterator[None]:
 
     An error of the operating system, such as an unreadable file, is printed as a message too.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # names that the terminal cannot encode
+    escape_unencodable_output()
     if threads is not None:
         import torch  # noqa: PLC0415  (slow)
 
