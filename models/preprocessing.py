@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,10 @@ EIGHT_BIT = frozenset(
     {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
 )
 
+# Pixels of a large image that are converted at a time. The steps of a conversion take up to 20
+# bytes for each.
+BAND_PIXELS = 2**18
+
 UPRIGHT: Mapping[int, Image.Transpose] = MappingProxyType(
     {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -31,6 +36,12 @@ UPRIGHT: Mapping[int, Image.Transpose] = MappingProxyType(
     }
 )
 """The transformation to the upright position by EXIF orientation; others need none."""
+
+SIDEWAYS = frozenset({5, 6, 7, 8})
+"""The orientations that exchange width and height."""
+
+FROM_THE_END = frozenset({3, 4, 7, 8})
+"""The orientations whose first upright row is the last row or column of the file."""
 
 DAMAGED = (EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error)
 """The exceptions of Pillow's parsers on damaged bytes, found by fuzzing."""
@@ -56,7 +67,10 @@ def prepare(image: Image.Image, spec: InputSpec) -> NDArray[np.uint8]:
             "the image is animated or has several pages, expected a single image"
         )
     image.load()  # Before the metadata, whose damage is tolerated below.
-    rgb = _over_white(_eight_bit(_upright(image)))
+    _check_mode(image)
+    orientation = _orientation(image)
+    width, height = image.size[::-1] if orientation in SIDEWAYS else image.size
+    rgb = _upright_rgb(image, orientation, (width, height))
     if spec.fit == "letterbox":
         return np.array(_letterbox(rgb, spec), dtype=np.uint8)
     box = _crop(rgb.size, spec) if spec.fit == "crop" else None
@@ -77,26 +91,62 @@ def _is_animated(image: Image.Image) -> bool:
         ) from error
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _orientation(image: Image.Image) -> int:
     # Viewers show an image with damaged metadata without rotation.
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except DAMAGED:
-        return image
+        return 1
+    return orientation if orientation in UPRIGHT else 1
+
+
+def _check_mode(image: Image.Image) -> None:
+    if image.mode not in EIGHT_BIT | SIXTEEN_BIT:
+        raise UnsupportedImage(f"the pixel mode is {image.mode}, expected 8-bit or 16-bit pixels")
+    if image.mode == "I":
+        low, high = cast("tuple[int, int]", image.getextrema())
+        if low < 0 or high > WHITE_16:
+            raise UnsupportedImage(
+                f"the pixel values are {low} to {high}, expected 0 to {WHITE_16}"
+            )
+
+
+def _upright_rgb(image: Image.Image, orientation: int, size: tuple[int, int]) -> Image.Image:
+    """Return an image as RGB in the upright position, which has `size`."""
+    width, height = size
+    unchanged = image.mode == "RGB" and not image.has_transparency_data
+    if width * height <= BAND_PIXELS or (unchanged and orientation not in UPRIGHT):
+        return _convert(image, orientation)
+    rgb = Image.new("RGB", size)
+    rows = max(1, BAND_PIXELS // width)
+    for start in range(0, height, rows):
+        stop = min(start + rows, height)
+        band = image.crop(_source(image, orientation, start, stop))
+        rgb.paste(_convert(band, orientation), (0, start))
+    return rgb
+
+
+def _source(
+    image: Image.Image, orientation: int, start: int, stop: int
+) -> tuple[int, int, int, int]:
+    """Return the part of the file's image that contains some rows of the upright image."""
+    length = image.width if orientation in SIDEWAYS else image.height
+    if orientation in FROM_THE_END:
+        start, stop = length - stop, length - start
+    if orientation in SIDEWAYS:
+        return start, 0, stop, image.height
+    return 0, start, image.width, stop
+
+
+def _convert(image: Image.Image, orientation: int) -> Image.Image:
     turn = UPRIGHT.get(orientation)
-    return image if turn is None else image.transpose(turn)
+    return _over_white(_eight_bit(image if turn is None else image.transpose(turn)))
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
     if image.mode in EIGHT_BIT:
         return image
-    if image.mode not in SIXTEEN_BIT:
-        raise UnsupportedImage(f"the pixel mode is {image.mode}, expected 8-bit or 16-bit pixels")
     values = np.asarray(image)
-    if values.min() < 0 or values.max() > WHITE_16:
-        raise UnsupportedImage(
-            f"the pixel values are {values.min()} to {values.max()}, expected 0 to {WHITE_16}"
-        )
     # Pillow's conversion clips at 255, which makes almost every 16-bit image white.
     grey = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
     grey[values == image.info.get("transparency")] = 255

@@ -24,6 +24,7 @@ from oodguard.service.client_address import ClientAddresses
 from oodguard.service.inference import session
 from oodguard.service.inference.model import LoadedModel, load_model
 from oodguard.service.open_inference import routes as open_inference
+from oodguard.service.prediction.memory_budget import plan_memory
 from oodguard.service.prediction.predictor import Predictor
 from oodguard.service.readiness import Readiness
 from oodguard.service.registry.deployment import Deployment
@@ -56,6 +57,7 @@ def create_app(
         BundleError: A bundle cannot be verified, or the default model is ambiguous.
         CalibrationError: A calibration set is too small for alpha and delta.
         DeviceError: The configured device is not available.
+        MemoryLimitError: The settings need more memory than the process may have.
         KeyFileError: The API keys cannot be read, or no key has the role admin.
         SamplingError: The store for sampled images cannot be used.
         TracingError: The OTEL_* variables cannot be used.
@@ -68,7 +70,15 @@ def create_app(
     reloader = _create_reloader(registry, settings, metrics)
     reloader.start()
     sampler = sampler_from(settings, metrics.registry)
-    predictor = Predictor(registry, settings, metrics, readiness, sampler)
+    budget = plan_memory(settings, [each.model.engine for each in registry.deployments()])
+    predictor = Predictor(
+        registry,
+        settings,
+        metrics,
+        readiness,
+        sampler,
+        large_decode_bytes=budget.large_decodes,
+    )
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

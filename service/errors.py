@@ -22,6 +22,7 @@
     |  `- DeadlineExceeded      no response in time
     |- KeyFileError             API keys that cannot be read
     |  `- AdminWithoutKeys      admin routes enabled, but no key has the role admin
+    |- MemoryLimitError      settings that need more memory than the process may have
     |- SamplingError            sampling settings that cannot be used
     |- SampleStoreError         failed operation of a sample store
     |- TracingError             OTEL_* variables that cannot be used
@@ -39,6 +40,10 @@ ShedReason: TypeAlias = Literal["overloaded", "late", "gone"]
 
 DenialReason: TypeAlias = Literal["no-key", "unknown-key", "role", "rate"]
 """Why access was denied; a label of the metric oodguard_denied_total."""
+
+
+class MemoryLimitError(GuardError):
+    """The settings need more memory than the process may have."""
 
 
 class SamplingError(GuardError):

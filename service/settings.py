@@ -119,7 +119,7 @@ class Settings(BaseSettings):
     max_pending: int = Field(default=80, ge=1)
     """Maximum number of requests in flight; more are rejected with 429."""
 
-    max_pending_bytes: int = Field(default=256 * 2**20, ge=1)
+    max_pending_bytes: int = Field(default=128 * 2**20, ge=1)
     """Maximum size of all request bodies in flight, in bytes."""
 
     max_pending_images: int = Field(default=1024, ge=1)

@@ -7,6 +7,7 @@ multi-picture JPEG to a second one, and warn by a process-wide limit that is not
 import struct
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from io import BytesIO
 from typing import TypeGuard
 
@@ -22,6 +23,7 @@ from oodguard.models.errors import ImageError, UndecodableImage
 from oodguard.models.manifest import InputSpec
 from oodguard.models.preprocessing import prepare
 from oodguard.service.errors import DeadlineExceeded, InvalidImage
+from oodguard.service.images.decode_memory import decode_bytes
 from oodguard.service.images.header import (
     SUPPORTED,
     EncodedImage,
@@ -31,10 +33,23 @@ from oodguard.service.images.header import (
 )
 from oodguard.service.images.types import Payload, RequestLimits
 
+
+class WebPDecoder(WebPImageFile):
+    """Pillow's decoder, which releases libwebp's canvases before the frame is copied.
+
+    This takes 12 instead of 16 bytes a pixel. Only the first frame can be loaded.
+    """
+
+    def _get_next(self) -> tuple[bytes, int, int]:
+        frame = super()._get_next()
+        self._decoder = None
+        return frame
+
+
 DECODERS: Mapping[ImageFormat, type[ImageFile.ImageFile]] = {
     "JPEG": JpegImageFile,
     "PNG": PngImageFile,
-    "WEBP": WebPImageFile,
+    "WEBP": WebPDecoder,
 }
 
 # The errors of Pillow for invalid bytes, in the pixels or in the EXIF record that `prepare` reads.
@@ -90,8 +105,12 @@ def decode_image(image: EncodedImage, spec: InputSpec, *, max_pixels: int) -> ND
         return prepare(plain, spec)
     try:
         with DECODERS[header.format](BytesIO(image.data)) as opened:
-            # A file may hide a second frame header: check the size that the decoder reads, too.
-            check_size(opened.width, opened.height, max_pixels)
+            # A file may hide a second header, of an image that was not checked.
+            if opened.size != (header.width, header.height):
+                raise UndecodableImage(
+                    f"the {header.format} has two sizes, {header.width} x {header.height} and"
+                    f" {opened.width} x {opened.height}"
+                )
             # Pillow opens a PNG of palette indices without a palette, and fails an assertion later.
             if opened.mode == "P" and opened.palette is None:
                 raise UndecodableImage(f"the {header.format} has no palette for its pixels")
@@ -108,7 +127,11 @@ def fits(payload: Payload, spec: InputSpec) -> TypeGuard[NDArray[np.uint8]]:
 
 
 def to_pixels(
-    payload: Payload, spec: InputSpec, limits: RequestLimits, stop: Callable[[], object]
+    payload: Payload,
+    spec: InputSpec,
+    limits: RequestLimits,
+    stop: Callable[[], object],
+    reserve: Callable[[int], AbstractContextManager[object]],
 ) -> NDArray[np.uint8]:
     """Bring every image of a request to the model's input size.
 
@@ -117,6 +140,7 @@ def to_pixels(
         spec: The input size and the resize rule, from the manifest.
         limits: Limits of the request.
         stop: Called before each image; a true value ends decoding.
+        reserve: Reserves a number of bytes while an image is decoded; may wait.
 
     Returns:
         `(n, H, W, 3)` RGB.
@@ -129,17 +153,23 @@ def to_pixels(
         return payload
     pixels = np.empty((len(payload), spec.height, spec.width, 3), np.uint8)
     for index, image in enumerate(payload):
-        if stop():
-            raise DeadlineExceeded(
-                f"the request ended after {index} of {len(payload)} images were decoded"
-            )
-        if isinstance(image, EncodedImage):
-            try:
-                pixels[index] = decode_image(image, spec, max_pixels=limits.max_pixels)
-            except ImageError as error:
-                raise InvalidImage(error, index=index, name=image.name) from error
-        else:
-            pixels[index] = prepare(Image.fromarray(image), spec)
+        name = image.name if isinstance(image, EncodedImage) else None
+        try:
+            if isinstance(image, EncodedImage):
+                # Nothing is reserved for an image that is rejected.
+                check_size(image.header.width, image.header.height, limits.max_pixels)
+            with reserve(decode_bytes(image, spec)):
+                if stop():
+                    raise DeadlineExceeded(
+                        f"the request ended after {index} of {len(payload)} images were decoded"
+                    )
+                pixels[index] = (
+                    decode_image(image, spec, max_pixels=limits.max_pixels)
+                    if isinstance(image, EncodedImage)
+                    else prepare(Image.fromarray(image), spec)
+                )
+        except ImageError as error:
+            raise InvalidImage(error, index=index, name=name) from error
     return pixels
 
 

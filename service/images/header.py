@@ -3,6 +3,7 @@
 Limits are checked before Pillow sees the file, because opening a WebP already allocates its canvas.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -31,7 +32,9 @@ START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # Markers without a length: TEM, RST0..RST7, SOI.
 BARE_MARKERS = frozenset({0x01, 0xD8, *range(0xD0, 0xD8)})
 
-END_OF_HEADERS = frozenset({0xD9, 0xDA})
+PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+
+END_OF_IMAGE, START_OF_SCAN = 0xD9, 0xDA
 
 # Known formats, so that the error can name them.
 UNSUPPORTED = {
@@ -134,7 +137,33 @@ def _png(data: bytes) -> tuple[int, int]:
 
 
 def _jpeg(data: bytes) -> tuple[int, int]:
-    """Walk the segments to the frame header: ITU T.81, B.2.2."""
+    """Read the frame header: ITU T.81, B.2.2."""
+    for marker, position in _segments(data):
+        if marker in START_OF_FRAME:
+            height, width = data[position + 5 : position + 7], data[position + 7 : position + 9]
+            return int.from_bytes(width), int.from_bytes(height)
+    raise UndecodableImage("the JPEG is truncated or invalid within its headers")
+
+
+def has_several_scans(jpeg: bytes) -> bool:
+    """Return whether a JPEG's pixels are spread over several scans: ITU T.81, B.2.3.
+
+    libjpeg then keeps the coefficients of the whole image: it does for a progressive image, and if
+    the first scan has fewer components than the frame.
+    """
+    components = 0
+    for marker, position in _segments(jpeg):
+        if marker in PROGRESSIVE:
+            return True
+        if marker in START_OF_FRAME:
+            components = jpeg[position + 9] if position + 9 < len(jpeg) else 0
+        elif marker == START_OF_SCAN:
+            return jpeg[position + 4] < components
+    return False
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the marker and the position of each segment, up to the first scan."""
     position = 2
     while position + 9 <= len(data):
         prefix, marker = data[position], data[position + 1]
@@ -143,14 +172,13 @@ def _jpeg(data: bytes) -> tuple[int, int]:
             position += 1
         elif marker in BARE_MARKERS:
             position += 2
-        elif marker in START_OF_FRAME:
-            height, width = data[position + 5 : position + 7], data[position + 7 : position + 9]
-            return int.from_bytes(width), int.from_bytes(height)
-        elif marker in END_OF_HEADERS:
-            break
+        elif marker == END_OF_IMAGE:
+            return
         else:
+            yield marker, position
+            if marker == START_OF_SCAN:
+                return
             position += 2 + int.from_bytes(data[position + 2 : position + 4])
-    raise UndecodableImage("the JPEG is truncated or invalid within its headers")
 
 
 def _webp(data: bytes) -> tuple[int, int]:

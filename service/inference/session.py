@@ -22,6 +22,7 @@ from oodguard.service.inference.providers import (
     requested_providers,
     without_cuda_graphs,
 )
+from oodguard.service.memory import resident_bytes
 
 logger = logging.getLogger("oodguard.engine")
 
@@ -58,11 +59,13 @@ class ModelSession:
         max_batch: Maximum number of images in one run; larger arrays are split.
 
     Attributes:
+        spec: The size of the images, and the rule for others.
         providers: The providers that the session uses, in order of preference.
         threads: Threads of one run.
         runs: Maximum number of concurrent runs; one on a device, which it uses fully.
         max_batch: Maximum number of images in one run.
         any_thread: Whether threads other than the batcher's may run it, too.
+        run_bytes: Memory that the runs of the warm-up allocated and keep.
 
     Raises:
         BundleError: ONNX Runtime rejects the graph, or it does not match the manifest.
@@ -84,6 +87,7 @@ class ModelSession:
         self.max_batch = max_batch
         self._session = _open(model, device, self.threads)
         self.providers: tuple[str, ...] = tuple(self._session.get_providers())
+        self.spec = manifest.input
         self._image = (manifest.input.height, manifest.input.width, 3)
         self._outputs = {"logits": len(manifest.classes), "scores": len(manifest.scores)}
         _check_tensors(self._session.get_inputs(), {"images": ("uint8", self._image)})
@@ -98,6 +102,7 @@ class ModelSession:
         self.runs = 1 if self._io_binding else max(1, cpus // self.threads)
         # A device may have recorded a CUDA graph for one thread only.
         self.any_thread = self._io_binding is None
+        self.run_bytes = 0
 
     def run(self, images: NDArray[np.uint8]) -> Outputs:
         """Run `(n, H, W, 3)` images to logits `(n, K)` and scores `(n, S)`."""
@@ -113,6 +118,7 @@ class ModelSession:
         Raises:
             BundleError: The graph does not run, or its outputs have another shape than declared.
         """
+        before = resident_bytes()
         sizes = batch_sizes(self.max_batch) if self._io_binding else sorted({1, self.max_batch})
         for n in sizes:
             images = np.zeros((n, *self._image), np.uint8)
@@ -126,6 +132,7 @@ class ModelSession:
                         f"model.onnx returned {name} of shape {output.shape} for {n} images,"
                         f" expected ({n}, {width}): export the bundle again"
                     )
+        self.run_bytes = max(0, resident_bytes() - before)
 
     def _run(self, images: NDArray[np.uint8]) -> Outputs:
         if self._io_binding:

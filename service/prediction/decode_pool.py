@@ -4,15 +4,19 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 from oodguard.models.errors import ImageError
+from oodguard.models.manifest import InputSpec
 from oodguard.service.errors import DeadlineExceeded
 from oodguard.service.images.body import RAW_PIXELS, parse
 from oodguard.service.images.decode import fits, to_pixels
+from oodguard.service.images.decode_memory import decode_bytes, has_compressed_chunks
 from oodguard.service.images.types import Body, Payload, RequestLimits
 from oodguard.service.inference.queue import Job
 from oodguard.service.prediction.admission import Claim
+from oodguard.service.prediction.memory_reservation import MemoryReservation
 from oodguard.service.registry.deployment import Deployment
 
 T = TypeVar("T")
@@ -21,8 +25,8 @@ SMALL_BODY_BYTES = 16 * 1024
 
 SMALL_PIXELS = 128 * 128
 
-# PNG chunks whose content may be much larger than their size in the file.
-COMPRESSED_CHUNKS = (b"zTXt", b"iTXt", b"iCCP")
+# About one megapixel.
+LARGE_DECODE_BYTES = 16 * 2**20
 
 
 def is_small(payload: Payload) -> bool:
@@ -38,7 +42,7 @@ def is_small(payload: Payload) -> bool:
         return False
     pixels = 0
     for image in payload:
-        if any(chunk in image.data for chunk in COMPRESSED_CHUNKS):
+        if has_compressed_chunks(image):
             return False
         try:
             pixels += image.header.width * image.header.height
@@ -47,12 +51,37 @@ def is_small(payload: Payload) -> bool:
     return pixels <= SMALL_PIXELS
 
 
-class DecodePool:
-    """Decode the images of jobs and queue the jobs in their model's batcher."""
+def is_large(payload: Payload, spec: InputSpec) -> bool:
+    """Return whether decoding one of the images may take more than 16 MiB.
 
-    def __init__(self, threads: int, limits: RequestLimits) -> None:
+    An image whose header is invalid is not large: it is rejected at once.
+    """
+    for image in payload:
+        try:
+            if decode_bytes(image, spec) > LARGE_DECODE_BYTES:
+                return True
+        except ImageError:
+            continue
+    return False
+
+
+class DecodePool:
+    """Decode the images of jobs and queue the jobs in their model's batcher.
+
+    Jobs with large images have threads of their own, so that the others pass them, and share a
+    limited number of bytes: the memory of a decoded image is thousands of times that of its file.
+
+    Args:
+        threads: Number of threads of each kind.
+        limits: Limits of a request.
+        large_bytes: Memory of all large images that are decoded at a time.
+    """
+
+    def __init__(self, threads: int, limits: RequestLimits, large_bytes: int) -> None:
         self._limits = limits
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._large_threads = ThreadPoolExecutor(threads, thread_name_prefix="decode-large")
+        self._memory = MemoryReservation(large_bytes)
 
     def decode_and_queue(self, deployment: Deployment, job: Job, body: Body, claim: Claim) -> None:
         """Decode a body, here or in a thread, and queue its job.
@@ -84,6 +113,7 @@ class DecodePool:
     def close(self) -> None:
         """Stop the threads, and cancel what waits for them."""
         self._threads.shutdown(cancel_futures=True)
+        self._large_threads.shutdown(cancel_futures=True)
 
     def _decode_in_thread(
         self, deployment: Deployment, job: Job, body: Body, payload: Payload | None, claim: Claim
@@ -91,21 +121,52 @@ class DecodePool:
         try:
             if payload is None:
                 payload = parse(body, self._limits)
-            self._decode(deployment, job, payload, claim)
+            large = is_large(payload, deployment.model.bundle.manifest.input)
+            if large:
+                self._large_threads.submit(self._decode_large, deployment, job, payload, claim)
+            else:
+                self._decode(deployment, job, payload, claim)
         except BaseException as error:  # noqa: BLE001 - becomes the future's, as in executors
-            if isinstance(error, DeadlineExceeded):
-                deployment.metrics.skipped(claim.images, job.skip_reason() or "late")
-            job.error = error
             deployment.batcher.cancel_expected()
-            job.future.get_loop().call_soon_threadsafe(job.resolve)
+            _fail(deployment, job, claim, error)
         else:
+            if large:
+                # Batches do not wait for large images.
+                deployment.batcher.cancel_expected()
+            else:
+                deployment.batcher.put_expected(job)
+
+    def _decode_large(
+        self, deployment: Deployment, job: Job, payload: Payload, claim: Claim
+    ) -> None:
+        try:
+            self._decode(deployment, job, payload, claim, self._memory.reserve)
+        except BaseException as error:  # noqa: BLE001 - becomes the future's, as in executors
+            _fail(deployment, job, claim, error)
+        else:
+            deployment.batcher.expect()
             deployment.batcher.put_expected(job)
 
-    def _decode(self, deployment: Deployment, job: Job, payload: Payload, claim: Claim) -> None:
+    def _decode(
+        self,
+        deployment: Deployment,
+        job: Job,
+        payload: Payload,
+        claim: Claim,
+        reserve: Callable[[int], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
         job.timings.decode_started = time.monotonic()
         claim.add("images", len(payload))
         try:
             spec = deployment.model.bundle.manifest.input
-            job.pixels = to_pixels(payload, spec, self._limits, job.skip_reason)
+            job.pixels = to_pixels(payload, spec, self._limits, job.skip_reason, reserve)
         finally:
             job.timings.decode_ended = time.monotonic()
+
+
+def _fail(deployment: Deployment, job: Job, claim: Claim, error: BaseException) -> None:
+    """Make an error the result of a job. Thread-safe."""
+    if isinstance(error, DeadlineExceeded):
+        deployment.metrics.skipped(claim.images, job.skip_reason() or "late")
+    job.error = error
+    job.future.get_loop().call_soon_threadsafe(job.resolve)

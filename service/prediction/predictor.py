@@ -83,6 +83,8 @@ class _Reception:
 class Predictor:
     """Predict the images of requests, within limits that all models share.
 
+    Large images share `large_decode_bytes` while they are decoded.
+
     ONNX Runtime and the image decoders release the interpreter lock, so the event loop stays free.
 
     Attributes:
@@ -93,13 +95,15 @@ class Predictor:
         BundleError: The shadow model is not served.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of the service that it connects
         self,
         registry: ModelRegistry,
         settings: Settings,
         metrics: Metrics,
         readiness: Readiness,
         sampler: Sampler | None = None,
+        *,
+        large_decode_bytes: int,
     ) -> None:
         self._registry = registry
         self._metrics = metrics
@@ -114,7 +118,9 @@ class Predictor:
             max_images=settings.max_pending_images,
         )
         metrics.observe_in_flight(lambda: self.admission.requests, settings.max_pending)
-        self.decode_pool = DecodePool(settings.decode_threads or cpu_count(), self._limits)
+        self.decode_pool = DecodePool(
+            settings.decode_threads or cpu_count(), self._limits, large_decode_bytes
+        )
         self._shadow = None
         if settings.shadow_model is not None:
             self._shadow = Shadow(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
+from oodguard.models import preprocessing
 from oodguard.models.errors import UndecodableImage, UnsupportedImage
 from oodguard.models.manifest import InputSpec
 from oodguard.models.preprocessing import prepare
@@ -219,3 +220,29 @@ def test_prepare_rejects_damage_after_the_first_frame() -> None:
     opened.load()
     with pytest.raises(UndecodableImage, match="damaged after its first frame"):
         as_it_is(opened)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I"])
+def test_prepare_in_bands_returns_the_same_pixels(
+    monkeypatch: pytest.MonkeyPatch, mode: str, orientation: int
+) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (23, 31), dtype=np.uint8))
+    if mode == "P":
+        image = Image.frombytes("P", noise.size, noise.tobytes())
+        image.putpalette(bytes(range(256)) * 3)
+        image.info["transparency"] = bytes(range(256))
+    elif mode in {"LA", "RGBA", "CMYK"}:
+        image = Image.merge(mode, [noise.rotate(90 * turn) for turn in range(len(mode))])
+    elif mode in {"I", "I;16"}:
+        kind = np.uint16 if mode == "I;16" else np.int32
+        image = Image.fromarray(np.asarray(noise).astype(kind) * 200)
+    else:
+        image = noise.convert(mode)
+    assert image.mode == mode
+    image.getexif()[ExifTags.Base.Orientation] = orientation
+    for spec in (sized(8, 5), sized(23, 31), sized(40, 7, "stretch", "bicubic")):
+        whole = prepare(image, spec)
+        with monkeypatch.context() as patch:
+            patch.setattr(preprocessing, "BAND_PIXELS", 100)
+            np.testing.assert_array_equal(prepare(image, spec), whole)

@@ -1,6 +1,7 @@
 """Decoding: exact pixels where nothing is resized, an image error for invalid files."""
 
 import zlib
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -79,4 +80,4 @@ def test_decode_stops_after_the_deadline() -> None:
     limits = RequestLimits(max_body_bytes=1, max_images=2, max_pixels=64)
     payload = [EncodedImage(data=encode(plain()))] * 2
     with pytest.raises(DeadlineExceeded, match="after 0 of 2 images"):
-        to_pixels(payload, InputSpec(height=8, width=8), limits, lambda: True)
+        to_pixels(payload, InputSpec(height=8, width=8), limits, lambda: True, nullcontext)

@@ -73,7 +73,9 @@ async def test_request_being_read_keeps_a_retired_deployment_alive(model: Loaded
     metrics = Metrics(build="1", runtime="1")
     settings = Settings(timeout_s=10)
     deployment = Deployment(model, metrics, settings)
-    predictor = Predictor(ModelRegistry(None), settings, metrics, Readiness())
+    predictor = Predictor(
+        ModelRegistry(None), settings, metrics, Readiness(), large_decode_bytes=2**20
+    )
     bodies = [encode(plain())]
 
     async def receive() -> Message:

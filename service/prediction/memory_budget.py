@@ -1,0 +1,150 @@
+"""The memory that the process takes at most, and its comparison with the limit."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from loky import cpu_count
+
+from oodguard.models.manifest import InputSpec
+from oodguard.service.errors import MemoryLimitError
+from oodguard.service.images.decode_memory import largest_decode_bytes, limit_png_texts
+from oodguard.service.inference.session import ModelSession
+from oodguard.service.memory import MemoryLimit, memory_limit, resident_bytes
+from oodguard.service.prediction.decode_pool import LARGE_DECODE_BYTES
+from oodguard.service.sampling.sampler import MAX_PENDING_BYTES as MAX_SAMPLE_BYTES
+from oodguard.service.settings import Settings
+
+CONNECTIONS_BYTES = 64 * 2**20
+"""Connections, headers, responses, and memory that the allocator does not return."""
+
+MEGABYTE = 10**6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelMemory:
+    """The memory of a model in addition to its idle memory.
+
+    Attributes:
+        spec: The size of its images.
+        runs: Number of concurrent runs.
+        run_bytes: Memory of one run of the largest batch, which the warm-up allocated once.
+    """
+
+    spec: InputSpec
+    runs: int
+    run_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemoryBudget:
+    """The largest memory of each purpose, in bytes; all of them may be needed at a time.
+
+    Attributes:
+        idle: The process with its loaded models.
+        bodies: Request bodies in flight, and their parsed copies.
+        images: Decoded images in flight, of the model's size.
+        runs: Concurrent runs of the models.
+        small_decodes: Small images that are being decoded.
+        large_decodes: Large images that are being decoded.
+        samples: Bodies that wait to be sampled.
+        connections: Everything else, see `CONNECTIONS_BYTES`.
+    """
+
+    idle: int
+    bodies: int
+    images: int
+    runs: int
+    small_decodes: int
+    large_decodes: int
+    samples: int
+    connections: int = CONNECTIONS_BYTES
+
+    @property
+    def total(self) -> int:
+        """The sum in bytes."""
+        return sum(asdict(self).values())
+
+    def megabytes(self) -> dict[str, int]:
+        """Return the parts and the total in units of 1,000,000 bytes, rounded up."""
+        parts = {**asdict(self), "total": self.total}
+        return {name: -(-size // MEGABYTE) for name, size in parts.items()}
+
+
+def plan_memory(settings: Settings, engines: Sequence[ModelSession]) -> MemoryBudget:
+    """Return the budget of this process, whose models are loaded and warmed up.
+
+    Raises:
+        MemoryLimitError: The budget exceeds the limit of the system.
+    """
+    limit_png_texts()
+    budget = memory_budget(
+        settings,
+        idle=resident_bytes(),
+        decode_threads=settings.decode_threads or cpu_count(),
+        models=[
+            ModelMemory(spec=each.spec, runs=each.runs, run_bytes=each.run_bytes)
+            for each in engines
+        ],
+    )
+    limit = memory_limit()
+    if limit is not None:
+        check_memory(budget, limit, settings)
+    return budget
+
+
+def memory_budget(
+    settings: Settings, *, idle: int, decode_threads: int, models: Sequence[ModelMemory]
+) -> MemoryBudget:
+    """Return the largest memory of each purpose.
+
+    Args:
+        settings: The limits.
+        idle: Resident memory with all models loaded and warmed up, in bytes.
+        decode_threads: Number of threads that decode small images.
+        models: The loaded models.
+    """
+    image_bytes = [3 * each.spec.height * each.spec.width for each in models]
+    # A parsed body is a copy of each image. JSON is also held as text while it is parsed.
+    parsing = min(decode_threads * settings.max_body_bytes, settings.max_pending_bytes)
+    buffers = sum(
+        (each.runs + 1) * settings.max_batch * size
+        for each, size in zip(models, image_bytes, strict=True)
+    )
+    return MemoryBudget(
+        idle=idle,
+        bodies=2 * settings.max_pending_bytes + parsing,
+        images=settings.max_pending_images * max(image_bytes),
+        runs=buffers + sum((each.runs - 1) * each.run_bytes for each in models),
+        # The event loop decodes the smallest.
+        small_decodes=(decode_threads + 1) * LARGE_DECODE_BYTES,
+        large_decodes=max(
+            largest_decode_bytes(
+                each.spec, max_pixels=settings.max_pixels, max_bytes=settings.max_body_bytes
+            )
+            for each in models
+        ),
+        samples=MAX_SAMPLE_BYTES + 2 * settings.max_body_bytes if settings.sample_rate else 0,
+    )
+
+
+def check_memory(budget: MemoryBudget, limit: MemoryLimit, settings: Settings) -> None:
+    """Check that the largest memory is within the limit.
+
+    Raises:
+        MemoryLimitError: It is not.
+    """
+    if budget.total <= limit.bytes:
+        return
+    size = budget.megabytes()
+    raise MemoryLimitError(
+        f"The settings need up to {size['total']} MB of memory, expected at most the"
+        f" {limit.bytes // MEGABYTE} MB of {limit.source}: {size['idle']} MB for the idle process,"
+        f" {size['bodies']} MB for bodies (OODGUARD_MAX_PENDING_BYTES is"
+        f" {settings.max_pending_bytes}), {size['large_decodes']} MB for a large image"
+        f" (OODGUARD_MAX_PIXELS is {settings.max_pixels}), {size['small_decodes']} MB for small"
+        f" images (OODGUARD_DECODE_THREADS), {size['images']} MB for decoded images"
+        f" (OODGUARD_MAX_PENDING_IMAGES is {settings.max_pending_images}), {size['runs']} MB for"
+        f" batches (OODGUARD_THREADS, OODGUARD_MAX_BATCH is {settings.max_batch}),"
+        f" {size['samples'] + size['connections']} MB for the rest."
+        " Lower these settings, or raise the limit."
+    )

@@ -1,0 +1,187 @@
+"""The estimate of a decoder's memory: by hand for known headers, and against the measured peak."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo, iTXt
+
+from oodguard.models.manifest import InputSpec
+from oodguard.service.images.decode_memory import (
+    CONVERSION_BYTES,
+    TEXT_BYTES,
+    decode_bytes,
+    largest_decode_bytes,
+)
+from oodguard.service.images.header import EncodedImage, has_several_scans
+from tests.service.pictures import claiming_jpeg, claiming_png, claiming_webp, encode, plain
+
+SPEC = InputSpec(height=32, width=32)
+STRETCH = InputSpec(height=32, width=32, fit="stretch")
+
+
+def without_fixed_parts(data: bytes) -> int:
+    # The window of a square image: 2 x 1000 pixels would be more than its side.
+    resize = 4 * 32 * 1000
+    return decode_bytes(EncodedImage(data=data), SPEC) - 2 * len(data) - CONVERSION_BYTES - resize
+
+
+@pytest.mark.parametrize(
+    ("data", "pixel_bytes"),
+    [
+        (claiming_png(1000, 1000), 8),
+        (claiming_jpeg(1000, 1000), 8),
+        (claiming_webp(1000, 1000), 12),
+        (encode(plain(size=(1000, 1000)), "JPEG", progressive=True), 12),
+    ],
+    ids=["PNG", "JPEG", "WebP", "progressive JPEG"],
+)
+def test_decode_memory_is_a_number_of_bytes_a_pixel(data: bytes, pixel_bytes: int) -> None:
+    assert without_fixed_parts(data) == pixel_bytes * 10**6
+
+
+def test_decode_memory_of_a_png_includes_its_texts() -> None:
+    info = PngInfo()
+    info.add_text("comment", "a", zip=True)
+    assert without_fixed_parts(encode(plain(size=(1000, 1000)), pnginfo=info)) == (
+        8 * 10**6 + TEXT_BYTES
+    )
+
+
+def test_decode_memory_of_raw_pixels_includes_their_copy() -> None:
+    pixels = np.zeros((1000, 1000, 3), np.uint8)
+    assert decode_bytes(pixels, SPEC) == 7 * 10**6 + CONVERSION_BYTES + 4 * 32 * 1000
+
+
+def test_decode_memory_of_a_stretched_strip_includes_its_first_resized_side() -> None:
+    # Pillow resizes one side first: 65535 rows of 32 RGB pixels, 4 bytes each.
+    strip = EncodedImage(data=claiming_png(1, 65_535))
+    assert decode_bytes(strip, STRETCH) > 4 * 32 * 65_535 > decode_bytes(strip, SPEC) - 32 * 65_535
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40_000), (100, 400), (140, 285), (200, 200)])
+@pytest.mark.parametrize("spec", [SPEC, InputSpec(height=8, width=64), STRETCH])
+def test_largest_decode_memory_is_at_least_that_of_every_image(
+    size: tuple[int, int], spec: InputSpec
+) -> None:
+    limit = largest_decode_bytes(spec, max_pixels=40_000, max_bytes=10_000)
+    info = PngInfo()
+    info.add_text("comment", "a", zip=True)
+    texts = encode(plain(size=size), pnginfo=info)
+    progressive = encode(plain(size=size), "JPEG", progressive=True, quality=1)
+    for data in (texts, progressive, encode(plain(size=(200, 200)), "WEBP")):
+        assert decode_bytes(EncodedImage(data=data), spec) <= limit
+
+
+def test_jpeg_scans_are_read_from_the_first_scan_header() -> None:
+    baseline = encode(plain(), "JPEG")
+    assert not has_several_scans(baseline)
+    # Component count of the scan header (ITU T.81, B.2.3): 1 of the frame's 3.
+    separate = bytearray(baseline)
+    separate[baseline.index(b"\xff\xda") + 4] = 1
+    assert has_several_scans(bytes(separate))
+    assert has_several_scans(encode(plain(), "JPEG", progressive=True))
+    assert not has_several_scans(encode(plain().convert("L"), "JPEG"))
+    assert not has_several_scans(baseline[:30])
+
+
+PEAK = """
+import sys
+from pathlib import Path
+from PIL import Image
+from oodguard.models.manifest import InputSpec
+from oodguard.service.images.decode import decode_image
+from oodguard.service.images.decode_memory import decode_bytes, limit_png_texts
+from oodguard.service.images.header import EncodedImage
+
+def status(key):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(key))
+
+limit_png_texts()
+spec = InputSpec(height=32, width=32)
+small, large = (EncodedImage(data=Path(each).read_bytes()) for each in sys.argv[1:])
+decode_image(small, spec, max_pixels=10**8)  # imports, tables
+Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+idle = status("VmRSS")
+decode_image(large, spec, max_pixels=10**8)
+print(status("VmHWM") - idle, decode_bytes(large, spec))
+"""
+
+
+def noise(mode: str, side: int) -> Image.Image:
+    channel = np.random.default_rng(0).integers(0, 256, (side, side), dtype=np.uint8)
+    if mode == "I;16":
+        return Image.fromarray(channel.astype(np.uint16) * 257)
+    return Image.merge("RGBA", [Image.fromarray(channel)] * 4).convert(mode)
+
+
+def rotated() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif
+
+
+def texts() -> PngInfo:
+    info = PngInfo()
+    for index in range(15):  # after a character of 4 bytes, Python stores all with 4 bytes
+        info.add_itxt(f"comment {index}", iTXt("\U0001f600" + "a" * (2**20 - 10)), zip=True)
+    return info
+
+
+# Measured in bytes a pixel with Pillow 13.0: 5.1, 5.1, 8.2, 4.0, 8.2, 8.2, 5.1, 6.2, 4.0, 8.1, 5.1,
+# 10.0, 8.1, 12.0, 12.0 and 12.8.
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's /proc")
+@pytest.mark.parametrize(
+    ("kind", "mode", "options"),
+    [
+        ("PNG", "1", {}),
+        ("PNG", "L", {}),
+        ("PNG", "LA", {}),
+        ("PNG", "RGB", {}),
+        ("PNG", "RGB", {"transparency": (1, 2, 3)}),
+        ("PNG", "RGBA", {}),
+        ("PNG", "P", {"transparency": bytes(256)}),
+        ("PNG", "I;16", {}),
+        ("JPEG", "RGB", {}),
+        ("JPEG", "RGB", {"exif": rotated()}),
+        ("JPEG", "L", {}),
+        ("JPEG", "RGB", {"progressive": True, "subsampling": 0}),
+        ("JPEG", "CMYK", {}),
+        ("JPEG", "CMYK", {"progressive": True, "subsampling": 0}),
+        ("WEBP", "RGB", {}),
+        ("WEBP", "RGBA", {"lossless": True, "quality": 0}),
+    ],
+)
+def test_decode_memory_is_at_least_the_measured_peak(
+    tmp_path: Path, kind: str, mode: str, options: dict[str, object]
+) -> None:
+    measured, estimated = measure(tmp_path, kind, noise(mode, 3000), options)
+    assert measured <= estimated
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's /proc")
+def test_decode_memory_of_a_small_png_with_long_texts_is_at_least_the_measured_peak(
+    tmp_path: Path,
+) -> None:
+    measured, estimated = measure(tmp_path, "PNG", noise("L", 8), {"pnginfo": texts()})
+    assert 60 * 10**6 < measured <= estimated
+
+
+def measure(
+    folder: Path, kind: str, image: Image.Image, options: dict[str, object]
+) -> tuple[int, int]:
+    small, large = folder / "small", folder / "large"
+    small.write_bytes(encode(image.resize((9, 9)), kind, **options))
+    large.write_bytes(encode(image, kind, **options))
+    if "pnginfo" in options:
+        small.write_bytes(encode(image, kind))
+    command = [sys.executable, "-c", PEAK, str(small), str(large)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    measured, estimated = (int(each) for each in run.stdout.split())
+    return measured, estimated
