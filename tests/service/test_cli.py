@@ -71,7 +71,7 @@ def test_predict_command_prints_names_that_the_terminal_cannot_encode(
     write_tiny(tmp_path / "bundle", classes=("rot", "gr\xfcn", "\u9752"))
     path = tmp_path / "\u732b.png"
     path.write_bytes(encode(plain(RED)))
-    words = ["predict", *options, path, "--bundle", tmp_path / "bundle"]
+    words = ["predict", *options, str(path), "--bundle", str(tmp_path / "bundle")]
     done = subprocess.run(
         [sys.executable, "-m", "oodguard.service", *words],
         cwd=Path(__file__).parents[2] / "src",
