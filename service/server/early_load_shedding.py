@@ -108,16 +108,14 @@ class LoadSheddingProtocol(HeaderLimitProtocol):
     def _early_response(self) -> bytes | None:
         """Return the early 429 response, or None if the request needs the full stack.
 
-        It does if another request of the connection is being answered (pipelining), for Expect
-        and Upgrade, while writing is paused, and if the connection is to be closed.
+        It does if an earlier request of the connection is being answered, for Expect and Upgrade,
+        while writing is paused, and if the connection is to be closed.
         """
         if not self.load_shedding.is_active():
             return None
-        previous = cast("RequestResponseCycle | None", self.cycle)
-        pipelined = previous is not None and not previous.response_complete
         negotiates = self.expect_100_continue or self.parser.should_upgrade()
         keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
-        if pipelined or negotiates or self.flow.write_paused or not keep_alive:
+        if self.is_answering() or negotiates or self.flow.write_paused or not keep_alive:
             return None
         scope = cast("Scope", self.scope)
         return self.load_shedding.reject(self.parser.get_method(), self.url, scope)

@@ -1,31 +1,39 @@
-"""Limit the size and the arrival time of a request's line and headers."""
+"""Limit the size and the arrival time of a request's line, headers and trailers."""
 
 import asyncio
 import uuid
 from typing import Any
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
 from oodguard.service.api.problems import HEADERS_TOO_LARGE, PROBLEM_JSON, problem_body
+from oodguard.service.server.pipelining import PipeliningProtocol
 
 # Request line and headers together. Browsers and proxies send a few thousand bytes.
 MAX_HEADER_BYTES = 65_536
 
+# Browsers and proxies send some dozen lines. A line of 5 bytes takes about 200 in Python.
+MAX_HEADER_LINES = 256
+
 # From the connection for its first request, from the first byte for later ones.
 HEADER_TIMEOUT_S = 10.0
 
+# For the rest of a body whose request was answered, usually rejected, before it was complete.
+IGNORED_BODY_TIMEOUT_S = 30.0
+
 
 class HeadersTooLarge(Exception):
-    """Stops the parser at complete headers that are too large; never leaves the protocol."""
+    """Stops the parser at headers or trailers that are too large; never leaves the protocol."""
 
 
-class HeaderLimitProtocol(HttpToolsProtocol):
-    """Uvicorn's protocol with a size limit (431) and a timeout for the headers.
+class HeaderLimitProtocol(PipeliningProtocol):
+    """Uvicorn's protocol with a size limit (431) and a timeout for headers and trailers.
 
     Uvicorn buffers headers without a limit and waits for them without a timeout: one header of
-    200 MB blocked the event loop for 49 s, and two million short headers took 400 MB.
+    200 MB blocked the event loop for 49 s, and two million short headers took 400 MB. It adds the
+    trailers of a chunked body to the headers, also after the response.
     """
 
     def __init__(
@@ -36,63 +44,79 @@ class HeaderLimitProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._in_headers = True
-        # Received bytes of the headers, plus at most one read that belongs to what follows.
-        self._header_bytes = 0
+        # Received since the last byte of a body, or since the end of headers or of a request:
+        # headers, trailers, sizes and extensions of chunks, blank lines.
+        self._bytes_between_bodies = 0
+        self._trailer_bytes = 0
+        self._too_large = False
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the timeout of the first request."""
         super().connection_made(transport)
-        self._start_timer()
+        self._update_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timeout."""
         self._stop_timer()
         super().connection_lost(exc)
 
-    def data_received(self, data: bytes) -> None:
-        """Parse the received bytes, and reject the request once its headers are too large."""
-        if self._in_headers:
-            self._header_bytes += len(data)
-        super().data_received(data)
+    def parse(self, piece: bytes) -> None:
+        """Parse a piece, and end the connection if its headers or trailers are too large."""
+        self._bytes_between_bodies += len(piece)
+        super().parse(piece)
         if self.transport.is_closing():
             return
-        if not self._in_headers:
-            self._stop_timer()
-        elif self._header_bytes > MAX_HEADER_BYTES:
+        if self._bytes_between_bodies > MAX_HEADER_BYTES:
+            self._too_large = True
             self.send_400_response("")
-        elif self._timer is None:
-            self._start_timer()
+        self._update_timer()
 
-    def on_message_begin(self) -> None:
-        """Begin the headers of a request."""
-        super().on_message_begin()
-        self._in_headers = True
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Add a header; count and ignore a trailer, which must not have the effect of a header."""
+        if self.in_body:
+            self._trailer_bytes += _line_bytes(name, value)
+            self._require(self._trailer_bytes <= MAX_HEADER_BYTES)
+            return
+        self._require(len(self.headers) < MAX_HEADER_LINES)
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """End the headers; reject them if they arrived in one read and are too large."""
-        if self._header_bytes > MAX_HEADER_BYTES:
-            lines = sum(len(name) + len(value) + 4 for name, value in self.headers)
-            if len(self.url) + lines > MAX_HEADER_BYTES:
-                raise HeadersTooLarge
-        self._in_headers = False
-        self._header_bytes = 0
-        self.start_request()
-
-    def start_request(self) -> None:
-        """Start a request whose headers are complete and within the limit."""
+        """Start the request, if its headers are not too large."""
+        if self._bytes_between_bodies > MAX_HEADER_BYTES:
+            lines = sum(_line_bytes(name, value) for name, value in self.headers)
+            self._require(len(self.url) + lines <= MAX_HEADER_BYTES)
+        self._bytes_between_bodies = self._trailer_bytes = 0
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Add to the body."""
+        self._bytes_between_bodies = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End the body, and the timeout for a body that is ignored."""
+        super().on_message_complete()
+        self._bytes_between_bodies = 0
+        self._stop_timer()
+
+    def on_response_complete(self) -> None:
+        """Start the timeout of a body that is not complete, which is now ignored."""
+        super().on_response_complete()
+        if not self._is_parsing and not self.transport.is_closing():
+            self._update_timer()
 
     def send_400_response(self, msg: str) -> None:
         """Send 431 if the headers are too large, else uvicorn's 400; close the connection."""
-        if self._header_bytes <= MAX_HEADER_BYTES:
+        if not self._too_large:
             super().send_400_response(msg)
+            return
+        if not self.end_input():
             return
         identifier = uuid.uuid4().hex
         detail = (
-            f"the request line and headers have more than {MAX_HEADER_BYTES} bytes,"
-            f" expected at most {MAX_HEADER_BYTES}"
+            "the request line and headers, or the trailers, are too large: expected at most"
+            f" {MAX_HEADER_BYTES} bytes and {MAX_HEADER_LINES} header lines"
         )
         body = problem_body(HEADERS_TOO_LARGE, detail, identifier)
         headers = (
@@ -103,8 +127,24 @@ class HeaderLimitProtocol(HttpToolsProtocol):
         self.transport.write(STATUS_LINE[HEADERS_TOO_LARGE.status] + headers.encode() + body)
         self.transport.close()
 
-    def _start_timer(self) -> None:
-        self._timer = self.loop.call_later(HEADER_TIMEOUT_S, self._on_timeout)
+    def _require(self, condition: bool) -> None:
+        """Stop the parser if a limit is exceeded."""
+        if not condition:
+            self._too_large = True
+            raise HeadersTooLarge
+
+    def _update_timer(self) -> None:
+        """Run the timeout while headers, or a body that is ignored, have to arrive.
+
+        The time of a response is limited by the application, and that of an idle connection by
+        uvicorn, whose timer every received byte stops.
+        """
+        is_idle = self.timeout_keep_alive_task is not None and not self.in_body
+        if self.is_answering() or is_idle:
+            self._stop_timer()
+        elif self._timer is None:
+            timeout_s = IGNORED_BODY_TIMEOUT_S if self.in_body else HEADER_TIMEOUT_S
+            self._timer = self.loop.call_later(timeout_s, self._on_timeout)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -114,3 +154,7 @@ class HeaderLimitProtocol(HttpToolsProtocol):
     def _on_timeout(self) -> None:
         if not self.transport.is_closing():
             self.transport.close()
+
+
+def _line_bytes(name: bytes, value: bytes) -> int:
+    return len(name) + len(value) + 4

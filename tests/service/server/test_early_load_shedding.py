@@ -272,9 +272,20 @@ async def test_early_429_is_skipped_if_the_request_needs_the_full_stack(
     assert len(service.received) == 1
 
 
-async def test_early_429_is_skipped_for_pipelined_requests(service: FullService) -> None:
+async def test_early_429_is_sent_to_pipelined_requests_in_their_turn(service: FullService) -> None:
     connection = await service.connect()
     connection.writer.write(head(b"/healthz", method=b"GET") + b"\r\n")
+    first = await connection.send(head(more=CONTENT), BODY)
+    assert (first.status, (await connection.response()).status) == (200, 429)
+    assert service.received == ["GET /healthz"]
+
+
+async def test_early_429_is_skipped_while_an_earlier_request_is_answered(
+    service: FullService,
+) -> None:
+    connection = await service.connect()
+    # The end of a body and the next headers are parsed together.
+    connection.writer.write(head(b"/healthz", method=b"GET", more=CONTENT) + b"\r\n" + BODY)
     first = await connection.send(head(more=CONTENT), BODY)
     assert (first.status, (await connection.response()).status) == (200, 429)
     assert service.received == ["GET /healthz", "POST /predict"]

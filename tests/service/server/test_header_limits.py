@@ -5,15 +5,18 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
 from oodguard.service.server import header_limits
-from oodguard.service.server.header_limits import MAX_HEADER_BYTES
+from oodguard.service.server.header_limits import MAX_HEADER_BYTES, MAX_HEADER_LINES
 from tests.service.server.http_server import running_server
 
 GET = b"GET / HTTP/1.1\r\nHost: guard\r\n"
 CLOSE = b"Connection: close\r\n\r\n"
 OK = b"HTTP/1.1 200 OK"
+CHUNKED = b"POST / HTTP/1.1\r\nHost: guard\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
 
 pytestmark = pytest.mark.anyio
 
@@ -23,6 +26,7 @@ class Connection:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
+        self.read_until = reader.readuntil
         self.write = writer.write
         self.close = writer.close
 
@@ -35,7 +39,22 @@ class Connection:
 
 @pytest.fixture
 async def connection() -> AsyncIterator[Connection]:
+    """A connection to an app that answers before it reads a body."""
     async with running_server(PlainTextResponse("yes")) as port:
+        connection = Connection(*await asyncio.open_connection("127.0.0.1", port))
+        yield connection
+        connection.close()
+
+
+@pytest.fixture
+async def reading_connection() -> AsyncIterator[Connection]:
+    """A connection to an app that reads the body, and returns the names of the headers."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await Request(scope, receive).body()
+        await JSONResponse([name.decode() for name, _ in scope["headers"]])(scope, receive, send)
+
+    async with running_server(app) as port:
         connection = Connection(*await asyncio.open_connection("127.0.0.1", port))
         yield connection
         connection.close()
@@ -95,8 +114,88 @@ async def test_header_timeout_closes_the_connection(connection: Connection, sent
 
 
 @pytest.mark.usefixtures("_short_timeout")
-async def test_header_timeout_does_not_apply_to_bodies(connection: Connection) -> None:
-    connection.write(b"POST / HTTP/1.1\r\nHost: guard\r\nContent-Length: 2\r\n\r\na")
+async def test_header_timeout_does_not_apply_to_bodies(reading_connection: Connection) -> None:
+    reading_connection.write(b"POST / HTTP/1.1\r\nHost: guard\r\nContent-Length: 2\r\n\r\na")
     await asyncio.sleep(0.2)
-    connection.write(b"b" + GET + CLOSE)
-    assert (await connection.read_all()).count(OK) == 2
+    reading_connection.write(b"b" + GET + CLOSE)
+    assert (await reading_connection.read_all()).count(OK) == 2
+
+
+async def test_body_of_an_answered_request_has_a_timeout(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(header_limits, "IGNORED_BODY_TIMEOUT_S", 0.05)
+    connection.write(b"POST / HTTP/1.1\r\nHost: guard\r\nContent-Length: 9\r\n\r\na")
+    await connection.read_until(b"yes")
+    # A received byte stops uvicorn's timer.
+    connection.write(b"b")
+    assert await connection.read_all() == b""
+
+
+@pytest.mark.usefixtures("_short_timeout")
+async def test_connection_is_closed_when_nothing_follows_the_body_of_an_answered_request(
+    connection: Connection,
+) -> None:
+    connection.write(b"POST / HTTP/1.1\r\nHost: guard\r\nContent-Length: 2\r\n\r\na")
+    await connection.read_until(b"yes")
+    connection.write(b"b")
+    assert await connection.read_all() == b""
+
+
+async def test_blank_lines_between_requests_are_limited(connection: Connection) -> None:
+    connection.write(GET + b"\r\n")
+    await connection.read_until(b"yes")
+    connection.write(b"\r\n" * MAX_HEADER_BYTES)
+    assert (await connection.read_all()).startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"), [(MAX_HEADER_LINES, OK), (MAX_HEADER_LINES + 1, b"HTTP/1.1 431 ")]
+)
+async def test_header_limit_rejects_too_many_lines(
+    connection: Connection, lines: int, status: bytes
+) -> None:
+    connection.write(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * (lines - 1) + CLOSE)
+    assert (await connection.read_all()).startswith(status)
+
+
+@pytest.mark.parametrize("name", [b"Authorization", b"Content-Type", b"Expect", b"X-Shape"])
+async def test_trailers_are_not_headers(reading_connection: Connection, name: bytes) -> None:
+    trailer = name + b": 100-continue\r\n"
+    reading_connection.write(CHUNKED + b"0\r\n" + trailer * 1000 + b"\r\n" + GET + CLOSE)
+    first, second = (await reading_connection.read_all()).split(OK)[1:]
+    assert json.loads(first.partition(b"\r\n\r\n")[2]) == ["host", "transfer-encoding"]
+    assert json.loads(second.partition(b"\r\n\r\n")[2]) == ["host", "connection"]
+
+
+@pytest.mark.parametrize(
+    "trailers",
+    [b"a: b\r\n" * 15_000 + b"\r\n", b"a: " + b"b" * MAX_HEADER_BYTES, b"a" * MAX_HEADER_BYTES],
+    ids=["many", "value", "name"],
+)
+async def test_trailers_that_are_too_large_are_rejected(
+    reading_connection: Connection, trailers: bytes
+) -> None:
+    reading_connection.write(CHUNKED)
+    await asyncio.sleep(0.01)
+    reading_connection.write(b"0\r\n" + trailers)
+    assert (await reading_connection.read_all()).startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize("part", [b"a: b\r\n", b"a"])
+async def test_trailers_that_are_too_large_close_the_connection_after_the_response(
+    connection: Connection, part: bytes
+) -> None:
+    connection.write(CHUNKED)
+    await connection.read_until(b"yes")
+    connection.write(b"0\r\n" + part * MAX_HEADER_BYTES)
+    assert await connection.read_all() == b""
+
+
+async def test_chunk_extension_that_is_too_large_is_rejected(
+    reading_connection: Connection,
+) -> None:
+    reading_connection.write(CHUNKED)
+    await asyncio.sleep(0.01)
+    reading_connection.write(b"1;" + b"e" * MAX_HEADER_BYTES)
+    assert (await reading_connection.read_all()).startswith(b"HTTP/1.1 431 ")

@@ -1,8 +1,8 @@
 """The internals of uvicorn that the service overrides or uses are as it expects them.
 
-If a test fails after an update of uvicorn: compare service/server/header_limits.py and
-early_load_shedding.py with uvicorn's httptools_impl.py, then adapt them and this test, and raise
-the upper bound in pyproject.toml.
+If a test fails after an update of uvicorn: compare service/server/pipelining.py, header_limits.py
+and early_load_shedding.py with uvicorn's httptools_impl.py, then adapt them and this test, and
+raise the upper bound in pyproject.toml.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import uvicorn
 from starlette.responses import PlainTextResponse
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
@@ -27,9 +28,15 @@ from oodguard.service.server.header_limits import HeaderLimitProtocol
         (HttpToolsProtocol.connection_lost, ["self", "exc"]),
         (HttpToolsProtocol.data_received, ["self", "data"]),
         (HttpToolsProtocol.on_message_begin, ["self"]),
+        (HttpToolsProtocol.on_header, ["self", "name", "value"]),
         (HttpToolsProtocol.on_headers_complete, ["self"]),
+        (HttpToolsProtocol.on_body, ["self", "body"]),
+        (HttpToolsProtocol.on_message_complete, ["self"]),
         (HttpToolsProtocol.on_response_complete, ["self"]),
         (HttpToolsProtocol.send_400_response, ["self", "msg"]),
+        (FlowControl.__init__, ["self", "transport"]),
+        (FlowControl.pause_reading, ["self"]),
+        (FlowControl.resume_reading, ["self"]),
         (uvicorn.Server.startup, ["self", "sockets"]),
         (uvicorn.Server.shutdown, ["self", "sockets"]),
         (uvicorn.Server.on_tick, ["self", "counter"]),
@@ -48,8 +55,8 @@ def test_uvicorn_protocol_has_the_expected_attributes() -> None:
     protocol.on_message_begin()
     protocol.loop.close()
     assert {
-        "cycle", "expect_100_continue", "flow", "headers", "loop", "parser", "scope",
-        "transport", "url",
+        "cycle", "expect_100_continue", "flow", "headers", "loop", "parser", "pipeline", "scope",
+        "timeout_keep_alive_task", "transport", "url",
     } <= vars(protocol).keys()  # fmt: skip
     assert {"type", "headers", "root_path", "state"} <= protocol.scope.keys()
     assert {"get_http_version", "get_method", "should_keep_alive", "should_upgrade"} <= set(
@@ -65,6 +72,14 @@ def test_uvicorn_calls_the_overridden_methods() -> None:
     assert "response_complete" in names_in(HttpToolsProtocol.on_message_complete)
     assert {"resume_reading", "pipeline"} <= names_in(HttpToolsProtocol.on_response_complete)
     assert "response_complete" in names_in(RequestResponseCycle.__init__)
+    assert {"response_started", "keep_alive", "on_response"} <= names_in(RequestResponseCycle.send)
+    assert "resume_reading" in names_in(RequestResponseCycle.receive)
+
+
+def test_uvicorn_starts_the_keep_alive_timer_after_a_response_and_stops_it_on_data() -> None:
+    assert "_unset_keepalive_if_required" in names_in(HttpToolsProtocol.data_received)
+    assert "timeout_keep_alive_task" in names_in(HttpToolsProtocol.on_response_complete)
+    assert "timeout_keep_alive_task" in names_in(HttpToolsProtocol._unset_keepalive_if_required)
 
 
 def names_in(function: FunctionType | Any) -> set[str]:
