@@ -1,1 +1,1 @@
-"""Uvicorn with header limits, early load shedding and a graceful shutdown."""
+"""Uvicorn with limits for headers and pipelining, early load shedding and a graceful shutdown."""
