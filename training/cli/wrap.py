@@ -27,9 +27,20 @@ from oodguard.training.config.sources import Source
 from oodguard.training.data.reader import list_sources, source_at
 from oodguard.training.report.markdown import escape_control_characters
 from oodguard.training.wrap.classifier import read_original_classifier
-from oodguard.training.wrap.input import Layout, PixelTransform, Triple, infer_layout, infer_size
-from oodguard.training.wrap.output import OutputKind, read_classes
+from oodguard.training.wrap.features import AUTO
+from oodguard.training.wrap.form import InputForm, infer_form
+from oodguard.training.wrap.input import (
+    PRESETS,
+    ChannelOrder,
+    Layout,
+    Normalisation,
+    PixelTransform,
+    Triple,
+)
+from oodguard.training.wrap.labels import read_classes
+from oodguard.training.wrap.output import OutputKind
 from oodguard.training.wrap.report import wrapped_figures
+from oodguard.training.wrap.scores import FEATURE_SCORES
 from oodguard.training.wrap.wrap import WrapOptions
 from oodguard.training.wrap.wrap import wrap as run_wrap
 
@@ -54,25 +65,62 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out images that cannot be read.")
     ] = False,
-    scale: Annotated[float, typer.Option(help="Divisor of the pixels 0 to 255.")] = 255.0,
-    mean: Annotated[str, typer.Option(metavar="R,G,B", help="Subtracted after that.")] = "0,0,0",
-    std: Annotated[str, typer.Option(metavar="R,G,B", help="Divisor after that.")] = "1,1,1",
+    preset: Annotated[
+        str | None, typer.Option(help=f"Normalisation by name: {', '.join(PRESETS)}.")
+    ] = None,
+    channel_order: Annotated[
+        ChannelOrder | None,
+        typer.Option(help="Order of the colour channels.", show_default="rgb, or the preset's"),
+    ] = None,
+    scale: Annotated[
+        float | None,
+        typer.Option(help="Divisor of the pixels 0 to 255.", show_default="255; 1 for integers"),
+    ] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(metavar="R,G,B", help="Subtracted after that.", show_default="0"),
+    ] = None,
+    std: Annotated[
+        str | None, typer.Option(metavar="R,G,B", help="Divisor after that.", show_default="1")
+    ] = None,
     layout: Annotated[
         Layout | None, typer.Option(help="Layout of the input.", show_default="from its shape")
     ] = None,
     height: Annotated[int | None, typer.Option(min=1, help="Input height, if dynamic.")] = None,
     width: Annotated[int | None, typer.Option(min=1, help="Input width, if dynamic.")] = None,
-    fit: Annotated[
-        Literal["crop", "stretch"], typer.Option(help="How images of other sizes are resized.")
+    resize: Annotated[
+        str,
+        typer.Option(
+            metavar="RULE",
+            help="Resize of images of other sizes: crop, crop:256, stretch, letterbox or"
+            " letterbox:114.",
+        ),
     ] = "crop",
     resample: Annotated[
         Literal["bicubic", "bilinear"], typer.Option(help="Interpolation of the resize.")
     ] = "bicubic",
     outputs: Annotated[
-        OutputKind, typer.Option(help="Meaning of the model's output.")
-    ] = OutputKind.LOGITS,
+        OutputKind | None,
+        typer.Option(help="Meaning of the model's output.", show_default="logits"),
+    ] = None,
     input_name: Annotated[str | None, typer.Option(help="Input, if there are several.")] = None,
     output_name: Annotated[str | None, typer.Option(help="Output, if there are several.")] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|NODE",
+            help="Features for the scores knn, mahalanobis, relative_mahalanobis and vim: the input"
+            " of the last linear layer, or that of a node or tensor.",
+            show_default="none; auto with --fit",
+        ),
+    ] = None,
+    fit: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder or table of labelled images to fit these scores on, such as the"
+            " training images; not those of --data."
+        ),
+    ] = None,
     score: Annotated[
         str | None,
         typer.Option(help="Score to decide by.", show_default="energy; msp for probabilities"),
@@ -90,30 +138,45 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
         original = read_original_classifier(
             classifier, input_name=input_name, output_name=output_name
         )
-        input_layout = infer_layout(original.shape, layout)
-        input_height, input_width = infer_size(
-            original.shape, input_layout, height=height, width=width
-        )
+        form = infer_form(original.shape, layout=layout, height=height, width=width)
+        kind = outputs or OutputKind.LOGITS
+        chosen_features = features or (AUTO if fit else None)
+        if chosen_features and not fit:
+            raise ClassifierError(
+                "--features: expected --fit SOURCE too, labelled images to fit the scores on"
+            )
         options = WrapOptions(
-            name=_checked(NAME, name or out.name, "--name"),
+            name=_checked(NAME, name, "--name")
+            if name is not None
+            else _checked(NAME, out.name, "--name is not given, and the name of --out"),
             version=_checked(VERSION, version, "--version"),
-            spec=InputSpec(height=input_height, width=input_width, fit=fit, resample=resample),
+            spec=_spec(resize, form, resample),
             transform=PixelTransform(
-                layout=input_layout,
-                height=input_height,
-                width=input_width,
-                scale=scale,
-                mean=_triple(mean, "--mean"),
-                std=_triple(std, "--std"),
-                as_uint8=original.as_uint8,
+                layout=form.layout,
+                height=form.height,
+                width=form.width,
+                channels=form.channels,
+                rank=form.rank,
+                normalisation=_normalisation(
+                    preset, channel_order, scale, mean, std, is_integer=original.takes_integers
+                ),
+                pixel_type=original.pixel_type,
             ),
-            outputs=outputs,
+            outputs=kind,
+            is_explicit=outputs is not None,
             classes=read_classes(classes) if classes else None,
-            policy=Policy(score=outputs.choose(score), alpha=alpha, delta=delta),
+            features=chosen_features,
+            policy=Policy(
+                score=kind.choose(score, FEATURE_SCORES if chosen_features else ()),
+                alpha=alpha,
+                delta=delta,
+            ),
         )
         source = source_at(data, images=images, skip_broken=skip_broken)
         others = _named(outliers or (), images, skip_broken=skip_broken)
         keys = {f"--outliers {name}": (each, False) for name, each in others.items()}
+        fit_source = source_at(fit, images=images, skip_broken=skip_broken) if fit else None
+        keys |= {"--fit": (fit_source, True)} if fit_source else {}
         list_sources({"--data": (source, True), **keys}, print_message)
         with console.status("reading") as status:
             report, agreement = run_wrap(
@@ -121,6 +184,7 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
                 options,
                 data=source,
                 outliers=others,
+                fit=fit_source,
                 out=out,
                 stage=lambda text: status.update(escape(escape_control_characters(text))),
                 log=print_message,
@@ -133,6 +197,50 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
             f" {agreement.images} images; the largest difference is"
             f" {agreement.largest_difference:.1g}.",
         )
+
+
+def _spec(rule: str, form: InputForm, resample: Literal["bicubic", "bilinear"]) -> InputSpec:
+    """Parse `--resize`."""
+    fit, _, number = rule.partition(":")
+    key = {"crop": "resize", "letterbox": "fill"}.get(fit)
+    details = {key: number} if key and number else {}
+    if fit not in {"crop", "stretch", "letterbox"} or (number and not details):
+        raise ClassifierError(
+            f"--resize is {rule!r}, expected crop, crop:256, stretch, letterbox or letterbox:114"
+        )
+    try:
+        return InputSpec.model_validate(
+            {
+                "height": form.height,
+                "width": form.width,
+                "fit": fit,
+                "resample": resample,
+                **details,
+            }
+        )
+    except ValidationError as error:
+        raise ClassifierError(f"--resize {rule}: {describe_error(error.errors()[0])}") from error
+
+
+def _normalisation(  # noqa: PLR0913  (the options of the command)
+    preset: str | None,
+    channel_order: ChannelOrder | None,
+    scale: float | None,
+    mean: str | None,
+    std: str | None,
+    *,
+    is_integer: bool,
+) -> Normalisation:
+    """Return the preset with the options in place of its values."""
+    if preset is not None and preset not in PRESETS:
+        raise ClassifierError(f"--preset is {preset!r}, expected one of {', '.join(PRESETS)}")
+    base = PRESETS[preset] if preset else Normalisation(scale=1.0 if is_integer else 255.0)
+    return Normalisation(
+        scale=base.scale if scale is None else scale,
+        mean=base.mean if mean is None else _triple(mean, "--mean"),
+        std=base.std if std is None else _triple(std, "--std"),
+        channel_order=channel_order or base.channel_order,
+    )
 
 
 def _named(paths: Sequence[Path], images: int, *, skip_broken: bool) -> dict[str, Source]:

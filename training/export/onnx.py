@@ -21,24 +21,24 @@ def to_onnx(classifier: ScoredNetwork, spec: InputSpec) -> bytes:
     """
     example = torch.zeros(2, spec.height, spec.width, 3, dtype=torch.uint8)
     model = export_module(
-        classifier, example, input_name="images", output_names=("logits", "scores")
+        classifier, example, input_names=["images"], output_names=("logits", "scores")
     )
     serialised: bytes = model.SerializeToString()
     return serialised
 
 
 def export_module(
-    module: nn.Module, example: Tensor, *, input_name: str, output_names: Sequence[str]
+    module: nn.Module, *examples: Tensor, input_names: Sequence[str], output_names: Sequence[str]
 ) -> onnx.ModelProto:
-    """Export a module of one tensor and check the ONNX model; its first dimension is dynamic."""
+    """Export a module and check the ONNX model; the first dimension of its inputs is dynamic."""
     with _quiet():
         program = torch.onnx.export(
             module.eval(),
-            (example,),
+            examples,
             dynamo=True,
-            input_names=[input_name],
+            input_names=list(input_names),
             output_names=list(output_names),
-            dynamic_shapes=({0: torch.export.Dim("n")},),
+            dynamic_shapes=tuple({0: torch.export.Dim("n")} for _ in examples),
             verbose=False,
         )
     if program is None:
@@ -69,6 +69,8 @@ def _quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
+            # About two inputs that share their first dimension, which is intended.
+            warnings.filterwarnings("ignore", "# The axis name", UserWarning)
             yield
     finally:
         logger.setLevel(level)

@@ -8,37 +8,44 @@ from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.errors import ParityError
 from oodguard.training.scoring.parity import TOLERANCE, Parity, in_batches
 from oodguard.training.wrap.graph import Images
-from oodguard.training.wrap.output import OutputKind, OutputScores
+from oodguard.training.wrap.output import OutputKind, to_logits, to_raw
+from oodguard.training.wrap.scores import WrappedScores
 
 BATCH_SIZES = (1, 2, 7, 64)
 
 
 def check_agreement(
-    raw: NDArray[np.float32], wrapped: RunGraph, images: Images, kind: OutputKind
+    raw: NDArray[np.float32],
+    wrapped: RunGraph,
+    images: Images,
+    scores: WrappedScores,
+    features: NDArray[np.float32] | None = None,
 ) -> Parity:
     """Compare the outputs of the original classifier with the wrapped graph, in several batches.
 
-    `raw` `(n, K)` are the original classifier's outputs for the images `(n, H, W, 3)`; torch
-    computes the expected scores from them. Differences are relative to the largest value where that
-    is above 1.
+    `raw` `(n, K)` and `features` `(n, D)` are the original classifier's for the images
+    `(n, H, W, 3)`. Torch computes the expected scores from the features and from the graph's own
+    logits: those of saturated probabilities need not agree with the original's to many digits.
+    Differences are relative to the largest value where that is above 1.
 
     Raises:
         ParityError: An output or score differs by more than 1e-4 of the largest, or a class
             differs.
     """
-    with torch.no_grad():
-        logits, scores = (each.numpy() for each in OutputScores(kind)(torch.from_numpy(raw)))
-    clear = _has_clear_class(logits)
+    kind, rows = scores.kind, None if features is None else torch.from_numpy(features)
+    logits = to_logits(torch.from_numpy(raw), kind).numpy()
+    clear = _has_clear_class(logits, kind)
     largest = 0.0
     for size in BATCH_SIZES:
         found_logits, found_scores = in_batches(wrapped, images, size)
-        # The logarithm of a tiny probability is not accurate to 1e-4, and need not be.
-        found_raw = np.exp(found_logits) if kind is OutputKind.PROBABILITIES else found_logits
+        found_raw = to_raw(found_logits, kind, outputs=raw.shape[1])
+        with torch.no_grad():
+            expected_scores = scores.of_logits(torch.from_numpy(found_logits), rows).numpy()
         for what, found, expected in (
             ("outputs", found_raw, raw),
-            ("scores", found_scores, scores),
+            ("scores", found_scores, expected_scores),
         ):
-            difference = _difference(found, expected)
+            difference = _difference(found, expected, by_column=what == "scores")
             if not difference <= TOLERANCE:
                 raise ParityError(_message(what, difference, size))
             largest = max(largest, difference)
@@ -47,20 +54,25 @@ def check_agreement(
     return Parity(images=len(images), largest_difference=largest)
 
 
-def _difference(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+def _difference(
+    found: NDArray[np.float32], expected: NDArray[np.float32], *, by_column: bool
+) -> float:
+    """Return the largest difference, relative to the largest value, of its column or of all."""
     if found.shape != expected.shape:
         return float("inf")
-    return float(np.abs(found - expected).max()) / _scale(expected)
+    scale = np.maximum(1, np.abs(expected).max(axis=0 if by_column else None))
+    return float((np.abs(found - expected) / scale).max())
 
 
 def _scale(values: NDArray[np.float32]) -> float:
     return max(1.0, float(np.abs(values).max()))
 
 
-def _has_clear_class(logits: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _has_clear_class(logits: NDArray[np.float32], kind: OutputKind) -> NDArray[np.bool_]:
     """Return for which images the class does not depend on rounding."""
-    second, first = np.sort(logits, axis=1)[:, -2:].T
-    return np.asarray(first - second > 2 * TOLERANCE * _scale(logits))
+    values = to_raw(logits, kind, outputs=logits.shape[1])
+    second, first = np.sort(values, axis=1)[:, -2:].T
+    return np.asarray(first - second > 2 * TOLERANCE * _scale(values))
 
 
 def _message(what: str, difference: float, size: int) -> str:

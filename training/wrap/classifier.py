@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, EncodeError
 from onnx import TensorProto, ValueInfoProto
 from onnx.external_data_helper import (
     ExternalDataInfo,
@@ -19,6 +19,9 @@ from oodguard.models.bundle import MAX_BYTES, MODEL
 from oodguard.models.errors import ClassifierError
 from oodguard.models.manifest import FileRecord
 from oodguard.training.export.onnx import strip_metadata
+from oodguard.training.wrap.input import PIXEL_TYPES, PixelType, Shape
+from oodguard.training.wrap.repair import DEFAULT_DOMAINS, graphs, repaired
+from oodguard.training.wrap.runtime import open_session
 
 OLDEST_OPSET = 7
 """The oldest opset that ONNX Runtime supports."""
@@ -26,16 +29,17 @@ OLDEST_OPSET = 7
 ADDED_BYTES = 2**20
 """Bytes reserved for the preprocessing and the scores around a classifier."""
 
-Shape = tuple[int | None, ...]
-"""Dimensions of a tensor; None for a dynamic one."""
+NUMBERS = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE})
+"""Element types of an output of logits or probabilities."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OriginalClassifier:
-    """A classifier as it was given, and the names of its image input and its class output.
+    """A classifier, and the names of its image input and its class output.
 
-    `model` has its weights, also those stored in separate files; `files` are the size and hash of
-    every file read, by name. `shape` is that of the input, which is uint8 or float32.
+    `model` is repaired (`wrap.repair`) and has its weights, also those stored in separate files;
+    `files` are the size and hash of every file read, by name. `shape` and `pixel_type` are those of
+    the input.
     """
 
     model: onnx.ModelProto
@@ -43,16 +47,19 @@ class OriginalClassifier:
     input_name: str
     output_name: str
     shape: Shape
-    as_uint8: bool
+    pixel_type: PixelType
+
+    @property
+    def takes_integers(self) -> bool:
+        """Whether the input is of integers: the classifier scales the pixels itself."""
+        return not self.pixel_type.startswith("float")
 
     @property
     def parameters(self) -> int:
-        """The number of weights: elements of float initializers."""
-        return sum(
-            math.prod(tensor.dims)
-            for tensor in self.model.graph.initializer
-            if tensor.data_type == TensorProto.FLOAT
-        )
+        """The number of weights: elements of float initializers, or of int8 and uint8 ones."""
+        kinds = NUMBERS | {TensorProto.INT8, TensorProto.UINT8}
+        stored = self.model.graph.initializer
+        return sum(math.prod(tensor.dims) for tensor in stored if tensor.data_type in kinds)
 
 
 def read_original_classifier(
@@ -68,26 +75,23 @@ def read_original_classifier(
     """
     model, files = _read(path)
     graph = model.graph
-    stored = {tensor.name for tensor in graph.initializer}
-    # Before IR version 4 every weight was also an input.
-    inputs = [port for port in graph.input if port.name not in stored]
-    images = _choose(inputs, input_name, what="input", option="--input-name")
-    classes = _choose(graph.output, output_name, what="output", option="--output-name")
-    if len(inputs) > 1:
-        others = ", ".join(port.name for port in inputs if port is not images)
+    images = _choose(graph.input, input_name, what="input", option="--input-name")
+    classes = _choose_output(graph.output, output_name)
+    if len(graph.input) > 1:
+        others = ", ".join(port.name for port in graph.input if port is not images)
         raise ClassifierError(
             f"{path.name}: the model has further inputs, {others}, expected one image input"
         )
     input_type = images.type.tensor_type.elem_type
-    if input_type not in {TensorProto.FLOAT, TensorProto.UINT8}:
+    if input_type not in PIXEL_TYPES:
         raise ClassifierError(
-            f"{path.name}: input {images.name} has type {_type_name(input_type)}, expected float32"
-            " or uint8. Export the classifier in float32."
+            f"{path.name}: input {images.name} has type {_type_name(input_type)}, expected one of"
+            f" {', '.join(PIXEL_TYPES.values())}. Export the classifier in float32."
         )
-    if (output_type := classes.type.tensor_type.elem_type) != TensorProto.FLOAT:
+    if (output_type := classes.type.tensor_type.elem_type) not in NUMBERS:
         raise ClassifierError(
             f"{path.name}: output {classes.name} has type {_type_name(output_type)}, expected"
-            " float32"
+            " float32, float16 or float64"
         )
     dims = images.type.tensor_type.shape.dim
     return OriginalClassifier(
@@ -95,15 +99,14 @@ def read_original_classifier(
         files=files,
         input_name=images.name,
         output_name=classes.name,
-        # Some exporters write -1 for a dynamic dimension.
-        shape=tuple(dim.dim_value if dim.dim_value > 0 else None for dim in dims),
-        as_uint8=input_type == TensorProto.UINT8,
+        shape=tuple(dim.dim_value or None for dim in dims),
+        pixel_type=PIXEL_TYPES[input_type],
     )
 
 
 def opset_of(model: onnx.ModelProto) -> int:
     """Return the version of the standard operators that a model uses; 0 if it uses none."""
-    versions = [each.version for each in model.opset_import if each.domain in {"", "ai.onnx"}]
+    versions = [each.version for each in model.opset_import if each.domain in DEFAULT_DOMAINS]
     return max(versions, default=0)
 
 
@@ -115,13 +118,14 @@ def _read(path: Path) -> tuple[onnx.ModelProto, dict[str, FileRecord]]:
         _check_size([path, *weights])
         load_external_data_for_model(model, str(path.parent))
         files = {each.name: _record(each) for each in (path, *weights)}
-        onnx.checker.check_model(model)
+        model = repaired(model)
+        _check(model)
     except OSError as error:
         raise ClassifierError(
             f"{error.filename or path}: cannot be read: {error.strerror}"
         ) from error
-    except (DecodeError, onnx.checker.ValidationError) as error:
-        first_line = str(error).partition("\n")[0]
+    except (DecodeError, EncodeError, ValueError, onnx.checker.ValidationError) as error:
+        first_line = str(error).strip().partition("\n")[0]
         raise ClassifierError(f"{path}: invalid ONNX model: {first_line}") from error
     opset = opset_of(model)
     if opset < OLDEST_OPSET:
@@ -135,8 +139,33 @@ def _read(path: Path) -> tuple[onnx.ModelProto, dict[str, FileRecord]]:
 
 def _external_files(model: onnx.ModelProto) -> list[str]:
     """Return the names of the files with weights, sorted."""
-    stored = model.graph.initializer
+    stored = [
+        tensor
+        for graph in graphs(model.graph)
+        for tensor in (
+            *graph.initializer,
+            *(each.t for node in graph.node for each in node.attribute if each.HasField("t")),
+        )
+    ]
     return sorted({ExternalDataInfo(each).location for each in stored if uses_external_data(each)})
+
+
+def _check(model: onnx.ModelProto) -> None:
+    """Check a repaired model with ONNX's checker; only ONNX Runtime infers missing output shapes.
+
+    Raises:
+        ValidationError: The model is invalid.
+        ClassifierError: ONNX Runtime cannot load the model.
+    """
+    missing = [each for each in model.graph.output if not each.type.tensor_type.HasField("shape")]
+    if any(each.type.HasField("tensor_type") for each in missing):
+        found = {each.name: each for each in open_session(model, "the classifier").get_outputs()}
+        for port in missing:
+            for size in found[port.name].shape:
+                dim = port.type.tensor_type.shape.dim.add()
+                if isinstance(size, int):
+                    dim.dim_value = size
+    onnx.checker.check_model(model)
 
 
 def _check_size(paths: Iterable[Path]) -> None:
@@ -165,6 +194,14 @@ def _choose(
             f"{option}: {received}, expected one of the {what}s {sorted(by_name)}"
         )
     return by_name[name]
+
+
+def _choose_output(ports: Iterable[ValueInfoProto], name: str | None) -> ValueInfoProto:
+    """Choose an output; scikit-learn's classifiers return the class next to its probabilities."""
+    if name is None:
+        numbers = [port for port in ports if port.type.tensor_type.elem_type in NUMBERS]
+        ports = numbers if len(numbers) == 1 else ports
+    return _choose(ports, name, what="output", option="--output-name")
 
 
 def _type_name(kind: int) -> str:

@@ -1,166 +1,214 @@
 """Run an original classifier; merge preprocessing, classifier and scores into one graph."""
 
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
 
 import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import compose, numpy_helper, version_converter
-from onnxruntime.capi import onnxruntime_pybind11_state as states
+from onnx import TensorProto, compose, defs, helper, numpy_helper, version_converter
 
 from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.errors import ClassifierError
 from oodguard.training.wrap.classifier import OriginalClassifier, opset_of
+from oodguard.training.wrap.features import MAX_FEATURES, Features
 from oodguard.training.wrap.input import PIXELS, PixelTransform
-from oodguard.training.wrap.output import RAW
+from oodguard.training.wrap.runtime import open_session, runtime_errors
 
-RUNTIME_ERRORS = (
-    states.Fail,
-    states.InvalidArgument,
-    states.InvalidGraph,
-    states.InvalidProtobuf,
-    states.NotImplemented,
-    states.RuntimeException,
-)
-
-NEWEST_OPSET = re.compile(r"support for domain (\S+) is till opset (\d+)")
-"""The part of ONNX Runtime's error about an opset that it does not support."""
-
-FATAL = 4  # log severity; errors are raised as well
 PREFIX = "classifier/"
+OWN = "oodguard_"
+"""Begins the names of tensors that are added to a classifier's graph."""
+
+RAW = "raw"
+FEATURES = "features"
 Images = NDArray[np.uint8]
+Values = NDArray[np.float32]
 
-RunOriginal = Callable[[Images], NDArray[np.float32]]
-"""Images `(n, H, W, 3)` to the raw outputs `(n, K)` of a classifier as it was given."""
+Step = tuple[str, Mapping[str, Any], Sequence[str]]
+"""An operator, its attributes, and the names of its inputs after the first."""
 
 
-def original_outputs(original: OriginalClassifier, transform: PixelTransform) -> RunOriginal:
-    """Return the classifier as it was given, in batches of its own size.
+class RunOriginal(Protocol):
+    """The classifier before the merge."""
+
+    def __call__(
+        self, images: Images, transform: PixelTransform | None = None
+    ) -> tuple[Values, Values | None]:
+        """Map images `(n, H, W, 3)` to raw outputs `(n, K)` and, if selected, features `(n, D)`.
+
+        `transform` replaces the preprocessing.
+        """
+
+
+TOOL_ERRORS = (RuntimeError, TypeError, ValueError, onnx.checker.ValidationError)
+"""The exceptions of ONNX's composer and converter."""
+
+
+def original_outputs(
+    original: OriginalClassifier, transform: PixelTransform, features: Features | None = None
+) -> RunOriginal:
+    """Return the classifier before the merge, in batches of its own size.
 
     Numpy preprocesses the images, so that the merged graph can be compared with the result.
 
     Raises:
         ClassifierError: ONNX Runtime cannot load the classifier, or, when called, cannot run it or
-            its outputs are not `(n, K)`.
+            its outputs do not have the expected shape.
     """
-    session = _open(original.model, "the classifier")
-    batch = original.shape[0] or 1
+    names = [original.output_name, *([features.tensor] if features else [])]
+    session = open_session(_with_outputs(original, names), "the classifier")
+    batch, given = original.shape[0] or 1, transform
 
-    def outputs(images: Images) -> NDArray[np.float32]:
+    def outputs(
+        images: Images, transform: PixelTransform | None = None
+    ) -> tuple[Values, Values | None]:
         # The last batch is filled up with copies, whose outputs are dropped.
         missing = -len(images) % batch
         filled = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
-        parts = [
-            _run(session, original, transform(filled[start : start + batch]))
-            for start in range(0, len(filled), batch)
-        ]
-        return np.concatenate(parts)[: len(images)]
+        raws, rows = [], []
+        for start in range(0, len(filled), batch):
+            pixels = (transform or given)(filled[start : start + batch])
+            found = _run(session, names, {original.input_name: pixels})
+            raws.append(_as_rows(found[0], len(pixels), original.output_name))
+            if features:
+                rows.append(features.as_rows(found[1]))
+        joined = np.concatenate(rows)[: len(images)] if features else None
+        return np.concatenate(raws)[: len(images)], joined
 
     return outputs
 
 
-def merged_run(merged: onnx.ModelProto) -> RunGraph:
-    """Return the merged graph as a function from images to logits and scores, on the CPU.
+def probe_features(
+    original: OriginalClassifier, transform: PixelTransform, features: Features, images: Images
+) -> tuple[Features, Values | None]:
+    """Run the classifier; return its features with their size, and the weights of its last layer.
 
     Raises:
-        ClassifierError: ONNX Runtime cannot load the graph, or, when called, cannot run it.
+        ClassifierError: The tensor does not hold features, or too many.
     """
-    session = _open(merged, "the wrapped classifier")
-
-    def run(images: Images) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        with _runtime_errors(
-            f"the wrapped classifier does not run on a batch of {len(images)} images",
-            ". Export the classifier again with a dynamic batch dimension.",
-        ):
-            logits, scores = session.run(["logits", "scores"], {"images": images})
-        return logits, scores
-
-    return run
-
-
-def _open(model: onnx.ModelProto, what: str) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = FATAL
-    options.intra_op_num_threads = 0
-    with _runtime_errors(f"ONNX Runtime {onnxruntime.__version__} cannot load {what}"):
-        try:
-            return onnxruntime.InferenceSession(
-                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
-        except states.Fail as error:
-            if limit := NEWEST_OPSET.search(str(error)):
-                domain, newest = limit.groups()
-                raise ClassifierError(_too_new(model, domain, int(newest))) from error
-            raise
-
-
-def _too_new(model: onnx.ModelProto, domain: str, newest: int) -> str:
-    opset = max(each.version for each in model.opset_import if (each.domain or "ai.onnx") == domain)
-    return (
-        f"opset {opset} of {domain}, expected at most {newest}, the newest that ONNX Runtime"
-        f" {onnxruntime.__version__} supports. Export the classifier again with an older opset."
-    )
+    names = [features.tensor, *([features.weights] if features.weights else [])]
+    session = open_session(_with_outputs(original, names), "the classifier with its features")
+    pixels = transform(np.resize(images, (original.shape[0] or 1, *images.shape[1:])))
+    found, *weights = _run(session, names, {original.input_name: pixels})
+    if (
+        not isinstance(found, np.ndarray)
+        or not 2 <= found.ndim <= 4
+        or len(found) != len(pixels)
+        or found.dtype.kind not in "fiu"
+    ):
+        kind = f"{found.dtype} {found.shape}" if isinstance(found, np.ndarray) else "no array"
+        raise ClassifierError(
+            f"--features: {features.tensor} is {kind} for {len(pixels)} images, expected numbers"
+            " of shape (n, D), (n, T, D) or (n, D, h, w)"
+        )
+    size = features.as_rows(found).shape[1]
+    if not 2 <= size <= MAX_FEATURES:
+        raise ClassifierError(
+            f"--features: {features.tensor} has {size:,} values for each image, expected 2 to"
+            f" {MAX_FEATURES:,}"
+        )
+    matrix = np.asarray(weights[0], np.float32) if weights else None
+    return replace(features, rank=found.ndim, size=size), matrix
 
 
 def _run(
     session: onnxruntime.InferenceSession,
-    original: OriginalClassifier,
-    pixels: NDArray[np.generic],
-) -> NDArray[np.float32]:
-    with _runtime_errors(f"the classifier does not run on pixels of shape {pixels.shape}"):
-        (raw,) = session.run([original.output_name], {original.input_name: pixels})
-    if raw.ndim != 2 or len(raw) != len(pixels) or raw.shape[1] < 2:
+    names: Sequence[str],
+    inputs: Mapping[str, NDArray[np.generic]],
+) -> list[Any]:
+    (shape,) = (each.shape for each in inputs.values())
+    with runtime_errors(f"the classifier does not run on pixels of shape {shape}"):
+        found: list[Any] = session.run(list(names), dict(inputs))
+    return found
+
+
+def _as_rows(found: NDArray[np.generic], images: int, name: str) -> Values:
+    """Return an output `(n,)`, `(n, K)` or `(n, K, 1, 1)` as `(n, K)`."""
+    shape = found.shape
+    if not shape or shape[0] != images or any(size != 1 for size in shape[2:]) or 0 in shape:
         raise ClassifierError(
-            f"output {original.output_name} has shape {raw.shape} for {len(pixels)} images,"
-            f" expected ({len(pixels)}, classes) with at least 2 classes"
+            f"output {name} has shape {shape} for {images} images, expected ({images}, classes)"
+            f" or ({images},)"
         )
-    return np.asarray(raw, np.float32)
+    return np.asarray(found.reshape(images, -1), np.float32)
 
 
-@contextmanager
-def _runtime_errors(message: str, remedy: str = "") -> Iterator[None]:
-    try:
-        yield
-    except RUNTIME_ERRORS as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise ClassifierError(f"{message}: {first_line}{remedy}") from error
+def merged_run(
+    merged: onnx.ModelProto, outputs: tuple[str, str] = ("logits", "scores")
+) -> RunGraph:
+    """Return the merged graph as a function from images to two outputs, on the CPU.
+
+    Raises:
+        ClassifierError: ONNX Runtime cannot load the graph, or, when called, cannot run it.
+    """
+    session: onnxruntime.InferenceSession = open_session(merged, "the wrapped classifier")
+
+    def run(images: Images) -> tuple[Values, Values]:
+        with runtime_errors(
+            f"the wrapped classifier does not run on a batch of {len(images)} images",
+            ". Export the classifier again with a dynamic batch dimension.",
+        ):
+            first, second = session.run(list(outputs), {"images": images})
+        return first, second
+
+    return run
 
 
 def merge(
-    pixels: onnx.ModelProto, original: OriginalClassifier, scores: onnx.ModelProto
+    pixels: onnx.ModelProto,
+    original: OriginalClassifier,
+    outputs: int,
+    features: Features | None,
+    scores: onnx.ModelProto | None,
 ) -> onnx.ModelProto:
     """Merge preprocessing, classifier and scores into one graph.
 
-    The graphs map `images` to `pixels`, `pixels` to the classifier's output, and `raw` to `logits`
-    and `scores`. All are converted to the newest of their opsets, and the classifier's batch
-    dimension becomes dynamic.
+    The graphs map `images` to `pixels`, `pixels` to the classifier's `outputs` values, and `raw`
+    and perhaps `features` to `logits` and `scores`; without `scores`, `raw` and `features` are the
+    outputs. All are converted to the newest of their opsets, and the classifier's batch dimension
+    becomes dynamic.
 
     Raises:
-        ClassifierError: The classifier's operators cannot be converted to that opset.
+        ClassifierError: The classifier's operators cannot be converted to that opset, or the graphs
+            cannot be merged.
     """
     dynamic = with_dynamic_batch(original)
-    opset = max(opset_of(each) for each in (pixels, dynamic, scores))
-    version = max(each.ir_version for each in (dynamic, scores))
-    front, classifier, back = (_convert(each, opset, version) for each in (pixels, dynamic, scores))
-    _drop_other_ports(classifier.graph, original)
-    classifier = compose.add_prefix(classifier, PREFIX)
-    merged = compose.merge_models(
-        front, classifier, io_map=[(PIXELS, PREFIX + original.input_name)]
-    )
-    merged = compose.merge_models(merged, back, io_map=[(PREFIX + original.output_name, RAW)])
+    parts = [pixels, dynamic, *([scores] if scores else [])]
+    opset = max(opset_of(each) for each in parts)
+    version = max(each.ir_version for each in parts[1:])
+    front, classifier, *back = (_convert(each, opset, version) for each in parts)
+    _replace_ports(classifier.graph, original, outputs, features)
+    try:
+        classifier = compose.add_prefix(classifier, PREFIX)
+        merged = compose.merge_models(
+            front, classifier, io_map=[(PIXELS, PREFIX + original.input_name)]
+        )
+        names = [RAW, *([FEATURES] if features else [])]
+        if back:
+            io_map = [(PREFIX + OWN + name, name) for name in names]
+            merged = compose.merge_models(merged, back[0], io_map=io_map)
+        else:
+            for port, name in zip(merged.graph.output, names, strict=True):
+                merged.graph.node.append(helper.make_node("Identity", [port.name], [name]))
+                port.name = name
+        onnx.checker.check_model(merged)
+    except TOOL_ERRORS as error:
+        first_line = str(error).strip().partition("\n")[0]
+        raise ClassifierError(
+            f"the classifier cannot be merged with its scores: {first_line}. Export it again with"
+            f" opset {opset}."
+        ) from error
     merged.producer_name = "ood-guard"
-    onnx.checker.check_model(merged)
     return merged
 
 
 def _convert(model: onnx.ModelProto, opset: int, version: int) -> onnx.ModelProto:
-    if opset_of(model) != opset:
+    if opset_of(model) != opset and not _is_unchanged(model, opset):
         try:
             model = version_converter.convert_version(model, opset)
-        except (RuntimeError, ValueError) as error:
+        except TOOL_ERRORS as error:
             raise ClassifierError(
                 f"the classifier cannot be converted from opset {opset_of(model)} to {opset}:"
                 f" {error}. Export it again with opset {opset}."
@@ -168,18 +216,74 @@ def _convert(model: onnx.ModelProto, opset: int, version: int) -> onnx.ModelProt
     converted = onnx.ModelProto()
     converted.CopyFrom(model)
     converted.ir_version = version
+    others = [each for each in converted.opset_import if each.domain]
+    del converted.opset_import[:]
+    converted.opset_import.extend([helper.make_opsetid("", opset), *others])
     return converted
 
 
-def _drop_other_ports(graph: onnx.GraphProto, original: OriginalClassifier) -> None:
-    """Drop unused outputs, and inputs that are weights (IR version 3)."""
-    for ports, name in (
-        (graph.input, original.input_name),
-        (graph.output, original.output_name),
+def _is_unchanged(model: onnx.ModelProto, opset: int) -> bool:
+    """Return whether no operator of a model differs between its opset and another.
+
+    Such a model needs no conversion. The converter supports fewer models than ONNX Runtime.
+    """
+    own = opset_of(model)
+    operators = {node.op_type for node in model.graph.node if not node.domain}
+    if any(
+        each.HasField("g") or each.graphs for node in model.graph.node for each in node.attribute
     ):
-        chosen = [port for port in ports if port.name == name]
-        del ports[:]
-        ports.extend(chosen)
+        return False
+    try:
+        return all(
+            defs.get_schema(each, own).since_version == defs.get_schema(each, opset).since_version
+            for each in operators
+        )
+    except defs.SchemaError:
+        return False
+
+
+def _replace_ports(
+    graph: onnx.GraphProto, original: OriginalClassifier, outputs: int, features: Features | None
+) -> None:
+    """Replace the outputs by the float32 outputs `(n, K)` and, if selected, features `(n, D)`."""
+    images = [port for port in graph.input if port.name == original.input_name]
+    del graph.input[:]
+    del graph.output[:]
+    graph.input.extend(images)
+    shape = numpy_helper.from_array(np.array([-1, outputs], np.int64), f"{OWN}{RAW}_shape")
+    graph.initializer.append(shape)
+    _append(graph, RAW, original.output_name, [("Reshape", {}, [shape.name])], outputs)
+    if features:
+        steps: list[Step] = []
+        if features.rank == 3:
+            steps.append(("Transpose", {"perm": [0, 2, 1]}, []))
+        if features.rank > 2:
+            steps += [("GlobalAveragePool", {}, []), ("Flatten", {"axis": 1}, [])]
+        _append(graph, FEATURES, features.tensor, steps, features.size)
+
+
+def _append(
+    graph: onnx.GraphProto, name: str, source: str, steps: Sequence[Step], size: int
+) -> None:
+    """Append an output `(n, size)` in float32, made of a tensor by a chain of nodes."""
+    chain: list[Step] = [("Cast", {"to": TensorProto.FLOAT}, []), *steps]
+    for at, (operator, attributes, constants) in enumerate(chain, start=1):
+        made = OWN + name + ("" if at == len(chain) else f"_{at}")
+        graph.node.append(helper.make_node(operator, [source, *constants], [made], **attributes))
+        source = made
+    graph.output.append(helper.make_tensor_value_info(source, TensorProto.FLOAT, ["n", size]))
+
+
+def _with_outputs(original: OriginalClassifier, names: Iterable[str]) -> onnx.ModelProto:
+    """Return the graph with tensors as outputs; ONNX Runtime infers their types."""
+    known = {port.name for port in original.model.graph.output}
+    missing = [name for name in names if name not in known]
+    if not missing:
+        return original.model
+    model = onnx.ModelProto()
+    model.CopyFrom(original.model)
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in missing)
+    return model
 
 
 def with_dynamic_batch(original: OriginalClassifier) -> onnx.ModelProto:
@@ -192,10 +296,11 @@ def with_dynamic_batch(original: OriginalClassifier) -> onnx.ModelProto:
     model = onnx.ModelProto()
     model.CopyFrom(original.model)
     graph = model.graph
-    del graph.value_info[:]  # shapes inferred for the old batch size would contradict the new one
     for port in (*graph.input, *graph.output):
         if port.name in {original.input_name, original.output_name}:
-            port.type.tensor_type.shape.dim[0].dim_param = "n"
+            dims = port.type.tensor_type.shape.dim
+            if dims:
+                dims[0].dim_param = "n"
     batch = original.shape[0]
     if batch is not None:
         _free_reshapes(graph, original.input_name, batch)

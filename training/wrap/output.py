@@ -1,22 +1,15 @@
-"""The output of a wrapped classifier: its kind, its classes, and the scores that suit it."""
+"""The output of a wrapped classifier: its kind, and the scores that suit it."""
 
 from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from oodguard.models.errors import ClassifierError, RecipeError
+from oodguard.models.errors import ClassifierError
 from oodguard.models.scores import LOGIT_SCORES
-from oodguard.training.data.classes import match_classes
-from oodguard.training.data.dataset import ImageSet
-from oodguard.training.export.onnx import export_module
-
-RAW = "raw"
 
 LEVEL_FREE_SCORES = ("msp", "gen")
 """Scores that do not change when a constant is added to all logits of an image.
@@ -25,6 +18,10 @@ Probabilities determine the logits up to such a constant. log p is the choice wi
 for which energy is 0 for every image and max-logit equals MSP.
 """
 
+SMALLEST_PROBABILITY = float(torch.finfo(torch.float32).tiny)
+LARGEST_PROBABILITY = 1 - 2.0**-24
+"""The largest float32 below 1."""
+
 
 class OutputKind(StrEnum):
     """Kind of values that the last layer of a classifier computes."""
@@ -32,26 +29,41 @@ class OutputKind(StrEnum):
     LOGITS = "logits"
     LOG_PROBABILITIES = "log-probabilities"
     PROBABILITIES = "probabilities"
+    SIGMOID = "sigmoid"
+
+    @property
+    def has_level(self) -> bool:
+        """Whether the outputs determine the logits with their level."""
+        return self in {OutputKind.LOGITS, OutputKind.SIGMOID}
 
     @property
     def scores(self) -> tuple[str, ...]:
-        """The scores that are meaningful for such outputs."""
-        return tuple(LOGIT_SCORES) if self is OutputKind.LOGITS else LEVEL_FREE_SCORES
+        """The scores of the logits that are meaningful for such outputs."""
+        return tuple(LOGIT_SCORES) if self.has_level else LEVEL_FREE_SCORES
 
     @property
     def default_score(self) -> str:
         """The score that decides unless another is chosen."""
-        return "energy" if self is OutputKind.LOGITS else "msp"
+        return "energy" if self.has_level else "msp"
 
-    def choose(self, score: str | None) -> str:
+    def choose(self, score: str | None, fitted: tuple[str, ...] = ()) -> str:
         """Return the given score, or the default one for None.
+
+        Args:
+            score: The name of a score.
+            fitted: The scores of the features that are available too.
 
         Raises:
             ClassifierError: There is no such score, or it is meaningless for such outputs.
         """
         chosen = score or self.default_score
+        if chosen in fitted:
+            return chosen
         if chosen not in LOGIT_SCORES:
-            raise ClassifierError(f"--score is {chosen}, expected one of {sorted(LOGIT_SCORES)}")
+            hint = "" if fitted else " (more with --features and --fit)"
+            raise ClassifierError(
+                f"--score is {chosen}, expected one of {sorted((*LOGIT_SCORES, *fitted))}{hint}"
+            )
         if chosen not in self.scores:
             raise ClassifierError(
                 f"--score is {chosen}, which requires logits: {self} do not have their level."
@@ -64,37 +76,44 @@ DESCRIPTIONS: Mapping[OutputKind, str] = {
     OutputKind.LOGITS: "logits, unchanged",
     OutputKind.LOG_PROBABILITIES: "log-probabilities, used as logits",
     OutputKind.PROBABILITIES: "probabilities; their logarithms are used as logits",
+    OutputKind.SIGMOID: "independent sigmoids p; log(p / (1 - p)) are used as logits",
 }
 """Descriptions of the outputs for a model card."""
 
-
-class OutputScores(nn.Module):
-    """Raw outputs `(n, K)` to logits `(n, K)` and scores `(n, S)`; higher is more OOD."""
-
-    def __init__(self, kind: OutputKind) -> None:
-        super().__init__()
-        self.kind = kind
-
-    def forward(self, raw: Tensor) -> tuple[Tensor, Tensor]:
-        """Use log p as logits of probabilities p; a probability of 0 counts as 1e-38."""
-        logits = raw
-        if self.kind is OutputKind.PROBABILITIES:
-            logits = raw.clamp_min(torch.finfo(torch.float32).tiny).log()
-        return logits, torch.stack([LOGIT_SCORES[name](logits) for name in self.kind.scores], dim=1)
+SINGLE = "; the single output z is used as the two logits -z/2 and z/2"
 
 
-def output_scores_graph(kind: OutputKind, *, classes: int) -> onnx.ModelProto:
-    """Return `OutputScores` as a graph from `raw` to `logits` and `scores`."""
-    return export_module(
-        OutputScores(kind),
-        torch.zeros(2, classes),
-        input_name=RAW,
-        output_names=("logits", "scores"),
-    )
+def to_logits(raw: Tensor, kind: OutputKind) -> Tensor:
+    """Return the logits `(n, K)` of outputs `(n, K)`; a single output z becomes (-z/2, z/2).
+
+    The softmax of (-z/2, z/2) is the sigmoid of z, and its energy is the same for z and -z. A
+    probability of 0 counts as 1e-38, and a sigmoid of 1 as the largest float32 below 1.
+    """
+    if kind is OutputKind.PROBABILITIES:
+        raw = raw.clamp_min(SMALLEST_PROBABILITY).log()
+    elif kind is OutputKind.SIGMOID:
+        bounded = raw.clamp(SMALLEST_PROBABILITY, LARGEST_PROBABILITY)
+        raw = bounded.log() - (1 - bounded).log()
+    return torch.cat([-raw / 2, raw / 2], dim=1) if raw.shape[1] == 1 else raw
 
 
-def check_output_kind(raw: NDArray[np.float32], kind: OutputKind) -> None:
+def to_raw(logits: NDArray[np.float32], kind: OutputKind, *, outputs: int) -> NDArray[np.float32]:
+    """Return the outputs `(n, outputs)` whose logits these are: the inverse of `to_logits`."""
+    if outputs == 1:
+        logits = logits[:, 1:] - logits[:, :1]
+    if kind is OutputKind.PROBABILITIES:
+        return np.exp(logits)
+    if kind is OutputKind.SIGMOID:
+        return np.asarray(1 / (1 + np.exp(-logits.astype(np.float64))), np.float32)
+    return logits
+
+
+def check_output_kind(
+    raw: NDArray[np.float32], kind: OutputKind, *, is_explicit: bool = False
+) -> None:
     """Check that the outputs `(n, K)` of a classifier are of the stated kind.
+
+    `is_explicit` accepts stated logits that are all in [0, 1], as those of a cosine head may be.
 
     Raises:
         ClassifierError: They are of another kind, or not finite.
@@ -102,66 +121,25 @@ def check_output_kind(raw: NDArray[np.float32], kind: OutputKind) -> None:
     if not np.isfinite(raw).all():
         raise ClassifierError("the outputs of the classifier are not finite")
     found = _detect_kind(raw)
-    if found is not kind:
-        shown = ", ".join(f"{value:.3g}" for value in raw[0, :4])
-        raise ClassifierError(
-            f"the classifier's outputs are {found}, expected {kind}: row 0 is"
-            f" [{shown}{', ...' if raw.shape[1] > 4 else ''}]. Give --outputs {found}, or choose"
-            " another output."
-        )
+    if found is kind or (is_explicit and (found, kind) == (OutputKind.SIGMOID, OutputKind.LOGITS)):
+        return
+    shown = ", ".join(f"{value:.3g}" for value in raw[0, :4])
+    remedy = f"Give --outputs {found}, or choose another output."
+    if (found, kind) == (OutputKind.SIGMOID, OutputKind.LOGITS):
+        remedy += " Give --outputs logits if they are logits that are all between 0 and 1."
+    raise ClassifierError(
+        f"the classifier's outputs are {found}, expected {kind}: row 0 is"
+        f" [{shown}{', ...' if raw.shape[1] > 4 else ''}]. {remedy}"
+    )
 
 
 def _detect_kind(raw: NDArray[np.float32]) -> OutputKind:
     wide = raw.astype(np.float64)
+    is_unit = bool(wide.min() >= 0 and wide.max() <= 1 + 1e-6)
+    if raw.shape[1] == 1:
+        return OutputKind.SIGMOID if is_unit else OutputKind.LOGITS
     if wide.min() >= 0 and np.allclose(wide.sum(axis=1), 1, atol=1e-3):
         return OutputKind.PROBABILITIES
     if np.allclose(np.logaddexp.reduce(wide, axis=1), 0, atol=1e-3):
         return OutputKind.LOG_PROBABILITIES
-    return OutputKind.LOGITS
-
-
-def read_classes(path: Path) -> tuple[str, ...]:
-    """Read class names, one per line in the order of the outputs; blank lines are ignored.
-
-    Raises:
-        ClassifierError: The file cannot be read.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ClassifierError(f"--classes {path}: cannot be read: {error}") from error
-    return tuple(line.strip() for line in lines if line.strip())
-
-
-def labels_of_outputs(classes: tuple[str, ...], data: ImageSet, *, outputs: int) -> Tensor:
-    """Return the labels `(n,)` of the data as positions in `classes`.
-
-    The data may have some of the classes only. Classes are matched by name; numbers in place of
-    names, as in Parquet files without names, are positions.
-
-    Raises:
-        ClassifierError: The number of classes is wrong, a name is not unique, or the data has no
-            classes or an unknown one.
-    """
-    if not data.classes:
-        raise ClassifierError(
-            f"--data {data.name}: found no classes, expected one sub-folder per class with all"
-            " images inside the sub-folders, or a Parquet file with a class-label column. Move the"
-            " images of each class into their own sub-folder."
-        )
-    if len(classes) != outputs:
-        raise ClassifierError(
-            f"received {len(classes)} class names, expected {outputs}, one per output. Give"
-            " --classes FILE with one name per line, in the order of the outputs."
-        )
-    if len(set(classes)) != len(classes):
-        repeated = sorted({name for name in classes if classes.count(name) > 1})
-        raise ClassifierError(f"class names must be unique; repeated: {', '.join(repeated)}")
-    return torch.tensor(_positions(classes, data.classes, data.name))[data.labels]
-
-
-def _positions(classes: tuple[str, ...], found: tuple[str, ...], name: str) -> list[int]:
-    try:
-        return match_classes(classes, found, name=name)
-    except RecipeError as error:
-        raise ClassifierError(str(error)) from error
+    return OutputKind.SIGMOID if is_unit else OutputKind.LOGITS

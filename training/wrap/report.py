@@ -1,5 +1,6 @@
 """The figures of a wrapped classifier on clean images, and its model card."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from oodguard.models.manifest import Description, FrozenModel
@@ -10,6 +11,12 @@ from oodguard.training.report.card import (
     warning_paragraphs,
 )
 from oodguard.training.report.markdown import code_span, escape_markdown, markdown_table
+from oodguard.training.wrap.trials import GIVEN, Trials
+
+SHOWN_CLASSES = 20
+
+HARDLY_REJECTED = 0.8
+"""The share of missed out-of-distribution images from which on a warning is given."""
 
 
 class CleanResult(FrozenModel):
@@ -42,21 +49,57 @@ class WrapReport(FrozenModel):
     delta: float | None
     pixels: str
     outputs: str
+    features: str | None = None
     images_read: tuple[str, ...] = ()
     calibration_images: int
     accuracy: float
     accuracy_images: int
     chance: float
+    trials: Trials | None = None
     scores: dict[str, ScoreFigures]
     hardware: str
     command: str
 
     @property
+    def mean_aurocs(self) -> dict[str, float]:
+        """The mean AUROC over the out-of-distribution sets, by score; empty without sets."""
+        return {
+            name: sum(each.auroc for each in column.sets.values()) / len(column.sets)
+            for name, column in self.scores.items()
+            if column.sets
+        }
+
+    @property
+    def suggested(self) -> str | None:
+        """The score with the highest mean AUROC over the out-of-distribution sets."""
+        aurocs = self.mean_aurocs
+        return max(aurocs, key=aurocs.__getitem__) if aurocs else None
+
+    @property
     def warnings(self) -> tuple[str, ...]:
-        """A warning if the accuracy suggests a wrong mean, std, scale or order of classes."""
+        """Warnings of an accuracy near chance, and of sets that are hardly rejected."""
+        return (*self._accuracy_warnings(), *self._miss_warnings())
+
+    @property
+    def is_near_chance(self) -> bool:
+        """Whether a classifier that guesses could have the accuracy."""
+        return bool(self._accuracy_warnings())
+
+    def _miss_warnings(self) -> tuple[str, ...]:
+        missed = {
+            name: result.missed_ood_rate
+            for name, result in self.scores[self.score].sets.items()
+            if result.missed_ood_rate >= HARDLY_REJECTED
+        }
+        if not missed:
+            return ()
+        shares = ", ".join(f"{percent(rate)} of {name}" for name, rate in missed.items())
+        return (f"the score {self.score} accepts {shares}: it rejects hardly any of these images",)
+
+    def _accuracy_warnings(self) -> tuple[str, ...]:
         return tuple(
             f"{warning}, so the classifier probably receives other pixels than in its training:"
-            " check --mean, --std, --scale, --layout and the order of"
+            " check --preset, --channel-order, --mean, --std, --scale, --layout and the order of"
             " --classes"
             for warning in chance_warnings(
                 accuracy=self.accuracy,
@@ -89,6 +132,7 @@ def write_wrapped_card(description: Description, report: WrapReport) -> str:
         f" other sizes: {description.input}",
         "preprocessing of the classifier": report.pixels,
         "outputs of the classifier": report.outputs,
+        **({"features": escape_markdown(report.features)} if report.features else {}),
         "parameters": f"{training.parameters:,}",
         "command": code_span(training.command),
         "libraries": ", ".join(f"{name} {v}" for name, v in training.libraries.items()),
@@ -99,32 +143,31 @@ def write_wrapped_card(description: Description, report: WrapReport) -> str:
             NOT_HARDENED,
             markdown_table([["fact", ""], *([name, text] for name, text in facts.items())]),
             "## Figures",
-            wrapped_figures(report),
+            wrapped_figures(report, report.warnings),
             "## Guarantee",
             _guarantee(report),
         )
     )
 
 
-def wrapped_figures(report: WrapReport) -> str:
-    """Return the table of clean figures and their conditions, in Markdown."""
-    names = list(report.scores)
-    columns = list(report.scores.values())
-    table = markdown_table(
+def wrapped_figures(report: WrapReport, warnings: Sequence[str] = ()) -> str:
+    """Return the warnings, the table of clean figures and their conditions, in Markdown."""
+    sets = list(report.scores[report.score].sets)
+    rows = [
         [
-            ["set", *(f"{name}{' (decides)' if name == report.score else ''}" for name in names)],
-            *(
-                [escape_markdown(key), *(_cell(column.sets[key]) for column in columns)]
-                for key in columns[0].sets
-            ),
-            ["false rejections", *(percent(column.false_rejection_rate) for column in columns)],
-            ["threshold", *(f"{column.threshold:.6g}" for column in columns)],
+            f"{name} (decides)" if name == report.score else name,
+            *(_cell(row.sets[key]) for key in sets),
+            percent(row.false_rejection_rate),
+            f"{row.threshold:.6g}",
         ]
-    )
+        for name, row in report.scores.items()
+    ]
+    heading = ["score", *map(escape_markdown, sets), "false rejections", "threshold"]
+    table = markdown_table([heading, *rows])
     confidence = f" with confidence {percent(1 - report.delta)}" if report.delta else ""
     legend = (
         "Each cell: AUROC / missed OOD at the threshold, clean; under attack: not measured."
-        if columns[0].sets
+        if sets
         else "No out-of-distribution images were given, so none were measured (`--outliers`)."
     )
     parts = [
@@ -132,12 +175,64 @@ def wrapped_figures(report: WrapReport) -> str:
         f" set the threshold; chance: {percent(report.chance)}). Alpha"
         f" {percent(report.alpha)}{confidence} from {report.calibration_images:,} calibration"
         " images.",
-        *warning_paragraphs(report.warnings),
+        *warning_paragraphs([escape_markdown(each) for each in warnings]),
+        *_trials(report),
         table,
+        *_suggestion(report),
         f"{legend} Images: {escape_markdown('; '.join(report.images_read))}. Measured with"
         f" {code_span(report.command)} on {escape_markdown(report.hardware)}.",
     ]
     return "\n\n".join(parts)
+
+
+def _suggestion(report: WrapReport) -> tuple[str, ...]:
+    """Return a paragraph that compares the scores, if out-of-distribution images were given."""
+    if report.suggested is None:
+        return ()
+    ranked = sorted(report.mean_aurocs.items(), key=lambda each: -each[1])
+    listed = ", ".join(f"{name} {share(auroc)}" for name, auroc in ranked)
+    advice = (
+        "the deciding score is the best"
+        if report.suggested == report.score
+        else f"the best is `{report.suggested}` (`--score {report.suggested}`)"
+    )
+    return (f"Mean AUROC by score: {listed}. On these sets {advice}.",)
+
+
+def _trials(report: WrapReport) -> tuple[str, ...]:
+    """Return what was tried to find the cause of a low accuracy, if there is a cause."""
+    trials = report.trials
+    if trials is None or not (trials.is_improved or report.is_near_chance):
+        return ()
+    orders = list(trials.tried[0].accuracies)
+    table = markdown_table(
+        [
+            ["preprocessing", *(f"classes {order}" for order in orders)],
+            *(
+                [
+                    f"`{each.options}`" if each.options.startswith("-") else each.options,
+                    *(percent(each.accuracies[order]) for order in orders),
+                ]
+                for each in trials.tried
+            ),
+        ]
+    )
+    options, order, accuracy = trials.best
+    parts = [each for each in (options, f"classes {order}") if GIVEN not in each]
+    found = (
+        f"The best is {percent(accuracy)} with {' and '.join(parts)}."
+        if trials.is_improved
+        else "None of them is significantly better."
+    )
+    if trials.order:
+        names = escape_markdown(", ".join(trials.order[:SHOWN_CLASSES]))
+        more = ", ..." if len(trials.order) > SHOWN_CLASSES else ""
+        found += f" The outputs then are, in order: {names}{more}. Give them with `--classes`."
+    return (
+        f"The accuracy is low. Tried on {trials.images} of the images:",
+        table,
+        found,
+    )
 
 
 def _cell(result: CleanResult) -> str:

@@ -1,5 +1,6 @@
 """Make a bundle of an existing ONNX classifier and labelled held-out images."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -8,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from oodguard.models.bundle import check_replaceable, write_bundle
 from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.calibration import images_required
 from oodguard.models.decision import Policy, threshold
-from oodguard.models.errors import CalibrationError
+from oodguard.models.errors import CalibrationError, ClassifierError
 from oodguard.models.manifest import DataRecord, Description, InputSpec, TrainingRecord
 from oodguard.training.config.sources import Source
 from oodguard.training.data.dataset import ImageSet, load
@@ -22,14 +24,24 @@ from oodguard.training.report.metrics import auroc, false_rejection_rate, missed
 from oodguard.training.scoring.parity import Parity, in_batches
 from oodguard.training.wrap.agreement import BATCH_SIZES, check_agreement
 from oodguard.training.wrap.classifier import OriginalClassifier
-from oodguard.training.wrap.graph import merge, merged_run, original_outputs
+from oodguard.training.wrap.features import Features, find_features
+from oodguard.training.wrap.graph import (
+    FEATURES,
+    RAW,
+    RunOriginal,
+    merge,
+    merged_run,
+    original_outputs,
+    probe_features,
+)
 from oodguard.training.wrap.input import PixelTransform
+from oodguard.training.wrap.labels import labels_of_outputs
 from oodguard.training.wrap.output import (
     DESCRIPTIONS,
+    SINGLE,
     OutputKind,
     check_output_kind,
-    labels_of_outputs,
-    output_scores_graph,
+    to_logits,
 )
 from oodguard.training.wrap.report import (
     CleanResult,
@@ -37,9 +49,18 @@ from oodguard.training.wrap.report import (
     WrapReport,
     write_wrapped_card,
 )
+from oodguard.training.wrap.scores import WrappedScores, fit_feature_scores
+from oodguard.training.wrap.trials import IMAGES as TRIED_IMAGES
+from oodguard.training.wrap.trials import Trials, run_trials
 
 AGREEMENT_IMAGES = 200
 SEED = 0
+
+HIGH_ACCURACY = 0.9
+"""Other preprocessings are tried where the accuracy is below this."""
+
+MOST_SHARED = 0.01
+"""The largest share of the data that may also be among the images of `fit`."""
 
 Columns = dict[str, NDArray[np.float32]]
 """Values `(n,)` by score."""
@@ -49,7 +70,8 @@ Columns = dict[str, NDArray[np.float32]]
 class WrapOptions:
     """The bundle's name, version, input and policy, and the classifier's preprocessing and outputs.
 
-    `classes` are the names in the order of the outputs; None: those of the data.
+    `classes` are the names in the order of the outputs; None: those of the data. `features` is
+    "auto" or the name of a node or tensor; None: no feature scores.
     """
 
     name: str
@@ -57,16 +79,19 @@ class WrapOptions:
     spec: InputSpec
     transform: PixelTransform
     outputs: OutputKind
+    is_explicit: bool = False
     classes: tuple[str, ...] | None
+    features: str | None = None
     policy: Policy
 
 
-def wrap(  # noqa: PLR0913  (by keyword)
+def wrap(  # noqa: PLR0913  (by keyword; one step after the other)
     original: OriginalClassifier,
     options: WrapOptions,
     *,
     data: Source,
     outliers: Mapping[str, Source],
+    fit: Source | None,
     out: Path,
     stage: Callable[[str], None],
     log: Callable[[str], None],
@@ -76,12 +101,13 @@ def wrap(  # noqa: PLR0913  (by keyword)
     One half of the images sets the threshold, the other is used for the figures.
 
     `data` are labelled images that the classifier was not trained on, `outliers` are other images
-    by name, for the figures. `stage` is called with the name of each stage, `log` with a line for
-    each data set that was read.
+    by name, for the figures. `fit` are labelled images that the feature scores are fitted on.
+    `stage` is called with the name of each stage, `log` with a line for each data set that was
+    read.
 
     Raises:
         ClassifierError: The classifier cannot be wrapped, or does not match the options.
-        RecipeError: Images cannot be read.
+        RecipeError: Images cannot be read, or do not determine the feature scores.
         CalibrationError: There are too few images for the policy.
         ParityError: The wrapped graph has other outputs than the classifier; nothing is written.
         BundleError: `out` cannot be replaced.
@@ -100,41 +126,65 @@ def wrap(  # noqa: PLR0913  (by keyword)
     _check_calibration(images, options.policy)
     subset = images.images[:AGREEMENT_IMAGES].numpy()
     stage("running the original classifier")
-    raw = original_outputs(original, options.transform)(subset)
-    check_output_kind(raw, options.outputs)
+    features, weights = _features(original, options, subset)
+    run_original = original_outputs(original, options.transform, features)
+    raw, rows = run_original(subset)
+    check_output_kind(raw, options.outputs, is_explicit=options.is_explicit)
+    logits = to_logits(torch.from_numpy(raw), options.outputs)
     classes = options.classes or images.classes
-    images = replace(images, labels=labels_of_outputs(classes, images, outputs=raw.shape[1]))
+    outputs = logits.shape[1]
+    images = replace(images, labels=labels_of_outputs(classes, images, outputs=outputs))
+    scores = WrappedScores(options.outputs)
+    if features and fit and rows is not None:
+        fit_images = read(fit, labelled=True)
+        _check_shared(images, fit_images)
+        labels = labels_of_outputs(classes, fit_images, outputs=outputs, option="--fit")
+        stage("fitting the feature scores")
+        fitted, missing = fit_feature_scores(
+            _run_to_features(original, options, raw.shape[1], features),
+            replace(fit_images, labels=labels),
+            kind=options.outputs,
+            classes=outputs,
+            head=features.linear_head(weights, rows, logits.numpy()),
+        )
+        scores = WrappedScores(options.outputs, fitted)
+        for name, reason in missing.items():
+            log(f"The score {name} is left out: {reason}.")
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SEED))
     half = len(images) // 2
-    scores = output_scores_graph(options.outputs, classes=raw.shape[1])
-    model = merge(options.transform.graph(), original, scores)
+    graph = scores.graph(outputs=raw.shape[1], features=0 if rows is None else rows.shape[1])
+    model = merge(options.transform.graph(), original, raw.shape[1], features, graph)
     stage("comparing the wrapped classifier with the original")
     run = merged_run(model)
-    agreement = check_agreement(raw, run, subset, options.outputs)
+    agreement = check_agreement(raw, run, subset, scores, rows)
     stage("calibrating")
-    names = options.outputs.scores
+    names, policy = scores.names, options.policy
     _, calibration = _predict(run, images.subset(order[:half]), names)
     stage("measuring")
     test = images.subset(order[half:])
     predicted, inside = _predict(run, test, names)
     outside = {key: _predict(run, read(source), names)[1] for key, source in outliers.items()}
-    policy = options.policy
+    accuracy = float((predicted == test.labels.numpy()).mean())
+    stage("trying other preprocessings")
+    tried = images.subset(order.flip(0)[: 0 if accuracy >= HIGH_ACCURACY else TRIED_IMAGES])
     report = WrapReport(
-        score=policy.score,
+        score=options.outputs.choose(policy.score, tuple(scores.fitted)),
         alpha=policy.alpha,
         delta=policy.delta,
         pixels=str(options.transform),
-        outputs=DESCRIPTIONS[options.outputs],
+        outputs=DESCRIPTIONS[options.outputs] + (SINGLE if raw.shape[1] == 1 else ""),
+        features=f"{features.tensor}, {features.size} values" if features else None,
         images_read=tuple(images_read),
         calibration_images=half,
-        accuracy=float((predicted == test.labels.numpy()).mean()),
+        accuracy=accuracy,
         accuracy_images=len(test),
         chance=1 / len(classes),
+        trials=_run_trials(run_original, options, tried, classes),
         scores={name: _figures(name, policy, calibration, inside, outside) for name in names},
         hardware=hardware(),
         command=command(),
     )
-    description = _describe(original, options, classes)
+    description = _describe(original, options, classes, names)
     write_bundle(
         out,
         description=description,
@@ -144,6 +194,52 @@ def wrap(  # noqa: PLR0913  (by keyword)
         card=write_wrapped_card(description, report),
     )
     return report, agreement
+
+
+def _features(
+    original: OriginalClassifier, options: WrapOptions, images: NDArray[np.uint8]
+) -> tuple[Features | None, NDArray[np.float32] | None]:
+    if options.features is None:
+        return None, None
+    found = find_features(original, options.features)
+    return probe_features(original, options.transform, found, images[:1])
+
+
+def _run_to_features(
+    original: OriginalClassifier, options: WrapOptions, outputs: int, features: Features
+) -> RunGraph:
+    """Return the classifier as a function from images to raw outputs and features."""
+    merged = merge(options.transform.graph(), original, outputs, features, None)
+    return merged_run(merged, (RAW, FEATURES))
+
+
+def _run_trials(
+    run_original: RunOriginal, options: WrapOptions, tried: ImageSet, classes: tuple[str, ...]
+) -> Trials | None:
+    """Return the trials; None without images."""
+    if len(tried) == 0:
+        return None
+
+    def predict(transform: PixelTransform) -> NDArray[np.int64]:
+        raw, _ = run_original(tried.images.numpy(), transform)
+        return to_logits(torch.from_numpy(raw), options.outputs).argmax(dim=1).numpy()
+
+    return run_trials(predict, options.transform, tried.labels.numpy(), classes)
+
+
+def _check_shared(images: ImageSet, fit_images: ImageSet) -> None:
+    """Check that the images of the threshold and the figures did not fit the scores."""
+    known = {_digest(each) for each in fit_images.images}
+    shared = sum(_digest(each) in known for each in images.images)
+    if shared > MOST_SHARED * len(images):
+        raise ClassifierError(
+            f"--fit {fit_images.name}: contains {shared:,} of the {len(images):,} images of --data,"
+            " expected other images: a score that was fitted on an image does not measure it"
+        )
+
+
+def _digest(image: Tensor) -> bytes:
+    return hashlib.sha256(image.numpy().tobytes()).digest()
 
 
 def _check_calibration(images: ImageSet, policy: Policy) -> None:
@@ -188,7 +284,10 @@ def _figures(
 
 
 def _describe(
-    original: OriginalClassifier, options: WrapOptions, classes: tuple[str, ...]
+    original: OriginalClassifier,
+    options: WrapOptions,
+    classes: tuple[str, ...],
+    scores: tuple[str, ...],
 ) -> Description:
     return Description(
         schema_version=options.spec.schema_version,
@@ -197,7 +296,7 @@ def _describe(
         created=datetime.now(UTC),
         classes=classes,
         input=options.spec,
-        scores=options.outputs.scores,
+        scores=scores,
         default_score=options.policy.score,
         training=TrainingRecord(
             method="wrapped",

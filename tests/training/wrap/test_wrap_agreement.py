@@ -4,9 +4,11 @@ import torch
 
 from oodguard.models.errors import ParityError
 from oodguard.training.wrap.agreement import check_agreement
-from oodguard.training.wrap.output import OutputKind, OutputScores
+from oodguard.training.wrap.output import OutputKind
+from oodguard.training.wrap.scores import WrappedScores
 
 IMAGES = np.arange(10 * 3, dtype=np.uint8).reshape(10, 1, 1, 3)
+SCORES = WrappedScores(OutputKind.LOGITS)
 RAW = np.random.default_rng(0).normal(0, 3, (10, 4)).astype(np.float32)
 
 Outputs = tuple[np.ndarray, np.ndarray]
@@ -14,12 +16,12 @@ Outputs = tuple[np.ndarray, np.ndarray]
 
 def outputs_of(images: np.ndarray) -> Outputs:
     rows = images[:, 0, 0, 0] // 3
-    logits, scores = OutputScores(OutputKind.LOGITS)(torch.from_numpy(RAW[rows]))
+    logits, scores = SCORES(torch.from_numpy(RAW[rows]))
     return logits.numpy().copy(), scores.numpy().copy()
 
 
 def test_agreement_of_equal_outputs() -> None:
-    found = check_agreement(RAW, outputs_of, IMAGES, OutputKind.LOGITS)
+    found = check_agreement(RAW, outputs_of, IMAGES, SCORES)
     assert (found.images, found.largest_difference) == (10, 0)
 
 
@@ -38,7 +40,7 @@ def test_agreement_rejects_one_value_that_differs(part: int, by: float, message:
         return outputs
 
     with pytest.raises(ParityError, match=message):
-        check_agreement(RAW, off, IMAGES, OutputKind.LOGITS)
+        check_agreement(RAW, off, IMAGES, SCORES)
 
 
 def test_agreement_rejects_a_difference_in_large_batches() -> None:
@@ -47,17 +49,17 @@ def test_agreement_rejects_a_difference_in_large_batches() -> None:
         return logits * (1.1 if len(images) == 7 else 1), scores
 
     with pytest.raises(ParityError, match="in batches of 7"):
-        check_agreement(RAW, off, IMAGES, OutputKind.LOGITS)
+        check_agreement(RAW, off, IMAGES, SCORES)
 
 
 def test_agreement_measures_relative_to_the_largest_logit() -> None:
     large = RAW * 1000
 
     def nearly(images: np.ndarray) -> Outputs:
-        logits, scores = OutputScores(OutputKind.LOGITS)(
-            torch.from_numpy(large[images[:, 0, 0, 0] // 3])
-        )
+        logits, scores = SCORES(torch.from_numpy(large[images[:, 0, 0, 0] // 3]))
         return logits.numpy() + np.float32(0.05), scores.numpy()
 
-    found = check_agreement(large, nearly, IMAGES, OutputKind.LOGITS)
-    assert found.largest_difference == pytest.approx(0.05 / np.abs(large).max(), rel=0.05)
+    found = check_agreement(large, nearly, IMAGES, SCORES)
+    # Scores are compared by column: the energy is about minus the largest logit of each image.
+    largest_energy = np.abs(large.max(axis=1)).max()
+    assert found.largest_difference == pytest.approx(0.05 / largest_energy, rel=0.05)

@@ -137,7 +137,9 @@ def test_wrap_reads_class_names_with_a_byte_order_mark(pictures: Path, tmp_path:
     assert open_bundle(tmp_path / "bundle").manifest.classes == CLASSES
 
 
-def test_wrap_warns_of_a_wrong_order_of_classes(pictures: Path, tmp_path: Path) -> None:
+def test_wrap_tries_other_class_orders_if_the_accuracy_is_low(
+    pictures: Path, tmp_path: Path
+) -> None:
     path = tmp_path / "classifier.onnx"
     onnx.save(hand_made(shape=("n", "h", "w", 3)), path)
     (tmp_path / "names.txt").write_text("\n".join((*CLASSES[1:], CLASSES[0])), encoding="utf-8")
@@ -146,8 +148,78 @@ def test_wrap_warns_of_a_wrong_order_of_classes(pictures: Path, tmp_path: Path) 
     assert done.exit_code == 0, done.output
     report = _report(open_bundle(tmp_path / "bundle"))
     assert report.accuracy == 0
-    for text in (done.output, (tmp_path / "bundle" / "README.md").read_text(encoding="utf-8")):
-        assert "the accuracy is 0 %, near chance (33.3 % for 3 classes)" in " ".join(text.split())
+    assert report.trials is not None
+    assert report.trials.images == 100
+    assert report.trials.order == CLASSES
+    card = (tmp_path / "bundle" / "README.md").read_text(encoding="utf-8")
+    for text in (" ".join(done.output.split()), " ".join(card.split())):
+        assert text.count("the accuracy is 0 %, near chance (33.3 % for 3 classes)") == 1
+        assert "The outputs then are, in order: blue, green, red." in text
+
+
+def test_wrap_tries_other_channel_orders_if_the_accuracy_is_low(
+    pictures: Path, tmp_path: Path
+) -> None:
+    onnx.save(hand_made(), tmp_path / "classifier.onnx")
+    wrong = ("--channel-order", "bgr", "--classes", tmp_path / "names.txt")
+    (tmp_path / "names.txt").write_text("\n".join(CLASSES), encoding="utf-8")
+    done = _wrap(tmp_path / "classifier.onnx", pictures, tmp_path / "bundle", *wrong)
+    assert done.exit_code == 0, done.output
+    report = _report(open_bundle(tmp_path / "bundle"))
+    # Green images are right in either order.
+    assert report.accuracy == pytest.approx(1 / 3, abs=0.1)
+    assert report.trials is not None
+    assert report.trials.best == ("--channel-order rgb", "as given", 1.0)
+    assert "The best is 100 % with --channel-order rgb." in " ".join(done.output.split())
+
+
+def test_wrap_does_not_warn_of_two_classes_below_100_percent(
+    pictures: Path, tmp_path: Path
+) -> None:
+    model = hand_made(output=("n", 1))
+    model.graph.node[2].input[1] = "blue_only"
+    model.graph.initializer.append(
+        onnx.numpy_helper.from_array(np.array([2], np.int64), "blue_only")
+    )
+    onnx.save(model, tmp_path / "classifier.onnx")
+    for colour in CLASSES[:2]:
+        shutil.copytree(pictures / "colours" / colour, tmp_path / "data" / "colours" / colour)
+    moved = sorted((tmp_path / "data" / "colours" / "blue").iterdir())[:6]
+    for path in moved:
+        path.rename(tmp_path / "data" / "colours" / "green" / f"of-blue-{path.name}")
+    (tmp_path / "names.txt").write_text("green\nblue\n", encoding="utf-8")
+    options = ("--classes", tmp_path / "names.txt", "--mean", 0.45, "--alpha", 0.1)
+    done = _wrap(tmp_path / "classifier.onnx", tmp_path / "data", tmp_path / "bundle", *options)
+    assert done.exit_code == 0, done.output
+    bundle = open_bundle(tmp_path / "bundle")
+    assert bundle.manifest.classes == ("green", "blue")
+    assert 0.7 < _report(bundle).accuracy < 1
+    assert "warning" not in done.output
+    assert "the single output z is used as the two logits" in _report(bundle).outputs
+
+
+def test_wrap_warns_where_hardly_anything_is_rejected_and_suggests_a_score(
+    pictures: Path, tmp_path: Path
+) -> None:
+    onnx.save(hand_made(), tmp_path / "classifier.onnx")
+    shutil.copytree(pictures / "colours" / "red", tmp_path / "similar")
+    outliers = ("--outliers", tmp_path / "similar", "--outliers", pictures / "greys")
+    done = _wrap(tmp_path / "classifier.onnx", pictures, tmp_path / "bundle", *outliers)
+    assert done.exit_code == 0, done.output
+    report = _report(open_bundle(tmp_path / "bundle"))
+    missed = report.scores["energy"].sets["similar"].missed_ood_rate
+    assert missed > 0.9
+    card = (tmp_path / "bundle" / "README.md").read_text(encoding="utf-8")
+    for text in (" ".join(done.output.split()), " ".join(card.split())):
+        assert "it rejects hardly any of these images" in text
+        assert "Mean AUROC by score:" in text
+
+
+def test_wrap_names_the_folder_if_its_name_is_invalid(pictures: Path, tmp_path: Path) -> None:
+    onnx.save(hand_made(), tmp_path / "classifier.onnx")
+    rejected = _wrap(tmp_path / "classifier.onnx", pictures, tmp_path / "Upper Case")
+    assert rejected.exit_code == 1
+    assert "--name is not given, and the name of --out is 'Upper Case', expected" in rejected.stderr
 
 
 @pytest.mark.parametrize(
@@ -156,6 +228,12 @@ def test_wrap_warns_of_a_wrong_order_of_classes(pictures: Path, tmp_path: Path) 
         (("--images", 117), "58 of the 117 images calibrate, expected at least 59 for alpha 0.05"),
         (("--images", 117), "Give at least 118 images"),
         (("--name", "Upper Case"), "--name is 'Upper Case'"),
+        (("--preset", "vgg"), "--preset is 'vgg', expected one of imagenet, caffe, tf, clip"),
+        (("--resize", "pad"), "--resize is 'pad', expected crop, crop:256, stretch, letterbox"),
+        (("--resize", "crop:4"), "--resize crop:4: resize is 4, expected at least 8"),
+        (("--resize", "letterbox:300"), "fill is '300', expected at most 255"),
+        (("--features", "auto"), "--features: expected --fit SOURCE too"),
+        (("--score", "knn"), "--score is knn, expected one of"),
         (("--version", "1/2"), "--version is '1/2'"),
         (("--mean", "0.5,x"), "--mean is '0.5,x', expected one number or three"),
         (("--std", "0"), "expected numbers above 0"),

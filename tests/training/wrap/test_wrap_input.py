@@ -1,42 +1,107 @@
+from typing import Any
+
 import numpy as np
 import onnxruntime
 import pytest
 
 from oodguard.models.errors import ClassifierError
-from oodguard.training.wrap.classifier import Shape
-from oodguard.training.wrap.input import Layout, PixelTransform, infer_layout, infer_size
+from oodguard.training.wrap.input import PRESETS, Normalisation, PixelTransform
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 4, 5, 3), dtype=np.uint8)
+COLOURS = Normalisation(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+BGR = Normalisation(scale=1, mean=(1, 2, 3), std=(4, 5, 6), channel_order="bgr")
+UNCHANGED = Normalisation(scale=1)
 
 
 def test_pixel_transform_scales_subtracts_and_divides() -> None:
     transform = PixelTransform(
-        layout="nchw", height=1, width=1, scale=255, mean=(0.5, 0.1, 0.2), std=(0.5, 0.1, 0.4)
+        layout="nchw",
+        height=1,
+        width=1,
+        normalisation=Normalisation(scale=255, mean=(0.5, 0.1, 0.2), std=(0.5, 0.1, 0.4)),
     )
     found = transform(np.array([[[[0, 51, 255]]]], np.uint8))
     # Red: 0 less .5, over .5. Green: .2 less .1, over .1. Blue: 1 less .2, over .4.
     np.testing.assert_allclose(found, np.array([-1, 1, 2]).reshape(1, 3, 1, 1), rtol=1e-6)
 
 
+def test_pixel_transform_in_bgr_keeps_mean_and_std_in_the_order_of_the_options() -> None:
+    transform = PixelTransform(layout="nhwc", height=1, width=1, normalisation=BGR)
+    found = transform(np.array([[[[9, 12, 21]]]], np.uint8))
+    # Blue: 21 less 3, over 6. Green: 12 less 2, over 5. Red: 9 less 1, over 4.
+    assert found.tolist() == [[[[3, 2, 2]]]]
+
+
+def test_pixel_transform_of_one_channel_is_the_weighted_mean_of_the_colours() -> None:
+    transform = PixelTransform(
+        layout="nhwc", height=1, width=2, channels=1, normalisation=UNCHANGED
+    )
+    found = transform(np.array([[[[100, 0, 0], [7, 7, 7]]]], np.uint8))
+    np.testing.assert_allclose(found.ravel(), [29.9, 7], rtol=1e-6)
+    integers = PixelTransform(
+        layout="nhwc", height=1, width=2, channels=1, normalisation=UNCHANGED, pixel_type="uint8"
+    )
+    # Pillow rounds the same weighted mean.
+    assert integers(np.array([[[[100, 0, 0], [7, 7, 7]]]], np.uint8)).ravel().tolist() == [30, 7]
+
+
 @pytest.mark.parametrize(
-    "transform",
+    ("preset", "expected"),
     [
-        PixelTransform(layout="nchw", height=4, width=5),
-        PixelTransform(layout="nhwc", height=4, width=5, scale=1, mean=(104, 117, 123)),
-        PixelTransform(layout="nchw", height=4, width=5, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4)),
-        PixelTransform(layout="nhwc", height=4, width=5, std=(0.2, 0.3, 0.4)),
-        PixelTransform(layout="nchw", height=4, width=5, scale=1, as_uint8=True),
+        # torchvision: (x / 255 - mean) / std.
+        ("imagenet", [(1 - 0.485) / 0.229, (0.2 - 0.456) / 0.224, (0 - 0.406) / 0.225]),
+        # keras.applications.imagenet_utils.preprocess_input: BGR less the mean of ImageNet.
+        ("caffe", [0 - 103.939, 51 - 116.779, 255 - 123.68]),
+        # The same, mode "tf": from -1 to 1.
+        ("tf", [1, 51 / 127.5 - 1, -1]),
+        # OpenAI's CLIP.
+        (
+            "clip",
+            [
+                (1 - 0.48145466) / 0.26862954,
+                (0.2 - 0.4578275) / 0.26130258,
+                (0 - 0.40821073) / 0.27577711,
+            ],
+        ),
     ],
-    ids=str,
 )
-def test_pixel_transform_equals_its_graph(transform: PixelTransform) -> None:
+def test_pixel_transform_presets(preset: str, expected: list[float]) -> None:
+    transform = PixelTransform(layout="nchw", height=1, width=1, normalisation=PRESETS[preset])
+    found = transform(np.array([[[[255, 51, 0]]]], np.uint8))
+    np.testing.assert_allclose(found.ravel(), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"layout": "nchw"},
+        {"layout": "nhwc", "normalisation": Normalisation(scale=1, mean=(104, 117, 123))},
+        {"layout": "nchw", "normalisation": COLOURS},
+        {"layout": "nhwc", "normalisation": COLOURS},
+        {"layout": "nchw", "normalisation": BGR},
+        {"layout": "nhwc", "normalisation": BGR, "pixel_type": "float16"},
+        {"layout": "nchw", "normalisation": UNCHANGED, "pixel_type": "uint8"},
+        {"layout": "nchw", "normalisation": UNCHANGED, "pixel_type": "int64"},
+        {"layout": "nhwc", "pixel_type": "float64"},
+        {"layout": "nchw", "channels": 1},
+        {"layout": "nhwc", "channels": 1, "normalisation": UNCHANGED, "pixel_type": "uint8"},
+        {"layout": "nchw", "channels": 1, "rank": 3},
+        {"layout": "nchw", "channels": 1, "rank": 2},
+        {"layout": "nhwc", "rank": 2, "normalisation": BGR},
+    ],
+    ids=lambda options: " ".join(map(str, options.values())),
+)
+def test_pixel_transform_equals_its_graph(options: dict[str, Any]) -> None:
+    transform = PixelTransform(height=4, width=5, **options)
     graph = transform.graph()
     graph.ir_version = 10
     session = onnxruntime.InferenceSession(graph.SerializeToString())
     (found,) = session.run(None, {"images": IMAGES})
     expected = transform(IMAGES)
     assert found.dtype == expected.dtype
-    np.testing.assert_array_equal(found, expected)
+    # The order of the three terms of a grey value may differ.
+    tolerance = 1e-6 if options.get("channels") == 1 else 0
+    np.testing.assert_allclose(found, expected, rtol=tolerance)
 
 
 def test_pixel_transform_layout_only_moves_the_channels() -> None:
@@ -44,68 +109,25 @@ def test_pixel_transform_layout_only_moves_the_channels() -> None:
     planes = PixelTransform(layout="nchw", height=4, width=5)(IMAGES)
     assert planes.shape == (3, 3, 4, 5)
     np.testing.assert_array_equal(planes[:, 1], rows[..., 1])
+    flat = PixelTransform(layout="nhwc", height=4, width=5, rank=2)(IMAGES)
+    np.testing.assert_array_equal(flat, rows.reshape(3, 60))
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("rule", "options", "message"),
     [
-        ({"scale": 0.0}, "--scale is 0 .* expected numbers above 0"),
-        ({"scale": -255.0}, "--scale is -255 .* expected numbers above 0"),
-        ({"std": (0.2, 0.0, 0.2)}, "expected numbers above 0"),
-        ({"as_uint8": True}, "takes uint8 and scales the pixels itself"),
-        ({"as_uint8": True, "scale": 1.0, "mean": (1.0, 1.0, 1.0)}, "takes uint8 and scales"),
+        ({"scale": 0.0}, {}, "--scale is 0 .* expected numbers above 0"),
+        ({"scale": -255.0}, {}, "--scale is -255 .* expected numbers above 0"),
+        ({"std": (0.2, 0.0, 0.2)}, {}, "expected numbers above 0"),
+        ({}, {"pixel_type": "uint8"}, "takes uint8 and scales the pixels itself"),
+        ({"scale": 1, "mean": (1, 1, 1)}, {"pixel_type": "int32"}, "takes int32 and scales"),
+        ({"mean": (1, 2, 3)}, {"channels": 1}, "expected one number each for a classifier with"),
     ],
 )
-def test_pixel_transform_rejects_invalid_options(options: dict[str, float], message: str) -> None:
-    with pytest.raises(ClassifierError, match=message):
-        PixelTransform(layout="nchw", height=4, width=4, **options)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("shape", "given", "layout"),
-    [
-        ((1, 3, 32, 32), None, "nchw"),
-        ((None, 32, 32, 3), None, "nhwc"),
-        ((None, 3, None, None), None, "nchw"),
-        ((None, None, None, None), "nhwc", "nhwc"),
-        ((None, 3, 3, 3), "nchw", "nchw"),
-    ],
-)
-def test_infer_layout_finds_the_three_channels(shape: Shape, given: Layout, layout: Layout) -> None:
-    assert infer_layout(shape, given) == layout
-
-
-@pytest.mark.parametrize(
-    ("shape", "given", "message"),
-    [
-        ((None, 3, 3, 3), None, r"may be nchw or nhwc. Choose one with --layout"),
-        ((None, None, None, None), None, r"\(\?, \?, \?, \?\) may be nchw or nhwc"),
-        ((1, 1, 28, 28), None, r"shape \(1, 1, 28, 28\), expected three channels"),
-        ((1, 784), None, "expected four dimensions"),
-        ((1, 3, 32, 32), "nhwc", "--layout is nhwc, but .* does not have three channels"),
-    ],
-)
-def test_infer_layout_rejects_other_shapes(shape: Shape, given: Layout, message: str) -> None:
-    with pytest.raises(ClassifierError, match=message):
-        infer_layout(shape, given)
-
-
-def test_infer_size_uses_fixed_dimensions_and_the_options() -> None:
-    assert infer_size((1, 3, 24, 32), "nchw", height=None, width=None) == (24, 32)
-    assert infer_size((1, 24, 32, 3), "nhwc", height=24, width=None) == (24, 32)
-    assert infer_size((1, 3, None, None), "nchw", height=64, width=96) == (64, 96)
-
-
-@pytest.mark.parametrize(
-    ("shape", "height", "message"),
-    [
-        ((1, 3, None, 32), None, "accepts any size. Choose one with --height"),
-        ((1, 3, 24, 32), 32, "--height is 32, expected 24"),
-        ((1, 3, 5000, 32), None, "a side of 5000, expected 1 to 4096"),
-    ],
-)
-def test_infer_size_rejects_missing_and_contradicting_sizes(
-    shape: Shape, height: int | None, message: str
+def test_pixel_transform_rejects_invalid_options(
+    rule: dict[str, Any], options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ClassifierError, match=message):
-        infer_size(shape, "nchw", height=height, width=None)
+        PixelTransform(
+            layout="nchw", height=4, width=4, normalisation=Normalisation(**rule), **options
+        )

@@ -16,16 +16,17 @@ from oodguard.training.onnx_torch.classifier import bundle_classifier
 from oodguard.training.scoring.graph import torch_run
 from oodguard.training.wrap.classifier import read_original_classifier
 from oodguard.training.wrap.graph import merge
-from oodguard.training.wrap.input import PixelTransform
-from oodguard.training.wrap.output import OutputKind, output_scores_graph
+from oodguard.training.wrap.input import Normalisation, PixelTransform
+from oodguard.training.wrap.output import OutputKind
+from oodguard.training.wrap.scores import WrappedScores
 from tests.conftest import build_bundle
 from tests.training.wrap import classifiers
 
 
 def wrap_file(path: Path, transform: PixelTransform) -> Bundle:
     original = read_original_classifier(path, input_name=None, output_name=None)
-    scores = output_scores_graph(OutputKind.LOGITS, classes=3)
-    model = merge(transform.graph(), original, scores)
+    scores = WrappedScores(OutputKind.LOGITS).graph(outputs=3)
+    model = merge(transform.graph(), original, 3, None, scores)
     return build_bundle(
         path.parent / "bundle",
         scores=OutputKind.LOGITS.scores,
@@ -50,7 +51,7 @@ def test_wrapped_classifier_has_gradients(tmp_path: Path, kind: str) -> None:
     else:
         scale = 1.0
         onnx.save(classifiers.hand_made(kind=TensorProto.UINT8), path)
-        transform = replace(PLAIN, scale=1, as_uint8=True)
+        transform = replace(PLAIN, normalisation=Normalisation(scale=1), pixel_type="uint8")
     wrapped = wrap_file(path, transform)
     images = np.random.default_rng(7).integers(0, 256, (5, 8, 8, 3), np.uint8)
     logits, _ = torch_run(bundle_classifier(wrapped))(images)
