@@ -72,13 +72,17 @@ class Admission:
         Raises:
             Overloaded: It is not.
         """
+        if not self.may_be_full:
+            return
         known = self._clients.get(client)
         self._require("requests", 1, known.held["requests"] if known else 0, 0)
 
     def open(self, name: str) -> _Client:
         """Begin a claim of a client."""
         with self._lock:
-            client = self._clients.setdefault(name, _Client())
+            client = self._clients.get(name)
+            if client is None:
+                client = self._clients[name] = _Client()
             client.claims += 1
             return client
 

@@ -1,6 +1,7 @@
 """Deadlines of requests, and the cancellation of work after a client disconnect."""
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Self
 
 from starlette.types import Receive
 
-from oodguard.service.errors import BodyTooSlow, DeadlineExceeded, WrongFields
+from oodguard.service.errors import BodyTooSlow, DeadlineExceeded, RequestError, WrongFields
 
 TIMEOUT_HEADER = "X-Timeout-Ms"
 
@@ -50,6 +51,9 @@ class Deadline:
     Until `body_complete` is called, the block also ends `body_timeout_s` seconds after its start,
     and when fewer than `MIN_BODY_BYTES` are received within `BODY_PERIOD_S`.
 
+    `asyncio.timeout` would move its timer for every body, which costs more than the rest of it. The
+    timer of this class is moved when it is due, which for most requests it never is.
+
     Args:
         timeout_s: Seconds from the start to the deadline.
         body_timeout_s: Seconds from the start to the end of the body; None: there is no body.
@@ -69,12 +73,16 @@ class Deadline:
         self.at = self._started + timeout_s
         self._body_timeout_s = body_timeout_s
         self._body_bytes = self._period_bytes = 0
-        first_s = BODY_PERIOD_S if body_timeout_s is None else min(BODY_PERIOD_S, body_timeout_s)
-        self._waits_for_body = body_timeout_s is not None and first_s < timeout_s
-        self._timeout = asyncio.timeout(first_s if self._waits_for_body else timeout_s)
+        self._period_ends = math.inf
+        if body_timeout_s is not None:
+            self._period_ends = self._started + min(BODY_PERIOD_S, body_timeout_s)
+        self._error: RequestError | None = None
 
     async def __aenter__(self) -> Self:
-        await self._timeout.__aenter__()
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task(self._loop)
+        self._cancelling = self._task.cancelling() if self._task else 0
+        self._start_timer(min(self.at, self._period_ends) - self._started)
         return self
 
     async def __aexit__(
@@ -83,15 +91,13 @@ class Deadline:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
-            await self._timeout.__aexit__(kind, error, traceback)
-        except TimeoutError as timeout:
-            if self._waits_for_body:
-                raise self._slow_body() from timeout
-            raise DeadlineExceeded(
-                f"no response within {round(self.timeout_s, 3):g} s: send fewer or smaller images,"
-                " or increase the timeout"
-            ) from timeout
+        self._timer.cancel()
+        task, self._task = self._task, None
+        if self._error is None or task is None:
+            return
+        # If the task was also cancelled by others, it remains cancelled, as in `asyncio.timeout`.
+        if task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise self._error from error
 
     def shorten(self, timeout_s: float) -> None:
         """Move the deadline to `timeout_s` seconds from now, if that is earlier."""
@@ -99,35 +105,45 @@ class Deadline:
         if now + timeout_s < self.at:
             self.at = now + timeout_s
             self.timeout_s = self.at - self._started
-            self._reschedule(timeout_s)
+            self._timer.cancel()
+            self._start_timer(timeout_s)
 
     def body_received(self, count: int) -> None:
         """Extend the time for the body if enough of it was received."""
         self._body_bytes += count
         self._period_bytes += count
-        if self._period_bytes < MIN_BODY_BYTES or self._body_timeout_s is None:
-            return
-        self._period_bytes = 0
-        now = time.monotonic()
-        body_s = min(BODY_PERIOD_S, self._started + self._body_timeout_s - now)
-        self._waits_for_body = now + body_s < self.at
-        self._reschedule(body_s if self._waits_for_body else self.at - now)
+        if self._period_bytes >= MIN_BODY_BYTES and self._body_timeout_s is not None:
+            self._period_bytes = 0
+            body_ends = self._started + self._body_timeout_s
+            self._period_ends = min(time.monotonic() + BODY_PERIOD_S, body_ends)
 
     def body_complete(self) -> None:
         """Keep only the deadline."""
-        if self._waits_for_body:
-            self._waits_for_body = False
-            self._reschedule(self.at - time.monotonic())
+        self._period_ends = math.inf
 
-    def _reschedule(self, delay_s: float) -> None:
-        # The event loop's clock need not be that of `time`.
-        self._timeout.reschedule(asyncio.get_running_loop().time() + delay_s)
+    def _start_timer(self, delay_s: float) -> None:
+        self._timer = self._loop.call_later(delay_s, self._on_timer)
 
-    def _slow_body(self) -> BodyTooSlow:
-        elapsed_s = time.monotonic() - self._started
+    def _on_timer(self) -> None:
+        now = time.monotonic()
+        left_s = min(self.at, self._period_ends) - now
+        if left_s > 0:
+            self._start_timer(left_s)
+            return
+        self._error = self._slow_body(now) if self._period_ends < self.at else self._exceeded()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _exceeded(self) -> DeadlineExceeded:
+        return DeadlineExceeded(
+            f"no response within {round(self.timeout_s, 3):g} s: send fewer or smaller images,"
+            " or increase the timeout"
+        )
+
+    def _slow_body(self, now: float) -> BodyTooSlow:
         return BodyTooSlow(
-            f"the body is incomplete after {elapsed_s:.1f} s: received {self._body_bytes} bytes,"
-            f" expected its end within {self._body_timeout_s:g} s"
+            f"the body is incomplete after {now - self._started:.1f} s: received"
+            f" {self._body_bytes} bytes, expected its end within {self._body_timeout_s:g} s"
             f" and at least {MIN_BODY_BYTES} bytes in every {BODY_PERIOD_S:g} s"
         )
 

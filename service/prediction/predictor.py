@@ -60,7 +60,7 @@ SHADOW_CLIENT = "shadow model"
 """The client of shadow predictions. No address and no id of a key has a space."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Reception:
     """Bounds the bytes and the time of a body, and admits its request when it is complete.
 
