@@ -30,17 +30,12 @@ class CalibratedModel:
     """
 
     def __init__(self, bundle: Bundle, policy: Policy, run: RunGraph) -> None:
-        if policy.score not in bundle.calibration:
-            raise BundleError(
-                f"The score is {policy.score!r}, expected one of"
-                f" {', '.join(bundle.manifest.scores)}, the scores of {bundle.manifest.name}"
-            )
+        self._threshold = deciding_threshold(bundle, policy)
         self._manifest = bundle.manifest
         self._policy = policy
         self._run = run
         self._calibration = bundle.calibration[policy.score]
         self._score_column = bundle.manifest.scores.index(policy.score)
-        self._threshold = threshold(self._calibration, policy)
 
     @property
     def manifest(self) -> Manifest:
@@ -106,6 +101,21 @@ class CalibratedModel:
                 f"model.onnx returned logits and scores of shapes {received}, expected {expected}"
                 " by the manifest; export the bundle again"
             )
+
+
+def deciding_threshold(bundle: Bundle, policy: Policy) -> float:
+    """Return the value of the deciding score above which an image is rejected.
+
+    Raises:
+        BundleError: The bundle has no score of the policy's name.
+        CalibrationError: The bundle has too few calibration scores for the policy.
+    """
+    if policy.score not in bundle.calibration:
+        raise BundleError(
+            f"The score is {policy.score!r}, expected one of"
+            f" {', '.join(bundle.manifest.scores)}, the scores of {bundle.manifest.name}"
+        )
+    return threshold(bundle.calibration[policy.score], policy)
 
 
 def _most_likely(logits: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -4,6 +4,7 @@ A higher score means more out-of-distribution.
 """
 
 import math
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -84,4 +85,5 @@ def images_required(alpha: float, delta: float | None) -> int:
     """Return the smallest n for which `rejection_rank` exists."""
     if delta is None:
         return math.ceil(1 / Fraction(str(alpha))) - 1
-    return math.ceil(math.log(delta) / math.log1p(-alpha))
+    # The quotient is infinite for the smallest floating-point numbers.
+    return math.ceil(min(math.log(delta) / math.log1p(-alpha), sys.float_info.max))

@@ -22,12 +22,13 @@ from oodguard.service.auth.middleware import (
 from oodguard.service.auth.rate_limit import RateLimiter
 from oodguard.service.client_address import ClientAddresses
 from oodguard.service.inference import session
-from oodguard.service.inference.model import LoadedModel, load_model
+from oodguard.service.inference.model import ChoosePolicy, LoadedModel, load_model
 from oodguard.service.open_inference import routes as open_inference
 from oodguard.service.prediction.memory_budget import plan_memory
 from oodguard.service.prediction.predictor import Predictor
 from oodguard.service.readiness import Readiness
 from oodguard.service.registry.deployment import Deployment
+from oodguard.service.registry.policy_file import PolicyFile, policy_path, read_policy
 from oodguard.service.registry.registry import ModelRegistry, bundle_folders
 from oodguard.service.registry.reload import Reloader
 from oodguard.service.sampling.sampler import sampler_from
@@ -59,6 +60,7 @@ def create_app(
         DeviceError: The configured device is not available.
         MemoryLimitError: The settings need more memory than the process may have.
         KeyFileError: The API keys cannot be read, or no key has the role admin.
+        PolicyError: policy.toml cannot be used.
         SamplingError: The store for sampled images cannot be used.
         TracingError: The OTEL_* variables cannot be used.
     """
@@ -66,7 +68,7 @@ def create_app(
     tracing = tracing or tracing_from(os.environ, _version())
     metrics = Metrics(build=_version(), runtime=session.VERSION)
     keys = open_key_store(settings, metrics)
-    registry = ModelRegistry(settings.default_model)
+    registry = ModelRegistry(PolicyFile(path=policy_path(settings), settings=settings).routing)
     reloader = _create_reloader(registry, settings, metrics)
     reloader.start()
     sampler = sampler_from(settings, metrics.registry)
@@ -127,7 +129,7 @@ def create_app(
         operations.docs_router(app.openapi),
     ]
     if settings.admin:
-        routers.append(operations.admin_router(reloader))
+        routers.append(operations.admin_router(reloader, registry))
     for router in routers:
         app.include_router(router)
     _publish_requests(app, metrics)
@@ -193,14 +195,15 @@ def _publish_requests(app: FastAPI, metrics: Metrics) -> None:
 
 
 def _create_reloader(registry: ModelRegistry, settings: Settings, metrics: Metrics) -> Reloader:
-    def load_and_warm_up(folder: Path) -> LoadedModel:
-        model = load_model(folder, settings)
+    def load_and_warm_up(folder: Path, choose_policy: ChoosePolicy) -> LoadedModel:
+        model = load_model(folder, settings, choose_policy)
         model.engine.warm_up()
         return model
 
     return Reloader(
         registry=registry,
         folders=lambda: bundle_folders(settings),
+        read_policy=lambda: read_policy(settings),
         load=load_and_warm_up,
         deploy=lambda model: Deployment(model, metrics, settings),
         metrics=metrics,

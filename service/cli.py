@@ -1,4 +1,4 @@
-"""The command `oodguard`: serve, predict and verify a bundle; manage keys and samples."""
+"""The command `oodguard`: serve, predict and verify a bundle; manage keys, samples and drift."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +10,7 @@ from oodguard.models.names import escape_unencodable_output
 from oodguard.models.validation_errors import describe_error
 from oodguard.service.auth import keys_cli
 from oodguard.service.cli_errors import FAILURE, exit_on_error
+from oodguard.service.drift import drift_cli
 from oodguard.service.sampling import samples_cli
 from oodguard.service.settings import Settings, describe, unknown_variables, variable
 
@@ -35,6 +36,7 @@ app = typer.Typer(
 
 app.add_typer(keys_cli.app, name="keys")
 app.add_typer(samples_cli.app, name="samples")
+app.add_typer(drift_cli.app, name="drift")
 
 BundleOption = Annotated[
     Path | None, typer.Option("--bundle", help="Folder of the bundle.", show_default=False)

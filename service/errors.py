@@ -15,7 +15,8 @@
     |  |- RateLimited           API key above its rate limit
     |  |- RouteNotFound         path without a route
     |  |- UnknownModel          no such model or version
-    |  |- BundleRejected        reload of a bundle that cannot be served
+    |  |- BundleRejected        reload of a bundle or a policy that cannot be used
+    |  |- DriftNotReset         drift evidence that cannot be reset
     |  |- Overloaded            concurrency limit reached
     |  |- ClientDisconnected    client closed the connection before the response
     |  |- NotReady              process is starting or draining
@@ -26,6 +27,7 @@
     |- SamplingError            sampling settings that cannot be used
     |- SampleStoreError         failed operation of a sample store
     |- TracingError             OTEL_* variables that cannot be used
+    |- PolicyError              policy.toml that cannot be used
     `- DriftStateError          saved drift state that cannot be used
 
 `service.api.problems` maps each RequestError to its HTTP response.
@@ -64,6 +66,10 @@ class AdminWithoutKeys(KeyFileError):
 
 class TracingError(GuardError):
     """The OTEL_* variables request traces that this process cannot export."""
+
+
+class PolicyError(GuardError):
+    """policy.toml is invalid, or does not match the served models."""
 
 
 class DriftStateError(GuardError):
@@ -156,7 +162,11 @@ class UnknownModel(RequestError):
 
 
 class BundleRejected(RequestError):
-    """A reload found a bundle that cannot be served."""
+    """A reload found a bundle that cannot be served, or a policy.toml that cannot be used."""
+
+
+class DriftNotReset(RequestError):
+    """The drift evidence cannot be reset; it is unchanged."""
 
 
 class ClientDisconnected(RequestError):

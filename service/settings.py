@@ -12,6 +12,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "OODGUARD_"
 
+# In the folder OODGUARD_MODELS, unless OODGUARD_POLICY is set.
+POLICY_FILE = "policy.toml"
+
 _ORIGIN = r"https?://[A-Za-z0-9.\-\[\]:]+"
 
 # Pillow's own limit, above which it warns of decompression bombs.
@@ -52,6 +55,9 @@ class Settings(BaseSettings):
 
     models: Path | None = None
     """Folder of bundles to serve, instead of the one bundle."""
+
+    policy: Path | None = None
+    """File that precedes settings and is reloaded. none: policy.toml in OODGUARD_MODELS."""
 
     default_model: str | None = None
     """NAME or NAME@VERSION that answers POST /predict. none: the only model."""

@@ -35,7 +35,7 @@ from benchmarks.drift.false_alarms import (
 )
 from benchmarks.drift.scores import RealScores, real_scores
 from oodguard.models.decision import rejects
-from oodguard.service.drift.monitor import DriftDetector
+from oodguard.service.drift.detector import DriftDetector
 from oodguard.service.drift.state import initial_state, monitored_score
 from oodguard.training.report.card import percent
 

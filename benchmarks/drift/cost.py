@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from benchmarks.drift.draws import Draw, Floats
-from oodguard.service.drift.monitor import DriftDetector
+from oodguard.service.drift.detector import DriftDetector
 
 CALIBRATION_IMAGES = 4000
 SCORES = 20_000

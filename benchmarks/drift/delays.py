@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from benchmarks.drift.draws import Change, Draw, Floats
 from benchmarks.drift.windows import WINDOW, ks_distances, rejection_rates, window_ends
-from oodguard.service.drift.monitor import DriftDetector
+from oodguard.service.drift.detector import DriftDetector
 
 MAX_DELAY = 50_000
 """The number of scores after a change."""

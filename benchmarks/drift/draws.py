@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodguard.models.decision import Policy, threshold
+from oodguard.service.drift.detector import DriftDetector
 from oodguard.service.drift.martingale import AlarmLimits
-from oodguard.service.drift.monitor import DriftDetector
 from oodguard.service.drift.state import DriftState, MonitoredScore, initial_state
 
 Floats = NDArray[np.float64]
@@ -44,7 +44,12 @@ class Draw:
         """The monitored score."""
         limit = threshold(self.calibration, POLICY)
         return MonitoredScore(
-            bundle="drawn", score=POLICY.score, threshold=limit, rate=POLICY.alpha
+            model="drawn",
+            version="1",
+            bundle="drawn",
+            score=POLICY.score,
+            threshold=limit,
+            rate=POLICY.alpha,
         )
 
     def detector(self, state: DriftState | None = None) -> DriftDetector:

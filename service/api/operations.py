@@ -1,5 +1,6 @@
 """The routes for operators: health, models, metrics, reload, and the API's description."""
 
+import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,26 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from oodguard.service import responses
-from oodguard.service.api.schemas import BundleChange, Health, ModelsAnswer, Problem, ReloadAnswer
+from oodguard.service.api.schemas import (
+    BundleChange,
+    DriftBefore,
+    DriftReset,
+    DriftResetAnswer,
+    Health,
+    ModelsAnswer,
+    Problem,
+    ReloadAnswer,
+)
 from oodguard.service.auth.roles import PUBLIC, requires
-from oodguard.service.errors import BundleRejected
+from oodguard.service.drift.martingale import DriftEvidence
+from oodguard.service.errors import BundleRejected, UnknownModel
 from oodguard.service.readiness import Readiness
+from oodguard.service.registry.changes import Change
+from oodguard.service.registry.deployment import Deployment
 from oodguard.service.registry.registry import ModelRegistry
-from oodguard.service.registry.reload import Change, Reloader
+from oodguard.service.registry.reload import Reloader
+from oodguard.service.registry.versions import split_reference
+from oodguard.service.settings import POLICY_FILE
 from oodguard.service.telemetry.metrics import Metrics, WithoutScores
 
 
@@ -50,10 +65,27 @@ def models_router(registry: ModelRegistry, detail: responses.Detail = "full") ->
     async def models() -> Response:
         facts = [responses.model_facts(each.model, detail) for each in registry.deployments()]
         default = registry.default
-        body = {"default": default.name, "default_version": default.version, "models": facts}
+        body = {
+            "default": default.name,
+            "default_version": default.version,
+            "shadow": _shadow_facts(registry),
+            "models": facts,
+        }
         return Response(orjson.dumps(body), media_type="application/json")
 
     return router
+
+
+def _shadow_facts(registry: ModelRegistry) -> Mapping[str, object] | None:
+    routing = registry.routing
+    if routing.shadow is None:
+        return None
+    try:
+        shadow = registry.find(*split_reference(routing.shadow.text))
+    except UnknownModel:
+        # A reload may remove it, unlike the default model.
+        return None
+    return {"name": shadow.name, "version": shadow.version, "share": routing.shadow_share}
 
 
 def metrics_router(metrics: Metrics, *, withhold_scores: bool = False) -> APIRouter:
@@ -69,7 +101,7 @@ def metrics_router(metrics: Metrics, *, withhold_scores: bool = False) -> APIRou
     return router
 
 
-def admin_router(reloader: Reloader) -> APIRouter:
+def admin_router(reloader: Reloader, registry: ModelRegistry) -> APIRouter:
     """Create the routes under /admin."""
     router = APIRouter(
         prefix="/admin",
@@ -85,17 +117,57 @@ def admin_router(reloader: Reloader) -> APIRouter:
     async def reload_one(name: str) -> ReloadAnswer:
         return _reload_answer(await reloader.reload(name))
 
+    @router.post(
+        "/models/{name}/drift/reset",
+        summary="Reset the drift evidence of every version of a model",
+        responses={503: {"model": Problem}},
+    )
+    async def reset_drift(name: str, request: Request) -> DriftResetAnswer:
+        return await _reset_drift(registry.versions(name), request)
+
+    @router.post(
+        "/models/{name}/versions/{version}/drift/reset",
+        summary="Reset the drift evidence of one version of a model",
+        responses={503: {"model": Problem}},
+    )
+    async def reset_drift_of_version(name: str, version: str, request: Request) -> DriftResetAnswer:
+        return await _reset_drift([registry.find(name, version)], request)
+
     return router
+
+
+async def _reset_drift(deployments: Sequence[Deployment], request: Request) -> DriftResetAnswer:
+    """Reset the evidence of each deployment in a thread, because its state is written to disk."""
+    by = f"key {request.scope['state']['key']}"
+    resets = []
+    for each in deployments:
+        before = await asyncio.to_thread(each.reset_drift, by)
+        resets.append(DriftReset(model=each.name, version=each.version, **_before(before)))
+    return DriftResetAnswer(resets=resets)
+
+
+def _before(evidence: Mapping[str, DriftEvidence]) -> Mapping[str, DriftBefore]:
+    return {
+        test: DriftBefore(log_martingale=each.log_martingale, alarms=each.alarms, images=each.steps)
+        for test, each in evidence.items()
+    }
 
 
 def _reload_answer(changes: Sequence[Change]) -> ReloadAnswer:
     """Return the changes, or raise BundleRejected: the others were reloaded all the same."""
-    rejected = [f"{each.folder.name}: {each.detail}" for each in changes if each.detail]
+    rejected = [
+        # The error of a policy begins with the path of its file.
+        each.detail if each.model == POLICY_FILE else f"{each.folder.name}: {each.detail}"
+        for each in changes
+        if each.outcome == "refused"
+    ]
     if rejected:
         raise BundleRejected(f"{'; '.join(rejected)} (the previous version is still served)")
     return ReloadAnswer(
         changes=[
-            BundleChange(model=each.model, version=each.version, outcome=each.outcome)
+            BundleChange(
+                model=each.model, version=each.version, outcome=each.outcome, detail=each.detail
+            )
             for each in changes
         ]
     )

@@ -54,6 +54,7 @@ PROBLEM_TYPES: Mapping[type[GuardError], ProblemType] = {
     errors.WrongFields: ProblemType("wrong-fields", 422),
     errors.Overloaded: ProblemType("overloaded", 429),
     errors.RateLimited: ProblemType("rate-limited", 429),
+    errors.DriftNotReset: ProblemType("drift-not-reset", 503),
     errors.NotReady: ProblemType("not-ready", 503),
     errors.DeadlineExceeded: ProblemType("deadline-exceeded", 504),
 }

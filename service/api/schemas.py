@@ -112,26 +112,65 @@ class ModelFacts(ModelIdentity):
     training: TrainingRecord
 
 
+class ShadowFacts(_Schema):
+    """The shadow model, and its share of the default model's requests."""
+
+    name: str
+    version: str
+    share: Annotated[float, Field(ge=0, le=1)]
+
+
 class ModelsAnswer(_Schema):
     """The loaded models; the default model answers POST /predict."""
 
     default: str
     default_version: str
+    shadow: ShadowFacts | None
     models: list[ModelFacts]
 
 
 class BundleChange(_Schema):
-    """The outcome of a reload for one bundle."""
+    """The outcome of a reload for one bundle, or for the policy file (`policy.toml`).
+
+    `detail` has the previous and the new values of a changed policy.
+    """
 
     model: str
     version: str
-    outcome: Literal["loaded", "unchanged", "removed", "refused"]
+    outcome: Literal["loaded", "policy-changed", "unchanged", "removed", "refused"]
+    detail: str
 
 
 class ReloadAnswer(_Schema):
     """The outcome of a reload for every bundle concerned."""
 
     changes: list[BundleChange]
+
+
+class DriftBefore(_Schema):
+    """The evidence of a drift test before a reset.
+
+    `images` is the number of scores it is about, `alarms` how often the test had restarted.
+    """
+
+    log_martingale: float
+    alarms: int
+    images: int
+
+
+class DriftReset(_Schema):
+    """The evidence of both drift tests of one model before a reset."""
+
+    model: str
+    version: str
+    scores: DriftBefore
+    rejections: DriftBefore
+
+
+class DriftResetAnswer(_Schema):
+    """The reset models."""
+
+    resets: list[DriftReset]
 
 
 class Health(_Schema):

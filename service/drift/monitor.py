@@ -1,35 +1,29 @@
-"""Test the scores of one model for drift: the detector, and the thread that feeds it."""
+"""Test the scores of one model for drift in a background thread: state file, close and reset."""
 
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oodguard.models.calibration import Scores
-from oodguard.models.decision import rejects
-from oodguard.service.drift.betting import (
-    MAX_CHUNK,
-    cells,
-    fixed_bets,
-    learned_bets,
-    rejection_bets,
-)
-from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence, advance
-from oodguard.service.drift.ranks import Urn, slots, sort_calibration
+from oodguard.service.drift.detector import DriftDetector
+from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence
+from oodguard.service.drift.reset_request import ResetRequest
 from oodguard.service.drift.state import (
     DriftState,
     MonitoredScore,
     initial_state,
     read_state,
+    without_rejections,
     write_state,
 )
-from oodguard.service.errors import DriftStateError
+from oodguard.service.errors import DriftNotReset, DriftStateError
 
 logger = logging.getLogger("oodguard.drift")
 
@@ -38,72 +32,22 @@ OBSERVE_INTERVAL_S = 1.0
 SAVE_INTERVAL_S = 30.0
 
 
-class DriftDetector:
-    """Run both tests over one model's scores. Not safe for use from two threads.
-
-    Args:
-        calibration: The bundle's calibration scores of the deciding score, `(m,)`.
-        monitored: The score and the threshold that are tested.
-        limits: The limits at which evidence becomes an alarm.
-        state: The state to continue from.
-
-    Attributes:
-        limits: The limits at which evidence becomes an alarm.
-        ranks: Evidence that scores are no longer exchangeable with the calibration scores.
-        rejections: Evidence that the rejection rate is above the monitored rate.
-    """
-
-    def __init__(
-        self, calibration: Scores, monitored: MonitoredScore, limits: AlarmLimits, state: DriftState
-    ) -> None:
-        self.limits = limits
-        self.ranks = state.ranks
-        self.rejections = state.rejections
-        self._threshold = monitored.threshold
-        self._calibration = sort_calibration(calibration, state.keys)
-        self._urn = Urn(state.counts)
-        self._histograms = state.histograms
-        self._fixed_bets = fixed_bets()
-        self._rejection_bets = rejection_bets(monitored.rate)
-
-    @property
-    def state(self) -> DriftState:
-        """A snapshot of the state; later observations do not change its arrays."""
-        return DriftState(
-            keys=self._calibration.imag.copy(),
-            counts=self._urn.counts,
-            histograms=self._histograms,
-            ranks=self.ranks,
-            rejections=self.rejections,
-        )
-
-    def observe(self, scores: Scores, random: np.random.Generator) -> None:
-        """Observe the deciding scores `(n,)` of images, in the order of the predictions.
-
-        The result does not depend on how a stream is split into calls. A call costs as much as
-        about 50 scores, so collect scores and observe them together.
-        """
-        for start in range(0, len(scores), MAX_CHUNK):
-            chunk = scores[start : start + MAX_CHUNK]
-            self._observe_ranks(chunk, random)
-            rejected = rejects(chunk, self._threshold).astype(np.int64)
-            bets = self._rejection_bets[rejected]
-            self.rejections = advance(self.rejections, bets, self.limits)
-
-    def _observe_ranks(self, scores: Scores, random: np.random.Generator) -> None:
-        # One row per score, so that the draws do not depend on the split into calls.
-        keys, theta = random.random((len(scores), 2)).T
-        chances = self._urn.add(slots(self._calibration, scores, keys))
-        hit = cells(chances.ranks(1 - theta))
-        learned, self._histograms = learned_bets(self._histograms, hit)
-        bets = np.concatenate([self._fixed_bets[hit], learned], axis=1)
-        self.ranks = advance(self.ranks, bets, self.limits)
-
-
-Publish: TypeAlias = Callable[[DriftEvidence, DriftEvidence, AlarmLimits], None]
-"""Receives the evidence of ranks and of rejections, and the limits, in the monitor's thread."""
-
 SaveOutcome: TypeAlias = Literal["saved", "failed"]
+
+
+class DriftObserver(Protocol):
+    """Notified of the evidence, one call at a time, in the monitor's thread or that of a reset."""
+
+    def set_drift_evidence(
+        self, ranks: DriftEvidence, rejections: DriftEvidence, limits: AlarmLimits
+    ) -> None:
+        """Record the present evidence."""
+
+    def count_drift_save(self, outcome: SaveOutcome) -> None:
+        """Record an attempt to save the state."""
+
+    def count_drift_reset(self) -> None:
+        """Record a reset."""
 
 
 class DriftMonitor:
@@ -118,8 +62,7 @@ class DriftMonitor:
         monitored: The score and the threshold that are tested.
         limits: The limits at which evidence becomes an alarm.
         file: The state file; None keeps the state in memory only.
-        publish: Receives the evidence.
-        count_save: Receives the outcome of each attempt to save the state.
+        observer: Receives the evidence.
         random: Generator of the tie-breaking keys and of the positions within slots.
     """
 
@@ -130,22 +73,31 @@ class DriftMonitor:
         monitored: MonitoredScore,
         limits: AlarmLimits,
         file: Path | None,
-        publish: Publish,
-        count_save: Callable[[SaveOutcome], None],
+        observer: DriftObserver,
         random: np.random.Generator,
     ) -> None:
+        self._calibration = calibration
         self._monitored = monitored
+        self._limits = limits
         self._file = file
-        self._publish_evidence = publish
-        self._count_save = count_save
+        self._observer = observer
         self._random = random
         self._pending: deque[NDArray[np.float32]] = deque()
         self._closing = threading.Event()
-        self._detector = DriftDetector(calibration, monitored, limits, self._load(calibration))
+        # Guards the detector, its publication and the state file.
+        self._lock = threading.Lock()
+        self._detector: DriftDetector | None = None
+        self._request = ResetRequest(file) if file else None
         self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Publish the evidence and start the thread."""
+    def start(self, previous: "DriftMonitor | None" = None) -> None:
+        """Publish the evidence and start the thread.
+
+        Args:
+            previous: The closed monitor that this one replaces, if there was one. Its evidence is
+                continued if it is about the same score of the same bundle.
+        """
+        self._detector = self._new_detector(self._continue(previous))
         self._publish()
         # Not before: a thread that never starts keeps its target, and so the model, in a cycle.
         self._thread = threading.Thread(target=self._work, name="drift", daemon=True)
@@ -155,55 +107,128 @@ class DriftMonitor:
         """Add the deciding scores `(n,)` of a request, in the order of the requests."""
         self._pending.append(scores)
 
+    def reset(self, by: str) -> Mapping[str, DriftEvidence]:
+        """Start both tests again, without evidence. Blocks until the state is saved.
+
+        Scores that were not observed yet are discarded, since they belong to the time before.
+
+        Args:
+            by: The origin of the request, for the log.
+
+        Returns:
+            The evidence before, by test.
+
+        Raises:
+            DriftNotReset: The state cannot be saved, or the monitor is closed. The evidence is
+                unchanged.
+        """
+        model = f"{self._monitored.model} {self._monitored.version}"
+        with self._lock:
+            if self._detector is None or self._closing.is_set():
+                raise DriftNotReset(f"the evidence of {model} is being replaced: retry")
+            before = {"scores": self._detector.ranks, "rejections": self._detector.rejections}
+            state = initial_state(len(self._calibration), self._random)
+            try:
+                self._write(state)
+            except OSError as error:
+                raise DriftNotReset(
+                    f"the evidence of {model} is unchanged, because {self._file} cannot be"
+                    f" written: {error.strerror}"
+                ) from error
+            self._pending.clear()
+            self._detector = self._new_detector(state)
+            self._observer.count_drift_reset()
+            self._publish()
+        fields: dict[str, object] = {
+            "model": self._monitored.model,
+            "version": self._monitored.version,
+            "by": by,
+        }
+        for test, evidence in before.items():
+            fields |= {
+                f"{test}_log_martingale": round(evidence.log_martingale, 3),
+                f"{test}_alarms": evidence.alarms,
+                f"{test}_images": evidence.steps,
+            }
+        logger.warning("The drift evidence was reset.", extra={"fields": fields})
+        return before
+
     def close(self) -> None:
         """Observe the pending scores, save the state and stop the thread."""
         if self._thread:
             self._closing.set()
             self._thread.join()
 
-    def _load(self, calibration: Scores) -> DriftState:
+    def _new_detector(self, state: DriftState) -> DriftDetector:
+        return DriftDetector(self._calibration, self._monitored, self._limits, state)
+
+    def _continue(self, previous: "DriftMonitor | None") -> DriftState:
+        """Return the state of the previous monitor, of the file, or the initial one."""
+        if previous is not None and previous._detector is not None:
+            before, now = previous._monitored, self._monitored
+            if (before.bundle, before.score) == (now.bundle, now.score):
+                state = previous._detector.state
+                return state if before == now else without_rejections(state)
         if self._file is not None:
             try:
-                return read_state(self._file, self._monitored, calibration, self._random)
+                return read_state(self._file, self._monitored, self._calibration, self._random)
             except DriftStateError as error:
-                # Evidence about another model, threshold or rate does not apply to this one.
+                # Evidence about another model or score does not apply to this one.
                 logger.warning(
                     "The drift state cannot be used: the tests start without evidence.",
                     extra={"fields": {"error": str(error)}},
                 )
-        return initial_state(len(calibration), self._random)
+        return initial_state(len(self._calibration), self._random)
 
     def _work(self) -> None:
+        # So that `oodguard drift reset` finds the model before its first image.
+        self._save()
+        self._take_request()
         saved_at = time.monotonic()
         while not self._closing.wait(OBSERVE_INTERVAL_S):
             if self._observe() and time.monotonic() - saved_at >= SAVE_INTERVAL_S:
                 self._save()
                 saved_at = time.monotonic()
+            self._take_request()
         self._observe()
         self._save()
 
+    def _take_request(self) -> None:
+        if self._request is not None:
+            self._request.take(lambda: self.reset("oodguard drift reset"))
+
     def _observe(self) -> bool:
         """Observe the pending scores; return False if there were none."""
-        pending = [self._pending.popleft() for _ in range(len(self._pending))]
-        if not pending:
-            return False
-        self._detector.observe(np.concatenate(pending), self._random)
-        self._publish()
+        with self._lock:
+            pending = [self._pending.popleft() for _ in range(len(self._pending))]
+            if not pending or self._detector is None:
+                return False
+            self._detector.observe(np.concatenate(pending), self._random)
+            self._publish()
         return True
 
     def _publish(self) -> None:
-        detector = self._detector
-        self._publish_evidence(detector.ranks, detector.rejections, detector.limits)
+        if self._detector is not None:
+            self._observer.set_drift_evidence(
+                self._detector.ranks, self._detector.rejections, self._limits
+            )
 
     def _save(self) -> None:
+        with self._lock:
+            try:
+                if self._detector is not None:
+                    self._write(self._detector.state)
+            except OSError as error:
+                logger.warning(
+                    "The drift state cannot be saved.", extra={"fields": {"error": str(error)}}
+                )
+
+    def _write(self, state: DriftState) -> None:
         if self._file is None:
             return
         try:
-            write_state(self._file, self._detector.state, self._monitored)
-        except OSError as error:
-            self._count_save("failed")
-            logger.warning(
-                "The drift state cannot be saved.", extra={"fields": {"error": str(error)}}
-            )
-        else:
-            self._count_save("saved")
+            write_state(self._file, state, self._monitored)
+        except OSError:
+            self._observer.count_drift_save("failed")
+            raise
+        self._observer.count_drift_save("saved")

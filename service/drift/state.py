@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,16 @@ class MonitoredScore:
     """A bundle's deciding score under a policy: what a state is evidence about.
 
     Attributes:
+        model: The bundle's name.
+        version: The bundle's version.
         bundle: The bundle's sha256.
         score: The name of the deciding score.
         threshold: The score above which an image is rejected.
         rate: The rejection rate that is bet against.
     """
 
+    model: str
+    version: str
     bundle: str
     score: str
     threshold: float
@@ -62,6 +66,8 @@ def monitored_score(bundle: Bundle, policy: Policy, limits: AlarmLimits) -> Moni
     """
     calibration = bundle.calibration[policy.score]
     return MonitoredScore(
+        model=bundle.manifest.name,
+        version=bundle.manifest.version,
         bundle=bundle.sha256,
         score=policy.score,
         threshold=threshold(calibration, policy),
@@ -99,6 +105,15 @@ def initial_state(calibration_images: int, random: np.random.Generator) -> Drift
     )
 
 
+def without_rejections(state: DriftState) -> DriftState:
+    """Return the state to continue with under another policy of the same score.
+
+    Ranks do not depend on the policy. Rejections are evidence about one threshold and one rate, so
+    that their test starts again.
+    """
+    return replace(state, rejections=initial_evidence(len(ODDS_RATIOS)))
+
+
 def write_state(path: Path, state: DriftState, monitored: MonitoredScore) -> None:
     """Write `state` to `path` atomically.
 
@@ -126,6 +141,9 @@ def read_state(
         calibration: Its calibration scores, `(m,)`.
         random: Generator of the initial state's keys.
 
+    Returns:
+        The state, see `without_rejections` if the threshold or the rate differ.
+
     Raises:
         DriftStateError: The file cannot be read, is damaged, or is about another score.
     """
@@ -138,10 +156,11 @@ def read_state(
     except SafetensorError as error:
         raise DriftStateError(f"{path} is damaged: {error}. {REMEDY}") from error
     metadata = _read_metadata(content)
+    expected_metadata = _metadata(monitored)
     differences = [
-        f"{key} is {metadata.get(key)!r}, expected {value!r}"
-        for key, value in _metadata(monitored).items()
-        if metadata.get(key) != value
+        f"{key} is {metadata.get(key)!r}, expected {expected_metadata[key]!r}"
+        for key in ("format", "bundle", "score")
+        if metadata.get(key) != expected_metadata[key]
     ]
     if differences:
         raise DriftStateError(f"{path} is for another score: {'; '.join(differences)}. {REMEDY}")
@@ -157,7 +176,8 @@ def read_state(
     )
     if not _is_consistent(state, calibration):
         raise DriftStateError(f"{path} holds values that no sequence of scores produces. {REMEDY}")
-    return state
+    policy = [metadata.get(key) == expected_metadata[key] for key in ("threshold", "rate")]
+    return state if all(policy) else without_rejections(state)
 
 
 def _read(path: Path, *, max_bytes: int) -> bytes | None:
@@ -197,7 +217,8 @@ def _is_consistent(state: DriftState, calibration: Scores) -> bool:
     return bool(
         not any(np.isnan(array).any() or (array == np.inf).any() for array in arrays.values())
         and state.counts.min() >= 0
-        and state.counts.sum() == state.ranks.steps == state.rejections.steps
+        # A new policy starts the test of the rejections again.
+        and state.counts.sum() == state.ranks.steps >= state.rejections.steps >= 0
         and state.histograms.min() >= 0
         and (sort_calibration(calibration, state.keys).imag == state.keys).all()
     )

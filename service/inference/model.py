@@ -1,7 +1,9 @@
 """A loaded model: a verified bundle with its session and its policy."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from oodguard.models.bundle import Bundle, open_bundle
 from oodguard.models.calibrated_model import CalibratedModel
@@ -9,6 +11,9 @@ from oodguard.models.decision import Policy
 from oodguard.models.errors import DeviceError
 from oodguard.service.inference.session import ModelSession
 from oodguard.service.settings import Settings, variable
+
+ChoosePolicy: TypeAlias = Callable[[Bundle], Policy]
+"""Returns the policy of a bundle."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,8 +31,24 @@ class LoadedModel:
     guard: CalibratedModel
 
 
-def load_model(folder: Path, settings: Settings) -> LoadedModel:
-    """Open a bundle with the configured policy and device.
+def configured_policy(bundle: Bundle, settings: Settings) -> Policy:
+    """Return the policy that the settings define for a bundle."""
+    return Policy(
+        score=settings.score or bundle.manifest.default_score,
+        alpha=settings.alpha,
+        delta=settings.delta,
+    )
+
+
+def load_model(
+    folder: Path, settings: Settings, choose_policy: ChoosePolicy | None = None
+) -> LoadedModel:
+    """Open a bundle with a policy and the configured device.
+
+    Args:
+        folder: The bundle's folder.
+        settings: The settings.
+        choose_policy: Returns the bundle's policy; by default, the settings define it.
 
     Raises:
         BundleError: The bundle is invalid, or its graph does not match the manifest.
@@ -35,11 +56,7 @@ def load_model(folder: Path, settings: Settings) -> LoadedModel:
         DeviceError: The configured device is not available.
     """
     bundle = open_bundle(folder)
-    policy = Policy(
-        score=settings.score or bundle.manifest.default_score,
-        alpha=settings.alpha,
-        delta=settings.delta,
-    )
+    policy = choose_policy(bundle) if choose_policy else configured_policy(bundle, settings)
     try:
         engine = ModelSession(
             bundle.model,

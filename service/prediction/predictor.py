@@ -90,9 +90,6 @@ class Predictor:
     Attributes:
         admission: The limits on what is in flight.
         decode_pool: The decode threads.
-
-    Raises:
-        BundleError: The shadow model is not served.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of the service that it connects
@@ -121,15 +118,11 @@ class Predictor:
         self.decode_pool = DecodePool(
             settings.decode_threads or cpu_count(), self._limits, large_decode_bytes
         )
-        self._shadow = None
-        if settings.shadow_model is not None:
-            self._shadow = Shadow(
-                registry=registry,
-                predict=self.predict_body,
-                model=settings.shadow_model,
-                share=settings.shadow_share,
-                random_source=random.Random(),  # noqa: S311 - the draw is no secret
-            )
+        self._shadow = Shadow(
+            registry=registry,
+            predict=self.predict_body,
+            random_source=random.Random(),  # noqa: S311 - the draw is no secret
+        )
 
     def deployment(self, request: Request) -> Deployment:
         """Return the model that the path names by `name` and `version`, or the default model.
@@ -181,8 +174,7 @@ class Predictor:
             raise
         state["images"] = len(job.verdicts)
         state["rejected"] = deployment.account(job)
-        if self._shadow:
-            self._shadow.follow(deployment, body, job.verdicts)
+        self._shadow.follow(deployment, body, job.verdicts)
         rejected = state["rejected"]
         if self._sampler and self._sampler.selects(
             rejected=rejected, accepted=state["images"] - rejected

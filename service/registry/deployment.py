@@ -1,13 +1,13 @@
 """A served model: its batcher, its metrics, its drift monitor and the requests that use it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import numpy as np
 
 from oodguard.models.verdicts import Verdict
 from oodguard.service import responses
-from oodguard.service.drift.martingale import AlarmLimits
+from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence
 from oodguard.service.drift.monitor import DriftMonitor
 from oodguard.service.drift.state import monitored_score
 from oodguard.service.inference.batcher import Batcher
@@ -80,10 +80,22 @@ class Deployment:
         self._drift.add(job.verdicts.scores(self._deciding))
         return self.metrics.count_verdicts(job.verdicts)
 
-    def publish(self) -> None:
-        """Show the model in the metrics, and start its drift monitor."""
+    def publish(self, previous: "Deployment | None" = None) -> None:
+        """Show the model in the metrics, and start its drift monitor.
+
+        Args:
+            previous: The withdrawn deployment that this one replaces, if there was one.
+        """
         self.metrics.publish(lambda: self.batcher.depth)
-        self._drift.start()
+        self._drift.start(previous._drift if previous else None)
+
+    def reset_drift(self, by: str) -> Mapping[str, DriftEvidence]:
+        """Start the drift tests again, without evidence; see `DriftMonitor.reset`. Thread-safe.
+
+        Raises:
+            DriftNotReset: The evidence is unchanged.
+        """
+        return self._drift.reset(by)
 
     def withdraw(self) -> None:
         """Remove the model's gauges, and stop its drift monitor; its requests are still served."""
@@ -124,7 +136,6 @@ def _drift_monitor(model: LoadedModel, metrics: ModelMetrics, settings: Settings
         monitored=monitored_score(model.bundle, policy, limits),
         limits=limits,
         file=settings.state / file if settings.state else None,
-        publish=metrics.set_drift_evidence,
-        count_save=metrics.count_drift_save,
+        observer=metrics,
         random=np.random.default_rng(),
     )

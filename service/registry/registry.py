@@ -1,13 +1,15 @@
 """The registry of served models, by name and version; it may change while the service runs."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from oodguard.models.bundle import MANIFEST
 from oodguard.models.errors import BundleError
-from oodguard.service.errors import UnknownModel
 from oodguard.service.registry.deployment import Deployment
+from oodguard.service.registry.routing import Reference, Routing, find_version
+from oodguard.service.registry.versions import version_key
 from oodguard.service.settings import Settings
 
 
@@ -41,18 +43,26 @@ class ModelRegistry:
     """The deployments by the folder of their bundle. It changes in the event loop only.
 
     Args:
-        default: `NAME` or `NAME@VERSION` of the default model; None: the only name.
+        routing: The default model and the shadow model, which need not be served yet.
     """
 
-    def __init__(self, default: str | None) -> None:
-        self._default = default
+    def __init__(self, routing: Routing) -> None:
+        self._routing = routing
         self._by_folder: dict[Path, Deployment] = {}
-        self._by_name: dict[str, list[Deployment]] = {}
+        self._by_name: dict[str, dict[str, Deployment]] = {}
+        self._default: Deployment | None = None
+
+    @property
+    def routing(self) -> Routing:
+        """The default model and the shadow model."""
+        return self._routing
 
     @property
     def default(self) -> Deployment:
         """The model that answers requests that name none."""
-        return self.find(*split_reference(self._default or next(iter(self._by_name))))
+        if self._default is None:
+            raise RuntimeError("route() was not called")
+        return self._default
 
     @property
     def folders(self) -> Sequence[Path]:
@@ -61,50 +71,45 @@ class ModelRegistry:
 
     def deployments(self) -> list[Deployment]:
         """Return all deployments, sorted by name, newest version first."""
-        return [each for name in sorted(self._by_name) for each in self._by_name[name]]
+        return [each for name in sorted(self._by_name) for each in self._by_name[name].values()]
+
+    def versions(self, name: str) -> list[Deployment]:
+        """Return the deployments of a name, newest version first.
+
+        Raises:
+            UnknownModel: The name is not served.
+        """
+        self.find(name)
+        return list(self._by_name[name].values())
 
     def at(self, folder: Path) -> Deployment | None:
         """Return the deployment of a bundle's folder, if there is one."""
         return self._by_folder.get(folder)
 
     def find(self, name: str, version: str | None = None) -> Deployment:
-        """Return the deployment of a name and version; without a version, the newest.
+        """Return the deployment of a name and version; without a version, the newest release.
 
         Raises:
             UnknownModel: The name or the version is not served.
         """
-        versions = self._by_name.get(name)
-        if not versions:
-            raise UnknownModel(
-                f"the model {name[:64]!r} is not served, expected one of:"
-                f" {', '.join(sorted(self._by_name))}"
-            )
-        if version is None:
-            return versions[0]
-        for each in versions:
-            if each.version == version:
-                return each
-        raise UnknownModel(
-            f"the model {name!r} has no version {version[:32]!r}, expected one of:"
-            f" {', '.join(each.version for each in versions)}"
-        )
+        name, version = find_version(self._by_name, name, version)
+        return self._by_name[name][version]
 
-    def require_default(self) -> None:
-        """Check that there is a default model.
+    def route(self, routing: Routing) -> None:
+        """Set the default model and the shadow model.
+
+        Without a default model, the only name becomes the default, and remains it when other names
+        are added.
 
         Raises:
-            BundleError: Several names and no default, or the default is not served.
+            BundleError: One of them is not served, or the default is ambiguous; see `Routing`.
         """
-        if self._default is None and len(self._by_name) > 1:
-            raise BundleError(
-                f"several models are served ({', '.join(sorted(self._by_name))}) and none is the"
-                " default: set OODGUARD_DEFAULT_MODEL to the one that answers POST /predict"
-            )
-        try:
-            self._default = self._default or next(iter(self._by_name))
-            self.find(*split_reference(self._default))
-        except UnknownModel as error:
-            raise BundleError(f"OODGUARD_DEFAULT_MODEL: {error}") from error
+        routing.check(self._by_name)
+        name, version = routing.default_in(self._by_name)
+        if routing.default is None:
+            routing = replace(routing, default=Reference(text=name, source="the only model"))
+        self._routing = routing
+        self._default = self._by_name[name][version]
 
     def put(self, folder: Path, deployment: Deployment) -> None:
         """Serve a deployment in place of the one from the same folder.
@@ -116,7 +121,8 @@ class ModelRegistry:
         if folder in self._by_folder and not self._has_default_without(folder, deployment):
             raise BundleError(
                 f"{folder} contains {deployment.name} {deployment.version}, expected the default"
-                f" model {self._default}: restore its name and version, or restart the service"
+                f" model {self._default_text()}: restore its name and version, or restart the"
+                " service"
             )
         key = (deployment.name, deployment.version)
         for other, each in self._by_folder.items():
@@ -135,8 +141,8 @@ class ModelRegistry:
         """
         if not self._has_default_without(folder):
             raise BundleError(
-                f"{folder} is missing, but its model {self._default} is the default and remains"
-                " served: restore the folder, or restart the service"
+                f"{folder} is missing, but its model {self._default_text()} is the default and"
+                " remains served: restore the folder, or restart the service"
             )
         self._replace(folder, None)
 
@@ -145,13 +151,17 @@ class ModelRegistry:
         for deployment in self._by_folder.values():
             deployment.close()
 
+    def _default_text(self) -> str:
+        return self._routing.default.text if self._routing.default else self.default.name
+
     def _has_default_without(self, folder: Path, *added: Deployment) -> bool:
         """Return whether a default model remains if a folder's model is replaced by `added`."""
         others = [each for at, each in self._by_folder.items() if at != folder]
-        name, version = split_reference(self._default or self.default.name)
-        return any(
-            each.name == name and version in {None, each.version} for each in [*others, *added]
-        )
+        try:
+            self._routing.default_in(_by_name([*others, *added]))
+        except BundleError:
+            return False
+        return True
 
     def _replace(self, folder: Path, new: Deployment | None) -> None:
         old = self._by_folder.pop(folder, None)
@@ -159,26 +169,19 @@ class ModelRegistry:
             old.withdraw()
         if new:
             self._by_folder[folder] = new
-            new.publish()
-        by_name: dict[str, list[Deployment]] = {}
-        for each in self._by_folder.values():
-            by_name.setdefault(each.name, []).append(each)
-        for versions in by_name.values():
-            versions.sort(key=lambda each: version_key(each.version), reverse=True)
-        self._by_name = by_name
+            new.publish(old)
+        self._by_name = _by_name(self._by_folder.values())
+        # Before the first call of `route`, the default model may not be served yet.
+        with suppress(BundleError):
+            name, version = self._routing.default_in(self._by_name)
+            self._default = self._by_name[name][version]
         if old:
             old.retire()
 
 
-def split_reference(reference: str) -> tuple[str, str | None]:
-    """Split `NAME` or `NAME@VERSION` into name and version."""
-    name, _, version = reference.partition("@")
-    return name, version or None
-
-
-def version_key(version: str) -> list[tuple[int, int, str]]:
-    """Return a sort key from the oldest to the newest version: digits compare as numbers."""
-    return [
-        (1, int(part), "") if part.isdigit() else (0, 0, part)
-        for part in re.findall(r"[0-9]+|[^0-9]+", version)
-    ]
+def _by_name(deployments: Iterable[Deployment]) -> dict[str, dict[str, Deployment]]:
+    """Return the deployments by name and by version, newest version first."""
+    by_name: dict[str, dict[str, Deployment]] = {}
+    for each in sorted(deployments, key=lambda each: version_key(each.version), reverse=True):
+        by_name.setdefault(each.name, {})[each.version] = each
+    return by_name

@@ -1,40 +1,36 @@
-"""Load bundles at the start, and reload them while the service runs.
+"""Load bundles and policy.toml at the start, and reload them while the service runs.
 
-A bundle is verified and warmed up next to the model that it replaces.
+A bundle is verified and warmed up next to the model that it replaces. A policy is checked against
+every bundle before it is used.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from oodguard.models.bundle import Bundle, open_bundle
 from oodguard.models.errors import GuardError
-from oodguard.service.inference.model import LoadedModel
+from oodguard.service.errors import PolicyError
+from oodguard.service.inference.model import ChoosePolicy, LoadedModel
+from oodguard.service.registry.changes import (
+    EVENTS,
+    POLICY_EVENTS,
+    Change,
+    bundle_change,
+    policy_change,
+    policy_difference,
+    routing_difference,
+)
 from oodguard.service.registry.deployment import Deployment
+from oodguard.service.registry.policy_file import PolicyFile
 from oodguard.service.registry.registry import ModelRegistry
-from oodguard.service.telemetry.metrics import UNKNOWN_MODEL, Metrics, ReloadOutcome
+from oodguard.service.settings import POLICY_FILE
+from oodguard.service.telemetry.metrics import Metrics, ReloadOutcome
 
 logger = logging.getLogger("oodguard.reload")
-
-EVENTS: Mapping[ReloadOutcome, str] = {
-    "loaded": "A bundle was loaded.",
-    "unchanged": "A bundle is unchanged.",
-    "removed": "A model was removed.",
-    "refused": "A bundle was refused.",
-}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
-    """The outcome of a reload for one folder; `detail` is the error if it was refused."""
-
-    folder: Path
-    model: str
-    version: str
-    outcome: ReloadOutcome
-    detail: str = ""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -47,14 +43,16 @@ class Reloader:
     Args:
         registry: The served models.
         folders: Returns the folders of the bundles.
-        load: Opens the bundle of a folder and warms the model up.
+        read_policy: Reads policy.toml.
+        load: Opens the bundle of a folder with a policy, and warms the model up.
         deploy: Creates the deployment of a model.
         metrics: Counts reloads.
     """
 
     registry: ModelRegistry
     folders: Callable[[], Sequence[Path]]
-    load: Callable[[Path], LoadedModel]
+    read_policy: Callable[[], PolicyFile]
+    load: Callable[[Path, ChoosePolicy], LoadedModel]
     deploy: Callable[[LoadedModel], Deployment]
     metrics: Metrics
 
@@ -63,24 +61,30 @@ class Reloader:
         self._lock = asyncio.Lock()
 
     def start(self) -> None:
-        """Load every bundle.
+        """Load policy.toml and every bundle.
 
         Raises:
-            GuardError: A bundle is refused, or there is no default model.
+            GuardError: A bundle or the policy is refused, or there is no default model.
         """
+        self._policy = self.read_policy()
         for folder in self.folders():
-            deployment = self.deploy(self.load(folder))
+            deployment = self.deploy(self.load(folder, self._policy.policy))
             self.registry.put(folder, deployment)
-            self._log(_change(folder, deployment, "loaded"))
-        self.registry.require_default()
+            self._log(bundle_change(folder, deployment, "loaded"))
+        self._policy.check([each.model.bundle for each in self.registry.deployments()])
+        self.registry.route(self._policy.routing)
+        if self._policy.found:
+            self._log(policy_change(self._policy, "loaded"))
 
     async def reload(self, only: str | None = None) -> list[Change]:
-        """Load new and changed bundles, and remove the models of folders that are missing.
+        """Load policy.toml, and new and changed bundles; remove the models of missing folders.
 
-        If a bundle is refused, the model of its folder remains served.
+        If a bundle is refused, the model of its folder remains served. If the policy is refused,
+        the previous one remains in effect.
 
         Args:
-            only: The name of the model to reload; None: all.
+            only: The name of the model to reload; None: all. The policy is loaded whole, for all
+                models.
 
         Raises:
             UnknownModel: The model is not served.
@@ -91,10 +95,26 @@ class Reloader:
                 self.registry.find(only)
             present = self.folders()
             missing = [folder for folder in self.registry.folders if folder not in present]
+            before = self._policy
+            refusal = await self._accept_policy(present)
             changes = [
-                self._remove(folder) if folder in missing else await self._reload(folder)
-                for folder in [*present, *missing]
-                if self._is_selected(folder, only)
+                await self._reload(folder)
+                for folder in present
+                if self._is_selected(folder, only) or self._has_another_policy(folder)
+            ]
+            # After the loads, since the new default model may be a new bundle, and before the
+            # removals, since the previous one may be missing.
+            routed = self._route(before, refusal)
+            changes += routed
+            if not refusal and any(each.outcome == "refused" for each in routed):
+                # Only if the new default or shadow model could not be loaded.
+                changes += [
+                    await self._reload(folder)
+                    for folder in present
+                    if self._has_another_policy(folder)
+                ]
+            changes += [
+                self._remove(folder) for folder in missing if self._is_selected(folder, only)
             ]
         for change in changes:
             self.metrics.count_reload(change.model, change.outcome)
@@ -109,13 +129,60 @@ class Reloader:
         served = self.registry.at(folder)
         return only is None or (served is not None and served.name == only)
 
+    def _has_another_policy(self, folder: Path) -> bool:
+        served = self.registry.at(folder)
+        if served is None:
+            return False
+        try:
+            return self._policy.policy(served.model.bundle) != served.model.guard.policy
+        except PolicyError:
+            # The policy is for the bundle that replaces the served one.
+            return True
+
+    async def _accept_policy(self, folders: Sequence[Path]) -> str:
+        """Read policy.toml, and use it for the following loads unless it is refused.
+
+        Returns:
+            The reason for the refusal, or an empty text.
+        """
+        loop = asyncio.get_running_loop()
+        served = {folder: self.registry.at(folder) for folder in self.registry.folders}
+        bundles = {folder: each.model.bundle for folder, each in served.items() if each}
+        try:
+            policy = await loop.run_in_executor(self._thread, self.read_policy)
+            if policy != self._policy:
+                present = await loop.run_in_executor(self._thread, _bundles, folders, bundles)
+                policy.check(present)
+        except GuardError as error:
+            return str(error)
+        self._policy = policy
+        return ""
+
+    def _route(self, before: PolicyFile, refusal: str) -> list[Change]:
+        """Set the default and the shadow model; return the change of the policy, if any."""
+        old = self.registry.routing
+        policy = self._policy
+        if not refusal and policy != before:
+            try:
+                self.registry.route(policy.routing)
+            except GuardError as error:
+                refusal = str(error)
+                self._policy = before
+        if refusal:
+            return [policy_change(policy, "refused", refusal)]
+        if policy == before:
+            return [policy_change(policy, "unchanged")] if policy.found else []
+        outcome: ReloadOutcome = "loaded" if policy.found else "removed"
+        return [policy_change(policy, outcome, routing_difference(old, self.registry.routing))]
+
     async def _reload(self, folder: Path) -> Change:
         loop = asyncio.get_running_loop()
         served = self.registry.at(folder)
         try:
-            model = await loop.run_in_executor(self._thread, self.load, folder)
-            if served and served.model.bundle.sha256 == model.bundle.sha256:
-                return _change(folder, served, "unchanged")
+            model = await loop.run_in_executor(self._thread, self.load, folder, self._policy.policy)
+            same = served is not None and served.model.bundle.sha256 == model.bundle.sha256
+            if served and same and served.model.guard.policy == model.guard.policy:
+                return bundle_change(folder, served, "unchanged")
             new = self.deploy(model)
             try:
                 self.registry.put(folder, new)
@@ -123,16 +190,18 @@ class Reloader:
                 new.close()
                 raise
         except (GuardError, OSError) as error:
-            return _change(folder, served, "refused", str(error))
-        return _change(folder, new, "loaded")
+            return bundle_change(folder, served, "refused", str(error))
+        if served and same:
+            return bundle_change(folder, new, "policy-changed", policy_difference(served, new))
+        return bundle_change(folder, new, "loaded")
 
     def _remove(self, folder: Path) -> Change:
         served = self.registry.at(folder)
         try:
             self.registry.remove(folder)
         except GuardError as error:
-            return _change(folder, served, "refused", str(error))
-        return _change(folder, served, "removed")
+            return bundle_change(folder, served, "refused", str(error))
+        return bundle_change(folder, served, "removed")
 
     def _log(self, change: Change) -> None:
         served = self.registry.at(change.folder)
@@ -145,14 +214,19 @@ class Reloader:
             "providers": served.model.engine.providers if served else (),
         }
         level = logging.WARNING if change.outcome == "refused" else logging.INFO
-        logger.log(level, EVENTS[change.outcome], extra={"fields": fields})
+        events = POLICY_EVENTS if change.model == POLICY_FILE else EVENTS
+        logger.log(level, events[change.outcome], extra={"fields": fields})
 
 
-def _change(
-    folder: Path, deployment: Deployment | None, outcome: ReloadOutcome, detail: str = ""
-) -> Change:
-    # The name in a refused bundle that was never served cannot be trusted.
-    name, version = (
-        (deployment.name, deployment.version) if deployment else (UNKNOWN_MODEL, "unknown")
-    )
-    return Change(folder=folder, model=name, version=version, outcome=outcome, detail=detail)
+def _bundles(folders: Sequence[Path], served: Mapping[Path, Bundle]) -> list[Bundle]:
+    """Return the bundles of the folders as they will be served, without their graphs.
+
+    A bundle that cannot be opened does not replace the served one.
+    """
+    bundles = []
+    for folder in folders:
+        try:
+            bundles.append(replace(open_bundle(folder), model=b""))
+        except (GuardError, OSError):
+            bundles += [served[folder]] if folder in served else []
+    return bundles

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from oodguard.service.errors import DenialReason, ShedReason
 from oodguard.service.inference.model import LoadedModel
+from oodguard.service.settings import POLICY_FILE
 from oodguard.service.telemetry.model_metrics import ModelFamilies, ModelMetrics
 
 # The families that are functions of the scores, and not of the decisions alone. A client that reads
@@ -34,8 +35,8 @@ SCORE_METRICS = frozenset(
     }
 )
 
-ReloadOutcome: TypeAlias = Literal["loaded", "unchanged", "removed", "refused"]
-"""The outcome of a reload for one bundle; a label of the metric oodguard_reloads_total."""
+ReloadOutcome: TypeAlias = Literal["loaded", "policy-changed", "unchanged", "removed", "refused"]
+"""The outcome of a reload for one bundle or the policy file; a label of oodguard_reloads_total."""
 
 KeysOutcome: TypeAlias = Literal["loaded", "refused"]
 
@@ -111,10 +112,11 @@ class Metrics:
         )
         self._reloads = counter(
             "oodguard_reloads_total",
-            "Bundles checked by a reload, by outcome.",
+            "Bundles and policy files checked by a reload, by outcome.",
             ["model", "outcome"],
         )
-        self._reloads.labels(UNKNOWN_MODEL, "refused")
+        for name in (UNKNOWN_MODEL, POLICY_FILE):
+            self._reloads.labels(name, "refused")
         gauge(
             "oodguard_build_info",
             "1 for the running release and its ONNX Runtime version.",
@@ -153,7 +155,7 @@ class Metrics:
         self._keys_read[outcome].inc()
 
     def count_reload(self, model: str, outcome: ReloadOutcome) -> None:
-        """Count the outcome of a reload for one bundle."""
+        """Count the outcome of a reload for one bundle, or for the policy file."""
         self._reloads.labels(model, outcome).inc()
 
     def observe_in_flight(self, requests: Callable[[], int], limit: int) -> None:

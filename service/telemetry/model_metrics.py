@@ -128,6 +128,7 @@ class ModelFamilies:
         self.drift_saves = counter(
             "drift_saves_total", "Attempts to save the drift evidence, by outcome.", "outcome"
         )
+        self.drift_resets = counter("drift_resets_total", "Resets of the drift evidence.")
         self.scores = ScoreHistograms(registry)
 
 
@@ -158,6 +159,7 @@ class ModelMetrics:
         }
         self._class = cache(lambda label: families.classes.labels(*names, label))
         self._alarms: dict[str, int] = {}
+        self._drift_resets = families.drift_resets.labels(*names)
         self._scores = Histogram(
             SCORE,
             SCORE_HELP,
@@ -218,6 +220,11 @@ class ModelMetrics:
     def count_drift_save(self, outcome: SaveOutcome) -> None:
         """Count an attempt to save the drift evidence."""
         self._drift_saves[outcome].inc()
+
+    def count_drift_reset(self) -> None:
+        """Count a reset of the drift evidence, whose alarms begin at 0 again."""
+        self._drift_resets.inc()
+        self._alarms = dict.fromkeys(self._alarms, 0)
 
     def publish(self, queue_depth: Callable[[], int]) -> None:
         """Expose the gauges and scores of this model: it is served now.

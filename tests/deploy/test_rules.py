@@ -47,7 +47,7 @@ def test_promtool_parses_the_expressions_of_the_boards(tmp_path: Path) -> None:
 def test_reload_annotation_marks_the_first_reload_like_later_ones(tmp_path: Path) -> None:
     # The series begins with 0; reloads are at 2:00 and at 10:00.
     counter = 'oodguard_reloads_total{job="oodguard",instance="a",model="m",outcome="loaded"}'
-    expression = dict(other_expressions(BOARDS["ood"]))["Bundle reloaded"]
+    expression = dict(other_expressions(BOARDS["ood"]))["Bundle or policy reloaded"]
     marked = {"labels": '{model="m", outcome="loaded"}', "value": 1}
     cases = [
         {"eval_time": time, "expr": f"({expression}) > bool 0", "exp_samples": samples}

@@ -61,12 +61,17 @@ def alarms() -> Panel:
     about = About(
         title="Drift alarms per hour",
         text="The test restarts after each alarm. A single alarm may be chance; repeated "
-        "alarms are a lasting change.",
+        "alarms are a lasting change. A reset by an operator starts all drift tests again.",
         runbooks=("OODGuardDriftAlarm",),
         warn=1,
     )
     raised = f"sum by ({BY_MODEL}, test) (increase(oodguard_drift_alarms_total{{{MODEL}}}[1h]))"
-    return series(about, Query(raised, f"{{{{test}}}} {VERSION}"))
+    resets = f"sum by ({BY_MODEL}) (increase(oodguard_drift_resets_total{{{MODEL}}}[1h]))"
+    return series(
+        about,
+        Query(raised, f"{{{{test}}}} {VERSION}"),
+        Query(resets, f"resets by operators {VERSION}"),
+    )
 
 
 def saves() -> Panel:

@@ -1,4 +1,4 @@
-"""Lay out a board: rows of panels, variables, links, and annotations of bundle changes."""
+"""Lay out a board: rows of panels, variables, links, and annotations of changes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -101,13 +101,15 @@ def _choice(name: str, label: str, query: str) -> Json:
 
 def _annotations() -> list[Json]:
     reloads = f"sum by (model, outcome) (increase({RELOAD}{{{COUNTED}}}[1m])) > 0"
+    resets = "sum by (model, version) (increase(oodguard_drift_resets_total[1m])) > 0"
     bundles = (
         "count by (model, version, provider) (oodguard_bundle_info)"
         " unless count by (model, version, provider) (oodguard_bundle_info offset 1m)"
     )
     return [
-        _mark("Bundle reloaded", reloads, "{{outcome}}", "{{model}}", "purple"),
+        _mark("Bundle or policy reloaded", reloads, "{{outcome}}", "{{model}}", "purple"),
         _mark("Bundle served", bundles, "{{model}} {{version}}", "on {{provider}}", "blue"),
+        _mark("Drift reset", resets, "drift evidence reset", "{{model}} {{version}}", "green"),
     ]
 
 

@@ -55,7 +55,7 @@ def test_panel_has_finite_series(used: Stack, expression: str) -> None:
 @pytest.mark.parametrize("board", BOARDS)
 def test_reload_annotation_has_its_outcome_and_the_new_version(used: Stack, board: str) -> None:
     annotations = dict(other_expressions(BOARDS[board]))
-    assert annotation_labels(used, annotations["Bundle reloaded"]) == [
+    assert annotation_labels(used, annotations["Bundle or policy reloaded"]) == [
         {"model": BUNDLE, "outcome": "loaded"}
     ]
     served = {"model": BUNDLE, "version": NEXT_VERSION, "provider": "CPUExecutionProvider"}

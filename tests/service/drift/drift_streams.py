@@ -3,11 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from oodguard.service.drift.detector import DriftDetector
 from oodguard.service.drift.martingale import AlarmLimits
-from oodguard.service.drift.monitor import DriftDetector
 from oodguard.service.drift.state import DriftState, MonitoredScore, initial_state
 
-MONITORED = MonitoredScore(bundle="ab" * 32, score="energy", threshold=1.6, rate=0.1)
+MONITORED = MonitoredScore(
+    model="tiny", version="1", bundle="ab" * 32, score="energy", threshold=1.6, rate=0.1
+)
 
 
 def drawn(m: int, n: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from oodguard.service.drift.monitor import DriftDetector
+from oodguard.service.drift.detector import DriftDetector
 from tests.service.drift.drift_streams import MONITORED, detector, drawn
 
 Change = Callable[[NDArray[np.float64]], NDArray[np.float64]]

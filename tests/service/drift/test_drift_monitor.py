@@ -9,8 +9,9 @@ from starlette.testclient import TestClient
 
 from oodguard.models.decision import Policy
 from oodguard.service.app import create_app
+from oodguard.service.drift.detector import DriftDetector
 from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence
-from oodguard.service.drift.monitor import DriftDetector, DriftMonitor, SaveOutcome
+from oodguard.service.drift.monitor import DriftMonitor, SaveOutcome
 from oodguard.service.drift.state import MonitoredScore, initial_state
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.settings import Settings
@@ -21,19 +22,28 @@ Batches = list[NDArray[np.float32]]
 
 CALIBRATION = np.arange(1, 251, dtype=np.float32)
 LIMITS = AlarmLimits(delta=0.01, run_length=1000)
-MONITORED = MonitoredScore(bundle="0" * 64, score="brightness", threshold=244.0, rate=0.05)
+MONITORED = MonitoredScore(
+    model="tiny", version="1", bundle="0" * 64, score="brightness", threshold=244.0, rate=0.05
+)
 
 
 @dataclass
 class Published:
     evidence: list[tuple[DriftEvidence, DriftEvidence]] = field(default_factory=list)
     saves: list[SaveOutcome] = field(default_factory=list)
+    resets: int = 0
 
     def set_drift_evidence(
         self, ranks: DriftEvidence, rejections: DriftEvidence, limits: AlarmLimits
     ) -> None:
         assert limits == LIMITS
         self.evidence.append((ranks, rejections))
+
+    def count_drift_save(self, outcome: SaveOutcome) -> None:
+        self.saves.append(outcome)
+
+    def count_drift_reset(self) -> None:
+        self.resets += 1
 
     @property
     def steps(self) -> list[int]:
@@ -53,8 +63,7 @@ def monitored(file: Path | None = None, seed: int = 0, batches: Batches | None =
         monitored=MONITORED,
         limits=LIMITS,
         file=file,
-        publish=published.set_drift_evidence,
-        count_save=published.saves.append,
+        observer=published,
         random=np.random.default_rng(seed),
     )
     monitor.start()
@@ -85,7 +94,7 @@ def test_drift_monitor_observes_scores_in_order() -> None:
 def test_drift_monitor_continues_from_its_state_file(tmp_path: Path) -> None:
     file = tmp_path / "drift.safetensors"
     before = monitored(file, batches=drawn_batches(2, 30))
-    assert before.saves == ["saved"]
+    assert before.saves == ["saved", "saved"]
     after = monitored(file, seed=5)
     assert before.steps[-1] == after.steps[0] == 210
     assert after.last == pytest.approx(before.last)
@@ -109,7 +118,7 @@ def test_drift_monitor_continues_if_the_state_cannot_be_saved(
 ) -> None:
     published = monitored(tmp_path / "missing" / "state", batches=drawn_batches(3, 1))
     assert "The drift state cannot be saved." in caplog.messages
-    assert published.saves == ["failed"]
+    assert published.saves == ["failed", "failed"]
     assert published.steps[-1] == 7
 
 

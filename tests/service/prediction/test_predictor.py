@@ -15,6 +15,7 @@ from oodguard.service.prediction.predictor import Predictor
 from oodguard.service.readiness import Readiness
 from oodguard.service.registry.deployment import Deployment
 from oodguard.service.registry.registry import ModelRegistry
+from oodguard.service.registry.routing import Routing
 from oodguard.service.settings import Settings
 from oodguard.service.telemetry.metrics import Metrics
 from tests.service.checks import post, predictions, problem, still_serves
@@ -74,7 +75,7 @@ async def test_request_being_read_keeps_a_retired_deployment_alive(model: Loaded
     settings = Settings(timeout_s=10)
     deployment = Deployment(model, metrics, settings)
     predictor = Predictor(
-        ModelRegistry(None), settings, metrics, Readiness(), large_decode_bytes=2**20
+        ModelRegistry(Routing()), settings, metrics, Readiness(), large_decode_bytes=2**20
     )
     bodies = [encode(plain())]
 

@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 from oodguard.models.errors import BundleError
 from oodguard.service.api.schemas import ModelsAnswer
 from oodguard.service.app import create_app
-from oodguard.service.registry.registry import version_key
+from oodguard.service.registry.versions import version_key
 from oodguard.service.settings import Settings
 from tests.service.checks import answering_model, ask, post, problem
 from tests.service.pictures import encode, plain

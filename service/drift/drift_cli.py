@@ -1,0 +1,190 @@
+"""The command `oodguard drift`: acknowledge drift by a reset of its evidence."""
+
+import http.client
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote, urlsplit
+
+import orjson
+import typer
+
+from oodguard.service.cli_errors import exit_on_error
+from oodguard.service.drift.reset_request import ResetRequest
+from oodguard.service.errors import DriftStateError
+
+TIMEOUT_S = 30.0
+
+# The monitor looks for requests every second; a busy disk may take some more.
+TAKEN_WITHIN_S = 5.0
+
+POLL_INTERVAL_S = 0.05
+
+_CONNECTIONS = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
+
+app = typer.Typer(
+    help="Acknowledge drift: reset its evidence.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredState:
+    """A state file, and the name and the version of its model."""
+
+    model: str
+    version: str
+    file: Path
+
+
+@app.callback()
+def _group() -> None:
+    """Without it, typer would make the only command the command itself."""
+
+
+@app.command()
+def reset(
+    model: Annotated[str, typer.Argument(help="NAME or NAME@VERSION of the model.")],
+    state: Annotated[
+        Path | None,
+        typer.Option(envvar="OODGUARD_STATE", help="State folder of the service."),
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(help="Use the admin route of the service at this address instead."),
+    ] = None,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(help="File that contains a key with the role admin; with --url."),
+    ] = None,
+) -> None:
+    """Start the drift tests of a model again, without evidence.
+
+    By default the reset is requested in the state folder, where a running service takes it within
+    a second, and a stopped one when it starts. With --url it is requested from the admin route.
+    """
+    with exit_on_error():
+        if url is not None:
+            lines = reset_by_route(url, model, key_file)
+        elif state is not None:
+            lines = reset_in_folder(state, model)
+        else:
+            raise DriftStateError(
+                "OODGUARD_STATE is not set, so that only a running service has the evidence: use"
+                " --url and --key-file, or restart the service"
+            )
+    for line in lines:
+        typer.echo(line)
+
+
+def reset_in_folder(folder: Path, model: str) -> list[str]:
+    """Request a reset in the state folder, and wait for a service to take it.
+
+    Returns:
+        One line for each version of the model.
+
+    Raises:
+        DriftStateError: The folder has no state of the model, or cannot be written.
+    """
+    requests = {each: ResetRequest(each.file) for each in _selected(folder, model)}
+    for request in requests.values():
+        request.write()
+    give_up = time.monotonic() + TAKEN_WITHIN_S
+    while any(each.is_pending() for each in requests.values()) and time.monotonic() < give_up:
+        time.sleep(POLL_INTERVAL_S)
+    pending = (
+        f"is requested, but no running service has done it within {TAKEN_WITHIN_S:g} s: it is done"
+        " when a service starts with this folder (or see the log of the running one)"
+    )
+    return [
+        f"{state.model} {state.version}: the reset {pending if request.is_pending() else 'is done'}"
+        for state, request in requests.items()
+    ]
+
+
+def reset_by_route(url: str, model: str, key_file: Path | None) -> list[str]:
+    """Request a reset from the admin route of a running service.
+
+    Returns:
+        One line for each version of the model.
+
+    Raises:
+        DriftStateError: The service cannot be reached, or does not reset the evidence.
+    """
+    name, _, version = model.partition("@")
+    path = f"/admin/models/{quote(name, safe='')}"
+    if version:
+        path += f"/versions/{quote(version, safe='')}"
+    status, body = _post(url, f"{path}/drift/reset", key_file)
+    try:
+        answer = orjson.loads(body)
+        if status != http.client.OK:
+            raise DriftStateError(f"{url} returned {status}: {answer['detail']}")
+        return [
+            f"{each['model']} {each['version']}: the reset is done; the log evidence was"
+            f" {each['scores']['log_martingale']:.3g} for scores and"
+            f" {each['rejections']['log_martingale']:.3g} for rejections"
+            for each in answer["resets"]
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DriftStateError(f"{url} returned {status} and no answer of OOD Guard") from error
+
+
+def _post(url: str, path: str, key_file: Path | None) -> tuple[int, bytes]:
+    headers = {} if key_file is None else {"authorization": f"Bearer {_read_key(key_file)}"}
+    try:
+        parts = urlsplit(url)
+        # Unlike urllib, http.client follows no redirect, which could send the key elsewhere.
+        open_connection = _CONNECTIONS[parts.scheme]
+        connection = open_connection(parts.netloc, timeout=TIMEOUT_S)
+        connection.request("POST", parts.path.rstrip("/") + path, headers=headers)
+        response = connection.getresponse()
+        return response.status, response.read()
+    except (KeyError, ValueError, http.client.InvalidURL) as error:
+        raise DriftStateError(
+            f"--url is {url}, expected http://HOST:PORT or https://HOST"
+        ) from error
+    except (OSError, http.client.HTTPException) as error:
+        raise DriftStateError(f"{url} cannot be reached: {error}") from error
+
+
+def _read_key(file: Path) -> str:
+    try:
+        key = file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DriftStateError(f"--key-file {file} cannot be read: {error}") from error
+    if not key.isprintable() or not key:
+        raise DriftStateError(f"--key-file {file} has no key, expected one line with a key")
+    return key
+
+
+def _selected(folder: Path, model: str) -> list[StoredState]:
+    name, _, version = model.partition("@")
+    states = _stored_states(folder)
+    selected = [each for each in states if each.model == name and version in {"", each.version}]
+    if not selected:
+        known = ", ".join(f"{each.model}@{each.version}" for each in states) or "none"
+        raise DriftStateError(
+            f"{folder} has no drift state of {model}, expected one of: {known}. A service writes"
+            " the state when it starts"
+        )
+    return selected
+
+
+def _stored_states(folder: Path) -> list[StoredState]:
+    """Return the states in a folder, sorted by file; files that are not readable are omitted."""
+    # Here, so that help and usage errors are quick.
+    from safetensors import SafetensorError, safe_open  # noqa: PLC0415
+
+    states = []
+    for file in sorted(folder.glob("drift-*.safetensors")):
+        try:
+            with safe_open(file, framework="numpy") as opened:
+                metadata = opened.metadata() or {}
+        except (OSError, SafetensorError):
+            continue
+        if {"model", "version"} <= metadata.keys():
+            states.append(
+                StoredState(model=metadata["model"], version=metadata["version"], file=file)
+            )
+    return states

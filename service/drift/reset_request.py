@@ -1,0 +1,68 @@
+"""Request a reset of the drift evidence in the state folder, for operators without an admin key.
+
+`oodguard drift reset` writes a file next to a model's state file. The process that serves the model
+takes it within a second; if none does, the next one takes it when it starts.
+"""
+
+import logging
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from oodguard.service.errors import DriftNotReset, DriftStateError
+
+logger = logging.getLogger("oodguard.drift")
+
+
+class ResetRequest:
+    """The request to reset the evidence of one state file.
+
+    Args:
+        state_file: The state file.
+    """
+
+    def __init__(self, state_file: Path) -> None:
+        self._file = state_file.with_suffix(".reset")
+        self._failing = False
+        # The modification time of a request that was done and cannot be removed.
+        self._done = 0
+
+    def is_pending(self) -> bool:
+        """Return whether a reset was requested and has not been done."""
+        try:
+            found = self._file.lstat()
+        except OSError:
+            return False
+        return stat.S_ISREG(found.st_mode) and found.st_mtime_ns != self._done
+
+    def write(self) -> None:
+        """Request a reset.
+
+        Raises:
+            DriftStateError: The file cannot be written.
+        """
+        try:
+            self._file.touch()
+        except OSError as error:
+            raise DriftStateError(f"{self._file} cannot be written: {error.strerror}") from error
+
+    def take(self, reset: Callable[[], object]) -> None:
+        """Reset the evidence if it was requested, and remove the request.
+
+        A failed reset is tried again with the next call, and logged once.
+        """
+        if not self.is_pending():
+            return
+        failure = ""
+        try:
+            reset()
+            self._done = self._file.lstat().st_mtime_ns
+            self._file.unlink()
+        except (DriftNotReset, OSError) as error:
+            failure = str(error)
+        if failure and not self._failing:
+            logger.warning(
+                "A requested drift reset failed.",
+                extra={"fields": {"file": str(self._file), "error": failure}},
+            )
+        self._failing = bool(failure)

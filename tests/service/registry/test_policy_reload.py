@@ -1,0 +1,249 @@
+"""policy.toml at the start and in reloads: what it changes, and what a refused one leaves."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from oodguard.models.bundle import MODEL
+from oodguard.models.errors import BundleError
+from oodguard.service.api.schemas import ModelsAnswer
+from oodguard.service.app import create_app
+from oodguard.service.errors import PolicyError
+from oodguard.service.settings import Settings
+from tests.e2e.conftest import wait_until
+from tests.service.checks import answering_model, ask, metric, problem
+from tests.service.conftest import MakeClient
+from tests.service.tiny import write_tiny
+
+PREVIOUS = ("brightness", 0.05, 0.05, 244.0)
+"""The policy of the settings; rank 6 of 250 scores 1, 2, ... 250."""
+
+
+@pytest.fixture(name="policy")
+def _policy(three_models: Path) -> Path:
+    return three_models / "policy.toml"
+
+
+def reload(client: TestClient, path: str = "/admin/models/reload") -> dict[str, tuple[str, str]]:
+    response = client.post(path)
+    assert response.status_code == 200, response.text
+    return {
+        f"{each['model']}@{each['version']}": (each["outcome"], each["detail"])
+        for each in response.json()["changes"]
+    }
+
+
+def refused(client: TestClient) -> str:
+    return problem(client.post("/admin/models/reload"), 409, "bundle-refused").detail
+
+
+def used(client: TestClient, path: str = "/predict") -> tuple[str, float, float | None, float]:
+    policy = ask(client, path).policy
+    return policy.score, policy.alpha, policy.delta, policy.threshold
+
+
+def models(client: TestClient) -> ModelsAnswer:
+    return ModelsAnswer.model_validate_json(client.get("/models").content)
+
+
+def test_policy_reload_changes_alpha_and_delta_of_one_model(
+    client: TestClient, policy: Path
+) -> None:
+    assert used(client) == PREVIOUS
+    policy.write_text('[models.one]\nalpha = 0.1\ndelta = "none"\n', encoding="utf-8")
+    # floor(0.1 * 251) = 25, the 25th largest of 1, 2, ... 250.
+    change = "alpha: 0.05 -> 0.1, delta: 0.05 -> none, threshold: 244.0 -> 226.0"
+    assert reload(client) == {
+        "one@10": ("policy-changed", change),
+        "one@9": ("policy-changed", change),
+        "two@1": ("unchanged", ""),
+        "policy.toml@": ("loaded", ""),
+    }
+    assert used(client) == ("brightness", 0.1, None, 226.0)
+    assert used(client, "/models/two/predict") == PREVIOUS
+    (ten, _, two) = models(client).models
+    assert (ten.policy.alpha, two.policy.alpha) == (0.1, 0.05)
+    found = client.get("/metrics").text
+    assert metric(found, "oodguard_alpha", model="one", version="10") == 0.1
+    assert metric(found, "oodguard_threshold", model="one", version="10") == 226
+    assert metric(found, "oodguard_reloads_total", model="policy.toml", outcome="loaded") == 1
+    assert reload(client)["policy.toml@"] == ("unchanged", "")
+    policy.unlink()
+    assert reload(client)["policy.toml@"] == ("removed", "")
+    assert used(client) == PREVIOUS
+
+
+def test_policy_reload_changes_the_score_of_one_version(client: TestClient, policy: Path) -> None:
+    policy.write_text('[models."one@10"]\nscore = "darkness"\n', encoding="utf-8")
+    assert reload(client, "/admin/models/one/reload")["one@10"] == (
+        "policy-changed",
+        "score: brightness -> darkness",
+    )
+    assert used(client)[0] == "darkness"
+    assert used(client, "/models/one/versions/9/predict")[0] == "brightness"
+    found = client.get("/metrics").text
+    shown = {"model": "one", "version": "10"}
+    assert metric(found, "oodguard_threshold", **shown, score="darkness") == 244
+    assert metric(found, "oodguard_threshold", **shown) == 244
+    # Darkness is -85 for red and above no calibration score; brightness is above 84 of 250.
+    assert ask(client).predictions[0].p_value == 1
+    assert ask(client, "/models/one/versions/9/predict").predictions[0].p_value == 167 / 251
+
+
+def test_policy_reload_changes_the_default_and_the_shadow_model(
+    client: TestClient, policy: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert models(client).shadow is None
+    policy.write_text(
+        'default_model = "two"\nshadow_model = "one@9"\nshadow_share = 1\n', encoding="utf-8"
+    )
+    change = "default_model: one -> two, shadow_model: none -> one@9, shadow_share: 0.0 -> 1.0"
+    with caplog.at_level(logging.INFO, "oodguard.reload"):
+        assert reload(client)["policy.toml@"] == ("loaded", change)
+    fields = [
+        record.__dict__["fields"]
+        for record in caplog.records
+        if record.getMessage() == "The policy file was loaded."
+    ]
+    assert [each["detail"] for each in fields] == [change]
+    assert answering_model(client) == ("two", "1")
+    answer = models(client)
+    assert (answer.default, answer.default_version) == ("two", "1")
+    assert answer.shadow
+    assert (answer.shadow.name, answer.shadow.version) == ("one", "9")
+    assert answer.shadow.share == 1
+
+    def compared() -> float:
+        text = client.get("/metrics").text
+        return metric(text, "oodguard_shadow_images_total", model="one", version="9")
+
+    wait_until(lambda: compared() == 1)
+    policy.write_text('default_model = "two"\n', encoding="utf-8")
+    assert (
+        reload(client)["policy.toml@"][1] == "shadow_model: one@9 -> none, shadow_share: 1.0 -> 0.0"
+    )
+    assert answering_model(client) == ("two", "1")
+    assert compared() == 1
+
+
+def test_policy_reload_moves_the_default_away_from_a_removed_model(
+    client: TestClient, policy: Path, three_models: Path
+) -> None:
+    policy.write_text('default_model = "two"\n', encoding="utf-8")
+    shutil.rmtree(three_models / "one")
+    assert {outcome for outcome, _ in reload(client).values()} == {"unchanged", "loaded", "removed"}
+    assert [each.name for each in models(client).models] == ["two"]
+
+
+def test_policy_reload_routes_to_a_bundle_of_the_same_reload(
+    client: TestClient, policy: Path, three_models: Path
+) -> None:
+    write_tiny(three_models / "one" / "rc", name="one", version="11rc1")
+    policy.write_text(
+        'default_model = "one@11rc1"\n[models."one@11rc1"]\nalpha = 0.1\n', encoding="utf-8"
+    )
+    assert reload(client)["one@11rc1"] == ("loaded", "")
+    assert answering_model(client) == ("one", "11rc1")
+    assert used(client)[1] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[models.one]\nalpha = nan\n", "models.one.alpha is nan, expected a finite number"),
+        ("[models.two]\nalpha = 0.001\n", "models.two: 250 calibration images are too few"),
+        ('[models.two]\nscore = "energy"\n', "models.two: The score is 'energy'"),
+        ('default_model = "one@11"\n', "default_model: the model 'one' has no version '11'"),
+        ("[models.one]\nalpha = 0.0", "the file is empty or its last line has no end"),
+        ("[models.three]\nalpha = 0.1\n", "models.three is not a served model"),
+    ],
+)
+def test_policy_reload_keeps_the_previous_policy_if_the_file_is_refused(
+    client: TestClient, policy: Path, three_models: Path, text: str, message: str
+) -> None:
+    policy.write_text("[models.one]\nalpha = 0.1\n", encoding="utf-8")
+    reload(client)
+    before = used(client)
+    policy.write_text(f'shadow_model = "two"\n{text}', encoding="utf-8")
+    write_tiny(three_models / "one" / "eleven", name="one", version="11")
+    if "one@11" in text:
+        shutil.rmtree(three_models / "one" / "eleven")
+    detail = refused(client)
+    assert detail.startswith(f"{policy}: ")
+    assert message in detail
+    # Bundles of the same reload are served, with the previous policy.
+    assert used(client) == before
+    assert before[1] == 0.1
+    assert models(client).shadow is None
+    count = metric(client.get("/metrics").text, "oodguard_reloads_total", outcome="refused")
+    assert count == 1
+
+
+def test_policy_reload_restores_every_policy_if_the_new_default_cannot_be_loaded(
+    client: TestClient, policy: Path, three_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tiny(three_models / "one" / "eleven", name="one", version="11")
+    policy.write_text('default_model = "one@11"\n[models.two]\nalpha = 0.1\n', encoding="utf-8")
+    # The bundle is valid when the policy is checked, and damaged when it is loaded.
+    reloader = client.app.state.reloader  # type: ignore[attr-defined]
+    load = reloader.load
+
+    def damage_and_load(folder: Path, *arguments: object) -> object:
+        if folder.name == "eleven":
+            (folder / MODEL).write_bytes(b"")
+        return load(folder, *arguments)
+
+    monkeypatch.setattr(reloader, "load", damage_and_load)
+    assert "default_model: the model 'one' has no version '11'" in refused(client)
+    assert used(client, "/models/two/predict") == PREVIOUS
+    assert answering_model(client) == ("one", "10")
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("[models.one]\nalpha = 2\n", PolicyError, "models.one.alpha is 2, expected"),
+        ("[models.two]\nalpha = 0.001\n", PolicyError, "models.two: 250 calibration images"),
+        ("[models.three]\nalpha = 0.1\n", PolicyError, "models.three is not a served model"),
+        ('default_model = "three"\n', BundleError, "default_model: the model 'three'"),
+    ],
+)
+def test_policy_is_refused_at_the_start(
+    three_models: Path, policy: Path, text: str, error: type[Exception], message: str
+) -> None:
+    policy.write_text(text, encoding="utf-8")
+    with pytest.raises(error, match=message):
+        create_app(Settings(models=three_models, default_model="one"))
+
+
+def test_prerelease_is_not_the_default_unless_it_is_referred_to(
+    client: TestClient, three_models: Path, policy: Path
+) -> None:
+    write_tiny(three_models / "one" / "rc", name="one", version="11rc1")
+    reload(client)
+    assert answering_model(client) == ("one", "10")
+    assert answering_model(client, "/models/one/predict") == ("one", "10")
+    assert answering_model(client, "/models/one/versions/11rc1/predict") == ("one", "11rc1")
+    assert [each.version for each in models(client).models][:3] == ["11rc1", "10", "9"]
+    shutil.rmtree(three_models / "one" / "nine")
+    shutil.rmtree(three_models / "one" / "ten")
+    assert "is the default and remains served" in refused(client)
+    policy.write_text('default_model = "one@11rc1"\n', encoding="utf-8")
+    reload(client)
+    assert answering_model(client) == ("one", "11rc1")
+
+
+def test_start_fails_if_every_version_of_the_default_model_is_a_prerelease(tmp_path: Path) -> None:
+    write_tiny(tmp_path / "a", name="one", version="2rc1")
+    write_tiny(tmp_path / "b", name="one", version="2b1")
+    with pytest.raises(BundleError, match="set OODGUARD_DEFAULT_MODEL to one@2rc1"):
+        create_app(Settings(models=tmp_path))
+    create_app(Settings(models=tmp_path, default_model="one@2b1"))
+
+
+def test_single_bundle_may_be_a_prerelease(bundle_folder: Path, make_client: MakeClient) -> None:
+    write_tiny(bundle_folder, version="2rc1")
+    assert answering_model(make_client()) == ("tiny", "2rc1")
