@@ -11,6 +11,9 @@ from oodguard.models.validation_errors import describe_errors
 SCHEMA_VERSIONS: Final = (1, 2)
 """The manifest versions that are read; a bundle is written with the lowest that describes it."""
 
+STAMP_SCHEMA_VERSION: Final = 2
+"""The first manifest version that has a stamp."""
+
 SideLength = Annotated[int, Field(ge=1, le=4096)]
 Count = Annotated[int, Field(ge=0)]
 BundleName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
@@ -133,7 +136,8 @@ class TrainingRecord(_Record):
 class Description(_Record):
     """The manifest without its file records, which a writer knows before the files exist.
 
-    `scores` is the column order of the graph output `scores`; higher means more OOD.
+    `scores` is the column order of the graph output `scores`; higher means more OOD. The stamp
+    `quick` states that the bundle was evaluated with the suite of this name only.
     """
 
     schema_version: Literal[1, 2] = 1
@@ -145,6 +149,16 @@ class Description(_Record):
     scores: tuple[str, ...] = Field(min_length=1)
     default_score: str
     training: TrainingRecord
+    stamp: Literal["quick"] | None = Field(default=None, exclude_if=lambda stamp: stamp is None)
+
+    @model_validator(mode="after")
+    def _version_has_the_stamp(self) -> Self:
+        if self.stamp is not None and self.schema_version < STAMP_SCHEMA_VERSION:
+            raise ValueError(
+                f"schema_version is {self.schema_version}, expected {STAMP_SCHEMA_VERSION} for"
+                f" the stamp {self.stamp!r}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _version_has_the_input_rule(self) -> Self:

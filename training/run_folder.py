@@ -5,6 +5,7 @@ process that is killed at any moment leaves the previous checkpoint intact.
 """
 
 import os
+import shutil
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Self
@@ -200,7 +201,7 @@ class RunFolder:
     def commit(self, progress: RunProgress) -> None:
         """Replace the progress atomically, then delete tensor files that it does not retain.
 
-        The evaluation is deleted too, because its results are those of other weights.
+        Evaluations are deleted too, because their results are those of other weights.
 
         Raises:
             CheckpointError: the file cannot be written; the previous checkpoint is intact.
@@ -211,7 +212,18 @@ class RunFolder:
         for path in self.folder.glob("epoch-*.safetensors"):
             if path.name not in (progress.tensors, rollback):
                 path.unlink()
-        (self.folder / EVALUATION).unlink(missing_ok=True)
+        for path in self.folder.glob(f"{Path(EVALUATION).stem}*.json"):
+            path.unlink()
+
+    def discard(self) -> None:
+        """Delete the folder of a run that has no checkpoint."""
+        if (self.folder / PROGRESS).exists():
+            return
+        for pattern in FILES_BEFORE_CHECKPOINT:
+            for path in self.folder.glob(pattern):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if not any(self.folder.iterdir()):
+            self.folder.rmdir()
 
 
 def _check_replaceable(folder: Path) -> None:

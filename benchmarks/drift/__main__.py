@@ -37,7 +37,7 @@ from benchmarks.drift.scores import RealScores, real_scores
 from oodguard.models.decision import rejects
 from oodguard.service.drift.detector import DriftDetector
 from oodguard.service.drift.state import initial_state, monitored_score
-from oodguard.training.report.card import percent
+from oodguard.training.report.markdown import percent
 
 SHORT, LONG, LONGEST = 2_000, 50_000, 1_000_000
 """Lengths of unchanged streams. `--streams` is the number of long ones; there are ten times as many

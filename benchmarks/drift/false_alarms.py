@@ -9,7 +9,7 @@ from benchmarks.drift.draws import LIMITS, POLICY, Draw, Floats
 from benchmarks.drift.windows import ks_distances, ks_limit, rejection_rates
 from oodguard.service.drift.betting import cells, fixed_bets
 from oodguard.service.drift.martingale import advance, initial_evidence
-from oodguard.training.report.card import percent
+from oodguard.training.report.markdown import percent
 
 Peaks = Mapping[str, float]
 """The maximum of each statistic on a stream; "restarts" counts Shiryaev-Roberts alarms."""

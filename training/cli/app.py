@@ -9,7 +9,10 @@ import typer
 from typer.core import TyperGroup
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
-    {name: f"oodguard.training.cli.{name}" for name in ("fit", "evaluate", "export", "wrap")}
+    {
+        name: f"oodguard.training.cli.{name}"
+        for name in ("fit", "evaluate", "export", "runs", "wrap")
+    }
 )
 """The module of each command, which has a function of its name."""
 

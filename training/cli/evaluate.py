@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from oodguard.models.bundle import open_bundle
 from oodguard.models.decision import Policy
 from oodguard.models.errors import RecipeError
 from oodguard.training.cli.command import (
@@ -18,6 +19,7 @@ from oodguard.training.cli.command import (
     warn,
 )
 from oodguard.training.cli.progress import EvaluationBar
+from oodguard.training.cli.results import print_classes, write_curves
 from oodguard.training.cli.sources import list_recipe
 from oodguard.training.config.recipe import parse_recipe
 from oodguard.training.config.recipe_sources import read_recipe_text
@@ -29,9 +31,10 @@ from oodguard.training.evaluation.target import (
     is_bundle,
     run_target,
 )
-from oodguard.training.report.card import figures, report_warnings
+from oodguard.training.report.card import figures, quick_notice, report_warnings
 from oodguard.training.report.model import Report
-from oodguard.training.report.write import create_report_folder, write_report
+from oodguard.training.report.remedies import remedies
+from oodguard.training.report.write import create_report_folder, report_name, write_report
 from oodguard.training.report.write import renew as renew_bundle
 from oodguard.training.run_folder import RunFolder
 
@@ -72,15 +75,10 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
     with run_command(threads):
         if suite not in SUITES:
             raise RecipeError(f"--suite is {suite!r}, expected one of {', '.join(SUITES)}")
-        if renew and not is_bundle(target):
-            raise RecipeError(f"--renew: {target} is not a bundle, expected the folder of a bundle")
-        if renew and suite not in SHIPPABLE_SUITES:
-            raise RecipeError(
-                f"--suite is {suite!r}, expected {' or '.join(SHIPPABLE_SUITES)} with --renew"
-            )
         text = read_recipe_text(recipe) if recipe else None
         if text is not None:
             parse_recipe(text, origin=str(recipe))  # raises an error that names the file
+        _check_options(target, suite, recipe=recipe, renew=renew, score=score, twin=twin)
         if not is_bundle(target):
             list_recipe(RunFolder(target).recipe_text, ("inliers", "evaluation"))
         with console.status("loading"):
@@ -99,16 +97,62 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
                 observer=bar,
                 other_scores=tuple(other_scores or ()),
                 twin=undefended,
+                parts=folder / f".{report_name(suite)}.parts",
             )
         classes = len(measured.classes)
         page = write_report(folder, report, evidence, classes=classes)
         if renew:
             renew_bundle(target, report)
         print_figures(figures(report))
+        print_classes(report)
         for warning in report_warnings(report, classes=classes):
             warn(warning)
+        for remedy in remedies(report):
+            print_message(f"To change: {remedy}")
+        if notice := quick_notice(report):
+            print_message(f"Quick evaluation: {notice}")
         print_message(f"The full report is in {page}.")
+        if not is_bundle(target):
+            write_curves(RunFolder(target), folder)
         _exit_if_untrusted(report)
+
+
+def _check_options(  # noqa: PLR0913  (by keyword)
+    target: Path,
+    suite: str,
+    *,
+    recipe: Path | None,
+    renew: bool,
+    score: str | None,
+    twin: Path | None,
+) -> None:
+    """Reject options that the target or the suite would ignore, before anything is measured.
+
+    Raises:
+        RecipeError: The error names the option.
+    """
+    if renew and not is_bundle(target):
+        raise RecipeError(f"--renew: {target} is not a bundle, expected the folder of a bundle")
+    if renew and suite not in SHIPPABLE_SUITES:
+        raise RecipeError(
+            f"--suite is {suite!r}, expected {' or '.join(SHIPPABLE_SUITES)} with --renew"
+        )
+    if recipe is not None and not is_bundle(target):
+        raise RecipeError(
+            f"--recipe: {target} is not a bundle, expected the folder of a bundle. A run is"
+            " evaluated on the data of its own recipe: export it, then evaluate the bundle with"
+            " --recipe"
+        )
+    default = open_bundle(target).manifest.default_score if renew and score else None
+    if score is not None and default not in (None, score):
+        raise RecipeError(
+            f"--score is {score!r}, expected {default!r}, the default score of {target}, with"
+            " --renew"
+        )
+    if twin is not None and SUITES[suite].trials.images == 0:
+        raise RecipeError(
+            f"--twin: the suite {suite!r} has no attack trials that use it, expected another suite"
+        )
 
 
 def _open(

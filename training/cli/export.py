@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
-from oodguard.training.cli.command import Threads, print_message, run_command
+from oodguard.training.cli.command import Threads, print_message, run_command, warn
 from oodguard.training.export.export import export as run_export
+from oodguard.training.report.card import quick_notice
+from oodguard.training.report.write import read_report
 from oodguard.training.run_folder import RunFolder
 
 
@@ -25,3 +27,5 @@ def export(
             f"Exported {out}. torch and ONNX Runtime agree on {parity.images} images; the"
             f" largest difference of a score is {parity.largest_difference:.1g}.",
         )
+        if notice := quick_notice(read_report(RunFolder(run))):
+            warn(f"the bundle is stamped quick. {notice}")

@@ -7,6 +7,14 @@ from oodguard.training.fit.trainer import StepResult
 from oodguard.training.run_folder import Epoch
 
 
+def describe_duration(seconds: float) -> str:
+    """Write a duration in whole seconds, minutes or hours, such as `12 minutes`."""
+    for unit, size in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(round(seconds), 1)} s"
+
+
 class ProgressBar:
     """Prints a line per epoch; on a terminal it also shows a bar from the first step to the last.
 
@@ -94,9 +102,20 @@ class EvaluationBar:
         )
         self._task = self.display.add_task("loading", total=None)
 
-    def start(self, steps: int) -> None:
-        """Start; the evaluation needs `steps` gradient steps of one image."""
+    def start(self, steps: int, *, seconds: float, finished: int) -> None:
+        """Start; print the estimated time of `steps` gradient steps of one image."""
         self.display.update(self._task, total=steps)
+        if finished:
+            self.display.console.print(
+                f"Continuing an interrupted evaluation: {finished} parts are finished.",
+                highlight=False,
+            )
+        self.display.console.print(
+            f"Estimated time{' of all parts' if finished else ''}: {describe_duration(seconds)}"
+            f" ({1000 * seconds / max(steps, 1):.1f} ms for a gradient step of one image).",
+            highlight=False,
+            soft_wrap=True,
+        )
 
     def stage(self, name: str) -> None:
         """Show the current stage."""

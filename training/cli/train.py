@@ -5,10 +5,11 @@ from pathlib import Path
 
 from oodguard.models.calibration import images_required
 from oodguard.models.decision import Policy
-from oodguard.models.errors import RecipeError
+from oodguard.models.errors import GuardError, RecipeError
 from oodguard.models.networks.timm_network import check_timm_name, is_timm_name
 from oodguard.training.cli.command import console, print_message, warn
 from oodguard.training.cli.progress import ProgressBar
+from oodguard.training.cli.results import write_curves
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.data.card import describe_data
 from oodguard.training.data.listing import Listing
@@ -41,8 +42,15 @@ def train(  # noqa: PLR0913  (by keyword)
     if fabric.is_global_zero:
         run.write_data(describe_data(listings))
     bar = ProgressBar(console)
-    with bar.display:
-        run_fit(run, bar, resume=resume, start=weights, fabric=fabric)
+    try:
+        with bar.display:
+            run_fit(run, bar, resume=resume, start=weights, fabric=fabric)
+    except GuardError:
+        if fabric.is_global_zero:
+            run.discard()  # only if there is no checkpoint
+        raise
+    if fabric.is_global_zero:
+        write_curves(run, folder)
     print_message(f"Training is finished: {folder}. Next: oodguard-train evaluate {folder}")
 
 

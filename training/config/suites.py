@@ -101,5 +101,8 @@ _SUITES = (
 
 SUITES: Mapping[str, Suite] = MappingProxyType({suite.name: suite for suite in _SUITES})
 
-SHIPPABLE_SUITES = ("standard", "full")
-"""The suites whose report a bundle may carry."""
+RELEASE_SUITES = ("standard", "full")
+"""The suites whose report is the evaluation of a run or bundle."""
+
+SHIPPABLE_SUITES = ("quick", *RELEASE_SUITES)
+"""The suites whose report a bundle may carry; a bundle with that of `quick` is stamped."""

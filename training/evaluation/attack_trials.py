@@ -27,7 +27,7 @@ class AttackTrials:
     """AUROC by attack with both sides attacked; None for what was not tried.
 
     `by_epsilon` is the mean AUROC of the whole evaluation by epsilon, ascending, 0 for clean. All
-    others are measured on the subset, within `epsilon`.
+    others are measured on the subset, within one epsilon.
 
     Attributes:
         steps: Steps of the suite's attack.
@@ -41,7 +41,6 @@ class AttackTrials:
     """
 
     by_epsilon: Mapping[float, float]
-    epsilon: float | None = None
     steps: int | None = None
     by_steps: Mapping[int, float] = field(default_factory=dict)
     clean: float | None = None
@@ -77,6 +76,11 @@ class TrialImages:
     victim: AttackedScore
     inliers: Tensor
     outliers: Tensor
+
+    @property
+    def count(self) -> int:
+        """The number of images of both sides."""
+        return len(self.inliers) + len(self.outliers)
 
     def clean_auroc(self) -> float:
         """Return the AUROC without an attack."""
@@ -127,6 +131,24 @@ class TrialImages:
         return scores
 
 
+Remember = Callable[[str, Callable[[], float]], float]
+"""`(name, measure)` to a figure that is measured now or was measured before."""
+
+
+def trial_steps(suite: Suite, *, images: int, twin: bool) -> int:
+    """Return the gradient steps of one image of all trials on `images`; a query counts a third."""
+    settings, trials = suite.ascent, suite.trials
+    attacks = sum(_step_counts(suite)) + settings.steps * (2 if twin else 1)
+    return images * (
+        attacks * settings.restarts + (trials.noise_draws + trials.square_queries) // 3
+    )
+
+
+def _step_counts(suite: Suite) -> list[int]:
+    own = suite.ascent.steps
+    return sorted({FEW_STEPS, own, suite.trials.long_steps or own})
+
+
 def run_attack_trials(  # noqa: PLR0913  (by keyword)
     images: TrialImages,
     *,
@@ -135,6 +157,7 @@ def run_attack_trials(  # noqa: PLR0913  (by keyword)
     by_epsilon: Mapping[float, float],
     twin: AttackedScore | None,
     generator: torch.Generator,
+    remember: Remember = lambda _, measure: measure(),
 ) -> AttackTrials:
     """Run the suite's attack trials.
 
@@ -148,8 +171,8 @@ def run_attack_trials(  # noqa: PLR0913  (by keyword)
         # The attacks are to differ by what they do, not by where they start.
         return torch.Generator().manual_seed(seed)
 
-    def under(attack: Attack) -> float:
-        return images.attacked_auroc(attack, same_starts())
+    def under(name: str, attack: Attack) -> float:
+        return remember(name, lambda: images.attacked_auroc(attack, same_starts()))
 
     def transferred(source: AttackedScore) -> float:
         with frozen(source.classifier):
@@ -157,23 +180,22 @@ def run_attack_trials(  # noqa: PLR0913  (by keyword)
             return images.transferred_auroc(attack, source, same_starts())
 
     with frozen(images.victim.classifier):
-        all_steps = sorted({FEW_STEPS, settings.steps, trials.long_steps or settings.steps})
         by_steps = {
-            steps: under(gradient_attack(settings, epsilon, steps=steps)) for steps in all_steps
+            steps: under(f"steps {steps}", gradient_attack(settings, epsilon, steps=steps))
+            for steps in _step_counts(suite)
         }
         noise = RandomNoise(epsilon=epsilon, draws=trials.noise_draws)
         square = Square(epsilon=epsilon, queries=trials.square_queries)
         return AttackTrials(
             by_epsilon=by_epsilon,
-            epsilon=epsilon,
             steps=settings.steps,
             by_steps=by_steps,
             clean=images.clean_auroc(),
             white_box=by_steps[settings.steps],
-            noise=under(noise) if trials.noise_draws else None,
-            square=under(square) if trials.square_queries else None,
-            transfer=transferred(twin) if twin else None,
-            at_64=under(_large_attack(settings, epsilon)),
+            noise=under("noise", noise) if trials.noise_draws else None,
+            square=under("square", square) if trials.square_queries else None,
+            transfer=remember("transfer", lambda: transferred(twin)) if twin else None,
+            at_64=under("at 64", _large_attack(settings, epsilon)),
             bad_gradients=images.bad_gradients(epsilon, same_starts()),
         )
 

@@ -3,11 +3,13 @@
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
-from oodguard.models.decision import Policy
+from oodguard.models.decision import Policy, rejects
 from oodguard.models.errors import RecipeError
+from oodguard.training.attacks.base import value_and_gradient
 from oodguard.training.config.recipe import evaluation_sources
 from oodguard.training.config.suites import Suite
 from oodguard.training.data.classes import match_all_classes
@@ -17,16 +19,21 @@ from oodguard.training.evaluation.attack_trials import (
     AttackTrials,
     TrialImages,
     run_attack_trials,
+    trial_steps,
 )
 from oodguard.training.evaluation.evaluator import EvaluationObserver, Evaluator
 from oodguard.training.evaluation.masking_checks import run_masking_checks
-from oodguard.training.evaluation.results import evidence, score_result
-from oodguard.training.evaluation.target import EvaluationTarget
+from oodguard.training.evaluation.partial_results import PartialResults, evaluation_key
+from oodguard.training.evaluation.results import class_results, evidence, score_result
+from oodguard.training.evaluation.target import EvaluationTarget, ScoreUnderTest
 from oodguard.training.provenance import command, hardware
 from oodguard.training.report.evidence import EvaluationEvidence
-from oodguard.training.report.model import Report, ScoreResult
+from oodguard.training.report.model import ClassResult, Report, ScoreResult
 from oodguard.training.scoring.graph import evaluation_batch_size
+from oodguard.training.scoring.network import frozen
 from oodguard.training.scoring.parity import in_batches
+
+TIMED_IMAGES = 50
 
 REPLAYED_BY = "ONNX Runtime"
 
@@ -39,13 +46,15 @@ def evaluate(  # noqa: PLR0913  (by keyword)
     observer: EvaluationObserver,
     other_scores: tuple[str, ...] = (),
     twin: EvaluationTarget | None = None,
+    parts: Path | None = None,
 ) -> tuple[Report, EvaluationEvidence]:
     """Evaluate a target on the evaluation sets of its recipe.
 
     In-distribution images are attacked towards rejection and outliers towards acceptance, within
     the same L-infinity ball in [0, 1] pixel space, in float32 and evaluation mode. `other_scores`
     are scores and detectors that are evaluated too, for comparison. Attacks on `twin`, usually an
-    undefended target, are tried on `target`.
+    undefended target, are tried on `target`. The folder `parts` holds the finished parts, with
+    which an interrupted evaluation continues; it is deleted at the end.
 
     Returns:
         The figures, and the scores that they were computed from.
@@ -62,19 +71,30 @@ def evaluate(  # noqa: PLR0913  (by keyword)
     names = tuple(dict.fromkeys((policy.score, *other_scores)))
     scores = [target.score_under_test(name, policy) for name in names]
     test_set, inliers, outliers = _load_images(target, suite)
-    observer.start(_total_steps(suite, inliers, outliers, scores=len(names)))
-    evaluations = [
-        Evaluator(target=target, score=score, suite=suite, observer=observer).evaluate(
-            inliers,
-            outliers,
-            end_to_end=score.name == policy.score and suite.ascent.end_to_end > 0,
-        )
+    partial = PartialResults(parts, _key(target, suite, policy, test_set, outliers, twin))
+    evaluators = [
+        Evaluator(target=target, score=score, suite=suite, observer=observer, partial=partial)
         for score in scores
+    ]
+    end_to_end = suite.ascent.end_to_end > 0
+    steps = sum(
+        each.total_steps(inliers, outliers, end_to_end=end_to_end and each is evaluators[0])
+        for each in evaluators
+    )
+    subset = _trial_images(target, suite, scores[0], inliers, outliers)
+    in_trials = trial_steps(suite, images=subset.count, twin=twin is not None) if subset else 0
+    seconds = (steps + in_trials) * _seconds_per_step(target, scores[0], inliers)
+    observer.start(steps + in_trials, seconds=seconds, finished=partial.found)
+    evaluations = [
+        each.evaluate(inliers, outliers, end_to_end=end_to_end and each is evaluators[0])
+        for each in evaluators
     ]
     results = tuple(score_result(each, seed=suite.seed) for each in evaluations)
     observer.stage("gradient-masking checks")
-    trials = _run_trials(target, suite, results[0], inliers, outliers, twin)
-    return Report(
+    trials = _run_trials(target, suite, results[0], subset, twin, partial)
+    observer.advance(in_trials)
+    classes, accuracy = _on_whole_test_set(target, test_set, scores[0])
+    report = Report(
         name=target.name,
         measured=target.measured,
         suite=suite,
@@ -82,16 +102,20 @@ def evaluate(  # noqa: PLR0913  (by keyword)
         alpha=policy.alpha,
         delta=policy.delta,
         calibration_images=target.calibration_images,
-        accuracy=_accuracy(target, test_set),
+        accuracy=accuracy,
         accuracy_images=len(test_set),
+        classes=classes,
+        training_accuracy=target.training_accuracy,
         results=results,
         trust=run_masking_checks(trials),
         replayed_by=REPLAYED_BY,
         recipe=target.recipe_text,
-        duration_s=time.perf_counter() - started,
+        duration_s=time.perf_counter() - started + partial.earlier_s,
         hardware=hardware(),
         command=command(),
-    ), evidence(evaluations[0])
+    )
+    partial.delete()
+    return report, evidence(evaluations[0])
 
 
 def _load_images(
@@ -111,28 +135,40 @@ def _load_images(
     return test_set, test_set.subset(slice(suite.test_images)), outliers
 
 
+def _trial_images(
+    target: EvaluationTarget,
+    suite: Suite,
+    score: ScoreUnderTest,
+    inliers: ImageSet,
+    outliers: Mapping[str, ImageSet],
+) -> TrialImages | None:
+    """Return the images of the attack trials, or None if the suite has none."""
+    if suite.trials.images == 0 or not suite.budgets:
+        return None
+    share = -(-suite.trials.images // len(outliers))
+    subset = torch.cat([each.images[:share] for each in outliers.values()])[: suite.trials.images]
+    return TrialImages(
+        victim=AttackedScore(classifier=target.classifier, score=score.name),
+        inliers=to_pixels(inliers.images[: suite.trials.images]),
+        outliers=to_pixels(subset),
+    )
+
+
 def _run_trials(  # noqa: PLR0913  (a target, its images and the result so far)
     target: EvaluationTarget,
     suite: Suite,
     result: ScoreResult,
-    inliers: ImageSet,
-    outliers: Mapping[str, ImageSet],
+    images: TrialImages | None,
     twin: EvaluationTarget | None,
+    partial: PartialResults,
 ) -> AttackTrials:
     epsilons = (0.0, *suite.budgets)
     by_epsilon = {
         epsilon: condition.mean_auroc
         for epsilon, condition in zip(epsilons, result.conditions, strict=True)
     }
-    if suite.trials.images == 0 or not suite.budgets:
+    if images is None:
         return AttackTrials(by_epsilon=by_epsilon)
-    share = -(-suite.trials.images // len(outliers))
-    subset = torch.cat([each.images[:share] for each in outliers.values()])[: suite.trials.images]
-    images = TrialImages(
-        victim=AttackedScore(classifier=target.classifier, score=result.score),
-        inliers=to_pixels(inliers.images[: suite.trials.images]),
-        outliers=to_pixels(subset),
-    )
     return run_attack_trials(
         images,
         suite=suite,
@@ -140,6 +176,7 @@ def _run_trials(  # noqa: PLR0913  (a target, its images and the result so far)
         by_epsilon=by_epsilon,
         twin=AttackedScore(classifier=twin.classifier, score=twin.default_score) if twin else None,
         generator=torch.Generator().manual_seed(suite.seed),
+        remember=partial.figure,
     )
 
 
@@ -152,16 +189,42 @@ def _trial_epsilon(target: EvaluationTarget, suite: Suite) -> float:
     return attack.epsilon if attack and attack.epsilon in suite.budgets else suite.budgets[0]
 
 
-def _total_steps(
-    suite: Suite, inliers: ImageSet, outliers: Mapping[str, ImageSet], *, scores: int
-) -> int:
-    images = len(inliers) + sum(len(each) for each in outliers.values())
-    per_epsilon = images * suite.ascent.steps * scores + len(inliers) * suite.ascent.end_to_end
-    return per_epsilon * len(suite.budgets)
+def _seconds_per_step(target: EvaluationTarget, score: ScoreUnderTest, inliers: ImageSet) -> float:
+    """Measure a gradient step of one image, on the first batch; the first of two steps warms up."""
+    size = evaluation_batch_size(*inliers.images.shape[1:3])
+    pixels = to_pixels(inliers.images[: min(size, TIMED_IMAGES)])
+    seconds = 0.0
+    with frozen(target.classifier):
+        for _ in range(2):
+            started = time.perf_counter()
+            value_and_gradient(score.rejection, pixels, torch.arange(len(pixels)))
+            seconds = time.perf_counter() - started
+    return seconds / len(pixels)
 
 
-def _accuracy(target: EvaluationTarget, test_set: ImageSet) -> float:
+def _key(  # noqa: PLR0913  (all that determines the results)
+    target: EvaluationTarget,
+    suite: Suite,
+    policy: Policy,
+    test_set: ImageSet,
+    outliers: Mapping[str, ImageSet],
+    twin: EvaluationTarget | None,
+) -> str:
+    limits = [scores.tobytes().hex() for scores in target.calibration.values()]
+    settings = (target.measured, target.recipe_text, suite.model_dump_json(), repr(policy), *limits)
+    images = (test_set.images, test_set.labels, *(each.images for each in outliers.values()))
+    networks = (target.classifier, *((twin.classifier,) if twin else ()))
+    return evaluation_key((*settings, *outliers), images, torch.nn.ModuleList(networks))
+
+
+def _on_whole_test_set(
+    target: EvaluationTarget, test_set: ImageSet, score: ScoreUnderTest
+) -> tuple[tuple[ClassResult, ...], float]:
+    """Return the clean results by class and the accuracy of the served graph."""
     images = test_set.images.numpy()
     size = evaluation_batch_size(*images.shape[1:3])
-    logits, _ = in_batches(target.onnx_run, images, size)
-    return float((logits.argmax(axis=1) == test_set.labels.numpy()).mean())
+    logits, scores = in_batches(target.onnx_run, images, size)
+    predicted, labels = logits.argmax(axis=1), test_set.labels.numpy()
+    rejected = rejects(scores[:, list(target.calibration).index(score.name)], score.threshold)
+    classes = class_results(labels, predicted, rejected, target.classes)
+    return classes, float((predicted == labels).mean())

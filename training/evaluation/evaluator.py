@@ -1,17 +1,20 @@
 """Evaluate one score on image sets: attack, score, replay with ONNX Runtime."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from oodguard.training.attacks.base import AttackObjective
 from oodguard.training.attacks.objectives import wrong_and_accepted_objective
 from oodguard.training.config.suites import Suite
 from oodguard.training.data.dataset import ImageSet, to_pixels
 from oodguard.training.evaluation.attack_runner import run_attack, run_end_to_end_attack, to_uint8
+from oodguard.training.evaluation.partial_results import PartialResults
 from oodguard.training.evaluation.results import (
     AttackResult,
     Predictions,
@@ -30,8 +33,11 @@ WORST_ACCEPTS = 4  # false accepts recorded for each set and epsilon
 class EvaluationObserver(Protocol):
     """Follows the progress of an evaluation."""
 
-    def start(self, steps: int) -> None:
-        """Start; `steps` gradient steps of one image follow."""
+    def start(self, steps: int, *, seconds: float, finished: int) -> None:
+        """Start; `steps` gradient steps of one image follow, in about `seconds` in all.
+
+        `finished` is the number of parts that an interrupted evaluation left.
+        """
 
     def stage(self, name: str) -> None:
         """Enter a stage, such as an image set."""
@@ -52,6 +58,7 @@ class Evaluator:
     score: ScoreUnderTest
     suite: Suite
     observer: EvaluationObserver
+    partial: PartialResults
 
     def evaluate(
         self, inliers: ImageSet, outliers: Mapping[str, ImageSet], *, end_to_end: bool
@@ -59,11 +66,11 @@ class Evaluator:
         """Return all attack results, with those of the end-to-end attack on request."""
         stage = self.observer.stage
         stage(f"{self.score.name}: {inliers.name}")
-        inlier_results = self._attack(inliers, outliers=False)
+        inlier_results = self._attack(inliers, "inliers", outliers=False)
         outlier_results = {}
         for name, images in outliers.items():
             stage(f"{self.score.name}: {name}")
-            outlier_results[name] = self._attack(images, outliers=True)
+            outlier_results[name] = self._attack(images, f"outliers {name}", outliers=True)
         if end_to_end:
             stage(f"{self.score.name}: {inliers.name}, end to end")
         return ScoreEvaluation(
@@ -75,42 +82,104 @@ class Evaluator:
             end_to_end=self._attack_end_to_end(inliers) if end_to_end else (),
         )
 
-    def _attack(self, images: ImageSet, *, outliers: bool) -> tuple[AttackResult, ...]:
+    def steps(self, images: int, *, targeted: int) -> int:
+        """Return the gradient steps of one image that an attack within all epsilons takes."""
+        targets = (len(self.score.acceptance) - 1) * targeted
+        return (images * self.suite.ascent.restarts + targets) * self._steps_per_start
+
+    def total_steps(
+        self, inliers: ImageSet, outliers: Mapping[str, ImageSet], *, end_to_end: bool
+    ) -> int:
+        """Return the gradient steps of one image of `evaluate`, at most."""
+        settings = self.suite.ascent
+        steps = self.steps(len(inliers), targeted=0)
+        for images in outliers.values():
+            steps += self.steps(len(images), targeted=min(settings.targeted, len(images)))
+        if end_to_end:
+            steps += len(inliers) * settings.end_to_end * len(self.suite.budgets)
+        return steps
+
+    @property
+    def _steps_per_start(self) -> int:
+        return self.suite.ascent.steps * len(self.suite.budgets)
+
+    def _attack(self, images: ImageSet, name: str, *, outliers: bool) -> tuple[AttackResult, ...]:
         """Attack towards rejection or acceptance; return the clean result, then one per epsilon."""
         settings, generator = self.suite.ascent, self._generator()
         objectives = self.score.acceptance if outliers else (self.score.rejection,)
-        set_name = images.name if outliers else None
-        targeted = settings.targeted  # images that are still to be attacked on all targets
+        targeted = settings.targeted if outliers else 0  # images that all targets still attack
         batches = []
-        for clean, _ in images.batches(evaluation_batch_size(*images.images.shape[1:3])):
-            pixels = to_pixels(clean)
-            attacked = run_attack(
-                settings,
+        size = evaluation_batch_size(*images.images.shape[1:3])
+        for number, (clean, _) in enumerate(images.batches(size)):
+            chosen = min(targeted, len(clean))
+            measure = partial(
+                self._attack_batch,
+                clean,
                 objectives,
-                pixels,
-                self.suite.budgets,
                 generator,
-                targeted=min(targeted, len(pixels)),
+                targeted=chosen,
+                set_name=images.name if outliers else None,
             )
-            first = self._result(clean, 0.0, pixels, set_name=None)
-            others = self._results(clean, attacked, steps=settings.steps, set_name=set_name)
-            batches.append([first, *others])
-            targeted = max(targeted - len(pixels), 0)
+            steps = self.steps(len(clean), targeted=chosen)
+            batches.append(self._part(f"{name} {number}", generator, measure, steps))
+            targeted -= chosen
         return _join(batches)
+
+    def _attack_batch(
+        self,
+        clean: Tensor,
+        objectives: Sequence[AttackObjective],
+        generator: torch.Generator,
+        *,
+        targeted: int,
+        set_name: str | None,
+    ) -> list[AttackResult]:
+        pixels = to_pixels(clean)
+        attacked = run_attack(
+            self.suite.ascent, objectives, pixels, self.suite.budgets, generator, targeted=targeted
+        )
+        steps = self.steps(len(clean), targeted=targeted)
+        first = self._result(clean, 0.0, pixels, set_name=None)
+        return [first, *self._results(clean, attacked, steps=steps, set_name=set_name)]
 
     def _attack_end_to_end(self, images: ImageSet) -> tuple[AttackResult, ...]:
         """Attack towards a wrong class that is accepted; return one result per epsilon."""
         generator, steps = self._generator(), self.suite.ascent.end_to_end
         batches = []
-        for clean, labels in images.batches(evaluation_batch_size(*images.images.shape[1:3])):
-            objective = wrong_and_accepted_objective(
-                self.target.classifier, self.score.name, labels, threshold=self.score.threshold
-            )
-            attacked = run_end_to_end_attack(
-                steps, objective, to_pixels(clean), self.suite.budgets, generator
-            )
-            batches.append(self._results(clean, attacked, steps=steps, set_name=None))
+        size = evaluation_batch_size(*images.images.shape[1:3])
+        for number, (clean, labels) in enumerate(images.batches(size)):
+            total = len(clean) * steps * len(self.suite.budgets)
+            measure = partial(self._attack_batch_end_to_end, clean, labels, generator, steps=total)
+            batches.append(self._part(f"end to end {number}", generator, measure, total))
         return _join(batches)
+
+    def _attack_batch_end_to_end(
+        self, clean: Tensor, labels: Tensor, generator: torch.Generator, *, steps: int
+    ) -> list[AttackResult]:
+        objective = wrong_and_accepted_objective(
+            self.target.classifier, self.score.name, labels, threshold=self.score.threshold
+        )
+        attacked = run_end_to_end_attack(
+            self.suite.ascent.end_to_end,
+            objective,
+            to_pixels(clean),
+            self.suite.budgets,
+            generator,
+        )
+        return self._results(clean, attacked, steps=steps, set_name=None)
+
+    def _part(
+        self,
+        name: str,
+        generator: torch.Generator,
+        measure: Callable[[], list[AttackResult]],
+        steps: int,
+    ) -> list[AttackResult]:
+        before = self.partial.restored
+        results = self.partial.batch(f"{self.score.name} {name}", generator, measure)
+        if self.partial.restored > before:
+            self.observer.advance(steps)
+        return results
 
     def _results(
         self,
@@ -120,11 +189,12 @@ class Evaluator:
         steps: int,
         set_name: str | None,
     ) -> list[AttackResult]:
+        """Evaluate the images of each epsilon; `steps` is the number for all of them."""
         results = []
         with frozen(self.target.classifier):
             for epsilon, pixels in attacked:
                 results.append(self._result(clean, epsilon, pixels, set_name=set_name))
-                self.observer.advance(len(clean) * steps)
+                self.observer.advance(steps // len(self.suite.budgets))
         return results
 
     def _result(

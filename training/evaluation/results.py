@@ -22,6 +22,7 @@ from oodguard.training.report.metrics import (
     ranking,
 )
 from oodguard.training.report.model import (
+    ClassResult,
     Condition,
     Decisions,
     InlierResult,
@@ -114,10 +115,34 @@ def score_result(evaluation: ScoreEvaluation, *, seed: int) -> ScoreResult:
     )
 
 
+def class_results(
+    labels: Classes, predicted: Classes, rejected: NDArray[np.bool_], names: Sequence[str]
+) -> tuple[ClassResult, ...]:
+    """Return the results of each class on clean images.
+
+    From true and predicted classes `(n,)`, and whether each image was rejected `(n,)`.
+    """
+    counts = np.zeros((len(names), len(names)), np.int64)
+    np.add.at(counts, (labels, predicted), 1)
+    return tuple(
+        ClassResult(
+            name=name,
+            images=int(counts[index].sum()),
+            correct=int(counts[index, index]),
+            rejected=int(rejected[labels == index].sum()),
+            confused={
+                names[other]: int(counts[index, other])
+                for other in np.argsort(-counts[index], kind="stable").tolist()
+                if other != index and counts[index, other]
+            },
+        )
+        for index, name in enumerate(names)
+    )
+
+
 def evidence(evaluation: ScoreEvaluation) -> EvaluationEvidence:
     """Return the scores of every image and the false accepts, for the charts of a report."""
     return EvaluationEvidence(
-        score=evaluation.score,
         threshold=evaluation.threshold,
         conditions=tuple(
             ConditionEvidence(

@@ -71,6 +71,7 @@ class EvaluationTarget:
         calibration: Held-out in-distribution scores `(n,)`, ascending, by score in graph order.
         held_out: Images of the calibration scores; None: to be loaded by the recipe.
         onnx_run: The served graph in ONNX Runtime.
+        training_accuracy: That of the last epoch of a run.
     """
 
     name: str
@@ -83,6 +84,7 @@ class EvaluationTarget:
     calibration: Mapping[str, NDArray[np.float32]]
     held_out: ImageSet | None
     onnx_run: RunGraph
+    training_accuracy: float | None = None
 
     @property
     def calibration_images(self) -> int:
@@ -164,6 +166,9 @@ def run_target(run: RunFolder, score: str, others: Sequence[str] = ()) -> Evalua
         calibration=calibration_scores(torch_run(classifier), parts.calibration, in_graph),
         held_out=parts.calibration,
         onnx_run=onnx_run(graph),
+        training_accuracy=next(
+            (epoch.training_accuracy for epoch in reversed(run.progress().epochs)), None
+        ),
     )
 
 

@@ -15,7 +15,7 @@ from oodguard.training.data.dataset import Split, load, split
 from oodguard.training.export.onnx import to_onnx
 from oodguard.training.report.card import write_card
 from oodguard.training.report.model import Report
-from oodguard.training.report.write import read_report
+from oodguard.training.report.write import read_report, report_name, stamped
 from oodguard.training.run_folder import RunFolder
 from oodguard.training.scoring.fit_scores import scored_classifier
 from oodguard.training.scoring.graph import torch_run
@@ -46,7 +46,7 @@ def export(run: RunFolder, out: Path) -> Parity:
     limits = np.array([threshold(calibration[name], report.policy) for name in names])
     parity = check_parity(torch_run(classifier), serve, _parity_images(data), limits)
     parameters = sum(parameter.numel() for parameter in classifier.network.parameters())
-    description = _describe(run, data, parameters=parameters)
+    description = _describe(run, data, report, parameters=parameters)
     write_bundle(
         out,
         description=description,
@@ -70,7 +70,7 @@ def _checked_report(run: RunFolder) -> Report:
     if report.trust.stamp == "untrusted":
         raise RecipeError(
             f"{run.folder}: the figures are untrusted, because a gradient-masking check failed. See"
-            " evaluation.html."
+            f" {report_name(report.suite.name)}.html."
         )
     if report.score != recipe.default_score:
         raise RecipeError(
@@ -90,11 +90,11 @@ def _parity_images(data: Split) -> NDArray[np.uint8]:
     return images[:PARITY_IMAGES].numpy()
 
 
-def _describe(run: RunFolder, data: Split, *, parameters: int) -> Description:
+def _describe(run: RunFolder, data: Split, report: Report, *, parameters: int) -> Description:
     recipe, progress = run.recipe, run.progress()
     attack, outliers = recipe.attack, recipe.outliers
     return Description(
-        schema_version=recipe.input.schema_version,
+        **stamped(report, recipe.input),
         name=recipe.name,
         version=recipe.version,
         created=datetime.now(UTC),

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 
 from oodguard.models.manifest import DataRecord, Description
 from oodguard.training.config.suites import SuiteAttack
+from oodguard.training.report.classes import classes_table
 from oodguard.training.report.markdown import (
     code_block,
     code_span,
     escape_markdown,
     markdown_table,
+    percent,
 )
 from oodguard.training.report.metrics import wilson_interval
 from oodguard.training.report.model import Condition, MeanAuroc, Report
@@ -101,9 +103,11 @@ def write_card(description: Description, report: Report, recipe_text: str) -> st
         (
             f"# {description.name}, version {description.version}",
             PURPOSE[training.method],
+            *([f"**Quick evaluation.** {notice}"] if (notice := quick_notice(report)) else []),
             markdown_table([["fact", ""], *([name, text] for name, text in facts.items())]),
             "## Figures",
             figures(report, report_warnings(report, classes=len(description.classes))),
+            *(["## Classes", classes] if (classes := classes_table(report)) else []),
             "## Guarantee",
             _guarantee(report),
             "## Recipe",
@@ -114,6 +118,17 @@ def write_card(description: Description, report: Report, recipe_text: str) -> st
 
 def _data(record: DataRecord) -> str:
     return f"{record.images:,} of {escape_markdown(record.name)}"
+
+
+def quick_notice(report: Report) -> str:
+    """Return the notice on figures of the suite `quick`; empty for other suites."""
+    if report.suite.name != "quick":
+        return ""
+    return (
+        "The figures are those of the suite quick, which attacks fewer images in fewer steps than"
+        " the suite standard, so they may overestimate the robustness. Evaluate with the suite"
+        " standard before deployment."
+    )
 
 
 def chance_warnings(
@@ -209,11 +224,6 @@ def protocol_text(report: Report) -> str:
         f" {code_span(report.command)} in {report.duration_s / 60:.1f} minutes on"
         f" {escape_markdown(report.hardware)}."
     )
-
-
-def percent(fraction: float) -> str:
-    """Write a fraction as a percentage of at most one decimal."""
-    return f"{100 * fraction:.1f}".removesuffix(".0") + " %"
 
 
 def share(value: float) -> str:

@@ -52,7 +52,6 @@ class EvaluationEvidence:
     are some outliers of every set under every budget above 0, lowest score first.
     """
 
-    score: str
     threshold: float
     conditions: tuple[ConditionEvidence, ...]
     worst_accepts: tuple[FalseAccept, ...]

@@ -42,6 +42,11 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join((lines[0], f"| {' | '.join(['---'] * len(head))} |", *lines[1:]))
 
 
+def percent(fraction: float) -> str:
+    """Write a fraction as a percentage of at most one decimal."""
+    return f"{100 * fraction:.1f}".removesuffix(".0") + " %"
+
+
 def _fence(text: str, shortest: int) -> str:
     longest = max(map(len, re.findall("`+", text)), default=0)
     return "`" * max(shortest, longest + 1)

@@ -143,6 +143,29 @@ class ScoreResult(FrozenModel):
     conditions: tuple[Condition, ...]
 
 
+class ClassResult(FrozenModel):
+    """The clean test images of one class: how many are predicted correctly, and are rejected.
+
+    `confused` counts the predictions of each wrong class, the most frequent first.
+    """
+
+    name: str
+    images: int
+    correct: int
+    rejected: int
+    confused: dict[str, int]
+
+    @property
+    def accuracy(self) -> float:
+        """The share of correct predictions; 1 without images."""
+        return self.correct / self.images if self.images else 1.0
+
+    @property
+    def rejection_rate(self) -> float:
+        """The share of rejected images; 0 without images."""
+        return self.rejected / self.images if self.images else 0.0
+
+
 Outcome = Literal["passed", "failed", "not checked"]
 Stamp = Literal["trusted", "partly checked", "not checked", "untrusted"]
 
@@ -180,6 +203,9 @@ class Report(FrozenModel):
         delta: 1 - confidence in alpha, or None.
         calibration_images: The number of images that set the threshold.
         accuracy: The clean accuracy on `accuracy_images` test images.
+        classes: The results of the same images by class; empty in older reports.
+        training_accuracy: That of the last epoch, on the images as they were trained on; None for
+            a bundle.
         results: The deciding score first, then the other scores that were measured.
         replayed_by: The runtime of the replayed figures, or None.
         recipe: The TOML text of the run's recipe, which names the data sources.
@@ -195,6 +221,8 @@ class Report(FrozenModel):
     calibration_images: int
     accuracy: float
     accuracy_images: int
+    classes: tuple[ClassResult, ...] = ()
+    training_accuracy: float | None = None
     results: tuple[ScoreResult, ...]
     trust: Trust
     replayed_by: str | None

@@ -5,13 +5,15 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from oodguard.training.report import card
+from oodguard.training.report import card, markdown
 from oodguard.training.report.advice import advice
 from oodguard.training.report.charts import level, roc_charts, security_charts
+from oodguard.training.report.classes import confusions, weakest_classes
 from oodguard.training.report.evidence import EvaluationEvidence
 from oodguard.training.report.gallery import gallery
 from oodguard.training.report.histograms import histogram_charts
 from oodguard.training.report.model import Report
+from oodguard.training.report.remedies import remedies
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -23,6 +25,31 @@ def write_html(
     report: Report, evidence: EvaluationEvidence, *, warnings: Sequence[str] = ()
 ) -> str:
     """Return the page; it shows the warnings below its stamp."""
+    highlighted = report.highlighted
+    return (
+        template_environment()
+        .get_template("page.html.j2")
+        .render(
+            advice=advice(report, evidence),
+            attacked=report.conditions[1:],
+            classes=weakest_classes(report),
+            clean=report.conditions[0],
+            conditions=report.conditions,
+            gallery=gallery(evidence.worst_accepts, highlighted.epsilon_255) if highlighted else [],
+            highlighted=highlighted,
+            histogram_charts=histogram_charts(report, evidence),
+            quick_notice=card.quick_notice(report),
+            remedies=remedies(report),
+            report=report,
+            roc_charts=roc_charts(report, evidence),
+            security_charts=security_charts(report) if report.conditions[1:] else [],
+            warnings=warnings,
+        )
+    )
+
+
+def template_environment() -> Environment:
+    """Return the environment of the page templates, with their filters."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -31,29 +58,17 @@ def write_html(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.globals["content_security_policy"] = CONTENT_SECURITY_POLICY
     environment.filters |= {
         "auroc": "{:.3f}".format,
         "budget": card.budget,
+        "confusions": confusions,
         "level": level,
         "percent": percent,
     }
-    highlighted = report.highlighted
-    return environment.get_template("page.html.j2").render(
-        advice=advice(report, evidence),
-        attacked=report.conditions[1:],
-        clean=report.conditions[0],
-        conditions=report.conditions,
-        content_security_policy=CONTENT_SECURITY_POLICY,
-        gallery=gallery(evidence.worst_accepts, highlighted.epsilon_255) if highlighted else [],
-        highlighted=highlighted,
-        histogram_charts=histogram_charts(report, evidence),
-        report=report,
-        roc_charts=roc_charts(report, evidence),
-        security_charts=security_charts(report) if report.conditions[1:] else [],
-        warnings=warnings,
-    )
+    return environment
 
 
 def percent(fraction: float) -> str:
-    """Write a fraction as `card.percent` does, without a line break before the percent sign."""
-    return card.percent(fraction).replace(" ", "\N{NO-BREAK SPACE}")
+    """Write a fraction as `markdown.percent` does, without a line break before the percent sign."""
+    return markdown.percent(fraction).replace(" ", "\N{NO-BREAK SPACE}")

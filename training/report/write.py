@@ -8,13 +8,15 @@ from pydantic import ValidationError
 
 from oodguard.models.bundle import EVALUATION, Bundle, open_bundle, write_bundle
 from oodguard.models.errors import BundleError, RecipeError
-from oodguard.models.manifest import Description
+from oodguard.models.manifest import STAMP_SCHEMA_VERSION, Description, InputSpec
 from oodguard.models.validation_errors import describe_error
-from oodguard.training.config.suites import SHIPPABLE_SUITES
+from oodguard.training.config.suites import RELEASE_SUITES, SHIPPABLE_SUITES
 from oodguard.training.report.card import figures, report_warnings, write_card
+from oodguard.training.report.classes import classes_table
 from oodguard.training.report.evidence import EvaluationEvidence
 from oodguard.training.report.model import Report
 from oodguard.training.report.page import write_html
+from oodguard.training.report.remedies import remedies
 from oodguard.training.run_folder import RunFolder
 
 
@@ -33,8 +35,7 @@ def write_report(
 ) -> Path:
     """Write `NAME.json`, `NAME.md` and `NAME.html` into a folder and replace existing files.
 
-    NAME is `evaluation` for the suites that a bundle may carry, else `evaluation-SUITE`. `classes`
-    is the number of classes of the classifier.
+    See `report_name` for NAME. `classes` is the number of classes of the classifier.
 
     Returns:
         The path of the HTML page.
@@ -43,20 +44,37 @@ def write_report(
         RecipeError: The files cannot be written.
     """
     suite = report.suite.name
-    name = Path(EVALUATION).stem
-    if suite not in SHIPPABLE_SUITES:
-        name += f"-{suite}"
+    name = report_name(suite)
     create_report_folder(folder)
     warnings = report_warnings(report, classes=classes)
     texts = {
         ".json": report.model_dump_json(indent=2) + "\n",
-        ".md": f"# {report.name}: {suite}\n\n{figures(report, warnings)}\n",
+        ".md": "\n\n".join(
+            part
+            for part in (
+                f"# {report.name}: {suite}",
+                figures(report, warnings),
+                classes_table(report),
+                *(f"- {remedy}" for remedy in remedies(report)),
+            )
+            if part
+        )
+        + "\n",
         ".html": write_html(report, evidence, warnings=warnings),
     }
     with _write_errors(folder):
         for ending, text in texts.items():
             (folder / f"{name}{ending}").write_text(text, encoding="utf-8")
     return folder / f"{name}.html"
+
+
+def report_name(suite: str) -> str:
+    """Return the name of the files of a report: `evaluation`, or `evaluation-SUITE`.
+
+    The suites of releases have the first one.
+    """
+    name = Path(EVALUATION).stem
+    return name if suite in RELEASE_SUITES else f"{name}-{suite}"
 
 
 @contextmanager
@@ -71,22 +89,34 @@ def _write_errors(folder: Path) -> Iterator[None]:
 
 
 def read_report(run: RunFolder) -> Report:
-    """Read the report of a run, measured with a suite that a bundle may carry.
+    """Read the report of a run that a bundle may carry: that of a release suite, else of `quick`.
 
     Raises:
         RecipeError: The run has no such report, or the file is invalid.
     """
-    path = run.folder / EVALUATION
-    try:
-        return Report.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
+    paths = dict.fromkeys(
+        run.folder / f"{report_name(suite)}.json" for suite in (*RELEASE_SUITES, *SHIPPABLE_SUITES)
+    )
+    path = next((each for each in paths if each.exists()), None)
+    if path is None:
         raise RecipeError(
             f"{run.folder} has no {EVALUATION}. Run `oodguard-train evaluate {run.folder}` first,"
             f" with --suite {' or '.join(SHIPPABLE_SUITES)}"
-        ) from error
+        )
+    try:
+        return Report.model_validate_json(path.read_bytes())
     except ValidationError as error:
         cause = describe_error(error.errors()[0])
         raise RecipeError(f"{path} is invalid: {cause}. Evaluate the run again") from error
+
+
+def stamped(report: Report, spec: InputSpec) -> dict[str, object]:
+    """Return the fields of a manifest that state the suite: the stamp and the schema version."""
+    is_quick = report.suite.name == "quick"
+    return {
+        "stamp": "quick" if is_quick else None,
+        "schema_version": max(spec.schema_version, STAMP_SCHEMA_VERSION if is_quick else 1),
+    }
 
 
 def renew(folder: Path, report: Report) -> Bundle:
@@ -107,7 +137,9 @@ def renew(folder: Path, report: Report) -> Bundle:
             f"The report is for the score {report.score!r}, expected"
             f" {bundle.manifest.default_score!r}, the default score of {folder}"
         )
-    description = Description.model_validate(bundle.manifest.model_dump(exclude={"files"}))
+    description = Description.model_validate(
+        bundle.manifest.model_dump(exclude={"files"}) | stamped(report, bundle.manifest.input)
+    )
     return write_bundle(
         folder,
         description=description,

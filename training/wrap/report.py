@@ -6,11 +6,10 @@ from typing import Literal
 from oodguard.models.manifest import Description, FrozenModel
 from oodguard.training.report.card import (
     chance_warnings,
-    percent,
     share,
     warning_paragraphs,
 )
-from oodguard.training.report.markdown import code_span, escape_markdown, markdown_table
+from oodguard.training.report.markdown import code_span, escape_markdown, markdown_table, percent
 from oodguard.training.wrap.trials import GIVEN, Trials
 
 SHOWN_CLASSES = 20

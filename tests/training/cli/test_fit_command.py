@@ -66,6 +66,15 @@ def test_warning_before_training_if_calibration_images_are_too_few(
         assert "Increase inliers.calibration" in warning
 
 
+def test_fit_leaves_no_folder_if_too_many_images_are_held_out(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(RECIPE.replace("validation = 20", "validation = 141"), encoding="utf-8")
+    result = CliRunner().invoke(app, ["fit", str(path), "--out", str(tmp_path / "run")])
+    assert result.exit_code == 1
+    assert "validation + calibration" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "key"),
     [

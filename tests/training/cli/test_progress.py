@@ -44,8 +44,12 @@ def test_evaluation_bar_shows_no_time_left_at_the_end() -> None:
     console = _console(terminal=True)
     bar = EvaluationBar(console)
     with bar.display:
-        bar.start(2)
+        bar.start(2, seconds=100.0, finished=3)
         bar.advance(2)
-    elapsed, left = console.export_text().splitlines()[-1].rsplit("left:", 1)
+    *lines, last = console.export_text().splitlines()
+    text = "\n".join(lines)
+    assert "Continuing an interrupted evaluation: 3 parts are finished.\n" in text
+    assert "Estimated time of all parts: 2 minutes (50000.0 ms for a gradient step" in text
+    elapsed, left = last.rsplit("left:", 1)
     assert elapsed.split()[-1].startswith("0:00:0")
     assert left.strip() == "0:00:00"

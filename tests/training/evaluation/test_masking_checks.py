@@ -8,7 +8,6 @@ from oodguard.training.evaluation.masking_checks import CHECKS, run_masking_chec
 
 GOOD = AttackTrials(
     by_epsilon={0.0: 0.95, 1 / 255: 0.9, 8 / 255: 0.4},
-    epsilon=2 / 255,
     steps=30,
     by_steps={10: 0.82, 30: 0.8, 100: 0.795},
     clean=0.95,

@@ -5,6 +5,7 @@ from oodguard.training.evaluation.results import (
     AttackResult,
     Predictions,
     ScoreEvaluation,
+    class_results,
     evidence,
     score_result,
 )
@@ -35,6 +36,16 @@ EVALUATION = ScoreEvaluation(
     end_to_end=(result(TWO, [0.4, 0.5, 0.6, 0.1], [1, 1, 0, 1]),),
 )
 CLEAN, ATTACKED = score_result(EVALUATION, seed=0).conditions
+
+
+def test_class_results_count_predictions_and_rejections_by_true_class() -> None:
+    labels, predicted = np.array([0, 0, 0, 1, 1, 0]), np.array([0, 2, 2, 1, 0, 1])
+    rejected = np.array([True, False, False, True, True, False])
+    first, second, none = class_results(labels, predicted, rejected, ("a", "b", "c"))
+    assert (first.name, first.images, first.correct, first.rejected) == ("a", 4, 1, 1)
+    assert list(first.confused.items()) == [("c", 2), ("b", 1)]
+    assert (second.accuracy, second.rejection_rate, second.confused) == (0.5, 1.0, {"a": 1})
+    assert (none.images, none.accuracy, none.confused) == (0, 1.0, {})
 
 
 def test_score_result_ranks_each_side_by_pairs() -> None:

@@ -216,6 +216,32 @@ def copy(run: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(run, tmp_path / "copy"))
 
 
+def test_quick_evaluation_is_exported_with_a_stamp(copy: Path, tmp_path: Path) -> None:
+    text = (copy / "evaluation.json").read_text().replace('"name": "standard"', '"name": "quick"')
+    (copy / "evaluation.json").unlink()
+    (copy / "evaluation-quick.json").write_text(text)
+    output = _oodguard_train("export", copy, "--out", tmp_path / "quick")
+    assert "the bundle is stamped quick" in output
+    manifest = open_bundle(tmp_path / "quick").manifest
+    assert (manifest.stamp, manifest.schema_version) == ("quick", 2)
+    card = (tmp_path / "quick" / "README.md").read_text(encoding="utf-8")
+    assert "**Quick evaluation.** The figures are those of the suite quick" in card
+
+
+def test_exported_card_lists_the_classes(run: Path, bundle: Bundle) -> None:
+    card = (run.parent / "bundle" / "README.md").read_text(encoding="utf-8")
+    section = card.partition("## Classes")[2].partition("## Guarantee")[0]
+    assert all(f"| {name} | 15 |" in section for name in bundle.manifest.classes)
+    assert (bundle.manifest.stamp, bundle.manifest.schema_version) == (None, 1)
+    report = read_report(RunFolder(run))
+    correct = sum(each.correct for each in report.classes)
+    assert correct / sum(each.images for each in report.classes) == pytest.approx(report.accuracy)
+
+
+def test_fit_and_evaluate_write_the_training_curves(run: Path) -> None:
+    assert "Training curves, 16 epochs" in (run / "training.html").read_text(encoding="utf-8")
+
+
 def test_export_rejects_a_run_without_an_evaluation(copy: Path) -> None:
     (copy / "evaluation.json").unlink()
     assert "has no evaluation.json. Run `oodguard-train evaluate" in _rejected_export(copy)

@@ -129,7 +129,6 @@ def _report() -> Report:
 def _evidence() -> EvaluationEvidence:
     """Return scores in eighths, so that every fraction of four images is exact."""
     return EvaluationEvidence(
-        score="energy",
         threshold=0.5,
         conditions=(
             ConditionEvidence(

@@ -6,12 +6,12 @@ from oodguard.training.report.card import (
     budget,
     chance_warnings,
     figures,
-    percent,
     protocol_text,
     report_warnings,
     share,
     table,
 )
+from oodguard.training.report.markdown import percent
 from oodguard.training.report.model import Interval, MeanAuroc, Trust
 from oodguard.training.report.write import write_report
 from tests.training.report.example import EVIDENCE, REPORT

@@ -7,6 +7,7 @@ from oodguard.training.report.model import Check, Report, Trust
 from oodguard.training.report.page import write_html
 from tests.training.report.example import EVIDENCE, HOSTILE, REPORT
 from tests.training.report.parsing import Node, parse
+from tests.training.report.test_remedies import CLASSES, HARDENED
 
 FETCHING = ("src", "href", "action", "data", "poster", "srcset", "xlink:href", "background")
 FORBIDDEN = ("script", "link", "iframe", "object", "embed", "base", "form")
@@ -226,3 +227,27 @@ def test_page_shows_the_gallery_of_false_accepts(root: Node) -> None:
 def test_page_without_false_accepts_states_it() -> None:
     root = _root(REPORT, replace(EVIDENCE, worst_accepts=()))
     assert "Attacked at 2/255, no outlier was accepted." in [p.text for p in root.every("p")]
+
+
+def test_page_shows_classes_confusions_and_remedies() -> None:
+    update = {"classes": CLASSES, "accuracy": 0.7, "recipe": HARDENED}
+    root = _root(REPORT.model_copy(update=update), EVIDENCE)
+    headings = [heading.text for heading in root.every("h2")]
+    assert headings[1:6] == [
+        "Recommendations",
+        "What to change",
+        "Protocol",
+        "Ranking",
+        "Decisions",
+    ]
+    assert "Classes" in headings
+    assert _rows(root, "Accuracy by class")[0] == ["cat", "10", "50 %", "10 %", "dog 4, car 1"]
+    matrix = "Confusion matrix: true classes in rows, predicted classes in columns"
+    assert _rows(root, matrix)[0] == ["cat", "5", "4", "0"]
+
+
+def test_page_of_a_quick_evaluation_states_it() -> None:
+    suite = REPORT.suite.model_copy(update={"name": "quick"})
+    page = write_html(REPORT.model_copy(update={"suite": suite}), EVIDENCE)
+    assert "<strong>Quick evaluation.</strong>" in page
+    assert "Quick evaluation" not in write_html(REPORT, EVIDENCE)

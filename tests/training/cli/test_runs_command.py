@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from oodguard.training.cli import command
+from oodguard.training.cli.app import app
+from oodguard.training.run_folder import RunFolder
+from tests.training.recipes import RECIPE
+from tests.training.report.example import REPORT
+from tests.training.runs import save_run
+
+
+def test_runs_command_compares_runs_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console = Console(width=300, record=True)
+    monkeypatch.setattr(command, "console", console)
+    evaluated = save_run(tmp_path / "evaluated")
+    text = REPORT.model_dump_json()
+    (evaluated.folder / "evaluation.json").write_text(text, encoding="utf-8")
+    save_run(tmp_path / "trained")
+    RunFolder.create(tmp_path / "started", RECIPE)
+    damaged = save_run(tmp_path / "damaged")
+    (damaged.folder / "progress.json").write_text("{}", encoding="utf-8")
+    assert CliRunner().invoke(app, ["runs", str(tmp_path)]).exit_code == 0
+    output = console.export_text()
+    assert "warning:" in output
+    rows = {
+        cells[0]: cells[1:]
+        for line in output.splitlines()
+        if (cells := [cell.strip() for cell in line.split("  ") if cell.strip()])
+    }
+    shared = ["aloe", "resnet8, width 4", "2/255"]
+    trained = [*shared, "1/2", "3 s", "62.5%", "25%"]
+    assert rows["started"] == [*shared, "0/2"]
+    assert rows["trained"] == trained
+    assert rows["evaluated"] == [*trained, "75%", ".875", ".375 at 2/255", "standard"]
+
+
+def test_runs_command_without_runs_is_an_error(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["runs", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "found no runs, expected the folder of a run or a folder" in result.stderr

@@ -1,0 +1,28 @@
+"""Results that several commands print or write: classes and training curves."""
+
+from pathlib import Path
+
+from oodguard.training.cli.command import print_figures, print_message
+from oodguard.training.report.classes import SHOWN_CLASSES, classes_table
+from oodguard.training.report.model import Report
+from oodguard.training.report.training_page import write_training_page
+from oodguard.training.run_folder import RunFolder
+
+
+def print_classes(report: Report) -> None:
+    """Print the classes with the lowest accuracy, if the report has results by class."""
+    if table := classes_table(report):
+        more = len(report.classes) > SHOWN_CLASSES
+        print_message(f"{'Lowest accuracy' if more else 'Accuracy'} by class, clean images:")
+        print_figures(table)
+
+
+def write_curves(run: RunFolder, folder: Path) -> None:
+    """Write the page with the training curves into a folder, and print its path."""
+    progress, name = run.progress(), run.recipe.name
+    notes = [
+        f"Rolled back to epoch {each.kept}: {each.reason}. Attack from then on: {each.attack}."
+        for each in progress.rolled_back
+    ]
+    if page := write_training_page(run.folder, folder, name=name, notes=notes):
+        print_message(f"The training curves are in {page}.")

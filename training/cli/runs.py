@@ -1,0 +1,105 @@
+"""The command `oodguard-train runs`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oodguard.models.errors import RecipeError
+from oodguard.training.cli.command import print_figures, run_command, warn
+from oodguard.training.cli.progress import describe_duration
+from oodguard.training.report.card import budget, share
+from oodguard.training.report.markdown import escape_markdown, markdown_table, percent
+from oodguard.training.report.write import read_report
+from oodguard.training.run_folder import PROGRESS, RECIPE, RunFolder
+
+COLUMNS = (
+    "run",
+    "method",
+    "network",
+    "hardened at",
+    "epochs",
+    "time",
+    "validation accuracy",
+    "attacked",
+    "attacked AUROC",
+    "test accuracy",
+    "clean AUROC",
+    "attacked AUROC, test",
+    "suite",
+)
+"""The first ones are of every run, those from `test accuracy` on of an evaluated run."""
+
+
+def runs(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Folders of runs, or folders that contain runs.", show_default="runs"),
+    ] = None,
+) -> None:
+    """Compare runs: settings, validation of the last epoch, evaluation and training time."""
+    with run_command(None):
+        found = [run for folder in folders or [Path("runs")] for run in find_runs(folder)]
+        rows = []
+        for folder in found:
+            try:
+                rows.append(describe_run(RunFolder(folder)))
+            except RecipeError as error:
+                warn(str(error))
+        if rows:
+            print_figures(markdown_table([COLUMNS, *rows]))
+
+
+def find_runs(folder: Path) -> list[Path]:
+    """Return a run itself, or the runs in a folder, by name.
+
+    Raises:
+        RecipeError: There is none.
+    """
+    if (folder / RECIPE).exists():
+        return [folder]
+    runs = sorted(path.parent for path in folder.glob(f"*/{RECIPE}"))
+    if not runs:
+        raise RecipeError(
+            f"{folder}: found no runs, expected the folder of a run or a folder that contains runs"
+        )
+    return runs
+
+
+def describe_run(run: RunFolder) -> list[str]:
+    """Return the cells of a run; those of results that do not exist are empty.
+
+    Raises:
+        RecipeError: A file of the run is damaged.
+    """
+    recipe = run.recipe
+    cells = [
+        escape_markdown(run.folder.name),
+        recipe.method,
+        escape_markdown(str(recipe.network)),
+        budget(recipe.attack.epsilon_255) if recipe.attack else "",
+    ]
+    if not (run.folder / PROGRESS).exists():
+        return [*cells, f"0/{recipe.schedule.epochs}", *[""] * (len(COLUMNS) - len(cells) - 1)]
+    progress = run.progress()
+    last = progress.epochs[-1]
+    cells += [
+        f"{len(progress.epochs)}/{recipe.schedule.epochs}",
+        describe_duration(progress.duration_s),
+        percent(last.accuracy),
+        percent(last.attacked_accuracy),
+        "" if last.attacked_auroc is None else share(last.attacked_auroc),
+    ]
+    try:
+        report = read_report(run)
+    except RecipeError:  # not evaluated
+        return [*cells, *[""] * (len(COLUMNS) - len(cells))]
+    at = report.highlighted
+    stamp = "" if report.trust.stamp == "trusted" else f", {report.trust.stamp}"
+    return [
+        *cells,
+        percent(report.accuracy),
+        share(report.conditions[0].mean_auroc),
+        f"{share(at.mean_auroc)} at {budget(at.epsilon_255)}" if at else "",
+        f"{report.suite.name}{stamp}",
+    ]
