@@ -40,15 +40,15 @@ SHORT = SUITES["quick"].model_copy(
 
 def test_pretrained_page_recipe_is_valid() -> None:
     schedule = parse_recipe(RECIPE, origin="docs/pretrained.md").schedule
-    assert (schedule.optimizer, schedule.peak_rate) == ("adamw", 2e-4)
+    assert (schedule.optimizer, schedule.peak_rate) == ("sgd", 0.01)
 
 
 def test_pretrained_page_states_the_defaults() -> None:
     rows = [line.split("|")[2:5] for line in PAGE.splitlines() if line.startswith("| ")][2:]
     stated = [[cell.strip().strip("`") for cell in row] for row in rows]
-    kinds = [(False, False, None), (True, False, None), (True, True, None), (False, True, "sgd")]
-    for (timm, weights, optimizer), (name, rate, decay) in zip(kinds, stated, strict=True):
-        defaults = schedule_defaults(timm=timm, weights=weights, optimizer=optimizer)
+    kinds = [("resnet14", False), ("timm:resnet18", True), ("timm:vit", False), ("timm:vit", True)]
+    for (network, weights), (name, rate, decay) in zip(kinds, stated, strict=True):
+        defaults = schedule_defaults(network, weights=weights, optimizer=None)
         expected = {"optimizer": name, "peak_rate": float(rate), "weight_decay": float(decay)}
         assert defaults == expected
 

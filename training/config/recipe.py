@@ -9,7 +9,6 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import FrozenModel, InputSpec
 from oodguard.models.networks import check_name
-from oodguard.models.networks.timm_network import is_timm_name
 from oodguard.models.scores import check_score
 from oodguard.models.scores.base import ScoreOptions
 from oodguard.training.config.methods import (
@@ -165,7 +164,7 @@ class Recipe(FrozenModel):
         if not (isinstance(network, dict) and isinstance(schedule, dict)):
             return data
         defaults = schedule_defaults(
-            timm=is_timm_name(str(network.get("name"))),
+            str(network.get("name")),
             weights=network.get("weights") is not None,
             optimizer=schedule.get("optimizer"),
         )

@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from oodguard.models.manifest import FrozenModel
+from oodguard.models.networks.timm_network import is_timm_name
 
 OptimizerName = Literal["sgd", "adamw"]
 
@@ -43,14 +44,19 @@ class ScheduleSettings(FrozenModel):
         return self
 
 
-def schedule_defaults(*, timm: bool, weights: bool, optimizer: object) -> dict[str, object]:
+TRANSFORMERS = ("beit", "cait", "deit", "eva", "former", "mixer", "swin", "vit", "xcit")
+"""Parts of the names of transformers and similar networks in timm."""
+
+
+def schedule_defaults(network: str, *, weights: bool, optimizer: object) -> dict[str, object]:
     """Return the default optimizer, peak rate and weight decay of a kind of network.
 
-    Networks of timm are trained with AdamW, and so is every network that starts from `weights`.
-    Trained weights need a rate of about a tenth: a larger one destroys them. `optimizer` is the one
-    that the recipe selects, or None.
+    Transformers are trained with AdamW, all other networks with SGD. A network that starts from
+    `weights` needs a far smaller rate: a large one destroys them. `optimizer` is the one that the
+    recipe selects, or None.
     """
-    chosen = optimizer or ("adamw" if timm or weights else "sgd")
+    is_transformer = is_timm_name(network) and any(part in network for part in TRANSFORMERS)
+    chosen = optimizer or ("adamw" if is_transformer else "sgd")
     if chosen == "adamw":
         return {
             "optimizer": chosen,

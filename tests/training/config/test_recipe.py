@@ -99,10 +99,12 @@ def test_recipe_error_names_the_key_and_the_expected_value(
     ("network", "schedule", "expected"),
     [
         ("wrn-40-2", "", ("sgd", 0.2, 5e-4)),
-        ("timm:resnet18", "", ("adamw", 1e-3, 0.05)),
-        ('timm:resnet18"\nweights = "file.safetensors', "", ("adamw", 2e-4, 0.05)),
-        ('own/net.py:Net"\nweights = "file.safetensors', 'optimizer = "sgd"', ("sgd", 0.01, 5e-4)),
-        ("timm:resnet18", "peak_rate = 0.05\nweight_decay = 0", ("adamw", 0.05, 0.0)),
+        ("own/vit.py:Net", "", ("sgd", 0.2, 5e-4)),
+        ("timm:vit_tiny_patch16_224", "", ("adamw", 1e-3, 0.05)),
+        ('timm:test_vit"\nweights = "file.safetensors', "", ("adamw", 2e-4, 0.05)),
+        ('timm:resnet18"\nweights = "file.safetensors', "", ("sgd", 0.01, 5e-4)),
+        ('own/net.py:Net"\nweights = "f.safetensors', 'optimizer = "adamw"', ("adamw", 2e-4, 0.05)),
+        ("timm:swin_t", "peak_rate = 0.05\nweight_decay = 0", ("adamw", 0.05, 0.0)),
     ],
 )
 def test_schedule_defaults_fit_the_kind_of_network(
