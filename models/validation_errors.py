@@ -33,6 +33,25 @@ _EXPECTED: Mapping[str, str] = MappingProxyType(
         "tuple_type": "an array",
     }
 )
+PATTERNS: Mapping[str, str] = MappingProxyType(
+    {
+        r"^[a-z0-9][a-z0-9-]{0,63}$": "1 to 64 lower-case letters, digits and hyphens, the first"
+        " no hyphen",
+        r"^[a-z0-9][a-z0-9-]{0,31}$": "1 to 32 lower-case letters, digits and hyphens, the first"
+        " no hyphen",
+        r"^[a-z0-9][a-z0-9_-]{0,63}$": "1 to 64 lower-case letters, digits, underscores and"
+        " hyphens, the first a letter or digit",
+        r"^[A-Za-z0-9._-]{1,32}$": "1 to 32 letters, digits, dots, underscores and hyphens",
+        r"^[0-9a-f]{64}$": "64 hexadecimal digits in lower case",
+        r"^sha256:[0-9a-f]{32}:[0-9a-f]{64}$": "sha256:SALT:DIGEST with 32 and 64 hexadecimal"
+        " digits",
+        r"^(/[A-Za-z0-9._~-]+)+$": "a path such as /guard",
+        r"^(\*|https?://[A-Za-z0-9.\-\[\]:]+(,\s*https?://[A-Za-z0-9.\-\[\]:]+)*)$": "* or origins"
+        " such as https://example.org, separated by commas",
+    }
+)
+"""The regular expressions of fields in words."""
+
 _MAPPINGS = frozenset({"dict_type", "model_type", "model_attributes_type"})
 _PREFIX = "Input should be "
 
@@ -88,6 +107,8 @@ def _expected(error: ErrorDetails, mapping: str) -> str | None:
         message = error["msg"]
         return message.removeprefix(_PREFIX) if message.startswith(_PREFIX) else None
     limits = error.get("ctx", {})
+    if limits.get("pattern") in PATTERNS:
+        return PATTERNS[limits["pattern"]]
     return template.format_map({key: _plain(value) for key, value in limits.items()})
 
 

@@ -34,6 +34,7 @@ from oodguard.service.registry.reload import Reloader
 from oodguard.service.sampling.sampler import sampler_from
 from oodguard.service.server.early_load_shedding import EarlyLoadShedding
 from oodguard.service.settings import Settings
+from oodguard.service.start_summary import start_summary
 from oodguard.service.telemetry.metrics import Metrics
 from oodguard.service.telemetry.tracing_config import tracing_from
 
@@ -46,8 +47,8 @@ def create_app(
 ) -> FastAPI:
     """Load and warm up the models, and create the application.
 
-    The application is ready when its lifespan begins. `app.state` has the `reloader`, the `keys`
-    and the `load_shedding` for the server.
+    The application is ready when its lifespan begins. `app.state` has the `reloader`, the `keys`,
+    the `load_shedding` and the `summary` for the server.
 
     Args:
         settings: The settings.
@@ -143,6 +144,9 @@ def create_app(
     _add_middleware(app, settings, readiness, default_route, authorizer, access_log, tracing)
     problems.add_handlers(app)
 
+    app.state.summary = start_summary(
+        settings, version=_version(), registry=registry, keys=keys, budget=budget
+    )
     app.state.reloader = reloader
     app.state.keys = keys
     app.state.load_shedding = None
@@ -172,6 +176,7 @@ def _add_middleware(  # noqa: PLR0913 - one argument for each middleware
     tracing: "Tracing | None",
 ) -> None:
     """Add the middleware, from the innermost to the outermost."""
+    app.add_middleware(middleware.HeadMiddleware)
     app.add_middleware(middleware.FastPathMiddleware, route=default_route)
     if authorizer is not None:
         app.add_middleware(

@@ -13,6 +13,7 @@ from oodguard.service.cli_errors import FAILURE, exit_on_error
 from oodguard.service.drift import drift_cli
 from oodguard.service.sampling import samples_cli
 from oodguard.service.settings import Settings, describe, unknown_variables, variable
+from oodguard.service.settings_conflicts import conflicts
 
 USAGE_ERROR = 2
 
@@ -52,7 +53,13 @@ def serve(
     ] = None,
 ) -> None:
     """Serve a bundle over HTTP until SIGTERM."""
-    settings = _settings(bundle=bundle, host=host, port=port)
+    options = {"bundle": bundle, "host": host, "port": port}
+    settings = _settings(**options)
+    given = {name: f"--{name}" for name, value in options.items() if value is not None}
+    if found := conflicts(settings, given):
+        for conflict in found:
+            typer.echo(f"oodguard: {conflict}", err=True)
+        raise typer.Exit(USAGE_ERROR)
     with exit_on_error():
         # Commands import what they need, so that help and usage errors are quick.
         from oodguard.service.serve import serve_app  # noqa: PLC0415
@@ -74,11 +81,12 @@ def predict(
     settings = _settings(bundle=bundle)
     with exit_on_error():
         from oodguard.service import predict_files  # noqa: PLC0415
-        from oodguard.service.inference.model import load_model  # noqa: PLC0415
+        from oodguard.service.inference.model import load_model, naming  # noqa: PLC0415
         from oodguard.service.telemetry.logs import silence_decoders  # noqa: PLC0415
 
         silence_decoders()
-        model = load_model(settings.bundle, settings)
+        with naming(settings.bundle):
+            model = load_model(settings.bundle, settings)
         predicted, failed = predict_files.predict_files(model, images, settings)
     if as_json:
         typer.echo(predict_files.to_json(model, predicted))
@@ -95,10 +103,11 @@ def verify(bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")]
     escape_unencodable_output()
     settings = _settings(bundle=bundle)
     with exit_on_error():
-        from oodguard.service.inference.model import load_model  # noqa: PLC0415
+        from oodguard.service.inference.model import load_model, naming  # noqa: PLC0415
         from oodguard.service.predict_files import print_summary  # noqa: PLC0415
 
-        model = load_model(settings.bundle, settings)
+        with naming(settings.bundle):
+            model = load_model(settings.bundle, settings)
         model.engine.warm_up()
     print_summary(model)
 
@@ -111,6 +120,7 @@ def _settings(**options: Path | str | int | None) -> Settings:
         return Settings.model_validate(given)
     except ValidationError as error:
         for fault in error.errors():
-            name = variable(str(fault["loc"][0])) if fault["loc"] else "settings"
+            field = str(fault["loc"][0]) if fault["loc"] else ""
+            name = f"--{field}" if field in given else variable(field)
             typer.echo(f"oodguard: {describe_error(fault, name)}", err=True)
         raise typer.Exit(USAGE_ERROR) from None

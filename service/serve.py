@@ -12,6 +12,7 @@ from oodguard.service.server.early_load_shedding import http_protocol_class
 from oodguard.service.server.garbage_collector import tune_garbage_collector
 from oodguard.service.server.graceful_shutdown import GracefulServer
 from oodguard.service.settings import Settings
+from oodguard.service.start_summary import log_start
 
 
 class ListenError(GuardError):
@@ -42,7 +43,10 @@ def serve_app(settings: Settings) -> None:
     server = GracefulServer(
         config, readiness, app.state.reloader, app.state.keys, drain_s=settings.drain_s
     )
-    server.run(sockets=[_listen(settings)])
+    listener = _listen(settings)
+    host, port = listener.getsockname()[:2]
+    log_start(f"http://{f'[{host}]' if ':' in host else host}:{port}", app.state.summary)
+    server.run(sockets=[listener])
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -39,12 +39,10 @@ def health_router(readiness: Readiness) -> APIRouter:
     """Create /healthz and /readyz."""
     router = APIRouter(dependencies=[PUBLIC])
 
-    @router.head("/healthz", include_in_schema=False)
     @router.get("/healthz", summary="Is the process alive?")
     async def healthz() -> Health:
         return Health(status="alive")
 
-    @router.head("/readyz", include_in_schema=False)
     @router.get(
         "/readyz",
         summary="Does the process accept traffic? Not before warm-up and not while draining.",
@@ -191,7 +189,7 @@ def docs_router(schema: Callable[[], Mapping[str, Any]]) -> APIRouter:
     """Create /openapi.json, and /docs with its local files."""
     router = APIRouter(dependencies=[PUBLIC], include_in_schema=False)
 
-    @router.api_route("/openapi.json", methods=["GET", "HEAD"])
+    @router.get("/openapi.json")
     async def openapi() -> Response:
         return Response(orjson.dumps(schema()), media_type="application/json")
 

@@ -144,6 +144,9 @@ async def _on_http_exception(request: Request, error: HTTPException) -> Response
         return error_response(request.scope, errors.RouteNotFound(f"{where}: no such route"))
     if status == METHOD_NOT_ALLOWED.status:
         problem = METHOD_NOT_ALLOWED
+        if headers.get("Allow") == "GET":
+            # `HeadMiddleware` answers HEAD for these.
+            headers = {"Allow": "GET, HEAD"}
         detail = f"{where}: method not allowed, expected {headers.get('Allow', 'another')}"
     else:
         phrase = http.HTTPStatus(status).phrase

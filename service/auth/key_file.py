@@ -86,7 +86,14 @@ def key_source(settings: Settings) -> Callable[[], Keyring] | None:
     if path is not None and text is not None:
         raise KeyFileError("OODGUARD_KEYS_FILE and OODGUARD_KEYS are both set. Set one of them.")
     if path is not None:
-        return lambda: Keyring(parse_keys(read_file(path), str(path)))
+        return lambda: _read_keys_file(path)
     if text is not None:
         return lambda: Keyring(parse_keys(text, "OODGUARD_KEYS"))
     return None
+
+
+def _read_keys_file(path: Path) -> Keyring:
+    try:
+        return Keyring(parse_keys(read_file(path), str(path)))
+    except KeyFileError as error:
+        raise KeyFileError(f"OODGUARD_KEYS_FILE: {error}") from error

@@ -1,6 +1,7 @@
 """A loaded model: a verified bundle with its session and its policy."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -8,7 +9,7 @@ from typing import TypeAlias
 from oodguard.models.bundle import Bundle, open_bundle
 from oodguard.models.calibrated_model import CalibratedModel
 from oodguard.models.decision import Policy
-from oodguard.models.errors import DeviceError
+from oodguard.models.errors import BundleError, DeviceError, GuardError
 from oodguard.service.inference.session import ModelSession
 from oodguard.service.settings import Settings, variable
 
@@ -57,6 +58,11 @@ def load_model(
     """
     bundle = open_bundle(folder)
     policy = choose_policy(bundle) if choose_policy else configured_policy(bundle, settings)
+    if policy.score not in bundle.manifest.scores:
+        raise BundleError(
+            f"{variable('score')} is {policy.score!r}, expected one of"
+            f" {', '.join(bundle.manifest.scores)}, the scores of {bundle.manifest.name}"
+        )
     try:
         engine = ModelSession(
             bundle.model,
@@ -71,3 +77,14 @@ def load_model(
     return LoadedModel(
         bundle=bundle, engine=engine, guard=CalibratedModel(bundle, policy, engine.run)
     )
+
+
+@contextmanager
+def naming(folder: Path) -> Iterator[None]:
+    """Add the folder to an error about its bundle that does not name it."""
+    try:
+        yield
+    except GuardError as error:
+        if isinstance(error, DeviceError) or str(folder) in str(error):
+            raise
+        raise type(error)(f"{folder}: {error}") from error

@@ -110,6 +110,7 @@ def memory_budget(
         (each.runs + 1) * settings.max_batch * size
         for each, size in zip(models, image_bytes, strict=True)
     )
+    sampling = settings.sample_rate or settings.sample_accept_rate
     return MemoryBudget(
         idle=idle,
         bodies=2 * settings.max_pending_bytes + parsing,
@@ -123,7 +124,7 @@ def memory_budget(
             )
             for each in models
         ),
-        samples=MAX_SAMPLE_BYTES + 2 * settings.max_body_bytes if settings.sample_rate else 0,
+        samples=MAX_SAMPLE_BYTES + 2 * settings.max_body_bytes if sampling else 0,
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from oodguard.models.bundle import Bundle, open_bundle
 from oodguard.models.errors import GuardError
 from oodguard.service.errors import PolicyError
-from oodguard.service.inference.model import ChoosePolicy, LoadedModel
+from oodguard.service.inference.model import ChoosePolicy, LoadedModel, naming
 from oodguard.service.registry.changes import (
     EVENTS,
     POLICY_EVENTS,
@@ -68,7 +68,8 @@ class Reloader:
         """
         self._policy = self.read_policy()
         for folder in self.folders():
-            deployment = self.deploy(self.load(folder, self._policy.policy))
+            with naming(folder):
+                deployment = self.deploy(self.load(folder, self._policy.policy))
             self.registry.put(folder, deployment)
             self._log(bundle_change(folder, deployment, "loaded"))
         self._policy.check([each.model.bundle for each in self.registry.deployments()])

@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import logging
 import math
+import os
 import signal
 import socket
 import struct
@@ -76,12 +77,15 @@ class GracefulServer(uvicorn.Server):
             logger.warning("The reload failed.", extra={"fields": {"error": str(error)}})
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Begin to drain; on a second signal exit at once.
+        """Begin to drain; on a second signal exit at once, with the status of the signal.
 
         Uvicorn itself raises the signal again after draining, and so never exits with status 0.
         """
         if self._drained_at < math.inf:
-            self.force_exit = self.should_exit = True
+            logger.warning("A second signal ended the process before all requests.")
+            logging.shutdown()
+            # Any other way cancels the tasks, and each of them logs a traceback.
+            os._exit(128 + sig)
         self._readiness.drain()
         self._drained_at = time.monotonic() + self._drain_s
 
@@ -92,8 +96,7 @@ class GracefulServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain the accept backlog, close the listeners, finish in-flight requests."""
-        if not self.force_exit:
-            await drain_accept_backlog(sockets or [])
+        await drain_accept_backlog(sockets or [])
         await super().shutdown(sockets)
 
 

@@ -7,7 +7,7 @@ A log call is a constant event sentence plus fields:
 import asyncio
 import json
 import logging
-import re
+import os
 import sys
 import warnings
 from collections.abc import Mapping
@@ -23,8 +23,6 @@ request_ids: ContextVar[Mapping[str, str] | None] = ContextVar("request_ids", de
 
 They end with the context: the server handles each request in its own task.
 """
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
@@ -49,20 +47,39 @@ class JsonFormatter(logging.Formatter):
             return orjson.dumps(line, default=str).decode()
         except orjson.JSONEncodeError:
             # The name of a file that is not UTF-8 contains surrogates, which JSON cannot.
-            text = json.dumps(line, ensure_ascii=False, default=str)
-            return _SURROGATE.sub(lambda each: rf"\\u{ord(each[0]):x}", text)
+            return orjson.dumps(_without_surrogates(line), default=str).decode()
+
+
+def _without_surrogates(value: object) -> object:
+    """Escape the surrogates in all texts of a JSON value, with a backslash."""
+    if isinstance(value, str | os.PathLike):
+        return str(value).encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {_without_surrogates(key): _without_surrogates(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_surrogates(each) for each in value]
+    return value
 
 
 class TextFormatter(logging.Formatter):
-    """Format a record as a readable line: time, level, logger, message, `name=value` fields."""
+    """Format a record as a readable line: time, level, logger, message, `name=value` fields.
+
+    A record with the attribute `summary` has each field on a line of its own.
+    """
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - of the base class
         """Return the line of a record, without its traceback."""
+        message = _escaped(super().formatMessage(record))
+        if getattr(record, "summary", False):
+            fields = _fields(record)
+            width = max(map(len, fields))
+            rows = [f"{name:<{width}}  {_plain(value)}" for name, value in fields.items()]
+            return "\n    ".join([message, *rows])
         pairs = [f"{name}={_quoted(value)}" for name, value in _fields(record).items()]
-        return " ".join([_escaped(super().formatMessage(record)), *pairs])
+        return " ".join([message, *pairs])
 
 
 def _escaped(text: str) -> str:
@@ -70,9 +87,18 @@ def _escaped(text: str) -> str:
     return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
 
 
+def _plain(value: object) -> str:
+    """Return a value of a summary as text: objects as `name value` pairs, arrays as lists."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_plain(each)}" for name, each in value.items())
+    if isinstance(value, list | tuple):
+        return "; ".join(_plain(each) for each in value)
+    return _escaped("none" if value is None else str(value))
+
+
 def _quoted(value: object) -> str:
     """Return a value as text; quote spaces, and escape control characters of a client's text."""
-    text = str(value)
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     return text if text.isprintable() and text and " " not in text else json.dumps(text)
 
 

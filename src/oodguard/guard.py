@@ -1,6 +1,7 @@
 """The Python API: open a bundle and get verdicts on images, without HTTP and without torch."""
 
 from collections.abc import Iterable
+from numbers import Real
 from os import PathLike
 from pathlib import Path
 from typing import Literal, Self, TypeAlias
@@ -67,7 +68,14 @@ class Guard:
             CalibrationError: The bundle has too few calibration scores for alpha and delta.
             DeviceError: The device is unknown or not available.
             ImportError: ONNX Runtime is not installed.
+            TypeError: The path is not a path, or a rate is not a number.
         """
+        if not isinstance(path, str | PathLike):
+            raise TypeError(f"path is {path!r}, expected the path of a bundle folder")
+        rates: dict[str, object] = {"alpha": alpha, "delta": 0.5 if delta is None else delta}
+        for name, rate in rates.items():
+            if not isinstance(rate, Real):
+                raise TypeError(f"{name} is {rate!r}, expected a number above 0 and below 1")
         bundle = open_bundle(Path(path))
         policy = Policy(score=score or bundle.manifest.default_score, alpha=alpha, delta=delta)
         try:

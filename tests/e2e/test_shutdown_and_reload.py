@@ -5,13 +5,14 @@ import signal
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx2
 import pytest
 
 from benchmarks.serving.load.generator import ConnectionPool, closed_loop
 from benchmarks.serving.requests import encoded
-from tests.e2e.conftest import RunningServer, counter, wait_until
+from tests.e2e.conftest import RunningServer, counter, is_ready, serving, wait_until
 from tests.service.pictures import encode, noisy, plain
 from tests.service.tiny import write_tiny
 
@@ -43,6 +44,23 @@ def test_shutdown_reports_not_ready_and_answers_requests(server: RunningServer) 
         except httpx2.TransportError:
             break
     assert (503, 200) in statuses
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_second_signal_ends_the_process_without_a_traceback(
+    tiny_bundle: Path, tmp_path: Path, sent: signal.Signals
+) -> None:
+    settings = {"OODGUARD_DRAIN_S": 600}
+    with serving(tiny_bundle, tmp_path / "log", settings) as server:
+        with socket.create_connection(server.address) as unfinished:
+            unfinished.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n")
+            server.process.send_signal(sent)
+            wait_until(lambda: not is_ready(server.url))
+            server.process.send_signal(sent)
+            assert server.process.wait(30) == 128 + sent
+        log = server.log.read_text()
+        assert "A second signal" in log
+        assert "Traceback" not in log
 
 
 def test_reload_under_load_loses_no_request(server: RunningServer) -> None:

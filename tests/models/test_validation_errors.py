@@ -1,9 +1,15 @@
+import json
+import re
 from typing import Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
-from oodguard.models.validation_errors import describe_error
+from oodguard.models.manifest import BundleName, FileRecord, Manifest
+from oodguard.models.validation_errors import PATTERNS, describe_error
+from oodguard.service.auth.keys import Key
+from oodguard.service.settings import Settings
+from oodguard.training.config.recipe import Recipe
 
 
 class Part(BaseModel):
@@ -82,3 +88,20 @@ def test_validation_error_names_a_missing_key() -> None:
         Required.model_validate({})
     (error,) = raised.value.errors()
     assert describe_error(error) == "key is missing"
+
+
+@pytest.mark.parametrize("model", [Manifest, FileRecord, Key, Recipe, Settings])
+def test_regular_expressions_of_fields_are_described_in_words(model: type[BaseModel]) -> None:
+    schema = json.dumps(model.model_json_schema())
+    found = re.findall(r'"pattern": ("(?:[^"\\]|\\.)*")', schema)
+    assert found
+    assert {json.loads(each) for each in found} <= set(PATTERNS)
+
+
+def test_validation_error_describes_a_name_in_words() -> None:
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(BundleName).validate_python("My model")
+    assert describe_error(caught.value.errors()[0], "name") == (
+        "name is 'My model', expected 1 to 64 lower-case letters, digits and hyphens, the first no"
+        " hyphen"
+    )

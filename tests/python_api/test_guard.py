@@ -1,7 +1,8 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import numpy as np
 import onnxruntime
@@ -122,6 +123,22 @@ def test_guard_open_names_its_argument_for_an_unusable_device() -> None:
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         with pytest.raises(DeviceError, match=r"^device 'cuda' requires CUDAExecutionProvider"):
             Guard.open(BUNDLE, device="cuda")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"path": None}, "path is None, expected the path of a bundle folder"),
+        ({"alpha": "x"}, "alpha is 'x', expected a number above 0 and below 1"),
+        ({"alpha": None}, "alpha is None, expected a number above 0 and below 1"),
+        ({"delta": "x"}, "delta is 'x', expected a number above 0 and below 1"),
+    ],
+)
+def test_guard_open_names_an_argument_of_a_wrong_type(
+    arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TypeError, match=re.escape(message)):
+        Guard.open(**{"path": BUNDLE, **arguments})
 
 
 def test_guard_open_of_a_folder_of_bundles_names_one_of_them() -> None:

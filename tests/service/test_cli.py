@@ -15,6 +15,8 @@ from typer.testing import CliRunner, Result
 
 from oodguard.service.api.schemas import Prediction
 from oodguard.service.cli import app
+from oodguard.service.memory import MemoryLimit
+from oodguard.service.prediction import memory_budget
 from tests.service.pictures import RED, WHITE, encode, plain
 from tests.service.tiny import write_tiny
 
@@ -163,6 +165,11 @@ def test_invalid_bundle_is_reported_in_one_line_with_the_file(
         ("serve", "OODGUARD_ALPHA", "0.01", 1, "299"),
         ("verify", "OODGUARD_ALPHA", "0.01", 1, "299"),
         ("verify", "OODGUARD_SCORE", "energy", 1, "'energy'.*brightness"),
+        ("serve", "OODGUARD_SCORE", "no", 1, "tiny: OODGUARD_SCORE is 'no', expected.*brightness"),
+        ("serve", "OODGUARD_KEYS_FILE", "/no", 1, "OODGUARD_KEYS_FILE: /no: No such file"),
+        ("serve", "OODGUARD_MAX_IMAGES", "9999", 2, "PENDING_IMAGES is 1024, below .* is 9999"),
+        ("serve", "OODGUARD_MAX_PIXELS", "89000000", 1, "need up to .* MB .* expected at most"),
+        ("serve", "OODGUARD_ROOT_PATH", "a b", 2, "ROOT_PATH is 'a b', expected a path such as"),
         ("serve", "OODGUARD_ALPHA", "7", 2, "ALPHA is '7', expected a number less than 1$"),
         ("serve", "OODGUARD_ALPHA", "0", 2, "ALPHA is '0', expected a number greater than 0$"),
         ("serve", "OODGUARD_ALPHA", "x", 2, "ALPHA is 'x', expected a number$"),
@@ -174,12 +181,38 @@ def test_invalid_bundle_is_reported_in_one_line_with_the_file(
     ],
 )
 def test_invalid_setting_is_reported_with_received_and_expected(  # noqa: PLR0913
-    bundle_folder: Path, command: str, name: str, value: str, exit_code: int, message: str
+    monkeypatch: pytest.MonkeyPatch,
+    bundle_folder: Path,
+    command: str,
+    name: str,
+    value: str,
+    exit_code: int,
+    message: str,
 ) -> None:
     target = ["--bundle", bundle_folder] if command == "serve" else [bundle_folder]
+    if name == "OODGUARD_MAX_PIXELS":
+        limit = MemoryLimit(bytes=10**9, source="the cgroup")
+        monkeypatch.setattr(memory_budget, "memory_limit", lambda: limit)
     result = oodguard(command, *target, **{name: value})
     assert result.exit_code == exit_code
     assert re.search(message, result.stderr)
+
+
+def test_invalid_option_is_reported_by_its_name(bundle_folder: Path) -> None:
+    result = oodguard("serve", "--bundle", bundle_folder, "--port", "99999")
+    assert result.exit_code == 2
+    assert result.stderr == "oodguard: --port is 99999, expected at most 65535\n"
+
+
+@pytest.mark.parametrize("command", ["serve", "verify", "predict"])
+def test_invalid_bundle_is_reported_with_its_folder(
+    bundle_folder: Path, command: str, pictures: list[Path]
+) -> None:
+    damage(bundle_folder, "truncated")
+    arguments = {"serve": [], "verify": [bundle_folder], "predict": pictures}[command]
+    options = [] if command == "verify" else ["--bundle", bundle_folder]
+    result = oodguard(command, *arguments, *options)
+    assert result.stderr.startswith(f"oodguard: {bundle_folder}: model.onnx was truncated")
 
 
 def test_predict_command_ignores_damaged_metadata_without_warnings(

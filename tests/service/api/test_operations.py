@@ -3,14 +3,14 @@
 import re
 from pathlib import Path
 
-import pytest
+from fastapi.routing import iter_route_contexts
 from starlette.testclient import TestClient
 
 from oodguard.service.api.schemas import ModelsAnswer
 from oodguard.service.app import create_app
 from oodguard.service.readiness import Readiness
 from oodguard.service.settings import Settings
-from tests.service.checks import post, problem, still_serves
+from tests.service.checks import metric, post, problem, still_serves
 from tests.service.conftest import MakeClient
 from tests.service.pictures import encode, plain
 
@@ -45,10 +45,31 @@ def test_draining_process_does_not_become_ready() -> None:
     assert readiness.phase == "draining"
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_health_routes_answer_head(client: TestClient, path: str) -> None:
-    response = client.head(path)
-    assert (response.status_code, response.content) == (200, b"")
+def test_every_route_answers_head_as_get_without_the_body(client: TestClient) -> None:
+    routes = list(iter_route_contexts(client.app.router.routes))  # type: ignore[attr-defined]
+    paths = {
+        route.path.format(name="tiny", version="1")
+        for route in routes
+        if route.path and "GET" in (route.methods or ())
+    }
+    assert {"/healthz", "/docs", "/openapi.json", "/models", "/metrics", "/v2"} < paths
+    for path in paths:
+        response, expected = client.head(path), client.get(path)
+        assert (response.status_code, response.content) == (200, b""), path
+        assert response.headers["content-type"] == expected.headers["content-type"]
+        assert int(response.headers["content-length"]) > 0
+
+
+def test_head_of_a_route_without_get_is_405(client: TestClient) -> None:
+    response = client.head("/predict")
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
+    assert client.head("/nope").status_code == 404
+
+
+def test_head_is_counted_with_its_route(client: TestClient) -> None:
+    client.head("/models")
+    text = client.get("/metrics").text
+    assert metric(text, "oodguard_requests_total", route="/models", code="200") == 1
 
 
 def test_models_returns_the_facts_of_the_bundle(client: TestClient) -> None:

@@ -47,4 +47,4 @@ def test_sighup_reloads_the_keys_and_ignores_an_invalid_file(
     assert all(key.token not in log for key in issued.values())
     (line,) = [line for line in map(json.loads, log.splitlines()) if line["level"] == "warning"]
     assert line["logger"] == "oodguard.keys"
-    assert line["error"].startswith(f"{key_file}: invalid TOML")
+    assert line["error"].startswith(f"OODGUARD_KEYS_FILE: {key_file}: invalid TOML")

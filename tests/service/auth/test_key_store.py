@@ -52,7 +52,7 @@ def test_key_reload_of_an_invalid_file_leaves_the_previous_keys_active(
         reload_keys(secured)
     (record,) = caplog.records
     assert record.getMessage() == "API keys could not be reloaded; the previous keys stay active."
-    assert record.__dict__["fields"]["error"].startswith(f"{key_file}: ")
+    assert record.__dict__["fields"]["error"].startswith(f"OODGUARD_KEYS_FILE: {key_file}: ")
     assert secured.get("/models", headers=issued["predict"].headers).status_code == 200
     assert (reloads(secured, issued, "loaded"), reloads(secured, issued, "refused")) == (0, 1)
 

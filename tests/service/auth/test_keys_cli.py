@@ -70,7 +70,10 @@ def test_keys_new_rejects_a_duplicate_id_and_leaves_the_file_unchanged(path: Pat
     ("arguments", "message"),
     [
         (["--role", "root"], "roles is 'root', expected 'predict', 'metrics' or 'admin'"),
-        (["--role", "predict", "--id", "A B"], "id is 'A B', expected a string that matches "),
+        (
+            ["--role", "predict", "--id", "A B"],
+            "id is 'A B', expected 1 to 32 lower-case ",
+        ),
         (["--role", "predict", "--file", "/nowhere/keys.toml"], "/nowhere/keys.toml: No such file"),
     ],
 )

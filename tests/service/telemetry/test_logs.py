@@ -84,6 +84,7 @@ def test_json_logs_escape_file_names_that_are_not_utf8(monkeypatch: pytest.Monke
     fields = {"folder": folder, "detail": str(folder), "providers": ("CPU",)}
     logging.getLogger("tests.logs").warning("Refused.", extra={"fields": fields})
     (line,) = stream.getvalue().splitlines()
+    assert line.endswith(',"providers":["CPU"]}')
     record = orjson.loads(line)
     assert record["folder"] == record["detail"] == "\\udcff\u00e9"
     assert record["providers"] == ["CPU"]
@@ -99,6 +100,32 @@ def test_text_logs_escape_control_characters_of_messages(monkeypatch: pytest.Mon
     assert line.endswith(
         "uvicorn.error: Exception in a\\u001b[2J \\udcff\\u2028 \u00e9\\n request_id=seven"
     )
+
+
+def test_text_logs_show_a_list_without_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    logs.configure("info")
+    fields = {"providers": ("CUDA", "CPU"), "names": ["a b"]}
+    logging.getLogger("tests.logs").info("Loaded.", extra={"fields": fields})
+    assert stream.getvalue().endswith('Loaded. providers=CUDA,CPU names="a b"\n')
+
+
+def test_text_logs_show_a_summary_with_a_line_for_each_field(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    logs.configure("info")
+    models = [{"name": "a", "delta": None}, {"name": "b\x1b", "delta": 0.05}]
+    extra = {"fields": {"models": models, "address": "http://x"}, "summary": True}
+    logging.getLogger("tests.logs").info("It starts.", extra=extra)
+    first, *rows = stream.getvalue().splitlines()
+    assert first.endswith("It starts.")
+    assert rows == [
+        "    models   name a, delta none; name b\\u001b, delta 0.05",
+        "    address  http://x",
+    ]
 
 
 def test_text_logs_end_with_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

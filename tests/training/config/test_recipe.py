@@ -60,7 +60,7 @@ def test_recipe_values_are_parsed() -> None:
             r"outliers.textures.foldr is an unknown key, .*; did you mean folder\?",
         ),
         ("textures = {", '"My set" = {', "a key of evaluation.outliers is 'My set', expected"),
-        ('"tiny"', '"My guard"', "name is 'My guard', expected a string that matches"),
+        ('"tiny"', '"My guard"', "name is 'My guard', expected 1 to 64 lower-case letters"),
         ("seed = 3", "seed = 3\nenergy = 3", "energy is 3, expected a table"),
         ('"aloe"', '"mixup"', "method is 'mixup', expected one of .*'aloe', 'aloe-abstain'"),
         ('"aloe"', '"oe"', r"attack: method 'oe' does not use the \[attack\] table; remove it"),

@@ -1,0 +1,80 @@
+"""The summary that is logged at start."""
+
+import logging
+from typing import Any
+
+from loky import cpu_count
+
+from oodguard.service.auth.key_store import KeyStore
+from oodguard.service.inference import session
+from oodguard.service.memory import memory_limit
+from oodguard.service.prediction.memory_budget import MEGABYTE, MemoryBudget
+from oodguard.service.registry.deployment import Deployment
+from oodguard.service.registry.registry import ModelRegistry
+from oodguard.service.settings import Settings
+
+logger = logging.getLogger("oodguard.server")
+
+
+def start_summary(
+    settings: Settings,
+    *,
+    version: str,
+    registry: ModelRegistry,
+    keys: KeyStore | None,
+    budget: MemoryBudget,
+) -> dict[str, Any]:
+    """Return what is served, how and within which limits, as the fields of a log record."""
+    limit = memory_limit()
+    default = registry.default
+    return {
+        "version": version,
+        "runtime": f"ONNX Runtime {session.VERSION}",
+        "models": [_model(each) for each in registry.deployments()],
+        "default": f"{default.name}@{default.version}",
+        "shadow": registry.routing.shadow.text if registry.routing.shadow else None,
+        "workers": {
+            "processes": 1,
+            "runs": default.model.engine.runs,
+            "threads_per_run": default.model.engine.threads,
+            "decode_threads": settings.decode_threads or cpu_count(),
+        },
+        "limits": {
+            name: getattr(settings, name)
+            for name in (
+                "max_body_bytes",
+                "max_images",
+                "max_pixels",
+                "max_batch",
+                "max_pending",
+                "max_pending_bytes",
+                "max_pending_images",
+                "timeout_s",
+                "body_timeout_s",
+            )
+        },
+        "keys": "off" if keys is None else len(keys.ring),
+        "memory_mb": budget.megabytes(),
+        "memory_limit": None
+        if limit is None
+        else {"mb": limit.bytes // MEGABYTE, "source": limit.source},
+    }
+
+
+def log_start(address: str, summary: dict[str, Any]) -> None:
+    """Log the summary as one event; on a terminal, each field has a line of its own."""
+    fields = {"address": address, **summary}
+    logger.info("The service starts.", extra={"fields": fields, "summary": True})
+
+
+def _model(deployment: Deployment) -> dict[str, Any]:
+    policy, guard = deployment.model.guard.policy, deployment.model.guard
+    return {
+        "name": deployment.name,
+        "version": deployment.version,
+        "score": policy.score,
+        "alpha": policy.alpha,
+        "delta": policy.delta,
+        "threshold": guard.threshold,
+        "provider": deployment.model.engine.providers[0],
+    }

@@ -1,0 +1,116 @@
+"""Settings that cannot work together are refused, with both names, the values and the remedy."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oodguard.service.settings import Settings
+from oodguard.service.settings_conflicts import conflicts
+
+
+def test_settings_have_no_conflicts_by_default() -> None:
+    assert conflicts(Settings()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "parts"),
+    [
+        (
+            {"max_pending_bytes": 7, "max_body_bytes": 8},
+            ["MAX_PENDING_BYTES is 7, below OODGUARD_MAX_BODY_BYTES, which is 8", "Raise"],
+        ),
+        (
+            {"max_pending_images": 7, "max_images": 8},
+            ["MAX_PENDING_IMAGES is 7, below OODGUARD_MAX_IMAGES, which is 8", "Raise"],
+        ),
+        (
+            {"bundle": "/a", "models": "/b"},
+            ["OODGUARD_BUNDLE is /a", "OODGUARD_MODELS is /b", "set one"],
+        ),
+        (
+            {"shadow_share": 0.5},
+            ["OODGUARD_SHADOW_SHARE is 0.5", "OODGUARD_SHADOW_MODEL is not set"],
+        ),
+        ({"shadow_model": "m"}, ["OODGUARD_SHADOW_MODEL is m", "OODGUARD_SHADOW_SHARE is 0"]),
+        (
+            {"shadow_model": "m", "default_model": "m", "shadow_share": 1},
+            ["OODGUARD_SHADOW_MODEL and OODGUARD_DEFAULT_MODEL are both m"],
+        ),
+        (
+            {"keys": "secret", "keys_file": "/k"},
+            ["OODGUARD_KEYS_FILE is /k", "OODGUARD_KEYS is set as well"],
+        ),
+        (
+            {"requests_per_minute": 9},
+            ["OODGUARD_REQUESTS_PER_MINUTE is 9", "OODGUARD_KEYS_FILE", "are not set"],
+        ),
+        ({"sample_rate": 0.5}, ["OODGUARD_SAMPLE_RATE is 0.5", "OODGUARD_SAMPLE_TO is not set"]),
+        (
+            {"sample_accept_rate": 0.5},
+            ["OODGUARD_SAMPLE_ACCEPT_RATE is 0.5", "OODGUARD_SAMPLE_TO is not set"],
+        ),
+        (
+            {"sample_rate": 1, "sample_to": "s3://b", "sample_max_bytes": 7, "max_body_bytes": 8},
+            ["OODGUARD_SAMPLE_MAX_BYTES is 7, below OODGUARD_MAX_BODY_BYTES, which is 8"],
+        ),
+        (
+            {"max_delay_ms": 500, "timeout_s": 0.5},
+            ["OODGUARD_MAX_DELAY_MS is 500", "OODGUARD_TIMEOUT_S, which is 0.5 s"],
+        ),
+        (
+            {"threads": 2, "threads_per_run": 4},
+            ["OODGUARD_THREADS_PER_RUN is 4", "OODGUARD_THREADS, which is 2"],
+        ),
+        ({"state": "/nope/state"}, ["OODGUARD_STATE is /nope/state", "create it"]),
+    ],
+)
+def test_conflicting_settings_are_reported_with_names_values_and_remedy(
+    given: dict[str, Any], parts: list[str]
+) -> None:
+    (conflict,) = conflicts(Settings(**given))
+    for part in parts:
+        assert part in conflict
+    assert "secret" not in conflict
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"bundle": "/a", "models": "/a"},  # as docker-compose.yml sets them
+        {"shadow_model": "m", "default_model": "m@1", "shadow_share": 1},
+        {"requests_per_minute": 9, "keys_file": "/k"},
+        {"sample_to": "/nope"},
+        {"threads_per_run": 4},
+    ],
+)
+def test_compatible_settings_are_not_reported(given: dict[str, Any]) -> None:
+    assert conflicts(Settings(**given)) == []
+
+
+@pytest.mark.parametrize("field", ["state", "sample_to"])
+def test_folder_that_cannot_be_written_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    given: dict[str, Any] = {"sample_rate": 1, "sample_to": "s3://b", field: str(tmp_path)}
+    settings = Settings(**given)
+    assert conflicts(settings) == []
+    # root may write everywhere.
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    (conflict,) = conflicts(settings)
+    assert f"OODGUARD_{field.upper()} is {tmp_path}, which this process (user" in conflict
+
+
+@pytest.mark.parametrize("field", ["state", "sample_to"])
+def test_folder_of_a_bundle_is_reported(bundle_folder: Path, field: str) -> None:
+    given: dict[str, Any] = {"sample_rate": 1, "sample_to": "s3://b", field: str(bundle_folder)}
+    settings = Settings(**given)
+    (conflict,) = conflicts(settings)
+    assert f"{bundle_folder}, the folder of a bundle" in conflict
+
+
+def test_conflict_names_the_option_that_was_given() -> None:
+    settings = Settings(bundle=Path("/a"), models=Path("/b"))
+    (conflict,) = conflicts(settings, {"bundle": "--bundle"})
+    assert conflict.startswith("--bundle is /a and OODGUARD_MODELS is /b")
