@@ -21,6 +21,7 @@ from oodguard.service.auth.middleware import (
 )
 from oodguard.service.auth.rate_limit import RateLimiter
 from oodguard.service.client_address import ClientAddresses
+from oodguard.service.drift.state_folder import StateFolder
 from oodguard.service.inference import session
 from oodguard.service.inference.model import ChoosePolicy, LoadedModel, load_model
 from oodguard.service.open_inference import routes as open_inference
@@ -67,6 +68,10 @@ def create_app(
     """
     readiness = readiness or Readiness()
     tracing = tracing or tracing_from(os.environ, _version())
+    state = None
+    if settings.state is not None:
+        state = StateFolder(settings.state)
+        settings = settings.model_copy(update={"state": state.path})
     metrics = Metrics(build=_version(), runtime=session.VERSION)
     keys = open_key_store(settings, metrics)
     registry = ModelRegistry(PolicyFile(path=policy_path(settings), settings=settings).routing)
@@ -92,6 +97,8 @@ def create_app(
         reloader.close()
         predictor.decode_pool.close()
         registry.close()
+        if state:
+            state.close()
         if sampler:
             sampler.close()
         if tracing:

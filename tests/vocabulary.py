@@ -70,7 +70,7 @@ ALLOWED_TERMS = (
     r"image ?processors?",  # Hugging Face
     r"alias=\"wanted\"",  # a field of evaluation.json
     r"border-collapse|\"collapsed?\"|collapsed=",  # CSS; Grafana's rows
-    r"certificate subjects?|subject first",
+    r"certificate subjects?|subject alt|subject first",
     r"\"wanted\"",  # a field of evaluation.json
     r"--beside",  # an option of `oodguard-train evaluate`
     r"tell\(\)",  # a method of io.IOBase

@@ -3,6 +3,7 @@
 import http.client
 import time
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, urlsplit
@@ -12,6 +13,7 @@ import typer
 
 from oodguard.service.cli_errors import exit_on_error
 from oodguard.service.drift.reset_request import ResetRequest
+from oodguard.service.drift.state_folder import REPLICA
 from oodguard.service.errors import DriftStateError
 
 TIMEOUT_S = 30.0
@@ -81,7 +83,7 @@ def reset_in_folder(folder: Path, model: str) -> list[str]:
     """Request a reset in the state folder, and wait for a service to take it.
 
     Returns:
-        One line for each version of the model.
+        One line for each version of the model and each replica.
 
     Raises:
         DriftStateError: The folder has no state of the model, or cannot be written.
@@ -97,9 +99,15 @@ def reset_in_folder(folder: Path, model: str) -> list[str]:
         " when a service starts with this folder (or see the log of the running one)"
     )
     return [
-        f"{state.model} {state.version}: the reset {pending if request.is_pending() else 'is done'}"
+        f"{state.model} {state.version}{_of(state, folder)}: the reset"
+        f" {pending if request.is_pending() else 'is done'}"
         for state, request in requests.items()
     ]
+
+
+def _of(state: StoredState, folder: Path) -> str:
+    """Return which replica a state belongs to, unless it is the first one's."""
+    return "" if state.file.parent == folder else f" of {state.file.parent.name}"
 
 
 def reset_by_route(url: str, model: str, key_file: Path | None) -> list[str]:
@@ -163,7 +171,8 @@ def _selected(folder: Path, model: str) -> list[StoredState]:
     states = _stored_states(folder)
     selected = [each for each in states if each.model == name and version in {"", each.version}]
     if not selected:
-        known = ", ".join(f"{each.model}@{each.version}" for each in states) or "none"
+        names = dict.fromkeys(f"{each.model}@{each.version}" for each in states)
+        known = ", ".join(names) or "none"
         raise DriftStateError(
             f"{folder} has no drift state of {model}, expected one of: {known}. A service writes"
             " the state when it starts"
@@ -172,12 +181,13 @@ def _selected(folder: Path, model: str) -> list[StoredState]:
 
 
 def _stored_states(folder: Path) -> list[StoredState]:
-    """Return the states in a folder, sorted by file; files that are not readable are omitted."""
+    """Return the states of all replicas, sorted by file; unreadable files are omitted."""
     # Here, so that help and usage errors are quick.
     from safetensors import SafetensorError, safe_open  # noqa: PLC0415
 
     states = []
-    for file in sorted(folder.glob("drift-*.safetensors")):
+    files = (folder.glob(f"{place}drift-*.safetensors") for place in ("", f"{REPLICA}*/"))
+    for file in sorted(chain(*files)):
         try:
             with safe_open(file, framework="numpy") as opened:
                 metadata = opened.metadata() or {}

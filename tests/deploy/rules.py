@@ -15,9 +15,16 @@ RULES = DOCKER / "prometheus" / "rules"
 UNIT_TESTS = DOCKER / "prometheus" / "tests"
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads docker compose's tag `!reset` as an empty list."""
+
+
+_Loader.add_constructor("!reset", lambda _loader, _node: [])
+
+
 def read(file: Path) -> Yaml:
     """Read a YAML file."""
-    content: Yaml = yaml.safe_load(file.read_text(encoding="utf-8"))
+    content: Yaml = yaml.load(file.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe one
     return content
 
 

@@ -14,6 +14,7 @@ from tests.deploy.rules import DOCKER, Yaml, read
 
 ROOT = DOCKER.parent
 MAIN, TRAIN = "docker-compose.yml", "docker-compose.train.yml"
+PROXY = "docker-compose.proxy.yml"
 FILES: Mapping[str, Yaml] = {file.name: read(file) for file in sorted(ROOT.glob("docker-compose*"))}
 TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in FILES}
 EXAMPLE = dict(
@@ -76,18 +77,20 @@ def _has_compose() -> bool:
         [MAIN],
         [MAIN, "docker-compose.gpu.yml"],
         [MAIN, "docker-compose.accounts.yml"],
+        [MAIN, PROXY],
         [TRAIN],
     ],
-    ids=["alone", "gpu", "accounts", "train"],
+    ids=["alone", "gpu", "accounts", "proxy", "train"],
 )
 def test_compose_accepts_the_files(names: list[str], tmp_path: Path) -> None:
-    password = tmp_path / "password"
-    password.touch()
+    secret = tmp_path / "secret"
+    secret.touch()
+    secrets = ("GRAFANA_PASSWORD_FILE", "PROXY_CERTIFICATE", "PROXY_CERTIFICATE_KEY")
     files = [flag for name in names for flag in ("--file", name)]
     done = subprocess.run(
         ["docker", "compose", "--env-file", os.devnull, *files, "config", "--quiet"],
         cwd=ROOT,
-        env={**os.environ, "GRAFANA_PASSWORD_FILE": str(password)},
+        env={**os.environ, **dict.fromkeys(secrets, str(secret))},
         capture_output=True,
         text=True,
         check=False,
@@ -105,7 +108,8 @@ def test_compose_variables_are_settings_or_in_the_example(name: str) -> None:
 def test_env_example_has_the_used_variables_and_their_defaults() -> None:
     assert set(EXAMPLE) <= {used for name in FILES for used in used_variables(name)}
     # The example shows the default of the main file if two files use a variable.
-    actual = {**defaults(TRAIN), **defaults("docker-compose.gpu.yml"), **defaults(MAIN)}
+    names = (TRAIN, PROXY, "docker-compose.gpu.yml", MAIN)
+    actual = {name: value for file in names for name, value in defaults(file).items()}
     documented = {name: value for name, value in EXAMPLE.items() if value}
     assert documented.items() <= actual.items()
     assert set(actual) - set(documented) == {"GUARD_KEYS_FILE"}
@@ -127,7 +131,8 @@ def test_compose_images_are_built_here_or_pinned(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "service"), [*((MAIN, service) for service in services(MAIN)), (TRAIN, "train")]
+    ("file", "service"),
+    [*((MAIN, service) for service in services(MAIN)), (TRAIN, "train"), (PROXY, "proxy")],
 )
 def test_compose_service_is_confined_and_its_files_are_read_only(file: str, service: str) -> None:
     content = services(file)[service]
@@ -159,3 +164,24 @@ def test_stop_grace_period_exceeds_drain_and_timeout() -> None:
     grace_s = float(defaults(MAIN)["GUARD_STOP_GRACE"].removesuffix("s"))
     fields = Settings.model_fields
     assert grace_s >= fields["drain_s"].default + fields["timeout_s"].default + 5
+
+
+def test_proxy_is_the_only_way_to_the_guards_and_waits_longer_than_they_do() -> None:
+    guard, proxy = services(PROXY)["guard"], services(PROXY)["proxy"]
+    assert guard["ports"] == []
+    assert [with_defaults(port) for port in proxy["ports"]] == ["127.0.0.1:8443:8443"]
+    nginx = (DOCKER / "proxy" / "nginx.conf").read_text(encoding="utf-8")
+    assert f"location {guard['environment']['OODGUARD_ROOT_PATH']}/ {{" in nginx
+    (timeout_s,) = re.findall(r"proxy_read_timeout (\d+)s;", nginx)
+    (max_body_mib,) = re.findall(r"client_max_body_size (\d+)m;", nginx)
+    fields = Settings.model_fields
+    assert float(timeout_s) > fields["timeout_s"].default
+    assert int(max_body_mib) * 2**20 == fields["max_body_bytes"].default
+
+
+def test_prometheus_discovers_every_replica_of_the_guard() -> None:
+    jobs = read(DOCKER / "prometheus" / "prometheus.yml")["scrape_configs"]
+    (job,) = (each for each in jobs if each["job_name"] == "oodguard")
+    (discovery,) = job["dns_sd_configs"]
+    assert discovery["names"] == ["guard"]
+    assert (discovery["type"], discovery["port"]) == ("A", 8000)

@@ -30,6 +30,9 @@ def test_kserve_container_matches_its_settings(monkeypatch: pytest.MonkeyPatch) 
     assert settings.host == "0.0.0.0"  # noqa: S104
     # The folder to which KServe downloads the bundle.
     assert str(settings.bundle) == "/mnt/models"
+    (mounted,), (volume,) = container["volumeMounts"], predictor["volumes"]
+    assert mounted == {"name": volume["name"], "mountPath": str(settings.state)}
+    assert "emptyDir" in volume
     assert predictor["terminationGracePeriodSeconds"] >= settings.drain_s + settings.timeout_s + 2
     assert container["image"] == f"ood-guard:{version('ood-guard')}-cpu"
 
