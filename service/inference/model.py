@@ -1,5 +1,6 @@
 """A loaded model: a verified bundle with its session and its policy."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,11 +11,15 @@ from oodguard.models.bundle import Bundle, open_bundle
 from oodguard.models.calibrated_model import CalibratedModel
 from oodguard.models.decision import Policy
 from oodguard.models.errors import BundleError, DeviceError, GuardError
+from oodguard.service.inference.int8 import has_int8_dot_products, read_cpu_info
+from oodguard.service.inference.providers import CPU
 from oodguard.service.inference.session import ModelSession
 from oodguard.service.settings import Settings, variable
 
 ChoosePolicy: TypeAlias = Callable[[Bundle], Policy]
 """Returns the policy of a bundle."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +79,16 @@ def load_model(
         )
     except DeviceError as error:
         raise DeviceError(f"{variable('device')}: {error}") from error
+    if (
+        bundle.manifest.precision == "int8"
+        and engine.providers[0] == CPU
+        and not has_int8_dot_products(read_cpu_info())
+    ):
+        logger.warning(
+            "The CPU has no INT8 dot products: the scores of an INT8 model can differ from its"
+            " calibration, and it is hardly faster than float32. Serve its float32 bundle.",
+            extra={"fields": {"model": bundle.manifest.name}},
+        )
     return LoadedModel(
         bundle=bundle, engine=engine, guard=CalibratedModel(bundle, policy, engine.run)
     )

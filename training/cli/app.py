@@ -8,11 +8,10 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+COMMAND_NAMES = ("fit", "evaluate", "export", "runs", "wrap", "quantize")
+
 COMMANDS: Mapping[str, str] = MappingProxyType(
-    {
-        name: f"oodguard.training.cli.{name}"
-        for name in ("fit", "evaluate", "export", "runs", "wrap")
-    }
+    {name: f"oodguard.training.cli.{name}" for name in COMMAND_NAMES}
 )
 """The module of each command, which has a function of its name."""
 

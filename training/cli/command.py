@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.markdown import Markdown
 
-from oodguard.models.errors import GuardError
+from oodguard.models.errors import ClassifierError, GuardError
+from oodguard.models.manifest import BundleName, BundleVersion
 from oodguard.models.names import escape_unencodable_output
+from oodguard.models.validation_errors import describe_error
 from oodguard.training.report.markdown import escape_control_characters
 
 console = Console()
@@ -17,6 +21,9 @@ console = Console()
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Number of CPU threads.", show_default="all cores")
 ]
+
+_NAME = TypeAdapter(BundleName)
+_VERSION = TypeAdapter(BundleVersion)
 
 Alpha = Annotated[float, typer.Option(help="Upper limit of the false-rejection rate.")]
 Delta = Annotated[float, typer.Option(help="Probability that the limit alpha is exceeded.")]
@@ -72,3 +79,30 @@ def _print_error(message: str) -> None:
 
 def _printable(message: str) -> str:
     return "\n".join(map(escape_control_characters, message.split("\n")))
+
+
+def bundle_name(name: str | None, out: Path) -> str:
+    """Return the checked name of a bundle; None: the name of its folder `out`.
+
+    Raises:
+        ClassifierError: The name is invalid.
+    """
+    if name is None:
+        return _checked(_NAME, out.name, "--name is not given, and the name of --out")
+    return _checked(_NAME, name, "--name")
+
+
+def bundle_version(version: str) -> str:
+    """Return the checked version of a bundle.
+
+    Raises:
+        ClassifierError: The version is invalid.
+    """
+    return _checked(_VERSION, version, "--version")
+
+
+def _checked(kind: TypeAdapter[str], text: str, option: str) -> str:
+    try:
+        return kind.validate_python(text)
+    except ValidationError as error:
+        raise ClassifierError(describe_error(error.errors()[0], option)) from error

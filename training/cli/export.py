@@ -1,12 +1,16 @@
 """The command `oodguard-train export`."""
 
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import Annotated, Literal
 
 import typer
 
+from oodguard.models.bundle import check_replaceable, open_bundle
 from oodguard.training.cli.command import Threads, print_message, run_command, warn
+from oodguard.training.cli.quantize import print_quantized
 from oodguard.training.export.export import export as run_export
+from oodguard.training.quantize.quantize import images_of_recipe, quantize
 from oodguard.training.report.card import quick_notice
 from oodguard.training.report.write import read_report
 from oodguard.training.run_folder import RunFolder
@@ -15,13 +19,20 @@ from oodguard.training.run_folder import RunFolder
 def export(
     run: Annotated[Path, typer.Argument(help="Folder of a run, such as runs/cifar10-aloe.")],
     out: Annotated[Path, typer.Option(help="Folder of the bundle; an existing one is replaced.")],
+    precision: Annotated[
+        Literal["float32", "int8"], typer.Option(help="Number format of the graph.")
+    ] = "float32",
     threads: Threads = None,
 ) -> None:
     """Export a run as a bundle: ONNX graph, calibration, evaluation and model card.
 
-    Nothing is written unless torch and ONNX Runtime agree.
+    Nothing is written unless torch and ONNX Runtime agree, and with int8 unless the INT8 graph
+    agrees with float32 within the bounds of `quantize`.
     """
     with run_command(threads):
+        if precision == "int8":
+            _export_int8(RunFolder(run), out)
+            return
         parity = run_export(RunFolder(run), out)
         print_message(
             f"Exported {out}. torch and ONNX Runtime agree on {parity.images} images; the"
@@ -29,3 +40,21 @@ def export(
         )
         if notice := quick_notice(read_report(RunFolder(run))):
             warn(f"the bundle is stamped quick. {notice}")
+
+
+def _export_int8(run: RunFolder, out: Path) -> None:
+    """Export a run in float32 to a temporary folder, and quantize that bundle."""
+    check_replaceable(out)
+    with TemporaryDirectory() as folder:
+        run_export(run, Path(folder, "float32"))
+        bundle = open_bundle(Path(folder, "float32"))
+    description = quantize(
+        bundle,
+        images_of_recipe(bundle),
+        name=bundle.manifest.name,
+        version=bundle.manifest.version,
+        policy=read_report(run).policy,
+        out=out,
+        stage=lambda _: None,
+    )
+    print_quantized(out, description)

@@ -5,18 +5,20 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from rich.markup import escape
 
 from oodguard.models.decision import Policy
 from oodguard.models.errors import ClassifierError
-from oodguard.models.manifest import BundleName, BundleVersion, InputSpec
+from oodguard.models.manifest import InputSpec
 from oodguard.models.names import text_of
 from oodguard.models.validation_errors import describe_error
 from oodguard.training.cli.command import (
     Alpha,
     Delta,
     Threads,
+    bundle_name,
+    bundle_version,
     console,
     print_figures,
     print_message,
@@ -43,9 +45,6 @@ from oodguard.training.wrap.report import wrapped_figures
 from oodguard.training.wrap.scores import FEATURE_SCORES
 from oodguard.training.wrap.wrap import WrapOptions
 from oodguard.training.wrap.wrap import wrap as run_wrap
-
-NAME = TypeAdapter(BundleName)
-VERSION = TypeAdapter(BundleVersion)
 
 
 def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
@@ -146,10 +145,8 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
                 "--features: expected --fit SOURCE too, labelled images to fit the scores on"
             )
         options = WrapOptions(
-            name=_checked(NAME, name, "--name")
-            if name is not None
-            else _checked(NAME, out.name, "--name is not given, and the name of --out"),
-            version=_checked(VERSION, version, "--version"),
+            name=bundle_name(name, out),
+            version=bundle_version(version),
             spec=_spec(resize, form, resample),
             transform=PixelTransform(
                 layout=form.layout,
@@ -254,13 +251,6 @@ def _named(paths: Sequence[Path], images: int, *, skip_broken: bool) -> dict[str
             f"--outliers: received the names {', '.join(names)}, expected no duplicates"
         )
     return named
-
-
-def _checked(kind: TypeAdapter[str], text: str, option: str) -> str:
-    try:
-        return kind.validate_python(text)
-    except ValidationError as error:
-        raise ClassifierError(describe_error(error.errors()[0], option)) from error
 
 
 def _triple(text: str, option: str) -> Triple:

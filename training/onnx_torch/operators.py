@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch.nn import functional
 
-from oodguard.training.onnx_torch import elementwise, layers, shapes
+from oodguard.training.onnx_torch import elementwise, layers, quantization, shapes
 from oodguard.training.onnx_torch.elementwise import arg, folded, plain, reduced
 from oodguard.training.onnx_torch.node import Operator
 
@@ -39,6 +39,9 @@ OPERATORS: Mapping[str, Operator] = {
     "Sigmoid": plain(torch.sigmoid),
     "Softplus": plain(functional.softplus),
     "Tanh": plain(torch.tanh),
+    # quantization
+    "DequantizeLinear": quantization.dequantize_linear,
+    "QuantizeLinear": quantization.quantize_linear,
     # arithmetic
     "Abs": plain(torch.abs),
     "Add": plain(torch.add),

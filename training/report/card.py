@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from oodguard.models.manifest import DataRecord, Description
+from oodguard.models.manifest import DataRecord, Description, QuantizationRecord
 from oodguard.training.config.suites import SuiteAttack
 from oodguard.training.report.classes import classes_table
 from oodguard.training.report.markdown import (
@@ -93,6 +93,7 @@ def write_card(description: Description, report: Report, recipe_text: str) -> st
         "hardened at": f"{training.epsilon * 255:g}/255 (L-infinity)"
         if training.epsilon
         else "not hardened",
+        **quantization_facts(description.quantization),
         "seed": str(training.seed),
         "hardware": escape_markdown(training.hardware),
         "wall time": f"{training.duration_s / 60:.1f} minutes, {training.epochs} epochs",
@@ -114,6 +115,24 @@ def write_card(description: Description, report: Report, recipe_text: str) -> st
             code_block(recipe_text, "toml"),
         )
     )
+
+
+def quantization_facts(record: QuantizationRecord | None) -> dict[str, str]:
+    """Return the rows of the card about an INT8 graph; none for float32."""
+    if record is None:
+        return {}
+    speeds = "; ".join(f"batch {size}: {ratio:g}" for size, ratio in record.speed.items())
+    return {
+        "precision": "INT8: uint8 activations, int8 weights per output channel; the first and the"
+        " last linear layer and the scores in float32",
+        "made from": f"the float32 bundle with sha256 `{record.source}`; {record.range_images:,}"
+        " images set the ranges of the activations",
+        "difference from float32": f"{record.class_flips:.2%} of the predicted classes and"
+        f" {record.decision_flips:.2%} of the decisions, each graph at its own threshold; the"
+        f" deciding score by at most {record.largest_difference:.3g}"
+        f" ({record.compared_images:,} images)",
+        "speed, times float32": f"{speeds} (one thread, {escape_markdown(record.hardware)})",
+    }
 
 
 def _data(record: DataRecord) -> str:

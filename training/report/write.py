@@ -3,12 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 
 from oodguard.models.bundle import EVALUATION, Bundle, open_bundle, write_bundle
 from oodguard.models.errors import BundleError, RecipeError
-from oodguard.models.manifest import STAMP_SCHEMA_VERSION, Description, InputSpec
+from oodguard.models.manifest import (
+    Description,
+    InputSpec,
+    QuantizationRecord,
+    lowest_schema_version,
+)
 from oodguard.models.validation_errors import describe_error
 from oodguard.training.config.suites import RELEASE_SUITES, SHIPPABLE_SUITES
 from oodguard.training.report.card import figures, report_warnings, write_card
@@ -110,13 +116,13 @@ def read_report(run: RunFolder) -> Report:
         raise RecipeError(f"{path} is invalid: {cause}. Evaluate the run again") from error
 
 
-def stamped(report: Report, spec: InputSpec) -> dict[str, object]:
+def stamped(
+    report: Report, spec: InputSpec, quantization: QuantizationRecord | None = None
+) -> dict[str, object]:
     """Return the fields of a manifest that state the suite: the stamp and the schema version."""
-    is_quick = report.suite.name == "quick"
-    return {
-        "stamp": "quick" if is_quick else None,
-        "schema_version": max(spec.schema_version, STAMP_SCHEMA_VERSION if is_quick else 1),
-    }
+    stamp: Literal["quick"] | None = "quick" if report.suite.name == "quick" else None
+    version = lowest_schema_version(spec, stamp=stamp, quantization=quantization)
+    return {"stamp": stamp, "schema_version": version}
 
 
 def renew(folder: Path, report: Report) -> Bundle:
@@ -138,7 +144,8 @@ def renew(folder: Path, report: Report) -> Bundle:
             f" {bundle.manifest.default_score!r}, the default score of {folder}"
         )
     description = Description.model_validate(
-        bundle.manifest.model_dump(exclude={"files"}) | stamped(report, bundle.manifest.input)
+        bundle.manifest.model_dump(exclude={"files"})
+        | stamped(report, bundle.manifest.input, bundle.manifest.quantization)
     )
     return write_bundle(
         folder,

@@ -32,7 +32,8 @@ def test_operator_equals_onnx_runtime(case: Case) -> None:
 
 
 def test_operators_all_have_a_case() -> None:
-    assert {case.operator for case in CASES} == set(OPERATORS)
+    quantization = {"QuantizeLinear", "DequantizeLinear"}  # see test_quantization.py
+    assert {case.operator for case in CASES} | quantization == set(OPERATORS)
 
 
 @pytest.mark.parametrize("name", ["ReduceMax", "ReduceMean", "ReduceL2"])

@@ -1,0 +1,218 @@
+"""An INT8 bundle of a shipped bundle, compared with ONNX Runtime directly."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from oodguard.models.bundle import Bundle, open_bundle
+from oodguard.models.decision import Policy
+from oodguard.models.errors import BundleError, CalibrationError, ParityError, RecipeError
+from oodguard.models.manifest import Description
+from oodguard.training.config.sources import Source
+from oodguard.training.data.dataset import ImageSet
+from oodguard.training.onnx_torch.classifier import bundle_classifier
+from oodguard.training.quantize.comparison import Comparison, check_comparison, compare
+from oodguard.training.quantize.quantize import QuantizationImages, images_of_source, quantize
+from oodguard.training.scoring.graph import torch_run
+from oodguard.training.scoring.parity import onnx_run
+
+ROOT = Path(__file__).parents[3]
+SOURCE = ROOT / "models" / "pretrained" / "cifar10-aloe"
+CIFAR10 = ROOT / "tests" / "data" / "cifar10"
+POLICY = Policy(score="abstain", alpha=0.1, delta=0.1)
+
+
+def _pictures() -> NDArray[np.uint8]:
+    """Return 200 images, the classes in turn."""
+    folders = [sorted(folder.iterdir()) for folder in sorted(CIFAR10.iterdir())]
+    paths = [path for row in zip(*folders, strict=True) for path in row]
+    return np.stack([np.asarray(Image.open(path)) for path in paths])
+
+
+@pytest.fixture(scope="module")
+def pictures() -> NDArray[np.uint8]:
+    return _pictures()
+
+
+def _images(pictures: NDArray[np.uint8]) -> QuantizationImages:
+    calibration = torch.from_numpy(pictures[40:120])
+    return QuantizationImages(
+        ranges=pictures[:40],
+        calibration=ImageSet(
+            name="tests",
+            images=calibration,
+            labels=torch.zeros(len(calibration), dtype=torch.int64),
+            classes=("a",),
+        ),
+        compared=pictures[120:],
+    )
+
+
+def _quantize(bundle: Bundle, images: QuantizationImages, out: Path) -> Description:
+    return quantize(
+        bundle,
+        images,
+        name="small-int8",
+        version="2",
+        policy=POLICY,
+        out=out,
+        stage=lambda _: None,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(pictures: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("quantized") / "small-int8"
+    _quantize(open_bundle(SOURCE), _images(pictures), out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def quantized(folder: Path) -> Bundle:
+    return open_bundle(folder)
+
+
+def _scores(bundle: Bundle, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    session = onnxruntime.InferenceSession(bundle.model, providers=["CPUExecutionProvider"])
+    scores: NDArray[np.float32] = session.run(["scores"], {"images": images})[0]
+    return scores
+
+
+def test_quantize_calibrates_on_the_scores_of_the_int8_graph(
+    quantized: Bundle, pictures: NDArray[np.uint8]
+) -> None:
+    scores = _scores(quantized, pictures[40:120])
+    column = quantized.manifest.scores.index("abstain")
+    np.testing.assert_allclose(
+        quantized.calibration["abstain"], np.sort(scores[:, column]), rtol=1e-5
+    )
+    assert not np.allclose(
+        quantized.calibration["abstain"],
+        np.sort(_scores(open_bundle(SOURCE), pictures[40:120])[:, column]),
+        rtol=1e-5,
+    )
+
+
+def test_quantize_records_source_and_differences(
+    quantized: Bundle, pictures: NDArray[np.uint8]
+) -> None:
+    source = open_bundle(SOURCE)
+    manifest, record = quantized.manifest, quantized.manifest.quantization
+    assert record is not None
+    assert (manifest.name, manifest.version, manifest.precision) == ("small-int8", "2", "int8")
+    assert (source.manifest.precision, record.source) == ("float32", source.sha256)
+    assert (record.range_images, record.compared_images) == (40, 80)
+    column = manifest.scores.index("abstain")
+    differences = _scores(quantized, pictures[120:]) - _scores(source, pictures[120:])
+    largest = np.abs(differences[:, column]).max()
+    assert record.largest_difference == pytest.approx(largest, rel=1e-3)
+    assert set(record.speed) == {"1", "64"}
+    assert quantized.evaluation["float32"] == source.evaluation
+    assert quantized.evaluation["recipe"] == source.evaluation["recipe"]
+
+
+def test_quantize_keeps_first_and_last_layer_in_float(quantized: Bundle) -> None:
+    graph = onnx.load_model_from_string(quantized.model).graph
+    source = onnx.load_model_from_string(open_bundle(SOURCE).model).graph
+    kinds = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    weights = [tensor for tensor in source.initializer if tensor.name.endswith(".weight")]
+    float_names = [each.name for each in weights if kinds.get(each.name) == onnx.TensorProto.FLOAT]
+    assert float_names == ["network.network.stem.1.weight", "network.head.weight"]
+    int8 = [tensor for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.INT8]
+    assert sum(tensor.dims[0] > 0 and len(tensor.dims) == 4 for tensor in int8) == 14
+    assert len(quantized.model) < 0.35 * len(open_bundle(SOURCE).model)
+
+
+def test_quantize_card_states_precision_and_that_nothing_was_attacked(folder: Path) -> None:
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    for text in ("INT8", "No attack was run on this graph", "hardened at 2/255"):
+        assert text in card
+
+
+def test_quantized_bundle_has_the_scores_of_onnx_runtime_in_torch(
+    quantized: Bundle, pictures: NDArray[np.uint8]
+) -> None:
+    _, found = torch_run(bundle_classifier(quantized))(pictures[:20])
+    expected = _scores(quantized, pictures[:20])
+    original = _scores(open_bundle(SOURCE), pictures[:20])
+    # Sums in another order round a few activations to the next level.
+    assert np.abs(found - expected).mean() < 0.2 * np.abs(original - expected).mean()
+
+
+def test_quantized_bundle_has_gradients(quantized: Bundle, pictures: NDArray[np.uint8]) -> None:
+    pixels = (torch.from_numpy(pictures[:4]).permute(0, 3, 1, 2) / 255).requires_grad_()
+    int8, float32 = (
+        torch.autograd.grad(bundle_classifier(each).score("abstain", pixels).sum(), pixels)[0]
+        for each in (quantized, open_bundle(SOURCE))
+    )
+    similarity = torch.cosine_similarity(int8.flatten(1), float32.flatten(1))
+    assert (similarity > 0.9).all()
+
+
+def test_quantize_refuses_an_int8_bundle(
+    tmp_path: Path, quantized: Bundle, pictures: NDArray[np.uint8]
+) -> None:
+    with pytest.raises(BundleError, match="small-int8 is an INT8 bundle, expected a float32"):
+        _quantize(quantized, _images(pictures), tmp_path / "twice")
+
+
+def test_quantize_refuses_an_unknown_score(tmp_path: Path, pictures: NDArray[np.uint8]) -> None:
+    with pytest.raises(RecipeError, match="received 'nope', expected one of msp, max_logit"):
+        quantize(
+            open_bundle(SOURCE),
+            _images(pictures),
+            name="x",
+            version="1",
+            policy=Policy(score="nope"),
+            out=tmp_path / "x",
+            stage=lambda _: None,
+        )
+
+
+def test_quantize_needs_images_for_ranges_thresholds_and_comparison() -> None:
+    with pytest.raises(CalibrationError, match="found 200 images, expected at least 3,000"):
+        images_of_source(open_bundle(SOURCE), Source(folder=CIFAR10), POLICY)
+
+
+def test_comparison_counts_flips_at_each_graphs_own_threshold() -> None:
+    images = np.zeros((4, 1, 1, 3), np.uint8)
+    cat, dog = [1, 0], [0, 1]
+    old = np.array([cat, cat, dog, dog], np.float32), np.array([[1], [2], [3], [4]], np.float32)
+    new = np.array([cat, dog, dog, dog], np.float32), np.array([[1], [2], [5], [4]], np.float32)
+    # Above 2.5: images 2 and 3. Above 4.5: image 2.
+    found = compare(lambda _: old, lambda _: new, images, column=0, thresholds=(2.5, 4.5))
+    assert found == Comparison(
+        images=4, class_flips=0.25, decision_flips=0.25, largest_difference=2.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("classes", "decisions", "what"),
+    [(0.0301, 0.0, "predicted class"), (0.0, 0.0101, "decision"), (float("nan"), 0.0, "class")],
+)
+def test_comparison_refuses_too_many_flips(classes: float, decisions: float, what: str) -> None:
+    comparison = Comparison(
+        images=1000, class_flips=classes, decision_flips=decisions, largest_difference=0.1
+    )
+    with pytest.raises(ParityError, match=what):
+        check_comparison(comparison)
+
+
+def test_comparison_accepts_the_limits() -> None:
+    check_comparison(
+        Comparison(images=1000, class_flips=0.03, decision_flips=0.01, largest_difference=9.0)
+    )
+
+
+def test_quantized_graph_runs_any_batch_size(
+    quantized: Bundle, pictures: NDArray[np.uint8]
+) -> None:
+    run = onnx_run(quantized.model)
+    alone = np.concatenate([run(pictures[k : k + 1])[1] for k in range(3)])
+    np.testing.assert_allclose(run(pictures[:3])[1], alone, atol=1e-4)

@@ -1,0 +1,90 @@
+"""The command `oodguard-train quantize`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oodguard.models.bundle import open_bundle
+from oodguard.models.decision import Policy
+from oodguard.models.manifest import Description
+from oodguard.training.cli.command import (
+    Alpha,
+    Delta,
+    Threads,
+    bundle_name,
+    bundle_version,
+    console,
+    print_message,
+    run_command,
+)
+from oodguard.training.data.reader import list_sources, source_at
+from oodguard.training.quantize.quantize import images_of_recipe, images_of_source
+from oodguard.training.quantize.quantize import quantize as run_quantize
+
+
+def quantize(  # noqa: PLR0913  (each parameter is an option of the command)
+    bundle: Annotated[Path, typer.Argument(help="Folder of a float32 bundle.")],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle; an existing one is replaced.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder or table of held-out images, at least 3,000.",
+            show_default="the inliers of the bundle's recipe",
+        ),
+    ] = None,
+    images: Annotated[int, typer.Option(min=2, help="Maximum number of images of --data.")] = 8000,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave out images that cannot be read.")
+    ] = False,
+    score: Annotated[
+        str | None,
+        typer.Option(help="Score to decide by.", show_default="the bundle's default score"),
+    ] = None,
+    alpha: Alpha = 0.05,
+    delta: Delta = 0.05,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the bundle.", show_default="the folder's name")
+    ] = None,
+    version: Annotated[
+        str | None, typer.Option(help="Version.", show_default="the version of the bundle")
+    ] = None,
+    threads: Threads = None,
+) -> None:
+    """Make an INT8 bundle: two to three times as fast on a CPU with VNNI, calibrated again.
+
+    Nothing is written if too many classes or decisions differ from the float32 bundle.
+    """
+    with run_command(threads):
+        original = open_bundle(bundle)
+        manifest = original.manifest
+        policy = Policy(score=score or manifest.default_score, alpha=alpha, delta=delta)
+        source = source_at(data, images=images, skip_broken=skip_broken) if data else None
+        if source:
+            list_sources({"--data": (source, False)}, print_message)
+        with console.status("reading") as status:
+            description = run_quantize(
+                original,
+                images_of_source(original, source, policy)
+                if source
+                else images_of_recipe(original),
+                name=bundle_name(name, out),
+                version=bundle_version(version or manifest.version),
+                policy=policy,
+                out=out,
+                stage=status.update,
+            )
+        print_quantized(out, description)
+
+
+def print_quantized(out: Path, description: Description) -> None:
+    """Print the differences between the bundle in `out` and its float32 bundle."""
+    record = description.quantization
+    if record is not None:
+        speeds = " and ".join(f"{ratio:g}" for ratio in record.speed.values())
+        print_message(
+            f"Exported {out}: INT8, {speeds} times as fast as float32 in batches of"
+            f" {' and '.join(record.speed)}. Of {record.compared_images:,} images,"
+            f" {record.class_flips:.2%} have another class and {record.decision_flips:.2%} another"
+            f" decision. No attack was run on it: oodguard-train evaluate {out}"
+        )

@@ -1,0 +1,213 @@
+"""Make an INT8 bundle of a float32 bundle."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from oodguard.models.bundle import Bundle, check_replaceable, write_bundle
+from oodguard.models.calibration import images_required
+from oodguard.models.decision import Policy, threshold
+from oodguard.models.errors import BundleError, CalibrationError, RecipeError
+from oodguard.models.manifest import Description, QuantizationRecord, lowest_schema_version
+from oodguard.training.config.recipe import evaluation_sources, parse_recipe
+from oodguard.training.config.sources import Source
+from oodguard.training.data.dataset import ImageSet, load, split
+from oodguard.training.provenance import hardware
+from oodguard.training.quantize.card import write_quantized_card
+from oodguard.training.quantize.comparison import (
+    Comparison,
+    check_comparison,
+    compare,
+    speed_ratios,
+)
+from oodguard.training.quantize.graph import quantize_graph
+from oodguard.training.scoring.parity import calibration_scores, onnx_run
+
+RANGE_IMAGES = 500
+"""Images that set the ranges of the activations; 2,000 instead change the flips by nothing."""
+
+MIN_COMPARED_IMAGES = 1000
+MAX_COMPARED_IMAGES = 10_000
+SEED = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QuantizationImages:
+    """Disjoint in-distribution images: for the ranges, the thresholds and the comparison."""
+
+    ranges: NDArray[np.uint8]
+    calibration: ImageSet
+    compared: NDArray[np.uint8]
+
+
+def images_of_recipe(bundle: Bundle) -> QuantizationImages:
+    """Return the images by the bundle's own recipe.
+
+    Training images set the ranges, its calibration images the thresholds, and its test images are
+    compared. The figures choose nothing, so the test images stay unseen.
+
+    Raises:
+        RecipeError: The bundle has no recipe, or its data cannot be read.
+    """
+    text = bundle.evaluation.get("recipe")
+    if not isinstance(text, str):
+        raise RecipeError(
+            f"{bundle.manifest.name}: the bundle has no recipe that names its images. Give held-out"
+            " images of its distribution with --data"
+        )
+    recipe = parse_recipe(text, origin=f"the recipe of {bundle.manifest.name}")
+    parts = split(load(recipe.inliers, recipe.input), recipe.inliers, seed=recipe.seed)
+    test, _ = evaluation_sources(recipe)
+    return QuantizationImages(
+        ranges=parts.training.images[:RANGE_IMAGES].numpy(),
+        calibration=parts.calibration,
+        compared=load(test, recipe.input).images[:MAX_COMPARED_IMAGES].numpy(),
+    )
+
+
+def images_of_source(bundle: Bundle, source: Source, policy: Policy) -> QuantizationImages:
+    """Return the images of a source that the classifier was not trained on; half of them calibrate.
+
+    Raises:
+        RecipeError: The images cannot be read.
+        CalibrationError: There are too few images.
+    """
+    images = load(source, bundle.manifest.input)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SEED))
+    half = len(images) // 2
+    expected = 2 * max(
+        RANGE_IMAGES + MIN_COMPARED_IMAGES, images_required(policy.alpha, policy.delta)
+    )
+    if len(images) < expected:
+        raise CalibrationError(
+            f"{images.name}: found {len(images):,} images, expected at least {expected:,}: one half"
+            f" calibrates, the other sets ranges ({RANGE_IMAGES}) and is compared (at least"
+            f" {MIN_COMPARED_IMAGES}). Give more images (--data, --images)"
+        )
+    ranges, compared = order[half : half + RANGE_IMAGES], order[half + RANGE_IMAGES :]
+    return QuantizationImages(
+        ranges=images.images[ranges].numpy(),
+        calibration=images.subset(order[:half]),
+        compared=images.images[compared[:MAX_COMPARED_IMAGES]].numpy(),
+    )
+
+
+def quantize(  # noqa: PLR0913  (by keyword)
+    bundle: Bundle,
+    images: QuantizationImages,
+    *,
+    name: str,
+    version: str,
+    policy: Policy,
+    out: Path,
+    stage: Callable[[str], None],
+) -> Description:
+    """Write the INT8 bundle of a float32 bundle, and return its description.
+
+    The thresholds come from the INT8 graph's own scores of held-out images, so alpha and delta
+    hold for it as they do for the original.
+
+    Args:
+        bundle: The float32 bundle.
+        images: In-distribution images; those of the calibration were not trained on.
+        name: Name of the new bundle.
+        version: Version of the new bundle.
+        policy: Alpha and delta at which decisions are compared, and the deciding score.
+        out: Folder of the new bundle.
+        stage: Called with the name of each stage.
+
+    Raises:
+        BundleError: The bundle is quantized already, its graph cannot be quantized, or `out` cannot
+            be replaced.
+        RecipeError: The bundle does not have the score of the policy.
+        CalibrationError: There are too few calibration images for the policy.
+        ParityError: Too many classes or decisions change; nothing is written.
+    """
+    check_replaceable(out)
+    manifest = bundle.manifest
+    if manifest.quantization is not None:
+        raise BundleError(
+            f"{manifest.name} is an INT8 bundle, expected a float32 bundle. Quantize the bundle"
+            " that it was made from"
+        )
+    if policy.score not in manifest.scores:
+        raise RecipeError(
+            f"score: received {policy.score!r}, expected one of {', '.join(manifest.scores)}"
+        )
+    stage("quantizing")
+    model = quantize_graph(bundle.model, images.ranges)
+    original_run, quantized_run = onnx_run(bundle.model), onnx_run(model)
+    stage("calibrating")
+    original = calibration_scores(original_run, images.calibration, manifest.scores)
+    calibration = calibration_scores(quantized_run, images.calibration, manifest.scores)
+    stage("comparing with float32")
+    comparison = compare(
+        original_run,
+        quantized_run,
+        images.compared,
+        column=manifest.scores.index(policy.score),
+        thresholds=(
+            threshold(original[policy.score], policy),
+            threshold(calibration[policy.score], policy),
+        ),
+    )
+    check_comparison(comparison)
+    stage("measuring the speed")
+    record = _record(bundle, images, comparison, model)
+    description = Description.model_validate(
+        {
+            **manifest.model_dump(exclude={"files"}),
+            "schema_version": lowest_schema_version(manifest.input, quantization=record),
+            "name": name,
+            "version": version,
+            "created": datetime.now(UTC),
+            "default_score": policy.score,
+            "quantization": record,
+        }
+    )
+    write_bundle(
+        out,
+        description=description,
+        model=model,
+        calibration=calibration,
+        evaluation=_evaluation(bundle, comparison, policy),
+        card=write_quantized_card(description, manifest, policy, len(images.calibration)),
+    )
+    return description
+
+
+def _record(
+    bundle: Bundle, images: QuantizationImages, comparison: Comparison, model: bytes
+) -> QuantizationRecord:
+    return QuantizationRecord(
+        source=bundle.sha256,
+        range_images=len(images.ranges),
+        compared_images=comparison.images,
+        class_flips=comparison.class_flips,
+        decision_flips=comparison.decision_flips,
+        largest_difference=comparison.largest_difference,
+        speed=speed_ratios(bundle.model, model, images.compared),
+        hardware=hardware(),
+    )
+
+
+def _evaluation(bundle: Bundle, comparison: Comparison, policy: Policy) -> dict[str, object]:
+    """Return the evaluation.json: the comparison, and what was measured of the float32 graph.
+
+    The recipe stays at the top, so that `evaluate` finds the data of the INT8 bundle.
+    """
+    recipe = bundle.evaluation.get("recipe")
+    return {
+        "kind": "quantized",
+        "attacked": "not measured",
+        "alpha": policy.alpha,
+        "delta": policy.delta,
+        "comparison": asdict(comparison),
+        "float32": dict(bundle.evaluation),
+        **({"recipe": recipe} if recipe else {}),
+    }
