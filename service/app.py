@@ -7,13 +7,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.middleware.errors import ServerErrorMiddleware
 
 from oodguard.service.api import middleware, openapi, operations, predict, problems
 from oodguard.service.api.access_log import UNMATCHED_ROUTE, AccessLog, AccessLogMiddleware
-from oodguard.service.auth.key_store import open_key_store
+from oodguard.service.auth.key_store import KeyStore, open_key_store
 from oodguard.service.auth.middleware import (
     AuthorizationMiddleware,
     Authorizer,
@@ -68,9 +68,8 @@ def create_app(
     """
     readiness = readiness or Readiness()
     tracing = tracing or tracing_from(os.environ, _version())
-    state = None
-    if settings.state is not None:
-        state = StateFolder(settings.state)
+    state = StateFolder(settings.state) if settings.state else None
+    if state:
         settings = settings.model_copy(update={"state": state.path})
     metrics = Metrics(build=_version(), runtime=session.VERSION)
     keys = open_key_store(settings, metrics)
@@ -80,12 +79,7 @@ def create_app(
     sampler = sampler_from(settings, metrics.registry)
     budget = plan_memory(settings, [each.model.engine for each in registry.deployments()])
     predictor = Predictor(
-        registry,
-        settings,
-        metrics,
-        readiness,
-        sampler,
-        large_decode_bytes=budget.large_decodes,
+        registry, settings, metrics, readiness, sampler, large_decode_bytes=budget.large_decodes
     )
 
     @asynccontextmanager
@@ -122,19 +116,7 @@ def create_app(
     predict_routes = predict.predict_router(predictor, settings.detail)
     routers = [
         predict_routes,
-        open_inference.router(
-            registry,
-            predictor,
-            readiness,
-            version=_version(),
-            detail=settings.detail,
-        ),
-        operations.health_router(readiness),
-        operations.models_router(registry, settings.detail),
-        operations.metrics_router(
-            metrics, withhold_scores=settings.detail == "verdict" and keys is None
-        ),
-        operations.docs_router(app.openapi),
+        *_other_routers(app, settings, registry, predictor, readiness, metrics, keys),
     ]
     if settings.admin:
         routers.append(operations.admin_router(reloader, registry))
@@ -156,21 +138,38 @@ def create_app(
     )
     app.state.reloader = reloader
     app.state.keys = keys
-    app.state.load_shedding = None
+    shedding = EarlyLoadShedding(
+        route=default_route,
+        may_be_full=lambda: predictor.admission.may_be_full,
+        requirements=[*([authorizer.require] if authorizer else []), predictor.require_capacity],
+        readiness=readiness,
+        access_log=access_log,
+        add_headers=middleware.add_security_headers,
+    )
     # Spans and CORS headers are added by middleware, which early load shedding bypasses.
-    if tracing is None and settings.cors_origins is None:
-        app.state.load_shedding = EarlyLoadShedding(
-            route=default_route,
-            may_be_full=lambda: predictor.admission.may_be_full,
-            requirements=[
-                *([authorizer.require] if authorizer else []),
-                predictor.require_capacity,
-            ],
-            readiness=readiness,
-            access_log=access_log,
-            add_headers=middleware.add_security_headers,
-        )
+    is_bypass_safe = tracing is None and settings.cors_origins is None
+    app.state.load_shedding = shedding if is_bypass_safe else None
     return app
+
+
+def _other_routers(  # noqa: PLR0913 - the parts that the routes use
+    app: FastAPI,
+    settings: Settings,
+    registry: ModelRegistry,
+    predictor: Predictor,
+    readiness: Readiness,
+    metrics: Metrics,
+    keys: KeyStore | None,
+) -> list[APIRouter]:
+    """Return the routers that every configuration has, except that of `/predict`."""
+    detail = settings.detail
+    return [
+        open_inference.router(registry, predictor, readiness, version=_version(), detail=detail),
+        operations.health_router(readiness),
+        operations.models_router(registry, detail),
+        operations.metrics_router(metrics, withhold_scores=detail == "verdict" and keys is None),
+        operations.docs_router(app.openapi),
+    ]
 
 
 def _add_middleware(  # noqa: PLR0913 - one argument for each middleware
