@@ -111,7 +111,7 @@ def reference_step(size: NetworkSize, habits: Habits) -> Step:
     network = build_network(size.name, len(CLASSES), width=size.width)
     step = ReferenceStep(network, habits)
     inside, outside = images(size.inliers), images(size.outliers)
-    return lambda: step(inside.images, inside.labels, outside.images)
+    return lambda: step(inside.images[:], inside.labels, outside.images[:])
 
 
 def rows(size: NetworkSize) -> dict[str, Step]:

@@ -20,7 +20,7 @@ from oodguard.training.cli.command import (
 )
 from oodguard.training.cli.progress import EvaluationBar
 from oodguard.training.cli.results import print_classes, write_curves
-from oodguard.training.cli.sources import list_recipe
+from oodguard.training.cli.sources import list_recipe, prepare_large
 from oodguard.training.config.recipe import parse_recipe
 from oodguard.training.config.recipe_sources import read_recipe_text
 from oodguard.training.config.suites import SHIPPABLE_SUITES, SUITES
@@ -80,12 +80,15 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
             parse_recipe(text, origin=str(recipe))  # raises an error that names the file
         _check_options(target, suite, recipe=recipe, renew=renew, score=score, twin=twin)
         if not is_bundle(target):
-            list_recipe(RunFolder(target).recipe_text, ("inliers", "evaluation"))
+            run = RunFolder(target)
+            listings = list_recipe(run.recipe_text, ("inliers", "evaluation"))
+            prepare_large(listings, run.recipe.input)
         with console.status("loading"):
             measured = _open(target, text, score, tuple(other_scores or ()))
             undefended = _open(twin, measured.recipe_text, None, ()) if twin else None
         if is_bundle(target):
-            list_recipe(measured.recipe_text, ("evaluation",))
+            listings = list_recipe(measured.recipe_text, ("evaluation",))
+            prepare_large(listings, measured.recipe.input)
         folder = out or (target if not is_bundle(target) else Path("reports") / measured.name)
         create_report_folder(folder)
         bar = EvaluationBar(console)

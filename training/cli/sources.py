@@ -1,6 +1,18 @@
 """List the sources of a recipe before any work begins; torch is not needed."""
 
-from oodguard.training.cli.command import print_message
+from collections.abc import Mapping
+from functools import partial
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from oodguard.models.manifest import InputSpec
+from oodguard.training.cli.command import console, print_message
 from oodguard.training.config.recipe_sources import recipe_sources
 from oodguard.training.data.classes import match_all_classes
 from oodguard.training.data.listing import Listing, check_inliers
@@ -24,3 +36,26 @@ def list_recipe(text: str, tables: tuple[str, ...] = EVERY_TABLE) -> dict[str, L
     if inliers is not None and test is not None:
         match_all_classes(inliers.classes, test.classes, name=f"evaluation.test: {test.location}")
     return listings
+
+
+def prepare_large(listings: Mapping[str, Listing], spec: InputSpec) -> None:
+    """Write the prepared images of large sources to the cache, with a progress bar on a terminal.
+
+    Raises:
+        RecipeError: images cannot be read, or the cache cannot be written.
+    """
+    from oodguard.training.data.cache import cached_images, is_large  # noqa: PLC0415 - loads torch
+
+    large = {key: listing for key, listing in listings.items() if is_large(listing, spec)}
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    for key, listing in large.items():
+        with Progress(
+            TextColumn(f"preparing {key}", markup=False),
+            *columns,
+            console=console,
+            transient=True,
+            disable=not console.is_interactive,
+        ) as bar:
+            task = bar.add_task(key, total=len(listing))
+            images, _ = cached_images(listing, spec, advance=partial(bar.advance, task))
+        print_message(f"{key}: the prepared images are in {images.path.parent}")

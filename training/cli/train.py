@@ -10,6 +10,7 @@ from oodguard.models.networks.timm_network import check_timm_name, is_timm_name
 from oodguard.training.cli.command import console, print_message, warn
 from oodguard.training.cli.progress import ProgressBar
 from oodguard.training.cli.results import write_curves
+from oodguard.training.cli.sources import prepare_large
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.data.card import describe_data
 from oodguard.training.data.listing import Listing
@@ -41,6 +42,9 @@ def train(  # noqa: PLR0913  (by keyword)
     run = RunFolder.resume(folder, text)
     if fabric.is_global_zero:
         run.write_data(describe_data(listings))
+        trained = {key: each for key, each in listings.items() if key in {"inliers", "outliers"}}
+        prepare_large(trained, parsed.input)
+    fabric.barrier()
     bar = ProgressBar(console)
     try:
         with bar.display:

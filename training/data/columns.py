@@ -29,7 +29,6 @@ class Columns:
     image: str
     label: str | None
     names: tuple[str, ...] | None
-    has_paths: bool
 
 
 def choose_columns(schema: pa.Schema, source: Source, *, location: str) -> Columns:
@@ -55,7 +54,6 @@ def choose_columns(schema: pa.Schema, source: Source, *, location: str) -> Colum
         image=image,
         label=label,
         names=None if names is None else tuple(map(str, names)),
-        has_paths=_is_text(schema.field(image).type),
     )
 
 

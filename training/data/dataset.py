@@ -1,4 +1,4 @@
-"""Read images and labels into memory as uint8."""
+"""Read images and labels as uint8."""
 
 import logging
 from collections.abc import Iterator
@@ -6,12 +6,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import InputSpec
 from oodguard.training.config.sources import Inliers, Source
-from oodguard.training.data.listing import check_inliers
+from oodguard.training.data.cache import cached_images, is_large
+from oodguard.training.data.images import Images, MappedImages
+from oodguard.training.data.listing import Listing, check_inliers
 from oodguard.training.data.pictures import decode_all
 from oodguard.training.data.reader import list_source
 
@@ -22,13 +25,15 @@ _log = logging.getLogger(__name__)
 class ImageSet:
     """Images `(n, H, W, 3)` uint8 RGB, with labels and perhaps groups of near-duplicates.
 
+    Many images are in a file instead of memory, see `images.MappedImages`.
+
     `labels` `(n,)` int64 are `NO_LABEL` for rows without a label, and all 0 for data without a
     label column. `groups` `(n,)` int64, if the source has them, are equal for near-duplicates.
     `split` is the split that was read, if the source has several.
     """
 
     name: str
-    images: Tensor
+    images: Images
     labels: Tensor
     classes: tuple[str, ...]
     groups: Tensor | None = None
@@ -46,10 +51,11 @@ class ImageSet:
         return zip(self.images.split(size), self.labels.split(size), strict=True)
 
     def subset(self, index: Tensor | slice) -> "ImageSet":
-        """Return the images at `index`, in that order."""
+        """Return the images at `index`, in that order; those of a file are not read yet."""
+        images = self.images
         return replace(
             self,
-            images=self.images[index],
+            images=images.select(index) if isinstance(images, MappedImages) else images[index],
             labels=self.labels[index],
             groups=None if self.groups is None else self.groups[index],
         )
@@ -78,27 +84,32 @@ def load(source: Source, spec: InputSpec, *, labelled: bool = False) -> ImageSet
         RecipeError: as `list_source`, or an image cannot be read.
     """
     listing = list_source(source, labelled=labelled or isinstance(source, Inliers))
-    images = np.empty((len(listing), spec.height, spec.width, 3), np.uint8)
-    kept: list[int] = []
-    for position, pixels in decode_all(listing, spec, skip_broken=source.skip_broken):
-        images[len(kept)] = pixels
-        kept.append(position)
+    images, kept = (cached_images if is_large(listing, spec) else _in_memory)(listing, spec)
     broken = len(listing) - len(kept)
     if broken:
         _log.warning("%s: left out %s images that cannot be read", listing.location, f"{broken:,}")
-    if not kept:
+    if not len(kept):
         raise RecipeError(f"{listing.location}: no image can be read, expected at least 1")
     groups = None
     if listing.groups is not None:
         groups = torch.from_numpy(np.unique(listing.groups[kept], return_inverse=True)[1])
     return ImageSet(
         name=source.name,
-        images=torch.from_numpy(images[: len(kept)]),
+        images=images,
         labels=torch.from_numpy(listing.labels[kept]),
         classes=listing.classes,
         groups=groups,
         split=source.split,
     )
+
+
+def _in_memory(listing: Listing, spec: InputSpec) -> tuple[Tensor, NDArray[np.int64]]:
+    images = np.empty((len(listing), spec.height, spec.width, 3), np.uint8)
+    kept: list[int] = []
+    for position, pixels in decode_all(listing, spec):
+        images[len(kept)] = pixels
+        kept.append(position)
+    return torch.from_numpy(images[: len(kept)]), np.array(kept, np.int64)
 
 
 def split(inliers: ImageSet, held_out: Inliers, *, seed: int) -> Split:

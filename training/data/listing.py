@@ -1,7 +1,7 @@
 """The content of a source before an image is decoded: rows, classes and skipped files."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -31,7 +31,8 @@ class Listing:
 
     `labels` `(n,)` are `NO_LABEL` for rows without a label, and all 0 without `classes`. `groups`
     are the values of the group column, or their numbers. `skipped` are the numbers of files that
-    are not read, by ending.
+    are not read, by ending. `files` contain the images, if these are not files themselves. Images
+    that cannot be read are left out with `skip_broken`.
     """
 
     location: str
@@ -41,6 +42,8 @@ class Listing:
     read: ReadRows
     groups: NDArray[np.int64] | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+    skip_broken: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -48,6 +51,11 @@ class Listing:
     def pictures(self) -> Iterator[tuple[str, Encoded]]:
         """Yield the name and the encoded image of every row."""
         return self.read(self.rows)
+
+    def select(self, index: NDArray[np.int64]) -> "Listing":
+        """Return the rows at `index`, in that order."""
+        groups = None if self.groups is None else self.groups[index]
+        return replace(self, rows=self.rows[index], labels=self.labels[index], groups=groups)
 
     @property
     def counts(self) -> dict[str, int]:

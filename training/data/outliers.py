@@ -8,6 +8,7 @@ from torch import Tensor
 from oodguard.training.config.sources import Outliers
 from oodguard.training.data.augment import augment, random_blur, vary
 from oodguard.training.data.dataset import ImageSet
+from oodguard.training.data.images import read_ahead
 from oodguard.training.data.synthetic import synthetic_outliers
 
 
@@ -44,8 +45,8 @@ def _real(
 ) -> Iterator[Tensor]:
     while True:
         order = torch.randperm(len(pool), generator=generator)
-        for rows in order.split(size):
-            pixels = augment(pool.images[rows], generator)
+        for images in read_ahead(pool.images, order.split(size)):
+            pixels = augment(images, generator)
             if settings.vary:
                 varied = torch.rand(len(pixels), 1, 1, 1, generator=generator) < settings.vary
                 pixels = torch.where(varied, vary(pixels, generator), pixels)

@@ -43,13 +43,11 @@ def register_plugins() -> None:
     register_heif_opener()
 
 
-def decode_all(
-    listing: Listing, spec: InputSpec, *, skip_broken: bool
-) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+def decode_all(listing: Listing, spec: InputSpec) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Yield the position and the pixels `(H, W, 3)` of every picture of a listing, in order.
 
     Raises:
-        RecipeError: pictures cannot be read, and `skip_broken` does not leave them out. The error
+        RecipeError: pictures cannot be read, and the listing does not leave them out. The error
             names all of them, after the last picture.
     """
     register_plugins()
@@ -62,10 +60,10 @@ def decode_all(
             for (name, _), result in zip(chunk, results, strict=True):
                 if isinstance(result, str):
                     broken[name] = result
-                elif not broken or skip_broken:
+                else:
                     yield position, result
                 position += 1
-    if broken and not skip_broken:
+    if broken and not listing.skip_broken:
         raise RecipeError(
             f"{listing.location}: cannot read {len(broken):,} of {len(listing):,} images:\n"
             f"{name_all(broken)}\n"

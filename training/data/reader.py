@@ -50,6 +50,7 @@ def list_source(source: Source, *, labelled: bool) -> Listing:
         labels=labels if are_all else np.searchsorted(selected, labels).astype(np.int64),
         rows=rows,
         groups=groups,
+        skip_broken=source.skip_broken,
     )
 
 

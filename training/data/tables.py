@@ -89,6 +89,7 @@ def list_tables(paths: Sequence[Path], source: Source) -> Listing:
             for row, value in zip(own, shard.images(columns.image)(own), strict=True):
                 yield f"row {row}{label}", _encoded(value, shard.path.parent)
 
+    has_paths = any(isinstance(image, Path) for _, image in read(np.arange(min(rows, 1))))
     listing = Listing(
         location=location,
         classes=classes,
@@ -96,8 +97,9 @@ def list_tables(paths: Sequence[Path], source: Source) -> Listing:
         groups=number_groups(groups, numbers) if source.group else None,
         rows=np.arange(rows),
         read=read,
+        files=() if has_paths else tuple(shard.path for shard in shards),
     )
-    if columns.has_paths and not source.skip_broken:
+    if has_paths and not source.skip_broken:
         _check_files(listing)
     return listing
 

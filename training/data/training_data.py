@@ -7,11 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from oodguard.models.errors import RecipeError
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.data.dataset import ImageSet, load, split
+from oodguard.training.data.images import Images
+
+FINGERPRINTED = 1024
+"""The number of images that are in memory while they are hashed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,12 +82,16 @@ def remove_inliers(outliers: ImageSet, inliers: ImageSet, warn: Callable[[str], 
     return outliers.subset(torch.from_numpy(np.flatnonzero(~copies)))
 
 
-def fingerprints(images: Tensor) -> NDArray[np.uint64]:
+def fingerprints(images: Images) -> NDArray[np.uint64]:
     """Return a 64-bit hash `(n,)` of the pixels of each image `(n, H, W, 3)` uint8.
 
     Different images have the same hash with probability 2^-64 per pair.
     """
-    digests = (hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in images.numpy())
+    digests = (
+        hashlib.blake2b(image.tobytes(), digest_size=8).digest()
+        for batch in images.split(FINGERPRINTED)
+        for image in batch.numpy()
+    )
     return np.frombuffer(b"".join(digests), np.uint64)
 
 

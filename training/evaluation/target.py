@@ -132,9 +132,9 @@ class EvaluationTarget:
 
     def _calibration_images(self) -> Tensor:
         if self.held_out is not None:
-            return self.held_out.images
+            return self.held_out.images[:]
         inliers = load(self.recipe.inliers, self.recipe.input)
-        return split(inliers, self.recipe.inliers, seed=self.recipe.seed).calibration.images
+        return split(inliers, self.recipe.inliers, seed=self.recipe.seed).calibration.images[:]
 
 
 def run_target(run: RunFolder, score: str, others: Sequence[str] = ()) -> EvaluationTarget:

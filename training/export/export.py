@@ -86,7 +86,7 @@ def _parity_images(data: Split) -> NDArray[np.uint8]:
     Calibration images are not used: the score of one is the threshold, and there the decision
     depends on rounding.
     """
-    images = torch.cat([data.validation.images, data.training.images[:PARITY_IMAGES]])
+    images = torch.cat([data.validation.images[:], data.training.images[:PARITY_IMAGES]])
     return images[:PARITY_IMAGES].numpy()
 
 

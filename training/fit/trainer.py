@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from oodguard.models.networks.classifier import Classifier
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.data.augment import augment
+from oodguard.training.data.images import read_ahead
 from oodguard.training.data.outliers import outlier_batches
 from oodguard.training.data.training_data import TrainingData
 from oodguard.training.fit.catastrophic_overfitting import strengthen
@@ -187,10 +188,10 @@ class Trainer:
             size=self.recipe.outliers_per_batch,
             generator=generator,
         )
-        for index in range(self.steps_per_epoch):
-            rows = order[index * size : (index + 1) * size]
+        batches = order[: self.steps_per_epoch * size].split(size)
+        for rows, images in zip(batches, read_ahead(training.images, batches), strict=True):
             inliers = augment(
-                training.images[rows],
+                images,
                 generator,
                 mirror=self.recipe.inliers.mirror,
                 distortion=self.recipe.inliers.distort,

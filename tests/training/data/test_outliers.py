@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 
@@ -39,8 +40,8 @@ def test_synthetic_outliers_alone_need_no_pool() -> None:
 
 
 def test_each_pass_over_the_pool_is_complete_and_in_a_new_order() -> None:
-    pool = _set(0, 6)
-    pool.images[:] = torch.arange(6).view(6, 1, 1, 1).to(torch.uint8) * 10
+    levels = torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1) * 10
+    pool = replace(_set(0, 6), images=levels.expand(6, 8, 8, 3))
     batches = _batches(pool, 4, folder="x")
     passes = [torch.cat([next(batches), next(batches)])[:, 0, 0, 0] for _ in range(2)]
     for seen in passes:

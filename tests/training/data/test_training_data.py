@@ -40,9 +40,9 @@ def test_held_out_outliers_are_the_last_of_the_pool_and_are_validated() -> None:
     data = read_training_data(recipe, _fail)
     assert data.outliers is not None
     assert data.held_out is not None
-    assert torch.equal(data.outliers.images, whole.outliers.images[:-7])
-    assert torch.equal(data.held_out.images, whole.outliers.images[-7:])
-    assert torch.equal(_validated(recipe, data), data.held_out.images)
+    assert torch.equal(data.outliers.images[:], whole.outliers.images[:-7])
+    assert torch.equal(data.held_out.images[:], whole.outliers.images[-7:])
+    assert torch.equal(_validated(recipe, data), data.held_out.images[:])
 
 
 def test_holding_out_more_than_half_of_the_outliers_is_an_error() -> None:
@@ -84,7 +84,7 @@ def test_copies_of_inliers_are_removed_with_a_warning() -> None:
     warnings: list[str] = []
     remaining = remove_inliers(_set("pool", outliers), _set("known", inliers), warnings.append)
     assert remaining.labels.tolist() == [0, 2, 3]
-    assert torch.equal(remaining.images, outliers[[0, 2, 3]])
+    assert torch.equal(remaining.images[:], outliers[[0, 2, 3]])
     (message,) = warnings
     assert "removed 2 of the 5 images of pool: their pixels equal those of inliers in" in message
 

@@ -43,7 +43,7 @@ def test_scored_classifier_uses_the_reject_class_for_its_score_only(
     run = save_run(tmp_path, text, outputs=CLASSES + 1)
     classifier = scored_classifier(run, training, ("abstain", "kl_matching", "energy"))
     logits, scores = classifier(training.images)
-    every_output = classifier.network(to_pixels(training.images))
+    every_output = classifier.network(to_pixels(training.images[:]))
     assert logits.shape == (60, CLASSES)
     assert classifier.get_buffer("fitted.kl_matching.log_typical").shape[1] == CLASSES
     weight = torch.logsumexp(every_output[:, :CLASSES], dim=1)
