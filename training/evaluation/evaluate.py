@@ -212,7 +212,8 @@ def _key(  # noqa: PLR0913  (all that determines the results)
 ) -> str:
     limits = [scores.tobytes().hex() for scores in target.calibration.values()]
     settings = (target.measured, target.recipe_text, suite.model_dump_json(), repr(policy), *limits)
-    images = (test_set.images, test_set.labels, *(each.images for each in outliers.values()))
+    others = (each.images[:] for each in outliers.values())
+    images = (test_set.images[:], test_set.labels, *others)
     networks = (target.classifier, *((twin.classifier,) if twin else ()))
     return evaluation_key((*settings, *outliers), images, torch.nn.ModuleList(networks))
 

@@ -54,6 +54,7 @@ from oodguard.training.wrap.trials import IMAGES as TRIED_IMAGES
 from oodguard.training.wrap.trials import Trials, run_trials
 
 AGREEMENT_IMAGES = 200
+DIGESTED = 1024
 SEED = 0
 
 HIGH_ACCURACY = 0.9
@@ -229,8 +230,8 @@ def _run_trials(
 
 def _check_shared(images: ImageSet, fit_images: ImageSet) -> None:
     """Check that the images of the threshold and the figures did not fit the scores."""
-    known = {_digest(each) for each in fit_images.images}
-    shared = sum(_digest(each) in known for each in images.images)
+    known = {_digest(each) for batch, _ in fit_images.batches(DIGESTED) for each in batch}
+    shared = sum(_digest(each) in known for batch, _ in images.batches(DIGESTED) for each in batch)
     if shared > MOST_SHARED * len(images):
         raise ClassifierError(
             f"--fit {fit_images.name}: contains {shared:,} of the {len(images):,} images of --data,"
