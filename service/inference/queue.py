@@ -1,9 +1,7 @@
 """The batch queue: jobs of whole requests in, batches of job slices out, fair to clients."""
 
 import asyncio
-import heapq
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 
 from oodguard.models.verdicts import NO_VERDICTS, Verdicts
 from oodguard.service.errors import ClientDisconnected
+from oodguard.service.inference.turn_queue import TurnQueue
 
 Pixels: TypeAlias = NDArray[np.uint8]
 
@@ -154,25 +153,10 @@ class JobSlice:
         return JobSlice(self.job, self.start, middle), JobSlice(self.job, middle, self.end)
 
 
-@dataclass(order=True, slots=True)
-class _ClientQueue:
-    """The queued slices of one client.
-
-    Attributes:
-        turn: The client with the lowest turn is next; a turn advances by the images that are taken.
-        slices: The slices, at least one.
-    """
-
-    turn: int
-    slices: deque[JobSlice] = field(default_factory=deque, compare=False)
-
-
 class BatchQueue:
-    """A queue that takes equally many images of each client, as long as they have some.
+    """A queue in which clients take turns, image by image; see `TurnQueue`.
 
-    The slices of one client are first in, first out, except that the rest of a split job goes to
-    the end. It is start-time fair queueing: a client that was not in the queue begins at the turn
-    of the client that is next (Goyal, Vin and Cheng 1997, doi:10.1109/90.649569).
+    The rest of a split job goes to the end of its client's jobs.
 
     Args:
         on_skip: Called with the number of images that are skipped, and the reason.
@@ -183,50 +167,33 @@ class BatchQueue:
 
     def __init__(self, on_skip: Callable[[int, SkipReason], None]) -> None:
         self.images = 0
-        self._turn = 0
-        self._clients: dict[str, _ClientQueue] = {}
-        # The same clients by their turns.
-        self._heap: list[_ClientQueue] = []
+        self._slices: TurnQueue[JobSlice] = TurnQueue()
         self._on_skip = on_skip
 
     def put(self, job: Job) -> None:
         """Append a decoded job."""
         job.timings.queued = time.monotonic()
-        client = self._clients.get(job.client)
-        if client is None:
-            client = self._clients[job.client] = _ClientQueue(self._turn)
-            heapq.heappush(self._heap, client)
-        client.slices.append(JobSlice(job, 0, len(job.pixels)))
+        self._slices.put(job.client, JobSlice(job, 0, len(job.pixels)))
         self.images += len(job.pixels)
 
     def oldest(self) -> float:
-        """Return when the first slice of the next client was queued, by `time.monotonic()`.
-
-        There must be one.
-        """
-        return self._heap[0].slices[0].job.timings.queued
+        """Return when the next slice was queued, by `time.monotonic()`; there must be one."""
+        return self._slices.first().job.timings.queued
 
     def take(self, max_images: int) -> list[JobSlice]:
         """Remove up to `max_images` images, and skip those that are not worth running."""
         batch: list[JobSlice] = []
         room = max_images
-        while room and self._heap:
-            client = self._heap[0]
-            first = client.slices.popleft()
-            self._turn = client.turn
+        while room and self._slices:
+            first = self._slices.first()
             if reason := first.job.skip_reason():
+                self._slices.advance(0)
+                self.images -= len(first)
                 self._on_skip(len(first), reason)
-            else:
-                first, rest = first.split(room)
-                if rest:
-                    client.slices.append(rest)
-                batch.append(first)
-                room -= len(first)
-                client.turn += len(first)
+                continue
+            first, rest = first.split(room)
+            self._slices.advance(len(first), rest)
+            batch.append(first)
+            room -= len(first)
             self.images -= len(first)
-            if client.slices:
-                heapq.heapreplace(self._heap, client)
-            else:
-                heapq.heappop(self._heap)
-                del self._clients[first.job.client]
         return batch

@@ -1,6 +1,7 @@
 """The routes under /v2: health, metadata and inference."""
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
@@ -10,6 +11,7 @@ from starlette.responses import Response
 from oodguard.service.api.predict import PROBLEM_STATUSES, RawRoute
 from oodguard.service.api.schemas import operation_id, path_parameters
 from oodguard.service.auth.roles import PUBLIC, requires
+from oodguard.service.client_address import client_of
 from oodguard.service.images.formats import CHANNELS
 from oodguard.service.open_inference.reader import InferenceReader
 from oodguard.service.open_inference.response import available_outputs, infer_response
@@ -77,7 +79,8 @@ def router(
         deployment = predictor.deployment(request)
         outputs = available_outputs(deployment.model, detail)
         spec = deployment.model.bundle.manifest.input
-        reader = InferenceReader(spec, outputs, predictor.decode_pool.run)
+        run_in_thread = partial(predictor.decode_pool.run, client_of(request.scope))
+        reader = InferenceReader(spec, outputs, run_in_thread)
         job = await predictor.predict(deployment, request, reader.read)
         return infer_response(deployment, reader.inference, outputs, job.verdicts.arrays)
 

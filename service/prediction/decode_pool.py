@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import TypeVar
 
 from oodguard.models.errors import ImageError
@@ -16,6 +16,7 @@ from oodguard.service.images.decode_memory import decode_bytes, has_compressed_c
 from oodguard.service.images.types import Body, Payload, RequestLimits
 from oodguard.service.inference.queue import Job
 from oodguard.service.prediction.admission import Claim
+from oodguard.service.prediction.fair_threads import FairThreads
 from oodguard.service.prediction.memory_reservation import MemoryReservation
 from oodguard.service.registry.deployment import Deployment
 
@@ -70,6 +71,7 @@ class DecodePool:
 
     Jobs with large images have threads of their own, so that the others pass them, and share a
     limited number of bytes: the memory of a decoded image is thousands of times that of its file.
+    Clients take turns in both kinds of threads.
 
     Args:
         threads: Number of threads of each kind.
@@ -79,8 +81,8 @@ class DecodePool:
 
     def __init__(self, threads: int, limits: RequestLimits, large_bytes: int) -> None:
         self._limits = limits
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-        self._large_threads = ThreadPoolExecutor(threads, thread_name_prefix="decode-large")
+        self._threads = FairThreads(threads, "decode")
+        self._large_threads = FairThreads(threads, "decode-large")
         self._memory = MemoryReservation(large_bytes)
 
     def decode_and_queue(self, deployment: Deployment, job: Job, body: Body, claim: Claim) -> None:
@@ -104,16 +106,17 @@ class DecodePool:
                 deployment.batcher.put(job)
                 return
         deployment.batcher.expect()
-        self._threads.submit(self._decode_in_thread, deployment, job, body, payload, claim)
+        decode = partial(self._decode_in_thread, deployment, job, body, payload, claim)
+        self._threads.submit(job.client, len(body.data), decode)
 
-    async def run(self, function: Callable[[], T]) -> T:
-        """Call a slow function in one of the threads."""
-        return await asyncio.wrap_future(self._threads.submit(function))
+    async def run(self, client: str, size: int, function: Callable[[], T]) -> T:
+        """Call a slow function on `size` bytes of a client in one of the threads."""
+        return await asyncio.wrap_future(self._threads.submit(client, size, function))
 
     def close(self) -> None:
         """Stop the threads, and cancel what waits for them."""
-        self._threads.shutdown(cancel_futures=True)
-        self._large_threads.shutdown(cancel_futures=True)
+        self._threads.close()
+        self._large_threads.close()
 
     def _decode_in_thread(
         self, deployment: Deployment, job: Job, body: Body, payload: Payload | None, claim: Claim
@@ -123,7 +126,8 @@ class DecodePool:
                 payload = parse(body, self._limits)
             large = is_large(payload, deployment.model.bundle.manifest.input)
             if large:
-                self._large_threads.submit(self._decode_large, deployment, job, payload, claim)
+                decode = partial(self._decode_large, deployment, job, payload, claim)
+                self._large_threads.submit(job.client, len(payload), decode)
             else:
                 self._decode(deployment, job, payload, claim)
         except BaseException as error:  # noqa: BLE001 - becomes the future's, as in executors

@@ -1,0 +1,57 @@
+"""Threads in which clients take turns."""
+
+import threading
+from concurrent.futures import CancelledError
+
+import pytest
+
+from oodguard.service.prediction.fair_threads import FairThreads
+
+
+def test_threads_call_the_functions_of_clients_in_turns() -> None:
+    threads = FairThreads(1, "test")
+    entered, opened = threading.Event(), threading.Event()
+    calls: list[str] = []
+
+    def hold() -> None:
+        entered.set()
+        assert opened.wait(20)
+
+    held = threads.submit("a", 1, hold)
+    assert entered.wait(20)
+    futures = [threads.submit("a", 1, lambda: calls.append("a")) for _ in range(4)]
+    futures += [threads.submit("b", 1, lambda: calls.append("b")) for _ in range(2)]
+    opened.set()
+    for future in (held, *futures):
+        future.result(20)
+    assert calls.index("b") <= 1
+    assert calls[:4].count("b") == 2
+    threads.close()
+
+
+def test_threads_return_results_and_errors() -> None:
+    threads = FairThreads(2, "test")
+    assert threads.submit("a", 1, lambda: 7).result(20) == 7
+    with pytest.raises(ZeroDivisionError):
+        threads.submit("a", 1, lambda: 1 / 0).result(20)
+    threads.close()
+
+
+def test_threads_cancel_what_waits_when_they_are_closed() -> None:
+    threads = FairThreads(1, "test")
+    entered, opened = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        entered.set()
+        assert opened.wait(20)
+
+    held = threads.submit("a", 1, hold)
+    assert entered.wait(20)
+    waiting = threads.submit("a", 1, lambda: 7)
+    closing = threading.Thread(target=threads.close)
+    closing.start()
+    with pytest.raises(CancelledError):
+        waiting.result(20)
+    opened.set()
+    closing.join(20)
+    held.result(20)
