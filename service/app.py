@@ -127,8 +127,9 @@ def create_app(
     access_log = AccessLog(metrics, ClientAddresses(settings.trusted_proxies or ()))
     authorizer = None
     if keys is not None:
-        rate_limiter = RateLimiter(settings.requests_per_minute)
-        authorizer = Authorizer(keys, rate_limiter, metrics, app.router)
+        authorizer = Authorizer(
+            keys, RateLimiter(settings.requests_per_minute), metrics, app.router
+        )
     default_route = predict.default_route(predict_routes)
     _add_middleware(app, settings, readiness, default_route, authorizer, access_log, tracing)
     problems.add_handlers(app)
