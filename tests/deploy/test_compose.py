@@ -22,8 +22,8 @@ EXAMPLE = dict(
 )
 SETTINGS = {variable(field) for field in Settings.model_fields}
 
-# ${NAME}, ${NAME:-default}, ${NAME:?error} and ${NAME:+alternative}
-REFERENCE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<kind>[-?+])(?P<rest>[^}]*))?\}")
+# ${NAME}, ${NAME:-default}, ${NAME:?error} and ${NAME:+alternative}; a default may be a reference.
+REFERENCE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<kind>[-?+])(?P<rest>(?:\$\{[^}]*\}|[^}])*))?\}")
 BUILT_HERE = re.compile(r"^ood-guard:\d+\.\d+\.\d+-(cpu|gpu|training)$")
 PINNED = re.compile(r"^[\w./-]+:v?\d+\.\d+\.\d+$")
 EVERY_FILE = pytest.mark.parametrize("name", FILES)
@@ -47,12 +47,18 @@ def used_variables(name: str) -> set[str]:
 
 def defaults(name: str) -> Mapping[str, str]:
     """Return the default of each variable that has one."""
-    return {m["name"]: m["rest"] for m in REFERENCE.finditer(TEXTS[name]) if m["kind"] == "-"}
+    return {
+        m["name"]: with_defaults(m["rest"])
+        for m in REFERENCE.finditer(TEXTS[name])
+        if m["kind"] == "-"
+    }
 
 
 def with_defaults(text: str) -> str:
     """Return a text in which no variable is set."""
-    return REFERENCE.sub(lambda found: found["rest"] if found["kind"] == "-" else "", text)
+    return REFERENCE.sub(
+        lambda found: with_defaults(found["rest"]) if found["kind"] == "-" else "", text
+    )
 
 
 def mount(entry: str | Yaml) -> tuple[str, bool]:
