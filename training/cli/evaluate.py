@@ -89,6 +89,8 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
         if is_bundle(target):
             listings = list_recipe(measured.recipe_text, ("evaluation",))
             prepare_large(listings, measured.recipe.input)
+        if measured.black_box:
+            warn(f"{measured.black_box}. It is attacked as a black box instead")
         folder = out or (target if not is_bundle(target) else Path("reports") / measured.name)
         create_report_folder(folder)
         bar = EvaluationBar(console)

@@ -15,11 +15,12 @@ class SuiteAttack(FrozenModel):
     `apgd` halves its step when progress stalls, returns the best iterate and, from the second
     budget on, also starts from the result of the previous budget. `pgd` moves by `step_255` 255ths
     and returns its last iterate, as the reference implementation does. `targeted` images of each
-    set are also attacked once towards every class. `end_to_end` steps move an in-distribution image
-    to a wrong class that is accepted; 0 disables that attack.
+    set are also attacked once towards every class. `black-box` replaces the gradient attack for a
+    graph that torch cannot run (`evaluation.black_box`); its steps are queries. `end_to_end` steps
+    move an in-distribution image to a wrong class that is accepted; 0 disables that attack.
     """
 
-    kind: Literal["apgd", "pgd"]
+    kind: Literal["apgd", "pgd", "black-box"]
     steps: int = Field(ge=1)
     restarts: int = Field(ge=1)
     step_255: float | None = Field(default=None, gt=0)

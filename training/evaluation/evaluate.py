@@ -21,6 +21,11 @@ from oodguard.training.evaluation.attack_trials import (
     run_attack_trials,
     trial_steps,
 )
+from oodguard.training.evaluation.black_box import (
+    BlackBoxClassifier,
+    black_box_suite,
+    distil,
+)
 from oodguard.training.evaluation.evaluator import EvaluationObserver, Evaluator
 from oodguard.training.evaluation.masking_checks import run_masking_checks
 from oodguard.training.evaluation.partial_results import PartialResults, evaluation_key
@@ -34,6 +39,9 @@ from oodguard.training.scoring.network import frozen
 from oodguard.training.scoring.parity import in_batches
 
 TIMED_IMAGES = 50
+
+DISTILLED_IMAGES = 2000
+"""The largest number of images of a set on which the surrogate of a black box is trained."""
 
 REPLAYED_BY = "ONNX Runtime"
 
@@ -71,6 +79,17 @@ def evaluate(  # noqa: PLR0913  (by keyword)
     names = tuple(dict.fromkeys((policy.score, *other_scores)))
     scores = [target.score_under_test(name, policy) for name in names]
     test_set, inliers, outliers = _load_images(target, suite)
+    if isinstance(target.classifier, BlackBoxClassifier):
+        if twin is not None:
+            raise RecipeError(
+                "--twin: torch cannot run the graph, which is attacked by transfer from a network"
+                " that imitates it, expected no twin. Remove --twin."
+            )
+        observer.stage("distilling a surrogate")
+        sets = (inliers, *outliers.values())
+        attacked = torch.cat([each.images[:DISTILLED_IMAGES] for each in sets])
+        suite = black_box_suite(suite)
+        target = replace(target, surrogate=distil(target.classifier, attacked, seed=suite.seed))
     partial = PartialResults(parts, _key(target, suite, policy, test_set, outliers, twin))
     evaluators = [
         Evaluator(target=target, score=score, suite=suite, observer=observer, partial=partial)
@@ -190,14 +209,20 @@ def _trial_epsilon(target: EvaluationTarget, suite: Suite) -> float:
 
 
 def _seconds_per_step(target: EvaluationTarget, score: ScoreUnderTest, inliers: ImageSet) -> float:
-    """Measure a gradient step of one image, on the first batch; the first of two steps warms up."""
+    """Measure a gradient step, or a query, of one image, on the first batch.
+
+    The first of two steps warms up.
+    """
     size = evaluation_batch_size(*inliers.images.shape[1:3])
     pixels = to_pixels(inliers.images[: min(size, TIMED_IMAGES)])
     seconds = 0.0
     with frozen(target.classifier):
         for _ in range(2):
             started = time.perf_counter()
-            value_and_gradient(score.rejection, pixels, torch.arange(len(pixels)))
+            if target.surrogate:
+                score.rejection(pixels, torch.arange(len(pixels)))
+            else:
+                value_and_gradient(score.rejection, pixels, torch.arange(len(pixels)))
             seconds = time.perf_counter() - started
     return seconds / len(pixels)
 

@@ -10,10 +10,15 @@ import torch
 from torch import Tensor
 
 from oodguard.training.attacks.base import AttackObjective
-from oodguard.training.attacks.objectives import wrong_and_accepted_objective
+from oodguard.training.attacks.objectives import (
+    acceptance_objectives,
+    rejection_objective,
+    wrong_and_accepted_objective,
+)
 from oodguard.training.config.suites import Suite
 from oodguard.training.data.dataset import ImageSet, to_pixels
 from oodguard.training.evaluation.attack_runner import run_attack, run_end_to_end_attack, to_uint8
+from oodguard.training.evaluation.black_box import Surrogate, run_black_box_attack
 from oodguard.training.evaluation.partial_results import PartialResults
 from oodguard.training.evaluation.results import (
     AttackResult,
@@ -135,9 +140,22 @@ class Evaluator:
         set_name: str | None,
     ) -> list[AttackResult]:
         pixels = to_pixels(clean)
-        attacked = run_attack(
-            self.suite.ascent, objectives, pixels, self.suite.budgets, generator, targeted=targeted
-        )
+        if surrogate := self.target.surrogate:
+            source = (
+                acceptance_objectives(surrogate, self.score.name)[0]
+                if set_name
+                else rejection_objective(surrogate, self.score.name)
+            )
+            attacked = self._attack_black_box(surrogate, objectives[0], source, pixels, generator)
+        else:
+            attacked = run_attack(
+                self.suite.ascent,
+                objectives,
+                pixels,
+                self.suite.budgets,
+                generator,
+                targeted=targeted,
+            )
         steps = self.steps(len(clean), targeted=targeted)
         first = self._result(clean, 0.0, pixels, set_name=None)
         return [first, *self._results(clean, attacked, steps=steps, set_name=set_name)]
@@ -156,17 +174,36 @@ class Evaluator:
     def _attack_batch_end_to_end(
         self, clean: Tensor, labels: Tensor, generator: torch.Generator, *, steps: int
     ) -> list[AttackResult]:
+        name, limit, pixels = self.score.name, self.score.threshold, to_pixels(clean)
         objective = wrong_and_accepted_objective(
-            self.target.classifier, self.score.name, labels, threshold=self.score.threshold
+            self.target.classifier, name, labels, threshold=limit
         )
-        attacked = run_end_to_end_attack(
-            self.suite.ascent.end_to_end,
+        if surrogate := self.target.surrogate:
+            source = wrong_and_accepted_objective(surrogate, name, labels, threshold=limit)
+            attacked = self._attack_black_box(surrogate, objective, source, pixels, generator)
+        else:
+            attacked = run_end_to_end_attack(
+                self.suite.ascent.end_to_end, objective, pixels, self.suite.budgets, generator
+            )
+        return self._results(clean, attacked, steps=steps, set_name=None)
+
+    def _attack_black_box(
+        self,
+        surrogate: Surrogate,
+        objective: AttackObjective,
+        source: AttackObjective,
+        pixels: Tensor,
+        generator: torch.Generator,
+    ) -> Iterator[tuple[float, Tensor]]:
+        return run_black_box_attack(
+            self.suite.ascent.steps,
             objective,
-            to_pixels(clean),
+            source,
+            pixels,
             self.suite.budgets,
             generator,
+            surrogate=surrogate,
         )
-        return self._results(clean, attacked, steps=steps, set_name=None)
 
     def _part(
         self,

@@ -23,8 +23,10 @@ from oodguard.training.attacks.objectives import (
 from oodguard.training.config.recipe import Recipe, parse_recipe
 from oodguard.training.data.dataset import ImageSet, load, split, to_pixels
 from oodguard.training.detectors import DETECTORS, Detector
+from oodguard.training.evaluation.black_box import BlackBoxClassifier, Surrogate
 from oodguard.training.export.onnx import to_onnx
 from oodguard.training.onnx_torch.classifier import bundle_classifier
+from oodguard.training.onnx_torch.node import UnsupportedGraph
 from oodguard.training.run_folder import RunFolder
 from oodguard.training.scoring.fit_scores import scored_classifier
 from oodguard.training.scoring.graph import ScoredClassifier, evaluation_batch_size, torch_run
@@ -72,6 +74,8 @@ class EvaluationTarget:
         held_out: Images of the calibration scores; None: to be loaded by the recipe.
         onnx_run: The served graph in ONNX Runtime.
         training_accuracy: That of the last epoch of a run.
+        black_box: The reason why torch cannot run the graph; None if it can.
+        surrogate: The network that imitates a black box, once it was distilled.
     """
 
     name: str
@@ -85,6 +89,8 @@ class EvaluationTarget:
     held_out: ImageSet | None
     onnx_run: RunGraph
     training_accuracy: float | None = None
+    black_box: str | None = None
+    surrogate: Surrogate | None = None
 
     @property
     def calibration_images(self) -> int:
@@ -107,7 +113,8 @@ class EvaluationTarget:
                 acceptance=acceptance_objectives(self.classifier, name),
                 column=list(self.calibration).index(name),
             )
-        available = [each for each in DETECTORS if self._has_required_score(each)]
+        detectors = () if self.black_box else DETECTORS  # they need gradients
+        available = [each for each in detectors if self._has_required_score(each)]
         if name not in available:
             raise RecipeError(
                 f"score: received {name!r}, expected one of {', '.join(self.calibration)} (in the"
@@ -178,22 +185,34 @@ def bundle_target(folder: Path, recipe_text: str | None) -> EvaluationTarget:
     `recipe_text` is a recipe that names other data; None: the recipe inside the bundle.
 
     Raises:
-        BundleError: The bundle does not verify, or torch cannot run its graph.
+        BundleError: The bundle does not verify.
         RecipeError: There is no recipe, or it does not parse.
     """
     bundle = open_bundle(folder)
     text = recipe_text or _own_recipe(bundle.evaluation, folder)
+    recipe = parse_recipe(text, origin=f"the recipe of {folder}")
+    run, black_box = onnx_run(bundle.model), None
+    classifier: ScoredClassifier
+    try:
+        classifier = bundle_classifier(bundle)
+    except UnsupportedGraph as error:
+        black_box = str(error)
+        classifier = BlackBoxClassifier(
+            run, bundle.manifest.scores, classes=len(bundle.manifest.classes)
+        )
     return EvaluationTarget(
         name=bundle.manifest.name,
         measured=bundle.sha256,
         default_score=bundle.manifest.default_score,
-        recipe=parse_recipe(text, origin=f"the recipe of {folder}"),
+        # The images are prepared as the service prepares them for this bundle.
+        recipe=recipe.model_copy(update={"input": bundle.manifest.input}),
         recipe_text=text,
-        classifier=bundle_classifier(bundle),
+        classifier=classifier,
         classes=bundle.manifest.classes,
         calibration={name: bundle.calibration[name] for name in bundle.manifest.scores},
         held_out=None,
-        onnx_run=onnx_run(bundle.model),
+        onnx_run=run,
+        black_box=black_box,
     )
 
 

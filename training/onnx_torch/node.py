@@ -91,11 +91,15 @@ def dtype_of(kind: int) -> torch.dtype:
     return DTYPES[kind]
 
 
-def unsupported(what: str) -> BundleError:
+class UnsupportedGraph(BundleError):
+    """The graph of a bundle has a part that torch cannot run here."""
+
+
+def unsupported(what: str) -> UnsupportedGraph:
     """Return the error about a part of a graph that cannot be run in torch."""
-    return BundleError(
+    return UnsupportedGraph(
         f"model.onnx has {what}, which is not supported in torch here, so that there are no"
-        " gradients for an attack. Evaluate the run instead of the bundle."
+        " gradients for an attack"
     )
 
 

@@ -266,6 +266,13 @@ def _attack(ascent: SuiteAttack) -> str:
             f"PGD on the score, {ascent.steps} steps of {ascent.step_255:g}/255 from a random"
             " start, the last iterate"
         )
+    if ascent.kind == "black-box":
+        return (
+            f"a black-box attack on the score, Square with {ascent.steps} queries and APGD"
+            " transferred from a surrogate network that was distilled from the graph's outputs,"
+            " the better of both (torch cannot run the graph: a white-box attack, which achieves"
+            " more, was not possible)"
+        )
     return (
         f"APGD on the score, {ascent.steps} steps from {ascent.restarts}"
         f" start{'s' if ascent.restarts > 1 else ''}, the best iterate; every budget starts from"

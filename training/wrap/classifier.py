@@ -161,7 +161,8 @@ def _check(model: onnx.ModelProto) -> None:
     if any(each.type.HasField("tensor_type") for each in missing):
         found = {each.name: each for each in open_session(model, "the classifier").get_outputs()}
         for port in missing:
-            for size in found[port.name].shape:
+            # ONNX Runtime may not know the rank either; the outputs of a run are checked.
+            for size in found[port.name].shape or (None, None):
                 dim = port.type.tensor_type.shape.dim.add()
                 if isinstance(size, int):
                     dim.dim_value = size

@@ -35,6 +35,9 @@ LINEAR = FLOAT_LINEAR | {
 }
 """Operators of linear layers, quantised ones included."""
 
+WITH_SCALES = {"QGemm", "QLinearConv", "QLinearMatMul"}
+"""Operators whose weights follow the scale and the zero point of their input."""
+
 TRANSPARENT = {"DequantizeLinear", "DynamicQuantizeLinear", "QuantizeLinear"}
 """Operators that only change the representation of numbers."""
 
@@ -117,17 +120,16 @@ def _find_head(original: OriginalClassifier) -> Features | None:
         if node is None or name in seen:
             continue
         seen.add(name)
-        varies = [each for each in node.input if each in varying]
-        stored = [each for each in node.input if each and each not in varying]
-        if node.op_type in LINEAR and len(varies) == 1 and stored:
-            is_conv = "Conv" in node.op_type
-            transposed = any(each.name == "transB" and each.i for each in node.attribute)
-            return Features(
-                tensor=_unquantised(varies[0], makers),
-                weights=stored[0] if node.op_type in FLOAT_LINEAR else None,
-                transposed=transposed or is_conv,
-            )
-        queue += varies
+        if node.op_type in LINEAR:
+            weights = node.input[3 if node.op_type in WITH_SCALES else 1]
+            if node.input[0] in varying and weights not in varying:
+                is_transposed = any(each.name == "transB" and each.i for each in node.attribute)
+                return Features(
+                    tensor=_unquantised(node.input[0], makers),
+                    weights=weights if node.op_type in FLOAT_LINEAR else None,
+                    transposed=is_transposed or "Conv" in node.op_type,
+                )
+        queue += [each for each in node.input if each in varying]
     return None
 
 

@@ -103,9 +103,9 @@ def expected_logits(images: NDArray[np.uint8], *, scale: float = 255) -> NDArray
     return means / scale * GAIN
 
 
-def draw_folder(folder: Path, *, each: int = 60) -> Path:
+def draw_folder(folder: Path, *, each: int = 60, seed: int = 1) -> Path:
     """Write noisy images in one sub-folder per colour, whose channel is the brightest."""
-    generator = np.random.default_rng(1)
+    generator = np.random.default_rng(seed)
     for channel, name in zip((2, 1, 0), CLASSES, strict=True):
         (folder / name).mkdir(parents=True)
         for number in range(each):

@@ -15,6 +15,7 @@ from oodguard.models.decision import Policy
 from oodguard.training.cli.app import app
 from oodguard.training.scoring.parity import onnx_run
 from oodguard.training.wrap.report import WrapReport
+from tests.training.recipes import RECIPE
 from tests.training.wrap.classifiers import (
     CLASSES,
     SIZE,
@@ -255,3 +256,35 @@ def test_wrap_rejects_invalid_options_and_writes_nothing(
     assert message in rejected.stderr
     assert "Traceback" not in rejected.stderr
     assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("short_suite")
+def test_evaluate_attacks_a_wrapped_bundle_that_torch_cannot_run_as_a_black_box(
+    pictures: Path, tmp_path: Path
+) -> None:
+    onnx.save(hand_made(tail=("Celu",)), tmp_path / "classifier.onnx")
+    done = _wrap(tmp_path / "classifier.onnx", pictures, tmp_path / "bundle")
+    assert done.exit_code == 0, done.output
+    recipe = (
+        RECIPE.partition("[evaluation.test]")[0]
+        + f"""
+[evaluation]
+test = {{ folder = "{pictures / "colours"}" }}
+outliers = {{ greys = {{ folder = "{pictures / "greys"}" }} }}
+"""
+    )
+    (tmp_path / "recipe.toml").write_text(recipe, encoding="utf-8")
+    words = [tmp_path / "bundle", "--recipe", tmp_path / "recipe.toml", "--out", tmp_path / "out"]
+    done = CliRunner().invoke(app, ["evaluate", *map(str, words)])
+    assert done.exit_code == 0, done.output
+    output = " ".join(done.output.split())
+    assert "the operator Celu, which is not supported in torch" in output
+    assert "It is attacked as a black box instead" in output
+    assert "APGD transferred from a surrogate network" in output
+    (page,) = (tmp_path / "out").glob("*.html")
+    assert "Black box, because torch cannot run the graph" in page.read_text(encoding="utf-8")
+    twin = [*words, "--suite", "quick", "--twin", tmp_path / "bundle"]
+    rejected = CliRunner().invoke(app, ["evaluate", *map(str, twin)])
+    assert rejected.exit_code == 1
+    assert "--twin: torch cannot run the graph" in rejected.stderr
