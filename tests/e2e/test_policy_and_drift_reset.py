@@ -38,6 +38,7 @@ def policy_of(server: RunningServer) -> dict[str, object]:
     return policy
 
 
+@pytest.mark.slow
 def test_policy_reload_by_sighup_under_load_loses_no_request(
     guard: RunningServer, policy: Path
 ) -> None:
