@@ -8,6 +8,7 @@ import uvicorn
 from oodguard.models.errors import GuardError
 from oodguard.service.app import create_app
 from oodguard.service.readiness import Readiness
+from oodguard.service.server.connection_limit import limit_unread_time
 from oodguard.service.server.early_load_shedding import http_protocol_class
 from oodguard.service.server.garbage_collector import tune_garbage_collector
 from oodguard.service.server.graceful_shutdown import GracefulServer
@@ -52,9 +53,11 @@ def serve_app(settings: Settings) -> None:
 def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        return socket.create_server((settings.host, settings.port), family=family)
+        listener = socket.create_server((settings.host, settings.port), family=family)
     except OSError as error:
         raise ListenError(
             f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}. "
             "Choose another address with --host and --port."
         ) from error
+    limit_unread_time(listener)
+    return listener

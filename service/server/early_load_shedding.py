@@ -18,6 +18,7 @@ from oodguard.service.api import problems
 from oodguard.service.api.access_log import REQUEST_ID_HEADER, AccessLog
 from oodguard.service.errors import RequestError
 from oodguard.service.readiness import Phase, Readiness
+from oodguard.service.server.connection_limit import max_connections
 from oodguard.service.server.header_limits import HeaderLimitProtocol
 
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
@@ -123,7 +124,7 @@ class LoadSheddingProtocol(HeaderLimitProtocol):
 
 def http_protocol_class(shedding: EarlyLoadShedding | None) -> type[HeaderLimitProtocol]:
     """Return the protocol class for uvicorn, with or without early load shedding."""
+    own = {"max_connections": max_connections(), "waiting": {}}
     if shedding is None:
-        return HeaderLimitProtocol
-
-    return type("Protocol", (LoadSheddingProtocol,), {"load_shedding": shedding})
+        return type("Protocol", (HeaderLimitProtocol,), own)
+    return type("Protocol", (LoadSheddingProtocol,), {**own, "load_shedding": shedding})

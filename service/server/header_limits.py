@@ -9,7 +9,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
 from oodguard.service.api.problems import HEADERS_TOO_LARGE, PROBLEM_JSON, problem_body
-from oodguard.service.server.pipelining import PipeliningProtocol
+from oodguard.service.server.connection_limit import ConnectionLimitProtocol
 
 # Request line and headers together. Browsers and proxies send a few thousand bytes.
 MAX_HEADER_BYTES = 65_536
@@ -28,7 +28,7 @@ class HeadersTooLarge(Exception):
     """Stops the parser at headers or trailers that are too large; never leaves the protocol."""
 
 
-class HeaderLimitProtocol(PipeliningProtocol):
+class HeaderLimitProtocol(ConnectionLimitProtocol):
     """Uvicorn's protocol with a size limit (431) and a timeout for headers and trailers.
 
     Uvicorn buffers headers without a limit and waits for them without a timeout: one header of

@@ -13,8 +13,16 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 GET = b"GET /healthz HTTP/1.1\r\nHost: guard\r\n\r\n"
 LAST = b"GET /healthz HTTP/1.1\r\nHost: guard\r\nConnection: close\r\n\r\n"
 CHUNK = b"%x\r\n%s\r\n" % (len(PICTURE), PICTURE)
+TRAILERS = b"0\r\nAuthorization: Bearer x\r\nContent-Type: text/plain\r\n\r\n"
 BROKEN = accept(PLAIN_400, SILENCE, "request-header-fields-too-large")
-ANY_OUTCOME = accept(OK, PLAIN_400, SILENCE, "undecodable-image", "unsupported-content")
+ANY_OUTCOME = accept(
+    OK,
+    PLAIN_400,
+    SILENCE,
+    "undecodable-image",
+    "unsupported-content",
+    "request-header-fields-too-large",
+)
 
 
 def chunk_cases(_rng: np.random.Generator) -> Iterator[Case]:
@@ -25,6 +33,8 @@ def chunk_cases(_rng: np.random.Generator) -> Iterator[Case]:
     ]:
         for name, sent in scripts.items():
             yield Case(name=name, steps=(sent,), accepted=accepted, disconnects=accepted == BROKEN)
+    for name, sent in _large_trailers().items():
+        yield once(name, sent, accept("request-header-fields-too-large", SILENCE))
     endless = CHUNKED + (b"100000\r\n" + bytes(2**20) + b"\r\n") * 17 + b"0\r\n\r\n"
     yield once("chunks beyond the limit", endless, accept("body-too-large", SILENCE))
 
@@ -36,7 +46,18 @@ def _valid_chunks() -> Mapping[str, bytes]:
         "chunks with extensions": CHUNKED + CHUNK.replace(b"\r\n", b";a=b\r\n", 1) + b"0\r\n\r\n",
         "a length with zeros before it": CHUNKED + b"0000" + CHUNK + b"0\r\n\r\n",
         "trailers": CHUNKED + CHUNK + b"0\r\nX-Shape: 9,9,9,9\r\nContent-Type: text/plain\r\n\r\n",
+        "a key and a type as trailers": CHUNKED + CHUNK + TRAILERS,
         "1000 trailers": CHUNKED + CHUNK + b"0\r\n" + b"a: b\r\n" * 1000 + b"\r\n",
+    }
+
+
+def _large_trailers() -> Mapping[str, bytes]:
+    start = CHUNKED + CHUNK + b"0\r\n"
+    return {
+        "20000 trailers": start + b"a: b\r\n" * 20_000 + b"\r\n",
+        "a million trailers": start + b"a: b\r\n" * 10**6 + b"\r\n",
+        "a trailer of 1 MiB": start + b"a: " + b"b" * 2**20 + b"\r\n\r\n",
+        "a trailer's name of 1 MiB": start + b"a" * 2**20 + b": b\r\n\r\n",
     }
 
 
@@ -51,6 +72,7 @@ def _invalid_chunks() -> Mapping[str, bytes]:
         "a chunk shorter than its length": CHUNKED + b"ff\r\nabc\r\n0\r\n\r\n",
         "a chunk that ends in LF": CHUNKED + b"3\nabc\n0\n\n",
         "an extension of 1 MiB": CHUNKED + b"1;" + b"e" * 2**20,
+        "a length of 1 MiB of digits": CHUNKED + b"0" * 2**20 + CHUNK + b"0\r\n\r\n",
         "no last chunk": CHUNKED + CHUNK,
         "a last chunk without its line": CHUNKED + CHUNK + b"0\r\n",
         "a chunk's length in spaces": CHUNKED + b" 5 \r\nabcde\r\n0\r\n\r\n",
@@ -82,7 +104,6 @@ def _smuggled() -> Mapping[str, bytes]:
         "chunked, identity": with_headers(b"Transfer-Encoding: chunked, identity", length),
         "a bare CR before the header": with_headers(b"X: y\rTransfer-Encoding: chunked", length),
         "two hosts": with_headers(b"Host: other", length),
-        "a chunk's length of 1 MiB of digits": CHUNKED + b"0" * 2**20 + CHUNK + b"0\r\n\r\n",
         "a GET with a body": GET[:-2] + b"Content-Length: 5\r\n\r\nhello" + LAST,
     }
 
@@ -130,15 +151,23 @@ def _upgrade(to: bytes) -> bytes:
 def _pipelines() -> Mapping[str, bytes]:
     return {
         "200 requests at once": GET * 200 + LAST,
-        "pictures and junk in turns": request(PICTURE, "image/png").replace(b"close", b"keep-alive")
-        * 20
-        + LAST,
+        "5000 requests at once": GET * 5000 + LAST,
+        "5000 requests behind a body": _kept(request(PICTURE, "image/png")) + GET * 5000 + LAST,
+        "a body of requests and an upgrade": request(
+            GET * 1000, "image/png", [("Upgrade", "h2c"), ("Connection", "Upgrade")]
+        ),
+        "blank lines after a request": GET + b"\r\n" * 100_000 + LAST,
+        "pictures and junk in turns": _kept(request(PICTURE, "image/png")) * 20 + LAST,
         "a valid one, then no HTTP": GET + b"\xff\xff\xff\r\n\r\n",
         "a rejected one, then a valid one": request(b"x", "text/plain").replace(b"close", b"x")
         + LAST,
         "more behind a close": LAST + GET * 5,
         "line breaks before a request": b"\r\n" * 100 + LAST,
     }
+
+
+def _kept(sent: bytes) -> bytes:
+    return sent.replace(b"close", b"keep-alive")
 
 
 def _not_http(rng: np.random.Generator) -> Mapping[str, bytes]:

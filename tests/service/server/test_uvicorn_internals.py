@@ -1,8 +1,8 @@
 """The internals of uvicorn that the service overrides or uses are as it expects them.
 
-If a test fails after an update of uvicorn: compare service/server/pipelining.py, header_limits.py
-and early_load_shedding.py with uvicorn's httptools_impl.py, then adapt them and this test, and
-raise the upper bound in pyproject.toml.
+If a test fails after an update of uvicorn: compare service/server/pipelining.py,
+connection_limit.py, header_limits.py and early_load_shedding.py with uvicorn's httptools_impl.py,
+then adapt them and this test, and raise the upper bound in pyproject.toml.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from oodguard.service.server.header_limits import HeaderLimitProtocol
+from oodguard.service.server.early_load_shedding import http_protocol_class
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,8 @@ from oodguard.service.server.header_limits import HeaderLimitProtocol
         (HttpToolsProtocol.on_body, ["self", "body"]),
         (HttpToolsProtocol.on_message_complete, ["self"]),
         (HttpToolsProtocol.on_response_complete, ["self"]),
+        (HttpToolsProtocol.pause_writing, ["self"]),
+        (HttpToolsProtocol.resume_writing, ["self"]),
         (HttpToolsProtocol.send_400_response, ["self", "msg"]),
         (FlowControl.__init__, ["self", "transport"]),
         (FlowControl.pause_reading, ["self"]),
@@ -51,12 +53,12 @@ def test_uvicorn_method_has_the_expected_parameters(
 
 def test_uvicorn_protocol_has_the_expected_attributes() -> None:
     config = uvicorn.Config(PlainTextResponse(""), log_config=None)
-    protocol = HeaderLimitProtocol(config, ServerState(), {}, asyncio.new_event_loop())
+    protocol = http_protocol_class(None)(config, ServerState(), {}, asyncio.new_event_loop())
     protocol.on_message_begin()
     protocol.loop.close()
     assert {
-        "cycle", "expect_100_continue", "flow", "headers", "loop", "parser", "pipeline", "scope",
-        "timeout_keep_alive_task", "transport", "url",
+        "connections", "cycle", "expect_100_continue", "flow", "headers", "loop", "parser",
+        "pipeline", "scope", "timeout_keep_alive_task", "transport", "url",
     } <= vars(protocol).keys()  # fmt: skip
     assert {"type", "headers", "root_path", "state"} <= protocol.scope.keys()
     assert {"get_http_version", "get_method", "should_keep_alive", "should_upgrade"} <= set(

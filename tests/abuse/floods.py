@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tests.service.pictures import encode, plain
 
-SEND_TIMEOUT_S = 4.0
+SEND_TIMEOUT_S = 1.0
 PIECE_BYTES = 2**16
 
 HOST = b" HTTP/1.1\r\nHost: guard\r\n"

@@ -1,0 +1,93 @@
+"""Limit the number of open connections, and the time that a client reads nothing."""
+
+import asyncio
+import resource
+import socket
+from collections.abc import MutableMapping
+from typing import ClassVar
+
+from oodguard.service.server.pipelining import PipeliningProtocol
+
+# At this number the worst protocol attack takes 150 MB (docs/abuse.md). Behind a proxy there are
+# a few dozen.
+MAX_CONNECTIONS = 1000
+
+# For models, logs and stores, if the limit of open files is low.
+RESERVED_FILES = 100
+
+# Until the system closes a connection whose client acknowledges or reads nothing.
+UNREAD_TIMEOUT_S = 30.0
+
+
+class ConnectionLimitProtocol(PipeliningProtocol):
+    """Uvicorn's protocol, which closes the longest-waiting connection if too many are open.
+
+    A connection waits while its client has to act: to send headers, or to read a response.
+
+    Attributes:
+        max_connections: The maximum number of open connections.
+        waiting: The connections that wait, in the order in which they began to.
+    """
+
+    max_connections: ClassVar[int]
+    waiting: ClassVar[MutableMapping["ConnectionLimitProtocol", None]]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Close a connection if there are too many; if none waits, the new one."""
+        super().connection_made(transport)
+        if len(self.connections) > self.max_connections:
+            longest_waiting = next(iter(self.waiting), self)
+            longest_waiting.set_waits(wait=False)
+            longest_waiting.transport.abort()
+        self.set_waits(wait=True)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Remove the connection."""
+        self.set_waits(wait=False)
+        super().connection_lost(exc)
+
+    def start_request(self) -> None:
+        """Start a request."""
+        self.set_waits(wait=False)
+        super().start_request()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, unless it has arrived."""
+        super().on_response_complete()
+        self.set_waits(wait=not self.is_answering())
+
+    def pause_writing(self) -> None:
+        """Wait for the client to read."""
+        super().pause_writing()
+        self.set_waits(wait=True)
+
+    def resume_writing(self) -> None:
+        """Continue to write."""
+        super().resume_writing()
+        self.set_waits(wait=not self.is_answering())
+
+    def set_waits(self, *, wait: bool) -> None:
+        """State whether the connection waits for its client."""
+        self.waiting.pop(self, None)
+        if wait and not self.transport.is_closing():
+            self.waiting[self] = None
+
+
+def max_connections() -> int:
+    """Return the maximum number of connections, which the limit of open files may reduce."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return max(1, min(MAX_CONNECTIONS, files - RESERVED_FILES))
+
+
+def limit_unread_time(listener: socket.socket) -> None:
+    """Let the system close accepted connections whose clients read nothing.
+
+    Uvicorn has no timeout for writing, and closing a connection waits for what was not read.
+    """
+    # Elsewhere such a connection stays open until the limit of connections closes it.
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * UNREAD_TIMEOUT_S)
+        )
