@@ -22,7 +22,7 @@ UNREAD_TIMEOUT_S = 30.0
 class ConnectionLimitProtocol(PipeliningProtocol):
     """Uvicorn's protocol, which closes the longest-waiting connection if too many are open.
 
-    A connection waits while its client has to act: to send headers, or to read a response.
+    A connection waits while its client has to act: to send a request, or to read a response.
 
     Attributes:
         max_connections: The maximum number of open connections.
@@ -47,9 +47,14 @@ class ConnectionLimitProtocol(PipeliningProtocol):
         super().connection_lost(exc)
 
     def start_request(self) -> None:
-        """Start a request."""
-        self.set_waits(wait=False)
+        """Start a request, and wait for its body."""
+        self.set_waits(wait=True)
         super().start_request()
+
+    def on_message_complete(self) -> None:
+        """End the body."""
+        super().on_message_complete()
+        self.set_waits(wait=not self.is_answering())
 
     def on_response_complete(self) -> None:
         """Wait for the next request, unless it has arrived."""

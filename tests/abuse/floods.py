@@ -153,7 +153,7 @@ async def _send(
     await loop.sock_connect(connection, address)
     sent = 0
     reader = asyncio.create_task(_read(connection)) if flood.reads else None
-    with suppress(TimeoutError, ConnectionError):
+    with suppress(TimeoutError, OSError):
         for piece in flood.pieces(max_bytes):
             await asyncio.wait_for(loop.sock_sendall(connection, piece), SEND_TIMEOUT_S)
             sent += len(piece)
@@ -166,6 +166,6 @@ async def _send(
 
 
 async def _read(connection: socket.socket) -> None:
-    with suppress(ConnectionError):
+    with suppress(OSError):
         while await asyncio.get_running_loop().sock_recv(connection, PIECE_BYTES):
             pass

@@ -3,18 +3,15 @@
 import asyncio
 from dataclasses import dataclass
 
-import httpx2
 import psutil
 
 from benchmarks.serving.processes import peak_rss_bytes, reset_peak_rss
 from tests.abuse.floods import Flood, send
-from tests.e2e.conftest import RunningServer
+from tests.e2e.conftest import RunningServer, is_ready, wait_until
 
 # Over idle, for one connection and for a thousand.
 MAX_BYTES_OF_ONE = 64 * 2**20
 MAX_BYTES_OF_MANY = 256 * 2**20
-
-TIMEOUT_S = 120
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +21,7 @@ class Outcome:
     Attributes:
         peak_bytes: The peak of the server's resident memory, minus that before the flood.
         kept_bytes: The resident memory after the flood, minus that before it.
-        fault: What is wrong with the server afterwards, or None.
+        fault: The log of the server, if it has a traceback.
     """
 
     peak_bytes: int
@@ -35,19 +32,17 @@ class Outcome:
 def outcome(
     server: RunningServer, flood: Flood, *, connections: int = 1, max_bytes: int
 ) -> Outcome:
-    """Send a flood to a server, then ask whether it is healthy."""
+    """Send a flood to a server, then wait until it is ready."""
     process = psutil.Process(server.process.pid)
     logged = len(server.log.read_text())
     before = process.memory_info().rss
     reset_peak_rss(process.pid)
     asyncio.run(send(server.address, flood, connections=connections, max_bytes=max_bytes))
-    fault = None
-    if httpx2.get(f"{server.url}/healthz", timeout=TIMEOUT_S).status_code != 200:
-        fault = "GET /healthz is not 200"
-    elif "Traceback" in (log := server.log.read_text()[logged:]):
-        fault = log
+    # It may still have to read what was sent before it notices that its clients are gone.
+    wait_until(lambda: is_ready(server.url))
+    log = server.log.read_text()[logged:]
     return Outcome(
         peak_bytes=peak_rss_bytes(process.pid) - before,
         kept_bytes=process.memory_info().rss - before,
-        fault=fault,
+        fault=log if "Traceback" in log else None,
     )

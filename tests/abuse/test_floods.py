@@ -40,7 +40,7 @@ def test_flood_on_one_connection_takes_bounded_memory(server: RunningServer, flo
 def test_flood_on_a_thousand_connections_takes_bounded_memory(
     server: RunningServer, flood: Flood
 ) -> None:
-    result = outcome(server, flood, connections=1000, max_bytes=2**18)
+    result = outcome(server, flood, connections=1000, max_bytes=2**17)
     assert result.fault is None
     assert result.peak_bytes <= MAX_BYTES_OF_MANY
 

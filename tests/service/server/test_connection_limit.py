@@ -6,6 +6,7 @@ import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
@@ -130,3 +131,20 @@ async def test_connection_is_closed_when_its_client_reads_nothing(
         with socket.create_connection(listener.getsockname()):
             assert isinstance(await asyncio.wait_for(lost, TIMEOUT_S), TimeoutError)
         server.close()
+
+
+async def test_connection_with_an_unfinished_body_counts_as_waiting() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await Request(scope, receive).body()
+        await PlainTextResponse("yes")(scope, receive, send)
+
+    async with running_server(app) as port:
+        first, second = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        first[1].write(b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nx")
+        await answer(second)
+        third = await asyncio.open_connection("127.0.0.1", port)
+        assert await is_closed(first)
+        first[1].close()
+        for streams in (second, third):
+            assert (await answer(streams)).startswith(b"HTTP/1.1 200 ")
+            streams[1].close()
