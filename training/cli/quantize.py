@@ -7,6 +7,7 @@ import typer
 
 from oodguard.models.bundle import open_bundle
 from oodguard.models.decision import Policy
+from oodguard.models.errors import BundleError
 from oodguard.models.manifest import Description
 from oodguard.training.cli.command import (
     Alpha,
@@ -22,6 +23,8 @@ from oodguard.training.data.reader import list_sources, source_at
 from oodguard.training.quantize.quantize import images_of_recipe, images_of_source
 from oodguard.training.quantize.quantize import quantize as run_quantize
 
+DATA_IMAGES = 8000
+
 
 def quantize(  # noqa: PLR0913  (each parameter is an option of the command)
     bundle: Annotated[Path, typer.Argument(help="Folder of a float32 bundle.")],
@@ -33,7 +36,10 @@ def quantize(  # noqa: PLR0913  (each parameter is an option of the command)
             show_default="the inliers of the bundle's recipe",
         ),
     ] = None,
-    images: Annotated[int, typer.Option(min=2, help="Maximum number of images of --data.")] = 8000,
+    images: Annotated[
+        int | None,
+        typer.Option(min=2, help="Maximum number of images of --data.", show_default="8000"),
+    ] = None,
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out images that cannot be read.")
     ] = False,
@@ -59,7 +65,13 @@ def quantize(  # noqa: PLR0913  (each parameter is an option of the command)
         original = open_bundle(bundle)
         manifest = original.manifest
         policy = Policy(score=score or manifest.default_score, alpha=alpha, delta=delta)
-        source = source_at(data, images=images, skip_broken=skip_broken) if data else None
+        if data is None and (images is not None or skip_broken):
+            raise BundleError(
+                "--images and --skip-broken: expected --data too, the images that they concern. The"
+                " images of the bundle's recipe are read by the keys of the recipe"
+            )
+        limit = DATA_IMAGES if images is None else images
+        source = source_at(data, images=limit, skip_broken=skip_broken) if data else None
         if source:
             list_sources({"--data": (source, False)}, print_message)
         with console.status("reading") as status:

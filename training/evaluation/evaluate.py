@@ -123,6 +123,7 @@ def evaluate(  # noqa: PLR0913  (by keyword)
         calibration_images=target.calibration_images,
         accuracy=accuracy,
         accuracy_images=len(test_set),
+        method=target.method,
         classes=classes,
         training_accuracy=target.training_accuracy,
         results=results,

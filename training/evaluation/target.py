@@ -73,6 +73,7 @@ class EvaluationTarget:
         calibration: Held-out in-distribution scores `(n,)`, ascending, by score in graph order.
         held_out: Images of the calibration scores; None: to be loaded by the recipe.
         onnx_run: The served graph in ONNX Runtime.
+        method: The training method, or "wrapped".
         training_accuracy: That of the last epoch of a run.
         black_box: The reason why torch cannot run the graph; None if it can.
         surrogate: The network that imitates a black box, once it was distilled.
@@ -88,6 +89,7 @@ class EvaluationTarget:
     calibration: Mapping[str, NDArray[np.float32]]
     held_out: ImageSet | None
     onnx_run: RunGraph
+    method: str | None = None
     training_accuracy: float | None = None
     black_box: str | None = None
     surrogate: Surrogate | None = None
@@ -173,6 +175,7 @@ def run_target(run: RunFolder, score: str, others: Sequence[str] = ()) -> Evalua
         calibration=calibration_scores(torch_run(classifier), parts.calibration, in_graph),
         held_out=parts.calibration,
         onnx_run=onnx_run(graph),
+        method=recipe.method,
         training_accuracy=next(
             (epoch.training_accuracy for epoch in reversed(run.progress().epochs)), None
         ),
@@ -213,6 +216,7 @@ def bundle_target(folder: Path, recipe_text: str | None) -> EvaluationTarget:
         held_out=None,
         onnx_run=run,
         black_box=black_box,
+        method=bundle.manifest.training.method,
     )
 
 

@@ -203,6 +203,8 @@ class Report(FrozenModel):
         delta: 1 - confidence in alpha, or None.
         calibration_images: The number of images that set the threshold.
         accuracy: The clean accuracy on `accuracy_images` test images.
+        method: The training method of the target, "wrapped" for a classifier that was trained
+            elsewhere; None in older reports.
         classes: The results of the same images by class; empty in older reports.
         training_accuracy: That of the last epoch, on the images as they were trained on; None for
             a bundle.
@@ -221,6 +223,7 @@ class Report(FrozenModel):
     calibration_images: int
     accuracy: float
     accuracy_images: int
+    method: str | None = None
     classes: tuple[ClassResult, ...] = ()
     training_accuracy: float | None = None
     results: tuple[ScoreResult, ...]

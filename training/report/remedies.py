@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Iterator
 from typing import Any
 
+from oodguard.models.manifest import WRAPPED
 from oodguard.training.report.classes import weakest_classes
 from oodguard.training.report.markdown import percent
 from oodguard.training.report.model import Condition, Report
@@ -29,7 +30,7 @@ def remedies(report: Report) -> tuple[str, ...]:
     They concern the recipe, so a report without one, or of a wrapped classifier, has none.
     """
     recipe = tomllib.loads(report.recipe)
-    if "schedule" not in recipe:
+    if "schedule" not in recipe or report.method == WRAPPED:
         return ()
     low = report.accuracy < LOW_ACCURACY
     return (

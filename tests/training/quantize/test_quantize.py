@@ -9,11 +9,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from typer.testing import CliRunner
 
 from oodguard.models.bundle import Bundle, open_bundle
 from oodguard.models.decision import Policy
 from oodguard.models.errors import BundleError, CalibrationError, ParityError, RecipeError
 from oodguard.models.manifest import Description
+from oodguard.training.cli.app import app
 from oodguard.training.config.sources import Source
 from oodguard.training.data.dataset import ImageSet
 from oodguard.training.onnx_torch.classifier import bundle_classifier
@@ -216,3 +218,13 @@ def test_quantized_graph_runs_any_batch_size(
     run = onnx_run(quantized.model)
     alone = np.concatenate([run(pictures[k : k + 1])[1] for k in range(3)])
     np.testing.assert_allclose(run(pictures[:3])[1], alone, atol=1e-4)
+
+
+@pytest.mark.parametrize("option", [("--images", "100"), ("--skip-broken",)])
+def test_quantize_rejects_options_of_data_without_data(
+    option: tuple[str, ...], tmp_path: Path
+) -> None:
+    words = ["quantize", str(SOURCE), "--out", str(tmp_path / "out"), *option]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1
+    assert "--images and --skip-broken: expected --data too" in result.stderr

@@ -56,5 +56,6 @@ def test_remedies_state_that_epsilon_is_too_large() -> None:
     assert "Set attack.epsilon_255 = 1, set attack.ramp = 0.3, or use" in only
 
 
-def test_remedies_are_empty_without_a_recipe_of_training() -> None:
-    assert remedies(REPORT.model_copy(update={"accuracy": 0.1})) == ()
+@pytest.mark.parametrize("update", [{"recipe": REPORT.recipe}, {"method": "wrapped"}])
+def test_remedies_are_empty_without_a_recipe_of_training(update: dict[str, object]) -> None:
+    assert remedies(_report(accuracy=0.1, **update)) == ()
