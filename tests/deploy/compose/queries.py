@@ -52,14 +52,20 @@ def count_non_finite(series: Series) -> int:
 
 
 def alerts(stack: Stack) -> set[str]:
-    """Return the names of the alerts that fire in Alertmanager."""
-    response = httpx2.get(f"{stack.alertmanager}/api/v2/alerts", timeout=10)
-    response.raise_for_status()
+    """Return the names of the alerts that Alertmanager notifies of: not inhibited or silenced."""
     return {
         alert["labels"]["alertname"]
-        for alert in response.json()
+        for alert in all_alerts(stack)
         if alert["status"]["state"] == "active"
     }
+
+
+def all_alerts(stack: Stack) -> Series:
+    """Return the alerts in Alertmanager."""
+    response = httpx2.get(f"{stack.alertmanager}/api/v2/alerts", timeout=10)
+    response.raise_for_status()
+    found: Series = response.json()
+    return found
 
 
 def gauge(stack: Stack, name: str) -> float:

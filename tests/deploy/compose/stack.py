@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,12 @@ class Stack(Docker):
     alertmanager: str
     bundles: Path
 
-    def compose(self, *arguments: str) -> str:
-        """Run `docker compose` on the project, require success and return its output."""
-        files = ["docker-compose.yml", FOLDER / "ports.yml"]
+    def compose(self, *arguments: str, extra: Sequence[str] = ()) -> str:
+        """Run `docker compose` on the project, require success and return its output.
+
+        `extra` names further files of this folder.
+        """
+        files = ["docker-compose.yml", FOLDER / "ports.yml", *(FOLDER / each for each in extra)]
         if not self.is_ordinary:
             files.append(FOLDER / "engine.yml")
         flags = [flag for file in files for flag in ("--file", str(file))]

@@ -17,6 +17,41 @@ def test_flood_alert_fires_within_two_minutes_and_not_on_known_images(stack: Sta
     )
     assert took_s is not None
     print(f"OODGuardFlood after {took_s:.0f} s")  # noqa: T201 - quoted in the documentation
+    # The flood lasts until the alerts that follow from it fire as well.
+    others = {"OODGuardRejectionsProven", "OODGuardDrift"}
+    traffic.send_until(
+        lambda: others <= {each["labels"]["alertname"] for each in queries.all_alerts(stack)},
+        stack,
+        traffic.UNKNOWN,
+        within_s=180,
+    )
+    assert queries.alerts(stack) == {"OODGuardFlood"}
+    (flood,) = (
+        each for each in queries.all_alerts(stack) if each["labels"]["alertname"] == "OODGuardFlood"
+    )
+    runbook = "http://localhost:3000/public/runbooks/OODGuardFlood.md"
+    assert flood["annotations"]["runbook_url"] == runbook
+    assert flood["generatorURL"].startswith("http://localhost:9090/graph?")
+    assert "runbooks" not in flood["labels"]
+
+
+def test_amtool_in_the_container_silences_an_alert(stack: Stack) -> None:
+    """Continues after the flood."""
+    amtool = (
+        "exec",
+        "--no-TTY",
+        "alertmanager",
+        "amtool",
+        "--alertmanager.url=http://localhost:9093",
+    )
+    assert "OODGuardFlood" in queries.alerts(stack)
+    words = ("--duration=5m", "--author=test", "--comment=test")
+    silence = stack.compose(*amtool, "silence", "add", "alertname=OODGuardFlood", *words).strip()
+    assert "OODGuardFlood" not in queries.alerts(stack)
+    stack.compose(*amtool, "silence", "expire", silence)
+    wait_for(
+        lambda: "OODGuardFlood" in queries.alerts(stack), "the end of the silence", within_s=30
+    )
 
 
 def test_down_alert_fires_when_the_guard_stops_and_ends_when_it_is_back(stack: Stack) -> None:
