@@ -83,6 +83,8 @@ def _not_base64(rng: np.random.Generator) -> Mapping[str, bytes]:
         "wide letters": "\uff21" * 4, "an emoji": "😀" * 100, "a NUL": "AA\0A",
         "base64 of nothing much": "AAAA", "base64 of random bytes": rng.bytes(30).hex(),
         "an emoji in 4 MiB of letters": "A" * 2**22 + "😀",
+        "a data URL of text": "data:text/plain,hello", "a data URL within one": "data:;base64," * 2,
+        "a data URL of 4 MiB of parameters": "data:" + ";base64" * 2**19 + ",AAAA",
     }  # fmt: skip
     return {name: json.dumps({"images": [text]}).encode() for name, text in texts.items()}
 
