@@ -66,7 +66,7 @@ def test_drift_evidence_and_metrics_survive_down_and_up(stack: Stack) -> None:
     assert queries.query(stack, "count(oodguard_decisions_total)", at=start) != []
 
 
-def test_prometheus_finds_two_guards_which_keep_their_evidence_apart(stack: Stack) -> None:
+def test_prometheus_finds_two_guards_which_have_separate_evidence(stack: Stack) -> None:
     up = ("up", "--detach", "--no-build", "--wait", "--wait-timeout", "180", "--scale", "guard=2")
     try:
         stack.compose(*up, extra=["scale.yml"])
