@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from oodguard.service.server.pipelining import PipeliningProtocol
 
-# At this number the worst protocol attack takes 150 MB (docs/abuse.md). Behind a proxy there are
-# a few dozen.
+# At this number the worst flood takes 150 MB (docs/abuse.md). Behind a proxy there are usually
+# a few dozen connections.
 MAX_CONNECTIONS = 1000
 
 # For models, logs and stores, if the limit of open files is low.
@@ -46,15 +46,11 @@ class ConnectionLimitProtocol(PipeliningProtocol):
         self.set_waits(wait=False)
         super().connection_lost(exc)
 
-    def start_request(self) -> None:
-        """Start a request, and wait for its body."""
-        self.set_waits(wait=True)
-        super().start_request()
-
     def on_message_complete(self) -> None:
-        """End the body."""
+        """End the body; now the application has to act, unless it has already answered."""
         super().on_message_complete()
-        self.set_waits(wait=not self.is_answering())
+        if self.is_answering():
+            self.waiting.pop(self, None)
 
     def on_response_complete(self) -> None:
         """Wait for the next request, unless it has arrived."""

@@ -65,21 +65,22 @@ class HeaderLimitProtocol(ConnectionLimitProtocol):
         """Parse a piece, and end the connection if its headers or trailers are too large."""
         self._bytes_between_bodies += len(piece)
         super().parse(piece)
-        if self.transport.is_closing():
-            return
-        if self._bytes_between_bodies > MAX_HEADER_BYTES:
+        if self._bytes_between_bodies > MAX_HEADER_BYTES and not self.transport.is_closing():
             self._too_large = True
             self.send_400_response("")
-        self._update_timer()
+
+    def on_parsed(self) -> None:
+        """Start or stop the timeout."""
+        if not self.transport.is_closing():
+            self._update_timer()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Add a header; count and ignore a trailer, which must not have the effect of a header."""
-        if self.in_body:
-            self._trailer_bytes += _line_bytes(name, value)
-            self._require(self._trailer_bytes <= MAX_HEADER_BYTES)
+        if not self.in_body and len(self.headers) < MAX_HEADER_LINES:
+            super().on_header(name, value)
             return
-        self._require(len(self.headers) < MAX_HEADER_LINES)
-        super().on_header(name, value)
+        self._trailer_bytes += _line_bytes(name, value)
+        self._require(self.in_body and self._trailer_bytes <= MAX_HEADER_BYTES)
 
     def on_headers_complete(self) -> None:
         """Start the request, if its headers are not too large."""

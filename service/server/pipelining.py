@@ -87,6 +87,9 @@ class PipeliningProtocol(HttpToolsProtocol):
         """Parse a piece of the received bytes."""
         super().data_received(piece)
 
+    def on_parsed(self) -> None:
+        """Do what is due after received bytes were parsed; by default nothing."""
+
     def _parse_received(self) -> None:
         """Parse until a request is complete, at most one in a turn of the event loop."""
         received, position = self._received, 0
@@ -98,6 +101,7 @@ class PipeliningProtocol(HttpToolsProtocol):
             self.parse(received[position:end])
             position = end
         self._is_parsing = False
+        self.on_parsed()
         if self._input_ended or self.transport.is_closing():
             self._received = b""
             return
