@@ -44,7 +44,7 @@ def prepare_large(listings: Mapping[str, Listing], spec: InputSpec) -> None:
     Raises:
         RecipeError: images cannot be read, or the cache cannot be written.
     """
-    from oodguard.training.data.cache import cached_images, is_large  # noqa: PLC0415 - loads torch
+    from oodguard.training.data.cache import cached_images, is_large  # noqa: PLC0415  (loads torch)
 
     large = {key: listing for key, listing in listings.items() if is_large(listing, spec)}
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -25,6 +25,7 @@ from oodguard.training.cli.command import (
     run_command,
     warn,
 )
+from oodguard.training.cli.sources import prepare_large
 from oodguard.training.config.sources import Source
 from oodguard.training.data.reader import list_sources, source_at
 from oodguard.training.report.markdown import escape_control_characters
@@ -174,7 +175,8 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
         keys = {f"--outliers {name}": (each, False) for name, each in others.items()}
         fit_source = source_at(fit, images=images, skip_broken=skip_broken) if fit else None
         keys |= {"--fit": (fit_source, True)} if fit_source else {}
-        list_sources({"--data": (source, True), **keys}, print_message)
+        listings = list_sources({"--data": (source, True), **keys}, print_message)
+        prepare_large(listings, options.spec)
         with console.status("reading") as status:
             report, agreement = run_wrap(
                 original,

@@ -22,7 +22,7 @@ from oodguard.models import preprocessing
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import InputSpec
 from oodguard.training.data.images import MappedImages
-from oodguard.training.data.listing import Listing
+from oodguard.training.data.listing import Encoded, Listing
 from oodguard.training.data.pictures import decode_all
 
 LARGE = 256 * 2**20
@@ -116,19 +116,24 @@ def _commit(file: int, states: NDArray[np.uint8], folder: Path) -> None:
 def _key(listing: Listing, spec: InputSpec) -> str:
     """Return a hash of everything that determines the prepared images."""
     digest = hashlib.sha256()
-    files = listing.files or (path for _, path in listing.pictures() if isinstance(path, Path))
-    for file in files:
-        try:
-            status = file.stat()
-            entry = (os.fspath(file.absolute()), status.st_size, status.st_mtime_ns)
-        except OSError:  # the image is broken
-            entry = (os.fspath(file.absolute()), -1, -1)
-        digest.update(repr(entry).encode())
+    for content in listing.files or (encoded for _, encoded in listing.pictures()):
+        digest.update(_identity(content))
     digest.update(listing.rows.tobytes())
     digest.update(spec.model_dump_json().encode())
     digest.update(Path(preprocessing.__file__).read_bytes())
     digest.update(repr([(name, _version(name)) for name in LIBRARIES]).encode())
     return digest.hexdigest()[:32]
+
+
+def _identity(content: Encoded) -> bytes:
+    """Return what changes if a file or an encoded image changes."""
+    if not isinstance(content, Path):
+        return hashlib.sha256(content or b"").digest()
+    try:
+        status = content.stat()
+    except OSError:  # the image is broken
+        return repr(os.fspath(content.absolute())).encode()
+    return repr((os.fspath(content.absolute()), status.st_size, status.st_mtime_ns)).encode()
 
 
 def _version(library: str) -> str | None:

@@ -53,3 +53,12 @@ def test_evaluation_bar_shows_no_time_left_at_the_end() -> None:
     elapsed, left = last.rsplit("left:", 1)
     assert elapsed.split()[-1].startswith("0:00:0")
     assert left.strip() == "0:00:00"
+
+
+def test_evaluation_bar_shows_names_in_brackets() -> None:
+    console = _console(terminal=True)
+    bar = EvaluationBar(console)
+    with bar.display:
+        bar.stage("photos [2024] [bold]x")
+        bar.display.refresh()
+    assert "photos [2024] [bold]x" in console.export_text()

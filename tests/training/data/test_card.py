@@ -1,0 +1,35 @@
+"""`data.json` of a run states what every source contains."""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+
+from oodguard.training.config.sources import Source
+from oodguard.training.data.card import describe_data
+from oodguard.training.data.reader import list_source
+from oodguard.training.run_folder import RunFolder
+from tests.training.data.picture_files import encoded, write
+from tests.training.recipes import RECIPE
+
+
+def test_data_card_has_counts_skipped_files_and_a_content_hash(tmp_path: Path) -> None:
+    for number, name in enumerate(("cat", "dog", "cat")):
+        write(tmp_path / "photos" / name / f"{number}.png", number)
+    (tmp_path / "photos" / "notes.txt").write_text("", encoding="utf-8")
+    listing = list_source(Source(folder=tmp_path / "photos"), labelled=True)
+    run = RunFolder.create(tmp_path / "run", RECIPE)
+    run.write_data(describe_data({"inliers": listing}))
+    card = json.loads((tmp_path / "run" / "data.json").read_text(encoding="utf-8"))
+    digest = sha256()
+    for _, path in listing.pictures():
+        assert isinstance(path, Path)
+        digest.update(sha256(encoded(int(path.stem))).digest())
+        digest.update(sha256(path.parent.name.encode()).digest())
+    assert card["sources"]["inliers"] == {
+        "location": f"{tmp_path}/photos",
+        "images": 3,
+        "classes": {"cat": 2, "dog": 1},
+        "skipped": {".txt": 1},
+        "sha256": digest.hexdigest(),
+    }
+    RunFolder.create(tmp_path / "run", RECIPE)  # a run without a checkpoint can be replaced
