@@ -65,6 +65,7 @@ class ModelSession:
         runs: Maximum number of concurrent runs; one on a device, which it uses fully.
         max_batch: Maximum number of images in one run.
         any_thread: Whether threads other than the batcher's may run it, too.
+        load_bytes: Memory of the model's bytes and of the session before its first run.
         run_bytes: Memory that the runs of the warm-up allocated and keep.
 
     Raises:
@@ -85,7 +86,9 @@ class ModelSession:
         cpus = threads or cpu_count()
         self.threads = min(threads_per_run, cpus)
         self.max_batch = max_batch
+        before = resident_bytes()
         self._session = _open(model, device, self.threads)
+        self.load_bytes = len(model) + max(0, resident_bytes() - before)
         self.providers: tuple[str, ...] = tuple(self._session.get_providers())
         self.spec = manifest.input
         self._image = (manifest.input.height, manifest.input.width, 3)

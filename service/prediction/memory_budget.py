@@ -28,11 +28,13 @@ class ModelMemory:
         spec: The size of its images.
         runs: Number of concurrent runs.
         run_bytes: Memory of one run of the largest batch, which the warm-up allocated once.
+        load_bytes: Memory of the model without its runs.
     """
 
     spec: InputSpec
     runs: int
     run_bytes: int
+    load_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +49,7 @@ class MemoryBudget:
         small_decodes: Small images that are being decoded.
         large_decodes: Large images that are being decoded.
         samples: Bodies that wait to be sampled.
+        reload: A model that is loaded while the one that it replaces is still served.
         connections: Everything else, see `CONNECTIONS_BYTES`.
     """
 
@@ -57,6 +60,7 @@ class MemoryBudget:
     small_decodes: int
     large_decodes: int
     samples: int
+    reload: int
     connections: int = CONNECTIONS_BYTES
 
     @property
@@ -82,7 +86,12 @@ def plan_memory(settings: Settings, engines: Sequence[ModelSession]) -> MemoryBu
         idle=resident_bytes(),
         decode_threads=settings.decode_threads or cpu_count(),
         models=[
-            ModelMemory(spec=each.spec, runs=each.runs, run_bytes=each.run_bytes)
+            ModelMemory(
+                spec=each.spec,
+                runs=each.runs,
+                run_bytes=each.run_bytes,
+                load_bytes=each.load_bytes,
+            )
             for each in engines
         ],
     )
@@ -125,6 +134,7 @@ def memory_budget(
             for each in models
         ),
         samples=MAX_SAMPLE_BYTES + 2 * settings.max_body_bytes if sampling else 0,
+        reload=max(each.load_bytes + each.run_bytes for each in models),
     )
 
 
@@ -146,6 +156,6 @@ def check_memory(budget: MemoryBudget, limit: MemoryLimit, settings: Settings) -
         f" images (OODGUARD_DECODE_THREADS), {size['images']} MB for decoded images"
         f" (OODGUARD_MAX_PENDING_IMAGES is {settings.max_pending_images}), {size['runs']} MB for"
         f" batches (OODGUARD_THREADS, OODGUARD_MAX_BATCH is {settings.max_batch}),"
-        f" {size['samples'] + size['connections']} MB for the rest."
+        f" {size['samples'] + size['reload'] + size['connections']} MB for the rest."
         " Lower these settings, or raise the limit."
     )
