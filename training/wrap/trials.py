@@ -132,7 +132,9 @@ def _accuracy_of_best_order(found: Classes, labels: Classes, classes: int) -> fl
     The order is found on one half of the images and measured on the other, and vice versa: with
     many classes and few images an order that fits exists for any predictions.
     """
-    odd = np.arange(len(labels)) % 2 == 1
+    # Alternating within each class, so that both halves have images of every class.
+    odd = np.zeros(len(labels), np.bool_)
+    odd[np.argsort(labels, kind="stable")[1::2]] = True
     right = 0
     for half in (odd, ~odd):
         outputs = _matched_outputs(found[half], labels[half], classes)

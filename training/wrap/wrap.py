@@ -25,17 +25,10 @@ from oodguard.training.scoring.parity import Parity, in_batches
 from oodguard.training.wrap.agreement import BATCH_SIZES, check_agreement
 from oodguard.training.wrap.classifier import OriginalClassifier
 from oodguard.training.wrap.features import Features, find_features
-from oodguard.training.wrap.graph import (
-    FEATURES,
-    RAW,
-    RunOriginal,
-    merge,
-    merged_run,
-    original_outputs,
-    probe_features,
-)
+from oodguard.training.wrap.graph import FEATURES, RAW, merge, merged_run
 from oodguard.training.wrap.input import PixelTransform
 from oodguard.training.wrap.labels import labels_of_outputs
+from oodguard.training.wrap.original import RunOriginal, original_outputs, probe_features
 from oodguard.training.wrap.output import (
     DESCRIPTIONS,
     SINGLE,

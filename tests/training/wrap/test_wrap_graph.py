@@ -10,8 +10,9 @@ import pytest
 from oodguard.models.errors import ClassifierError, ParityError
 from oodguard.training.wrap.agreement import check_agreement
 from oodguard.training.wrap.classifier import OriginalClassifier, read_original_classifier
-from oodguard.training.wrap.graph import merge, merged_run, original_outputs
+from oodguard.training.wrap.graph import merge, merged_run
 from oodguard.training.wrap.input import PixelTransform
+from oodguard.training.wrap.original import original_outputs
 from oodguard.training.wrap.output import OutputKind
 from oodguard.training.wrap.scores import WrappedScores
 from tests.training.wrap.classifiers import SIZE, Dims, expected_logits, exported, hand_made

@@ -16,8 +16,9 @@ from sklearn.datasets import load_digits
 from oodguard.training.wrap.agreement import check_agreement
 from oodguard.training.wrap.classifier import read_original_classifier
 from oodguard.training.wrap.form import infer_form
-from oodguard.training.wrap.graph import merge, merged_run, original_outputs
+from oodguard.training.wrap.graph import merge, merged_run
 from oodguard.training.wrap.input import Normalisation, PixelTransform
+from oodguard.training.wrap.original import original_outputs
 from oodguard.training.wrap.output import OutputKind, check_output_kind
 from oodguard.training.wrap.scores import WrappedScores
 from tests.training.wrap.classifiers import GAIN, SIZE, ColourNet, expected_logits, hand_made
