@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from oodguard.service.server.pipelining import PipeliningProtocol
 
-# At this number the worst flood takes 150 MB (docs/abuse.md). Behind a proxy there are usually
+# At this number the worst flood takes 180 MB (docs/abuse.md). Behind a proxy there are usually
 # a few dozen connections.
 MAX_CONNECTIONS = 1000
 
