@@ -13,6 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from sklearn.datasets import load_digits
 
+from oodguard.models.errors import RecipeError
+from oodguard.models.networks.timm_network import import_timm
 from oodguard.training.wrap.agreement import check_agreement
 from oodguard.training.wrap.classifier import read_original_classifier
 from oodguard.training.wrap.form import infer_form
@@ -191,3 +193,25 @@ def test_wrap_of_scikit_learn(name: str, accuracy: float) -> None:
     found = wrapped_logits(FILES / name, images, kind=OutputKind.PROBABILITIES, scale=1)
     assert found.shape == (797, 10)
     assert (found.argmax(axis=1) == labels[1000:]).mean() > accuracy
+
+
+@pytest.mark.slow
+def test_wrap_of_a_timm_network(tmp_path: Path) -> None:
+    try:
+        timm = import_timm()
+    except RecipeError:
+        pytest.skip("timm is not installed")
+    torch.manual_seed(0)
+    network = timm.create_model("resnet10t", num_classes=3).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            network, (torch.zeros(1, 3, 64, 64),), dynamo=True, verbose=False
+        )
+    assert program is not None
+    onnx.save(program.model_proto, tmp_path / "net.onnx")
+    images = np.random.default_rng(5).integers(0, 256, (9, 64, 64, 3), dtype=np.uint8)
+    found = wrapped_logits(tmp_path / "net.onnx", images)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255)
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-3, atol=1e-4)
