@@ -26,6 +26,9 @@ from oodguard.training.wrap.runtime import open_session
 OLDEST_OPSET = 7
 """The oldest opset that ONNX Runtime supports."""
 
+LARGEST_BATCH = 1024
+"""The largest fixed batch; the original runs on batches of its own size."""
+
 ADDED_BYTES = 2**20
 """Bytes reserved for the preprocessing and the scores around a classifier."""
 
@@ -94,6 +97,11 @@ def read_original_classifier(
             " float32, float16 or float64"
         )
     dims = images.type.tensor_type.shape.dim
+    if dims and dims[0].dim_value > LARGEST_BATCH:
+        raise ClassifierError(
+            f"{path.name}: input {images.name} has a batch of {dims[0].dim_value} images, expected"
+            f" at most {LARGEST_BATCH}. Export the classifier with a dynamic batch dimension."
+        )
     return OriginalClassifier(
         model=model,
         files=files,

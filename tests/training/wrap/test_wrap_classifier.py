@@ -102,11 +102,15 @@ def test_original_classifier_rejects_files_above_the_bundle_limit_unread(
             "opset 6, expected at least 7.*Export the classifier again",
         ),
         (
+            hand_made(shape=(2000, 8, 8, 3)),
+            "has a batch of 2000 images, expected at most 1024.*dynamic batch dimension",
+        ),
+        (
             hand_made(kind=TensorProto.INT8),
             "input input has type int8, expected one of float32, float16, .* Export",
         ),
     ],
-    ids=["opset", "type"],
+    ids=["opset", "batch", "type"],
 )
 def test_original_classifier_rejects_old_opsets_and_other_types(
     path: Path, model: onnx.ModelProto, message: str
