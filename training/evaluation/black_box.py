@@ -48,7 +48,7 @@ class BlackBoxClassifier(ScoredClassifier):
         return torch.from_numpy(scores), torch.from_numpy(logits)
 
 
-class Surrogate(ScoredClassifier):
+class DistilledSurrogate(ScoredClassifier):
     """A small convolutional network that imitates the logits and the scores of a black box.
 
     It predicts them standardised: as deviations from `mean` in units of `deviation`, `(K + S,)`.
@@ -101,7 +101,7 @@ def black_box_suite(suite: Suite) -> Suite:
 
 def distil(
     victim: BlackBoxClassifier, images: Tensor, *, seed: int, steps: int = DISTILLATION_STEPS
-) -> Surrogate:
+) -> DistilledSurrogate:
     """Train a surrogate on the answers of a black box.
 
     Knowledge distillation, Hinton et al. 2015, arXiv:1503.02531; as a source of transfer attacks,
@@ -114,7 +114,7 @@ def distil(
     answers = _answers(victim, to_pixels(batch))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        surrogate = Surrogate(
+        surrogate = DistilledSurrogate(
             list(victim.scores),
             answers=answers,
             classes=victim.classes,
@@ -143,7 +143,7 @@ def run_black_box_attack(  # noqa: PLR0913  (an attack and its images)
     epsilons: Sequence[float],
     generator: torch.Generator,
     *,
-    surrogate: Surrogate,
+    surrogate: DistilledSurrogate,
 ) -> Iterator[tuple[float, Tensor]]:
     """Attack images within each epsilon with Square and with APGD on the surrogate.
 

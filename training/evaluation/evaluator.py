@@ -18,7 +18,7 @@ from oodguard.training.attacks.objectives import (
 from oodguard.training.config.suites import Suite
 from oodguard.training.data.dataset import ImageSet, to_pixels
 from oodguard.training.evaluation.attack_runner import run_attack, run_end_to_end_attack, to_uint8
-from oodguard.training.evaluation.black_box import Surrogate, run_black_box_attack
+from oodguard.training.evaluation.black_box import DistilledSurrogate, run_black_box_attack
 from oodguard.training.evaluation.partial_results import PartialResults
 from oodguard.training.evaluation.results import (
     AttackResult,
@@ -189,7 +189,7 @@ class Evaluator:
 
     def _attack_black_box(
         self,
-        surrogate: Surrogate,
+        surrogate: DistilledSurrogate,
         objective: AttackObjective,
         source: AttackObjective,
         pixels: Tensor,

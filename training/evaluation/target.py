@@ -23,7 +23,7 @@ from oodguard.training.attacks.objectives import (
 from oodguard.training.config.recipe import Recipe, parse_recipe
 from oodguard.training.data.dataset import ImageSet, load, split, to_pixels
 from oodguard.training.detectors import DETECTORS, Detector
-from oodguard.training.evaluation.black_box import BlackBoxClassifier, Surrogate
+from oodguard.training.evaluation.black_box import BlackBoxClassifier, DistilledSurrogate
 from oodguard.training.export.onnx import to_onnx
 from oodguard.training.onnx_torch.classifier import bundle_classifier
 from oodguard.training.onnx_torch.node import UnsupportedGraph
@@ -92,7 +92,7 @@ class EvaluationTarget:
     method: str | None = None
     training_accuracy: float | None = None
     black_box: str | None = None
-    surrogate: Surrogate | None = None
+    surrogate: DistilledSurrogate | None = None
 
     @property
     def calibration_images(self) -> int:

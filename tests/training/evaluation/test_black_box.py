@@ -10,7 +10,7 @@ from oodguard.training.config.suites import SUITES
 from oodguard.training.data.dataset import to_pixels
 from oodguard.training.evaluation.black_box import (
     BlackBoxClassifier,
-    Surrogate,
+    DistilledSurrogate,
     black_box_suite,
     distil,
     run_black_box_attack,
@@ -36,7 +36,7 @@ def victim() -> BlackBoxClassifier:
 
 
 @pytest.fixture(scope="module")
-def surrogate(victim: BlackBoxClassifier) -> Surrogate:
+def surrogate(victim: BlackBoxClassifier) -> DistilledSurrogate:
     return distil(victim, IMAGES[:64], seed=0, steps=150)
 
 
@@ -49,7 +49,7 @@ def test_black_box_receives_the_nearest_whole_pixels(victim: BlackBoxClassifier)
 
 
 def test_black_box_surrogate_imitates_the_scores_of_other_images(
-    victim: BlackBoxClassifier, surrogate: Surrogate
+    victim: BlackBoxClassifier, surrogate: DistilledSurrogate
 ) -> None:
     pixels = to_pixels(IMAGES[64:])
     with torch.no_grad():
@@ -59,7 +59,7 @@ def test_black_box_surrogate_imitates_the_scores_of_other_images(
 
 
 def test_black_box_attack_stays_in_the_ball_and_comes_close_to_the_optimum(
-    victim: BlackBoxClassifier, surrogate: Surrogate
+    victim: BlackBoxClassifier, surrogate: DistilledSurrogate
 ) -> None:
     clean = to_pixels(IMAGES[:20])
     found = dict(
