@@ -2,6 +2,7 @@
 
 import math
 import socket
+import sys
 
 import uvicorn
 
@@ -16,6 +17,12 @@ from oodguard.service.settings import Settings
 from oodguard.service.start_summary import log_start
 
 
+# The event loop waits this long for the interpreter lock while another thread decodes or prepares a
+# batch. With Python's 5 ms, /healthz under a flood of 256-image batches took 112 instead of 20 ms
+# (median; p99 490 instead of 54 ms).
+SWITCH_INTERVAL_S = 0.0005
+
+
 class ListenError(GuardError):
     """The configured address cannot be bound."""
 
@@ -27,6 +34,7 @@ def serve_app(settings: Settings) -> None:
         GuardError: The application cannot be created (see `create_app`); no port was bound.
         ListenError: The port is in use, or the address is not an address of this machine.
     """
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     readiness = Readiness()
     app = create_app(settings, readiness)
     tune_garbage_collector()
