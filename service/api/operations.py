@@ -24,13 +24,12 @@ from oodguard.service.api.schemas import (
 )
 from oodguard.service.auth.roles import PUBLIC, requires
 from oodguard.service.drift.martingale import DriftEvidence
-from oodguard.service.errors import BundleRejected, UnknownModel
+from oodguard.service.errors import BundleRejected
 from oodguard.service.readiness import Readiness
 from oodguard.service.registry.changes import Change
 from oodguard.service.registry.deployment import Deployment
 from oodguard.service.registry.registry import ModelRegistry
 from oodguard.service.registry.reload import Reloader
-from oodguard.service.registry.versions import split_reference
 from oodguard.service.settings import POLICY_FILE
 from oodguard.service.telemetry.metrics import Metrics, WithoutScores
 
@@ -75,15 +74,10 @@ def models_router(registry: ModelRegistry, detail: responses.Detail = "full") ->
 
 
 def _shadow_facts(registry: ModelRegistry) -> Mapping[str, object] | None:
-    routing = registry.routing
-    if routing.shadow is None:
+    shadow, share = registry.shadow, registry.routing.shadow_share
+    if shadow is None:
         return None
-    try:
-        shadow = registry.find(*split_reference(routing.shadow.text))
-    except UnknownModel:
-        # A reload may remove it, unlike the default model.
-        return None
-    return {"name": shadow.name, "version": shadow.version, "share": routing.shadow_share}
+    return {"name": shadow.name, "version": shadow.version, "share": share}
 
 
 def metrics_router(metrics: Metrics, *, withhold_scores: bool = False) -> APIRouter:

@@ -13,7 +13,6 @@ from oodguard.service.images.types import Body
 from oodguard.service.inference.queue import Job
 from oodguard.service.registry.deployment import Deployment
 from oodguard.service.registry.registry import ModelRegistry
-from oodguard.service.registry.versions import split_reference
 
 logger = logging.getLogger("oodguard.shadow")
 
@@ -40,21 +39,21 @@ class Shadow:
 
     def follow(self, deployment: Deployment, body: Body, verdicts: Sequence[Verdict]) -> None:
         """Draw whether to predict a body again, and start a task if so."""
-        shadow = self.registry.routing.shadow
-        if shadow is None or deployment is not self.registry.default:
+        if self.registry.shadow is None or deployment is not self.registry.default:
             return
         if self.random_source.random() < self.registry.routing.shadow_share:
-            compared = self._compare(deployment, shadow.text, body, verdicts)
+            compared = self._compare(deployment, body, verdicts)
             task = asyncio.get_running_loop().create_task(compared)
             # The event loop refers to tasks weakly.
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _compare(
-        self, answered: Deployment, shadow: str, body: Body, verdicts: Sequence[Verdict]
-    ) -> None:
+    async def _compare(self, answered: Deployment, body: Body, verdicts: Sequence[Verdict]) -> None:
+        deployment = self.registry.shadow
+        # A reload may have changed the shadow model since the answer.
+        if deployment is None or deployment is answered:
+            return
         try:
-            deployment = self.registry.find(*split_reference(shadow))
             job = await self.predict(deployment, body)
         except RequestError as error:
             logger.debug(

@@ -110,8 +110,9 @@ class PolicyFile:
         """Check every value against the bundles that are served.
 
         Raises:
-            PolicyError: A table names a model that is not served, the default model or the shadow
-                model is not served, or a policy cannot be used for its bundle.
+            PolicyError: A table names a model that is not served, a shadow model has no share or a
+                share no shadow model, or a policy cannot be used for its bundle.
+            BundleError: The default or the shadow model is not served, or both are the same.
         """
         served: dict[str, list[str]] = {}
         for bundle in bundles:
@@ -126,6 +127,11 @@ class PolicyFile:
                 " shadow model: set shadow_model, or remove shadow_share"
             )
         routing.check(served)
+        if routing.shadow is not None and not routing.shadow_share:
+            raise PolicyError(
+                f"{routing.shadow.source} is {routing.shadow.text}, but its share is 0: set"
+                ' shadow_share above 0, or shadow_model to "none"'
+            )
 
     def _check_names(self, served: Served) -> None:
         for key in self.document.models:
@@ -186,6 +192,8 @@ def _read(path: Path) -> bytes | None:
         if path.is_symlink():
             raise PolicyError(f"{path}: the target of the link does not exist") from None
         return None
+    except IsADirectoryError as error:
+        raise PolicyError(f"{path} is a folder, expected a regular file") from error
     except OSError as error:
         raise PolicyError(f"{path}: {error.strerror}") from error
     if len(content) > MAX_BYTES:

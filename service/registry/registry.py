@@ -7,9 +7,10 @@ from pathlib import Path
 
 from oodguard.models.bundle import MANIFEST
 from oodguard.models.errors import BundleError
+from oodguard.service.errors import UnknownModel
 from oodguard.service.registry.deployment import Deployment
 from oodguard.service.registry.routing import Reference, Routing, find_version
-from oodguard.service.registry.versions import version_key
+from oodguard.service.registry.versions import split_reference, version_key
 from oodguard.service.settings import Settings
 
 
@@ -65,6 +66,20 @@ class ModelRegistry:
         return self._default
 
     @property
+    def shadow(self) -> Deployment | None:
+        """The model that follows the default model.
+
+        None if none is configured, or if a reload has removed it or made it the default model:
+        each image counts once.
+        """
+        reference = self._routing.shadow
+        try:
+            found = self.find(*split_reference(reference.text)) if reference else None
+        except UnknownModel:
+            return None
+        return None if found is self._default else found
+
+    @property
     def folders(self) -> Sequence[Path]:
         """The folders of the served bundles."""
         return tuple(self._by_folder)
@@ -102,7 +117,8 @@ class ModelRegistry:
         are added.
 
         Raises:
-            BundleError: One of them is not served, or the default is ambiguous; see `Routing`.
+            BundleError: One of them is not served, both are the same, or the default is ambiguous;
+                see `Routing`.
         """
         routing.check(self._by_name)
         name, version = routing.default_in(self._by_name)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from oodguard.models.bundle import Bundle, open_bundle
-from oodguard.models.errors import GuardError
+from oodguard.models.errors import BundleError, GuardError
 from oodguard.service.errors import PolicyError
 from oodguard.service.inference.model import ChoosePolicy, LoadedModel, naming
 from oodguard.service.registry.changes import (
@@ -89,42 +89,52 @@ class Reloader:
 
         Raises:
             UnknownModel: The model is not served.
-            BundleError: The folder of bundles contains none.
         """
         async with self._lock:
             if only is not None:
                 self.registry.find(only)
-            present = self.folders()
-            missing = [folder for folder in self.registry.folders if folder not in present]
-            before = self._policy
-            refusal = await self._accept_policy(present)
-            changes = [
-                await self._reload(folder)
-                for folder in present
-                if self._is_selected(folder, only) or self._has_another_policy(folder)
-            ]
-            # After the loads, since the new default model may be a new bundle, and before the
-            # removals, since the previous one may be missing.
-            routed = self._route(before, refusal)
-            changes += routed
-            if not refusal and any(each.outcome == "refused" for each in routed):
-                # Only if the new default or shadow model could not be loaded.
-                changes += [
-                    await self._reload(folder)
-                    for folder in present
-                    if self._has_another_policy(folder)
-                ]
-            changes += [
-                self._remove(folder) for folder in missing if self._is_selected(folder, only)
-            ]
-        for change in changes:
-            self.metrics.count_reload(change.model, change.outcome)
-            self._log(change)
+            shadow = self.registry.shadow
+            changes = await self._changes(only)
+            for change in changes:
+                self.metrics.count_reload(change.model, change.outcome)
+                self._log(change)
+            if shadow and self.registry.routing.shadow and not self.registry.shadow:
+                logger.warning(
+                    "The shadow model predicts no more requests: it was removed, or became the"
+                    " default model.",
+                    extra={"fields": {"shadow": self.registry.routing.shadow.text}},
+                )
         return changes
 
     def close(self) -> None:
         """Stop the thread."""
         self._thread.shutdown(cancel_futures=True)
+
+    async def _changes(self, only: str | None) -> list[Change]:
+        try:
+            present = self.folders()
+        except BundleError as error:
+            folder = self._policy.settings.models or Path()
+            return [bundle_change(folder, None, "refused", str(error))]
+        missing = [folder for folder in self.registry.folders if folder not in present]
+        before = self._policy
+        refusal = await self._accept_policy(present)
+        changes = [
+            await self._reload(folder)
+            for folder in present
+            if self._is_selected(folder, only) or self._has_another_policy(folder)
+        ]
+        # After the loads, since the new default model may be a new bundle, and before the
+        # removals, since the previous one may be missing.
+        routed = self._route(before, refusal)
+        changes += routed
+        if not refusal and any(each.outcome == "refused" for each in routed):
+            # Only if the new default or shadow model could not be loaded.
+            changes += [
+                await self._reload(folder) for folder in present if self._has_another_policy(folder)
+            ]
+        changes += [self._remove(folder) for folder in missing if self._is_selected(folder, only)]
+        return changes
 
     def _is_selected(self, folder: Path, only: str | None) -> bool:
         served = self.registry.at(folder)

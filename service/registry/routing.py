@@ -75,14 +75,18 @@ class Routing:
         return name, version
 
     def check(self, served: Served) -> None:
-        """Check that the default model and the shadow model are served.
+        """Check that the default model and the shadow model are served, and are two models.
 
         Raises:
-            BundleError: See `default_in`; or the shadow model is not served.
+            BundleError: See `default_in`; or the shadow model is not served, or is the default.
         """
-        self.default_in(served)
-        if self.shadow is not None:
-            self.shadow.find(served)
+        default = self.default_in(served)
+        if self.shadow is not None and self.shadow.find(served) == default:
+            name, version = default
+            raise BundleError(
+                f"{self.shadow.source} is {self.shadow.text}, which is {name}@{version}, the"
+                " default model: set the shadow model to another model or version"
+            )
 
 
 def find_version(served: Served, name: str, version: str | None) -> tuple[str, str]:

@@ -16,7 +16,6 @@ from types import FrameType
 
 import uvicorn
 
-from oodguard.models.errors import GuardError
 from oodguard.service.auth.key_store import KeyStore
 from oodguard.service.readiness import Readiness
 from oodguard.service.registry.reload import Reloader
@@ -71,10 +70,7 @@ class GracefulServer(uvicorn.Server):
         # Keys first: a revoked key must not stay active until the models are loaded.
         if self._keys is not None:
             await self._keys.reload()
-        try:
-            await self._reloader.reload()
-        except GuardError as error:
-            logger.warning("The reload failed.", extra={"fields": {"error": str(error)}})
+        await self._reloader.reload()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Begin to drain; on a second signal exit at once, with the status of the signal.

@@ -121,6 +121,8 @@ def test_policy_file_with_invalid_content_is_refused(
         ("[models.two]\nalpha = 5e-324\n", "models.two: 250 calibration images are too few"),
         ('[models."one@9"]\ndelta = 1e-300\n', "models.one@9: 250 calibration images are too few"),
         ("shadow_share = 0.5\n", "shadow_share is 0.5, but there is no shadow model"),
+        ('shadow_model = "two"\n', "shadow_model is two, but its share is 0: set shadow_share"),
+        ('shadow_model = "two"\nshadow_share = 0\n', "shadow_model is two, but its share is 0"),
     ],
 )
 def test_policy_file_that_does_not_match_the_bundles_is_refused(
@@ -173,7 +175,7 @@ def test_policy_file_that_is_not_a_regular_file_is_refused(tmp_path: Path) -> No
         read_policy(settings)
     for target, reason in (
         ("/dev/zero", "not a regular file"),
-        (tmp_path, "Is a directory"),
+        (tmp_path, "is a folder, expected a regular file"),
         (path, "Too many levels of symbolic links"),
     ):
         path.unlink()

@@ -98,6 +98,25 @@ def test_reload_of_invalid_bundle_keeps_old_model(client: TestClient, three_mode
     assert answering_model(client) == ("one", "11")
 
 
+@pytest.mark.parametrize("state", ["missing", "empty"])
+@pytest.mark.parametrize("path", ["/admin/models/reload", "/admin/models/one/reload"])
+def test_reload_without_any_bundle_is_refused_and_counted(
+    client: TestClient, three_models: Path, path: str, state: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.rmtree(three_models)
+    if state == "empty":
+        three_models.mkdir()
+    with caplog.at_level(logging.WARNING, "oodguard.reload"):
+        assert f"{three_models} contains no bundle" in refused(client, path)
+    # The runbook searches for "was refused".
+    (record,) = caplog.records
+    assert record.getMessage() == "A bundle was refused."
+    assert record.__dict__["fields"]["folder"] == str(three_models)
+    found = client.get("/metrics").text
+    assert metric(found, "oodguard_reloads_total", model="unknown", outcome="refused") == 1
+    assert answering_model(client) == ("one", "10")
+
+
 def test_reload_does_not_remove_the_default_model(client: TestClient, three_models: Path) -> None:
     shutil.rmtree(three_models / "one")
     detail = refused(client, "/admin/models/one/reload")
