@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from oodguard.models.bundle import MANIFEST
+from oodguard.models.bundle import MANIFEST, MODEL
 from oodguard.service.settings import POLICY_FILE, Settings, variable
 
 NOT_BELOW = (
@@ -130,15 +130,25 @@ def _folders(settings: Settings) -> Iterator[str]:
         if folder is None:
             continue
         name = f"{variable(field)} is {folder}"
-        if field == "state" and not folder.is_dir():
+        if bundle := _bundle_around(folder):
+            yield (
+                f"{name}, in the folder of the bundle {bundle}, which is invalid with further"
+                f" files: set {variable(field)} to another folder"
+            )
+        elif field == "state" and not folder.is_dir():
             yield f"{name}, which is not a folder: create it, or mount the volume"
         elif folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
             yield (
                 f"{name}, which this process (user {os.getuid()}) may not write: change the"
                 " permissions or the owner of the folder"
             )
-        elif (folder / MANIFEST).exists():
-            yield (
-                f"{name}, the folder of a bundle, which is invalid with further files: set"
-                f" {variable(field)} to another folder"
-            )
+
+
+def _bundle_around(folder: Path) -> Path | None:
+    """Return the folder of the bundle that contains a folder, which need not exist."""
+    resolved = Path(os.path.realpath(folder))
+    for each in (resolved, *resolved.parents):
+        # Files of other software have the name of the manifest, too.
+        if all(os.access(each / name, os.F_OK) for name in (MANIFEST, MODEL)):
+            return each
+    return None

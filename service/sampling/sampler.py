@@ -195,6 +195,9 @@ class Sampler:
         try:
             for sample in build_samples(request, self._limits):
                 stored = self._attempt(partial(self._retention.put, sample))
+                if stored and self._failing:
+                    logger.info("The sample store works again.")
+                    self._failing = False
                 verdict = remaining.pop(sample.index)
                 self._metrics.count("kept" if stored else "failed", [verdict])
         except RequestError as error:
@@ -205,7 +208,10 @@ class Sampler:
             )
 
     def _attempt(self, action: Callable[[], None]) -> bool:
-        """Run an action on the store; log the first failure and the recovery, not each failure."""
+        """Run an action on the store; log the first failure and the recovery, not each failure.
+
+        Only a stored sample is a recovery: to expire samples when none is old uses no store.
+        """
         error = ""
         try:
             action()
@@ -216,9 +222,7 @@ class Sampler:
             logger.warning(
                 "The sample store fails: samples are lost.", extra={"fields": {"error": error}}
             )
-        if self._failing and not error:
-            logger.info("The sample store works again.")
-        self._failing = bool(error)
+        self._failing = self._failing or bool(error)
         return not error
 
 

@@ -110,7 +110,7 @@ def export(
     location: StoreOption,
     decision: DecisionOption = None,
     model: Annotated[
-        str | None, typer.Option(help="Only images that this model predicted.")
+        str | None, typer.Option(help="Only images that NAME or NAME@VERSION predicted.")
     ] = None,
 ) -> None:
     """Write the images as OUT/CLASS/FILE, where CLASS is the class that the model predicted.
@@ -124,11 +124,20 @@ def export(
         store, samples = _open(location)
         selected: list[tuple[StoredSample, Record]] = []
         classes: Counter[str] = Counter()
+        models: set[str] = set()
         for sample, record in _records(store, samples):
             if isinstance(record, SampleStoreError):
                 _omit(sample, record)
-            elif decision in {None, record.verdict.decision} and model in {None, record.model.name}:
+                continue
+            names = {record.model.name, f"{record.model.name}@{record.model.version}"}
+            models |= names
+            if decision in {None, record.verdict.decision} and model in {None, *names}:
                 selected.append((sample, record))
+        if model not in {None, *models}:
+            raise SampleStoreError(
+                f"--model is {model}, expected the model of a sample:"
+                f" {', '.join(sorted(models)) or 'there is none'}"
+            )
         _require_one_model({record.model.name for _, record in selected})
         with _writer(out) as writer:
             for sample, record in selected:

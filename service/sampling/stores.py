@@ -4,6 +4,7 @@ The sampler's thread and commands call a store, so a store may block.
 """
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,9 @@ from oodguard.service.sampling.sample import stem_of
 PARTIAL = ".part"
 
 S3 = "s3://"
+
+# Also a mistyped one, such as s3:/bucket, which would be created as the folder "s3:".
+_URL = re.compile(r"[a-z][a-z0-9+.-]*:/|s3:", re.IGNORECASE)
 
 EXPECTED = f"expected a folder or {S3}BUCKET/PREFIX"
 
@@ -120,6 +124,10 @@ def open_store(location: str, *, write: bool) -> SampleStore:
         SamplingError: The location is invalid, not writable, or needs a package that is missing.
     """
     if location.startswith(S3):
+        if location.removeprefix(S3).startswith("/") or location == S3:
+            raise SamplingError(
+                f"OODGUARD_SAMPLE_TO is {location}, which names no bucket, {EXPECTED}."
+            )
         # obstore is an optional extra.
         try:
             from oodguard.service.sampling.s3_store import S3Store  # noqa: PLC0415
@@ -130,7 +138,7 @@ def open_store(location: str, *, write: bool) -> SampleStore:
                 f"OODGUARD_SAMPLE_TO is {location}, which requires obstore. {install_hint('s3')}."
             ) from error
         return S3Store(location)
-    if "://" in location:
+    if _URL.match(location):
         raise SamplingError(f"OODGUARD_SAMPLE_TO is {location}, {EXPECTED}.")
     store = FolderStore(Path(location))
     if write:

@@ -103,11 +103,23 @@ def test_folder_that_cannot_be_written_is_reported(
 
 
 @pytest.mark.parametrize("field", ["state", "sample_to"])
-def test_folder_of_a_bundle_is_reported(bundle_folder: Path, field: str) -> None:
-    given: dict[str, Any] = {"sample_rate": 1, "sample_to": "s3://b", field: str(bundle_folder)}
-    settings = Settings(**given)
-    (conflict,) = conflicts(settings)
-    assert f"{bundle_folder}, the folder of a bundle" in conflict
+@pytest.mark.parametrize("inside", ["", "s", "s/t/u"])
+def test_folder_in_a_bundle_is_reported(
+    bundle_folder: Path, tmp_path: Path, field: str, inside: str
+) -> None:
+    folder = bundle_folder / inside
+    link = tmp_path / "link"
+    link.symlink_to(bundle_folder)
+    for each in (folder, link / inside):
+        given: dict[str, Any] = {"sample_rate": 1, "sample_to": "s3://b", field: str(each)}
+        (conflict,) = conflicts(Settings(**given))
+        assert f"OODGUARD_{field.upper()} is {each}, in the folder of the bundle" in conflict
+        assert str(bundle_folder.resolve()) in conflict
+
+
+def test_folder_below_a_manifest_of_other_software_is_not_reported(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}", encoding="utf-8")
+    assert conflicts(Settings(sample_rate=1, sample_to=str(tmp_path / "samples"))) == []
 
 
 def test_conflict_names_the_option_that_was_given() -> None:

@@ -19,6 +19,7 @@ from oodguard.service.sampling.sample import SampledRequest
 from oodguard.service.sampling.sampler import SampleMetrics, SampleQueue, Sampler, sampler_from
 from oodguard.service.sampling.stores import SampleStore
 from oodguard.service.settings import Settings
+from tests.e2e.conftest import wait_until
 from tests.service.sampling.test_retention import Clock, MemoryStore
 
 LIMITS = RequestLimits(max_body_bytes=10_000, max_images=8, max_pixels=1000)
@@ -209,6 +210,19 @@ def test_sampler_counts_failures_and_logs_the_first_and_the_recovery(
     assert caplog.records[0].__dict__["fields"] == {"error": "No space left on device"}
 
 
+def test_sampler_logs_no_recovery_at_shutdown_while_the_store_fails(
+    model: LoadedModel, make_sampler: MakeSampler, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = FailingStore()
+    store.failures = 1
+    with caplog.at_level(logging.INFO, "oodguard.samples"):
+        sampler, registry = make_sampler(store)
+        sampler.sample(model, "r", white_images(1), verdicts("r"))
+        wait_until(lambda: counted(registry, "failed") == 1)
+        sampler.close()
+    assert caplog.messages == ["The sample store fails: samples are lost."]
+
+
 def sampled_request(size: int) -> SampledRequest:
     body = Body(data=bytes(size), content_type="image/png", options={}, shape=None)
     now = datetime(2026, 1, 1, tzinfo=UTC)
@@ -256,7 +270,12 @@ def test_sample_queue_returns_pending_requests_after_close() -> None:
         (None, "OODGUARD_SAMPLE_RATE is 0.5 and OODGUARD_SAMPLE_ACCEPT_RATE is 0, but"),
         ("gs://samples/guard", "OODGUARD_SAMPLE_TO is gs://samples/guard, expected a folder"),
         ("/proc/samples", "Samples cannot be written to /proc/samples"),
-        ("s3://", "Samples cannot be written to s3://"),
+        ("s3:/bucket/p", "OODGUARD_SAMPLE_TO is s3:/bucket/p, expected a folder or s3://BUCKET"),
+        ("s3:bucket", "OODGUARD_SAMPLE_TO is s3:bucket, expected a folder or s3://BUCKET"),
+        ("S3://bucket", "OODGUARD_SAMPLE_TO is S3://bucket, expected a folder or s3://BUCKET"),
+        ("file:/tmp/p", "OODGUARD_SAMPLE_TO is file:/tmp/p, expected a folder or s3://BUCKET"),
+        ("s3://", "OODGUARD_SAMPLE_TO is s3://, which names no bucket, expected a folder or s3"),
+        ("s3:///p", "OODGUARD_SAMPLE_TO is s3:///p, which names no bucket, expected a folder"),
     ],
 )
 def test_sampler_rejects_an_invalid_location(to: str | None, message: str) -> None:

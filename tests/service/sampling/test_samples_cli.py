@@ -218,6 +218,22 @@ def test_samples_export_requires_a_model_if_there_are_several(
     assert "exported 1 of 2" in chosen.stderr
 
 
+def test_samples_export_selects_a_model_by_name_or_version(
+    write: Callable[..., str], location: Location, tmp_path: Path
+) -> None:
+    write(1, record(1))
+    write(2, {**record(2), "model": {"name": "tiny", "version": "2"}})
+    for unknown in ("tin", "tiny@3", "2"):
+        result = run("export", tmp_path / "out", "--from", location.to, "--model", unknown)
+        assert result.exit_code == 1
+        assert f"--model is {unknown}, expected the model of a sample:" in result.stderr
+        assert "tiny, tiny@1, tiny@2" in result.stderr
+        assert not (tmp_path / "out").exists()
+    for chosen, number in (("tiny", 2), ("tiny@2", 1)):
+        result = run("export", tmp_path / chosen, "--from", location.to, "--model", chosen)
+        assert f"exported {number} of 2" in result.stderr
+
+
 @pytest.mark.parametrize("name", ["out", "out.tar"])
 def test_samples_export_refuses_an_existing_output(
     write: Callable[..., str], location: Location, tmp_path: Path, name: str
