@@ -57,7 +57,12 @@ _PREFIX = "Input should be "
 
 
 def describe_error(
-    error: ErrorDetails, name: str | None = None, *, received: bool = True, mapping: str = "object"
+    error: ErrorDetails,
+    name: str | None = None,
+    *,
+    received: bool = True,
+    mapping: str = "object",
+    null: str = "null",
 ) -> str:
     """Describe one error of `ValidationError.errors()`.
 
@@ -66,6 +71,7 @@ def describe_error(
         name: The name of the invalid value; by default its location, such as `keys[0].id`.
         received: Repeat the received value, shortened. Use False for secrets.
         mapping: Term of the format for a value with keys, such as `table` in TOML.
+        null: Term of the format for no value.
 
     Returns:
         For example `alpha is '7', expected a number less than 1`, `name is missing`, or
@@ -83,7 +89,8 @@ def describe_error(
         return f"{name}: {message}" if name else message
     if not received:
         return f"{name}: expected {expected}"
-    return f"{name or 'the value'} is {shortened(error['input'])}, expected {expected}"
+    text = null if error["input"] is None else shortened(error["input"])
+    return f"{name or 'the value'} is {text}, expected {expected}"
 
 
 def describe_errors(error: ValidationError, *, received: bool = True) -> str:

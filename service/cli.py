@@ -122,5 +122,5 @@ def _settings(**options: Path | str | int | None) -> Settings:
         for fault in error.errors():
             field = str(fault["loc"][0]) if fault["loc"] else ""
             name = f"--{field}" if field in given else variable(field)
-            typer.echo(f"oodguard: {describe_error(fault, name)}", err=True)
+            typer.echo(f"oodguard: {describe_error(fault, name, null='none')}", err=True)
         raise typer.Exit(USAGE_ERROR) from None

@@ -61,6 +61,7 @@ def model_facts(model: LoadedModel, detail: Detail = "full") -> Json:
     return {
         **identity(model),
         **fields,
+        "precision": manifest.precision,
         "policy": policy(model, detail),
         "calibration_images": len(model.bundle.calibration[model.guard.policy.score]),
         "providers": list(model.engine.providers),

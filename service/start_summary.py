@@ -10,6 +10,7 @@ from oodguard.service.inference import session
 from oodguard.service.memory import memory_limit
 from oodguard.service.prediction.memory_budget import MEGABYTE, MemoryBudget
 from oodguard.service.registry.deployment import Deployment
+from oodguard.service.registry.policy_file import policy_path
 from oodguard.service.registry.registry import ModelRegistry
 from oodguard.service.settings import Settings
 
@@ -33,6 +34,8 @@ def start_summary(
         "models": [_model(each) for each in registry.deployments()],
         "default": f"{default.name}@{default.version}",
         "shadow": registry.routing.shadow.text if registry.routing.shadow else None,
+        "policy_file": _policy_file(settings),
+        "state": str(settings.state) if settings.state else None,
         "workers": {
             "processes": 1,
             "runs": default.model.engine.runs,
@@ -54,11 +57,20 @@ def start_summary(
             )
         },
         "keys": "off" if keys is None else len(keys.ring),
+        "admin": settings.admin,
+        "detail": settings.detail,
+        "root_path": settings.root_path,
+        "trusted_proxies": [str(each) for each in settings.trusted_proxies or ()],
         "memory_mb": budget.megabytes(),
         "memory_limit": None
         if limit is None
         else {"mb": limit.bytes // MEGABYTE, "source": limit.source},
     }
+
+
+def _policy_file(settings: Settings) -> dict[str, Any] | None:
+    path = policy_path(settings)
+    return None if path is None else {"path": str(path), "found": path.is_file()}
 
 
 def log_start(address: str, summary: dict[str, Any]) -> None:

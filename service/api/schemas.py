@@ -105,6 +105,7 @@ class ModelFacts(ModelIdentity):
     classes: list[str]
     input: InputSpec
     scores: list[str]
+    precision: Literal["float32", "int8"]
     policy: PolicyShape | BarePolicy
     calibration_images: int
     providers: list[str]

@@ -23,6 +23,8 @@ TAKEN_WITHIN_S = 5.0
 
 POLL_INTERVAL_S = 0.05
 
+NO_ROUTE = "/problems/not-found"
+
 _CONNECTIONS = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
 
 app = typer.Typer(
@@ -66,6 +68,11 @@ def reset(
     a second, and a stopped one when it starts. With --url it is requested from the admin route.
     """
     with exit_on_error():
+        if url is None and key_file is not None:
+            raise DriftStateError(
+                f"--key-file is {key_file}, but --url is not set: set --url to the address of the"
+                " service, or remove --key-file"
+            )
         if url is not None:
             lines = reset_by_route(url, model, key_file)
         elif state is not None:
@@ -127,7 +134,13 @@ def reset_by_route(url: str, model: str, key_file: Path | None) -> list[str]:
     try:
         answer = orjson.loads(body)
         if status != http.client.OK:
-            raise DriftStateError(f"{url} returned {status}: {answer['detail']}")
+            hint = (
+                ": the service runs without its admin routes (OODGUARD_ADMIN), or --url has another"
+                " path"
+                if answer["type"] == NO_ROUTE
+                else ""
+            )
+            raise DriftStateError(f"{url} returned {status}: {answer['detail']}{hint}")
         return [
             f"{each['model']} {each['version']}: the reset is done; the log evidence was"
             f" {each['scores']['log_martingale']:.3g} for scores and"
@@ -167,6 +180,11 @@ def _read_key(file: Path) -> str:
 
 
 def _selected(folder: Path, model: str) -> list[StoredState]:
+    if not folder.is_dir():
+        raise DriftStateError(
+            f"{folder} is not a folder, expected the state folder of a service: set --state or"
+            " OODGUARD_STATE to it"
+        )
     name, _, version = model.partition("@")
     states = _stored_states(folder)
     selected = [each for each in states if each.model == name and version in {"", each.version}]

@@ -176,7 +176,7 @@ class DriftMonitor:
                 # Evidence about another model or score does not apply to this one.
                 logger.warning(
                     "The drift state cannot be used: the tests start without evidence.",
-                    extra={"fields": {"error": str(error)}},
+                    extra={"fields": {"error": str(error), "moved_to": _set_aside(self._file)}},
                 )
         return initial_state(len(self._calibration), self._random)
 
@@ -232,3 +232,13 @@ class DriftMonitor:
             self._observer.count_drift_save("failed")
             raise
         self._observer.count_drift_save("saved")
+
+
+def _set_aside(file: Path) -> str | None:
+    """Rename a state that cannot be used, before the next save replaces it; return its new name."""
+    target = file.with_name(f"{file.name}.unused")
+    try:
+        file.replace(target)
+    except OSError:
+        return None
+    return str(target)

@@ -34,8 +34,6 @@ RANK_BETS = fixed_bets().shape[1] + len(HISTOGRAM_MEMORIES)
 
 FORMAT = "oodguard-drift-1"
 
-REMEDY = "Remove the file to start without evidence."
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MonitoredScore:
@@ -154,7 +152,7 @@ def read_state(
     try:
         arrays = load(content)
     except SafetensorError as error:
-        raise DriftStateError(f"{path} is damaged: {error}. {REMEDY}") from error
+        raise DriftStateError(f"{path} is damaged: {error}") from error
     metadata = _read_metadata(content)
     expected_metadata = _metadata(monitored)
     differences = [
@@ -163,10 +161,10 @@ def read_state(
         if metadata.get(key) != expected_metadata[key]
     ]
     if differences:
-        raise DriftStateError(f"{path} is for another score: {'; '.join(differences)}. {REMEDY}")
+        raise DriftStateError(f"{path} is for another score: {'; '.join(differences)}")
     expected, received = _shapes(_to_arrays(initial)), _shapes(arrays)
     if received != expected:
-        raise DriftStateError(f"{path} holds {received}, expected {expected}. {REMEDY}")
+        raise DriftStateError(f"{path} holds {received}, expected {expected}")
     state = DriftState(
         keys=arrays["keys"],
         counts=arrays["counts"],
@@ -175,7 +173,7 @@ def read_state(
         rejections=_evidence("rejections", arrays),
     )
     if not _is_consistent(state, calibration):
-        raise DriftStateError(f"{path} holds values that no sequence of scores produces. {REMEDY}")
+        raise DriftStateError(f"{path} holds values that no sequence of scores produces")
     policy = [metadata.get(key) == expected_metadata[key] for key in ("threshold", "rate")]
     return state if all(policy) else without_rejections(state)
 
@@ -190,7 +188,7 @@ def _read(path: Path, *, max_bytes: int) -> bytes | None:
         raise DriftStateError(f"{path} cannot be read: {error.strerror}.") from error
     if len(content) > max_bytes:
         raise DriftStateError(
-            f"{path} is larger than {max_bytes} bytes, the maximum size of a state. {REMEDY}"
+            f"{path} is larger than {max_bytes} bytes, the maximum size of a state"
         )
     return content
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from oodguard.models.bundle import Bundle
 from oodguard.models.calibrated_model import deciding_threshold
@@ -171,11 +172,26 @@ def read_policy(settings: Settings) -> PolicyFile:
         document = _Document.model_validate(tomllib.loads(content.decode("utf-8-sig")))
     except ValidationError as error:
         faults = error.errors(include_url=False)
-        found = "; ".join(describe_error(each, mapping="table") for each in faults)
+        found = "; ".join(map(_describe, faults))
         raise PolicyError(f"{path}: {found}") from None
     except (ValueError, RecursionError) as error:
         raise PolicyError(f"{path}: invalid TOML: {error}") from error
     return PolicyFile(path=path, settings=settings, found=True, document=document)
+
+
+def _describe(fault: ErrorDetails) -> str:
+    """Describe an invalid value, and of an unknown key the known ones and the right place."""
+    text = describe_error(fault, mapping="table")
+    if fault["type"] != "extra_forbidden":
+        return text
+    *tables, key = fault["loc"]
+    here, other, place = (
+        (_ModelPolicy, _Document, "above the first table")
+        if tables
+        else (_Document, _ModelPolicy, "in a table [models.NAME]")
+    )
+    known = f"{text}, expected {', '.join(here.model_fields)}"
+    return f"{known}: write {key} {place}" if key in other.model_fields else known
 
 
 def _read(path: Path) -> bytes | None:

@@ -45,6 +45,7 @@ class Fields(BaseModel):
         ({"ratio": "nan"}, "ratio is 'nan', expected a finite number"),
         ({"share": "x"}, "share is 'x', expected a number"),
         ({"share": []}, "share is [], expected a number"),
+        ({"share": None}, "share is null, expected a number"),
         ({"part": {"size": 65}}, "part.size is 65, expected at most 64"),
         ({"part": {"size": "x"}}, "part.size is 'x', expected a whole number"),
         ({"part": {"size": 1.5}}, "part.size is 1.5, expected a whole number"),

@@ -1,6 +1,7 @@
 """The summary at start states what is served, how and within which limits."""
 
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +37,39 @@ def test_start_summary_has_models_policy_workers_limits_keys_and_memory(
 def test_start_summary_has_the_number_of_keys(make_secured: MakeClient) -> None:
     summary = make_secured().app.state.summary  # type: ignore[attr-defined]
     assert summary["keys"] == 3
+
+
+def test_start_summary_has_policy_file_state_proxies_and_routes(
+    make_client: MakeClient, tmp_path: Path
+) -> None:
+    summary = make_client().app.state.summary  # type: ignore[attr-defined]
+    names = ("policy_file", "state", "root_path", "trusted_proxies", "admin", "detail")
+    assert [summary[name] for name in names] == [None, None, None, [], False, "full"]
+    policy = tmp_path / "policy.toml"
+    given = {"policy": policy, "state": tmp_path, "root_path": "/g", "detail": "verdict"}
+    summary = make_client(trusted_proxies="10.0.0.0/8", **given).app.state.summary  # type: ignore[attr-defined]
+    assert [summary[name] for name in names] == [
+        {"path": str(policy), "found": False},
+        str(tmp_path),
+        "/g",
+        ["10.0.0.0/8"],
+        False,
+        "verdict",
+    ]
+
+
+def test_start_warns_if_the_configured_policy_file_is_missing(
+    make_client: MakeClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    policy = tmp_path / "policy.toml"
+    for content, warned in ((None, 1), ("[models.tiny]\nalpha = 0.1\n", 0)):
+        if content:
+            policy.write_text(content, encoding="utf-8")
+        caplog.clear()
+        make_client(policy=policy)
+        found = [each for each in caplog.records if "policy file does" in each.getMessage()]
+        assert [each.levelname for each in found] == ["WARNING"] * warned
+        assert [each.__dict__["fields"]["path"] for each in found] == [str(policy)] * warned
 
 
 def test_start_summary_is_one_event(caplog: pytest.LogCaptureFixture) -> None:

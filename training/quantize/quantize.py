@@ -61,12 +61,20 @@ def images_of_recipe(bundle: Bundle) -> QuantizationImages:
             " images of its distribution with --data"
         )
     recipe = parse_recipe(text, origin=f"the recipe of {bundle.manifest.name}")
-    parts = split(load(recipe.inliers, recipe.input), recipe.inliers, seed=recipe.seed)
-    test, _ = evaluation_sources(recipe)
+    source, _ = evaluation_sources(recipe)
+    try:
+        inliers, test = load(recipe.inliers, recipe.input), load(source, recipe.input)
+    except RecipeError as error:
+        raise RecipeError(
+            f"{error}. The recipe of {bundle.manifest.name} names this path. Give held-out images"
+            " of its distribution with --data, or run the command in the folder of the recipe's"
+            " data"
+        ) from error
+    parts = split(inliers, recipe.inliers, seed=recipe.seed)
     return QuantizationImages(
         ranges=parts.training.images[:RANGE_IMAGES].numpy(),
         calibration=parts.calibration,
-        compared=load(test, recipe.input).images[:MAX_COMPARED_IMAGES].numpy(),
+        compared=test.images[:MAX_COMPARED_IMAGES].numpy(),
     )
 
 

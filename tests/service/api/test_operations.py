@@ -78,6 +78,7 @@ def test_models_returns_the_facts_of_the_bundle(client: TestClient) -> None:
     assert answer.default == model.name == "tiny"
     assert model.classes == ["red", "green", "blue"]
     assert model.scores == ["brightness", "darkness"]
+    assert model.precision == "float32"
     assert model.calibration_images == 250
     assert model.providers == ["CPUExecutionProvider"]
     assert model.training.method == "aloe"

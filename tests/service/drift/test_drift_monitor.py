@@ -110,7 +110,13 @@ def test_drift_monitor_starts_without_evidence_if_the_state_cannot_be_used(
     assert record.getMessage() == (
         "The drift state cannot be used: the tests start without evidence."
     )
-    assert "is damaged" in record.__dict__["fields"]["error"]
+    fields = record.__dict__["fields"]
+    assert "is damaged" in fields["error"]
+    # The monitor has saved another state under its name.
+    aside = tmp_path / "drift.safetensors.unused"
+    assert fields["moved_to"] == str(aside)
+    assert aside.read_bytes() == b"not a state"
+    assert file.exists()
 
 
 def test_drift_monitor_continues_if_the_state_cannot_be_saved(

@@ -237,6 +237,8 @@ def test_drift_reset_command_ignores_requests_that_are_not_files(
     [
         (["three"], "has no drift state of three, expected one of: one@10, one@9, two@1"),
         (["one@8"], "has no drift state of one@8, expected one of: one@10, one@9, two@1"),
+        (["one", "--state", "/nope"], "/nope is not a folder, expected the state folder"),
+        (["one", "--key-file", "k"], "--key-file is k, but --url is not set"),
         (["one", "--url", "localhost:8000"], "expected http://HOST:PORT or https://HOST"),
         (["one", "--url", "http://[::1"], "--url is http://[::1, expected"),
         (["one", "--url", "http://127.0.0.1:1"], "http://127.0.0.1:1 cannot be reached: "),
@@ -255,6 +257,20 @@ def test_drift_reset_command_reports_errors(
     assert result.exit_code == 1
     assert result.stderr.startswith("oodguard: ")
     assert message in result.stderr
+
+
+def test_drift_reset_command_names_the_setting_if_the_service_has_no_admin_routes(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TestClient(
+        create_app(settings.model_copy(update={"admin": False, "keys_file": None}))
+    ) as (client):
+        response = client.post("/admin/models/one/drift/reset")
+    monkeypatch.setattr(drift_cli, "_post", lambda *_: (response.status_code, response.content))
+    result = oodguard("drift", "reset", "one", "--url", "http://guard")
+    assert result.exit_code == 1
+    assert "returned 404: " in result.stderr
+    assert "the service runs without its admin routes (OODGUARD_ADMIN)" in result.stderr
 
 
 def test_drift_reset_command_without_a_state_folder_names_the_alternatives() -> None:

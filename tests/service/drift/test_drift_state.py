@@ -83,9 +83,7 @@ def test_drift_state_of_another_score_is_rejected(
     write_state(path, _after(10).state, MONITORED)
     with pytest.raises(DriftStateError) as caught:
         _read(path, other)
-    assert str(caught.value) == (
-        f"{path} is for another score: {difference}. Remove the file to start without evidence."
-    )
+    assert str(caught.value) == (f"{path} is for another score: {difference}")
 
 
 @pytest.mark.parametrize("other", [{"threshold": 2.0}, {"rate": 0.01}])
@@ -116,7 +114,7 @@ def test_drift_state_of_another_calibration_size_is_rejected(path: Path) -> None
 def test_drift_state_rejects_a_truncated_file(path: Path, size: int) -> None:
     write_state(path, _after(10).state, MONITORED)
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(DriftStateError, match=r"state is damaged: .*\. Remove the file"):
+    with pytest.raises(DriftStateError, match="state is damaged: "):
         _read(path)
 
 

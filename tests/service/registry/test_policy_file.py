@@ -67,8 +67,20 @@ def test_policy_file_of_a_single_bundle_is_the_configured_one(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("alpha = 0.1\n", "alpha is not a known key"),
-        ("[models.one]\nalhpa = 0.1\n", "models.one.alhpa is not a known key"),
+        (
+            "alpha = 0.1\n",
+            "alpha is not a known key, expected default_model, shadow_model, shadow_share, models:"
+            " write alpha in a table [models.NAME]",
+        ),
+        (
+            "[models.one]\nshadow_share = 0.1\n",
+            "models.one.shadow_share is not a known key, expected score, alpha, delta: write"
+            " shadow_share above the first table",
+        ),
+        (
+            "[models.one]\nalhpa = 0.1\n",
+            "models.one.alhpa is not a known key, expected score, alpha, delta",
+        ),
         ("[models.one]\nalpha = nan\n", "models.one.alpha is nan, expected a finite number"),
         ("[models.one]\nalpha = inf\n", "models.one.alpha is inf, expected a finite number"),
         ("[models.one]\nalpha = 0\n", "models.one.alpha is 0, expected a number greater than 0"),

@@ -228,3 +228,13 @@ def test_quantize_rejects_options_of_data_without_data(
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 1
     assert "--images and --skip-broken: expected --data too" in result.stderr
+
+
+def test_quantize_without_the_data_of_the_recipe_names_the_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["quantize", str(SOURCE), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert "cannot read the data: No such file or directory" in result.stderr
+    assert "Give held-out images of its distribution with --data" in result.stderr
