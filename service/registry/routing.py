@@ -84,8 +84,8 @@ class Routing:
         if self.shadow is not None and self.shadow.find(served) == default:
             name, version = default
             raise BundleError(
-                f"{self.shadow.source} is {self.shadow.text}, which is {name}@{version}, the"
-                " default model: set the shadow model to another model or version"
+                f"{self.shadow.source} is {self.shadow.text}, which is the default"
+                f" model {name}@{version}: set the shadow model to another model or version"
             )
 
 

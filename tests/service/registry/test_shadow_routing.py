@@ -27,7 +27,7 @@ def test_shadow_that_is_the_default_model_is_refused_at_the_start(
     with pytest.raises(BundleError) as error:
         create_app(settings)
     assert str(error.value) == (
-        f"OODGUARD_SHADOW_MODEL is {shadow}, which is one@10, the default model: set the shadow"
+        f"OODGUARD_SHADOW_MODEL is {shadow}, which is the default model one@10: set the shadow"
         " model to another model or version"
     )
 
@@ -43,7 +43,7 @@ def test_shadow_that_is_the_default_model_is_refused_by_a_reload(
     for shadow in ("one", "one@10"):
         policy.write_text(POLICY.format(shadow), encoding="utf-8")
         detail = problem(client.post("/admin/models/reload"), 409, "bundle-refused").detail
-        assert f"shadow_model is {shadow}, which is one@10, the default model" in detail
+        assert f"shadow_model is {shadow}, which is the default model one@10" in detail
         assert client.get("/models").json() == before
 
 
