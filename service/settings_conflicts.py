@@ -135,13 +135,21 @@ def _folders(settings: Settings) -> Iterator[str]:
                 f"{name}, in the folder of the bundle {bundle}, which is invalid with further"
                 f" files: set {variable(field)} to another folder"
             )
-        elif field == "state" and not folder.is_dir():
-            yield f"{name}, which is not a folder: create it, or mount the volume"
-        elif folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+        elif field == "state" and not _is_folder(folder):
+            yield f"{name}, which is not a folder or not accessible: create it, or mount the volume"
+        elif _is_folder(folder) and not os.access(folder, os.W_OK | os.X_OK):
             yield (
                 f"{name}, which this process (user {os.getuid()}) may not write: change the"
                 " permissions or the owner of the folder"
             )
+
+
+def _is_folder(path: Path) -> bool:
+    """Return whether a path is a folder; one below a folder without access counts as missing."""
+    try:
+        return path.is_dir()
+    except PermissionError:
+        return False
 
 
 def _bundle_around(folder: Path) -> Path | None:

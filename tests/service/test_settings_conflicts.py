@@ -117,6 +117,18 @@ def test_folder_in_a_bundle_is_reported(
         assert str(bundle_folder.resolve()) in conflict
 
 
+def test_folder_without_access_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    # root may look up every path.
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    (conflict,) = conflicts(Settings(state=tmp_path / "state"))
+    assert "which is not a folder or not accessible" in conflict
+    # The store reports it when it creates the folder.
+    assert conflicts(Settings(sample_rate=1, sample_to=str(tmp_path / "samples"))) == []
+
+
 def test_folder_below_a_manifest_of_other_software_is_not_reported(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}", encoding="utf-8")
     assert conflicts(Settings(sample_rate=1, sample_to=str(tmp_path / "samples"))) == []
