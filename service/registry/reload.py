@@ -76,11 +76,6 @@ class Reloader:
         self.registry.route(self._policy.routing)
         if self._policy.found:
             self._log(policy_change(self._policy, "loaded"))
-        elif self._policy.settings.policy:
-            logger.warning(
-                "The policy file does not exist: the settings apply.",
-                extra={"fields": {"path": str(self._policy.path)}},
-            )
 
     async def reload(self, only: str | None = None) -> list[Change]:
         """Load policy.toml, and new and changed bundles; remove the models of missing folders.

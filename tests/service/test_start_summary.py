@@ -58,20 +58,6 @@ def test_start_summary_has_policy_file_state_proxies_and_routes(
     ]
 
 
-def test_start_warns_if_the_configured_policy_file_is_missing(
-    make_client: MakeClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    policy = tmp_path / "policy.toml"
-    for content, warned in ((None, 1), ("[models.tiny]\nalpha = 0.1\n", 0)):
-        if content:
-            policy.write_text(content, encoding="utf-8")
-        caplog.clear()
-        make_client(policy=policy)
-        found = [each for each in caplog.records if "policy file does" in each.getMessage()]
-        assert [each.levelname for each in found] == ["WARNING"] * warned
-        assert [each.__dict__["fields"]["path"] for each in found] == [str(policy)] * warned
-
-
 def test_start_summary_is_one_event(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         log_start("http://127.0.0.1:1", {"version": "1"})
