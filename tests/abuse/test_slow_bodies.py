@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from oodguard.service.settings import Settings
 from tests.abuse.case import request
@@ -12,6 +13,7 @@ from tests.e2e.conftest import serving, wait_until
 from tests.service.pictures import encode, plain
 
 
+@pytest.mark.slow
 def test_slow_bodies_do_not_exclude_other_requests(tiny_bundle: Path, tmp_path: Path) -> None:
     picture = encode(plain())
     unfinished = request(b"x", "image/png", length=2**20)

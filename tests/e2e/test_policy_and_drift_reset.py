@@ -62,6 +62,7 @@ def test_policy_reload_by_sighup_under_load_loses_no_request(
     assert tally.failed == 0
 
 
+@pytest.mark.slow
 def test_drift_reset_command_uses_the_admin_route(tiny_bundle: Path, tmp_path: Path) -> None:
     admin, other = (IssuedKey.create(role, key_id=f"the-{role}") for role in ("admin", "predict"))
     key_file = write_key_file(tmp_path / "keys.toml", admin, other)

@@ -333,6 +333,7 @@ def test_multipart_file_may_contain_lines_that_start_with_the_boundary() -> None
     assert images == [EncodedImage(data=b"a\r\n--xb", name="a")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [b"\r\n--x--\r\n", b"\r\n--x\r\n\r\n"])
 def test_multipart_leaves_no_reference_cycles(end: bytes) -> None:
     gc.collect()

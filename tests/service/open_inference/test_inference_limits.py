@@ -1,6 +1,7 @@
 """Limits, deadlines, API keys, errors and shadow traffic of inference requests."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from tests.service.open_inference.inference_client import (
     post_json,
 )
 from tests.service.pictures import RED
+from tests.service.tiny import write_tiny
 
 
 def test_infer_returns_429_over_the_concurrency_limit(make_client: MakeClient, gate: Gate) -> None:
@@ -81,8 +83,14 @@ def test_infer_requires_a_key_with_the_role_predict(secured: TestClient, issued:
     assert parsed(post_binary(secured, pixels(RED))).values["label"] == ["red"]
 
 
-def test_infer_requests_are_predicted_by_the_shadow_model(make_client: MakeClient) -> None:
-    client = make_client(shadow_model="tiny@1", shadow_share=1.0)
+def test_infer_requests_are_predicted_by_the_shadow_model(
+    make_client: MakeClient, tmp_path: Path
+) -> None:
+    for version in ("1", "2"):
+        write_tiny(tmp_path / version, name="tiny", version=version)
+    client = make_client(
+        models=tmp_path, default_model="tiny@2", shadow_model="tiny@1", shadow_share=1.0
+    )
     values = np.concatenate([pixels(RED)] * 3)
     parsed(post_json(client, values))
     parsed(post_binary(client, values))

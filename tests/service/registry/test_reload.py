@@ -138,6 +138,7 @@ def live_sessions() -> int:
     return sum(type(each) is ModelSession for each in gc.get_objects())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "status"), [("other", 409), ("tiny", 200)])
 def test_reload_frees_refused_and_replaced_models_without_a_garbage_collection(
     bundle_folder: Path, make_admin_client: MakeClient, name: str, status: int
