@@ -87,9 +87,9 @@ def test_infer_requests_are_predicted_by_the_shadow_model(
     make_client: MakeClient, tmp_path: Path
 ) -> None:
     for version in ("1", "2"):
-        write_tiny(tmp_path / version, name="tiny", version=version)
+        write_tiny(tmp_path / "models" / version, name="tiny", version=version)
     client = make_client(
-        models=tmp_path, default_model="tiny@2", shadow_model="tiny@1", shadow_share=1.0
+        models=tmp_path / "models", default_model="tiny@2", shadow_model="tiny@1", shadow_share=1.0
     )
     values = np.concatenate([pixels(RED)] * 3)
     parsed(post_json(client, values))
