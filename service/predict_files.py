@@ -67,7 +67,7 @@ def print_table(model: LoadedModel, predicted: Sequence[tuple[Path, Verdict]]) -
             f"{verdict.p_value:.4f}",
             Text(verdict.decision, _STYLES[verdict.decision]),
         )
-    Console().print(table)
+    Console(emoji=False).print(table)
 
 
 def to_json(model: LoadedModel, predicted: Sequence[tuple[Path, Verdict]]) -> bytes:
@@ -98,4 +98,4 @@ def print_summary(model: LoadedModel) -> None:
     grid = Table.grid(padding=(0, 2))
     for name, value in rows.items():
         grid.add_row(Text(name, "bold"), Text(value))
-    Console().print(grid)
+    Console(emoji=False).print(grid)

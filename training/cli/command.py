@@ -16,7 +16,7 @@ from oodguard.models.names import escape_unencodable_output
 from oodguard.models.validation_errors import describe_error
 from oodguard.training.report.markdown import escape_control_characters
 
-console = Console()
+console = Console(emoji=False)
 
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Number of CPU threads.", show_default="all cores")
@@ -74,7 +74,7 @@ def warn(message: str) -> None:
 
 def _print_error(message: str) -> None:
     text = _printable(f"error: {message}")
-    Console(stderr=True).print(text, style="red", markup=False, soft_wrap=True)
+    Console(stderr=True, emoji=False).print(text, style="red", markup=False, soft_wrap=True)
 
 
 def _printable(message: str) -> str:

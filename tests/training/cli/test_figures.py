@@ -1,6 +1,8 @@
 import pytest
+import typer
 from rich.console import Console
 
+from oodguard.models.errors import GuardError
 from oodguard.training.cli import command
 from oodguard.training.report.markdown import markdown_table
 
@@ -16,3 +18,14 @@ def test_figures_are_not_broken_in_a_table_of_80_columns(monkeypatch: pytest.Mon
     words = text.split()
     assert words.count("12.3%") == 4
     assert words.count("100%") == 1
+
+
+def test_codes_of_emoji_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    for line in ("folder :100:", "--resize letterbox:-1:"):
+        command.print_message(line)
+        command.warn(line)
+        with pytest.raises(typer.Exit), command.run_command(None):
+            raise GuardError(line)
+        captured = capsys.readouterr()
+        assert captured.out == f"{line}\nwarning: {line}\n"
+        assert captured.err == f"error: {line}\n"
