@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from oodguard.models.errors import RecipeError
-from oodguard.models.manifest import FrozenModel, InputSpec
+from oodguard.models.manifest import BundleName, BundleVersion, FrozenModel, InputSpec
 from oodguard.models.networks import check_name
 from oodguard.models.scores import check_score
 from oodguard.models.scores.base import ScoreOptions
@@ -22,7 +22,6 @@ from oodguard.training.config.recipe_sources import read_recipe_text
 from oodguard.training.config.schedule import ScheduleSettings, schedule_defaults
 from oodguard.training.config.sources import Inliers, Outliers, Source
 
-RecipeName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 SetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
 UNKNOWN_CLASSES = "unknown_classes"
@@ -106,8 +105,8 @@ class EvaluationSettings(FrozenModel):
 class Recipe(FrozenModel):
     """Everything that determines the result of a training run, except for the machine."""
 
-    name: RecipeName
-    version: str = "1"
+    name: BundleName
+    version: BundleVersion = "1"
     method: str
     seed: int = Field(ge=0, lt=2**31)
     default_score: str = "energy"

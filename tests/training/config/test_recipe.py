@@ -62,6 +62,8 @@ def test_recipe_values_are_parsed() -> None:
         ("textures = {", '"My set" = {', "a key of evaluation.outliers is 'My set', expected"),
         ('"tiny"', '"My guard"', "name is 'My guard', expected 1 to 64 lower-case letters"),
         ("seed = 3", "seed = 3\nenergy = 3", "energy is 3, expected a table"),
+        ("seed = 3", 'seed = 3\nversion = ""', "version is '', expected 1 to 32 "),
+        ("seed = 3", 'seed = 3\nversion = "a\\nb"', "version is .*, expected 1 to 32 "),
         ('"aloe"', '"mixup"', "method is 'mixup', expected one of .*'aloe', 'aloe-abstain'"),
         ('"aloe"', '"oe"', r"attack: method 'oe' does not use the \[attack\] table; remove it"),
         ('"aloe"', '"standard"', r"outliers: method 'standard' does not use the \[outliers\]"),
