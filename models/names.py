@@ -3,6 +3,7 @@
 import io
 import sys
 from os import PathLike
+from pathlib import Path
 
 
 def escape_unencodable_output() -> None:
@@ -18,3 +19,8 @@ def text_of(name: str | PathLike[str]) -> str:
     JSON, manifests and terminals cannot contain them.
     """
     return str(name).encode("utf-8", "backslashreplace").decode()
+
+
+def is_special(path: Path) -> bool:
+    """Return whether a path is a pipe, a device or a socket: reading it may have no end."""
+    return path.exists() and not (path.is_file() or path.is_dir())

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from oodguard.models.errors import RecipeError
+from oodguard.models.names import is_special
 from oodguard.training.config.sources import Inliers, Outliers, Source
 
 
@@ -16,6 +17,8 @@ def read_recipe_text(path: Path) -> str:
     Raises:
         RecipeError: the file cannot be read, or is not UTF-8.
     """
+    if is_special(path):
+        raise RecipeError(f"{path}: the path is a pipe or a device, expected a file")
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from oodguard.models.manifest import FrozenModel
+from oodguard.models.names import is_special
 from oodguard.training.data.listing import Encoded, Listing
 
 
@@ -57,6 +58,8 @@ def content_sha256(listing: Listing) -> str:
 def _content(encoded: Encoded) -> bytes:
     if not isinstance(encoded, Path):
         return encoded or b""
+    if is_special(encoded):  # reported when the images are decoded
+        return b""
     try:
         return encoded.read_bytes()
     except OSError:  # reported when the images are decoded

@@ -45,7 +45,7 @@ def list_folder(folder: Path, *, split: str | None, labelled: bool) -> Listing:
     root = _root(folder, split)
     location = text_of(root)
     try:
-        files = sorted(_files(str(root), ancestors=()))
+        files = sorted(_files(root))
     except OSError as error:
         path = text_of(error.filename or root)
         raise RecipeError(f"{path}: cannot read the data: {error.strerror}") from error
@@ -120,20 +120,23 @@ def _visible(folder: Path) -> list[os.DirEntry[str]]:
         raise RecipeError(f"{text_of(folder)}: cannot read the data: {error.strerror}") from error
 
 
-def _files(
-    folder: str, *, ancestors: tuple[tuple[int, int], ...], prefix: str = ""
-) -> Iterator[str]:
-    """Yield the relative names of all files; a link to a folder above is not followed."""
-    status = os.stat(folder)  # noqa: PTH116
-    identity = (status.st_dev, status.st_ino)
-    if identity in ancestors:
-        return
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
+def _files(root: Path) -> Iterator[str]:
+    """Yield the relative names of all files; a class reads a folder once, whatever links to it."""
+    waiting = [("", {_identity(root)})]
+    while waiting:
+        prefix, seen = waiting.pop()
+        for entry in sorted(_visible(root / prefix), key=lambda each: each.name):
+            name = prefix + entry.name
+            if not entry.is_dir():
+                yield name
                 continue
-            if entry.is_dir():
-                below = f"{prefix}{entry.name}/"
-                yield from _files(entry.path, ancestors=(*ancestors, identity), prefix=below)
-            else:
-                yield prefix + entry.name
+            known = seen if prefix else set(seen)  # each class has its own
+            identity = _identity(entry)
+            if identity not in known:
+                known.add(identity)
+                waiting.append((f"{name}/", known))
+
+
+def _identity(folder: Path | os.DirEntry[str]) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino

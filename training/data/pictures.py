@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from oodguard.models.errors import ImageError, RecipeError
 from oodguard.models.manifest import InputSpec
+from oodguard.models.names import is_special
 from oodguard.models.preprocessing import DAMAGED, prepare
 from oodguard.training.data.listing import Encoded, Listing, name_all
 
@@ -75,6 +77,8 @@ def _decode(encoded: Encoded, spec: InputSpec) -> NDArray[np.uint8] | str:
     """Return the prepared pixels, or the reason why there are none."""
     if encoded is None:
         return "the row has no image"
+    if isinstance(encoded, Path) and is_special(encoded):
+        return "the path is a pipe or a device, not a file"
     try:
         with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded) as image:
             return prepare(image, spec)

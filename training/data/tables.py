@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from oodguard.models.errors import RecipeError
-from oodguard.models.names import text_of
+from oodguard.models.names import is_special, text_of
 from oodguard.training.config.sources import Source
 from oodguard.training.data.columns import choose_columns, encode_labels, number_groups
 from oodguard.training.data.folders import SPLITS, ending
@@ -106,9 +106,9 @@ def list_tables(paths: Sequence[Path], source: Source) -> Listing:
 
 def _check_files(listing: Listing) -> None:
     missing = {
-        name: f"{text_of(path)} does not exist" if isinstance(path, Path) else "the path is empty"
+        name: _missing(path)
         for name, path in listing.pictures()
-        if not (isinstance(path, Path) and path.is_file())
+        if path is None or (isinstance(path, Path) and not path.is_file())
     }
     if missing:
         raise RecipeError(
@@ -117,6 +117,13 @@ def _check_files(listing: Listing) -> None:
             f"{name_all(missing)}\n"
             "Correct these rows, or leave them out with skip_broken = true (--skip-broken)"
         )
+
+
+def _missing(path: Path | None) -> str:
+    if path is None:
+        return "the path is empty"
+    found = "is a pipe or a device" if is_special(path) else "does not exist"
+    return f"{text_of(path)} {found}"
 
 
 def _encoded(value: object, folder: Path) -> Encoded:
@@ -156,6 +163,11 @@ def _files(path: Path) -> list[Path]:
 
 
 def _open_shard(path: Path) -> Shard:
+    if is_special(path):
+        raise RecipeError(
+            f"{text_of(path)}: the path is a pipe or a device, expected a file: copy the data to"
+            " a file"
+        )
     try:
         with path.open("rb") as file:
             start = file.read(4)

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from onnx.external_data_helper import (
 from oodguard.models.bundle import MAX_BYTES, MODEL
 from oodguard.models.errors import ClassifierError
 from oodguard.models.manifest import FileRecord
+from oodguard.models.names import is_special
 from oodguard.training.export.onnx import strip_metadata
 from oodguard.training.wrap.input import PIXEL_TYPES, PixelType, Shape
 from oodguard.training.wrap.repair import DEFAULT_DOMAINS, graphs, repaired
@@ -177,7 +178,10 @@ def _check(model: onnx.ModelProto) -> None:
     onnx.checker.check_model(model)
 
 
-def _check_size(paths: Iterable[Path]) -> None:
+def _check_size(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if is_special(path):
+            raise ClassifierError(f"{path}: the path is a pipe or a device, expected a file")
     total, limit = sum(path.stat().st_size for path in paths), MAX_BYTES[MODEL] - ADDED_BYTES
     if total > limit:
         raise ClassifierError(

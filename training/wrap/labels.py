@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from oodguard.models.errors import ClassifierError, RecipeError
+from oodguard.models.names import is_special
 from oodguard.training.data.classes import match_classes
 from oodguard.training.data.dataset import ImageSet
 
@@ -16,6 +17,8 @@ def read_classes(path: Path) -> tuple[str, ...]:
     Raises:
         ClassifierError: The file cannot be read.
     """
+    if is_special(path):
+        raise ClassifierError(f"--classes {path}: is a pipe or a device, expected a file")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -1,5 +1,6 @@
 """Files and folders that a command cannot read or write are reported in one line."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,11 @@ def test_command_reports_an_invalid_path_in_one_line(words: tuple[str, ...]) -> 
 def test_command_escapes_control_characters_of_names() -> None:
     result = _run("evaluate", "\x1b[31mred\u202e")
     _assert_one_line(result, r"\x1b[31mred\u202e is not the folder of a run")
+
+
+@pytest.mark.usefixtures("recipe")
+def test_pipes_in_place_of_files_are_not_opened() -> None:
+    os.mkfifo("pipe")
+    _assert_one_line(_run("fit", "pipe"), "pipe: the path is a pipe or a device, expected a file")
+    wrap = _run("wrap", "pipe", "--data", "work", "--out", "bundle")
+    _assert_one_line(wrap, "pipe: the path is a pipe or a device, expected a file")

@@ -1,12 +1,14 @@
 """Folders as people have them: what is read is what is in the folder, whatever its names are."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from oodguard.models.errors import RecipeError
 from oodguard.training.config.sources import Source
+from oodguard.training.data.card import content_sha256
 from oodguard.training.data.dataset import load
 from oodguard.training.data.listing import EXTRAS
 from oodguard.training.data.reader import list_source, source_at
@@ -135,3 +137,52 @@ def test_broken_images_are_named_all_at_once_or_left_out(
     assert "skip_broken = true (--skip-broken)" in text
     assert contents(Source(folder=tmp_path, skip_broken=True)) == {0: "cat", 2: "cat"}
     assert "left out 2 images that cannot be read" in caplog.text
+
+
+def test_folder_reader_reads_a_folder_once_per_class(tmp_path: Path) -> None:
+    names = "abcdefghi"
+    for number, name in enumerate(names):
+        write(tmp_path / name / "picture.png", number)
+        for other in names:
+            (tmp_path / name / f"to-{other}").symlink_to(tmp_path / other)
+    listing = list_source(Source(folder=tmp_path), labelled=True)
+    assert listing.counts == dict.fromkeys(names, 9)
+
+
+def test_deep_folders_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        Path(name).mkdir()
+        os.chdir(name)
+        for _ in range(1200):
+            Path("d").mkdir()
+            os.chdir("d")
+        Path("1.png").write_bytes(encoded(1))
+        os.chdir(tmp_path)
+    assert list_source(Source(folder=tmp_path), labelled=True).counts == {"a": 1, "b": 1}
+    subprocess.run(["/bin/rm", "-r", "a", "b"], check=True)  # pytest's own removal is recursive
+
+
+@pytest.mark.parametrize("skip_broken", [False, True])
+def test_pipes_and_devices_are_broken_images(tmp_path: Path, *, skip_broken: bool) -> None:
+    write(tmp_path / "data" / "a" / "1.png", 1)
+    os.mkfifo(tmp_path / "data" / "a" / "pipe.png")
+    (tmp_path / "data" / "a" / "device.png").symlink_to("/dev/zero")
+    table = tmp_path / "data" / "t.csv"
+    table.write_text("image,label\na/1.png,a\na/pipe.png,a\na/device.png,a\n", encoding="utf-8")
+    folder = Source(folder=tmp_path / "data", skip_broken=skip_broken)
+    for source in (folder, Source(table=table, skip_broken=skip_broken)):
+        if skip_broken:
+            assert contents(source) == {1: "a"}
+            assert len(content_sha256(list_source(source, labelled=True))) == 64
+            continue
+        with pytest.raises(
+            RecipeError, match=r"2 of 3 images(.|\n)*pipe\.png.* a pipe or a device"
+        ):
+            contents(source)
+
+
+def test_table_that_is_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "t.csv")
+    with pytest.raises(RecipeError, match=r"t\.csv: the path is a pipe or a device"):
+        list_source(Source(table=tmp_path / "t.csv"), labelled=False)
