@@ -24,7 +24,6 @@ from oodguard.training.config.recipe_sources import read_recipe_text
 
 RECIPE = "recipe.toml"
 PROGRESS = "progress.json"
-
 DATA = "data.json"
 
 FILES_BEFORE_CHECKPOINT = (RECIPE, DATA, "logs", "epoch-*.safetensors", ".*.partial")

@@ -6,6 +6,7 @@ import importlib.util
 import inspect
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,17 +34,21 @@ def build_imported(name: str, outputs: int, *, width: int | None) -> Classifier:
 
     The call is `factory(outputs)`, or `factory(outputs, width)` with a width. Modules are searched
     in the installed packages, then in the current folder; the path of a file is relative to the
-    current folder, and the file may import its neighbours. Errors that the user's code raises
-    propagate.
+    current folder, and the file may import its neighbours.
 
     Raises:
-        RecipeError: The factory cannot be imported or called, or does not return a `Classifier`.
+        RecipeError: The factory cannot be imported or called, raises an exception, or does not
+            return a `Classifier`.
     """
     arguments = (outputs,) if width is None else (outputs, width)
     module_name, _, _ = name.rpartition(":")
     is_file = module_name.endswith(".py")
     with _importable(Path(module_name).parent if is_file else Path()):
-        network = _factory(name, arguments)(*arguments)
+        factory = _factory(name, arguments)
+        try:
+            network = factory(*arguments)
+        except Exception as error:
+            raise RecipeError(f"network.name: {name!r} raised {_described(error)}") from error
     if not isinstance(network, nn.Module):
         raise RecipeError(
             f"network.name: {name!r} returned {type(network).__name__}, expected a torch.nn.Module"
@@ -64,6 +69,13 @@ def build_imported(name: str, outputs: int, *, width: int | None) -> Classifier:
             f" {' and '.join(missing)}"
         )
     return cast("Classifier", network)
+
+
+def _described(error: Exception) -> str:
+    """Return the type, the text, and the place of an exception of the user's code."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f" ({Path(frame.filename).name}, line {frame.lineno})"
+    return f"{type(error).__name__}: {error}".rstrip(": ") + place
 
 
 def _factory(name: str, arguments: tuple[int, ...]) -> Callable[..., Any]:
@@ -97,6 +109,10 @@ def _import_module(module: str, name: str) -> ModuleType:
             f"network.name: {name!r} cannot be imported: {error}. The installed packages and"
             f" {Path.cwd()} were searched"
         ) from error
+    except Exception as error:
+        raise RecipeError(
+            f"network.name: {name!r} cannot be imported: it raised {_described(error)}"
+        ) from error
 
 
 def _run_file(path: Path, name: str) -> ModuleType:
@@ -113,6 +129,10 @@ def _run_file(path: Path, name: str) -> ModuleType:
         spec.loader.exec_module(module)
     except ImportError as error:
         raise RecipeError(f"network.name: {name!r} cannot be imported: {error}") from error
+    except Exception as error:
+        raise RecipeError(
+            f"network.name: {name!r} cannot be imported: it raised {_described(error)}"
+        ) from error
     return module
 
 

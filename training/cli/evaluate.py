@@ -20,7 +20,7 @@ from oodguard.training.cli.command import (
 )
 from oodguard.training.cli.progress import EvaluationBar
 from oodguard.training.cli.results import print_classes, write_curves
-from oodguard.training.cli.sources import list_recipe, prepare_large
+from oodguard.training.cli.sources import check_run_data, list_recipe, prepare_large
 from oodguard.training.config.recipe import parse_recipe
 from oodguard.training.config.recipe_sources import read_recipe_text
 from oodguard.training.config.suites import SHIPPABLE_SUITES, SUITES
@@ -36,7 +36,7 @@ from oodguard.training.report.model import Report
 from oodguard.training.report.remedies import remedies
 from oodguard.training.report.write import create_report_folder, report_name, write_report
 from oodguard.training.report.write import renew as renew_bundle
-from oodguard.training.run_folder import RunFolder
+from oodguard.training.run_folder import DATA, RunFolder
 
 UNTRUSTED = 2
 """The exit status if a gradient-masking check failed."""
@@ -82,6 +82,7 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
         if not is_bundle(target):
             run = RunFolder(target)
             listings = list_recipe(run.recipe_text, ("inliers", "evaluation"))
+            check_run_data(target / DATA, listings, "inliers")
             prepare_large(listings, run.recipe.input)
         with console.status("loading"):
             measured = _open(target, text, score, tuple(other_scores or ()))

@@ -9,11 +9,12 @@ import typer
 from oodguard.models.bundle import check_replaceable, open_bundle
 from oodguard.training.cli.command import Threads, print_message, run_command, warn
 from oodguard.training.cli.quantize import print_quantized
+from oodguard.training.cli.sources import check_run_data, list_recipe
 from oodguard.training.export.export import export as run_export
 from oodguard.training.quantize.quantize import images_of_recipe, quantize
 from oodguard.training.report.card import quick_notice
 from oodguard.training.report.write import read_report
-from oodguard.training.run_folder import RunFolder
+from oodguard.training.run_folder import DATA, RunFolder
 
 
 def export(
@@ -30,15 +31,17 @@ def export(
     agrees with float32 within the bounds of `quantize`.
     """
     with run_command(threads):
+        folder = RunFolder(run)
+        check_run_data(run / DATA, list_recipe(folder.recipe_text, ("inliers",)), "inliers")
         if precision == "int8":
-            _export_int8(RunFolder(run), out)
+            _export_int8(folder, out)
             return
-        parity = run_export(RunFolder(run), out)
+        parity = run_export(folder, out)
         print_message(
             f"Exported {out}. torch and ONNX Runtime agree on {parity.images} images; the"
             f" largest difference of a score is {parity.largest_difference:.1g}.",
         )
-        if notice := quick_notice(read_report(RunFolder(run))):
+        if notice := quick_notice(read_report(folder)):
             warn(f"the bundle is stamped quick. {notice}")
 
 

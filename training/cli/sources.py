@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
 from rich.progress import (
     BarColumn,
@@ -12,8 +13,9 @@ from rich.progress import (
 )
 
 from oodguard.models.manifest import InputSpec
-from oodguard.training.cli.command import console, print_message
+from oodguard.training.cli.command import console, print_message, warn
 from oodguard.training.config.recipe_sources import recipe_sources
+from oodguard.training.data.card import check_unchanged, read_data_card
 from oodguard.training.data.classes import match_all_classes
 from oodguard.training.data.listing import Listing, check_inliers
 from oodguard.training.data.reader import list_sources
@@ -35,7 +37,31 @@ def list_recipe(text: str, tables: tuple[str, ...] = EVERY_TABLE) -> dict[str, L
         check_inliers(inliers.location, inliers.classes, inliers.labels)
     if inliers is not None and test is not None:
         match_all_classes(inliers.classes, test.classes, name=f"evaluation.test: {test.location}")
+        if missing := [name for name, count in test.counts.items() if count == 0]:
+            warn(
+                f"evaluation.test: {test.location} has no image of {len(missing):,} of"
+                f" {len(test.classes):,} classes, which are not measured: {', '.join(missing)}. A"
+                " table is read in its order: shuffle its rows or remove the limit `images`"
+            )
     return listings
+
+
+def check_run_data(card: Path, listings: Mapping[str, Listing], *keys: str) -> None:
+    """Check that these sources are unchanged since `fit`, which wrote their card.
+
+    Without the card, as in a run of an earlier commit, this is a warning.
+
+    Raises:
+        RecipeError: a source has other images, or the card is damaged.
+    """
+    recorded = read_data_card(card)
+    if recorded is None:
+        warn(
+            f"{card} does not exist: it cannot be checked that the images are those that the"
+            " run was trained on"
+        )
+        return
+    check_unchanged(recorded, {key: listings[key] for key in keys if key in listings})
 
 
 def prepare_large(listings: Mapping[str, Listing], spec: InputSpec) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import typer
+
 from oodguard.models.calibration import images_required
 from oodguard.models.decision import Policy
 from oodguard.models.errors import GuardError, RecipeError
@@ -10,14 +12,17 @@ from oodguard.models.networks.timm_network import check_timm_name, is_timm_name
 from oodguard.training.cli.command import console, print_message, warn
 from oodguard.training.cli.progress import ProgressBar
 from oodguard.training.cli.results import write_curves
-from oodguard.training.cli.sources import prepare_large
+from oodguard.training.cli.sources import check_run_data, prepare_large
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.data.card import describe_data
 from oodguard.training.data.listing import Listing
 from oodguard.training.fit.distributed import launch_processes
 from oodguard.training.fit.fit import fit as run_fit
-from oodguard.training.run_folder import RunFolder
+from oodguard.training.run_folder import DATA, PROGRESS, RunFolder
 from oodguard.training.weights import InitialWeights, read_initial_weights
+
+INTERRUPTED = 130
+"""The exit status after Ctrl-C."""
 
 
 def train(  # noqa: PLR0913  (by keyword)
@@ -41,7 +46,10 @@ def train(  # noqa: PLR0913  (by keyword)
     fabric.barrier()
     run = RunFolder.resume(folder, text)
     if fabric.is_global_zero:
-        run.write_data(describe_data(listings))
+        if resume:
+            check_run_data(folder / DATA, listings, "inliers", "outliers")
+        else:
+            run.write_data(describe_data(listings))
         trained = {key: each for key, each in listings.items() if key in {"inliers", "outliers"}}
         prepare_large(trained, parsed.input)
     fabric.barrier()
@@ -49,13 +57,25 @@ def train(  # noqa: PLR0913  (by keyword)
     try:
         with bar.display:
             run_fit(run, bar, resume=resume, start=weights, fabric=fabric)
-    except GuardError:
+    except (GuardError, KeyboardInterrupt) as error:
         if fabric.is_global_zero:
             run.discard()  # only if there is no checkpoint
-        raise
+        if isinstance(error, GuardError):
+            raise
+        print_message(_interrupted(run, out))
+        raise typer.Exit(INTERRUPTED) from error
     if fabric.is_global_zero:
         write_curves(run, folder)
     print_message(f"Training is finished: {folder}. Next: oodguard-train evaluate {folder}")
+
+
+def _interrupted(run: RunFolder, out: Path | None) -> str:
+    """Return the message after Ctrl-C: how the run continues."""
+    if not (run.folder / PROGRESS).exists():
+        return "interrupted before the first epoch was finished; there is nothing to resume"
+    option = f" --out {out}" if out else ""
+    epochs = len(run.progress().epochs)
+    return f"interrupted after {epochs} epochs. Continue with fit RECIPE{option} --resume"
 
 
 def initial_weights(recipe: Recipe, start: Path | None) -> InitialWeights | None:

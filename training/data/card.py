@@ -4,8 +4,12 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import FrozenModel
 from oodguard.models.names import is_special
+from oodguard.models.validation_errors import describe_error
 from oodguard.training.data.listing import Encoded, Listing
 
 
@@ -43,6 +47,51 @@ def describe_data(listings: Mapping[str, Listing]) -> DataCard:
             for key, listing in listings.items()
         }
     )
+
+
+def read_data_card(path: Path) -> DataCard | None:
+    """Read a card; None if there is no file, as in the folder of an older run.
+
+    Raises:
+        RecipeError: the file is damaged.
+    """
+    try:
+        return DataCard.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise RecipeError(f"{path} is damaged: {describe_error(error.errors()[0])}") from error
+
+
+def check_unchanged(recorded: DataCard, listings: Mapping[str, Listing]) -> None:
+    """Check that sources contain the images that a run was trained on, in the same order.
+
+    The split of the inliers is drawn by the number and the order of the images. After a change,
+    images that were used for training would be among the calibration images.
+
+    Raises:
+        RecipeError: the error names each source that differs.
+    """
+    faults = []
+    for key, found in describe_data(listings).sources.items():
+        expected = recorded.sources.get(key)
+        if expected is None or found.sha256 != expected.sha256:
+            faults.append(
+                f"  {key}: {found.location} contains {_content_text(found)}, expected"
+                f" {_content_text(expected)}"
+            )
+    if faults:
+        raise RecipeError(
+            "The images are not those of data.json, with which the run was trained. The split of"
+            " other images has trained images among the calibration images:\n"
+            + "\n".join(faults)
+            + "\nRestore the images with their order of names, or train a new run: fit RECIPE"
+            " --out FOLDER"
+        )
+
+
+def _content_text(card: SourceCard | None) -> str:
+    return "no images" if card is None else f"{card.images:,} images (sha256 {card.sha256[:12]})"
 
 
 def content_sha256(listing: Listing) -> str:

@@ -130,3 +130,11 @@ def check_inliers(name: str, classes: tuple[str, ...], labels: NDArray[np.int64]
             f"inliers: all {len(labels):,} images of {name} have the class"
             f" {classes[int(labels[0])]!r}, expected images of at least 2 classes"
         )
+    missing = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
+    if len(missing):
+        names = ", ".join(classes[index] for index in missing[:MAX_NAMED])
+        raise RecipeError(
+            f"inliers: {name} has no image of {len(missing):,} of {len(classes):,} classes,"
+            f" expected images of all classes: {names}. A table is read in its order: shuffle its"
+            " rows or remove the limit `images`, or drop classes with leave_out"
+        )

@@ -4,10 +4,11 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, starmap
 
 import onnx
 import torch
+from onnx import helper
 from torch import Tensor, nn
 
 from oodguard.models.manifest import InputSpec
@@ -58,6 +59,15 @@ def strip_metadata(model: onnx.ModelProto) -> None:
     for part in parts:
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
+
+
+def drop_repeated_opsets(model: onnx.ModelProto) -> None:
+    """Keep the newest version of each domain: ONNX Runtime's quantizer refuses a repeated one."""
+    versions: dict[str, int] = {}
+    for each in model.opset_import:
+        versions[each.domain] = max(each.version, versions.get(each.domain, 0))
+    del model.opset_import[:]
+    model.opset_import.extend(starmap(helper.make_opsetid, versions.items()))
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from oodguard.models.errors import BundleError
-from oodguard.training.export.onnx import strip_metadata
+from oodguard.training.export.onnx import drop_repeated_opsets, strip_metadata
 
 OPERATORS = ("Conv", "MatMul", "Gemm", "Add", "Relu", "MaxPool", "AveragePool", "GlobalAveragePool")
 """Operators with INT8 kernels.
@@ -145,6 +145,7 @@ class _Images(CalibrationDataReader):  # type: ignore[misc]
 
 
 def _with_opset(model: onnx.ModelProto) -> onnx.ModelProto:
+    drop_repeated_opsets(model)  # bundles that earlier commits wrapped have them
     versions = [each.version for each in model.opset_import if each.domain in {"", "ai.onnx"}]
     if max(versions, default=0) >= PER_CHANNEL_OPSET:
         return model

@@ -11,6 +11,7 @@ from onnx import TensorProto, compose, defs, helper, numpy_helper, version_conve
 
 from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.errors import ClassifierError
+from oodguard.training.export.onnx import drop_repeated_opsets
 from oodguard.training.wrap.classifier import OriginalClassifier, opset_of
 from oodguard.training.wrap.features import Features
 from oodguard.training.wrap.input import PIXELS
@@ -91,6 +92,7 @@ def merge(
             for port, name in zip(merged.graph.output, names, strict=True):
                 merged.graph.node.append(helper.make_node("Identity", [port.name], [name]))
                 port.name = name
+        drop_repeated_opsets(merged)  # compose lists those of each part
         onnx.checker.check_model(merged)
     except TOOL_ERRORS as error:
         first_line = str(error).strip().partition("\n")[0]

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,10 @@ from oodguard.models.errors import RecipeError
 from oodguard.training.cli.app import app
 from oodguard.training.cli.sources import list_recipe
 from oodguard.training.cli.train import calibration_warning
-from tests.training.recipes import DATA, RECIPE, parsed
+from oodguard.training.data.card import describe_data
+from oodguard.training.run_folder import RunFolder
+from tests.training.recipes import DATA, RECIPE, parsed, with_network
+from tests.training.runs import progress, save_run
 
 
 def test_missing_paths_are_listed_by_key() -> None:
@@ -92,3 +96,80 @@ def test_fit_rejects_an_invalid_recipe_and_writes_nothing(
     assert key in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def run_of_changed_images(tmp_path: Path) -> Path:
+    """Return a run and its recipe; an inlier was deleted after `fit`."""
+    shutil.copytree(DATA / "cifar10", tmp_path / "photos")
+    text = RECIPE.replace(str(DATA / "cifar10"), str(tmp_path / "photos"))
+    (tmp_path / "tiny.toml").write_text(text, encoding="utf-8")
+    run = save_run(tmp_path / "run", text, outputs=10)
+    run.write_data(describe_data(list_recipe(text)))
+    next((tmp_path / "photos").rglob("*.png")).unlink()
+    return run.folder
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("fit", "tiny.toml", "--out", "run", "--resume"),
+        ("evaluate", "run"),
+        ("export", "run", "--out", "bundle"),
+    ],
+)
+def test_commands_reject_inliers_that_changed_since_fit(
+    run_of_changed_images: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run_of_changed_images.parent)
+    card = (run_of_changed_images / "data.json").read_bytes()
+    result = CliRunner().invoke(app, list(words))
+    assert result.exit_code == 1
+    assert "photos contains 199 images (sha256 " in result.stderr
+    assert ", expected 200 images (sha256 " in result.stderr
+    assert (run_of_changed_images / "data.json").read_bytes() == card
+
+
+def test_recipe_without_images_of_a_class_is_rejected(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A table that is sorted by class, with a limit."""
+    paths = sorted((DATA / "cifar10").rglob("*.png"))
+    lines = [f"{path},{path.parent.name}" for path in paths]
+    table = tmp_path / "sorted.csv"
+    table.write_text("\n".join(["image,label", *lines]), encoding="utf-8")
+    limited = f'table = "{table}"\nimages = 150'
+    folder = f'folder = "{DATA / "cifar10"}"'
+    with pytest.raises(RecipeError, match=r"has no image of 2 of 10 classes.*: ship, truck. A"):
+        list_recipe(RECIPE.replace(folder, limited, 1))
+    first, _, last = RECIPE.rpartition(folder)
+    list_recipe(first + limited + last)
+    assert "has no image of 2 of 10 classes, which are not measured" in capsys.readouterr().out
+
+
+def test_fit_reports_an_exception_of_the_network_and_leaves_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text("def make(outputs):\n    return 1 / 0\n", encoding="utf-8")
+    path = tmp_path / "tiny.toml"
+    path.write_text(with_network(RECIPE, f"{tmp_path}/net.py:make"), encoding="utf-8")
+    result = CliRunner().invoke(app, ["fit", str(path), "--out", str(tmp_path / "run")])
+    assert result.exit_code == 1
+    assert "/net.py:make' raised ZeroDivisionError: division by zero (net.py, line 2)" in (
+        result.stderr
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_fit_that_is_interrupted_states_how_it_continues(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(run: RunFolder, *_: object, **__: object) -> None:
+        run.save(progress(1), {})
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("oodguard.training.cli.train.run_fit", interrupted)
+    path = tmp_path / "tiny.toml"
+    path.write_text(RECIPE, encoding="utf-8")
+    result = CliRunner().invoke(app, ["fit", str(path), "--out", str(tmp_path / "run")])
+    assert result.exit_code == 130
+    continued = f"Continue with fit RECIPE --out {tmp_path / 'run'} --resume"
+    assert f"interrupted after 1 epochs. {continued}" in result.stdout

@@ -4,8 +4,11 @@ import json
 from hashlib import sha256
 from pathlib import Path
 
+import pytest
+
+from oodguard.models.errors import RecipeError
 from oodguard.training.config.sources import Source
-from oodguard.training.data.card import describe_data
+from oodguard.training.data.card import check_unchanged, describe_data, read_data_card
 from oodguard.training.data.reader import list_source
 from oodguard.training.run_folder import RunFolder
 from tests.training.data.picture_files import encoded, write
@@ -33,3 +36,27 @@ def test_data_card_has_counts_skipped_files_and_a_content_hash(tmp_path: Path) -
         "sha256": digest.hexdigest(),
     }
     RunFolder.create(tmp_path / "run", RECIPE)  # a run without a checkpoint can be replaced
+
+
+@pytest.mark.parametrize("change", ["removed", "added", "reordered", "other content"])
+def test_data_card_rejects_images_that_changed_since_fit(tmp_path: Path, change: str) -> None:
+    photos = tmp_path / "photos"
+    for number, name in enumerate(("cat", "dog", "cat")):
+        write(photos / name / f"{number}.png", number)
+    source = Source(folder=photos)
+    run = RunFolder.create(tmp_path / "run", RECIPE)
+    run.write_data(describe_data({"inliers": list_source(source, labelled=True)}))
+    card = read_data_card(tmp_path / "run" / "data.json")
+    assert card is not None
+    (photos / "dog" / "1.png").rename(photos / "dog" / "one.png")  # in the same order
+    check_unchanged(card, {"inliers": list_source(source, labelled=True)})
+    if change == "removed":
+        (photos / "cat" / "0.png").unlink()
+    elif change == "reordered":
+        (photos / "cat" / "0.png").rename(photos / "cat" / "9.png")
+    else:
+        write(photos / "cat" / ("5.png" if change == "added" else "0.png"), 7)
+    with pytest.raises(RecipeError, match=r"sha256 .*, expected 3 images \(sha256") as caught:
+        check_unchanged(card, {"inliers": list_source(source, labelled=True)})
+    assert f"  inliers: {photos} contains " in str(caught.value)
+    assert read_data_card(tmp_path / "other" / "data.json") is None

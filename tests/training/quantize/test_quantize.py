@@ -20,9 +20,11 @@ from oodguard.training.config.sources import Source
 from oodguard.training.data.dataset import ImageSet
 from oodguard.training.onnx_torch.classifier import bundle_classifier
 from oodguard.training.quantize.comparison import Comparison, check_comparison, compare
+from oodguard.training.quantize.graph import quantize_graph
 from oodguard.training.quantize.quantize import QuantizationImages, images_of_source, quantize
 from oodguard.training.scoring.graph import torch_run
 from oodguard.training.scoring.parity import onnx_run
+from tests.training.wrap.classifiers import SIZE, ConvolvedColourNet, draw_folder, exported
 
 ROOT = Path(__file__).parents[3]
 SOURCE = ROOT / "models" / "pretrained" / "cifar10-aloe"
@@ -238,3 +240,22 @@ def test_quantize_without_the_data_of_the_recipe_names_the_option(
     assert result.exit_code == 1
     assert "cannot read the data: No such file or directory" in result.stderr
     assert "Give held-out images of its distribution with --data" in result.stderr
+
+
+def test_quantize_accepts_a_wrapped_classifier(tmp_path: Path) -> None:
+    exported(tmp_path / "net.onnx", batch=None, network=ConvolvedColourNet)
+    draw_folder(tmp_path / "colours", each=1000)
+    data = ["--data", str(tmp_path / "colours")]
+    wrapped = tmp_path / "wrapped"
+    words = ["wrap", str(tmp_path / "net.onnx"), *data, "--out", str(wrapped)]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    model = onnx.load(wrapped / "model.onnx")
+    domains = [each.domain for each in model.opset_import]
+    assert len(domains) == len(set(domains))
+    words = ["quantize", str(wrapped), *data, "--out", str(tmp_path / "int8")]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    repeated = onnx.load(wrapped / "model.onnx")  # as earlier commits wrapped it
+    repeated.opset_import.extend([model.opset_import[0]] * 2)
+    images = np.zeros((4, SIZE, SIZE, 3), np.uint8)
+    assert quantize_graph(repeated.SerializeToString(), images)

@@ -84,14 +84,28 @@ class ColourNet(nn.Module):
         return logits
 
 
-def exported(path: Path, *, batch: int | None) -> Path:
-    """Export ColourNet with a fixed or a dynamic batch size."""
+class ConvolvedColourNet(ColourNet):
+    """ColourNet after two convolutions that change nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers = [nn.Conv2d(3, 3, 1, bias=False) for _ in range(2)]
+        for layer in layers:
+            nn.init.dirac_(layer.weight)
+        self.convolutions = nn.Sequential(*layers)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return super().forward(self.convolutions(pixels))
+
+
+def exported(path: Path, *, batch: int | None, network: type[nn.Module] = ColourNet) -> Path:
+    """Export a network with a fixed or a dynamic batch size."""
     shapes = None if batch else ({0: torch.export.Dim("batch")},)
     example = torch.zeros(batch or 2, 3, SIZE, SIZE)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # about internals of torch
         program = torch.onnx.export(
-            ColourNet().eval(), (example,), dynamo=True, dynamic_shapes=shapes, verbose=False
+            network().eval(), (example,), dynamo=True, dynamic_shapes=shapes, verbose=False
         )
     assert program is not None
     onnx.save(program.model_proto, path)
