@@ -31,6 +31,7 @@ def export(
     agrees with float32 within the bounds of `quantize`.
     """
     with run_command(threads):
+        check_replaceable(out)
         folder = RunFolder(run)
         check_run_data(run / DATA, list_recipe(folder.recipe_text, ("inliers",)), "inliers")
         if precision == "int8":
@@ -47,7 +48,6 @@ def export(
 
 def _export_int8(run: RunFolder, out: Path) -> None:
     """Export a run in float32 to a temporary folder, and quantize that bundle."""
-    check_replaceable(out)
     with TemporaryDirectory() as folder:
         run_export(run, Path(folder, "float32"))
         bundle = open_bundle(Path(folder, "float32"))
