@@ -2,8 +2,9 @@
 
 The folder of a source is named by a hash of everything that determines the pixels: the files with
 their sizes and times, the rows, the rule of preparation and the versions of the libraries. It holds
-`images`, one slot per row, and `states`, one byte per row. `images` is complete from the moment at
-which it has this name; an interrupted preparation continues with the rows that are missing.
+`images`, one slot per row, and `states`, one byte per row. Every row was tried once when `images`
+has this name. A later opening tries the rows again that are not read, be it that the preparation
+was interrupted or that an image could not be read. Files of other sizes are written again.
 """
 
 import fcntl
@@ -31,7 +32,9 @@ LARGE = 256 * 2**20
 COMMITTED = 512
 """The number of images that are written to the disk before their states are."""
 
-MISSING, READ, BROKEN = 0, 1, 2
+READ = 1
+"""The state of an image that is in the file."""
+
 LIBRARIES = ("numpy", "pillow", "pillow-heif")
 
 Advance = Callable[[int], None]
@@ -58,17 +61,12 @@ def cached_images(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder / "lock"):
-            if not (folder / "images").exists():
-                _prepare(folder, listing, spec, advance)
-        states = np.fromfile(folder / "states", np.uint8)
+            states = _prepare(folder, listing, spec, advance)
     except OSError as error:
         raise RecipeError(
             f"{folder}: cannot write {len(listing) * _image_bytes(spec):,} bytes of prepared"
             f" images: {error.strerror}. Free disk space, or set XDG_CACHE_HOME to another folder"
         ) from error
-    if not listing.skip_broken and (states == BROKEN).any():
-        for _ in decode_all(listing.select(np.flatnonzero(states == BROKEN)), spec):
-            pass  # the error names the images that an earlier preparation left out
     kept = np.flatnonzero(states == READ)
     images = MappedImages(
         folder / "images", height=spec.height, width=spec.width, rows=torch.from_numpy(kept)
@@ -82,16 +80,23 @@ def cache_folder() -> Path:
     return Path(base) / "ood-guard" / "images"
 
 
-def _prepare(folder: Path, listing: Listing, spec: InputSpec, advance: Advance) -> None:
-    """Write the images that are missing, then give the complete file its name."""
+def _prepare(
+    folder: Path, listing: Listing, spec: InputSpec, advance: Advance
+) -> NDArray[np.uint8]:
+    """Write the images that are missing, give the file its name, and return the states."""
     size = _image_bytes(spec)
-    partial = folder / "images.partial"
-    states = np.zeros(len(listing), np.uint8)
-    if partial.exists() and (folder / "states").exists():
-        states = np.fromfile(folder / "states", np.uint8)
+    complete, partial = folder / "images", folder / "images.partial"
+    path = complete if complete.exists() else partial
+    states = _states(folder, path, rows=len(listing), size=size)
+    if states is None:
+        for each in (complete, partial):
+            each.unlink(missing_ok=True)
+        path, states = partial, np.zeros(len(listing), np.uint8)
     missing = np.flatnonzero(states != READ)
     advance(len(states) - len(missing))
-    with partial.open("r+b" if partial.exists() else "w+b") as file:
+    if path == complete and not len(missing):
+        return states
+    with path.open("r+b" if path.exists() else "w+b") as file:
         os.posix_fallocate(file.fileno(), 0, len(listing) * size)  # a full disk fails now
         decoded = decode_all(listing.select(missing), spec)
         for written, (position, pixels) in enumerate(decoded, start=1):
@@ -101,9 +106,18 @@ def _prepare(folder: Path, listing: Listing, spec: InputSpec, advance: Advance) 
             if written % COMMITTED == 0:
                 _commit(file.fileno(), states, folder)
                 advance(COMMITTED)
-        states[states == MISSING] = BROKEN
         _commit(file.fileno(), states, folder)
-    partial.replace(folder / "images")
+    path.replace(complete)
+    return states
+
+
+def _states(folder: Path, images: Path, *, rows: int, size: int) -> NDArray[np.uint8] | None:
+    """Return the states of earlier preparations; None if the files are missing or damaged."""
+    try:
+        states = np.fromfile(folder / "states", np.uint8)
+        return states if (len(states), images.stat().st_size) == (rows, rows * size) else None
+    except FileNotFoundError:
+        return None
 
 
 def _commit(file: int, states: NDArray[np.uint8], folder: Path) -> None:
@@ -116,7 +130,8 @@ def _commit(file: int, states: NDArray[np.uint8], folder: Path) -> None:
 def _key(listing: Listing, spec: InputSpec) -> str:
     """Return a hash of everything that determines the prepared images."""
     digest = hashlib.sha256()
-    for content in listing.files or (encoded for _, encoded in listing.pictures()):
+    pictures = (encoded for _, encoded in listing.pictures())
+    for content in pictures if listing.files is None else listing.files():
         digest.update(_identity(content))
     digest.update(listing.rows.tobytes())
     digest.update(spec.model_dump_json().encode())

@@ -74,7 +74,7 @@ def _image_column(schema: pa.Schema, kinds: dict[str, dict[str, Any]], location:
     if len(encoded) == 1:
         return encoded[0]
     candidates = [name for name in by_name if name in encoded or not encoded]
-    usable = [name for name in candidates if encoded or _is_text(schema.field(name).type)]
+    usable = [name for name in candidates if encoded or is_text(schema.field(name).type)]
     if not usable:
         raise RecipeError(
             f"{location}: found the columns {names}, expected one of images: encoded bytes,"
@@ -97,7 +97,8 @@ def _is_encoded(kind: pa.DataType) -> bool:
     )
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Return whether the values of a column are text."""
     return bool(
         pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     )

@@ -38,7 +38,7 @@ def list_hub(source: Source, name: str) -> Listing:
         labels=labels,
         groups=groups,
         rows=np.arange(len(table)),
-        files=tuple(Path(each["filename"]) for each in table.cache_files),
+        files=lambda: [Path(each["filename"]) for each in table.cache_files],
         read=lambda rows: _read(images, columns.image, rows),
     )
 

@@ -1,6 +1,6 @@
 """The content of a source before an image is decoded: rows, classes and skipped files."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -31,8 +31,8 @@ class Listing:
 
     `labels` `(n,)` are `NO_LABEL` for rows without a label, and all 0 without `classes`. `groups`
     are the values of the group column, or their numbers. `skipped` are the numbers of files that
-    are not read, by ending. `files` contain the images, if these are not files themselves. Images
-    that cannot be read are left out with `skip_broken`.
+    are not read, by ending. `files` returns the files that contain the images, unless each image
+    is a file itself. Images that cannot be read are left out with `skip_broken`.
     """
 
     location: str
@@ -42,7 +42,7 @@ class Listing:
     read: ReadRows
     groups: NDArray[np.int64] | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)
-    files: tuple[Path, ...] = ()
+    files: Callable[[], Iterable[Path]] | None = None
     skip_broken: bool = False
 
     def __len__(self) -> int:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from oodguard.models.errors import RecipeError
 from oodguard.models.names import is_special, text_of
 from oodguard.training.config.sources import Source
-from oodguard.training.data.columns import choose_columns, encode_labels, number_groups
+from oodguard.training.data.columns import choose_columns, encode_labels, is_text, number_groups
 from oodguard.training.data.folders import SPLITS, ending
 from oodguard.training.data.listing import Encoded, Listing, name_all
 
@@ -36,13 +36,21 @@ Row = Mapping[str, object]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shard:
-    """One file of a table: `column` returns all values of a column, `images` those of some rows."""
+    """One file of a table: `column` returns all values of a column, `images` those of some rows.
+
+    `paths` returns the values of the image column without encoded bytes.
+    """
 
     path: Path
     schema: pa.Schema
     rows: int
     column: Callable[[str], Sequence[object]]
     images: Callable[[str], Values]
+    paths: Callable[[str], Sequence[object]]
+
+    def has_texts(self, column: str) -> bool:
+        """Return whether the values of a column are text, as paths are."""
+        return is_text(self.schema.field(column).type)
 
 
 def is_table(path: Path) -> bool:
@@ -89,7 +97,12 @@ def list_tables(paths: Sequence[Path], source: Source) -> Listing:
             for row, value in zip(own, shard.images(columns.image)(own), strict=True):
                 yield f"row {row}{label}", _encoded(value, shard.path.parent)
 
-    has_paths = any(isinstance(image, Path) for _, image in read(np.arange(min(rows, 1))))
+    def files() -> Iterator[Path]:
+        for shard in shards:
+            yield shard.path
+            named = (_encoded(value, shard.path.parent) for value in shard.paths(columns.image))
+            yield from (path for path in named if isinstance(path, Path))
+
     listing = Listing(
         location=location,
         classes=classes,
@@ -97,14 +110,23 @@ def list_tables(paths: Sequence[Path], source: Source) -> Listing:
         groups=number_groups(groups, numbers) if source.group else None,
         rows=np.arange(rows),
         read=read,
-        files=() if has_paths else tuple(shard.path for shard in shards),
+        files=None if all(shard.has_texts(columns.image) for shard in shards) else files,
     )
-    if has_paths and not source.skip_broken:
-        _check_files(listing)
+    if not source.skip_broken:
+        _check_files(listing, columns.image, shards, starts)
     return listing
 
 
-def _check_files(listing: Listing) -> None:
+def _check_files(
+    listing: Listing, column: str, shards: Sequence[Shard], starts: NDArray[np.int64]
+) -> None:
+    """Check that the files exist which the shards of paths name; encoded images are not read."""
+    named = [
+        np.arange(start, start + shard.rows)
+        for shard, start in zip(shards, starts[:-1], strict=True)
+        if shard.has_texts(column) or _starts_with_path(shard, column)
+    ]
+    listing = listing.select(np.concatenate([np.arange(0), *named]))
     missing = {
         name: _missing(path)
         for name, path in listing.pictures()
@@ -117,6 +139,11 @@ def _check_files(listing: Listing) -> None:
             f"{name_all(missing)}\n"
             "Correct these rows, or leave them out with skip_broken = true (--skip-broken)"
         )
+
+
+def _starts_with_path(shard: Shard, column: str) -> bool:
+    first = shard.images(column)(np.arange(min(shard.rows, 1)))
+    return any(isinstance(_encoded(value, shard.path.parent), Path) for value in first)
 
 
 def _missing(path: Path | None) -> str:
@@ -185,6 +212,12 @@ def _parquet(path: Path) -> Shard:
         with path.open("rb") as opened, pq.ParquetFile(opened) as file:
             return cast("list[object]", file.read(columns=[name]).column(0).to_pylist())
 
+    def paths(name: str) -> list[object]:
+        kind = schema.field(name).type
+        if pa.types.is_struct(kind):
+            return column(f"{name}.path") if kind.get_field_index("path") >= 0 else []
+        return column(name) if is_text(kind) else []
+
     def images(name: str) -> Values:
         def values(rows: NDArray[np.int64]) -> Iterator[object]:
             start = 0
@@ -197,7 +230,7 @@ def _parquet(path: Path) -> Shard:
 
         return values
 
-    return Shard(path=path, schema=schema, rows=rows, column=column, images=images)
+    return Shard(path=path, schema=schema, rows=rows, column=column, images=images, paths=paths)
 
 
 def _text(path: Path, *, is_json: bool) -> Shard:
@@ -213,7 +246,9 @@ def _text(path: Path, *, is_json: bool) -> Shard:
     def images(name: str) -> Values:
         return lambda selected: (rows[row].get(name) for row in selected)
 
-    return Shard(path=path, schema=schema, rows=len(rows), column=column, images=images)
+    return Shard(
+        path=path, schema=schema, rows=len(rows), column=column, images=images, paths=column
+    )
 
 
 def _csv_rows(lines: Iterator[str], path: Path) -> list[Row]:

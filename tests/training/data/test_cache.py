@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -161,3 +163,66 @@ def test_full_disk_is_an_error_that_names_the_remedy(
     monkeypatch.setattr("os.posix_fallocate", full)
     with pytest.raises(RecipeError, match="Free disk space, or set XDG_CACHE_HOME"):
         load(pictures, SPEC)
+
+
+@pytest.mark.parametrize(
+    "damage", ["short", "empty", "long", "no states", "short states", "partial and short states"]
+)
+def test_damaged_cache_is_prepared_again(
+    pictures: Source, folder: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    memory, _ = _both(pictures, monkeypatch)
+    (images,) = folder.glob("*/images")
+    states = images.parent / "states"
+    size = images.stat().st_size
+    if damage in {"short", "empty", "long"}:
+        os.truncate(images, {"short": size - 1, "empty": 0, "long": size + 1}[damage])
+    elif damage == "no states":
+        states.unlink()
+    else:
+        os.truncate(states, 3)
+        images.write_bytes(bytes(size))
+        if damage.startswith("partial"):
+            images.rename(images.parent / "images.partial")
+    assert torch.equal(load(pictures, SPEC, labelled=True).images[:], memory.images[:])
+
+
+@pytest.mark.parametrize("skip_broken", [False, True])
+def test_image_that_can_be_read_again_is_not_left_out(
+    pictures: Source, monkeypatch: pytest.MonkeyPatch, *, skip_broken: bool
+) -> None:
+    monkeypatch.setattr(cache, "LARGE", 0)
+    monkeypatch.setattr(cache, "_key", lambda *_: "key")  # a failure of a disk changes no file
+    assert pictures.folder is not None
+    broken = pictures.folder / "1" / "4.png"
+    content = broken.read_bytes()
+    broken.write_bytes(b"text")
+    skipping = pictures.model_copy(update={"skip_broken": True})
+    assert len(load(skipping, SPEC)) == 8
+    broken.write_bytes(content)
+    images = load(pictures.model_copy(update={"skip_broken": skip_broken}), SPEC).images[:]
+    assert sorted(images[:, 0, 0, 0].tolist()) == list(range(9))
+
+
+@pytest.mark.parametrize("kind", ["first row without a path", "struct", "shards"])
+def test_changed_picture_of_a_table_is_prepared_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(cache, "LARGE", 0)
+    changed = write(tmp_path / "1.png", 1)
+    data = tmp_path / "tables"
+    data.mkdir()
+    first: object = {"bytes": encoded(0), "path": None}
+    second: object = {"bytes": None, "path": "../1.png"}
+    kinds: dict[str, list[list[object]]] = {
+        "first row without a path": [[None, "../1.png"]],
+        "struct": [[first, second]],
+        "shards": [[encoded(0)], ["../1.png"]],
+    }
+    for number, images in enumerate(kinds[kind]):
+        pq.write_table(pa.table({"image": images}), data / f"{number}.parquet")
+    source = Source(table=data, skip_broken=True)
+    assert 1 in load(source, SPEC).images[:][:, 0, 0, 0]
+    changed.write_bytes(encoded(200))
+    os.utime(changed, ns=(0, 0))
+    assert 200 in load(source, SPEC).images[:][:, 0, 0, 0]
