@@ -59,7 +59,7 @@ def read_initial_weights(
 
     Raises:
         RecipeError: the folder is not that of a run, or has no checkpoint.
-        CheckpointError: the file cannot be read.
+        CheckpointError: the file cannot be read, or a weight is not finite.
     """
     file = path / RunFolder(path).progress().tensors if path.is_dir() else path
     try:
@@ -75,6 +75,11 @@ def read_initial_weights(
             " file with the state dict of a network"
             + (pickled if file.is_file() and file.suffix in PICKLED else "")
         ) from error
+    if damaged := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
+        raise CheckpointError(
+            f"{file}: {len(damaged)} of {len(tensors)} tensors contain NaN or infinity, expected"
+            f" finite weights: {_shorten(damaged)}. Save the weights of an earlier epoch"
+        )
     name = f"{path.name}/{file.name}" if path.is_dir() else file.name
     return InitialWeights(
         tensors=checkpoint_part(tensors, "average") or tensors,

@@ -211,3 +211,10 @@ def test_pretrained_weights_are_not_read_from_a_pickle(tmp_path: Path) -> None:
     torch.save({"weight": torch.ones(1)}, tmp_path / "weights.pth")
     with pytest.raises(CheckpointError, match=r"of torch\.save is not read, because"):
         read_initial_weights(tmp_path / "weights.pth")
+
+
+def test_initial_weights_that_are_not_finite_are_rejected(tmp_path: Path) -> None:
+    tensors = {"good": torch.zeros(2), "bad": torch.tensor([1.0, float("nan")])}
+    safetensors.torch.save_file(tensors, tmp_path / "w.safetensors")
+    with pytest.raises(CheckpointError, match=r"1 of 2 tensors contain NaN or infinity.*: bad"):
+        read_initial_weights(tmp_path / "w.safetensors")

@@ -1,15 +1,21 @@
 """The command `oodguard-train runs`."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
 
 from oodguard.models.errors import RecipeError
-from oodguard.training.cli.command import print_figures, run_command, warn
+from oodguard.training.cli.command import console, run_command, warn
 from oodguard.training.cli.progress import describe_duration
 from oodguard.training.report.card import budget, share
-from oodguard.training.report.markdown import escape_markdown, markdown_table, percent
+from oodguard.training.report.markdown import escape_control_characters, percent
 from oodguard.training.report.write import read_report
 from oodguard.training.run_folder import PROGRESS, RECIPE, RunFolder
 
@@ -30,12 +36,16 @@ COLUMNS = (
 )
 """The first ones are of every run, those from `test accuracy` on of an evaluated run."""
 
+PIPE_WIDTH = 1000
+"""The largest width of the table where the output is no terminal."""
+
 
 def runs(
     folders: Annotated[
         list[Path] | None,
         typer.Argument(help="Folders of runs, or folders that contain runs.", show_default="runs"),
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the cells as JSON.")] = False,
 ) -> None:
     """Compare runs: settings, validation of the last epoch, evaluation and training time."""
     with run_command(None):
@@ -45,9 +55,23 @@ def runs(
             try:
                 rows.append(describe_run(RunFolder(folder)))
             except RecipeError as error:
-                warn(str(error))
-        if rows:
-            print_figures(markdown_table([COLUMNS, *rows]))
+                if as_json:  # the output is JSON alone
+                    typer.echo(f"warning: {escape_control_characters(str(error))}", err=True)
+                else:
+                    warn(str(error))
+        if as_json:
+            named = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+            typer.echo(json.dumps(named, indent=2))
+        elif rows:
+            _print_table(rows)
+
+
+def _print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print the runs; cells are folded in a narrow terminal and never cut, a pipe is as wide."""
+    table = Table(*(Column(name, overflow="fold") for name in COLUMNS), box=box.SIMPLE)
+    for row in rows:
+        table.add_row(*(Text(cell.replace(" %", "%")) for cell in row))
+    Console(width=None if console.is_terminal else PIPE_WIDTH).print(table)
 
 
 def find_runs(folder: Path) -> list[Path]:
@@ -74,9 +98,9 @@ def describe_run(run: RunFolder) -> list[str]:
     """
     recipe = run.recipe
     cells = [
-        escape_markdown(run.folder.name),
+        escape_control_characters(run.folder.name),
         recipe.method,
-        escape_markdown(str(recipe.network)),
+        escape_control_characters(str(recipe.network)),
         budget(recipe.attack.epsilon_255) if recipe.attack else "",
     ]
     if not (run.folder / PROGRESS).exists():

@@ -243,16 +243,20 @@ def _normalisation(  # noqa: PLR0913  (the options of the command)
 
 
 def _named(paths: Sequence[Path], images: int, *, skip_broken: bool) -> dict[str, Source]:
-    named = {
-        text_of(path.stem): source_at(path, images=images, skip_broken=skip_broken)
-        for path in paths
-    }
-    if len(named) != len(paths):
-        names = sorted(text_of(path.stem) for path in paths)
+    """Return the sources by the end of their path, with as many parts as make it unique."""
+    whole = [path.resolve().with_suffix("").parts for path in paths]
+    for count in range(1, max(map(len, whole), default=1) + 1):
+        names = [text_of("-".join(parts[-count:])) for parts in whole]
+        if len(set(names)) == len(names):
+            break
+    else:
         raise ClassifierError(
-            f"--outliers: received the names {', '.join(names)}, expected no duplicates"
+            f"--outliers: received {', '.join(map(str, paths))}, expected no duplicates"
         )
-    return named
+    return {
+        name: source_at(path, images=images, skip_broken=skip_broken)
+        for name, path in zip(names, paths, strict=True)
+    }
 
 
 def _triple(text: str, option: str) -> Triple:

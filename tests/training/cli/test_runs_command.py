@@ -1,10 +1,8 @@
+import json
 from pathlib import Path
 
-import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
-from oodguard.training.cli import command
 from oodguard.training.cli.app import app
 from oodguard.training.run_folder import RunFolder
 from tests.training.recipes import RECIPE
@@ -12,11 +10,7 @@ from tests.training.report.example import REPORT
 from tests.training.runs import save_run
 
 
-def test_runs_command_compares_runs_side_by_side(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    console = Console(width=300, record=True)
-    monkeypatch.setattr(command, "console", console)
+def test_runs_command_compares_runs_side_by_side(tmp_path: Path) -> None:
     evaluated = save_run(tmp_path / "evaluated")
     text = REPORT.model_dump_json()
     (evaluated.folder / "evaluation.json").write_text(text, encoding="utf-8")
@@ -24,8 +18,9 @@ def test_runs_command_compares_runs_side_by_side(
     RunFolder.create(tmp_path / "started", RECIPE)
     damaged = save_run(tmp_path / "damaged")
     (damaged.folder / "progress.json").write_text("{}", encoding="utf-8")
-    assert CliRunner().invoke(app, ["runs", str(tmp_path)]).exit_code == 0
-    output = console.export_text()
+    result = CliRunner().invoke(app, ["runs", str(tmp_path)])
+    assert result.exit_code == 0
+    output = result.stdout
     assert "warning:" in output
     rows = {
         cells[0]: cells[1:]
@@ -43,3 +38,14 @@ def test_runs_command_without_runs_is_an_error(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["runs", str(tmp_path)])
     assert result.exit_code == 1
     assert "found no runs, expected the folder of a run or a folder" in result.stderr
+
+
+def test_runs_command_cuts_no_name_in_a_pipe_and_prints_json(tmp_path: Path) -> None:
+    name = "a-run-with-a-long-name-" * 5
+    save_run(tmp_path / name)
+    result = CliRunner().invoke(app, ["runs", str(tmp_path)], env={"COLUMNS": "80"})
+    (line,) = [line for line in result.stdout.splitlines() if name in line]
+    assert "resnet8, width 4" in line
+    result = CliRunner().invoke(app, ["runs", str(tmp_path), "--json"])
+    (cells,) = json.loads(result.stdout)
+    assert (cells["run"], cells["epochs"]) == (name, "1/2")

@@ -13,6 +13,7 @@ from oodguard.models.bundle import Bundle, open_bundle
 from oodguard.models.calibrated_model import CalibratedModel
 from oodguard.models.decision import Policy
 from oodguard.training.cli.app import app
+from oodguard.training.cli.wrap import _named
 from oodguard.training.scoring.parity import onnx_run
 from oodguard.training.wrap.report import WrapReport
 from tests.training.recipes import RECIPE
@@ -241,7 +242,7 @@ def test_wrap_names_the_folder_if_its_name_is_invalid(pictures: Path, tmp_path: 
         (("--score", "odin"), "--score is odin, expected one of"),
         (("--outputs", "probabilities"), "are logits, expected probabilities"),
         (("--outliers", "nowhere"), "nowhere: cannot read the data"),
-        (("--outliers", "a/x", "--outliers", "b/x"), "names x, x, expected no duplicates"),
+        (("--outliers", "a/x", "--outliers", "a/x"), "a/x, a/x, expected no duplicates"),
         (("--alpha", "2"), "alpha is 2"),
         (("--layout", "nchw"), "does not have three channels"),
     ],
@@ -288,3 +289,8 @@ outliers = {{ greys = {{ folder = "{pictures / "greys"}" }} }}
     rejected = CliRunner().invoke(app, ["evaluate", *map(str, twin)])
     assert rejected.exit_code == 1
     assert "--twin: torch cannot run the graph" in rejected.stderr
+
+
+def test_wrap_names_outliers_by_more_of_their_path_where_the_names_are_equal() -> None:
+    assert list(_named([Path("a/x"), Path("b/y")], 2, skip_broken=False)) == ["x", "y"]
+    assert list(_named([Path("a/x"), Path("b/x")], 2, skip_broken=False)) == ["a-x", "b-x"]
