@@ -141,6 +141,12 @@ def load_pretrained(
     if isinstance(network, TimmNetwork) and not expected.keys() - head <= tensors.keys():
         names = {name: network.name_in_file(name) for name in expected}
     start = _find_prefix(names.values(), tensors, origin) if prefix is None else prefix
+    if prefix and not any(name.startswith(prefix) for name in tensors):
+        present = sorted({f"{name.split('.')[0]}." for name in tensors if "." in name})
+        raise CheckpointError(
+            f"network.prefix is {prefix!r}, with which no tensor of {origin} begins, expected one"
+            f" of {_shorten([repr(each) for each in present])}, or no prefix"
+        )
     names = {name: start + in_file for name, in_file in names.items()}
     found = {
         name: network.fit_tensor(name, tensors[in_file])

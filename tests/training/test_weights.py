@@ -183,6 +183,8 @@ def test_pretrained_file_of_two_networks_requires_a_prefix() -> None:
     }
     with pytest.raises(CheckpointError, match=r"prefixes 'student\.', 'teacher\.': select one"):
         load_pretrained(network, tensors, prefix=None, origin="file")
+    with pytest.raises(CheckpointError, match=r"is 'pupil\.', .* of 'student\.', 'teacher\.', or"):
+        load_pretrained(network, tensors, prefix="pupil.", origin="file")
     (note,) = load_pretrained(network, tensors, prefix="teacher.", origin="file")
     assert torch.equal(network.stem.weight, teacher.stem.weight)
     assert "unexpected tensors (9): student.stem.weight" in note

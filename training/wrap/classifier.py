@@ -119,6 +119,9 @@ def opset_of(model: onnx.ModelProto) -> int:
     return max(versions, default=0)
 
 
+TORCH_ENDINGS = {".bin", ".ckpt", ".pt", ".pth", ".safetensors"}
+
+
 def _read(path: Path) -> tuple[onnx.ModelProto, dict[str, FileRecord]]:
     try:
         _check_size([path])
@@ -135,7 +138,11 @@ def _read(path: Path) -> tuple[onnx.ModelProto, dict[str, FileRecord]]:
         ) from error
     except (DecodeError, EncodeError, ValueError, onnx.checker.ValidationError) as error:
         first_line = str(error).strip().partition("\n")[0]
-        raise ClassifierError(f"{path}: invalid ONNX model: {first_line}") from error
+        is_torch = path.suffix.lower() in TORCH_ENDINGS
+        hint = ". A file of torch is no ONNX file: export it with torch.onnx.export"
+        raise ClassifierError(
+            f"{path}: invalid ONNX model: {first_line}{hint if is_torch else ''}"
+        ) from error
     opset = opset_of(model)
     if opset < OLDEST_OPSET:
         raise ClassifierError(

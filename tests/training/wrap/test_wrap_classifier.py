@@ -142,3 +142,9 @@ def test_original_classifier_rejects_further_inputs(path: Path) -> None:
         read(path)
     with pytest.raises(ClassifierError, match="further inputs, mask, expected one image input"):
         read(path, input_name="input")
+
+
+def test_original_classifier_states_that_a_file_of_torch_is_no_onnx_file(tmp_path: Path) -> None:
+    (tmp_path / "net.pth").write_bytes(b"PK\x03\x04")
+    with pytest.raises(ClassifierError, match=r"net\.pth: .* A file of torch is no ONNX file"):
+        read(tmp_path / "net.pth")
