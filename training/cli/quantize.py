@@ -18,6 +18,7 @@ from oodguard.training.cli.command import (
     console,
     print_message,
     run_command,
+    warn,
 )
 from oodguard.training.data.reader import list_sources, source_at
 from oodguard.training.quantize.quantize import images_of_recipe, images_of_source
@@ -100,3 +101,5 @@ def print_quantized(out: Path, description: Description) -> None:
             f" {record.class_flips:.2%} have another class and {record.decision_flips:.2%} another"
             f" decision. No attack was run on it: oodguard-train evaluate {out}"
         )
+        if max(record.speed.values(), default=0) <= 1:
+            warn("INT8 is not faster than float32 on this machine: serve the float32 bundle")

@@ -16,6 +16,7 @@ from oodguard.models.decision import Policy
 from oodguard.models.errors import BundleError, CalibrationError, ParityError, RecipeError
 from oodguard.models.manifest import Description
 from oodguard.training.cli.app import app
+from oodguard.training.cli.quantize import print_quantized
 from oodguard.training.config.sources import Source
 from oodguard.training.data.dataset import ImageSet
 from oodguard.training.onnx_torch.classifier import bundle_classifier
@@ -259,3 +260,14 @@ def test_quantize_accepts_a_wrapped_classifier(tmp_path: Path) -> None:
     repeated.opset_import.extend([model.opset_import[0]] * 2)
     images = np.zeros((4, SIZE, SIZE, 3), np.uint8)
     assert quantize_graph(repeated.SerializeToString(), images)
+
+
+@pytest.mark.parametrize(("ratio", "warned"), [(0.8, True), (2.5, False)])
+def test_quantize_warns_where_int8_is_not_faster(
+    quantized: Bundle, capsys: pytest.CaptureFixture[str], ratio: float, *, warned: bool
+) -> None:
+    record = quantized.manifest.quantization
+    assert record is not None
+    slow = record.model_copy(update={"speed": {"1": 0.5, "64": ratio}})
+    print_quantized(Path("x"), quantized.manifest.model_copy(update={"quantization": slow}))
+    assert ("INT8 is not faster than float32" in capsys.readouterr().out) == warned
