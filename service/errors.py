@@ -23,6 +23,7 @@
     |  `- DeadlineExceeded      no response in time
     |- KeyFileError             API keys that cannot be read
     |  `- AdminWithoutKeys      admin routes enabled, but no key has the role admin
+    |- UnreadableFile           file of the operator that cannot be read
     |- MemoryLimitError      settings that need more memory than the process may have
     |- SamplingError            sampling settings that cannot be used
     |- SampleStoreError         failed operation of a sample store
@@ -46,6 +47,10 @@ DenialReason: TypeAlias = Literal["no-key", "unknown-key", "role", "rate"]
 
 class MemoryLimitError(GuardError):
     """The settings need more memory than the process may have."""
+
+
+class UnreadableFile(GuardError):
+    """A file of the operator is not a regular file, too large, or cannot be read."""
 
 
 class SamplingError(GuardError):

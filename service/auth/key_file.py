@@ -2,7 +2,6 @@
 
 import logging
 import stat
-import tomllib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +11,10 @@ from pydantic import BaseModel, Field, ValidationError
 
 from oodguard.models.validation_errors import describe_errors
 from oodguard.service.auth.keys import STRICT, Key, Keyring
-from oodguard.service.errors import KeyFileError
+from oodguard.service.errors import KeyFileError, UnreadableFile
+from oodguard.service.regular_file import read_regular_file
 from oodguard.service.settings import Settings
+from oodguard.service.toml_file import parse_toml
 
 logger = logging.getLogger("oodguard.keys")
 
@@ -37,7 +38,7 @@ def parse_keys(text: str, place: str) -> list[Key]:
             do not repeat the content, which could be a key in the place of its hash.
     """
     try:
-        data = tomllib.loads(text)
+        data = parse_toml(text)
     except ValueError as error:
         raise KeyFileError(f"{place}: invalid TOML: {error}") from error
     try:
@@ -55,19 +56,17 @@ def read_file(path: Path) -> str:
     """Read a key file, and log a warning if every user of the machine can read it.
 
     Raises:
-        KeyFileError: The file cannot be read, is too large, or is not UTF-8.
+        KeyFileError: The file cannot be read, is too large, is not a regular file, or is not UTF-8.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-            mode = path.stat().st_mode
-        text = content.decode()
+        text = read_regular_file(path, MAX_FILE_BYTES).decode()
+        mode = path.stat().st_mode
+    except UnreadableFile as error:
+        raise KeyFileError(str(error)) from error
     except OSError as error:
         raise KeyFileError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise KeyFileError(f"{path}: the file is not UTF-8 text") from error
-    if len(content) > MAX_FILE_BYTES:
-        raise KeyFileError(f"{path}: larger than the limit of {MAX_FILE_BYTES} bytes")
     if mode & stat.S_IROTH:
         logger.warning(
             "The key file is readable by every user of this machine. Run chmod 600 on it.",

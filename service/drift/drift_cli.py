@@ -206,6 +206,9 @@ def _stored_states(folder: Path) -> list[StoredState]:
     states = []
     files = (folder.glob(f"{place}drift-*.safetensors") for place in ("", f"{REPLICA}*/"))
     for file in sorted(chain(*files)):
+        # To open a named pipe would block.
+        if not file.is_file():
+            continue
         try:
             with safe_open(file, framework="numpy") as opened:
                 metadata = opened.metadata() or {}

@@ -24,7 +24,8 @@ from oodguard.service.drift.betting import (
 )
 from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence, initial_evidence
 from oodguard.service.drift.ranks import sort_calibration
-from oodguard.service.errors import DriftStateError
+from oodguard.service.errors import DriftStateError, UnreadableFile
+from oodguard.service.regular_file import read_regular_file
 
 Floats = NDArray[np.float64]
 
@@ -180,17 +181,11 @@ def read_state(
 
 def _read(path: Path, *, max_bytes: int) -> bytes | None:
     try:
-        with path.open("rb") as file:
-            content = file.read(max_bytes + 1)
+        return read_regular_file(path, max_bytes)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise DriftStateError(f"{path} cannot be read: {error.strerror}.") from error
-    if len(content) > max_bytes:
-        raise DriftStateError(
-            f"{path} is larger than {max_bytes} bytes, the maximum size of a state"
-        )
-    return content
+    except UnreadableFile as error:
+        raise DriftStateError(str(error)) from error
 
 
 def _metadata(monitored: MonitoredScore) -> dict[str, str]:

@@ -3,9 +3,6 @@
 Its values precede the settings. Every reload reads it again, and uses it whole or not at all.
 """
 
-import os
-import stat
-import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +16,13 @@ from oodguard.models.calibrated_model import deciding_threshold
 from oodguard.models.decision import Policy
 from oodguard.models.errors import BundleError, CalibrationError
 from oodguard.models.validation_errors import describe_error
-from oodguard.service.errors import PolicyError
+from oodguard.service.errors import PolicyError, UnreadableFile
 from oodguard.service.inference.model import configured_policy
 from oodguard.service.registry.routing import Reference, Routing, Served
 from oodguard.service.registry.versions import split_reference
+from oodguard.service.regular_file import read_regular_file
 from oodguard.service.settings import POLICY_FILE, Settings, variable
+from oodguard.service.toml_file import parse_toml
 
 MAX_BYTES = 2**16
 
@@ -169,12 +168,12 @@ def read_policy(settings: Settings) -> PolicyFile:
     if path is None or content is None:
         return PolicyFile(path=path, settings=settings)
     try:
-        document = _Document.model_validate(tomllib.loads(content.decode("utf-8-sig")))
+        document = _Document.model_validate(parse_toml(content.decode("utf-8-sig")))
     except ValidationError as error:
         faults = error.errors(include_url=False)
         found = "; ".join(map(_describe, faults))
         raise PolicyError(f"{path}: {found}") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise PolicyError(f"{path}: invalid TOML: {error}") from error
     return PolicyFile(path=path, settings=settings, found=True, document=document)
 
@@ -195,25 +194,15 @@ def _describe(fault: ErrorDetails) -> str:
 
 
 def _read(path: Path) -> bytes | None:
-    """Return the content of the file, or None if there is none.
-
-    Whatever replaces the file meanwhile, the content is that of one file.
-    """
+    """Return the content of the file, or None if there is none."""
     try:
-        with open(path, "rb", opener=_without_waiting) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise PolicyError(f"{path}: not a regular file")
-            content = file.read(MAX_BYTES + 1)
+        content = read_regular_file(path, MAX_BYTES)
     except FileNotFoundError:
         if path.is_symlink():
             raise PolicyError(f"{path}: the target of the link does not exist") from None
         return None
-    except IsADirectoryError as error:
-        raise PolicyError(f"{path} is a folder, expected a regular file") from error
-    except OSError as error:
-        raise PolicyError(f"{path}: {error.strerror}") from error
-    if len(content) > MAX_BYTES:
-        raise PolicyError(f"{path}: larger than the limit of {MAX_BYTES} bytes")
+    except UnreadableFile as error:
+        raise PolicyError(str(error)) from error
     # A file that is being written is empty first, and may end anywhere: alpha = 0.0 is the
     # beginning of alpha = 0.05.
     if not content.endswith(b"\n"):
@@ -222,8 +211,3 @@ def _read(path: Path) -> bytes | None:
             " write it under another name and rename it; to use the settings, remove it"
         )
     return content
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """Open a file; a named pipe would otherwise block until it has a writer."""
-    return os.open(path, flags | os.O_NONBLOCK)

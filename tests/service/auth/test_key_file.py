@@ -1,6 +1,7 @@
 """Key files: complete validation, and messages that never repeat the content."""
 
 import logging
+import os
 from datetime import date
 from pathlib import Path
 
@@ -50,6 +51,8 @@ def test_key_file_entry_is_parsed_from_its_own_toml() -> None:
         ("keys = []", "keys: expected a length of at least 1"),
         ("keys = 3", "keys: expected an array"),
         ("[[keys]", "invalid TOML"),
+        ("a" + ".a" * 32_000 + " = 1", "has more than 8 parts"),
+        ("a = " + "[" * 20_000, "nested too deep"),
         (f"n = {'1' * 5000}", "invalid TOML"),
         (COMPLETE + COMPLETE, "duplicate ids: shop"),
         (COMPLETE.replace("600", "0"), "keys[0].requests_per_minute"),
@@ -104,8 +107,11 @@ def test_key_file_that_cannot_be_read_is_an_error_with_the_reason(tmp_path: Path
     file = tmp_path / "keys.toml"
     with pytest.raises(KeyFileError, match="No such file"):
         read_file(file)
-    with pytest.raises(KeyFileError, match="directory"):
+    with pytest.raises(KeyFileError, match="is a folder"):
         read_file(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(KeyFileError, match="not a regular file"):
+        read_file(tmp_path / "pipe")
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(KeyFileError, match="not UTF-8"):
         read_file(file)

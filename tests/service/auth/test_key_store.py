@@ -36,7 +36,7 @@ def test_key_reload_activates_new_keys_and_revokes_removed_ones(
     assert (reloads(secured, issued, "loaded"), reloads(secured, issued, "refused")) == (1, 0)
 
 
-@pytest.mark.parametrize("content", ["", "[[keys]", "keys = []", None])
+@pytest.mark.parametrize("content", ["", "[[keys]", "keys = []", "a = " + "[" * 20_000, None])
 def test_key_reload_of_an_invalid_file_leaves_the_previous_keys_active(
     secured: TestClient,
     issued: Issued,

@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -122,13 +123,19 @@ def test_drift_state_rejects_a_truncated_file(path: Path, size: int) -> None:
     ("content", "message"),
     [
         (save({"counts": np.zeros(3)}), "format is None, expected 'oodguard-drift-1'"),
-        (bytes(200_000), "is larger than 66176 bytes"),
-        (None, "cannot be read: Is a directory"),
+        (bytes(200_000), "larger than the limit of 66176 bytes"),
+        (None, "is a folder, expected a regular file"),
     ],
 )
 def test_drift_state_rejects_foreign_file(path: Path, content: bytes | None, message: str) -> None:
     path.mkdir() if content is None else path.write_bytes(content)
     with pytest.raises(DriftStateError, match=message):
+        _read(path)
+
+
+def test_drift_state_rejects_a_named_pipe(path: Path) -> None:
+    os.mkfifo(path)
+    with pytest.raises(DriftStateError, match="not a regular file"):
         _read(path)
 
 

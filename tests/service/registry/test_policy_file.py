@@ -98,6 +98,7 @@ def test_policy_file_of_a_single_bundle_is_the_configured_one(
         (b"\xff\n", "invalid TOML: 'utf-8' codec"),
         ("", "the file is empty or its last line has no end, expected a complete file"),
         ("[models.one]\nalpha = 0.0", "its last line has no end"),
+        ("a" + ".a" * 32_000 + " = 1\n", "invalid TOML: the dotted key a.a.a.a"),
         ("a = " + "[" * 20_000 + "\n", "invalid TOML: "),
         ("#" * MAX_BYTES + "\n", "larger than the limit of 65536 bytes"),
         ("#" * 10_000_000, "larger than the limit of 65536 bytes"),
