@@ -51,6 +51,13 @@ def test_client_address_is_the_leftmost_if_every_address_is_trusted() -> None:
     assert address("10.0.0.1") == "10.0.0.1"
 
 
+def test_client_address_is_searched_in_the_last_32_addresses() -> None:
+    chain = [f"10.0.{number // 256}.{number % 256}" for number in range(16_000)]
+    assert address("10.0.0.1", "198.51.100.1", ", ".join(chain)) == chain[-32]
+    assert address("10.0.0.1", "198.51.100.1", *chain[-31:]) == "198.51.100.1"
+    assert address("10.0.0.1", "198.51.100.1", *chain[-32:]) == chain[-32]
+
+
 @pytest.mark.parametrize(
     "malformed",
     [
