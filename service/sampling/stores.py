@@ -62,7 +62,7 @@ class FolderStore:
                 if stem_of(path.name.removesuffix(PARTIAL)):
                     path.unlink(missing_ok=True)
             probe = folder / f".oodguard{PARTIAL}"
-            self._write(probe, b"")
+            _write(probe, b"")
             probe.unlink()
         except OSError as error:
             raise SamplingError(
@@ -73,7 +73,7 @@ class FolderStore:
     def list_files(self) -> Iterable[tuple[str, int]]:
         """Return the name and the size in bytes of every file."""
         files = []
-        with _store_errors(), os.scandir(self._folder) as entries:
+        with _store_errors(self._folder), os.scandir(self._folder) as entries:
             for each in entries:
                 # The file may be removed in the meantime, by retention for example.
                 with suppress(FileNotFoundError):
@@ -83,34 +83,45 @@ class FolderStore:
 
     def get(self, name: str) -> bytes:
         """Read a file."""
-        with _store_errors():
-            return (self._folder / name).read_bytes()
+        path = self._folder / name
+        with _store_errors(path):
+            return path.read_bytes()
 
     def put(self, name: str, data: bytes) -> None:
         """Write a file under a temporary name, then rename it."""
-        with _store_errors():
-            partial = self._folder / f"{name}{PARTIAL}"
-            self._write(partial, data)
+        partial = self._folder / f"{name}{PARTIAL}"
+        with _store_errors(partial):
+            _write(partial, data)
             partial.replace(self._folder / name)
 
     def remove(self, name: str) -> None:
         """Remove a file; a missing file is no error."""
-        with _store_errors():
-            (self._folder / name).unlink(missing_ok=True)
+        path = self._folder / name
+        with _store_errors(path):
+            path.unlink(missing_ok=True)
 
-    @staticmethod
-    def _write(path: Path, data: bytes) -> None:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a new file in the place of whatever has its name; nothing remains if that fails."""
+    path.unlink(missing_ok=True)
+    # A link is not followed, and a named pipe not opened.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
+    except OSError:
+        # On a full disk every image would otherwise leave an empty file.
+        path.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager
-def _store_errors() -> Iterator[None]:
+def _store_errors(path: Path) -> Iterator[None]:
+    """Describe the errors of an operation on `path`; those of a write do not name it."""
     try:
         yield
     except OSError as error:
-        raise SampleStoreError(f"{error.filename}: {error.strerror}") from error
+        raise SampleStoreError(f"{error.filename or path}: {error.strerror}") from error
 
 
 def open_store(location: str, *, write: bool) -> SampleStore:

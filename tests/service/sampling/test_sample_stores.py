@@ -1,3 +1,5 @@
+import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,42 @@ def test_folder_store_removes_its_partial_files_only(tmp_path: Path) -> None:
     (tmp_path / "other.part").write_bytes(b"x")
     FolderStore(tmp_path).prepare()
     assert [each.name for each in tmp_path.iterdir()] == ["other.part"]
+
+
+@pytest.mark.parametrize("name", [".oodguard.part", f"{NAME}.part"])
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_folder_store_replaces_links_and_pipes_with_the_name_of_a_partial_file(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    folder, target = tmp_path / "samples", tmp_path / "target"
+    folder.mkdir()
+    target.write_bytes(b"kept")
+    store = FolderStore(folder)
+
+    def plant() -> None:
+        os.mkfifo(folder / name) if kind == "pipe" else (folder / name).symlink_to(target)
+
+    plant()
+    store.prepare()
+    assert list(folder.iterdir()) == []
+    plant()
+    store.put(NAME, b"image")
+    assert not (folder / NAME).is_symlink()
+    assert store.get(NAME) == b"image"
+    assert target.read_bytes() == b"kept"
+
+
+def test_folder_store_on_a_full_disk_leaves_no_file(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    store = FolderStore(tmp_path)
+    # The signal of an exceeded limit is ignored in Python: the write fails as on a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(SampleStoreError, match=rf"{NAME}\.part: File too large"):
+            store.put(NAME, b"image")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_folder_store_renames_complete_files(
