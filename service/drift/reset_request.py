@@ -5,6 +5,7 @@ takes it within a second; if none does, the next one takes it when it starts.
 """
 
 import logging
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -39,10 +40,19 @@ class ResetRequest:
         """Request a reset.
 
         Raises:
-            DriftStateError: The file cannot be written.
+            DriftStateError: The file cannot be written, or is not a regular file.
         """
+        # Without waiting for the reader of a named pipe.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
         try:
-            self._file.touch()
+            if os.path.lexists(self._file) and not stat.S_ISREG(self._file.lstat().st_mode):
+                raise DriftStateError(f"{self._file} is not a regular file: remove it")
+            descriptor = os.open(self._file, flags, 0o666)
+            try:
+                # A request that was done and could not be removed becomes a new one.
+                os.utime(descriptor)
+            finally:
+                os.close(descriptor)
         except OSError as error:
             raise DriftStateError(f"{self._file} cannot be written: {error.strerror}") from error
 

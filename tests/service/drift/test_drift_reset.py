@@ -1,5 +1,6 @@
 """A reset of the drift evidence: by the admin route, in the state folder, and across restarts."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from oodguard.service.api.schemas import DriftResetAnswer
 from oodguard.service.app import create_app
 from oodguard.service.cli import app as cli
 from oodguard.service.drift import drift_cli, monitor
+from oodguard.service.drift.reset_request import ResetRequest
+from oodguard.service.errors import DriftStateError
 from oodguard.service.settings import Settings
 from tests.e2e.conftest import wait_until
 from tests.service.api_keys import IssuedKey
@@ -220,6 +223,26 @@ def test_drift_reset_command_is_not_done_while_the_state_cannot_be_written(
             assert resets(client, issued) == 0
         assert caplog.messages.count("A requested drift reset failed.") == 1
         wait_until(lambda: evidence(client, issued) == (0, 0))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "broken link", "folder"])
+def test_drift_reset_request_that_is_not_a_regular_file_is_an_error(
+    tmp_path: Path, kind: str
+) -> None:
+    target, request = tmp_path / "target", tmp_path / "drift-one-9.reset"
+    if kind == "pipe":
+        os.mkfifo(request)
+    elif kind == "folder":
+        request.mkdir()
+    else:
+        request.symlink_to(target)
+    if kind == "link":
+        target.touch()
+        os.utime(target, (1, 1))
+    with pytest.raises(DriftStateError, match=r"drift-one-9\.reset is not a regular file"):
+        ResetRequest(tmp_path / "drift-one-9.safetensors").write()
+    assert target.exists() == (kind == "link")
+    assert kind != "link" or target.stat().st_mtime == 1
 
 
 def test_drift_reset_command_ignores_requests_that_are_not_files(
