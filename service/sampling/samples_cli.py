@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
-from oodguard.service.cli_errors import exit_on_error
+from oodguard.service.cli_errors import exit_on_error, printable
 from oodguard.service.errors import SampleStoreError
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def export(
         if model not in {None, *models}:
             raise SampleStoreError(
                 f"--model is {model}, expected the model of a sample:"
-                f" {', '.join(sorted(models)) or 'there is none'}"
+                f" {printable(', '.join(sorted(models))) or 'there is none'}"
             )
         _require_one_model({record.model.name for _, record in selected})
         with _writer(out) as writer:
@@ -159,8 +159,8 @@ def export(
 def _require_one_model(names: set[str]) -> None:
     if len(names) > 1:
         raise SampleStoreError(
-            f"the samples are of several models ({', '.join(sorted(names))}), whose classes may"
-            " differ: choose one with --model"
+            f"the samples are of several models ({printable(', '.join(sorted(names)))}), whose"
+            " classes may differ: choose one with --model"
         )
 
 
@@ -248,9 +248,6 @@ def _records(
 
 def _print(text: str, *, err: bool = False) -> None:
     """Print one line; control characters, and what the terminal cannot encode, are escaped."""
-    visible = "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
     stream = sys.stderr if err else sys.stdout
     encoding = stream.encoding or "utf-8"
-    typer.echo(visible.encode(encoding, "backslashreplace").decode(encoding), err=err)
+    typer.echo(printable(text).encode(encoding, "backslashreplace").decode(encoding), err=err)

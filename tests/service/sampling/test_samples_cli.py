@@ -177,6 +177,18 @@ def test_samples_print_no_control_characters_of_a_record(
     assert json.loads(shown.rpartition("}")[0] + "}")["verdict"]["label"] == label
 
 
+@pytest.mark.parametrize("options", [[], ["--model", "none\x1b[2J"]])
+def test_samples_export_prints_no_control_characters_of_a_model_name(
+    write: Callable[..., str], location: Location, tmp_path: Path, options: list[str]
+) -> None:
+    for number, name in enumerate(["evil\x1b[2J\n\u202e", "tiny"]):
+        write(number, record(number) | {"model": {"name": name, "version": "1", "sha256": "0"}})
+    result = run("export", tmp_path / "out", "--from", location.to, *options)
+    assert result.exit_code == 1
+    assert "evil\\x1b[2J\\n\\u202e" in result.stderr
+    assert all(char.isprintable() for char in result.stderr.removesuffix("\n"))
+
+
 @pytest.mark.parametrize(
     ("label", "expected"),
     [
