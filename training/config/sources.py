@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from oodguard.models.manifest import FrozenModel
 from oodguard.models.names import text_of
@@ -37,6 +37,17 @@ class Source(FrozenModel):
     group: str | None = None
     leave_out: tuple[ClassKey, ...] = ()
     only: tuple[ClassKey, ...] = ()
+
+    @field_validator("leave_out", "only", mode="before")
+    @classmethod
+    def _has_no_booleans(cls, value: object) -> object:
+        for each in value if isinstance(value, list | tuple) else ():
+            if isinstance(each, bool):
+                raise ValueError(
+                    f"received {str(each).lower()}, expected names or numbers of classes; a class"
+                    f' of this name is "{each}"'
+                )
+        return value
 
     @model_validator(mode="after")
     def _has_one_class_selection(self) -> Self:

@@ -12,16 +12,29 @@ from oodguard.training.config.sources import ClassKey
 NAMED = 5
 """The number of classes that an error names."""
 
+MAX_DIGITS = 4000
+"""The number of digits that `int` reads in any case."""
+
 
 def are_numbers(names: Collection[str]) -> bool:
     """Return whether the names are whole numbers in decimal digits, each a different number."""
-    numbers = {int(name) for name in names if name.isascii() and name.isdecimal()}
+    numbers = {_number(name) for name in names if _is_number(name)}
     return len(numbers) == len(names) > 0
 
 
 def in_order(names: Collection[str]) -> tuple[str, ...]:
     """Return the names sorted, as numbers if all of them are whole numbers."""
-    return tuple(sorted(names, key=int if are_numbers(names) else None))
+    return tuple(sorted(names, key=_number if are_numbers(names) else None))
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdecimal()
+
+
+def _number(name: str) -> tuple[int, str]:
+    """Return a value that orders digits as numbers; `int` does not read all of them."""
+    digits = name.lstrip("0")
+    return len(digits), digits
 
 
 def select_classes(
@@ -34,10 +47,14 @@ def select_classes(
     """Return the indices of the classes that a source selects, ascending.
 
     Raises:
-        RecipeError: a key is neither a name nor a number nor an index of a class.
+        RecipeError: a key is neither a name nor a number nor an index of a class, or is the number
+            of several classes.
     """
     option, keys = ("only", only) if only else ("leave_out", leave_out)
-    found = {key: _index(classes, key) for key in keys}
+    try:
+        found = {key: _index(classes, key) for key in keys}
+    except RecipeError as error:
+        raise RecipeError(f"{location}: {option}: {error}") from error
     unknown = [key for key, index in found.items() if index is None]
     if unknown:
         expected = "names or numbers" if are_numbers(classes) else "names or indices"
@@ -50,12 +67,22 @@ def select_classes(
 
 
 def _index(classes: Sequence[str], key: ClassKey) -> int | None:
-    if str(key) in classes:
-        return list(classes).index(str(key))
-    if are_numbers(classes):
-        is_number = isinstance(key, int) or (key.isascii() and key.isdecimal())
-        numbers = [int(name) for name in classes]
-        return numbers.index(int(key)) if is_number and int(key) in numbers else None
+    if isinstance(key, str) and key in classes:
+        return list(classes).index(key)
+    if _is_number(str(key)):
+        number = _number(str(key))
+        same = [
+            at for at, name in enumerate(classes) if _is_number(name) and _number(name) == number
+        ]
+        if len(same) > 1:
+            raise RecipeError(
+                f"the number {key} is that of the classes {_first([classes[at] for at in same])},"
+                " expected that of one class. Give the name, or rename the classes"
+            )
+        if str(key) in classes or (same and all(map(_is_number, classes))):
+            return same[0]
+    if all(map(_is_number, classes)):
+        return None
     return key if isinstance(key, int) and 0 <= key < len(classes) else None
 
 
@@ -69,7 +96,7 @@ def match_classes(known: Sequence[str], found: Sequence[str], *, name: str) -> l
     """
     keys: Sequence[ClassKey] = found
     if not set(found) <= set(known) and are_numbers(found):
-        keys = [int(each) for each in found]
+        keys = [int(each) if len(each) <= MAX_DIGITS else each for each in found]
     positions = [_index(known, key) for key in keys]
     unknown = [each for each, at in zip(found, positions, strict=True) if at is None]
     if unknown:

@@ -1,6 +1,7 @@
 """The columns of a table: which one holds the images and which one the labels, and its classes."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,9 @@ IMAGE_NAMES = (
     *("path", "filepath", "file_path", "image_path", "image_file"),
 )
 LABEL_NAMES = ("label", "labels", "class", "class_name", "category", "target", "label_name", "y")
+
+NEGATIVE = re.compile(r"-0*[1-9][0-9]*(\.0*)?")
+WHOLE = re.compile(r"-?[0-9]+(\.0*)?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +117,8 @@ def encode_labels(
     text or whole number is a class. Null, empty text, NaN and negative numbers are no label.
 
     Raises:
-        RecipeError: values are neither text nor whole numbers; the error names the rows.
+        RecipeError: values are neither text nor whole numbers, or of both kinds; the error names
+            the rows.
     """
     if values is None:
         return (), np.zeros(rows, np.int64)
@@ -132,12 +137,44 @@ def encode_labels(
             f"{location}: {len(faults):,} of {len(values):,} labels are invalid, expected text or"
             f" whole numbers (rows are counted from 0):\n{name_all(faults)}"
         )
+    kinds: dict[str, int] = {}
+    for row, value in enumerate(values):
+        if texts[row] is not None:
+            kinds.setdefault(_kind(value), row)
+    if len(kinds) > 1:
+        rows_of = ", ".join(f"{kind} (row {row})" for kind, row in sorted(kinds.items()))
+        raise RecipeError(
+            f"{location}: the labels are {rows_of}, expected one kind of labels in all rows (rows"
+            " are counted from 0)"
+        )
     found = {text for text in texts if text is not None}
+    if names is None or not found <= set(names):
+        texts = _without_fractions(texts)
+        found = {text for text in texts if text is not None}
     classes = names if names is not None and found <= set(names) else in_order(found)
     number = {name: index for index, name in enumerate(classes)}
     return classes, np.array(
         [NO_LABEL if text is None else number[text] for text in texts], np.int64
     )
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, str | bytes):
+        return "text"
+    return "booleans" if isinstance(value, bool) else "numbers"
+
+
+def _without_fractions(texts: list[str | None]) -> list[str | None]:
+    """Return texts that are all whole numbers, such as `11.0` and `-1`, as a table of numbers does.
+
+    CSV files contain text only, and pandas writes numbers with a missing one as fractions.
+    """
+    if not all(text is None or WHOLE.fullmatch(text) for text in texts):
+        return [None if text is not None and NEGATIVE.fullmatch(text) else text for text in texts]
+    return [
+        None if text is None or NEGATIVE.fullmatch(text) else text.partition(".")[0]
+        for text in texts
+    ]
 
 
 def _class_name(value: object) -> str | None:

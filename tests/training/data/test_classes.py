@@ -1,8 +1,10 @@
 """Numbered and named classes: a class is found by its name, and numbers are numbers."""
 
 import pytest
+from pydantic import ValidationError
 
 from oodguard.models.errors import RecipeError
+from oodguard.training.config.sources import Source
 from oodguard.training.data.classes import (
     in_order,
     match_all_classes,
@@ -84,3 +86,26 @@ def test_missing_class_of_a_test_set_is_an_error() -> None:
     assert match_all_classes(SIGNS, PADDED, name="x") == list(range(12))
     with pytest.raises(RecipeError, match=r"x: .* sign-11"):
         match_all_classes(SIGNS, PADDED[:-1], name="x")
+
+
+@pytest.mark.parametrize("key", [0, "000"])
+def test_number_of_two_classes_selects_none(key: int | str) -> None:
+    with pytest.raises(
+        RecipeError, match=rf"x: only: the number {key} is that of the classes 0, 00"
+    ):
+        select_classes(("0", "00", "1"), only=(key,), leave_out=(), location="x")
+    assert select_classes(("0", "00", "1"), only=("00",), leave_out=(), location="x") == [1]
+    assert select_classes(("0", "00", "1"), only=(1,), leave_out=(), location="x") == [2]
+    with pytest.raises(RecipeError, match=r"only contains \[2\]"):
+        select_classes(("0", "00", "1"), only=(2,), leave_out=(), location="x")
+
+
+@pytest.mark.parametrize("key", ["only", "leave_out"])
+def test_booleans_select_no_class(key: str) -> None:
+    with pytest.raises(ValidationError, match="received true, expected names or numbers"):
+        Source.model_validate({"folder": "x", key: [True]})
+
+
+def test_long_numbers_are_ordered() -> None:
+    names = ("2", "1" * 5000, "2" * 5000)
+    assert in_order(set(names)) == names

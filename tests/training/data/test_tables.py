@@ -168,3 +168,32 @@ def test_content_hash_depends_on_images_and_classes_only(tmp_path: Path) -> None
     assert digest("b.parquet", [one, two], ["x", "y"]) == base
     assert digest("c.parquet", [one, two], ["y", "x"]) != base
     assert digest("d.parquet", [two, one], ["x", "y"]) != base
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (["-1", "0", "10", "2"], {0: None, 1: "0", 2: "10", 3: "2"}),
+        (["0.0", "", "11.0", "2.0"], {0: "0", 1: None, 2: "11", 3: "2"}),
+        (["007", "-1.0", "cat", "2.0"], {0: "007", 1: None, 2: "cat", 3: "2.0"}),
+    ],
+)
+def test_labels_of_a_csv_file_may_be_numbers(
+    tmp_path: Path, labels: list[str], expected: dict[int, str | None]
+) -> None:
+    lines = [f"{path},{label}" for path, label in zip(_paths(tmp_path), labels, strict=True)]
+    (tmp_path / "t.csv").write_text("\n".join(["image,label", *lines]), encoding="utf-8")
+    source = Source(table=tmp_path / "t.csv")
+    assert contents(source, labelled=False) == expected
+    if labels[1] == "":
+        assert list_source(source, labelled=False).classes == ("0", "2", "11")
+
+
+def test_labels_of_two_kinds_are_refused(tmp_path: Path) -> None:
+    for name, labels in (("a", ["1", "2"]), ("b", [0, 1])):
+        table = pa.table({"image": [encoded(0), encoded(1)], "label": labels})
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    with pytest.raises(
+        RecipeError, match=r"labels are numbers \(row 2\), text \(row 0\), expected"
+    ):
+        list_source(Source(table=tmp_path), labelled=True)
