@@ -25,6 +25,7 @@ from oodguard.training.config.recipe import parse_recipe
 from oodguard.training.config.recipe_sources import read_recipe_text
 from oodguard.training.config.suites import SHIPPABLE_SUITES, SUITES
 from oodguard.training.evaluation.evaluate import evaluate as run_evaluation
+from oodguard.training.evaluation.partial_results import only_evaluation
 from oodguard.training.evaluation.target import (
     EvaluationTarget,
     bundle_target,
@@ -95,7 +96,8 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
         folder = out or (target if not is_bundle(target) else Path("reports") / measured.name)
         create_report_folder(folder)
         bar = EvaluationBar(console)
-        with bar.display:
+        parts = folder / f".{report_name(suite)}.parts"
+        with only_evaluation(parts), bar.display:
             report, evidence = run_evaluation(
                 measured,
                 suite=SUITES[suite],
@@ -103,7 +105,7 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
                 observer=bar,
                 other_scores=tuple(other_scores or ()),
                 twin=undefended,
-                parts=folder / f".{report_name(suite)}.parts",
+                parts=parts,
             )
         classes = len(measured.classes)
         page = write_report(folder, report, evidence, classes=classes)

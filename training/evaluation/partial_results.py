@@ -4,11 +4,13 @@ A part is the result of one batch, with the state of its random generator, or on
 attack trial. The parts of other weights, images or settings have another key and are deleted.
 """
 
+import fcntl
 import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from oodguard.models.errors import RecipeError
 from oodguard.training.evaluation.results import AttackResult, Predictions
 from oodguard.training.report.evidence import FalseAccept
 
@@ -109,6 +112,28 @@ class PartialResults:
         if self._folder is None:
             return None
         return self._folder / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.safetensors"
+
+
+@contextmanager
+def only_evaluation(parts: Path) -> Iterator[None]:
+    """Hold the lock of a folder of parts, which two evaluations would delete for each other.
+
+    Raises:
+        RecipeError: another process holds it.
+    """
+    path = parts.with_suffix(".lock")
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RecipeError(
+                f"{parts.parent}: another process evaluates it with the same suite. Wait for its"
+                " end, or give another folder with --out"
+            ) from error
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def evaluation_key(settings: Iterable[str], images: Iterable[Tensor], network: nn.Module) -> str:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from oodguard.models.decision import Policy
+from oodguard.models.errors import RecipeError
 from oodguard.models.networks import build_network
 from oodguard.models.scores import unfitted_score
 from oodguard.models.scores.base import of_logits
@@ -14,6 +15,7 @@ from oodguard.training.config.suites import Suite, SuiteAttack, SuiteTrials
 from oodguard.training.data.dataset import load, split
 from oodguard.training.evaluation.evaluate import evaluate
 from oodguard.training.evaluation.evaluator import Evaluator
+from oodguard.training.evaluation.partial_results import only_evaluation
 from oodguard.training.evaluation.target import EvaluationTarget
 from oodguard.training.report.evidence import EvaluationEvidence
 from oodguard.training.report.model import Report
@@ -151,3 +153,18 @@ def test_estimate_counts_the_steps_of_targets(target: EvaluationTarget) -> None:
     targets = len(score.acceptance) - 1
     # Steps times budgets, for 2 starts of 20 images and one of 5 images towards each target.
     assert evaluator.steps(20, targeted=5) == 2 * 2 * (2 * 20 + 5 * targets)
+
+
+def test_second_evaluation_of_one_folder_is_refused(tmp_path: Path) -> None:
+    parts = tmp_path / ".evaluation.parts"
+    with only_evaluation(parts):
+        with (
+            pytest.raises(RecipeError, match="another process evaluates it with the same suite"),
+            only_evaluation(parts),
+        ):
+            pass
+        with only_evaluation(tmp_path / ".evaluation-full.parts"):
+            pass
+    with only_evaluation(parts):
+        pass
+    assert not list(tmp_path.iterdir())
