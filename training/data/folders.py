@@ -103,11 +103,17 @@ def _root(folder: Path, split: str | None) -> Path:
                 f" {', '.join(below) or '(there are none)'}"
             )
         return folder / split
-    if below and all(name.lower() in SPLITS for name in below):
+    parts = [
+        each
+        for each in sorted(_visible(folder), key=lambda each: each.name)
+        if each.name.lower() in SPLITS and each.is_dir() and _visible(Path(each.path))
+    ]
+    names = [each.name for each in parts]
+    if len(names) > 1 or (names and len(below) == 1):
         raise RecipeError(
-            f"{text_of(folder)}: its sub-folders {', '.join(below)} are splits, expected classes."
-            f" Give one of them: split = {below[-1]!r} in a recipe, or the path"
-            f" {text_of(folder / below[-1])}. If they are classes, give split = '.'"
+            f"{text_of(folder)}: its sub-folders {', '.join(names)} are splits, expected classes."
+            f" Give one of them: split = {names[-1]!r} in a recipe, or the path"
+            f" {text_of(folder / names[-1])}. If they are classes, give split = '.'"
         )
     return folder
 

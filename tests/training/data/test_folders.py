@@ -186,3 +186,22 @@ def test_table_that_is_a_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "t.csv")
     with pytest.raises(RecipeError, match=r"t\.csv: the path is a pipe or a device"):
         list_source(Source(table=tmp_path / "t.csv"), labelled=False)
+
+
+@pytest.mark.parametrize("others", [["cat"], ["annotations", "train2017"], [".hidden"]])
+def test_two_splits_are_refused_next_to_other_folders(tmp_path: Path, others: list[str]) -> None:
+    for number, part in enumerate(("train", "Validation", *others)):
+        write(tmp_path / part / "cat" / "a.png", number)
+    (tmp_path / "test").mkdir()
+    with pytest.raises(RecipeError, match="sub-folders Validation, train are splits"):
+        list_source(Source(folder=tmp_path), labelled=True)
+    assert "train" in contents(Source(folder=tmp_path, split=".")).values()
+
+
+@pytest.mark.parametrize("name", ["train2017", "train_images", "dev"])
+def test_one_folder_with_a_name_like_a_split_is_a_class(tmp_path: Path, name: str) -> None:
+    for number, part in enumerate((name, "cat")):
+        write(tmp_path / part / "a.png", number)
+    for part in ("test", "val"):
+        (tmp_path / part).mkdir()
+    assert contents(Source(folder=tmp_path)) == {0: name, 1: "cat"}
