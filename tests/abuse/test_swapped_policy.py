@@ -15,14 +15,16 @@ from oodguard.service.settings import Settings
 # Longer than one buffer, so that a write consists of several.
 PADDING = "".join(f"# comment {n}\n" for n in range(2_000))
 
+PIECE = 4_096
+
 TEXTS = {alpha: f"[models.one]\n{PADDING}alpha = {alpha}\n" for alpha in (0.05, 0.02)}
 
 
 def rewrite(path: Path, text: str, _: int) -> None:
     """Write in place, in pieces that end within lines, as a copy to a full disk would."""
     with path.open("w", encoding="utf-8", buffering=1) as file:
-        for start in range(0, len(text), 4_093):
-            file.write(text[start : start + 4_093])
+        for start in range(0, len(text), PIECE):
+            file.write(text[start : start + PIECE])
             file.flush()
 
 
@@ -66,6 +68,10 @@ def writing(path: Path, write: Callable[[Path, str, int], None]) -> Iterator[Non
 def test_swapped_policy_is_read_as_one_version_or_not_at_all(
     tmp_path: Path, write: Callable[[Path, str, int], None]
 ) -> None:
+    # A piece that ends with a line looks like a complete file.
+    assert all(
+        text[k - 1] != "\n" for text in TEXTS.values() for k in range(PIECE, len(text), PIECE)
+    )
     path = tmp_path / "policy.toml"
     write(path, TEXTS[0.05], 0)
     settings = Settings(policy=path)
