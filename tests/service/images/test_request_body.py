@@ -9,8 +9,13 @@ from starlette.requests import Request
 from starlette.testclient import TestClient
 from starlette.types import Message
 
-from oodguard.service.errors import BodyTooLarge
-from oodguard.service.images.body import BLOCK_BYTES, read_bytes
+from oodguard.service.errors import BodyTooLarge, UnsupportedContent
+from oodguard.service.images.body import (
+    BLOCK_BYTES,
+    MAX_CONTENT_TYPE_CHARACTERS,
+    content_type,
+    read_bytes,
+)
 from tests.service.checks import post, predictions, problem, still_serves
 from tests.service.conftest import MakeClient
 from tests.service.pictures import encode, plain
@@ -114,3 +119,11 @@ def test_body_with_a_content_encoding_is_rejected(client: TestClient) -> None:
     response = post(client, encode(plain()), **{"content-encoding": "gzip"})
     detail = problem(response, 415, "unsupported-content").detail
     assert 'Content-Encoding is "gzip", expected "identity"' in detail
+
+
+def test_content_type_that_is_too_long_is_rejected() -> None:
+    start = "multipart/form-data; boundary="
+    longest = start + "x" * (MAX_CONTENT_TYPE_CHARACTERS - len(start))
+    assert content_type(longest)[0] == "multipart/form-data"
+    with pytest.raises(UnsupportedContent, match="has 1025 characters, expected at most 1024"):
+        content_type(longest + "x")
