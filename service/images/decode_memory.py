@@ -22,8 +22,8 @@ from oodguard.service.images.header import (
     MAX_SIDE,
     EncodedImage,
     ImageFormat,
-    has_several_scans,
 )
+from oodguard.service.images.jpeg_structure import has_several_scans
 
 PIXEL_BYTES: Mapping[ImageFormat, int] = {"JPEG": 8, "PNG": 8, "WEBP": 12}
 

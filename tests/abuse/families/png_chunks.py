@@ -38,6 +38,7 @@ def _many() -> Mapping[str, bytes]:
     return {
         "50000 tEXt": png(png_chunk(b"tEXt", b"k\0v") * 50_000, BLACK),
         "50000 unknown chunks": png(png_chunk(b"juNk", b"") * 50_000, BLACK),
+        "a million unknown chunks": png(png_chunk(b"juNk", b"") * 10**6, BLACK),
         "20000 empty IDAT": png(png_chunk(b"IDAT", b"") * 20_000, BLACK),
         "IDAT byte by byte": png(
             *(png_chunk(b"IDAT", PIXELS[i : i + 1]) for i in range(len(PIXELS)))

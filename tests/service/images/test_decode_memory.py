@@ -16,7 +16,8 @@ from oodguard.service.images.decode_memory import (
     decode_bytes,
     largest_decode_bytes,
 )
-from oodguard.service.images.header import EncodedImage, has_several_scans
+from oodguard.service.images.header import EncodedImage
+from oodguard.service.images.jpeg_structure import has_several_scans
 from tests.service.pictures import claiming_jpeg, claiming_png, claiming_webp, encode, plain
 
 SPEC = InputSpec(height=32, width=32)
