@@ -1,6 +1,7 @@
 """Names of files and folders as text that every output format can contain."""
 
 import io
+import stat
 import sys
 from os import PathLike
 from pathlib import Path
@@ -23,4 +24,8 @@ def text_of(name: str | PathLike[str]) -> str:
 
 def is_special(path: Path) -> bool:
     """Return whether a path is a pipe, a device or a socket: reading it may have no end."""
-    return path.exists() and not (path.is_file() or path.is_dir())
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # reading it states the reason
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))

@@ -233,9 +233,11 @@ def parse_recipe(text: str, *, origin: str) -> Recipe:
             the received and the expected value.
     """
     try:
-        return Recipe.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+        tables = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
         raise RecipeError(f"{origin}: invalid TOML: {error}") from error
+    try:
+        return Recipe.model_validate(tables)
     except ValidationError as error:
         lines = "\n".join(f"  {describe_recipe_error(item, Recipe)}" for item in error.errors())
         raise RecipeError(f"{origin}:\n{lines}") from error

@@ -37,7 +37,7 @@ def recipe_sources(text: str) -> dict[str, tuple[Source, bool]]:
     """
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return {}
     evaluation = _table(tables, "evaluation")
     inliers, test = _source(Inliers, tables.get("inliers")), _source(Source, evaluation.get("test"))

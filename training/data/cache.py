@@ -146,7 +146,7 @@ def _identity(content: Encoded) -> bytes:
         return hashlib.sha256(content or b"").digest()
     try:
         status = content.stat()
-    except OSError:  # the image is broken
+    except (OSError, ValueError):  # the image is broken
         return repr(os.fspath(content.absolute())).encode()
     return repr((os.fspath(content.absolute()), status.st_size, status.st_mtime_ns)).encode()
 

@@ -111,5 +111,5 @@ def _content(encoded: Encoded) -> bytes:
         return b""
     try:
         return encoded.read_bytes()
-    except OSError:  # reported when the images are decoded
+    except (OSError, ValueError):  # reported when the images are decoded
         return b""

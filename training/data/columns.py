@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ IMAGE_NAMES = (
     *("path", "filepath", "file_path", "image_path", "image_file"),
 )
 LABEL_NAMES = ("label", "labels", "class", "class_name", "category", "target", "label_name", "y")
+
+REMEDY = "Write the table again, without this metadata"
 
 NEGATIVE = re.compile(r"-0*[1-9][0-9]*(\.0*)?")
 WHOLE = re.compile(r"-?[0-9]+(\.0*)?")
@@ -44,7 +47,8 @@ def choose_columns(schema: pa.Schema, source: Source, *, location: str) -> Colum
     Raises:
         RecipeError: there is no such column, or the choice is not unique.
     """
-    kinds = _declared_features(schema)
+    check_names(schema.names, location=location)
+    kinds = _declared_features(schema, location)
     for key in ("image_column", "label_column", "group"):
         name = getattr(source, key)
         if name is not None and name not in schema.names:
@@ -54,6 +58,13 @@ def choose_columns(schema: pa.Schema, source: Source, *, location: str) -> Colum
     image = source.image_column or _image_column(schema, kinds, location)
     label = source.label_column or _label_column(schema, kinds)
     names = kinds.get(label or "", {}).get("names")
+    if names is not None and not (
+        isinstance(names, list) and all(isinstance(name, str) for name in names)
+    ):
+        raise RecipeError(
+            f"{location}: the names of the classes of {label!r} in the metadata are not a list of"
+            f" texts. {REMEDY}"
+        )
     return Columns(
         image=image,
         label=label,
@@ -61,11 +72,30 @@ def choose_columns(schema: pa.Schema, source: Source, *, location: str) -> Colum
     )
 
 
-def _declared_features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
+def check_names(names: Sequence[str], *, location: str) -> None:
+    """Check that no two columns have one name.
+
+    Raises:
+        RecipeError: the error names the column.
+    """
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise RecipeError(
+                f"{location}: {count} columns have the name {name!r}, expected different names:"
+                " rename or remove one"
+            )
+
+
+def _declared_features(schema: pa.Schema, location: str) -> dict[str, dict[str, Any]]:
     """Return the features by column that `datasets` has written into the schema."""
     text = (schema.metadata or {}).get(b"huggingface")
-    features = json.loads(text).get("info", {}).get("features", {}) if text else {}
-    return {key: value for key, value in features.items() if isinstance(value, dict)}
+    try:
+        features = json.loads(text).get("info", {}).get("features", {}) if text else {}
+        return {key: value for key, value in features.items() if isinstance(value, dict)}
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise RecipeError(
+            f"{location}: the metadata 'huggingface' is not what `datasets` writes. {REMEDY}"
+        ) from error
 
 
 def _image_column(schema: pa.Schema, kinds: dict[str, dict[str, Any]], location: str) -> str:

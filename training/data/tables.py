@@ -6,8 +6,10 @@ its table. The format of a file is found by its content.
 
 import csv
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -20,7 +22,13 @@ from numpy.typing import NDArray
 from oodguard.models.errors import RecipeError
 from oodguard.models.names import is_special, text_of
 from oodguard.training.config.sources import Source
-from oodguard.training.data.columns import choose_columns, encode_labels, is_text, number_groups
+from oodguard.training.data.columns import (
+    check_names,
+    choose_columns,
+    encode_labels,
+    is_text,
+    number_groups,
+)
 from oodguard.training.data.folders import SPLITS, ending
 from oodguard.training.data.listing import Encoded, Listing, name_all
 
@@ -130,7 +138,7 @@ def _check_files(
     missing = {
         name: _missing(path)
         for name, path in listing.pictures()
-        if path is None or (isinstance(path, Path) and not path.is_file())
+        if path is None or (isinstance(path, Path) and not os.path.isfile(path))  # noqa: PTH113
     }
     if missing:
         raise RecipeError(
@@ -195,10 +203,17 @@ def _open_shard(path: Path) -> Shard:
             f"{text_of(path)}: the path is a pipe or a device, expected a file: copy the data to"
             " a file"
         )
-    try:
+    with _reading(path):
         with path.open("rb") as file:
             start = file.read(4)
         return _parquet(path) if start == b"PAR1" else _text(path, is_json=start[:1] == b"{")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Raise an error that names the file if it cannot be read, which damaged pages show late."""
+    try:
+        yield
     except (OSError, ValueError, pa.ArrowException, csv.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise RecipeError(f"{text_of(path)}: cannot read the data: {reason}") from error
@@ -209,7 +224,7 @@ def _parquet(path: Path) -> Shard:
         schema, rows = file.schema_arrow, file.metadata.num_rows
 
     def column(name: str) -> list[object]:
-        with path.open("rb") as opened, pq.ParquetFile(opened) as file:
+        with _reading(path), path.open("rb") as opened, pq.ParquetFile(opened) as file:
             return cast("list[object]", file.read(columns=[name]).column(0).to_pylist())
 
     def paths(name: str) -> list[object]:
@@ -221,7 +236,7 @@ def _parquet(path: Path) -> Shard:
     def images(name: str) -> Values:
         def values(rows: NDArray[np.int64]) -> Iterator[object]:
             start = 0
-            with path.open("rb") as opened, pq.ParquetFile(opened) as file:
+            with _reading(path), path.open("rb") as opened, pq.ParquetFile(opened) as file:
                 for batch in file.iter_batches(BATCH_ROWS, columns=[name]):
                     stop = start + len(batch)
                     for row in rows[(rows >= start) & (rows < stop)]:
@@ -256,6 +271,7 @@ def _csv_rows(lines: Iterator[str], path: Path) -> list[Row]:
     head = next(lines, "")
     delimiter = max(",;\t", key=head.count)
     names = next(csv.reader([head], delimiter=delimiter), [])
+    check_names([name for name in names if name], location=text_of(path))
     rows: list[Row] = []
     faults: dict[str, str] = {}
     for number, cells in enumerate(each for each in csv.reader(lines, delimiter=delimiter) if each):
@@ -272,7 +288,7 @@ def _json_rows(lines: Iterator[str], path: Path) -> list[Row]:
     for number, line in enumerate(each for each in lines if each.strip()):
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             row, faults[f"row {number}"] = {}, str(error)
         if not isinstance(row, dict):
             row, faults[f"row {number}"] = {}, "is not an object"

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from oodguard.models.errors import RecipeError
-from oodguard.training.config.recipe import evaluation_sources, read_recipe
+from oodguard.training.config.recipe import evaluation_sources, parse_recipe, read_recipe
+from oodguard.training.config.recipe_sources import recipe_sources
 from tests.training.recipes import RECIPE, parsed, with_network, without_tables
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes").rglob("*.toml"))
@@ -187,3 +188,10 @@ def test_batch_contains_the_whole_pool_if_outliers_are_mined(
     text = RECIPE.replace("blur = 0.5", "blur = 0.5\nper_inlier = 1.5")
     text = text.replace('"aloe"', f'"{method}"').replace("[attack]", f"{table}[attack]")
     assert parsed(text).outliers_per_batch == outliers
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 3000 + "]" * 3000, "a = " + "1" * 5000])
+def test_toml_that_exceeds_limits_of_the_parser_is_an_error(text: str) -> None:
+    assert recipe_sources(text) == {}
+    with pytest.raises(RecipeError, match=r"^x\.toml: invalid TOML: "):
+        parse_recipe(text, origin="x.toml")

@@ -11,9 +11,11 @@ import pytest
 
 from oodguard.models.errors import RecipeError
 from oodguard.training.config.sources import Source
+from oodguard.training.data import cache
 from oodguard.training.data.card import content_sha256
+from oodguard.training.data.dataset import load
 from oodguard.training.data.reader import list_source, source_at
-from tests.training.data.picture_files import contents, encoded, write
+from tests.training.data.picture_files import SPEC, contents, encoded, write
 
 CLASSES = ("cat", "dog", "cat", "emu")
 EXPECTED = dict(enumerate(CLASSES))
@@ -197,3 +199,75 @@ def test_labels_of_two_kinds_are_refused(tmp_path: Path) -> None:
         RecipeError, match=r"labels are numbers \(row 2\), text \(row 0\), expected"
     ):
         list_source(Source(table=tmp_path), labelled=True)
+
+
+@pytest.mark.parametrize("column", [0, 1])
+@pytest.mark.parametrize("skip_broken", [False, True])
+def test_damaged_page_of_a_parquet_table_is_an_error(
+    tmp_path: Path, column: int, *, skip_broken: bool
+) -> None:
+    path = tmp_path / "t.parquet"
+    table = pa.table({"image": [encoded(n) for n in range(99)], "label": ["a", "b", "c"] * 33})
+    pq.write_table(table, path, use_dictionary=False)
+    content = bytearray(path.read_bytes())
+    start = pq.ParquetFile(path).metadata.row_group(0).column(column).data_page_offset
+    content[start : start + 8] = bytes(255 - each for each in content[start : start + 8])
+    path.write_bytes(content)
+    with pytest.raises(RecipeError, match=r"t\.parquet: cannot read the data: "):
+        contents(Source(table=path, skip_broken=skip_broken))
+
+
+@pytest.mark.parametrize("name", ["image", "label"])
+def test_two_columns_of_one_name_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "t.csv").write_text(f"image,label,{name}\na.png,b,c\n", encoding="utf-8")
+    columns = [[encoded(0)], ["a"], [encoded(0)]]
+    table = pa.Table.from_arrays(list(map(pa.array, columns)), names=["image", "label", name])
+    pq.write_table(table, tmp_path / "t.parquet")
+    for path in (tmp_path / "t.csv", tmp_path / "t.parquet"):
+        with pytest.raises(RecipeError, match=f"{path}: 2 columns have the name '{name}'"):
+            list_source(Source(table=path), labelled=True)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        *("{", "[]", "5", "null", '{"info": []}', '{"info": {"features": [1]}}', b"\xff\xfe{"),
+        '{"info": {"features": {"label": {"_type": "ClassLabel", "names": 5}}}}',
+        '{"info": {"features": {"label": {"_type": "ClassLabel", "names": {"a": 1}}}}}',
+        "[" * 100_000,
+    ],
+    ids=lambda each: repr(each[:70]),
+)
+def test_invalid_metadata_of_a_table_is_an_error(tmp_path: Path, metadata: str | bytes) -> None:
+    table = pa.table({"image": [encoded(0)], "label": [0]})
+    pq.write_table(table.replace_schema_metadata({"huggingface": metadata}), tmp_path / "t.parquet")
+    with pytest.raises(RecipeError, match=r"t\.parquet: the .* metadata"):
+        list_source(Source(table=tmp_path / "t.parquet"), labelled=True)
+
+
+@pytest.mark.parametrize("path", ["a\0b.png", "\ud800.png", "x" * 300], ids=["NUL", "half", "long"])
+def test_path_that_no_file_can_have_is_a_broken_image(
+    tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    good = write(tmp_path / "0.png", 0).name
+    lines = [json.dumps({"image": each, "label": "a"}) for each in (good, path)]
+    (tmp_path / "t.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"1 of 2 images do not exist(.|\n)*row 1: "):
+        contents(Source(table=tmp_path / "t.jsonl"))
+    source = Source(table=tmp_path / "t.jsonl", skip_broken=True)
+    for limit in (cache.LARGE, 0):
+        monkeypatch.setattr(cache, "LARGE", limit)
+        assert len(load(source, SPEC)) == 1
+    assert len(content_sha256(list_source(source, labelled=True))) == 64
+
+
+def test_values_that_exceed_limits_of_the_parsers_are_named(tmp_path: Path) -> None:
+    lines = ['{"image": "0.png", "label": %s}' % ("1" * 5000), "{}", "[" * 100_000]
+    (tmp_path / "t.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"2 rows are invalid(.|\n)*row 0: (.|\n)*row 2: "):
+        list_source(Source(table=tmp_path / "t.jsonl"), labelled=True)
+    paths = _paths(tmp_path)
+    text = f"image,label\n{paths[0]},{'1' * 5000}\n{paths[1]},2\n"
+    (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+    assert contents(Source(table=tmp_path / "t.csv")) == {0: "1" * 5000, 1: "2"}
