@@ -89,8 +89,8 @@ def create_app(
         yield
         readiness.drain()
         reloader.close()
-        predictor.decode_pool.close()
         registry.close()
+        predictor.decode_pool.close()
         if state:
             state.close()
         if sampler:

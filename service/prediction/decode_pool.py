@@ -114,7 +114,7 @@ class DecodePool:
         return await asyncio.wrap_future(self._threads.submit(client, size, function))
 
     def close(self) -> None:
-        """Stop the threads, and cancel what waits for them."""
+        """End the threads without waiting for them, and cancel what waits for them."""
         self._threads.close()
         self._large_threads.close()
 
