@@ -1,4 +1,4 @@
-"""Limit the size and the arrival time of a request's line, headers and trailers."""
+"""Limit the size and the arrival time of a request's line, headers, trailers and small chunks."""
 
 import asyncio
 import uuid
@@ -22,6 +22,17 @@ HEADER_TIMEOUT_S = 10.0
 
 # For the rest of a body whose request was answered, usually rejected, before it was complete.
 IGNORED_BODY_TIMEOUT_S = 30.0
+
+
+# Each chunk takes about 2 us in Python, however small it is. Chunks below this size count.
+SMALL_CHUNK_BYTES = 64
+
+# By how many bytes the chunks of a body together may be smaller: 1,000 chunks of one byte.
+MAX_MISSING_CHUNK_BYTES = 64_000
+
+
+class ChunksTooSmall(Exception):
+    """Stops the parser at a body of too many small chunks; never leaves the protocol."""
 
 
 class HeadersTooLarge(Exception):
@@ -48,6 +59,7 @@ class HeaderLimitProtocol(ConnectionLimitProtocol):
         # headers, trailers, sizes and extensions of chunks, blank lines.
         self._bytes_between_bodies = 0
         self._trailer_bytes = 0
+        self._missing_chunk_bytes = 0
         self._too_large = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -64,6 +76,8 @@ class HeaderLimitProtocol(ConnectionLimitProtocol):
     def parse(self, piece: bytes) -> None:
         """Parse a piece, and end the connection if its headers or trailers are too large."""
         self._bytes_between_bodies += len(piece)
+        # A piece of a body that is not chunked may be small too.
+        self._missing_chunk_bytes -= SMALL_CHUNK_BYTES
         super().parse(piece)
         if self._bytes_between_bodies > MAX_HEADER_BYTES and not self.transport.is_closing():
             self._too_large = True
@@ -87,12 +101,16 @@ class HeaderLimitProtocol(ConnectionLimitProtocol):
         if self._bytes_between_bodies > MAX_HEADER_BYTES:
             lines = sum(_line_bytes(name, value) for name, value in self.headers)
             self._require(len(self.url) + lines <= MAX_HEADER_BYTES)
-        self._bytes_between_bodies = self._trailer_bytes = 0
+        self._bytes_between_bodies = self._trailer_bytes = self._missing_chunk_bytes = 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Add to the body."""
+        """Add to the body; stop the parser if too many of its chunks are small."""
         self._bytes_between_bodies = 0
+        missing = max(0, self._missing_chunk_bytes + SMALL_CHUNK_BYTES - len(body))
+        self._missing_chunk_bytes = missing
+        if missing > MAX_MISSING_CHUNK_BYTES:
+            raise ChunksTooSmall
         super().on_body(body)
 
     def on_message_complete(self) -> None:

@@ -35,6 +35,7 @@ def chunk_cases(_rng: np.random.Generator) -> Iterator[Case]:
             yield Case(name=name, steps=(sent,), accepted=accepted, disconnects=accepted == BROKEN)
     for name, sent in _large_trailers().items():
         yield once(name, sent, accept("request-header-fields-too-large", SILENCE))
+    yield once("a million chunks of a byte", CHUNKED + b"1\r\na\r\n" * 10**6, BROKEN)
     endless = CHUNKED + (b"100000\r\n" + bytes(2**20) + b"\r\n") * 17 + b"0\r\n\r\n"
     yield once("chunks beyond the limit", endless, accept("body-too-large", SILENCE))
 

@@ -10,7 +10,11 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from oodguard.service.server import header_limits
-from oodguard.service.server.header_limits import MAX_HEADER_BYTES, MAX_HEADER_LINES
+from oodguard.service.server.header_limits import (
+    MAX_HEADER_BYTES,
+    MAX_HEADER_LINES,
+    SMALL_CHUNK_BYTES,
+)
 from tests.service.server.http_server import running_server
 
 GET = b"GET / HTTP/1.1\r\nHost: guard\r\n"
@@ -199,3 +203,27 @@ async def test_chunk_extension_that_is_too_large_is_rejected(
     await asyncio.sleep(0.01)
     reading_connection.write(b"1;" + b"e" * MAX_HEADER_BYTES)
     assert (await reading_connection.read_all()).startswith(b"HTTP/1.1 431 ")
+
+
+async def test_body_of_many_small_chunks_is_rejected(reading_connection: Connection) -> None:
+    reading_connection.write(CHUNKED + b"1\r\nx\r\n" * 2000)
+    assert (await reading_connection.read_all()).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_ignored_body_of_many_small_chunks_closes_the_connection(
+    connection: Connection,
+) -> None:
+    connection.write(CHUNKED)
+    await connection.read_until(b"yes")
+    connection.write(b"1\r\nx\r\n" * 2000)
+    assert await connection.read_all() == b""
+
+
+async def test_body_of_some_small_or_many_larger_chunks_is_accepted(
+    reading_connection: Connection,
+) -> None:
+    larger = b"%x\r\n%s\r\n" % (SMALL_CHUNK_BYTES, bytes(SMALL_CHUNK_BYTES))
+    for chunks in (b"1\r\nx\r\n" * 900, larger * 5000):
+        reading_connection.write(CHUNKED + chunks + b"0\r\n\r\n")
+    reading_connection.write(GET + CLOSE)
+    assert (await reading_connection.read_all()).count(OK) == 3
