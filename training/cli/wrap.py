@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 from pydantic import ValidationError
-from rich.markup import escape
+from rich.text import Text
 
 from oodguard.models.decision import Policy
 from oodguard.models.errors import ClassifierError
@@ -185,7 +185,7 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
                 outliers=others,
                 fit=fit_source,
                 out=out,
-                stage=lambda text: status.update(escape(escape_control_characters(text))),
+                stage=lambda text: status.update(Text(escape_control_characters(text))),
                 log=print_message,
             )
         print_figures(wrapped_figures(report))
