@@ -24,11 +24,14 @@ HEADER_TIMEOUT_S = 10.0
 IGNORED_BODY_TIMEOUT_S = 30.0
 
 
-# Each chunk takes about 2 us in Python, however small it is. Chunks below this size count.
+# Each chunk takes some microseconds in Python, however small it is. A chunk counts by how much it
+# is smaller than the size below, and a larger one reduces the count, to no less than zero.
+MAX_SMALL_CHUNKS = 1000
+
 SMALL_CHUNK_BYTES = 64
 
-# By how many bytes the chunks of a body together may be smaller: 1,000 chunks of one byte.
-MAX_MISSING_CHUNK_BYTES = 64_000
+# Of a body whose request was answered: nothing of it is used.
+IGNORED_SMALL_CHUNK_BYTES = 4096
 
 
 class ChunksTooSmall(Exception):
@@ -59,7 +62,7 @@ class HeaderLimitProtocol(ConnectionLimitProtocol):
         # headers, trailers, sizes and extensions of chunks, blank lines.
         self._bytes_between_bodies = 0
         self._trailer_bytes = 0
-        self._missing_chunk_bytes = 0
+        self._small_chunks = 0.0
         self._too_large = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -77,7 +80,7 @@ class HeaderLimitProtocol(ConnectionLimitProtocol):
         """Parse a piece, and end the connection if its headers or trailers are too large."""
         self._bytes_between_bodies += len(piece)
         # A piece of a body that is not chunked may be small too.
-        self._missing_chunk_bytes -= SMALL_CHUNK_BYTES
+        self._small_chunks -= 1
         super().parse(piece)
         if self._bytes_between_bodies > MAX_HEADER_BYTES and not self.transport.is_closing():
             self._too_large = True
@@ -101,15 +104,16 @@ class HeaderLimitProtocol(ConnectionLimitProtocol):
         if self._bytes_between_bodies > MAX_HEADER_BYTES:
             lines = sum(_line_bytes(name, value) for name, value in self.headers)
             self._require(len(self.url) + lines <= MAX_HEADER_BYTES)
-        self._bytes_between_bodies = self._trailer_bytes = self._missing_chunk_bytes = 0
+        self._bytes_between_bodies = self._trailer_bytes = 0
+        self._small_chunks = 0.0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Add to the body; stop the parser if too many of its chunks are small."""
         self._bytes_between_bodies = 0
-        missing = max(0, self._missing_chunk_bytes + SMALL_CHUNK_BYTES - len(body))
-        self._missing_chunk_bytes = missing
-        if missing > MAX_MISSING_CHUNK_BYTES:
+        size = SMALL_CHUNK_BYTES if self.is_answering() else IGNORED_SMALL_CHUNK_BYTES
+        self._small_chunks = max(0.0, self._small_chunks + 1 - len(body) / size)
+        if self._small_chunks > MAX_SMALL_CHUNKS:
             raise ChunksTooSmall
         super().on_body(body)
 

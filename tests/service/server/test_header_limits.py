@@ -210,12 +210,13 @@ async def test_body_of_many_small_chunks_is_rejected(reading_connection: Connect
     assert (await reading_connection.read_all()).startswith(b"HTTP/1.1 400 ")
 
 
+@pytest.mark.parametrize("size", [1, SMALL_CHUNK_BYTES])
 async def test_ignored_body_of_many_small_chunks_closes_the_connection(
-    connection: Connection,
+    connection: Connection, size: int
 ) -> None:
     connection.write(CHUNKED)
     await connection.read_until(b"yes")
-    connection.write(b"1\r\nx\r\n" * 2000)
+    connection.write(b"%x\r\n%s\r\n" % (size, bytes(size)) * 2000)
     assert await connection.read_all() == b""
 
 
