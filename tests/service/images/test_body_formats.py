@@ -266,7 +266,7 @@ def test_raw_pixels_have_the_side_limit_of_encoded_images() -> None:
     ("body", "parameter"),
     [
         pytest.param(b"--x\r\n\r\n--x--\r\n", "", id="no boundary parameter"),
-        pytest.param(b"x", f"; boundary={'b' * 10_000}", id="long boundary"),
+        pytest.param(b"x", f"; boundary={'b' * 900}", id="long boundary"),
         pytest.param(b"", "; boundary=x", id="empty"),
         pytest.param(b"hello", "; boundary=x", id="no boundary"),
         pytest.param(b"--y\r\n\r\n--y--\r\n", "; boundary=x", id="another boundary"),
