@@ -22,15 +22,22 @@ MIN_BODY_PIECE_BYTES = 256
 class PausableFlow(FlowControl):
     """Uvicorn's flow control, which does not resume reading while requests wait.
 
+    It does nothing to a closing transport, where uvloop raises a RuntimeError.
+
     Attributes:
         requests_wait: Whether received bytes wait for the response to an earlier request.
     """
 
     requests_wait = False
 
+    def pause_reading(self) -> None:
+        """Pause reading, unless the transport is closing."""
+        if not self._transport.is_closing():
+            super().pause_reading()
+
     def resume_reading(self) -> None:
-        """Resume reading, unless requests wait."""
-        if not self.requests_wait:
+        """Resume reading, unless requests wait or the transport is closing."""
+        if not self.requests_wait and not self._transport.is_closing():
             super().resume_reading()
 
     def set_requests_wait(self, *, wait: bool) -> None:

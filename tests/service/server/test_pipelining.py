@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from oodguard.service.server.pipelining import MIN_BODY_PIECE_BYTES
+from oodguard.service.server.pipelining import MIN_BODY_PIECE_BYTES, PausableFlow
 from tests.service.server.http_server import running_server
 
 GET = b"GET / HTTP/1.1\r\n\r\n"
@@ -135,3 +135,25 @@ async def test_body_of_an_upgrade_is_not_read_as_a_request(protocol: bytes) -> N
 def live_cycles() -> int:
     """Return the number of requests that uvicorn has parsed and not yet dropped."""
     return sum(type(each) is RequestResponseCycle for each in gc.get_objects())
+
+
+class ClosedTransport(asyncio.Transport):
+    """A closed transport of uvloop, which raises if reading is paused or resumed."""
+
+    def is_closing(self) -> bool:
+        return True
+
+    def pause_reading(self) -> None:
+        raise RuntimeError("the handler is closed")
+
+    def resume_reading(self) -> None:
+        raise RuntimeError("the handler is closed")
+
+
+def test_flow_control_does_nothing_to_a_closed_transport() -> None:
+    flow = PausableFlow(ClosedTransport())
+    flow.read_paused = True
+    flow.resume_reading()
+    flow.read_paused = False
+    flow.set_requests_wait(wait=True)
+    flow.set_requests_wait(wait=False)
