@@ -19,10 +19,38 @@ MIN_HEADER_PIECE_BYTES = len(b"GET / HTTP/1.1")
 MIN_BODY_PIECE_BYTES = 256
 
 
+class OpenTransport:
+    """A transport that does nothing after it was closed, where uvloop raises a RuntimeError.
+
+    While reading is paused, a reset of the connection is noticed by a write only: it closes the
+    transport, and the response's next write would end in a traceback.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.is_closing = transport.is_closing
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  (all else is the transport's)
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Write, unless the transport is closing."""
+        if not self.is_closing():
+            self._transport.write(data)
+
+    def pause_reading(self) -> None:
+        """Pause reading, unless the transport is closing."""
+        if not self.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Resume reading, unless the transport is closing."""
+        if not self.is_closing():
+            self._transport.resume_reading()
+
+
 class PausableFlow(FlowControl):
     """Uvicorn's flow control, which does not resume reading while requests wait.
-
-    It does nothing to a closing transport, where uvloop raises a RuntimeError.
 
     Attributes:
         requests_wait: Whether received bytes wait for the response to an earlier request.
@@ -30,14 +58,9 @@ class PausableFlow(FlowControl):
 
     requests_wait = False
 
-    def pause_reading(self) -> None:
-        """Pause reading, unless the transport is closing."""
-        if not self._transport.is_closing():
-            super().pause_reading()
-
     def resume_reading(self) -> None:
-        """Resume reading, unless requests wait or the transport is closing."""
-        if not self.requests_wait and not self._transport.is_closing():
+        """Resume reading, unless requests wait."""
+        if not self.requests_wait:
             super().resume_reading()
 
     def set_requests_wait(self, *, wait: bool) -> None:
@@ -76,9 +99,10 @@ class PipeliningProtocol(HttpToolsProtocol):
         self.in_body = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Replace uvicorn's flow control."""
-        super().connection_made(transport)
-        self.flow = PausableFlow(transport)
+        """Replace uvicorn's flow control, and let a closed transport do nothing."""
+        open_transport = cast("asyncio.Transport", OpenTransport(transport))
+        super().connection_made(open_transport)
+        self.flow = PausableFlow(open_transport)
 
     def is_answering(self) -> bool:
         """Return whether a request of the connection has not been answered completely."""

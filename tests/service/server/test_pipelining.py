@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from oodguard.service.server.pipelining import MIN_BODY_PIECE_BYTES, PausableFlow
+from oodguard.service.server.pipelining import MIN_BODY_PIECE_BYTES, OpenTransport
 from tests.service.server.http_server import running_server
 
 GET = b"GET / HTTP/1.1\r\n\r\n"
@@ -138,10 +138,13 @@ def live_cycles() -> int:
 
 
 class ClosedTransport(asyncio.Transport):
-    """A closed transport of uvloop, which raises if reading is paused or resumed."""
+    """A closed transport of uvloop, which raises if it is used."""
 
     def is_closing(self) -> bool:
         return True
+
+    def write(self, _data: object) -> None:
+        raise RuntimeError("the handler is closed")
 
     def pause_reading(self) -> None:
         raise RuntimeError("the handler is closed")
@@ -150,10 +153,9 @@ class ClosedTransport(asyncio.Transport):
         raise RuntimeError("the handler is closed")
 
 
-def test_flow_control_does_nothing_to_a_closed_transport() -> None:
-    flow = PausableFlow(ClosedTransport())
-    flow.read_paused = True
-    flow.resume_reading()
-    flow.read_paused = False
-    flow.set_requests_wait(wait=True)
-    flow.set_requests_wait(wait=False)
+def test_closed_transport_ignores_writes_and_changes_of_reading() -> None:
+    transport = OpenTransport(ClosedTransport())
+    transport.write(b"x")
+    transport.pause_reading()
+    transport.resume_reading()
+    assert transport.is_closing()
