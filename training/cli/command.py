@@ -28,6 +28,14 @@ _VERSION = TypeAdapter(BundleVersion)
 Alpha = Annotated[float, typer.Option(help="Upper limit of the false-rejection rate.")]
 Delta = Annotated[float, typer.Option(help="Probability that the limit alpha is exceeded.")]
 
+SkipBroken = Annotated[
+    bool, typer.Option("--skip-broken", help="Leave out images that cannot be read.")
+]
+
+Name = Annotated[
+    str | None, typer.Option(help="Name of the bundle.", show_default="the folder's name")
+]
+
 
 @contextmanager
 def run_command(threads: int | None) -> Iterator[None]:

@@ -12,6 +12,8 @@ from oodguard.models.manifest import Description
 from oodguard.training.cli.command import (
     Alpha,
     Delta,
+    Name,
+    SkipBroken,
     Threads,
     bundle_name,
     bundle_version,
@@ -41,18 +43,14 @@ def quantize(  # noqa: PLR0913  (each parameter is an option of the command)
         int | None,
         typer.Option(min=2, help="Maximum number of images of --data.", show_default="8000"),
     ] = None,
-    skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="Leave out images that cannot be read.")
-    ] = False,
+    skip_broken: SkipBroken = False,
     score: Annotated[
         str | None,
         typer.Option(help="Score to decide by.", show_default="the bundle's default score"),
     ] = None,
     alpha: Alpha = 0.05,
     delta: Delta = 0.05,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the bundle.", show_default="the folder's name")
-    ] = None,
+    name: Name = None,
     version: Annotated[
         str | None, typer.Option(help="Version.", show_default="the version of the bundle")
     ] = None,

@@ -16,6 +16,8 @@ from oodguard.models.validation_errors import describe_error
 from oodguard.training.cli.command import (
     Alpha,
     Delta,
+    Name,
+    SkipBroken,
     Threads,
     bundle_name,
     bundle_version,
@@ -62,9 +64,7 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
         list[Path] | None, typer.Option(help="Out-of-distribution images to measure; repeatable.")
     ] = None,
     images: Annotated[int, typer.Option(min=2, help="Maximum number of images per set.")] = 4000,
-    skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="Leave out images that cannot be read.")
-    ] = False,
+    skip_broken: SkipBroken = False,
     preset: Annotated[
         str | None, typer.Option(help=f"Normalisation by name: {', '.join(PRESETS)}.")
     ] = None,
@@ -127,9 +127,7 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
     ] = None,
     alpha: Alpha = 0.05,
     delta: Delta = 0.05,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the bundle.", show_default="the folder's name")
-    ] = None,
+    name: Name = None,
     version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1",
     threads: Threads = None,
 ) -> None:
