@@ -16,7 +16,10 @@ IMAGE_SIZE = (224, 224)
 """The height and width that most networks of timm were trained with."""
 
 _DECLARATIONS = torch.library.Library("torchvision", "FRAGMENT")
-"""torch forgets the declarations of a library that is deleted."""
+"""Declares operators that the import of torchvision needs, see `_import_torchvision`.
+
+It is kept, because torch forgets the declarations of a library that is deleted.
+"""
 
 
 def is_timm_name(name: str) -> bool:

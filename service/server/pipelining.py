@@ -22,8 +22,8 @@ MIN_BODY_PIECE_BYTES = 256
 class OpenTransport:
     """A transport that does nothing after it was closed, where uvloop raises a RuntimeError.
 
-    While reading is paused, a reset of the connection is noticed by a write only: it closes the
-    transport, and the response's next write would end in a traceback.
+    In a flood of requests with `Expect: 100-continue`, the second write of a response met a closed
+    transport before the application was notified, and ended in a traceback.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
