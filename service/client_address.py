@@ -120,11 +120,12 @@ def client_of(scope: Scope) -> str:
     """
     state = scope["state"]
     key: str | None = state.get("key")
-    return key if key is not None else _network_of(state.get("client", UNKNOWN))
+    return key if key is not None else network_of(state.get("client", UNKNOWN))
 
 
 @lru_cache(_CACHED_ADDRESSES)
-def _network_of(address: str) -> str:
+def network_of(address: str) -> str:
+    """Return the address whose share of a limit a client has: for IPv6 its /64 network."""
     if not isinstance(parse_address(address), IPv6Address):
         return address
     return str(ip_network(f"{address}/{_IPV6_CLIENT_BITS}", strict=False))

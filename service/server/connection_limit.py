@@ -3,9 +3,11 @@
 import asyncio
 import resource
 import socket
+from collections import Counter
 from collections.abc import MutableMapping
-from typing import ClassVar
+from typing import ClassVar, cast
 
+from oodguard.service.client_address import UNKNOWN, network_of
 from oodguard.service.server.pipelining import PipeliningProtocol
 
 # At this number the worst flood takes 180 MB (docs/abuse.md). Behind a proxy there are usually
@@ -20,25 +22,31 @@ UNREAD_TIMEOUT_S = 30.0
 
 
 class ConnectionLimitProtocol(PipeliningProtocol):
-    """Uvicorn's protocol, which closes the longest-waiting connection if too many are open.
+    """Uvicorn's protocol, which closes a waiting connection if too many are open.
 
     A connection waits while its client has to act: to send a request, or to read a response.
+    One of the client with the most connections is closed, and of these one that does not send the
+    body of a request if there is one, and of these the one that waits longest. Otherwise one
+    client without requests could reset the slow uploads of all others.
 
     Attributes:
         max_connections: The maximum number of open connections.
         waiting: The connections that wait, in the order in which they began to.
+        peer: The address of the client, or of its proxy; for IPv6 the network.
     """
 
     max_connections: ClassVar[int]
     waiting: ClassVar[MutableMapping["ConnectionLimitProtocol", None]]
+    peer = UNKNOWN
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Close a connection if there are too many; if none waits, the new one."""
+        """Close a connection if there are too many."""
         super().connection_made(transport)
+        self.peer = network_of(self.client[0]) if self.client else UNKNOWN
         if len(self.connections) > self.max_connections:
-            longest_waiting = next(iter(self.waiting), self)
-            longest_waiting.set_waits(wait=False)
-            longest_waiting.transport.abort()
+            surplus = self._surplus()
+            surplus.set_waits(wait=False)
+            surplus.transport.abort()
         self.set_waits(wait=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -66,6 +74,19 @@ class ConnectionLimitProtocol(PipeliningProtocol):
         """Continue to write."""
         super().resume_writing()
         self.set_waits(wait=not self.is_answering())
+
+    def sends_body(self) -> bool:
+        """Return whether the client sends a body that the application has not rejected."""
+        return self.in_body and self.is_answering()
+
+    def _surplus(self) -> "ConnectionLimitProtocol":
+        """Return the connection to close: this one if its client has most and no other waits."""
+        open_of = Counter(cast("ConnectionLimitProtocol", each).peer for each in self.connections)
+        most = max((open_of[each.peer] for each in self.waiting), default=0)
+        if open_of[self.peer] > most:
+            return self
+        candidates = [each for each in self.waiting if open_of[each.peer] == most]
+        return next((each for each in candidates if not each.sends_body()), candidates[0])
 
     def set_waits(self, *, wait: bool) -> None:
         """State whether the connection waits for its client."""

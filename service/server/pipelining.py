@@ -19,6 +19,10 @@ MIN_HEADER_PIECE_BYTES = len(b"GET / HTTP/1.1")
 MIN_BODY_PIECE_BYTES = 256
 
 
+class UnsupportedTransferEncoding(Exception):
+    """Stops the parser at a transfer coding other than chunked; never leaves the protocol."""
+
+
 class OpenTransport:
     """A transport that does nothing after it was closed, where uvloop raises a RuntimeError.
 
@@ -152,6 +156,10 @@ class PipeliningProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Start the request; bytes after a request for another protocol are ignored."""
+        # The parser decodes chunks and ignores other codings, such as those of gzip, chunked.
+        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
+        if codings and [each.strip(b" \t").lower() for each in codings] != [b"chunked"]:
+            raise UnsupportedTransferEncoding
         self.start_request()
         self.in_body = True
         if self.parser.should_upgrade():

@@ -228,3 +228,25 @@ async def test_body_of_some_small_or_many_larger_chunks_is_accepted(
         reading_connection.write(CHUNKED + chunks + b"0\r\n\r\n")
     reading_connection.write(GET + CLOSE)
     assert (await reading_connection.read_all()).count(OK) == 3
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (b"Transfer-Encoding: chunked\r\n", OK),
+        (b"transfer-encoding:\tChunked \r\n", OK),
+        (b"Transfer-Encoding: gzip, chunked\r\n", b"HTTP/1.1 400 "),
+        (b"Transfer-Encoding: identity, chunked\r\n", b"HTTP/1.1 400 "),
+        (b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", b"HTTP/1.1 400 "),
+        (b"Transfer-Encoding: chunked, chunked\r\n", b"HTTP/1.1 400 "),
+        (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", b"HTTP/1.1 400 "),
+    ],
+)
+async def test_transfer_encoding_other_than_chunked_is_rejected(
+    reading_connection: Connection, headers: bytes, status: bytes
+) -> None:
+    request = b"POST / HTTP/1.1\r\n" + headers + CLOSE + b"1\r\nx\r\n0\r\n\r\n"
+    reading_connection.write(request)
+    response = await reading_connection.read_all()
+    assert response.startswith(status)
+    assert response.count(b"HTTP/1.1") == 1
