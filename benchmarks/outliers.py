@@ -23,8 +23,7 @@ from oodguard.training.config.suites import Suite, SuiteAttack
 from oodguard.training.evaluation.evaluate import evaluate
 from oodguard.training.evaluation.target import run_target
 from oodguard.training.fit.fit import fit
-from oodguard.training.report.card import share
-from oodguard.training.report.markdown import percent
+from oodguard.training.report.markdown import percent, share
 from oodguard.training.report.model import Report
 from oodguard.training.run_folder import RunFolder
 

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from oodguard.models.bundle import open_bundle
-from oodguard.training.report.card import share
-from oodguard.training.report.markdown import percent
+from oodguard.training.report.markdown import percent, share
 from oodguard.training.report.model import Report
 
 ROOT = Path(__file__).parents[1]

@@ -32,7 +32,9 @@ from oodguard.training.evaluation.target import (
     is_bundle,
     run_target,
 )
-from oodguard.training.report.card import figures, quick_notice, report_warnings
+from oodguard.training.report.card import quick_notice
+from oodguard.training.report.chance_warnings import report_warnings
+from oodguard.training.report.figures import figures
 from oodguard.training.report.model import Report
 from oodguard.training.report.remedies import remedies
 from oodguard.training.report.write import create_report_folder, report_name, write_report

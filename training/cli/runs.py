@@ -14,8 +14,7 @@ from rich.text import Text
 from oodguard.models.errors import RecipeError
 from oodguard.training.cli.command import console, run_command, warn
 from oodguard.training.cli.progress import describe_duration
-from oodguard.training.report.card import budget, share
-from oodguard.training.report.markdown import escape_control_characters, percent
+from oodguard.training.report.markdown import budget, escape_control_characters, percent, share
 from oodguard.training.report.write import read_report
 from oodguard.training.run_folder import PROGRESS, RECIPE, RunFolder
 

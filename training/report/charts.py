@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
-from oodguard.training.report.card import budget
 from oodguard.training.report.evidence import EvaluationEvidence, Scores
+from oodguard.training.report.markdown import budget
 from oodguard.training.report.metrics import false_rejection_rate, missed_ood_rate
 from oodguard.training.report.model import Condition, Report
 from oodguard.training.report.svg import COLOURS, inline_svg, new_figure

@@ -7,10 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from oodguard.training.report.card import budget
 from oodguard.training.report.charts import DASHES, Chart, colour_of, level, new_axes
 from oodguard.training.report.evidence import EvaluationEvidence, Scores
-from oodguard.training.report.markdown import percent
+from oodguard.training.report.markdown import budget, percent
 from oodguard.training.report.metrics import false_rejection_rate
 from oodguard.training.report.model import Report
 from oodguard.training.report.svg import COLOURS, inline_svg

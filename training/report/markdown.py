@@ -1,4 +1,4 @@
-"""Write text of users in Markdown and on terminals: escaped text, code spans and tables."""
+"""Write text of users in Markdown and on terminals: escaped text, code spans, tables, numbers."""
 
 import re
 from collections.abc import Sequence
@@ -45,6 +45,16 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> str:
 def percent(fraction: float) -> str:
     """Write a fraction as a percentage of at most one decimal."""
     return f"{100 * fraction:.1f}".removesuffix(".0") + " %"
+
+
+def share(value: float) -> str:
+    """Write a fraction with three decimals."""
+    return f"{value:.3f}".removeprefix("0")
+
+
+def budget(epsilon_255: float) -> str:
+    """Write an attack budget; 0 is clean."""
+    return f"{epsilon_255:g}/255" if epsilon_255 else "clean"
 
 
 def _fence(text: str, shortest: int) -> str:

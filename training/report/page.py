@@ -61,7 +61,7 @@ def template_environment() -> Environment:
     environment.globals["content_security_policy"] = CONTENT_SECURITY_POLICY
     environment.filters |= {
         "auroc": "{:.3f}".format,
-        "budget": card.budget,
+        "budget": markdown.budget,
         "confusions": confusions,
         "level": level,
         "percent": percent,

@@ -17,9 +17,11 @@ from oodguard.models.manifest import (
 )
 from oodguard.models.validation_errors import describe_error
 from oodguard.training.config.suites import RELEASE_SUITES, SHIPPABLE_SUITES
-from oodguard.training.report.card import figures, report_warnings, write_card
+from oodguard.training.report.card import write_card
+from oodguard.training.report.chance_warnings import report_warnings
 from oodguard.training.report.classes import classes_table
 from oodguard.training.report.evidence import EvaluationEvidence
+from oodguard.training.report.figures import figures
 from oodguard.training.report.model import Report
 from oodguard.training.report.page import write_html
 from oodguard.training.report.remedies import remedies

@@ -2,16 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from oodguard.training.report.card import (
-    budget,
-    chance_warnings,
-    figures,
-    protocol_text,
-    report_warnings,
-    share,
-    table,
-)
-from oodguard.training.report.markdown import percent
+from oodguard.training.report.chance_warnings import chance_warnings, report_warnings
+from oodguard.training.report.figures import figures, protocol_text, table
+from oodguard.training.report.markdown import budget, percent, share
 from oodguard.training.report.model import Interval, MeanAuroc, Trust
 from oodguard.training.report.write import write_report
 from tests.training.report.example import EVIDENCE, REPORT

@@ -1,0 +1,44 @@
+"""Warnings of clean figures that a random classifier could have."""
+
+from collections.abc import Sequence
+
+from oodguard.training.report.markdown import percent, share
+from oodguard.training.report.metrics import wilson_interval
+from oodguard.training.report.model import MeanAuroc, Report
+
+
+def chance_warnings(
+    *, accuracy: float, images: int, classes: int, clean: MeanAuroc | None = None
+) -> tuple[str, ...]:
+    """Return a warning for each clean figure that a random classifier could have.
+
+    The accuracy of K classes on `images` images is near chance if its Wilson interval reaches 1 / K
+    or less. `clean` is the mean AUROC; it is at chance if its interval reaches 0.5 or less.
+    """
+    warnings = []
+    interval = wilson_interval(accuracy, images)
+    if interval.low <= 1 / classes:
+        warnings.append(
+            f"the accuracy is {percent(accuracy)}, near chance ({percent(1 / classes)} for"
+            f" {classes} classes): the 95 % Wilson interval of {images:,} images is"
+            f" {percent(interval.low)} to {percent(interval.high)}"
+        )
+    if clean is not None and clean.auroc_interval.low <= 0.5:
+        warnings.append(
+            f"the mean AUROC of clean images is {share(clean.auroc)}, not significantly above .500,"
+            " the value of a random score"
+        )
+    return tuple(warnings)
+
+
+def report_warnings(report: Report, *, classes: int) -> tuple[str, ...]:
+    """Return the chance warnings of a report on a classifier of that many classes."""
+    clean = report.conditions[0].mean["clean"]
+    return chance_warnings(
+        accuracy=report.accuracy, images=report.accuracy_images, classes=classes, clean=clean
+    )
+
+
+def warning_paragraphs(warnings: Sequence[str]) -> tuple[str, ...]:
+    """Return one paragraph in Markdown for each warning."""
+    return tuple(f"**Warning:** {warning}." for warning in warnings)

@@ -1,0 +1,119 @@
+"""The table of a report with its measurement conditions, in Markdown."""
+
+from collections.abc import Mapping, Sequence
+
+from oodguard.training.config.suites import SuiteAttack
+from oodguard.training.report.chance_warnings import warning_paragraphs
+from oodguard.training.report.markdown import (
+    budget,
+    code_span,
+    escape_markdown,
+    markdown_table,
+    percent,
+    share,
+)
+from oodguard.training.report.model import Condition, Report
+
+STAMPS: Mapping[str, str] = {
+    "trusted": "every check of the attack passed (trusted)",
+    "partly checked": "no check of the attack failed, but some were not run (partly checked)",
+    "not checked": "the attack was not checked",
+    "untrusted": "**a check of the attack failed: do not trust the attacked figures**",
+}
+
+
+def figures(report: Report, warnings: Sequence[str] = ()) -> str:
+    """Return the warnings, the table of a report and its measurement conditions, in Markdown."""
+    return "\n\n".join(
+        (
+            f"Clean accuracy {percent(report.accuracy)} ({report.accuracy_images:,} test images)."
+            f" Score `{report.score}`, threshold {report.threshold:.6g}: alpha"
+            f" {percent(report.alpha)}"
+            + (f" with confidence {percent(1 - report.delta)}" if report.delta else "")
+            + f" from {report.calibration_images:,} calibration images.",
+            *warning_paragraphs(warnings),
+            table(report),
+            protocol_text(report),
+        )
+    )
+
+
+def table(report: Report) -> str:
+    """Return a Markdown table with one column for every budget and one row for every set."""
+    conditions = report.conditions
+    rows = [
+        ["set", *(budget(c.epsilon_255) for c in conditions)],
+        *(
+            [escape_markdown(name), *(_cell(c, name) for c in conditions)]
+            for name in conditions[0].sets
+        ),
+        [
+            "**mean**",
+            *(f"**{share(c.mean_auroc)}** / {percent(c.mean_missed_ood_rate)}" for c in conditions),
+        ],
+        ["false rejections", *(percent(c.false_rejection_rate) for c in conditions)],
+    ]
+    if any(c.inliers.end_to_end for c in conditions):
+        outcomes = [c.inliers.end_to_end or conditions[0].inliers.decisions for c in conditions]
+        rows.append(["wrong and accepted", *(percent(each.accepted_wrong) for each in outcomes)])
+    return markdown_table(rows)
+
+
+def protocol_text(report: Report) -> str:
+    """Return the measurement conditions of the table in one paragraph."""
+    suite, first = report.suite, report.conditions[0]
+    outliers = max(result.images for result in first.sets.values())
+    end_to_end = (
+        " Wrong and accepted: in-distribution images attacked towards a wrong class *and*"
+        f" acceptance at once, {suite.ascent.end_to_end} steps."
+        if suite.ascent.end_to_end
+        else ""
+    )
+    return (
+        "Attacked on both sides: in-distribution images towards rejection, outliers towards"
+        f" acceptance, by {_attack(suite.ascent)}; {first.inliers.images:,} test images and up to"
+        f" {outliers:,} of each set. Each cell: AUROC / missed OOD at the served threshold."
+        f"{end_to_end}{_replayed(report)}"
+        f" Suite `{suite.name}`; {STAMPS[report.trust.stamp]}. Measured with"
+        f" {code_span(report.command)} in {report.duration_s / 60:.1f} minutes on"
+        f" {escape_markdown(report.hardware)}."
+    )
+
+
+def _cell(condition: Condition, name: str) -> str:
+    missed = condition.sets[name].missed_ood_rate
+    return f"{share(condition.auroc(name))} / {percent(missed)}"
+
+
+def _attack(ascent: SuiteAttack) -> str:
+    if ascent.kind == "pgd":
+        return (
+            f"PGD on the score, {ascent.steps} steps of {ascent.step_255:g}/255 from a random"
+            " start, the last iterate"
+        )
+    if ascent.kind == "black-box":
+        return (
+            f"a black-box attack on the score, Square with {ascent.steps} queries and APGD"
+            " transferred from a surrogate network that was distilled from the graph's outputs,"
+            " the better of both (torch cannot run the graph: a white-box attack, which achieves"
+            " more, was not possible)"
+        )
+    return (
+        f"APGD on the score, {ascent.steps} steps from {ascent.restarts}"
+        f" start{'s' if ascent.restarts > 1 else ''}, the best iterate; every budget starts from"
+        " the result of the smaller budget"
+    )
+
+
+def _replayed(report: Report) -> str:
+    differences = [
+        abs(condition.mean_auroc - condition.replayed.mean_auroc)
+        for condition in report.conditions
+        if condition.replayed is not None
+    ]
+    if not differences:
+        return ""
+    return (
+        f" Rounded to whole 255ths and scored by {report.replayed_by}, the same images give a mean"
+        f" AUROC that differs by at most {max(differences):.3f}."
+    )
