@@ -11,7 +11,8 @@ from oodguard.training.cli.command import Threads, print_message, run_command, w
 from oodguard.training.cli.quantize import print_quantized
 from oodguard.training.cli.sources import check_run_data, list_recipe
 from oodguard.training.export.export import export as run_export
-from oodguard.training.quantize.quantize import images_of_recipe, quantize
+from oodguard.training.quantize.images import images_of_recipe
+from oodguard.training.quantize.quantize import quantize
 from oodguard.training.report.card import quick_notice
 from oodguard.training.report.write import read_report
 from oodguard.training.run_folder import DATA, RunFolder

@@ -23,7 +23,7 @@ from oodguard.training.cli.command import (
     warn,
 )
 from oodguard.training.data.reader import list_sources, source_at
-from oodguard.training.quantize.quantize import images_of_recipe, images_of_source
+from oodguard.training.quantize.images import check_classes, images_of_recipe, images_of_source
 from oodguard.training.quantize.quantize import quantize as run_quantize
 
 DATA_IMAGES = 8000
@@ -72,7 +72,9 @@ def quantize(  # noqa: PLR0913  (each parameter is an option of the command)
         limit = DATA_IMAGES if images is None else images
         source = source_at(data, images=limit, skip_broken=skip_broken) if data else None
         if source:
-            list_sources({"--data": (source, False)}, print_message)
+            listings = list_sources({"--data": (source, False)}, print_message)
+            if warning := check_classes(manifest.classes, listings["--data"]):
+                warn(warning)
         with console.status("reading") as status:
             description = run_quantize(
                 original,

@@ -1,22 +1,14 @@
 """Make an INT8 bundle of a float32 bundle."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
 from oodguard.models.bundle import Bundle, check_replaceable, write_bundle
-from oodguard.models.calibration import images_required
 from oodguard.models.decision import Policy, threshold
-from oodguard.models.errors import BundleError, CalibrationError, RecipeError
+from oodguard.models.errors import BundleError, RecipeError
 from oodguard.models.manifest import Description, QuantizationRecord, lowest_schema_version
-from oodguard.training.config.recipe import evaluation_sources, parse_recipe
-from oodguard.training.config.sources import Source
-from oodguard.training.data.dataset import ImageSet, load, split
 from oodguard.training.provenance import hardware
 from oodguard.training.quantize.card import write_quantized_card
 from oodguard.training.quantize.comparison import (
@@ -26,83 +18,8 @@ from oodguard.training.quantize.comparison import (
     speed_ratios,
 )
 from oodguard.training.quantize.graph import quantize_graph
+from oodguard.training.quantize.images import QuantizationImages
 from oodguard.training.scoring.parity import calibration_scores, onnx_run
-
-RANGE_IMAGES = 500
-"""Images that set the ranges of the activations; 2,000 instead change the flips by nothing."""
-
-MIN_COMPARED_IMAGES = 1000
-MAX_COMPARED_IMAGES = 10_000
-SEED = 0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class QuantizationImages:
-    """Disjoint in-distribution images: for the ranges, the thresholds and the comparison."""
-
-    ranges: NDArray[np.uint8]
-    calibration: ImageSet
-    compared: NDArray[np.uint8]
-
-
-def images_of_recipe(bundle: Bundle) -> QuantizationImages:
-    """Return the images by the bundle's own recipe.
-
-    Training images set the ranges, its calibration images the thresholds, and its test images are
-    compared. The figures choose nothing, so the test images stay unseen.
-
-    Raises:
-        RecipeError: The bundle has no recipe, or its data cannot be read.
-    """
-    text = bundle.evaluation.get("recipe")
-    if not isinstance(text, str):
-        raise RecipeError(
-            f"{bundle.manifest.name}: the bundle has no recipe that names its images. Give held-out"
-            " images of its distribution with --data"
-        )
-    recipe = parse_recipe(text, origin=f"the recipe of {bundle.manifest.name}")
-    source, _ = evaluation_sources(recipe)
-    try:
-        inliers, test = load(recipe.inliers, recipe.input), load(source, recipe.input)
-    except RecipeError as error:
-        raise RecipeError(
-            f"{error}. The recipe of {bundle.manifest.name} names this path. Give held-out images"
-            " of its distribution with --data, or run the command in the folder of the recipe's"
-            " data"
-        ) from error
-    parts = split(inliers, recipe.inliers, seed=recipe.seed)
-    return QuantizationImages(
-        ranges=parts.training.images[:RANGE_IMAGES].numpy(),
-        calibration=parts.calibration,
-        compared=test.images[:MAX_COMPARED_IMAGES].numpy(),
-    )
-
-
-def images_of_source(bundle: Bundle, source: Source, policy: Policy) -> QuantizationImages:
-    """Return the images of a source that the classifier was not trained on; half of them calibrate.
-
-    Raises:
-        RecipeError: The images cannot be read.
-        CalibrationError: There are too few images.
-    """
-    images = load(source, bundle.manifest.input)
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SEED))
-    half = len(images) // 2
-    expected = 2 * max(
-        RANGE_IMAGES + MIN_COMPARED_IMAGES, images_required(policy.alpha, policy.delta)
-    )
-    if len(images) < expected:
-        raise CalibrationError(
-            f"{images.name}: found {len(images):,} images, expected at least {expected:,}: one half"
-            f" calibrates, the other sets ranges ({RANGE_IMAGES}) and is compared (at least"
-            f" {MIN_COMPARED_IMAGES}). Give more images (--data, --images)"
-        )
-    ranges, compared = order[half : half + RANGE_IMAGES], order[half + RANGE_IMAGES :]
-    return QuantizationImages(
-        ranges=images.images[ranges].numpy(),
-        calibration=images.subset(order[:half]),
-        compared=images.images[compared[:MAX_COMPARED_IMAGES]].numpy(),
-    )
 
 
 def quantize(  # noqa: PLR0913  (by keyword)

@@ -19,10 +19,16 @@ from oodguard.training.cli.app import app
 from oodguard.training.cli.quantize import print_quantized
 from oodguard.training.config.sources import Source
 from oodguard.training.data.dataset import ImageSet
+from oodguard.training.data.reader import list_source
 from oodguard.training.onnx_torch.classifier import bundle_classifier
 from oodguard.training.quantize.comparison import Comparison, check_comparison, compare
 from oodguard.training.quantize.graph import quantize_graph
-from oodguard.training.quantize.quantize import QuantizationImages, images_of_source, quantize
+from oodguard.training.quantize.images import (
+    QuantizationImages,
+    check_classes,
+    images_of_source,
+)
+from oodguard.training.quantize.quantize import quantize
 from oodguard.training.scoring.graph import torch_run
 from oodguard.training.scoring.parity import onnx_run
 from tests.training.wrap.classifiers import SIZE, ConvolvedColourNet, draw_folder, exported
@@ -183,6 +189,25 @@ def test_quantize_refuses_an_unknown_score(tmp_path: Path, pictures: NDArray[np.
 def test_quantize_needs_images_for_ranges_thresholds_and_comparison() -> None:
     with pytest.raises(CalibrationError, match="found 200 images, expected at least 3,000"):
         images_of_source(open_bundle(SOURCE), Source(folder=CIFAR10), POLICY)
+
+
+def test_quantize_rejects_data_of_other_classes(tmp_path: Path) -> None:
+    words = ["quantize", str(SOURCE), "--data", str(CIFAR10.parent / "signs" / "test")]
+    result = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert "unknown classes no_entry, priority_road, stop, yield, exp" in result.stderr
+    assert "sub-folders with the names of its classes or all in one folder" in result.stderr
+
+
+def test_quantize_warns_of_classes_without_images() -> None:
+    data = list_source(Source(folder=CIFAR10), labelled=False)
+    assert check_classes(data.classes, data) is None
+    assert check_classes(tuple(reversed(data.classes)), data) is None  # matched by name
+    warning = check_classes((*data.classes, "tram", "bus"), data)
+    assert warning is not None
+    assert "has no image of 2 of the 12 classes: tram, bus. The limit alpha" in warning
+    flat = list_source(Source(folder=CIFAR10 / "ship"), labelled=False)
+    assert check_classes(("a", "b"), flat) is None
 
 
 def test_comparison_counts_flips_at_each_graphs_own_threshold() -> None:

@@ -1,0 +1,131 @@
+"""The images of a quantization: for the ranges, the thresholds and the comparison."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from oodguard.models.bundle import Bundle
+from oodguard.models.calibration import images_required
+from oodguard.models.decision import Policy
+from oodguard.models.errors import CalibrationError, RecipeError
+from oodguard.training.config.recipe import evaluation_sources, parse_recipe
+from oodguard.training.config.sources import Source
+from oodguard.training.data.classes import match_all_classes, match_classes
+from oodguard.training.data.dataset import ImageSet, load, split
+from oodguard.training.data.listing import Listing
+
+RANGE_IMAGES = 500
+"""Images that set the ranges of the activations; 2,000 instead change the flips by nothing."""
+
+MIN_COMPARED_IMAGES = 1000
+MAX_COMPARED_IMAGES = 10_000
+SEED = 0
+
+NAMED = 20
+"""The number of classes that a message names."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QuantizationImages:
+    """Disjoint in-distribution images: for the ranges, the thresholds and the comparison."""
+
+    ranges: NDArray[np.uint8]
+    calibration: ImageSet
+    compared: NDArray[np.uint8]
+
+
+def images_of_recipe(bundle: Bundle) -> QuantizationImages:
+    """Return the images by the bundle's own recipe.
+
+    Training images set the ranges, its calibration images the thresholds, and its test images are
+    compared. The figures choose nothing, so the test images stay unseen.
+
+    Raises:
+        RecipeError: The bundle has no recipe, its data cannot be read or have other classes.
+    """
+    text = bundle.evaluation.get("recipe")
+    if not isinstance(text, str):
+        raise RecipeError(
+            f"{bundle.manifest.name}: the bundle has no recipe that names its images. Give held-out"
+            " images of its distribution with --data"
+        )
+    recipe = parse_recipe(text, origin=f"the recipe of {bundle.manifest.name}")
+    source, _ = evaluation_sources(recipe)
+    try:
+        inliers, test = load(recipe.inliers, recipe.input), load(source, recipe.input)
+    except RecipeError as error:
+        raise RecipeError(
+            f"{error}. The recipe of {bundle.manifest.name} names this path. Give held-out images"
+            " of its distribution with --data, or run the command in the folder of the recipe's"
+            " data"
+        ) from error
+    match_all_classes(bundle.manifest.classes, inliers.classes, name=f"inliers: {inliers.name}")
+    parts = split(inliers, recipe.inliers, seed=recipe.seed)
+    return QuantizationImages(
+        ranges=parts.training.images[:RANGE_IMAGES].numpy(),
+        calibration=parts.calibration,
+        compared=test.images[:MAX_COMPARED_IMAGES].numpy(),
+    )
+
+
+def images_of_source(bundle: Bundle, source: Source, policy: Policy) -> QuantizationImages:
+    """Return the images of a source that the classifier was not trained on; half of them calibrate.
+
+    Raises:
+        RecipeError: The images cannot be read.
+        CalibrationError: There are too few images.
+    """
+    images = load(source, bundle.manifest.input)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SEED))
+    half = len(images) // 2
+    expected = 2 * max(
+        RANGE_IMAGES + MIN_COMPARED_IMAGES, images_required(policy.alpha, policy.delta)
+    )
+    if len(images) < expected:
+        raise CalibrationError(
+            f"{images.name}: found {len(images):,} images, expected at least {expected:,}: one half"
+            f" calibrates, the other sets ranges ({RANGE_IMAGES}) and is compared (at least"
+            f" {MIN_COMPARED_IMAGES}). Give more images (--data, --images)"
+        )
+    ranges, compared = order[half : half + RANGE_IMAGES], order[half + RANGE_IMAGES :]
+    return QuantizationImages(
+        ranges=images.images[ranges].numpy(),
+        calibration=images.subset(order[:half]),
+        compared=images.images[compared[:MAX_COMPARED_IMAGES]].numpy(),
+    )
+
+
+def check_classes(known: Sequence[str], data: Listing) -> str | None:
+    """Check that the classes of `--data` are those of a bundle, matched by name or number.
+
+    Data without classes are not checked.
+
+    Returns:
+        A warning if some classes have no images.
+
+    Raises:
+        RecipeError: The data have a class that the bundle does not have.
+    """
+    if not data.classes:
+        return None
+    try:
+        positions = match_classes(known, data.classes, name=f"--data {data.location}")
+    except RecipeError as error:
+        raise RecipeError(
+            f"{error}. Give images of the distribution of the bundle, in sub-folders with the names"
+            " of its classes or all in one folder"
+        ) from error
+    counts = data.counts.values()
+    present = {at for at, count in zip(positions, counts, strict=True) if count}
+    missing = [name for at, name in enumerate(known) if at not in present]
+    if not missing:
+        return None
+    return (
+        f"--data {data.location} has no image of {len(missing):,} of the {len(known):,} classes:"
+        f" {', '.join(missing[:NAMED])}{', ...' if len(missing) > NAMED else ''}. The limit alpha"
+        " of false rejections does not hold for images of these classes, and the quantized graph"
+        " may be less exact for them"
+    )
