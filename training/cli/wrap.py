@@ -1,18 +1,13 @@
 """The command `oodguard-train wrap`."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from pydantic import ValidationError
 from rich.text import Text
 
 from oodguard.models.decision import Policy
 from oodguard.models.errors import ClassifierError
-from oodguard.models.manifest import InputSpec
-from oodguard.models.names import text_of
-from oodguard.models.validation_errors import describe_error
 from oodguard.training.cli.command import (
     Alpha,
     Delta,
@@ -28,23 +23,17 @@ from oodguard.training.cli.command import (
     warn,
 )
 from oodguard.training.cli.sources import prepare_large
-from oodguard.training.config.sources import Source
+from oodguard.training.cli.wrap_options import input_spec, named_sources, normalisation
 from oodguard.training.data.reader import list_sources, source_at
 from oodguard.training.report.markdown import escape_control_characters
+from oodguard.training.wrap.card import wrapped_figures
 from oodguard.training.wrap.classifier import read_original_classifier
+from oodguard.training.wrap.data_checks import check_fit_classes
 from oodguard.training.wrap.features import AUTO
-from oodguard.training.wrap.form import InputForm, infer_form
-from oodguard.training.wrap.input import (
-    PRESETS,
-    ChannelOrder,
-    Layout,
-    Normalisation,
-    PixelTransform,
-    Triple,
-)
+from oodguard.training.wrap.form import infer_form
+from oodguard.training.wrap.input import PRESETS, ChannelOrder, Layout, PixelTransform
 from oodguard.training.wrap.labels import read_classes
 from oodguard.training.wrap.output import OutputKind
-from oodguard.training.wrap.report import wrapped_figures
 from oodguard.training.wrap.scores import FEATURE_SCORES
 from oodguard.training.wrap.wrap import WrapOptions
 from oodguard.training.wrap.wrap import wrap as run_wrap
@@ -146,14 +135,14 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
         options = WrapOptions(
             name=bundle_name(name, out),
             version=bundle_version(version),
-            spec=_spec(resize, form, resample),
+            spec=input_spec(resize, form, resample),
             transform=PixelTransform(
                 layout=form.layout,
                 height=form.height,
                 width=form.width,
                 channels=form.channels,
                 rank=form.rank,
-                normalisation=_normalisation(
+                normalisation=normalisation(
                     preset, channel_order, scale, mean, std, is_integer=original.takes_integers
                 ),
                 pixel_type=original.pixel_type,
@@ -169,11 +158,15 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
             ),
         )
         source = source_at(data, images=images, skip_broken=skip_broken)
-        others = _named(outliers or (), images, skip_broken=skip_broken)
+        others = named_sources(outliers or (), images, skip_broken=skip_broken)
         keys = {f"--outliers {name}": (each, False) for name, each in others.items()}
         fit_source = source_at(fit, images=images, skip_broken=skip_broken) if fit else None
         keys |= {"--fit": (fit_source, True)} if fit_source else {}
         listings = list_sources({"--data": (source, True), **keys}, print_message)
+        if fit_source and (
+            warning := check_fit_classes(options.classes, listings["--data"], listings["--fit"])
+        ):
+            warn(warning)
         prepare_large(listings, options.spec)
         with console.status("reading") as status:
             report, agreement = run_wrap(
@@ -194,78 +187,3 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
             f" {agreement.images} images; the largest difference is"
             f" {agreement.largest_difference:.1g}.",
         )
-
-
-def _spec(rule: str, form: InputForm, resample: Literal["bicubic", "bilinear"]) -> InputSpec:
-    """Parse `--resize`."""
-    fit, _, number = rule.partition(":")
-    key = {"crop": "resize", "letterbox": "fill"}.get(fit)
-    details = {key: number} if key and number else {}
-    if fit not in {"crop", "stretch", "letterbox"} or (number and not details):
-        raise ClassifierError(
-            f"--resize is {rule!r}, expected crop, crop:256, stretch, letterbox or letterbox:114"
-        )
-    try:
-        return InputSpec.model_validate(
-            {
-                "height": form.height,
-                "width": form.width,
-                "fit": fit,
-                "resample": resample,
-                **details,
-            }
-        )
-    except ValidationError as error:
-        raise ClassifierError(f"--resize {rule}: {describe_error(error.errors()[0])}") from error
-
-
-def _normalisation(  # noqa: PLR0913  (the options of the command)
-    preset: str | None,
-    channel_order: ChannelOrder | None,
-    scale: float | None,
-    mean: str | None,
-    std: str | None,
-    *,
-    is_integer: bool,
-) -> Normalisation:
-    """Return the preset with the options in place of its values."""
-    if preset is not None and preset not in PRESETS:
-        raise ClassifierError(f"--preset is {preset!r}, expected one of {', '.join(PRESETS)}")
-    base = PRESETS[preset] if preset else Normalisation(scale=1.0 if is_integer else 255.0)
-    return Normalisation(
-        scale=base.scale if scale is None else scale,
-        mean=base.mean if mean is None else _triple(mean, "--mean"),
-        std=base.std if std is None else _triple(std, "--std"),
-        channel_order=channel_order or base.channel_order,
-    )
-
-
-def _named(paths: Sequence[Path], images: int, *, skip_broken: bool) -> dict[str, Source]:
-    """Return the sources by the end of their path, with as many parts as make it unique."""
-    whole = [path.resolve().with_suffix("").parts for path in paths]
-    for count in range(1, max(map(len, whole), default=1) + 1):
-        names = [text_of("-".join(parts[-count:])) for parts in whole]
-        if len(set(names)) == len(names):
-            break
-    else:
-        raise ClassifierError(
-            f"--outliers: received {', '.join(map(str, paths))}, expected no duplicates"
-        )
-    return {
-        name: source_at(path, images=images, skip_broken=skip_broken)
-        for name, path in zip(names, paths, strict=True)
-    }
-
-
-def _triple(text: str, option: str) -> Triple:
-    """Parse `r,g,b`, or one number for all three channels."""
-    try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = []
-    if len(values) not in {1, 3}:
-        raise ClassifierError(
-            f"{option} is {text!r}, expected one number or three such as 0.5,0.4,0.3"
-        )
-    red, green, blue = values * (3 // len(values))
-    return red, green, blue

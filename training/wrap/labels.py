@@ -1,5 +1,6 @@
 """Match the classes of labelled images with the outputs of a classifier."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -38,12 +39,7 @@ def labels_of_outputs(
         ClassifierError: The number of classes is wrong, a name is not unique, the data has no
             classes or an unknown one.
     """
-    if not data.classes:
-        raise ClassifierError(
-            f"{option} {data.name}: found no classes, expected one sub-folder per class with all"
-            " images inside the sub-folders, or a Parquet file with a class-label column. Move the"
-            " images of each class into their own sub-folder."
-        )
+    check_has_classes(option, data.name, data.classes)
     if len(classes) != outputs:
         raise ClassifierError(
             f"received {len(classes)} class names, expected {outputs}, one per output. Give"
@@ -57,3 +53,17 @@ def labels_of_outputs(
     except RecipeError as error:
         raise ClassifierError(str(error)) from error
     return torch.tensor(positions)[data.labels]
+
+
+def check_has_classes(option: str, name: str, classes: Sequence[str]) -> None:
+    """Check that the data `name` of an option have classes.
+
+    Raises:
+        ClassifierError: They have none.
+    """
+    if not classes:
+        raise ClassifierError(
+            f"{option} {name}: found no classes, expected one sub-folder per class with all images"
+            " inside the sub-folders, or a table with a column of labels. Move the images of each"
+            " class into their own sub-folder."
+        )

@@ -12,17 +12,20 @@ from oodguard.models.manifest import FrozenModel
 from oodguard.training.report.metrics import wilson_interval
 from oodguard.training.wrap.input import PRESETS, Normalisation, PixelTransform
 
-IMAGES = 100
+MOST_IMAGES = 100
+FEWEST_IMAGES = 20
+"""A classifier that is too slow for all images in all variants is tried on fewer of them."""
+
 TIME_LIMIT_S = 20.0
 """No further variant is tried after this time."""
 
 Classes = NDArray[np.int64]
-Predict = Callable[[PixelTransform], Classes]
-"""A preprocessing to the predicted classes `(n,)` of the tried images."""
+Predict = Callable[[PixelTransform, int], Classes]
+"""A preprocessing and a number n to the predicted classes `(n,)` of the first images."""
 
 GIVEN = "as given"
 TEXT_ORDER = "sorted as text"
-BEST_ORDER = "best order"
+BEST_ORDER = "in the best order"
 
 
 class TriedPixels(FrozenModel):
@@ -35,13 +38,18 @@ class TriedPixels(FrozenModel):
 class Trials(FrozenModel):
     """All preprocessings that were tried; the first is the given one.
 
-    `order` are the classes in the order of the outputs that fits the best preprocessing, if that
-    order is significantly better than the given one.
+    `untried` is the number of those for which there was no time. `order` are the classes in the
+    order of the outputs that fits the best preprocessing, if that order is significantly better
+    than the given one; the positions of the classes `unplaced`, without tried images, are not
+    known.
     """
 
     images: int
+    duration_s: float = 0.0
     tried: tuple[TriedPixels, ...]
+    untried: int = 0
     order: tuple[str, ...] = ()
+    unplaced: tuple[str, ...] = ()
 
     @property
     def best(self) -> tuple[str, str, float]:
@@ -59,6 +67,12 @@ class Trials(FrozenModel):
         )
 
     @property
+    def best_change(self) -> str:
+        """The difference between the best and the given combination, in words."""
+        options, order, _ = self.best
+        return " and ".join(each for each in (options, f"classes {order}") if GIVEN not in each)
+
+    @property
     def is_improved(self) -> bool:
         """Whether the Wilson intervals of the best and the given combination are disjoint."""
         given = self.tried[0].accuracies[GIVEN]
@@ -67,23 +81,38 @@ class Trials(FrozenModel):
 
 
 def run_trials(
-    predict: Predict, transform: PixelTransform, labels: Classes, classes: Sequence[str]
+    predict: Predict,
+    transform: PixelTransform,
+    labels: Classes,
+    classes: Sequence[str],
+    *,
+    limit_s: float = TIME_LIMIT_S,
 ) -> Trials:
     """Predict the same images with other channel orders and normalisations.
 
     `labels` `(n,)` are positions in `classes`, which are in the assumed order of the outputs.
     """
     started = time.monotonic()
+    variants = dict(_variants(transform))
+    count = min(len(labels), FEWEST_IMAGES)
+    predict(transform, count)
+    fitting = limit_s * count / (len(variants) * max(time.monotonic() - started, 1e-6))
+    count = min(len(labels), max(count, int(fitting)))
     tried: dict[str, Classes] = {}
-    for options, variant in _variants(transform):
-        tried[options] = predict(variant)
-        if time.monotonic() - started > TIME_LIMIT_S:
+    for options, variant in variants.items():
+        tried[options] = predict(variant, count)
+        if time.monotonic() - started > limit_s:
             break
-    rows = tuple(
-        TriedPixels(options=options, accuracies=_accuracies(found, labels, classes))
-        for options, found in tried.items()
+    labels = labels[:count]
+    trials = Trials(
+        images=count,
+        duration_s=time.monotonic() - started,
+        tried=tuple(
+            TriedPixels(options=options, accuracies=_accuracies(found, labels, classes))
+            for options, found in tried.items()
+        ),
+        untried=len(variants) - len(tried),
     )
-    trials = Trials(images=len(labels), tried=rows)
     options, order, _ = trials.best
     if order == GIVEN or not trials.is_improved:
         return trials
@@ -91,7 +120,17 @@ def run_trials(
         return trials.model_copy(update={"order": tuple(sorted(classes))})
     outputs = _matched_outputs(tried[options], labels, len(classes))
     names = tuple(classes[each] for each in np.argsort(outputs))
-    return trials.model_copy(update={"order": names})
+    unplaced = tuple(name for at, name in enumerate(classes) if at not in labels)
+    return trials.model_copy(update={"order": names, "unplaced": unplaced})
+
+
+def images_to_try(labels: Classes) -> NDArray[np.int64]:
+    """Return the indices of up to 100 images with these labels `(n,)`, of the classes in turn."""
+    order = np.argsort(labels, kind="stable")
+    _, starts, counts = np.unique(labels[order], return_index=True, return_counts=True)
+    rank = np.empty(len(labels), np.int64)  # of an image within its class
+    rank[order] = np.arange(len(labels)) - np.repeat(starts, counts)
+    return np.argsort(rank, kind="stable")[:MOST_IMAGES]
 
 
 def _variants(transform: PixelTransform) -> Iterator[tuple[str, PixelTransform]]:

@@ -1,7 +1,6 @@
 """Make a bundle of an existing ONNX classifier and labelled held-out images."""
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,18 +12,18 @@ from torch import Tensor
 
 from oodguard.models.bundle import check_replaceable, write_bundle
 from oodguard.models.calibrated_model import RunGraph
-from oodguard.models.calibration import images_required
-from oodguard.models.decision import Policy, threshold
-from oodguard.models.errors import CalibrationError, ClassifierError
+from oodguard.models.decision import Policy
 from oodguard.models.manifest import DataRecord, Description, InputSpec, TrainingRecord
 from oodguard.training.config.sources import Source
 from oodguard.training.data.dataset import ImageSet, load
 from oodguard.training.provenance import command, hardware, libraries
-from oodguard.training.report.metrics import auroc, false_rejection_rate, missed_ood_rate
-from oodguard.training.scoring.parity import Parity, in_batches
-from oodguard.training.wrap.agreement import BATCH_SIZES, check_agreement
+from oodguard.training.scoring.parity import Parity
+from oodguard.training.wrap.agreement import check_agreement
+from oodguard.training.wrap.card import write_wrapped_card
 from oodguard.training.wrap.classifier import OriginalClassifier
+from oodguard.training.wrap.data_checks import check_calibration, check_shared
 from oodguard.training.wrap.features import Features, find_features
+from oodguard.training.wrap.figures import predict, score_figures
 from oodguard.training.wrap.graph import FEATURES, RAW, merge, merged_run
 from oodguard.training.wrap.input import PixelTransform
 from oodguard.training.wrap.labels import labels_of_outputs
@@ -36,28 +35,15 @@ from oodguard.training.wrap.output import (
     check_output_kind,
     to_logits,
 )
-from oodguard.training.wrap.report import (
-    CleanResult,
-    ScoreFigures,
-    WrapReport,
-    write_wrapped_card,
-)
+from oodguard.training.wrap.report import WrapReport
 from oodguard.training.wrap.scores import WrappedScores, fit_feature_scores
-from oodguard.training.wrap.trials import IMAGES as TRIED_IMAGES
-from oodguard.training.wrap.trials import Trials, run_trials
+from oodguard.training.wrap.trials import Trials, images_to_try, run_trials
 
 AGREEMENT_IMAGES = 200
-DIGESTED = 1024
 SEED = 0
 
 HIGH_ACCURACY = 0.9
 """Other preprocessings are tried where the accuracy is below this."""
-
-MOST_SHARED = 0.01
-"""The largest share of the data that may also be among the images of `fit`."""
-
-Columns = dict[str, NDArray[np.float32]]
-"""Values `(n,)` by score."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,7 +103,7 @@ def wrap(  # noqa: PLR0913  (by keyword; one step after the other)
         return found
 
     images = read(data, labelled=True)
-    _check_calibration(images, options.policy)
+    check_calibration(images, options.policy)
     subset = images.images[:AGREEMENT_IMAGES].numpy()
     stage("running the original classifier")
     features, weights = _features(original, options, subset)
@@ -131,7 +117,7 @@ def wrap(  # noqa: PLR0913  (by keyword; one step after the other)
     scores = WrappedScores(options.outputs)
     if features and fit and rows is not None:
         fit_images = read(fit, labelled=True)
-        _check_shared(images, fit_images)
+        check_shared(images, fit_images)
         labels = labels_of_outputs(classes, fit_images, outputs=outputs, option="--fit")
         stage("fitting the feature scores")
         fitted, missing = fit_feature_scores(
@@ -153,14 +139,13 @@ def wrap(  # noqa: PLR0913  (by keyword; one step after the other)
     agreement = check_agreement(raw, run, subset, scores, rows)
     stage("calibrating")
     names, policy = scores.names, options.policy
-    _, calibration = _predict(run, images.subset(order[:half]), names)
+    _, calibration = predict(run, images.subset(order[:half]), names)
     stage("measuring")
     test = images.subset(order[half:])
-    predicted, inside = _predict(run, test, names)
-    outside = {key: _predict(run, read(source), names)[1] for key, source in outliers.items()}
+    predicted, inside = predict(run, test, names)
+    outside = {key: predict(run, read(source), names)[1] for key, source in outliers.items()}
     accuracy = float((predicted == test.labels.numpy()).mean())
     stage("trying other preprocessings")
-    tried = images.subset(order.flip(0)[: 0 if accuracy >= HIGH_ACCURACY else TRIED_IMAGES])
     report = WrapReport(
         score=options.outputs.choose(policy.score, tuple(scores.fitted)),
         alpha=policy.alpha,
@@ -173,8 +158,10 @@ def wrap(  # noqa: PLR0913  (by keyword; one step after the other)
         accuracy=accuracy,
         accuracy_images=len(test),
         chance=1 / len(classes),
-        trials=_run_trials(run_original, options, tried, classes),
-        scores={name: _figures(name, policy, calibration, inside, outside) for name in names},
+        trials=_run_trials(run_original, options, images, order.flip(0), classes)
+        if accuracy < HIGH_ACCURACY
+        else None,
+        scores={name: score_figures(name, policy, calibration, inside, outside) for name in names},
         hardware=hardware(),
         command=command(),
     )
@@ -208,73 +195,22 @@ def _run_to_features(
 
 
 def _run_trials(
-    run_original: RunOriginal, options: WrapOptions, tried: ImageSet, classes: tuple[str, ...]
-) -> Trials | None:
-    """Return the trials; None without images."""
-    if len(tried) == 0:
-        return None
+    run_original: RunOriginal,
+    options: WrapOptions,
+    images: ImageSet,
+    order: Tensor,
+    classes: tuple[str, ...],
+) -> Trials:
+    """Return the trials on the first images in this order, of the classes in turn."""
+    labels = images.labels[order].numpy()
+    index = images_to_try(labels)
+    pixels = images.images[order[index]].numpy()
 
-    def predict(transform: PixelTransform) -> NDArray[np.int64]:
-        raw, _ = run_original(tried.images.numpy(), transform)
+    def predict(transform: PixelTransform, count: int) -> NDArray[np.int64]:
+        raw, _ = run_original(pixels[:count], transform)
         return to_logits(torch.from_numpy(raw), options.outputs).argmax(dim=1).numpy()
 
-    return run_trials(predict, options.transform, tried.labels.numpy(), classes)
-
-
-def _check_shared(images: ImageSet, fit_images: ImageSet) -> None:
-    """Check that the images of the threshold and the figures did not fit the scores."""
-    known = {_digest(each) for batch, _ in fit_images.batches(DIGESTED) for each in batch}
-    shared = sum(_digest(each) in known for batch, _ in images.batches(DIGESTED) for each in batch)
-    if shared > MOST_SHARED * len(images):
-        raise ClassifierError(
-            f"--fit {fit_images.name}: contains {shared:,} of the {len(images):,} images of --data,"
-            " expected other images: a score that was fitted on an image does not measure it"
-        )
-
-
-def _digest(image: Tensor) -> bytes:
-    return hashlib.sha256(image.numpy().tobytes()).digest()
-
-
-def _check_calibration(images: ImageSet, policy: Policy) -> None:
-    """Check that half of the images is enough for the threshold of the policy."""
-    half, required = len(images) // 2, images_required(policy.alpha, policy.delta)
-    if half < required:
-        raise CalibrationError(
-            f"{images.name}: {half} of the {len(images)} images calibrate, expected at least"
-            f" {required} for alpha {policy.alpha} with delta {policy.delta}. Give at least"
-            f" {2 * required} images (--data, --images), or a larger --alpha or --delta"
-        )
-
-
-def _predict(
-    run: RunGraph, images: ImageSet, names: Sequence[str]
-) -> tuple[NDArray[np.int64], Columns]:
-    """Return predicted classes `(n,)` and scores, in the largest batches that were compared."""
-    logits, scores = in_batches(run, images.images.numpy(), BATCH_SIZES[-1])
-    return logits.argmax(axis=1), {name: scores[:, k] for k, name in enumerate(names)}
-
-
-def _figures(
-    name: str,
-    policy: Policy,
-    calibration: Columns,
-    inside: Columns,
-    outside: Mapping[str, Columns],
-) -> ScoreFigures:
-    limit = threshold(np.sort(calibration[name]), policy)
-    return ScoreFigures(
-        threshold=limit,
-        false_rejection_rate=false_rejection_rate(inside[name], limit),
-        sets={
-            key: CleanResult(
-                images=len(columns[name]),
-                auroc=auroc(inside[name], columns[name]),
-                missed_ood_rate=missed_ood_rate(columns[name], limit),
-            )
-            for key, columns in outside.items()
-        },
-    )
+    return run_trials(predict, options.transform, labels[index], classes)
 
 
 def _describe(

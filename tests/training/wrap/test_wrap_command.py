@@ -13,7 +13,7 @@ from oodguard.models.bundle import Bundle, open_bundle
 from oodguard.models.calibrated_model import CalibratedModel
 from oodguard.models.decision import Policy
 from oodguard.training.cli.app import app
-from oodguard.training.cli.wrap import _named
+from oodguard.training.cli.wrap_options import named_sources
 from oodguard.training.scoring.parity import onnx_run
 from oodguard.training.wrap.report import WrapReport
 from tests.training.recipes import RECIPE
@@ -157,6 +157,8 @@ def test_wrap_tries_other_class_orders_if_the_accuracy_is_low(
     for text in (" ".join(done.output.split()), " ".join(card.split())):
         assert text.count("the accuracy is 0 %, near chance (33.3 % for 3 classes)") == 1
         assert "The outputs then are, in order: blue, green, red." in text
+        assert "it is 0 % as given and 100 % with classes sorted as text: wrap the" in text
+        assert "--channel-order, " not in text
 
 
 def test_wrap_tries_other_channel_orders_if_the_accuracy_is_low(
@@ -172,7 +174,9 @@ def test_wrap_tries_other_channel_orders_if_the_accuracy_is_low(
     assert report.accuracy == pytest.approx(1 / 3, abs=0.1)
     assert report.trials is not None
     assert report.trials.best == ("--channel-order rgb", "as given", 1.0)
-    assert "The best is 100 % with --channel-order rgb." in " ".join(done.output.split())
+    output = " ".join(done.output.split())
+    assert "The best is 100 % with --channel-order rgb." in output
+    assert "and 100 % with --channel-order rgb: wrap the classifier again with the opt" in output
 
 
 def test_wrap_does_not_warn_of_two_classes_below_100_percent(
@@ -292,5 +296,5 @@ outliers = {{ greys = {{ folder = "{pictures / "greys"}" }} }}
 
 
 def test_wrap_names_outliers_by_more_of_their_path_where_the_names_are_equal() -> None:
-    assert list(_named([Path("a/x"), Path("b/y")], 2, skip_broken=False)) == ["x", "y"]
-    assert list(_named([Path("a/x"), Path("b/x")], 2, skip_broken=False)) == ["a-x", "b-x"]
+    assert list(named_sources([Path("a/x"), Path("b/y")], 2, skip_broken=False)) == ["x", "y"]
+    assert list(named_sources([Path("a/x"), Path("b/x")], 2, skip_broken=False)) == ["a-x", "b-x"]

@@ -3,7 +3,14 @@ import pytest
 from numpy.typing import NDArray
 
 from oodguard.training.wrap.input import Normalisation, PixelTransform
-from oodguard.training.wrap.trials import BEST_ORDER, GIVEN, TEXT_ORDER, Trials, run_trials
+from oodguard.training.wrap.trials import (
+    BEST_ORDER,
+    GIVEN,
+    TEXT_ORDER,
+    Trials,
+    images_to_try,
+    run_trials,
+)
 
 CLASSES = tuple(str(number) for number in range(12))
 LABELS = np.arange(96) % 12
@@ -13,8 +20,8 @@ TRANSFORM = PixelTransform(layout="nchw", height=8, width=8)
 def trials(found: dict[Normalisation, NDArray[np.int64]]) -> Trials:
     """Run the trials of a classifier that guesses class 0 except for some preprocessings."""
 
-    def predict(transform: PixelTransform) -> NDArray[np.int64]:
-        return found.get(transform.normalisation, np.zeros(96, np.int64))
+    def predict(transform: PixelTransform, count: int) -> NDArray[np.int64]:
+        return found.get(transform.normalisation, np.zeros(96, np.int64))[:count]
 
     return run_trials(predict, TRANSFORM, LABELS, CLASSES)
 
@@ -51,7 +58,7 @@ def test_trials_of_random_predictions_find_no_order() -> None:
     labels = np.arange(100) % 50
     guesses = generator.integers(0, 50, 100)
     classes = tuple(f"class {number}" for number in range(50))
-    found = run_trials(lambda _: guesses, TRANSFORM, labels, classes)
+    found = run_trials(lambda _, count: guesses[:count], TRANSFORM, labels, classes)
     assert not found.is_improved
     assert found.tried[0].accuracies[BEST_ORDER] < 0.15
 
@@ -61,9 +68,32 @@ def test_trials_of_integers_and_grey_images_have_no_other_scale_or_channels() ->
     integers = PixelTransform(
         layout="nchw", height=8, width=8, normalisation=unchanged, pixel_type="uint8"
     )
-    found = run_trials(lambda _: LABELS, integers, LABELS, CLASSES)
+    found = run_trials(lambda _, count: LABELS[:count], integers, LABELS, CLASSES)
     assert [each.options for each in found.tried] == [GIVEN, "--channel-order bgr"]
     grey = PixelTransform(layout="nchw", height=8, width=8, channels=1)
-    found = run_trials(lambda _: LABELS, grey, LABELS, CLASSES)
+    found = run_trials(lambda _, count: LABELS[:count], grey, LABELS, CLASSES)
     options = [each.options for each in found.tried]
     assert options == [GIVEN, "--scale 1 --channel-order rgb", "--preset tf --channel-order rgb"]
+
+
+def test_trials_try_the_classes_in_turn() -> None:
+    labels = np.array([0, 0, 0, 2, 1, 0, 2])
+    assert images_to_try(labels).tolist() == [0, 3, 4, 1, 6, 2, 5]
+    assert len(images_to_try(np.zeros(300, np.int64))) == 100
+
+
+def test_trials_of_a_slow_classifier_use_fewer_images_and_stop() -> None:
+    found = run_trials(lambda _, count: LABELS[:count], TRANSFORM, LABELS, CLASSES, limit_s=0)
+    assert (found.images, len(found.tried), found.untried) == (20, 1, 11)
+
+
+def test_trials_name_classes_whose_position_is_not_known() -> None:
+    outputs = np.roll(np.arange(12), 5)
+    labels = LABELS[LABELS != 3]
+
+    def predict(_: PixelTransform, count: int) -> NDArray[np.int64]:
+        return np.asarray(outputs[labels][:count])
+
+    found = run_trials(predict, TRANSFORM, labels, CLASSES)
+    assert found.best_change == "classes in the best order"
+    assert found.unplaced == ("3",)
