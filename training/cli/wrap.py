@@ -1,5 +1,6 @@
 """The command `oodguard-train wrap`."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,7 +24,12 @@ from oodguard.training.cli.command import (
     warn,
 )
 from oodguard.training.cli.sources import prepare_large
-from oodguard.training.cli.wrap_options import input_spec, named_sources, normalisation
+from oodguard.training.cli.wrap_options import (
+    check_columns,
+    input_spec,
+    named_sources,
+    normalisation,
+)
 from oodguard.training.data.reader import list_sources, source_at
 from oodguard.training.report.markdown import escape_control_characters
 from oodguard.training.wrap.card import wrapped_figures
@@ -54,6 +60,17 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
     ] = None,
     images: Annotated[int, typer.Option(min=2, help="Maximum number of images per set.")] = 4000,
     skip_broken: SkipBroken = False,
+    image_column: Annotated[
+        str | None,
+        typer.Option(help="Column of the images in tables.", show_default="by type and name"),
+    ] = None,
+    label_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of the labels in the tables of --data and --fit.",
+            show_default="by type and name",
+        ),
+    ] = None,
     preset: Annotated[
         str | None, typer.Option(help=f"Normalisation by name: {', '.join(PRESETS)}.")
     ] = None,
@@ -157,10 +174,15 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
                 delta=delta,
             ),
         )
-        source = source_at(data, images=images, skip_broken=skip_broken)
-        others = named_sources(outliers or (), images, skip_broken=skip_broken)
+        columns = {"--image-column": image_column, "--label-column": label_column}
+        check_columns(columns, data, fit)
+        opened = partial(
+            source_at, images=images, skip_broken=skip_broken, image_column=image_column
+        )
+        source = opened(data, label_column=label_column)
+        others = named_sources(outliers or (), opened)
         keys = {f"--outliers {name}": (each, False) for name, each in others.items()}
-        fit_source = source_at(fit, images=images, skip_broken=skip_broken) if fit else None
+        fit_source = opened(fit, label_column=label_column) if fit else None
         keys |= {"--fit": (fit_source, True)} if fit_source else {}
         listings = list_sources({"--data": (source, True), **keys}, print_message)
         if fit_source and (

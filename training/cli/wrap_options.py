@@ -1,6 +1,6 @@
 """Parse the options of `wrap` that are written as text."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +11,7 @@ from oodguard.models.manifest import InputSpec
 from oodguard.models.names import text_of
 from oodguard.models.validation_errors import describe_error
 from oodguard.training.config.sources import Source
-from oodguard.training.data.reader import source_at
+from oodguard.training.data.tables import is_table
 from oodguard.training.wrap.form import InputForm
 from oodguard.training.wrap.input import PRESETS, ChannelOrder, Normalisation, Triple
 
@@ -68,7 +68,22 @@ def normalisation(  # noqa: PLR0913  (the options of the command)
     )
 
 
-def named_sources(paths: Sequence[Path], images: int, *, skip_broken: bool) -> dict[str, Source]:
+def check_columns(columns: Mapping[str, str | None], data: Path, fit: Path | None) -> None:
+    """Check that columns, by the option that names them, are those of a table.
+
+    Raises:
+        ClassifierError: Neither `data` nor `fit` is a table.
+    """
+    tables = [path for path in (data, fit) if path and path.exists() and is_table(path)]
+    for option, name in columns.items():
+        if name and not tables:
+            raise ClassifierError(
+                f"{option} is {name!r}, expected none for {text_of(data)}, which is no table:"
+                " the classes of a folder are its sub-folders"
+            )
+
+
+def named_sources(paths: Sequence[Path], source_at: Callable[[Path], Source]) -> dict[str, Source]:
     """Return the sources by the end of their path, with as many parts as make it unique.
 
     Raises:
@@ -83,10 +98,7 @@ def named_sources(paths: Sequence[Path], images: int, *, skip_broken: bool) -> d
         raise ClassifierError(
             f"--outliers: received {', '.join(map(str, paths))}, expected no duplicates"
         )
-    return {
-        name: source_at(path, images=images, skip_broken=skip_broken)
-        for name, path in zip(names, paths, strict=True)
-    }
+    return {name: source_at(path) for name, path in zip(names, paths, strict=True)}
 
 
 def _triple(text: str, option: str) -> Triple:

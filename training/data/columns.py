@@ -113,6 +113,7 @@ def _image_column(schema: pa.Schema, kinds: dict[str, dict[str, Any]], location:
         raise RecipeError(
             f"{location}: found the columns {names}, expected one of images: encoded bytes,"
             " or paths in a column such as 'image'. Name it with image_column"
+            " (--image-column)"
         )
     return usable[0]
 

@@ -38,6 +38,7 @@ def list_hub(source: Source, name: str) -> Listing:
         labels=labels,
         groups=groups,
         rows=np.arange(len(table)),
+        columns=tuple(table.column_names),
         files=lambda: [Path(each["filename"]) for each in table.cache_files],
         read=lambda rows: _read(images, columns.image, rows),
     )

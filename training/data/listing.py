@@ -32,7 +32,8 @@ class Listing:
     `labels` `(n,)` are `NO_LABEL` for rows without a label, and all 0 without `classes`. `groups`
     are the values of the group column, or their numbers. `skipped` are the numbers of files that
     are not read, by ending. `files` returns the files that contain the images, unless each image
-    is a file itself. Images that cannot be read are left out with `skip_broken`.
+    is a file itself. `columns` are those of a table, none for a folder. Images that cannot be read
+    are left out with `skip_broken`.
     """
 
     location: str
@@ -43,6 +44,7 @@ class Listing:
     groups: NDArray[np.int64] | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)
     files: Callable[[], Iterable[Path]] | None = None
+    columns: tuple[str, ...] = ()
     skip_broken: bool = False
 
     def __len__(self) -> int:
@@ -92,6 +94,20 @@ def name_all(faults: Mapping[str, str]) -> str:
     lines = [f"  {name}: {reason}" for name, reason in faults.items()]
     rest = len(lines) - MAX_NAMED
     return "\n".join(lines[:MAX_NAMED] + ([f"  and {rest:,} more"] if rest > 0 else []))
+
+
+def check_label_column(listing: Listing) -> None:
+    """Check that a table has a column of labels.
+
+    Raises:
+        RecipeError: the error lists the columns and names the key.
+    """
+    if listing.columns and not listing.classes:
+        raise RecipeError(
+            f"{listing.location}: no column of labels found among the columns"
+            f" {list(listing.columns)}, expected one such as 'label'. Name it with label_column"
+            " (--label-column)"
+        )
 
 
 def check_labels(name: str, classes: tuple[str, ...], labels: NDArray[np.int64]) -> None:

@@ -10,14 +10,32 @@ from oodguard.models.errors import GuardError, RecipeError
 from oodguard.training.config.sources import Source
 from oodguard.training.data.classes import select_classes
 from oodguard.training.data.folders import list_folder
-from oodguard.training.data.listing import Listing, check_labels, describe_skipped
+from oodguard.training.data.listing import (
+    Listing,
+    check_label_column,
+    check_labels,
+    describe_skipped,
+)
 from oodguard.training.data.tables import is_table, list_tables
 
 
-def source_at(path: Path, *, images: int | None = None, skip_broken: bool = False) -> Source:
-    """Return the source at a path: a table, a folder of tables, or a folder of pictures."""
-    key = "table" if path.exists() and is_table(path) else "folder"
-    return Source.model_validate({key: path, "images": images, "skip_broken": skip_broken})
+def source_at(
+    path: Path,
+    *,
+    images: int | None = None,
+    skip_broken: bool = False,
+    image_column: str | None = None,
+    label_column: str | None = None,
+) -> Source:
+    """Return the source at a path: a table, a folder of tables, or a folder of pictures.
+
+    The columns are those of a table; a folder of pictures has none, and they are ignored.
+    """
+    values = {"images": images, "skip_broken": skip_broken}
+    if path.exists() and is_table(path):
+        columns = {"image_column": image_column, "label_column": label_column}
+        return Source.model_validate({"table": path, **values, **columns})
+    return Source.model_validate({"folder": path, **values})
 
 
 def list_source(source: Source, *, labelled: bool) -> Listing:
@@ -30,6 +48,8 @@ def list_source(source: Source, *, labelled: bool) -> Listing:
         RecipeError: the source cannot be read, has no images, or has no such classes.
     """
     found = _list_all(source, labelled=labelled)
+    if labelled:
+        check_label_column(found)
     classes = found.classes
     selected = select_classes(
         classes, only=source.only, leave_out=source.leave_out, location=found.location

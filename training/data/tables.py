@@ -1,64 +1,26 @@
-"""List tables of images: Parquet, CSV and JSON Lines files, or a folder of such shards.
+"""List tables of images: Parquet, CSV and JSON files, or a folder of such shards.
 
 An image is encoded bytes, a struct of bytes and a path, or a path, which starts from the folder of
-its table. The format of a file is found by its content.
+its table.
 """
 
-import csv
-import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import cast
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.names import is_special, text_of
 from oodguard.training.config.sources import Source
-from oodguard.training.data.columns import (
-    check_names,
-    choose_columns,
-    encode_labels,
-    is_text,
-    number_groups,
-)
+from oodguard.training.data.columns import choose_columns, encode_labels, number_groups
 from oodguard.training.data.folders import SPLITS, ending
 from oodguard.training.data.listing import Encoded, Listing, name_all
+from oodguard.training.data.shards import Shard, open_shard
 
 TABLE_ENDINGS = frozenset({".parquet", ".pq", ".csv", ".tsv", ".jsonl", ".ndjson"})
-BATCH_ROWS = 64
-
-Values = Callable[[NDArray[np.int64]], Iterator[object]]
-"""Maps ascending rows of one file to the values of its image column."""
-
-
-Row = Mapping[str, object]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shard:
-    """One file of a table: `column` returns all values of a column, `images` those of some rows.
-
-    `paths` returns the values of the image column without encoded bytes.
-    """
-
-    path: Path
-    schema: pa.Schema
-    rows: int
-    column: Callable[[str], Sequence[object]]
-    images: Callable[[str], Values]
-    paths: Callable[[str], Sequence[object]]
-
-    def has_texts(self, column: str) -> bool:
-        """Return whether the values of a column are text, as paths are."""
-        return is_text(self.schema.field(column).type)
 
 
 def is_table(path: Path) -> bool:
@@ -79,7 +41,7 @@ def list_tables(paths: Sequence[Path], source: Source) -> Listing:
             the error names.
     """
     location = ", ".join(map(text_of, paths))
-    shards = [_open_shard(file) for path in paths for file in _files(path)]
+    shards = [open_shard(file) for path in paths for file in _files(path)]
     first = shards[0]
     columns = choose_columns(first.schema, source, location=location)
     labels: list[object] = []
@@ -118,6 +80,7 @@ def list_tables(paths: Sequence[Path], source: Source) -> Listing:
         groups=number_groups(groups, numbers) if source.group else None,
         rows=np.arange(rows),
         read=read,
+        columns=tuple(first.schema.names),
         files=None if all(shard.has_texts(columns.image) for shard in shards) else files,
     )
     if not source.skip_broken:
@@ -195,111 +158,3 @@ def _files(path: Path) -> list[Path]:
             f' of one. List its files: table = ["{text_of(files[0])}", ...]'
         )
     return files
-
-
-def _open_shard(path: Path) -> Shard:
-    if is_special(path):
-        raise RecipeError(
-            f"{text_of(path)}: the path is a pipe or a device, expected a file: copy the data to"
-            " a file"
-        )
-    with _reading(path):
-        with path.open("rb") as file:
-            start = file.read(4)
-        return _parquet(path) if start == b"PAR1" else _text(path, is_json=start[:1] == b"{")
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Raise an error that names the file if it cannot be read, which damaged pages show late."""
-    try:
-        yield
-    except (OSError, ValueError, pa.ArrowException, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise RecipeError(f"{text_of(path)}: cannot read the data: {reason}") from error
-
-
-def _parquet(path: Path) -> Shard:
-    with path.open("rb") as opened, pq.ParquetFile(opened) as file:
-        schema, rows = file.schema_arrow, file.metadata.num_rows
-
-    def column(name: str) -> list[object]:
-        with _reading(path), path.open("rb") as opened, pq.ParquetFile(opened) as file:
-            return cast("list[object]", file.read(columns=[name]).column(0).to_pylist())
-
-    def paths(name: str) -> list[object]:
-        kind = schema.field(name).type
-        if pa.types.is_struct(kind):
-            return column(f"{name}.path") if kind.get_field_index("path") >= 0 else []
-        return column(name) if is_text(kind) else []
-
-    def images(name: str) -> Values:
-        def values(rows: NDArray[np.int64]) -> Iterator[object]:
-            start = 0
-            with _reading(path), path.open("rb") as opened, pq.ParquetFile(opened) as file:
-                for batch in file.iter_batches(BATCH_ROWS, columns=[name]):
-                    stop = start + len(batch)
-                    for row in rows[(rows >= start) & (rows < stop)]:
-                        yield batch.column(0)[row - start].as_py()
-                    start = stop
-
-        return values
-
-    return Shard(path=path, schema=schema, rows=rows, column=column, images=images, paths=paths)
-
-
-def _text(path: Path, *, is_json: bool) -> Shard:
-    """Read a CSV or JSON Lines file; a text that is not UTF-8 may still be a path."""
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        rows = _json_rows(file, path) if is_json else _csv_rows(file, path)
-    names = list(rows[0]) if rows else []
-    schema = pa.schema([(text_of(name), pa.string()) for name in names])
-
-    def column(name: str) -> list[object]:
-        return [row.get(name) for row in rows]
-
-    def images(name: str) -> Values:
-        return lambda selected: (rows[row].get(name) for row in selected)
-
-    return Shard(
-        path=path, schema=schema, rows=len(rows), column=column, images=images, paths=column
-    )
-
-
-def _csv_rows(lines: Iterator[str], path: Path) -> list[Row]:
-    """Read a table whose first line names the columns; the delimiter is the first line's."""
-    head = next(lines, "")
-    delimiter = max(",;\t", key=head.count)
-    names = next(csv.reader([head], delimiter=delimiter), [])
-    check_names([name for name in names if name], location=text_of(path))
-    rows: list[Row] = []
-    faults: dict[str, str] = {}
-    for number, cells in enumerate(each for each in csv.reader(lines, delimiter=delimiter) if each):
-        if len(cells) != len(names):
-            faults[f"row {number}"] = f"has {len(cells)} cells"
-        rows.append(dict(zip(names, cells, strict=False)))
-    _check_rows(faults, path, f"{len(names)} cells, as the first line has")
-    return rows
-
-
-def _json_rows(lines: Iterator[str], path: Path) -> list[Row]:
-    rows: list[Row] = []
-    faults: dict[str, str] = {}
-    for number, line in enumerate(each for each in lines if each.strip()):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            row, faults[f"row {number}"] = {}, str(error)
-        if not isinstance(row, dict):
-            row, faults[f"row {number}"] = {}, "is not an object"
-        rows.append(row)
-    _check_rows(faults, path, "one JSON object per line")
-    return rows
-
-
-def _check_rows(faults: dict[str, str], path: Path, expected: str) -> None:
-    if faults:
-        raise RecipeError(
-            f"{text_of(path)}: {len(faults):,} rows are invalid, expected {expected} (rows are"
-            f" counted from 0):\n{name_all(faults)}"
-        )

@@ -14,6 +14,7 @@ from oodguard.models.calibrated_model import CalibratedModel
 from oodguard.models.decision import Policy
 from oodguard.training.cli.app import app
 from oodguard.training.cli.wrap_options import named_sources
+from oodguard.training.data.reader import source_at
 from oodguard.training.scoring.parity import onnx_run
 from oodguard.training.wrap.report import WrapReport
 from tests.training.recipes import RECIPE
@@ -296,5 +297,29 @@ outliers = {{ greys = {{ folder = "{pictures / "greys"}" }} }}
 
 
 def test_wrap_names_outliers_by_more_of_their_path_where_the_names_are_equal() -> None:
-    assert list(named_sources([Path("a/x"), Path("b/y")], 2, skip_broken=False)) == ["x", "y"]
-    assert list(named_sources([Path("a/x"), Path("b/x")], 2, skip_broken=False)) == ["a-x", "b-x"]
+    assert list(named_sources([Path("a/x"), Path("b/y")], source_at)) == ["x", "y"]
+    assert list(named_sources([Path("a/x"), Path("b/x")], source_at)) == ["a-x", "b-x"]
+
+
+def test_wrap_reads_labels_of_a_column_that_an_option_names(pictures: Path, tmp_path: Path) -> None:
+    """Labels are in the column `kind` of a table."""
+    files = sorted((pictures / "colours").rglob("*.png"))
+    lines = [f"{path},{path.parent.name}" for path in files]
+    table = tmp_path / "colours.csv"
+    table.write_text("\n".join(["photograph,kind", *lines]), encoding="utf-8")
+    exported(tmp_path / "net.onnx", batch=1)
+    words = ["wrap", tmp_path / "net.onnx", "--data", table, "--out", tmp_path / "out"]
+
+    def wrapped(*more: str) -> Result:
+        return CliRunner().invoke(app, [*map(str, words), *more])
+
+    refused = wrapped()
+    assert "columns ['photograph', 'kind'], expected one of images" in refused.stderr
+    assert "Name it with image_column (--image-column)" in refused.stderr
+    refused = wrapped("--image-column", "photograph")
+    assert "no column of labels found among the columns ['photograph', 'kind']" in refused.stderr
+    done = wrapped("--image-column", "photograph", "--label-column", "kind")
+    assert done.exit_code == 0, done.output
+    assert "180 images of 3 classes, 60 per class" in done.output
+    words[3] = pictures / "colours"
+    assert "--label-column is 'kind', expected none for" in wrapped("--label-column", "kind").stderr

@@ -1,0 +1,71 @@
+"""JSON and text files in place of Parquet: encodings, arrays, and files of other formats."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from oodguard.models.errors import RecipeError
+from oodguard.training.config.sources import Source
+from oodguard.training.data.reader import list_source
+from tests.training.data.picture_files import contents, write
+
+ROWS = ({"kind": "a", "image": "0.png", "label": "cat"}, {"image": "1.png", "label": "dog"})
+LINES = "\n".join(map(json.dumps, ROWS))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("name", ["t.jsonl", "t.json", "t.txt"])
+@pytest.mark.parametrize(
+    "text",
+    [LINES, f"\n  {LINES}\n\n", json.dumps(ROWS), json.dumps(ROWS, indent=2), " \n" + LINES],
+    ids=["lines", "blank lines", "array", "indented array", "leading line"],
+)
+def test_json_is_read_with_a_byte_order_mark_and_as_an_array(
+    tmp_path: Path, encoding: str, name: str, text: str
+) -> None:
+    for number in range(2):
+        write(tmp_path / f"{number}.png", number)
+    (tmp_path / name).write_text(text, encoding=encoding)
+    assert contents(Source(table=tmp_path / name)) == {0: "cat", 1: "dog"}
+
+
+def test_column_that_the_first_json_object_lacks_is_read(tmp_path: Path) -> None:
+    rows = [{"image": "0.png"}, {"image": "1.png", "label": "dog"}]
+    for number in range(2):
+        write(tmp_path / f"{number}.png", number)
+    (tmp_path / "t.json").write_text(json.dumps(rows), encoding="utf-8")
+    assert contents(Source(table=tmp_path / "t.json"), labelled=False) == {0: None, 1: "dog"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (LINES.encode("utf-16"), "the text is UTF-16, expected UTF-8: save the table with"),
+        (b"PK\3\4\0\0\0", "the file is binary and not Parquet, expected a table as Parquet, CSV"),
+        (b'[{"image": "0.png"}', r".*starts with '\['.* is not a JSON array: .* an array of obj"),
+        (b'[1, {"image": "0.png"}]', "1 rows are invalid, .*array of JSON objects .*\n  row 0: is"),
+        (b"[" * 100_000, ".*is not a JSON array: .*recursion"),
+    ],
+    ids=["utf-16", "zip", "truncated", "number", "deep"],
+)
+def test_text_that_is_no_table_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "t.json").write_bytes(content)
+    with pytest.raises(RecipeError, match=rf"t\.json: {message}"):
+        list_source(Source(table=tmp_path / "t.json"), labelled=True)
+
+
+@pytest.mark.parametrize("column", ["kind", "Art"])
+def test_table_without_a_known_label_column_lists_its_columns(tmp_path: Path, column: str) -> None:
+    for number in range(2):
+        write(tmp_path / f"{number}.png", number)
+    (tmp_path / "t.csv").write_text(f"image,{column}\n0.png,cat\n1.png,dog\n", encoding="utf-8")
+    (tmp_path / "t.jsonl").write_text(LINES.replace('"label"', f'"{column}"'), encoding="utf-8")
+    for name, columns in (("t.csv", ["image", column]), ("t.jsonl", None)):
+        source = Source(table=tmp_path / name)
+        assert list_source(source, labelled=False).classes == ()
+        with pytest.raises(RecipeError, match="no column of labels found among the col") as caught:
+            list_source(source, labelled=True)
+        assert "Name it with label_column (--label-column)" in str(caught.value)
+        assert columns is None or str(columns) in str(caught.value)
+    assert contents(Source(table=tmp_path / "t.csv", label_column=column)) == {0: "cat", 1: "dog"}
