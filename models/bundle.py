@@ -16,6 +16,7 @@ from oodguard.models import calibration_file
 from oodguard.models.errors import BundleError
 from oodguard.models.manifest import Description, FileRecord, Manifest, parse_manifest
 from oodguard.models.replace_folder import replace_folder
+from oodguard.models.validation_errors import describe_json_error
 
 MODEL = "model.onnx"
 CALIBRATION = "calibration.safetensors"
@@ -144,7 +145,8 @@ def decode_evaluation(content: bytes) -> dict[str, object]:
     try:
         document = json.loads(content, parse_constant=_reject_constant)
     except (ValueError, RecursionError) as error:
-        raise BundleError(f"{EVALUATION} is not JSON ({error}); {REMEDY}") from error
+        cause = describe_json_error(content, error)
+        raise BundleError(f"{EVALUATION} is not JSON: {cause}; {REMEDY}") from error
     if not isinstance(document, dict):
         raise BundleError(
             f"{EVALUATION} holds a {type(document).__name__}, expected an object; {REMEDY}"

@@ -42,7 +42,9 @@ def decode(content: bytes, names: Sequence[str]) -> dict[str, NDArray[np.float32
     try:
         tensors = load(content)
     except SafetensorError as error:
-        raise BundleError(f"calibration.safetensors cannot be read ({error}); {REMEDY}") from error
+        raise BundleError(
+            f"calibration.safetensors is not a valid safetensors file; {REMEDY}"
+        ) from error
     found = {name: (str(each.dtype), each.shape) for name, each in tensors.items()}
     table = tensors.get(TENSOR)
     if len(found) != 1 or table is None or not _fits(table, len(names)):

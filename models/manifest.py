@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from oodguard.models.errors import BundleError
-from oodguard.models.validation_errors import describe_errors
+from oodguard.models.validation_errors import describe_errors, describe_json_error
 
 SCHEMA_VERSIONS: Final = (1, 2)
 """The manifest versions that are read; a bundle is written with the lowest that describes it."""
@@ -231,7 +231,8 @@ def parse_manifest(text: bytes) -> Manifest:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BundleError(
-            f"manifest.json is not JSON ({error}); download or export the bundle again"
+            f"manifest.json is not JSON: {describe_json_error(text, error)}; download or export the"
+            " bundle again"
         ) from error
     # First, because the other checks are meaningless for another version.
     found = document.get("schema_version") if isinstance(document, dict) else None

@@ -87,7 +87,7 @@ def _is_animated(image: Image.Image) -> bool:
         return bool(getattr(image, "is_animated", False))
     except DAMAGED as error:
         raise UndecodableImage(
-            f"the image is damaged after its first frame ({error}), expected a complete file"
+            "the image is damaged after its first frame, expected a complete file"
         ) from error
 
 

@@ -1,5 +1,8 @@
-"""Describe pydantic's validation errors: the invalid value, and the expected one."""
+"""Describe the errors of pydantic and of JSON parsers: the invalid value, and the expected one."""
 
+import codecs
+import json
+import re
 from collections.abc import Mapping
 from reprlib import repr as shortened
 from types import MappingProxyType
@@ -83,6 +86,10 @@ def describe_error(
             return f"{name} is missing"
         case "extra_forbidden":
             return f"{name} is not a known key"
+        case "json_invalid":
+            place = re.search(r"line (\d+) column (\d+)", error["msg"])
+            cause = _syntax_error(*place.groups()) if place else "a syntax error"
+            return f"{name or 'the value'} is not valid JSON: {cause}"
     expected = _expected(error, mapping)
     if expected is None:
         message = error["msg"].removeprefix("Value error, ")
@@ -91,6 +98,33 @@ def describe_error(
         return f"{name}: expected {expected}"
     text = null if error["input"] is None else shortened(error["input"])
     return f"{name or 'the value'} is {text}, expected {expected}"
+
+
+def describe_json_error(document: bytes | bytearray | memoryview, error: Exception) -> str:
+    """Describe why a parser refused a JSON document, and where, independent of the parser.
+
+    Args:
+        document: The bytes that were parsed.
+        error: The error of `json` or `orjson`, or a `RecursionError`.
+    """
+    content = bytes(document)
+    if not content:
+        return "it is empty"
+    if content.startswith(codecs.BOM_UTF8):
+        return "it starts with a byte order mark"
+    try:
+        content.decode()
+    except UnicodeDecodeError as encoding:
+        return f"byte {encoding.start} is not UTF-8"
+    if isinstance(error, RecursionError) or "depth" in str(error):
+        return "it is nested too deeply"
+    if isinstance(error, json.JSONDecodeError):
+        return _syntax_error(error.lineno, error.colno)
+    return str(error)
+
+
+def _syntax_error(line: object, column: object) -> str:
+    return f"a syntax error in line {line}, column {column}"
 
 
 def describe_errors(error: ValidationError, *, received: bool = True) -> str:

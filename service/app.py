@@ -141,7 +141,7 @@ def create_app(
     app.state.keys = keys
     shedding = EarlyLoadShedding(
         route=default_route,
-        may_be_full=lambda: predictor.admission.may_be_full,
+        may_be_full=predictor.admission.may_be_full,
         requirements=[*([authorizer.require] if authorizer else []), predictor.require_capacity],
         readiness=readiness,
         access_log=access_log,

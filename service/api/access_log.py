@@ -8,9 +8,9 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from oodguard.service.asgi import header
 from oodguard.service.client_address import ClientAddresses
 from oodguard.service.inference.queue import Timings
 from oodguard.service.telemetry.logs import request_ids
@@ -56,7 +56,7 @@ class AccessLog:
 
         The id is the client's if that is valid, else a new one.
         """
-        identifier = header(scope, REQUEST_ID_HEADER) or ""
+        identifier = Headers(scope=scope).get(REQUEST_ID_HEADER.decode(), "")
         if not _VALID_ID.fullmatch(identifier):
             identifier = f"{self._prefix}{next(self._counter):016x}"
         state = scope.setdefault("state", {})

@@ -59,7 +59,7 @@ def reset(
     ] = None,
     key_file: Annotated[
         Path | None,
-        typer.Option(help="File that contains a key with the role admin; with --url."),
+        typer.Option(help="File that contains a key with the role admin; requires --url."),
     ] = None,
 ) -> None:
     """Start the drift tests of a model again, without evidence.
@@ -166,14 +166,19 @@ def _post(url: str, path: str, key_file: Path | None) -> tuple[int, bytes]:
             f"--url is {url}, expected http://HOST:PORT or https://HOST"
         ) from error
     except (OSError, http.client.HTTPException) as error:
-        raise DriftStateError(f"{url} cannot be reached: {error}") from error
+        raise DriftStateError(f"{url} cannot be reached: {_cause(error)}") from error
+
+
+def _cause(error: Exception) -> str:
+    """Return the reason of the system, without its number and the path; else the error's text."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _read_key(file: Path) -> str:
     try:
         key = file.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise DriftStateError(f"--key-file {file} cannot be read: {error}") from error
+        raise DriftStateError(f"--key-file {file} cannot be read: {_cause(error)}") from error
     if not key.isprintable() or not key:
         raise DriftStateError(f"--key-file {file} has no key, expected one line with a key")
     return key

@@ -6,7 +6,6 @@ from typing import Protocol, TypeAlias
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
-from oodguard.service.asgi import header
 from oodguard.service.errors import BodyTooLarge, ClientDisconnected, UnsupportedContent
 from oodguard.service.images.formats import parse_json, parse_multipart, parse_raw
 from oodguard.service.images.header import EncodedImage
@@ -94,24 +93,24 @@ async def read_body(request: Request, max_bytes: int, observer: BodyObserver) ->
         BodyTooLarge: By Content-Length before reading, or by the bytes received.
         ClientDisconnected: The client disconnected before the end of the body.
     """
-    kind, options = content_type(header(request.scope, b"content-type"))
+    kind, options = content_type(request.headers.get("content-type"))
     return Body(
         data=await read_bytes(request, max_bytes, observer),
         content_type=kind,
         options=options,
-        shape=header(request.scope, b"x-shape"),
+        shape=request.headers.get("x-shape"),
     )
 
 
 async def read_bytes(request: Request, max_bytes: int, observer: BodyObserver) -> bytes:
     """Read a body of any type; arguments and errors are those of `read_body`."""
-    encoding = (header(request.scope, b"content-encoding") or "identity").strip().lower()
+    encoding = (request.headers.get("content-encoding") or "identity").strip().lower()
     if encoding != "identity":
         raise UnsupportedContent(
             f'Content-Encoding is "{encoding[:64]}", expected "identity":'
             " send the body uncompressed"
         )
-    length = header(request.scope, b"content-length") or ""
+    length = request.headers.get("content-length", "")
     # int() of thousands of digits is slow, and no body has more than 18 digits of bytes.
     if length.isdecimal() and (len(length) > 18 or int(length) > max_bytes):
         raise BodyTooLarge(f"Content-Length is {length[:32]} bytes, expected at most {max_bytes}")

@@ -117,7 +117,7 @@ def decode_image(image: EncodedImage, spec: InputSpec, *, max_pixels: int) -> ND
             return prepare(opened, spec)
     except DECODE_ERRORS as error:
         raise UndecodableImage(
-            f"the {header.format} is invalid or truncated ({error}), expected {SUPPORTED}"
+            f"the {header.format} is invalid or truncated, expected {SUPPORTED}"
         ) from error
 
 

@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import orjson
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import (
+    MAX_BOUNDARY_LENGTH,
+    MultipartParser,
+    parse_options_header,
+)
 
 from oodguard.models.errors import ImageTooLarge, UndecodableImage
+from oodguard.models.validation_errors import describe_json_error
 from oodguard.service.errors import InvalidImage, MalformedBody, TooManyImages, WrongFields
 from oodguard.service.images.header import EncodedImage, check_size
 from oodguard.service.images.types import Body, Payload, RequestLimits
@@ -68,7 +73,8 @@ def parse_json(body: Body, limits: RequestLimits) -> Payload:
     try:
         value = orjson.loads(body.data)
     except orjson.JSONDecodeError as error:
-        raise MalformedBody(f"the body is not valid JSON: {error}") from error
+        cause = describe_json_error(body.data, error)
+        raise MalformedBody(f"the body is not valid JSON: {cause}") from error
     if not isinstance(value, dict):
         raise WrongFields(f"the body is a JSON {JSON_TYPES[type(value)]}, expected {JSON_SCHEMA}")
     if set(value) != {"images"}:
@@ -93,10 +99,19 @@ def _decode_base64(text: object, index: int) -> EncodedImage:
         return EncodedImage(data=binascii.a2b_base64(encoded, strict_mode=True) if encoded else b"")
     except ValueError as error:
         cause = UndecodableImage(
-            f"invalid base64 ({error}), expected the standard alphabet with padding and without"
-            " line breaks, or a URL data:image/png;base64,..."
+            f"invalid base64: {_base64_fault(encoded)}, expected the standard alphabet with padding"
+            " and without line breaks, or a URL data:image/png;base64,..."
         )
         raise InvalidImage(cause, index=index, name=None) from error
+
+
+def _base64_fault(encoded: str) -> str:
+    """Describe the first fault of a string that is not base64."""
+    if other := re.search(r"[^A-Za-z0-9+/=]", encoded):
+        return f"character {other.start()} is {other[0]!r}"
+    if len(encoded) % 4:
+        return f"it has {len(encoded)} characters, which is not a multiple of 4"
+    return "its padding is wrong"
 
 
 def parse_raw(body: Body, limits: RequestLimits) -> Payload:
@@ -146,6 +161,11 @@ def parse_multipart(body: Body, limits: RequestLimits) -> Payload:
     boundary = body.options.get(b"boundary")
     if not boundary:
         raise MalformedBody("Content-Type multipart/form-data has no parameter boundary")
+    if len(boundary) > MAX_BOUNDARY_LENGTH:
+        raise MalformedBody(
+            f"the boundary of Content-Type has {len(boundary)} bytes,"
+            f" expected at most {MAX_BOUNDARY_LENGTH}"
+        )
     # One such line precedes each file, and one ends the form. The parser takes a microsecond for
     # each, even where the line turns out to be none: many of them would keep it busy for seconds.
     lines = body.data.count(b"\r\n--" + boundary)
@@ -157,8 +177,11 @@ def parse_multipart(body: Body, limits: RequestLimits) -> Payload:
     form = _FormFiles(limits)
     try:
         MultipartParser(boundary, form.callbacks()).write(body.data)
-    except FormParserError as error:
-        raise MalformedBody(f"the multipart body is invalid: {error}") from error
+    except MultipartParseError as error:
+        raise MalformedBody(
+            f"the multipart body is invalid at byte {error.offset}, expected parts with headers,"
+            " separated by the boundary of Content-Type"
+        ) from error
     if not form.complete:
         raise MalformedBody("the multipart body is truncated: it has no closing boundary")
     if not form.images:

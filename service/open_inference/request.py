@@ -11,7 +11,7 @@ import orjson
 from pydantic import ValidationError
 
 from oodguard.models.manifest import InputSpec
-from oodguard.models.validation_errors import describe_error
+from oodguard.models.validation_errors import describe_error, describe_json_error
 from oodguard.service.errors import MalformedBody, WrongFields
 from oodguard.service.open_inference.schemas import InferRequest, InputTensor
 
@@ -56,7 +56,8 @@ def parse_inference(
     try:
         request = InferRequest.model_validate(orjson.loads(text))
     except orjson.JSONDecodeError as error:
-        raise MalformedBody(f"the request is not valid JSON: {error}") from error
+        cause = describe_json_error(text, error)
+        raise MalformedBody(f"the request is not valid JSON: {cause}") from error
     except ValidationError as error:
         raise WrongFields(_describe(error)) from error
     (tensor,) = request.inputs
@@ -132,8 +133,9 @@ def flatten(data: list[Any], shape: Shape) -> bytes:
     try:
         return bytes(rows)
     except (TypeError, ValueError) as error:
+        value = next(each for each in rows if not (isinstance(each, int) and 0 <= each <= 255))
         raise WrongFields(
-            f"inputs[0].data has an invalid value ({error}), expected whole numbers from 0 to 255"
+            f"inputs[0].data has the value {short(value)}, expected whole numbers from 0 to 255"
         ) from error
 
 

@@ -61,9 +61,8 @@ class Admission:
         """The number of requests in flight."""
         return self._held["requests"]
 
-    @property
     def may_be_full(self) -> bool:
-        """True while the limit on requests may be reached, in total or for some client."""
+        """Return whether the limit on requests may be reached, in total or for some client."""
         return self.requests >= self._first_rejection
 
     def require_request(self, client: str) -> None:
@@ -72,7 +71,7 @@ class Admission:
         Raises:
             Overloaded: It is not.
         """
-        if not self.may_be_full:
+        if not self.may_be_full():
             return
         known = self._clients.get(client)
         self._require("requests", 1, known.held["requests"] if known else 0, 0)

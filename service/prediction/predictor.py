@@ -24,7 +24,6 @@ from loky import cpu_count
 from starlette.requests import Request
 from starlette.types import Scope
 
-from oodguard.service.asgi import header
 from oodguard.service.client_address import client_of
 from oodguard.service.errors import (
     ClientDisconnected,
@@ -152,7 +151,7 @@ class Predictor:
         """
         state = request.scope["state"]
         state["model"], state["version"] = deployment.name, deployment.version
-        timeout_s = request_timeout_s(header(request.scope, b"x-timeout-ms"), self._timeout_s)
+        timeout_s = request_timeout_s(request.headers.get("x-timeout-ms"), self._timeout_s)
         client = client_of(request.scope)
         try:
             self.admission.require_request(client)
@@ -174,7 +173,8 @@ class Predictor:
             raise
         state["images"] = len(job.verdicts)
         state["rejected"] = deployment.account(job)
-        self._shadow.follow(deployment, body, job.verdicts)
+        if self._registry.shadow:
+            self._shadow.follow(deployment, body, job.verdicts)
         rejected = state["rejected"]
         if self._sampler and self._sampler.selects(
             rejected=rejected, accepted=state["images"] - rejected

@@ -80,7 +80,7 @@ def show(
     location: StoreOption,
     out: Annotated[Path | None, typer.Option("--out", help="Write the image to this file.")] = None,
 ) -> None:
-    """Print the record of a sample, and where its image is or write the image to a file."""
+    """Print the record of a sample and the place of its image, or write the image to a file."""
     with exit_on_error():
         from oodguard.service.sampling.stored import read_image, read_record  # noqa: PLC0415
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from oodguard.models.validation_errors import describe_error
+from oodguard.models.validation_errors import describe_error, describe_json_error
 from oodguard.models.verdicts import Decision
 from oodguard.service.errors import SampleStoreError
 from oodguard.service.sampling.sample import stem_of
@@ -102,7 +102,8 @@ def read_record(store: SampleStore, sample: StoredSample) -> tuple[Record, dict[
     except ValidationError as error:
         raise SampleStoreError(describe_error(error.errors()[0], "the record")) from error
     except orjson.JSONDecodeError as error:
-        raise SampleStoreError(f"the record is not valid JSON: {error}") from error
+        cause = describe_json_error(text, error)
+        raise SampleStoreError(f"the record is not valid JSON: {cause}") from error
 
 
 def read_image(store: SampleStore, sample: StoredSample) -> bytes:

@@ -4,7 +4,7 @@ import gc
 
 # Allocations between collections. With Python's 700, single PNGs on the light graph get 17 % fewer
 # responses a second for 23 % more CPU. Requests leave no reference cycles, which
-# tests/service/test_reference_cycles.py checks.
+# tests/service/server/test_reference_cycles.py checks.
 ALLOCATIONS_BETWEEN_COLLECTIONS = 20_000
 
 

@@ -92,7 +92,7 @@ def _plain(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_plain(each)}" for name, each in value.items())
     if isinstance(value, list | tuple):
-        return "; ".join(_plain(each) for each in value)
+        return "; ".join(_plain(each) for each in value) or "none"
     return _escaped("none" if value is None else str(value))
 
 

@@ -106,3 +106,18 @@ def test_validation_error_describes_a_name_in_words() -> None:
         "name is 'My model', expected 1 to 64 lower-case letters, digits and hyphens, the first no"
         " hyphen"
     )
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ('{"size": 1', "the part is not valid JSON: a syntax error in line 1, column 10"),
+        ('{"size":\n x}', "the part is not valid JSON: a syntax error in line 2, column 2"),
+    ],
+)
+def test_json_syntax_error_has_the_place_and_no_text_of_the_parser(
+    document: str, message: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Part.model_validate_json(document)
+    assert describe_error(caught.value.errors()[0], "the part") == message

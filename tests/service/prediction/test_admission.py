@@ -124,8 +124,8 @@ def test_admission_lets_one_request_use_a_whole_limit() -> None:
 def test_admission_may_be_full_from_the_first_possible_rejection(limit: int, first: int) -> None:
     admission = make_admission(requests=limit)
     for number in range(limit):
-        assert admission.may_be_full == (number >= first)
-        if not admission.may_be_full:
+        assert admission.may_be_full() == (number >= first)
+        if not admission.may_be_full():
             admission.require_request("a")
         claim = Claim(admission, "a" if number < first else str(number)).__enter__()
         claim.add("requests", 1)

@@ -1,24 +1,21 @@
+"""The sampler: which images it selects, and what it does if the store blocks or fails."""
+
 import logging
 import random
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 
 import pytest
 from prometheus_client import CollectorRegistry
-from pydantic import ValidationError
 
 from oodguard.models.verdicts import Verdict
-from oodguard.service.errors import SampleStoreError, SamplingError
+from oodguard.service.errors import SampleStoreError
 from oodguard.service.images.types import Body, RequestLimits
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.sampling import sampler as sampler_module
 from oodguard.service.sampling.retention import Retention
-from oodguard.service.sampling.sample import SampledRequest
-from oodguard.service.sampling.sampler import SampleMetrics, SampleQueue, Sampler, sampler_from
+from oodguard.service.sampling.sampler import SampleMetrics, Sampler
 from oodguard.service.sampling.stores import SampleStore
-from oodguard.service.settings import Settings
 from tests.e2e.conftest import wait_until
 from tests.service.sampling.test_retention import Clock, MemoryStore
 
@@ -221,92 +218,3 @@ def test_sampler_logs_no_recovery_at_shutdown_while_the_store_fails(
         wait_until(lambda: counted(registry, "failed") == 1)
         sampler.close()
     assert caplog.messages == ["The sample store fails: samples are lost."]
-
-
-def sampled_request(size: int) -> SampledRequest:
-    body = Body(data=bytes(size), content_type="image/png", options={}, shape=None)
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    return SampledRequest(at=now, request_id="r", body=body, model={}, policy={}, verdicts={})
-
-
-def test_sample_queue_is_first_in_first_out_and_bounded_in_requests() -> None:
-    queue = SampleQueue(max_requests=2, max_bytes=1000)
-    first, second, third = (sampled_request(1) for _ in range(3))
-    assert [queue.put(each) for each in (first, second, third)] == [True, True, False]
-    assert queue.take(0) is first
-    assert queue.put(third)
-    assert [queue.take(0) for _ in range(3)] == [second, third, None]
-
-
-def test_sample_queue_is_bounded_in_bytes_except_for_a_single_body() -> None:
-    queue = SampleQueue(max_requests=10, max_bytes=100)
-    assert queue.put(sampled_request(60))
-    assert not queue.put(sampled_request(41))
-    assert queue.put(sampled_request(40))
-    queue.take(0)
-    assert queue.put(sampled_request(60))
-    assert not queue.put(sampled_request(1))
-    queue.take(0)
-    queue.take(0)
-    assert queue.put(sampled_request(500))
-    assert not queue.put(sampled_request(1))
-
-
-def test_sample_queue_returns_pending_requests_after_close() -> None:
-    queue = SampleQueue(max_requests=2, max_bytes=1000)
-    last = sampled_request(1)
-    queue.put(last)
-    queue.close()
-    assert not queue.put(sampled_request(1))
-    assert not queue.finished
-    assert queue.take(60) is last
-    assert queue.finished
-    assert queue.take(60) is None
-
-
-@pytest.mark.parametrize(
-    ("to", "message"),
-    [
-        (None, "OODGUARD_SAMPLE_RATE is 0.5 and OODGUARD_SAMPLE_ACCEPT_RATE is 0, but"),
-        ("gs://samples/guard", "OODGUARD_SAMPLE_TO is gs://samples/guard, expected a folder"),
-        ("/proc/samples", "Samples cannot be written to /proc/samples"),
-        ("s3:/bucket/p", "OODGUARD_SAMPLE_TO is s3:/bucket/p, expected a folder or s3://BUCKET"),
-        ("s3:bucket", "OODGUARD_SAMPLE_TO is s3:bucket, expected a folder or s3://BUCKET"),
-        ("S3://bucket", "OODGUARD_SAMPLE_TO is S3://bucket, expected a folder or s3://BUCKET"),
-        ("file:/tmp/p", "OODGUARD_SAMPLE_TO is file:/tmp/p, expected a folder or s3://BUCKET"),
-        ("s3://", "OODGUARD_SAMPLE_TO is s3://, which names no bucket, expected a folder or s3"),
-        ("s3:///p", "OODGUARD_SAMPLE_TO is s3:///p, which names no bucket, expected a folder"),
-    ],
-)
-def test_sampler_rejects_an_invalid_location(to: str | None, message: str) -> None:
-    with pytest.raises(SamplingError) as rejected:
-        sampler_from(Settings(sample_rate=0.5, sample_to=to), CollectorRegistry())
-    assert str(rejected.value).startswith(message)
-
-
-def test_sampler_names_extra_of_s3_if_obstore_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [*sys.modules]:
-        if name.startswith(("oodguard.service.sampling.s3_store", "obstore")):
-            monkeypatch.delitem(sys.modules, name)
-    # The import system treats None as a missing module.
-    monkeypatch.setitem(sys.modules, "obstore", None)
-    with pytest.raises(SamplingError, match=r"requires obstore.* install -e '\.\[s3\]'"):
-        sampler_from(Settings(sample_rate=1, sample_to="s3://samples"), CollectorRegistry())
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("sample_rate", -0.1),
-        ("sample_rate", 1.1),
-        ("sample_rate", float("nan")),
-        ("sample_accept_rate", 1.1),
-        ("sample_to", ""),
-        ("sample_max_bytes", 0),
-        ("sample_max_images", 0),
-        ("sample_max_days", 0),
-    ],
-)
-def test_sampling_settings_reject_invalid_values(field: str, value: object) -> None:
-    with pytest.raises(ValidationError):
-        Settings.model_validate({field: value})
