@@ -1,10 +1,8 @@
 """Names of files and folders as text that every output format can contain."""
 
 import io
-import stat
 import sys
 from os import PathLike
-from pathlib import Path
 
 
 def escape_unencodable_output() -> None:
@@ -20,12 +18,3 @@ def text_of(name: str | PathLike[str]) -> str:
     JSON, manifests and terminals cannot contain them.
     """
     return str(name).encode("utf-8", "backslashreplace").decode()
-
-
-def is_special(path: Path) -> bool:
-    """Return whether a path is a pipe, a device or a socket: reading it may have no end."""
-    try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError):  # reading it states the reason
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))

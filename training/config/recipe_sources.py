@@ -7,8 +7,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from oodguard.models.errors import RecipeError
-from oodguard.models.names import is_special
 from oodguard.training.config.sources import Inliers, Outliers, Source
+from oodguard.training.special_file import is_special
 
 
 def read_recipe_text(path: Path) -> str:

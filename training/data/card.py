@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import FrozenModel
-from oodguard.models.names import is_special
 from oodguard.models.validation_errors import describe_error
 from oodguard.training.data.listing import Encoded, Listing
+from oodguard.training.special_file import is_special
 
 
 class SourceCard(FrozenModel):

@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from oodguard.models.errors import RecipeError
-from oodguard.models.names import is_special, text_of
+from oodguard.models.names import text_of
 from oodguard.training.data.columns import is_text
 from oodguard.training.data.text_tables import read_rows
+from oodguard.training.special_file import is_special
 
 BATCH_ROWS = 64
 

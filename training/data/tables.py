@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodguard.models.errors import RecipeError
-from oodguard.models.names import is_special, text_of
+from oodguard.models.names import text_of
 from oodguard.training.config.sources import Source
 from oodguard.training.data.columns import choose_columns, encode_labels, number_groups
 from oodguard.training.data.folders import SPLITS, ending
 from oodguard.training.data.listing import Encoded, Listing, name_all
 from oodguard.training.data.shards import Shard, open_shard
+from oodguard.training.special_file import is_special
 
 TABLE_ENDINGS = frozenset({".parquet", ".pq", ".csv", ".tsv", ".jsonl", ".ndjson"})
 
