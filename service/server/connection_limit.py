@@ -56,13 +56,13 @@ class ConnectionLimitProtocol(PipeliningProtocol):
 
     def on_message_complete(self) -> None:
         """End the body; now the application has to act, unless it has already answered."""
-        super().on_message_complete()
+        PipeliningProtocol.on_message_complete(self)
         if self.is_answering():
             self.waiting.pop(self, None)
 
     def on_response_complete(self) -> None:
         """Wait for the next request, unless it has arrived."""
-        super().on_response_complete()
+        PipeliningProtocol.on_response_complete(self)
         self.set_waits(wait=not self.is_answering())
 
     def pause_writing(self) -> None:

@@ -100,7 +100,7 @@ class LoadSheddingProtocol(HeaderLimitProtocol):
         """Reject the request, or start it."""
         response = self._early_response()
         if response is None:
-            super().start_request()
+            HeaderLimitProtocol.start_request(self)
             return
         self.cycle = cast("RequestResponseCycle", _CompletedCycle())
         self.transport.write(response)

@@ -2,11 +2,8 @@
 
 import asyncio
 import uuid
-from typing import Any
 
-from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
-from uvicorn.server import ServerState
 
 from oodguard.service.api.problems import HEADERS_TOO_LARGE, PROBLEM_JSON, problem_body
 from oodguard.service.server.connection_limit import ConnectionLimitProtocol
@@ -27,6 +24,9 @@ IGNORED_BODY_TIMEOUT_S = 30.0
 # Each chunk takes some microseconds in Python, however small it is. A chunk counts by how much it
 # is smaller than the size below, and a larger one reduces the count, to no less than zero.
 MAX_SMALL_CHUNKS = 1000
+
+# The first chunks of a body do not count, because the bodies of most requests have few.
+UNCOUNTED_CHUNKS = 16
 
 SMALL_CHUNK_BYTES = 64
 
@@ -50,21 +50,14 @@ class HeaderLimitProtocol(ConnectionLimitProtocol):
     trailers of a chunked body to the headers, also after the response.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        # Received since the last byte of a body, or since the end of headers or of a request:
-        # headers, trailers, sizes and extensions of chunks, blank lines.
-        self._bytes_between_bodies = 0
-        self._trailer_bytes = 0
-        self._small_chunks = 0.0
-        self._too_large = False
-        self._timer: asyncio.TimerHandle | None = None
+    # Received since the last byte of a body, or since the end of headers or of a request: headers,
+    # trailers, sizes and extensions of chunks, blank lines.
+    _bytes_between_bodies = 0
+    _trailer_bytes = 0
+    _chunks = 0
+    _small_chunks = 0.0
+    _too_large = False
+    _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the timeout of the first request."""
@@ -81,23 +74,30 @@ class HeaderLimitProtocol(ConnectionLimitProtocol):
         self._bytes_between_bodies += len(piece)
         # A piece of a body that is not chunked may be small too.
         self._small_chunks -= 1
-        super().parse(piece)
+        ConnectionLimitProtocol.parse(self, piece)
+        if self.request_complete:
+            self._bytes_between_bodies = 0
+            self._stop_timer()
         if self._bytes_between_bodies > MAX_HEADER_BYTES and not self.transport.is_closing():
             self._too_large = True
             self.send_400_response("")
 
     def on_parsed(self) -> None:
         """Start or stop the timeout."""
-        if not self.transport.is_closing():
+        if (self._timer or not self.is_answering()) and not self.transport.is_closing():
             self._update_timer()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Add a header; count and ignore a trailer, which must not have the effect of a header."""
-        if not self.in_body and len(self.headers) < MAX_HEADER_LINES:
-            super().on_header(name, value)
+        if self.in_body or len(self.headers) >= MAX_HEADER_LINES:
+            self._trailer_bytes += _line_bytes(name, value)
+            self._require(self.in_body and self._trailer_bytes <= MAX_HEADER_BYTES)
             return
-        self._trailer_bytes += _line_bytes(name, value)
-        self._require(self.in_body and self._trailer_bytes <= MAX_HEADER_BYTES)
+        # As uvicorn does; a call of its method for each line would take 1 us for a request.
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Start the request, if its headers are not too large."""
@@ -105,28 +105,26 @@ class HeaderLimitProtocol(ConnectionLimitProtocol):
             lines = sum(_line_bytes(name, value) for name, value in self.headers)
             self._require(len(self.url) + lines <= MAX_HEADER_BYTES)
         self._bytes_between_bodies = self._trailer_bytes = 0
+        self._chunks = 0
         self._small_chunks = 0.0
-        super().on_headers_complete()
+        ConnectionLimitProtocol.on_headers_complete(self)
 
     def on_body(self, body: bytes) -> None:
         """Add to the body; stop the parser if too many of its chunks are small."""
         self._bytes_between_bodies = 0
-        size = SMALL_CHUNK_BYTES if self.is_answering() else IGNORED_SMALL_CHUNK_BYTES
-        self._small_chunks = max(0.0, self._small_chunks + 1 - len(body) / size)
-        if self._small_chunks > MAX_SMALL_CHUNKS:
-            raise ChunksTooSmall
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """End the body, and the timeout for a body that is ignored."""
-        super().on_message_complete()
-        self._bytes_between_bodies = 0
-        self._stop_timer()
+        self._chunks += 1
+        if self._chunks > UNCOUNTED_CHUNKS:
+            self._count_small_chunk(len(body))
+        ConnectionLimitProtocol.on_body(self, body)
 
     def on_response_complete(self) -> None:
         """Start the timeout of a body that is not complete, which is now ignored."""
-        super().on_response_complete()
-        if not self._is_parsing and not self.transport.is_closing():
+        ConnectionLimitProtocol.on_response_complete(self)
+        if (
+            not self._is_parsing
+            and (self.in_body or self._timer)
+            and not self.transport.is_closing()
+        ):
             self._update_timer()
 
     def send_400_response(self, msg: str) -> None:
@@ -149,6 +147,12 @@ class HeaderLimitProtocol(ConnectionLimitProtocol):
         )
         self.transport.write(STATUS_LINE[HEADERS_TOO_LARGE.status] + headers.encode() + body)
         self.transport.close()
+
+    def _count_small_chunk(self, received_bytes: int) -> None:
+        size = SMALL_CHUNK_BYTES if self.is_answering() else IGNORED_SMALL_CHUNK_BYTES
+        self._small_chunks = max(0.0, self._small_chunks + 1 - received_bytes / size)
+        if self._small_chunks > MAX_SMALL_CHUNKS:
+            raise ChunksTooSmall
 
     def _require(self, condition: bool) -> None:
         """Stop the parser if a limit is exceeded."""

@@ -1,56 +1,31 @@
-"""Parse the requests of a connection one at a time, and stop reading while others wait."""
+"""Parse the requests of a connection one at a time, and stop reading while others wait.
+
+The methods that run for every request call those of their base class by its name: in Python 3.11,
+a call by `super()` takes 0.17 us, one by the name 0.02 us, and there are about 20 in a request.
+"""
 
 import asyncio
 import contextvars
-from typing import Any, cast
+from collections.abc import Iterable
+from typing import cast
 
-from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.server import ServerState
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from oodguard.service.server.open_transport import OpenTransport
 
 END_OF_HEADERS = b"\r\n\r\n"
 
 # The end of headers is searched behind the shortest request line, so that blank lines cost little.
 MIN_HEADER_PIECE_BYTES = len(b"GET / HTTP/1.1")
 
-# At least this much of a body is parsed at once, so that a body of blank lines costs little time.
-# It is also how much may follow a body in one piece: at most 14 of the shortest requests.
+# At least this much of a chunked body is parsed at once, so that a body of blank lines costs little
+# time. It is also how much may follow a body in one piece: at most 14 of the shortest requests.
 MIN_BODY_PIECE_BYTES = 256
 
 
 class UnsupportedTransferEncoding(Exception):
     """Stops the parser at a transfer coding other than chunked; never leaves the protocol."""
-
-
-class OpenTransport:
-    """A transport that does nothing after it was closed, where uvloop raises a RuntimeError.
-
-    In a flood of requests with `Expect: 100-continue`, the second write of a response met a closed
-    transport before the application was notified, and ended in a traceback.
-    """
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self.is_closing = transport.is_closing
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  (all else is the transport's)
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        """Write, unless the transport is closing."""
-        if not self.is_closing():
-            self._transport.write(data)
-
-    def pause_reading(self) -> None:
-        """Pause reading, unless the transport is closing."""
-        if not self.is_closing():
-            self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Resume reading, unless the transport is closing."""
-        if not self.is_closing():
-            self._transport.resume_reading()
 
 
 class PausableFlow(FlowControl):
@@ -64,17 +39,16 @@ class PausableFlow(FlowControl):
 
     def resume_reading(self) -> None:
         """Resume reading, unless requests wait."""
-        if not self.requests_wait:
+        if self.read_paused and not self.requests_wait:
             super().resume_reading()
 
     def set_requests_wait(self, *, wait: bool) -> None:
         """Pause reading when requests begin to wait, and resume it when none waits any more."""
-        if wait != self.requests_wait:
-            self.requests_wait = wait
-            if wait:
-                self.pause_reading()
-            else:
-                self.resume_reading()
+        self.requests_wait = wait
+        if wait:
+            self.pause_reading()
+        else:
+            self.resume_reading()
 
 
 class PipeliningProtocol(HttpToolsProtocol):
@@ -82,25 +56,23 @@ class PipeliningProtocol(HttpToolsProtocol):
 
     Uvicorn parses all that it reads, and reads on after every response: 1.2 million pipelined
     requests took 2 GB. Here the received bytes wait unparsed, and nothing more is read. A piece of
-    them ends with the headers of a request, so that at most a few requests are parsed too early.
+    them ends with a body of known length or with the headers of a request. Behind a chunked body
+    a few requests may be parsed too early.
+
+    Attributes:
+        in_body: Whether the headers of a request are complete and its body is not.
+        request_complete: Whether the last received bytes completed a request.
     """
 
     flow: PausableFlow
 
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self._received = b""
-        self._is_parsing = False
-        self._request_complete = False
-        # Whether input is ignored, because its meaning is unknown.
-        self._input_ended = False
-        self.in_body = False
+    in_body = False
+    _body_bytes = 0
+    _received = b""
+    _is_parsing = False
+    request_complete = False
+    # Whether input is ignored, because its meaning is unknown.
+    _input_ended = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Replace uvicorn's flow control, and let a closed transport do nothing."""
@@ -110,8 +82,9 @@ class PipeliningProtocol(HttpToolsProtocol):
 
     def is_answering(self) -> bool:
         """Return whether a request of the connection has not been answered completely."""
-        cycle = cast("RequestResponseCycle | None", self.cycle)
-        return cycle is not None and not cycle.response_complete
+        # None before the first request, although uvicorn declares a cycle.
+        is_first = self.cycle is None
+        return not is_first and not self.cycle.response_complete
 
     def data_received(self, data: bytes) -> None:
         """Parse the received bytes, or let them wait for the response to an earlier request."""
@@ -120,7 +93,7 @@ class PipeliningProtocol(HttpToolsProtocol):
 
     def parse(self, piece: bytes) -> None:
         """Parse a piece of the received bytes."""
-        super().data_received(piece)
+        HttpToolsProtocol.data_received(self, piece)
 
     def on_parsed(self) -> None:
         """Do what is due after received bytes were parsed; by default nothing."""
@@ -128,11 +101,9 @@ class PipeliningProtocol(HttpToolsProtocol):
     def _parse_received(self) -> None:
         """Parse until a request is complete, at most one in a turn of the event loop."""
         received, position = self._received, 0
-        self._is_parsing, self._request_complete = True, False
+        self._is_parsing, self.request_complete = True, False
         while position < len(received) and self._can_parse():
-            min_bytes = MIN_BODY_PIECE_BYTES if self.in_body else MIN_HEADER_PIECE_BYTES
-            end = received.find(END_OF_HEADERS, position + min_bytes)
-            end = len(received) if end == -1 else end + len(END_OF_HEADERS)
+            end = self._piece_end(received, position)
             self.parse(received[position:end])
             position = end
         self._is_parsing = False
@@ -141,12 +112,33 @@ class PipeliningProtocol(HttpToolsProtocol):
             self._received = b""
             return
         self._received = received[position:]
-        self.flow.set_requests_wait(wait=bool(self._received or self.pipeline))
-        if self._received and not self.is_answering():
+        waits = bool(self._received or self.pipeline)
+        if waits != self.flow.requests_wait:
+            self.flow.set_requests_wait(wait=waits)
+        if waits and self._received and not self.is_answering():
             self._parse_later()
 
+    def _piece_end(self, received: bytes, start: int) -> int:
+        """Return where the piece ends that is parsed next: at most one end of headers is in it."""
+        if self._body_bytes:
+            end = min(start + self._body_bytes, len(received))
+            self._body_bytes -= end - start
+            return end
+        min_bytes = MIN_BODY_PIECE_BYTES if self.in_body else MIN_HEADER_PIECE_BYTES
+        end = received.find(END_OF_HEADERS, start + min_bytes)
+        if end == -1:
+            return len(received)
+        end += len(END_OF_HEADERS)
+        following = len(received) - end
+        if following and not self.in_body:
+            # A whole request: in two pieces it would take 1 us more.
+            line = b"\r\nContent-Length: %d\r\n" % following
+            if received.find(line, start, end) != -1:
+                return len(received)
+        return end
+
     def _can_parse(self) -> bool:
-        if self._input_ended or self._request_complete or self.transport.is_closing():
+        if self._input_ended or self.request_complete or self.transport.is_closing():
             return False
         return not self.pipeline if self.in_body else not self.is_answering()
 
@@ -156,10 +148,7 @@ class PipeliningProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Start the request; bytes after a request for another protocol are ignored."""
-        # The parser decodes chunks and ignores other codings, such as those of gzip, chunked.
-        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
-        if codings and [each.strip(b" \t").lower() for each in codings] != [b"chunked"]:
-            raise UnsupportedTransferEncoding
+        self._body_bytes = body_length(self.headers)
         self.start_request()
         self.in_body = True
         if self.parser.should_upgrade():
@@ -169,17 +158,18 @@ class PipeliningProtocol(HttpToolsProtocol):
 
     def start_request(self) -> None:
         """Start a request whose headers are complete."""
-        super().on_headers_complete()
+        HttpToolsProtocol.on_headers_complete(self)
 
     def on_message_complete(self) -> None:
         """End the body."""
-        super().on_message_complete()
+        HttpToolsProtocol.on_message_complete(self)
         self.in_body = False
-        self._request_complete = True
+        self._body_bytes = 0
+        self.request_complete = True
 
     def on_response_complete(self) -> None:
         """Continue with the requests that wait."""
-        super().on_response_complete()
+        HttpToolsProtocol.on_response_complete(self)
         if self.flow.requests_wait and not self._is_parsing:
             self._parse_later()
 
@@ -203,3 +193,21 @@ class PipeliningProtocol(HttpToolsProtocol):
             self.transport.close()
             return False
         return True
+
+
+def body_length(headers: Iterable[tuple[bytes, bytes]]) -> int:
+    """Return the length of a body, or 0 if there is no body or it is chunked.
+
+    Raises:
+        UnsupportedTransferEncoding: The parser decodes chunks and ignores other codings, such as
+            those of `gzip, chunked`.
+    """
+    length, codings = 0, 0
+    for name, value in headers:
+        if name == b"content-length":
+            length = int(value)
+        elif name == b"transfer-encoding":
+            codings += 1
+            if codings > 1 or value.strip(b" \t").lower() != b"chunked":
+                raise UnsupportedTransferEncoding
+    return 0 if codings else length

@@ -191,8 +191,9 @@ async def test_early_429_is_skipped_while_an_earlier_request_is_answered(
     service: FullService,
 ) -> None:
     connection = await service.connect()
-    # The end of a body and the next headers are parsed together.
-    connection.writer.write(head(b"/healthz", method=b"GET", more=CONTENT) + b"\r\n" + BODY)
+    # The end of a chunked body and the next headers are parsed together.
+    chunked = head(b"/healthz", method=b"GET", more=b"Transfer-Encoding: chunked\r\n")
+    connection.writer.write(chunked + b"\r\n0\r\n\r\n")
     first = await connection.send(head(more=CONTENT), BODY)
     assert (first.status, (await connection.response()).status) == (200, 429)
     assert service.received == ["GET /healthz", "POST /predict"]

@@ -11,12 +11,14 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from oodguard.service.server.pipelining import MIN_BODY_PIECE_BYTES, OpenTransport
+from oodguard.service.server.open_transport import OpenTransport
+from oodguard.service.server.pipelining import MIN_BODY_PIECE_BYTES
 from tests.service.server.http_server import running_server
 
 GET = b"GET / HTTP/1.1\r\n\r\n"
 LAST = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx"
+CHUNKED = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"
 NO_HTTP = b"\xff\xff\r\n\r\n"
 
 pytestmark = pytest.mark.anyio
@@ -68,10 +70,54 @@ async def test_pipelined_requests_wait_unparsed_and_are_all_answered() -> None:
         assert statuses(await reader.read()) == [b"200"] * 3001
 
 
-async def test_pipelined_requests_behind_a_body_are_parsed_up_to_a_piece() -> None:
+@pytest.mark.parametrize("name", [b"Content-Length", b"content-length"])
+@pytest.mark.parametrize("cuts", [(), (30,), (-1,), (-3, -1)])
+async def test_pipelined_requests_behind_a_body_of_known_length_wait_unparsed(
+    name: bytes, cuts: tuple[int, ...]
+) -> None:
+    gate, others = Gate(), live_cycles()
+    post = b"POST / HTTP/1.1\r\n%s: 4\r\n\r\n\r\n\r\n" % name
+    async with connection(gate) as (reader, writer):
+        start = 0
+        for cut in cuts:
+            writer.write(post[start:cut])
+            await until_idle()
+            start = cut
+        writer.write(post[start:] + (GET + post) * 1000 + LAST)
+        await until_idle()
+        assert gate.started == 1
+        # A piece that begins within headers may contain the next headers too.
+        assert live_cycles() - others <= (2 if 30 in cuts else 1)
+        gate.open.set()
+        assert statuses(await reader.read()) == [b"200"] * 2002
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"Content-Length: 54000\r\nTransfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 54000\r\n",
+        b"Transfer-Encoding: identity\r\nContent-Length: 54000\r\n",
+        b"Content-Length: 54000\r\nContent-Length: 54000\r\n",
+        b"Content-Length: 54000, 54000\r\n",
+        b"X: \r\n Content-Length: 54000\r\n",
+    ],
+)
+async def test_requests_behind_an_ambiguous_length_are_not_parsed(lines: bytes) -> None:
     gate, others = Gate(), live_cycles()
     async with connection(gate) as (reader, writer):
-        writer.write(POST + GET * 3000 + LAST)
+        writer.write(b"POST / HTTP/1.1\r\n" + lines + b"\r\n" + GET * 3000)
+        await until_idle()
+        assert live_cycles() - others <= 1
+        gate.open.set()
+        writer.write_eof()
+        assert set(statuses(await reader.read())) <= {b"200", b"400"}
+
+
+async def test_pipelined_requests_behind_a_chunked_body_are_parsed_up_to_a_piece() -> None:
+    gate, others = Gate(), live_cycles()
+    async with connection(gate) as (reader, writer):
+        writer.write(CHUNKED + GET * 3000 + LAST)
         await until_idle()
         assert live_cycles() - others <= 2 + MIN_BODY_PIECE_BYTES // len(GET)
         gate.open.set()
@@ -88,16 +134,17 @@ async def test_reading_stays_paused_while_an_application_waits_for_a_disconnect(
 
     async with connection(app) as (_, writer):
         for _ in range(20):
-            writer.write(POST + GET * 1000)
+            writer.write(CHUNKED + GET * 1000)
             await until_idle()
         assert live_cycles() - others <= 2 + MIN_BODY_PIECE_BYTES // len(GET)
         gate.open.set()
 
 
-async def test_bytes_that_are_not_http_get_400_after_the_earlier_response() -> None:
+@pytest.mark.parametrize("request_", [GET, POST], ids=["GET", "POST"])
+async def test_bytes_that_are_not_http_get_400_after_the_earlier_response(request_: bytes) -> None:
     gate = Gate()
     async with connection(gate) as (reader, writer):
-        writer.write(GET + NO_HTTP)
+        writer.write(request_ + NO_HTTP)
         await until_idle()
         gate.open.set()
         assert statuses(await reader.read()) == [b"200", b"400"]
@@ -112,7 +159,7 @@ async def test_invalid_target_gets_400() -> None:
 async def test_bytes_that_are_not_http_in_one_piece_with_a_body_close_the_connection() -> None:
     gate = Gate()
     async with connection(gate) as (reader, writer):
-        writer.write(POST + NO_HTTP)
+        writer.write(CHUNKED + NO_HTTP)
         await until_idle()
         gate.open.set()
         received = await reader.read()

@@ -1,0 +1,35 @@
+"""A transport that may be used after it was closed."""
+
+import asyncio
+from typing import Any
+
+
+class OpenTransport:
+    """A transport that does nothing after it was closed, where uvloop raises a RuntimeError.
+
+    In a flood of requests with `Expect: 100-continue`, the second write of a response met a closed
+    transport before the application was notified, and ended in a traceback.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._write = transport.write
+        self.is_closing = transport.is_closing
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  (all else is the transport's)
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Write, unless the transport is closing."""
+        if not self.is_closing():
+            self._write(data)
+
+    def pause_reading(self) -> None:
+        """Pause reading, unless the transport is closing."""
+        if not self.is_closing():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Resume reading, unless the transport is closing."""
+        if not self.is_closing():
+            self._transport.resume_reading()
