@@ -82,7 +82,7 @@ class Guard:
             from oodguard.service.inference.session import ModelSession  # noqa: PLC0415 - an extra
         except ModuleNotFoundError as error:
             raise ImportError(
-                f"Guard.open requires ONNX Runtime ({error})."
+                "Guard.open requires ONNX Runtime, which is not installed."
                 f' {install_hint("cpu")}, or the "gpu" extra'
             ) from error
         session = ModelSession(
@@ -184,7 +184,7 @@ def _prepared(image: Image.Image, spec: InputSpec) -> NDArray[np.uint8]:
     try:
         return prepare(image, spec)
     except (OSError, ValueError) as error:  # ValueError: the image was closed
-        raise UndecodableImage(f"the image is damaged, truncated or closed ({error})") from error
+        raise UndecodableImage("the image is damaged, truncated or closed") from error
 
 
 def _resized(pixels: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
