@@ -1,11 +1,10 @@
-"""Evaluate one score on image sets: attack, score, replay with ONNX Runtime."""
+"""Evaluate one score on image sets: attack each batch within all epsilons."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,22 +16,17 @@ from oodguard.training.attacks.objectives import (
 )
 from oodguard.training.config.suites import Suite
 from oodguard.training.data.dataset import ImageSet, to_pixels
-from oodguard.training.evaluation.attack_runner import run_attack, run_end_to_end_attack, to_uint8
+from oodguard.training.evaluation.attack_runner import run_attack, run_end_to_end_attack
+from oodguard.training.evaluation.attacked_images import attack_result, join_results
 from oodguard.training.evaluation.black_box import DistilledSurrogate, run_black_box_attack
 from oodguard.training.evaluation.partial_results import PartialResults
 from oodguard.training.evaluation.results import (
     AttackResult,
-    Predictions,
     ScoreEvaluation,
-    in_255ths,
-    join_predictions,
 )
 from oodguard.training.evaluation.target import EvaluationTarget, ScoreUnderTest
-from oodguard.training.report.evidence import FalseAccept
 from oodguard.training.scoring.graph import evaluation_batch_size
 from oodguard.training.scoring.network import frozen
-
-WORST_ACCEPTS = 4  # false accepts recorded for each set and epsilon
 
 
 class EvaluationObserver(Protocol):
@@ -128,7 +122,7 @@ class Evaluator:
             steps = self.steps(len(clean), targeted=chosen)
             batches.append(self._part(f"{name} {number}", generator, measure, steps))
             targeted -= chosen
-        return _join(batches)
+        return join_results(batches)
 
     def _attack_batch(
         self,
@@ -157,7 +151,7 @@ class Evaluator:
                 targeted=targeted,
             )
         steps = self.steps(len(clean), targeted=targeted)
-        first = self._result(clean, 0.0, pixels, set_name=None)
+        first = attack_result(self.target, self.score, clean, 0.0, pixels)
         return [first, *self._results(clean, attacked, steps=steps, set_name=set_name)]
 
     def _attack_end_to_end(self, images: ImageSet) -> tuple[AttackResult, ...]:
@@ -169,7 +163,7 @@ class Evaluator:
             total = len(clean) * steps * len(self.suite.budgets)
             measure = partial(self._attack_batch_end_to_end, clean, labels, generator, steps=total)
             batches.append(self._part(f"end to end {number}", generator, measure, total))
-        return _join(batches)
+        return join_results(batches)
 
     def _attack_batch_end_to_end(
         self, clean: Tensor, labels: Tensor, generator: torch.Generator, *, steps: int
@@ -230,74 +224,13 @@ class Evaluator:
         results = []
         with frozen(self.target.classifier):
             for epsilon, pixels in attacked:
-                results.append(self._result(clean, epsilon, pixels, set_name=set_name))
+                results.append(
+                    attack_result(
+                        self.target, self.score, clean, epsilon, pixels, set_name=set_name
+                    )
+                )
                 self.observer.advance(steps // len(self.suite.budgets))
         return results
 
-    def _result(
-        self, clean: Tensor, epsilon: float, pixels: Tensor, *, set_name: str | None
-    ) -> AttackResult:
-        """Evaluate `pixels`, attacked from `clean`; record false accepts if `set_name` is given."""
-        with torch.no_grad():
-            classes = self.target.classifier.features_and_logits(pixels)[1].argmax(1)
-        scores = self.score.values(pixels)
-        predictions = Predictions(scores=scores.numpy(), classes=classes.numpy())
-        return AttackResult(
-            epsilon=epsilon,
-            predictions=predictions,
-            replayed=self._replay(clean, epsilon, pixels),
-            false_accepts=self._false_accepts(clean, epsilon, pixels, predictions, set_name)
-            if set_name
-            else (),
-        )
-
-    def _replay(self, clean: Tensor, epsilon: float, pixels: Tensor) -> Predictions | None:
-        if self.score.column is None:
-            return None
-        logits, scores = self.target.onnx_run(to_uint8(pixels, clean, epsilon))
-        return Predictions(scores=scores[:, self.score.column], classes=logits.argmax(axis=1))
-
-    def _false_accepts(
-        self,
-        clean: Tensor,
-        epsilon: float,
-        pixels: Tensor,
-        predictions: Predictions,
-        set_name: str,
-    ) -> tuple[FalseAccept, ...]:
-        lowest = np.argsort(predictions.scores, kind="stable")[:WORST_ACCEPTS]
-        rows = [row for row in lowest if predictions.scores[row] <= self.score.threshold]
-        clean_scores = self.score.values(to_pixels(clean[rows])) if rows else torch.empty(0)
-        return tuple(
-            FalseAccept(
-                set_name=set_name,
-                epsilon_255=in_255ths(epsilon),
-                clean=clean[row].numpy(),
-                attacked=pixels[row].permute(1, 2, 0).numpy(),
-                clean_score=float(clean_score),
-                score=float(predictions.scores[row]),
-                predicted_class=self.target.classes[predictions.classes[row]],
-            )
-            for row, clean_score in zip(rows, clean_scores, strict=True)
-        )
-
     def _generator(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.suite.seed)
-
-
-def _join(batches: Sequence[Sequence[AttackResult]]) -> tuple[AttackResult, ...]:
-    """Join the results of all batches, epsilon by epsilon."""
-    return tuple(_join_one(parts) for parts in zip(*batches, strict=True))
-
-
-def _join_one(parts: tuple[AttackResult, ...]) -> AttackResult:
-    replayed = [part.replayed for part in parts if part.replayed is not None]
-    accepts = sorted(
-        (case for part in parts for case in part.false_accepts), key=lambda case: case.score
-    )
-    return replace(
-        parts[0],
-        predictions=join_predictions([part.predictions for part in parts]),
-        replayed=join_predictions(replayed) if replayed else None,
-        false_accepts=tuple(accepts[:WORST_ACCEPTS]),
-    )
