@@ -40,7 +40,7 @@ test-deploy: $(READY) ## build and start the compose project and test it (needs 
 test-images: $(READY) ## build and test the training and the GPU image (needs a Docker engine, 20 GB of disk)
 	tests/deploy/compose/run tests/deploy/images
 
-fuzz: $(FUZZ_READY) ## fuzz the decode and parse paths (FUZZ_SECONDS=60 for each of six targets)
+fuzz: $(FUZZ_READY) ## fuzz the decode and parse paths (FUZZ_SECONDS=60 for each of seven targets)
 	$(FUZZ_VENV)/bin/python -m tests.abuse.fuzz --seconds $(FUZZ_SECONDS)
 
 check: $(READY) ## check format, lint, types, import layers and vocabulary

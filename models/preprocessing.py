@@ -8,8 +8,10 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from oodguard.models.errors import UndecodableImage, UnsupportedImage
+from oodguard.models.jpeg import decode_jpeg
 from oodguard.models.manifest import InputSpec
 
 Box = tuple[float, float, float, float]  # left, upper, right, lower in pixels of the source
@@ -66,11 +68,17 @@ def prepare(image: Image.Image, spec: InputSpec) -> NDArray[np.uint8]:
         raise UnsupportedImage(
             "the image is animated or has several pages, expected a single image"
         )
+    if isinstance(image, JpegImageFile) and _keeps_pixels(image.size, spec):
+        pixels = decode_jpeg(image) if _orientation(image) not in UPRIGHT else None
+        if pixels is not None:
+            return pixels
     image.load()  # Before the metadata, whose damage is tolerated below.
     _check_mode(image)
     orientation = _orientation(image)
     width, height = image.size[::-1] if orientation in SIDEWAYS else image.size
     rgb = _upright_rgb(image, orientation, (width, height))
+    if _keeps_pixels(rgb.size, spec):
+        return np.array(rgb, dtype=np.uint8)
     if spec.fit == "letterbox":
         return np.array(_letterbox(rgb, spec), dtype=np.uint8)
     box = _crop(rgb.size, spec) if spec.fit == "crop" else None
@@ -89,6 +97,11 @@ def _is_animated(image: Image.Image) -> bool:
         raise UndecodableImage(
             "the image is damaged after its first frame, expected a complete file"
         ) from error
+
+
+def _keeps_pixels(size: tuple[int, int], spec: InputSpec) -> bool:
+    """Return whether an upright image of `size` is not resized."""
+    return size == (spec.width, spec.height) and spec.resize is None
 
 
 def _orientation(image: Image.Image) -> int:

@@ -23,7 +23,6 @@ from oodguard.service.images.header import (
     EncodedImage,
     ImageFormat,
 )
-from oodguard.service.images.jpeg_structure import has_several_scans
 
 PIXEL_BYTES: Mapping[ImageFormat, int] = {"JPEG": 8, "PNG": 8, "WEBP": 12}
 
@@ -34,6 +33,9 @@ RAW_PIXEL_BYTES = 7
 
 CONVERSION_BYTES = 24 * BAND_PIXELS
 """The conversions of one band: RGBA, white, the composition and RGB, or 16 bits."""
+
+PREPARED_PIXEL_BYTES = 9
+"""Copies of the model's pixels, 3 bytes each: Pillow's blocks, the bytes and the array."""
 
 MAX_TEXT_CHARACTERS = 16 * 2**20
 """Maximum length of all compressed texts of a PNG. Pillow's own limit is four times as high."""
@@ -62,7 +64,7 @@ def decode_bytes(image: EncodedImage | NDArray[np.uint8], spec: InputSpec) -> in
     header = image.header
     pixel_bytes = PIXEL_BYTES[header.format]
     texts = 0
-    if header.format == "JPEG" and has_several_scans(image.data):
+    if header.several_scans:
         pixel_bytes = SEVERAL_SCANS_PIXEL_BYTES
     elif header.format == "PNG" and has_compressed_chunks(image):
         texts = TEXT_BYTES
@@ -85,7 +87,7 @@ def largest_decode_bytes(spec: InputSpec, *, max_pixels: int, max_bytes: int) ->
     square = math.isqrt(2 * _ratio(spec) * max_pixels) + 1
     longest = square if spec.fit == "crop" else MAX_SIDE
     resize = 4 * max(spec.width, spec.height) * min(longest, MAX_SIDE, max_pixels)
-    return pixels + 2 * max_bytes + CONVERSION_BYTES + resize
+    return pixels + 2 * max_bytes + CONVERSION_BYTES + resize + _prepared_bytes(spec)
 
 
 def limit_png_texts() -> None:
@@ -94,12 +96,17 @@ def limit_png_texts() -> None:
 
 
 def _resize_bytes(width: int, height: int, spec: InputSpec) -> int:
-    """Return the memory of converting a band, and of the image of which one side is resized."""
+    """Return the memory of converting a band, of resizing one side, and of the prepared pixels."""
     longer, shorter = max(width, height), min(width, height)
     if spec.fit == "crop":
         # The window, and the pixels around it that resizing reads.
         longer = min(longer, 2 * shorter * _ratio(spec))
-    return min(24 * width * height, CONVERSION_BYTES) + 4 * max(spec.width, spec.height) * longer
+    conversion = min(24 * width * height, CONVERSION_BYTES)
+    return conversion + 4 * max(spec.width, spec.height) * longer + _prepared_bytes(spec)
+
+
+def _prepared_bytes(spec: InputSpec) -> int:
+    return PREPARED_PIXEL_BYTES * spec.width * spec.height
 
 
 def _ratio(spec: InputSpec) -> int:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 from oodguard.models.errors import ImageTooLarge, UndecodableImage, UnsupportedImage
-from oodguard.service.images.jpeg_structure import jpeg_size
+from oodguard.service.images.jpeg_structure import read_structure
 
 ImageFormat = Literal["JPEG", "PNG", "WEBP"]
 
@@ -50,11 +50,16 @@ UNSUPPORTED = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageHeader:
-    """The format, width and height that a file claims; the sides are in pixels."""
+    """The format, width and height that a file claims; the sides are in pixels.
+
+    Attributes:
+        several_scans: Whether the file is a JPEG whose pixels are spread over several scans.
+    """
 
     format: ImageFormat
     width: int
     height: int
+    several_scans: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +109,8 @@ def read_header(data: bytes) -> ImageHeader:
     if data.startswith(PNG_SIGNATURE):
         return _header("PNG", _png(data))
     if data.startswith(b"\xff\xd8\xff"):
-        return _header("JPEG", jpeg_size(data))
+        jpeg = read_structure(data)
+        return _header("JPEG", (jpeg.width, jpeg.height), several_scans=jpeg.several_scans)
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return _header("WEBP", _webp(data))
     for signature, name in UNSUPPORTED.items():
@@ -115,13 +121,15 @@ def read_header(data: bytes) -> ImageHeader:
     raise UndecodableImage(f"the {len(data)} bytes are not an image, expected {SUPPORTED}")
 
 
-def _header(name: ImageFormat, size: tuple[int, int]) -> ImageHeader:
+def _header(
+    name: ImageFormat, size: tuple[int, int], *, several_scans: bool = False
+) -> ImageHeader:
     width, height = size
     if width == 0 or height == 0:
         raise UndecodableImage(
             f"the {name} header has the size {width} x {height}, expected at least 1 x 1"
         )
-    return ImageHeader(format=name, width=width, height=height)
+    return ImageHeader(format=name, width=width, height=height, several_scans=several_scans)
 
 
 def _png(data: bytes) -> tuple[int, int]:

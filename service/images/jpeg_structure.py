@@ -7,6 +7,7 @@ and a scan may have 40 bytes.
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from oodguard.models.errors import UndecodableImage
 
@@ -39,44 +40,44 @@ HEADER_MARKER = re.compile(rb"\xff[^\x00\xff]")
 SCAN_END = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 
 
-def jpeg_size(data: bytes) -> tuple[int, int]:
-    """Read the width and height in pixels, and check the number of segments and scans.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JpegStructure:
+    """The size of a JPEG in pixels, and whether its pixels are spread over several scans.
+
+    libjpeg then keeps the coefficients of the whole image (ITU T.81, B.2.3): it does for a
+    progressive image, and if the first scan has fewer components than the frame.
+    """
+
+    width: int
+    height: int
+    several_scans: bool
+
+
+def read_structure(data: bytes) -> JpegStructure:
+    """Read the structure of a JPEG, and check the number of segments and scans.
 
     Raises:
         UndecodableImage: Truncated or invalid before the frame header, or too many segments.
     """
-    size = None
-    several_scans = has_several_scans(data)
+    frame = components = 0
+    several_scans = False
     for marker, position in _segments(data):
-        if size is None and marker in START_OF_FRAME:
-            height, width = data[position + 5 : position + 7], data[position + 7 : position + 9]
-            size = int.from_bytes(width), int.from_bytes(height)
-        if marker == START_OF_SCAN and not several_scans:
-            # libjpeg rejects a second scan.
-            break
-    if size is None:
-        raise _invalid_headers()
-    return size
-
-
-def has_several_scans(jpeg: bytes) -> bool:
-    """Return whether a JPEG's pixels are spread over several scans: ITU T.81, B.2.3.
-
-    libjpeg then keeps the coefficients of the whole image: it does for a progressive image, and if
-    the first scan has fewer components than the frame.
-
-    Raises:
-        UndecodableImage: Invalid, or too many segments, before the first scan.
-    """
-    components = 0
-    for marker, position in _segments(jpeg):
-        if marker in PROGRESSIVE:
-            return True
         if marker in START_OF_FRAME:
-            components = jpeg[position + 9] if position + 9 < len(jpeg) else 0
+            frame = frame or position
+            several_scans |= marker in PROGRESSIVE
+            components = data[position + 9] if position + 9 < len(data) else 0
         elif marker == START_OF_SCAN:
-            return jpeg[position + 4] < components
-    return False
+            several_scans |= data[position + 4] < components
+            if not several_scans:
+                # libjpeg rejects a second scan.
+                break
+    if not frame:
+        raise _invalid_headers()
+    return JpegStructure(
+        width=int.from_bytes(data[frame + 7 : frame + 9]),
+        height=int.from_bytes(data[frame + 5 : frame + 7]),
+        several_scans=several_scans,
+    )
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int]]:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from oodguard.models import preprocessing
+from oodguard.models import jpeg, preprocessing
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import InputSpec
 from oodguard.training.data.images import MappedImages
@@ -35,7 +35,7 @@ COMMITTED = 512
 READ = 1
 """The state of an image that is in the file."""
 
-LIBRARIES = ("numpy", "pillow", "pillow-heif")
+LIBRARIES = ("numpy", "pillow", "pillow-heif", "simplejpeg")
 
 Advance = Callable[[int], None]
 """Is called with the number of images that were prepared since the last call."""
@@ -135,7 +135,8 @@ def _key(listing: Listing, spec: InputSpec) -> str:
         digest.update(_identity(content))
     digest.update(listing.rows.tobytes())
     digest.update(spec.model_dump_json().encode())
-    digest.update(Path(preprocessing.__file__).read_bytes())
+    for source in (jpeg.__file__, preprocessing.__file__):
+        digest.update(Path(source).read_bytes())
     digest.update(repr([(name, _version(name)) for name in LIBRARIES]).encode())
     return digest.hexdigest()[:32]
 

@@ -32,6 +32,8 @@ def _inputs(content_type: bytes, shape: bytes, body: bytes) -> Iterator[tuple[st
     if content_type.startswith(b"image/"):
         yield "header", body
         yield "image", body
+        if body.startswith(b"\xff\xd8\xff"):
+            yield "jpeg", body
 
 
 def _bodies() -> Iterator[tuple[bytes, bytes, bytes]]:

@@ -1,11 +1,14 @@
 """The functions under fuzzing; each accepts bytes and raises nothing but errors of the tree."""
 
 from collections.abc import Callable, Mapping
+from io import BytesIO
 
 import numpy as np
+from PIL.JpegImagePlugin import JpegImageFile
 
 from oodguard.models.errors import GuardError
 from oodguard.models.manifest import InputSpec
+from oodguard.models.preprocessing import prepare
 from oodguard.service.images.body import content_type, parse
 from oodguard.service.images.decode import decode_image
 from oodguard.service.images.header import EncodedImage, read_header
@@ -15,6 +18,7 @@ from tests.abuse.bodies import JSON, MULTIPART, RAW
 Target = Callable[[bytes], None]
 
 SPEC = InputSpec(height=8, width=8)
+MAX_MODEL_SIDE = 500
 # Well within the fuzzer's memory limit.
 LIMITS = RequestLimits(max_body_bytes=2**20, max_images=8, max_pixels=250_000)
 
@@ -30,6 +34,20 @@ def image(data: bytes) -> None:
     pixels = decode_image(EncodedImage(data=data), SPEC, max_pixels=LIMITS.max_pixels)
     assert pixels.shape == (SPEC.height, SPEC.width, 3)
     assert pixels.dtype == np.uint8
+
+
+def jpeg(data: bytes) -> None:
+    """Decode a JPEG for a model of its own size, and compare the pixels with Pillow's."""
+    if not data.startswith(b"\xff\xd8\xff"):
+        return
+    found = read_header(data)
+    if max(found.width, found.height) > MAX_MODEL_SIDE:
+        return
+    spec = InputSpec(height=found.height, width=found.width)
+    pixels = decode_image(EncodedImage(data=data), spec, max_pixels=LIMITS.max_pixels)
+    with JpegImageFile(BytesIO(data)) as opened:
+        opened.load()  # after which simplejpeg is not used
+        np.testing.assert_array_equal(pixels, prepare(opened, spec))
 
 
 def multipart(data: bytes) -> None:
@@ -55,7 +73,7 @@ def kind(data: bytes) -> None:
 
 
 TARGETS: Mapping[str, Target] = {
-    target.__name__: target for target in (header, image, multipart, json, raw, kind)
+    target.__name__: target for target in (header, image, jpeg, multipart, json, raw, kind)
 }
 
 

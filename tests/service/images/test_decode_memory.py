@@ -16,17 +16,18 @@ from oodguard.service.images.decode_memory import (
     decode_bytes,
     largest_decode_bytes,
 )
-from oodguard.service.images.header import EncodedImage
-from oodguard.service.images.jpeg_structure import has_several_scans
+from oodguard.service.images.header import EncodedImage, read_header
 from tests.service.pictures import claiming_jpeg, claiming_png, claiming_webp, encode, plain
 
 SPEC = InputSpec(height=32, width=32)
+# The pixels of the model's input are copied three times.
+PREPARED = 3 * 3 * 32 * 32
 STRETCH = InputSpec(height=32, width=32, fit="stretch")
 
 
 def without_fixed_parts(data: bytes) -> int:
     # The window of a square image: 2 x 1000 pixels would be more than its side.
-    resize = 4 * 32 * 1000
+    resize = 4 * 32 * 1000 + PREPARED
     return decode_bytes(EncodedImage(data=data), SPEC) - 2 * len(data) - CONVERSION_BYTES - resize
 
 
@@ -54,7 +55,7 @@ def test_decode_memory_of_a_png_includes_its_texts() -> None:
 
 def test_decode_memory_of_raw_pixels_includes_their_copy() -> None:
     pixels = np.zeros((1000, 1000, 3), np.uint8)
-    assert decode_bytes(pixels, SPEC) == 7 * 10**6 + CONVERSION_BYTES + 4 * 32 * 1000
+    assert decode_bytes(pixels, SPEC) == 7 * 10**6 + CONVERSION_BYTES + 4 * 32 * 1000 + PREPARED
 
 
 def test_decode_memory_of_a_stretched_strip_includes_its_first_resized_side() -> None:
@@ -79,14 +80,14 @@ def test_largest_decode_memory_is_at_least_that_of_every_image(
 
 def test_jpeg_scans_are_read_from_the_first_scan_header() -> None:
     baseline = encode(plain(), "JPEG")
-    assert not has_several_scans(baseline)
+    assert not read_header(baseline).several_scans
     # Component count of the scan header (ITU T.81, B.2.3): 1 of the frame's 3.
     separate = bytearray(baseline)
     separate[baseline.index(b"\xff\xda") + 4] = 1
-    assert has_several_scans(bytes(separate))
-    assert has_several_scans(encode(plain(), "JPEG", progressive=True))
-    assert not has_several_scans(encode(plain().convert("L"), "JPEG"))
-    assert not has_several_scans(baseline[:30])
+    assert read_header(bytes(separate)).several_scans
+    assert read_header(encode(plain(), "JPEG", progressive=True)).several_scans
+    assert not read_header(encode(plain().convert("L"), "JPEG")).several_scans
+    assert not read_header(encode(plain(), "WEBP")).several_scans
 
 
 PEAK = """
@@ -103,8 +104,8 @@ def status(key):
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith(key))
 
 limit_png_texts()
-spec = InputSpec(height=32, width=32)
-small, large = (EncodedImage(data=Path(each).read_bytes()) for each in sys.argv[1:])
+spec = InputSpec(height=int(sys.argv[1]), width=int(sys.argv[1]))
+small, large = (EncodedImage(data=Path(each).read_bytes()) for each in sys.argv[2:])
 decode_image(small, spec, max_pixels=10**8)  # imports, tables
 Path("/proc/self/clear_refs").write_text("5")  # resets the peak
 idle = status("VmRSS")
@@ -131,6 +132,9 @@ def texts() -> PngInfo:
     for index in range(15):  # after a character of 4 bytes, Python stores all with 4 bytes
         info.add_itxt(f"comment {index}", iTXt("\U0001f600" + "a" * (2**20 - 10)), zip=True)
     return info
+
+
+MODEL_SIDE, IMAGE_SIDE = 32, 3000
 
 
 # Measured in bytes a pixel with Pillow 13.0: 5.1, 5.1, 8.2, 4.0, 8.2, 8.2, 5.1, 6.2, 4.0, 8.1, 5.1,
@@ -161,7 +165,28 @@ def texts() -> PngInfo:
 def test_decode_memory_is_at_least_the_measured_peak(
     tmp_path: Path, kind: str, mode: str, options: dict[str, object]
 ) -> None:
-    measured, estimated = measure(tmp_path, kind, noise(mode, 3000), options)
+    measured, estimated = measure(tmp_path, kind, noise(mode, IMAGE_SIDE), options)
+    assert measured <= estimated
+
+
+# A JPEG of the model's size is decoded without Pillow's image. Measured in bytes a pixel with
+# simplejpeg 1.9: 3.0, 3.0 and 9.0; CMYK by Pillow 14 to 17.
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's /proc")
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("RGB", {}),
+        ("L", {}),
+        ("RGB", {"progressive": True, "subsampling": 0}),
+        ("CMYK", {}),
+    ],
+)
+def test_decode_memory_of_a_jpeg_of_the_models_size_is_at_least_the_measured_peak(
+    tmp_path: Path, mode: str, options: dict[str, object]
+) -> None:
+    image = noise(mode, IMAGE_SIDE)
+    measured, estimated = measure(tmp_path, "JPEG", image, options, side=IMAGE_SIDE)
     assert measured <= estimated
 
 
@@ -175,14 +200,19 @@ def test_decode_memory_of_a_small_png_with_long_texts_is_at_least_the_measured_p
 
 
 def measure(
-    folder: Path, kind: str, image: Image.Image, options: dict[str, object]
+    folder: Path,
+    kind: str,
+    image: Image.Image,
+    options: dict[str, object],
+    *,
+    side: int = MODEL_SIDE,
 ) -> tuple[int, int]:
     small, large = folder / "small", folder / "large"
     small.write_bytes(encode(image.resize((9, 9)), kind, **options))
     large.write_bytes(encode(image, kind, **options))
     if "pnginfo" in options:
         small.write_bytes(encode(image, kind))
-    command = [sys.executable, "-c", PEAK, str(small), str(large)]
+    command = [sys.executable, "-c", PEAK, str(side), str(small), str(large)]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     measured, estimated = (int(each) for each in run.stdout.split())
     return measured, estimated
