@@ -1,5 +1,6 @@
 """Train a run from its recipe: an epoch, a checkpoint, and a rollback where it is needed."""
 
+import ctypes
 import math
 import time
 from collections.abc import Iterable
@@ -122,6 +123,7 @@ def _train_epoch(trainer: Trainer, number: int, observer: FitObserver) -> Epoch:
             f"epoch {number + 1}: the loss is {loss}, expected a finite number. The last checkpoint"
             " is intact; train again with a smaller schedule.peak_rate"
         )
+    release_memory()
     trained = time.perf_counter()
     validation = trainer.validate()
     finished = time.perf_counter()
@@ -136,6 +138,16 @@ def _train_epoch(trainer: Trainer, number: int, observer: FitObserver) -> Epoch:
         validation_s=finished - trained,
     )
     return trainer.fabric.broadcast(epoch)  # the processes measure different durations
+
+
+def release_memory() -> None:
+    """Return freed memory to the operating system; the C library keeps that of large tensors.
+
+    Otherwise the tensors of validation are added to what is left of the training steps.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # only glibc has it
+    if trim is not None:
+        trim(0)
 
 
 def _restore(run: RunFolder, trainer: Trainer, progress: RunProgress) -> None:

@@ -4,7 +4,7 @@ The training attack may have one step, which a network can overfit to. Validatio
 steps at the recipe's full epsilon, also while `attack.ramp` trains at a smaller one.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -46,9 +46,10 @@ class ValidationResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RobustValidation:
-    """The validation images: inliers, and outlier pixels `(m, 3, H, W)` in [0, 1] or None.
+    """The validation images: inliers, and outliers or None.
 
-    The first `attacked` of each side are attacked.
+    `outliers` are uint8 `(m, H, W, 3)`, or generated pixels `(m, 3, H, W)` in [0, 1]. The first
+    `attacked` of each side are attacked, in batches that are not kept, for large images.
     """
 
     recipe: Recipe
@@ -67,14 +68,14 @@ class RobustValidation:
     ) -> Self:
         """Select the images; without real outliers, generate them from the validation images."""
         attacked = recipe.schedule.attacked_validation or attacked_images(training_images)
-        pixels: Tensor | None = None
+        images: Tensor | None = None
         if recipe.attack is not None and recipe.outliers is not None:
             if outliers is not None:
-                pixels = to_pixels(outliers.images[:attacked])
+                images = outliers.images[:attacked]
             else:
                 generator = epoch_generator(recipe.seed, VALIDATION)
-                pixels = synthetic_outliers(validation.images[:attacked], generator)
-        return cls(recipe=recipe, inliers=validation, outliers=pixels, attacked=attacked)
+                images = synthetic_outliers(validation.images[:attacked], generator)
+        return cls(recipe=recipe, inliers=validation, outliers=images, attacked=attacked)
 
     @property
     def images(self) -> int:
@@ -94,41 +95,64 @@ class RobustValidation:
         def loss(perturbed: Tensor, rows: Tensor) -> Tensor:
             return cross_entropy(runner(perturbed)[:, :classes], labels[rows])
 
+        @torch.no_grad()
+        def correct(pixels: Tensor, rows: Tensor) -> Tensor:
+            predicted: Tensor = runner(pixels)[:, :classes].argmax(1)
+            return predicted == labels[rows]
+
         with frozen(runner):
-            attacked = self._attack(loss, subset, device)
-            clean = (to_pixels(chunk).to(device) for chunk in images.split(size))
+            attacked = self._attacked(loss, correct, subset, device)
+            clean = [
+                correct(to_pixels(chunk).to(device), rows.to(device))
+                for chunk, rows in zip(
+                    images.split(size), torch.arange(len(images)).split(size), strict=True
+                )
+            ]
             return ValidationResult(
-                accuracy=_accuracy(runner, clean, labels, classes=classes),
-                attacked_accuracy=_accuracy(
-                    runner, attacked.split(size), labels[: self.attacked], classes=classes
-                ),
-                attacked_auroc=self._attacked_auroc(runner, subset, device, size),
+                accuracy=torch.cat(clean).float().mean().item(),
+                attacked_accuracy=attacked.float().mean().item(),
+                attacked_auroc=self._attacked_auroc(runner, subset, device),
             )
 
     def _attacked_auroc(
-        self, runner: nn.Module, inliers: Tensor, device: torch.device, size: int
+        self, runner: nn.Module, inliers: Tensor, device: torch.device
     ) -> float | None:
         """Return the AUROC of inliers attacked to raise the score and outliers to lower it."""
         if self.outliers is None:
             return None
         score = validation_score(self.recipe)
-        raised = self._attack(lambda images, _: score(runner(images)), inliers, device)
-        lowered = self._attack(lambda images, _: -score(runner(images)), self.outliers, device)
-        return auroc(
-            _scores(runner, score, raised.split(size)), _scores(runner, score, lowered.split(size))
-        )
 
-    def _attack(self, objective: AttackObjective, images: Tensor, device: torch.device) -> Tensor:
-        """Attack uint8 images or pixels in batches of the training size, which fit into memory."""
+        def value(pixels: Tensor, _: Tensor) -> Tensor:
+            return score(runner(pixels))
+
+        raised = self._attacked(value, value, inliers, device)
+        lowered = self._attacked(
+            lambda pixels, rows: -value(pixels, rows), value, self.outliers, device
+        )
+        return auroc(_finite(raised), _finite(lowered))
+
+    def _attacked(
+        self,
+        objective: AttackObjective,
+        measure: AttackObjective,
+        images: Tensor,
+        device: torch.device,
+    ) -> Tensor:
+        """Return what `measure` finds `(n,)` of images that were attacked to maximize `objective`.
+
+        uint8 images or pixels are attacked in batches of the training size, which fit into memory.
+        """
         epsilon = self.recipe.attack.epsilon if self.recipe.attack else 1 / 255
         attack = Pgd(epsilon=epsilon, steps=10, step_size=epsilon / 4)
         generator = epoch_generator(self.recipe.seed, VALIDATION, device)
-        attacked = []
+        measured = []
         for rows in torch.arange(len(images)).split(self.recipe.schedule.batch_size):
-            batch = images[rows]
+            batch, places = images[rows], rows.to(device)
             pixels = (batch if batch.is_floating_point() else to_pixels(batch)).to(device)
-            attacked.append(attack(restrict_to_rows(objective, rows.to(device)), pixels, generator))
-        return torch.cat(attacked)
+            found = attack(restrict_to_rows(objective, places), pixels, generator)
+            with torch.no_grad():
+                measured.append(measure(found, places))
+        return torch.cat(measured)
 
 
 def validation_score(recipe: Recipe) -> Callable[[Tensor], Tensor]:
@@ -142,20 +166,8 @@ def validation_score(recipe: Recipe) -> Callable[[Tensor], Tensor]:
     return energy if recipe.default_score == "energy" else msp_log_odds
 
 
-@torch.no_grad()
-def _scores(
-    runner: nn.Module, score: Callable[[Tensor], Tensor], batches: Iterable[Tensor]
-) -> Scores:
-    values = torch.cat([score(runner(batch)) for batch in batches])
+def _finite(values: Tensor) -> Scores:
     bounds = torch.finfo(values.dtype)  # NaN is rejected, as in the service
     values = values.nan_to_num(nan=bounds.max, posinf=bounds.max, neginf=bounds.min)
     scores: Scores = values.cpu().numpy()
     return scores
-
-
-@torch.no_grad()
-def _accuracy(
-    runner: nn.Module, batches: Iterable[Tensor], labels: Tensor, *, classes: int
-) -> float:
-    predicted = torch.cat([runner(batch)[:, :classes].argmax(1) for batch in batches])
-    return (predicted == labels).float().mean().item()

@@ -23,10 +23,10 @@ def _fail(message: str) -> None:
 
 
 def _validated(recipe: Recipe, data: TrainingData) -> torch.Tensor:
-    """Return the outliers of robust validation as uint8 `(n, H, W, 3)`."""
+    """Return the outliers of robust validation, uint8 `(n, H, W, 3)`."""
     outliers = Trainer(recipe, data).validation.outliers
     assert outliers is not None
-    return (outliers * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+    return outliers
 
 
 def test_held_out_outliers_are_the_last_of_the_pool_and_are_validated() -> None:
