@@ -47,6 +47,19 @@ def parse(body: Body, limits: RequestLimits) -> Payload:
     return PARSERS[body.content_type](body, limits)
 
 
+def count_images(body: Body) -> int:
+    """Return the number of images of a valid body of several, fast and without parsing it."""
+    match body.content_type:
+        case "multipart/form-data":
+            # One such line precedes each file, and one ends the form.
+            return max(1, body.data.count(b"\r\n--" + body.options.get(b"boundary", b"")))
+        case "application/json":
+            # Those of the field name, and those of each string. Base64 has none.
+            return max(1, body.data.count(b'"') // 2 - 1)
+        case _:
+            return 1
+
+
 def content_type(header: str | None) -> tuple[str, Mapping[bytes, bytes]]:
     """Split a Content-Type header into one of `PARSERS` and its parameters.
 

@@ -6,8 +6,7 @@ multi-picture JPEG to a second one, and warn by a process-wide limit that is not
 
 import struct
 import zlib
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from io import BytesIO
 from typing import TypeGuard
 
@@ -19,11 +18,9 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from oodguard.models.errors import ImageError, UndecodableImage
+from oodguard.models.errors import UndecodableImage
 from oodguard.models.manifest import InputSpec
 from oodguard.models.preprocessing import prepare
-from oodguard.service.errors import DeadlineExceeded, InvalidImage
-from oodguard.service.images.decode_memory import decode_bytes
 from oodguard.service.images.header import (
     SUPPORTED,
     EncodedImage,
@@ -31,7 +28,7 @@ from oodguard.service.images.header import (
     ImageHeader,
     check_size,
 )
-from oodguard.service.images.types import Payload, RequestLimits
+from oodguard.service.images.types import Payload
 
 
 class WebPDecoder(WebPImageFile):
@@ -124,53 +121,6 @@ def decode_image(image: EncodedImage, spec: InputSpec, *, max_pixels: int) -> ND
 def fits(payload: Payload, spec: InputSpec) -> TypeGuard[NDArray[np.uint8]]:
     """Return whether a payload is raw pixels of the model's size."""
     return isinstance(payload, np.ndarray) and payload.shape[1:3] == (spec.height, spec.width)
-
-
-def to_pixels(
-    payload: Payload,
-    spec: InputSpec,
-    limits: RequestLimits,
-    stop: Callable[[], object],
-    reserve: Callable[[int], AbstractContextManager[object]],
-) -> NDArray[np.uint8]:
-    """Bring every image of a request to the model's input size.
-
-    Args:
-        payload: Encoded images, or raw pixels of any size.
-        spec: The input size and the resize rule, from the manifest.
-        limits: Limits of the request.
-        stop: Called before each image; a true value ends decoding.
-        reserve: Reserves a number of bytes while an image is decoded; may wait.
-
-    Returns:
-        `(n, H, W, 3)` RGB.
-
-    Raises:
-        InvalidImage: The first image that cannot be decoded, with its index.
-        DeadlineExceeded: `stop` returned a true value.
-    """
-    if fits(payload, spec):
-        return payload
-    pixels = np.empty((len(payload), spec.height, spec.width, 3), np.uint8)
-    for index, image in enumerate(payload):
-        name = image.name if isinstance(image, EncodedImage) else None
-        try:
-            if isinstance(image, EncodedImage):
-                # Nothing is reserved for an image that is rejected.
-                check_size(image.header.width, image.header.height, limits.max_pixels)
-            with reserve(decode_bytes(image, spec)):
-                if stop():
-                    raise DeadlineExceeded(
-                        f"the request ended after {index} of {len(payload)} images were decoded"
-                    )
-                pixels[index] = (
-                    decode_image(image, spec, max_pixels=limits.max_pixels)
-                    if isinstance(image, EncodedImage)
-                    else prepare(Image.fromarray(image), spec)
-                )
-        except ImageError as error:
-            raise InvalidImage(error, index=index, name=name) from error
-    return pixels
 
 
 def decode_plain_png(data: bytes, header: ImageHeader) -> Image.Image | None:

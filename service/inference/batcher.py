@@ -18,6 +18,13 @@ from oodguard.service.inference.inline_execution import MIN_THREAD_RUN_S, Inline
 from oodguard.service.inference.queue import BatchQueue, BatchRun, Job, JobSlice, Pixels, SkipReason
 from oodguard.service.inference.thread_priority import lower_thread_priority
 
+MAX_CPU_RUN_S = 0.05
+"""The longest run of several images on the CPU, where larger batches are hardly faster.
+
+An image that is queued meanwhile waits for the rest of it, and then for its own run. The CPU time
+of an image in a batch of 64 is 94 % to 100 % of that in a batch of 8 (all shipped bundles).
+"""
+
 Predict: TypeAlias = Callable[[Pixels], Verdicts]
 
 
@@ -41,6 +48,7 @@ class Batcher:
         threads: Number of concurrent runs.
         image: `(H, W, 3)`.
         max_batch: Maximum number of images in one run.
+        max_run_s: Longest run of several images, by the time of an image in the last run.
         max_delay_s: Longest wait of a queued image for others that are being decoded.
         observer: Notified of runs and of skipped images.
         inline: Whether short runs may take place in the event loop, see `InlineExecution`.
@@ -56,9 +64,11 @@ class Batcher:
         max_delay_s: float,
         observer: BatchObserver,
         inline: bool = False,
+        max_run_s: float = math.inf,
     ) -> None:
         self._predict = predict
         self._max_batch = max_batch
+        self._max_run_s = max_run_s
         self._max_delay_s = max_delay_s
         self._observer = observer
         self._queue = BatchQueue(observer.skipped)
@@ -171,7 +181,8 @@ class Batcher:
                 self._changed.wait_for(self._need_not_wait, until - time.monotonic())
                 if self._idle:
                     share = batch_share(self._queue.images, self._idle, self._image_s)
-                    if batch := self._take(min(share, self._max_batch)):
+                    longest = longest_batch(self._max_batch, self._max_run_s, self._image_s)
+                    if batch := self._take(min(share, longest)):
                         return batch
 
     def _may_begin(self) -> bool:
@@ -238,6 +249,19 @@ def batch_share(queued: int, idle: int, image_s: float) -> int:
         image_s: Seconds for each image in the last run; infinite: unknown.
     """
     return max(math.ceil(queued / idle), math.ceil(MIN_THREAD_RUN_S / image_s))
+
+
+def longest_batch(max_batch: int, max_run_s: float, image_s: float) -> int:
+    """Return how many images may run together.
+
+    Args:
+        max_batch: Maximum number of images in one run.
+        max_run_s: Longest run of several images; infinite: any.
+        image_s: Seconds for each image in the last run; infinite: unknown.
+    """
+    if math.inf in {max_run_s, image_s}:
+        return max_batch
+    return max(1, min(max_batch, math.floor(max_run_s / image_s)))
 
 
 def _gather(batch: Sequence[JobSlice], buffer: Pixels) -> Pixels:

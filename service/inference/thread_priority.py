@@ -1,8 +1,10 @@
-"""Run the model at a lower CPU priority than the event loop.
+"""Decode images and run the model at a lower CPU priority than the event loop.
 
 Without it, runs of the model keep the event loop waiting for a CPU by milliseconds per turn, which
 is too long to reject requests in time. At twice the peak load of the shipped bundle, the median
-latency of a 429 is 3 to 7 times as long without it (`docs/decisions/0021`).
+latency of a 429 is 3 to 7 times as long without it (`docs/decisions/0021`). Decode threads of a
+higher priority would keep the model waiting: of a flood of bodies with 256 images each, most are
+parsed in vain.
 """
 
 import os

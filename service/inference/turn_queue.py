@@ -40,11 +40,23 @@ class TurnQueue(Generic[T]):
     def __bool__(self) -> bool:
         return bool(self._heap)
 
-    def put(self, client: str, item: T) -> None:
-        """Append an item of a client."""
+    @property
+    def turn(self) -> int:
+        """The turn of the client whose item was removed last."""
+        return self._turn
+
+    def put(self, client: str, item: T, turn: int = 0) -> None:
+        """Append an item of a client.
+
+        Args:
+            client: The client.
+            item: The item.
+            turn: The lowest turn at which the client may begin, if it has no other items: that of
+                an item of which this one is the rest, plus its cost.
+        """
         mine = self._clients.get(client)
         if mine is None:
-            mine = self._clients[client] = _ClientItems(self._turn, client)
+            mine = self._clients[client] = _ClientItems(max(self._turn, turn), client)
             heapq.heappush(self._heap, mine)
         mine.items.append(item)
 
@@ -70,3 +82,10 @@ class TurnQueue(Generic[T]):
         else:
             heapq.heappop(self._heap)
             del self._clients[mine.client]
+
+    def charge(self, client: str, cost: int) -> None:
+        """Advance the turn of a client that has items, by a cost that is known only now."""
+        mine = self._clients.get(client)
+        if mine is not None:
+            mine.turn += cost
+            heapq.heapify(self._heap)

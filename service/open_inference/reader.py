@@ -20,7 +20,7 @@ MAX_INLINE_BYTES = 2**14
 
 WHOLE_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 
-RunInThread: TypeAlias = Callable[[int, Callable[[], Inference]], Awaitable[Inference]]
+RunInThread: TypeAlias = Callable[[Callable[[], Inference]], Awaitable[Inference]]
 
 
 @dataclass
@@ -30,7 +30,7 @@ class InferenceReader:
     Attributes:
         spec: The model's input.
         outputs: Names of the model's outputs.
-        run_in_thread: Calls a slow function on a number of bytes in a thread.
+        run_in_thread: Calls a slow function in a thread.
         inference: The request, once it has been read.
     """
 
@@ -60,9 +60,7 @@ class InferenceReader:
         def parse() -> Inference:
             return parse_inference(data[:end], data[end:], self.spec, self.outputs)
 
-        self.inference = (
-            parse() if end <= MAX_INLINE_BYTES else await self.run_in_thread(end, parse)
-        )
+        self.inference = parse() if end <= MAX_INLINE_BYTES else await self.run_in_thread(parse)
         return Body(
             data=self.inference.pixels,
             content_type=RAW_PIXELS,

@@ -102,6 +102,15 @@ class Admission:
             client[unit] += count
             mine[unit] += count
 
+    def require(self, claim: "Claim", unit: Unit, count: int) -> None:
+        """Check that more is within the limits, without adding it.
+
+        Raises:
+            Overloaded: It is not.
+        """
+        with self._lock:
+            self._require(unit, count, claim.client.held[unit], claim.held[unit])
+
     def close(self, claim: "Claim") -> None:
         """End a claim, and release what it holds."""
         with self._lock:
@@ -160,3 +169,7 @@ class Claim:
     def add(self, unit: Unit, count: int) -> None:
         """Claim more of a unit, or raise `Overloaded`."""
         self._admission.add(self, unit, count)
+
+    def require(self, unit: Unit, count: int) -> None:
+        """Raise `Overloaded` if more of a unit could not be claimed now."""
+        self._admission.require(self, unit, count)

@@ -3,21 +3,21 @@
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from oodguard.models.errors import ImageError
-from oodguard.models.manifest import InputSpec
 from oodguard.service.errors import DeadlineExceeded
-from oodguard.service.images.body import RAW_PIXELS, parse
-from oodguard.service.images.decode import fits, to_pixels
-from oodguard.service.images.decode_memory import decode_bytes, has_compressed_chunks
+from oodguard.service.images.body import RAW_PIXELS, count_images, parse
+from oodguard.service.images.decode import fits
+from oodguard.service.images.decode_memory import has_compressed_chunks
+from oodguard.service.images.decode_steps import DecodeSteps
 from oodguard.service.images.types import Body, Payload, RequestLimits
 from oodguard.service.inference.queue import Job
+from oodguard.service.memory import return_free_memory
 from oodguard.service.prediction.admission import Claim
-from oodguard.service.prediction.fair_threads import FairThreads
-from oodguard.service.prediction.memory_reservation import MemoryReservation
+from oodguard.service.prediction.fair_threads import FairThreads, Rest
 from oodguard.service.registry.deployment import Deployment
 
 T = TypeVar("T")
@@ -26,8 +26,8 @@ SMALL_BODY_BYTES = 16 * 1024
 
 SMALL_PIXELS = 128 * 128
 
-# About one megapixel.
-LARGE_DECODE_BYTES = 16 * 2**20
+# Returning memory takes about a millisecond; decoding four megapixels takes some thirty.
+TRIM_BYTES = 32 * 2**20
 
 
 def is_small(payload: Payload) -> bool:
@@ -52,26 +52,13 @@ def is_small(payload: Payload) -> bool:
     return pixels <= SMALL_PIXELS
 
 
-def is_large(payload: Payload, spec: InputSpec) -> bool:
-    """Return whether decoding one of the images may take more than 16 MiB.
-
-    An image whose header is invalid is not large: it is rejected at once.
-    """
-    for image in payload:
-        try:
-            if decode_bytes(image, spec) > LARGE_DECODE_BYTES:
-                return True
-        except ImageError:
-            continue
-    return False
-
-
 class DecodePool:
     """Decode the images of jobs and queue the jobs in their model's batcher.
 
     Jobs with large images have threads of their own, so that the others pass them, and share a
     limited number of bytes: the memory of a decoded image is thousands of times that of its file.
-    Clients take turns in both kinds of threads.
+    Clients, and the jobs of a client, take turns in both kinds of threads after each step of
+    `DecodeSteps`.
 
     Args:
         threads: Number of threads of each kind.
@@ -82,8 +69,7 @@ class DecodePool:
     def __init__(self, threads: int, limits: RequestLimits, large_bytes: int) -> None:
         self._limits = limits
         self._threads = FairThreads(threads, "decode")
-        self._large_threads = FairThreads(threads, "decode-large")
-        self._memory = MemoryReservation(large_bytes)
+        self._large_threads = FairThreads(threads, "decode-large", large_bytes)
 
     def decode_and_queue(self, deployment: Deployment, job: Job, body: Body, claim: Claim) -> None:
         """Decode a body, here or in a thread, and queue its job.
@@ -91,7 +77,7 @@ class DecodePool:
         An error in a decode thread becomes the result of the job's future.
 
         Raises:
-            RequestError: The body was decoded here, and it is invalid.
+            RequestError: The body was decoded here, and it is invalid; or it has too many images.
         """
         payload = None
         if body.content_type == RAW_PIXELS or len(body.data) <= SMALL_BODY_BYTES:
@@ -102,70 +88,110 @@ class DecodePool:
                 deployment.batcher.put(job)
                 return
             if is_small(payload):
-                self._decode(deployment, job, payload, claim)
+                decoding = self._decoding(deployment, job, payload, claim)
+                while decoding.step():
+                    pass
                 deployment.batcher.put(job)
                 return
+        if payload is None:
+            # Before the body is parsed, which takes longer than to count its images.
+            claim.require("images", min(count_images(body), self._limits.max_images))
         deployment.batcher.expect()
-        decode = partial(self._decode_in_thread, deployment, job, body, payload, claim)
-        self._threads.submit(job.client, len(body.data), decode)
+        begin = partial(self._begin, deployment, job, body, payload, claim)
+        self._threads.submit(job.client, begin)
 
-    async def run(self, client: str, size: int, function: Callable[[], T]) -> T:
-        """Call a slow function on `size` bytes of a client in one of the threads."""
-        return await asyncio.wrap_future(self._threads.submit(client, size, function))
+    async def run(self, client: str, function: Callable[[], T]) -> T:
+        """Call a slow function of a client in one of the threads."""
+        return await asyncio.wrap_future(self._threads.submit(client, function))
 
     def close(self) -> None:
         """End the threads without waiting for them, and cancel what waits for them."""
         self._threads.close()
         self._large_threads.close()
 
-    def _decode_in_thread(
+    def _begin(
         self, deployment: Deployment, job: Job, body: Body, payload: Payload | None, claim: Claim
-    ) -> None:
+    ) -> Rest[None] | None:
+        """Parse a body in a decode thread; decode its first images, or leave it to the others."""
+        batcher = deployment.batcher
         try:
             if payload is None:
                 payload = parse(body, self._limits)
-            large = is_large(payload, deployment.model.bundle.manifest.input)
-            if large:
-                decode = partial(self._decode_large, deployment, job, payload, claim)
-                self._large_threads.submit(job.client, len(payload), decode)
-            else:
-                self._decode(deployment, job, payload, claim)
+            decoding = self._decoding(deployment, job, payload, claim)
+            if decoding.steps.is_large:
+                decode = partial(self._decode_large, decoding)
+                self._large_threads.submit(job.client, decode, decoding.steps.memory)
         except BaseException as error:  # noqa: BLE001 - becomes the future's, as in executors
-            deployment.batcher.cancel_expected()
+            batcher.cancel_expected()
             _fail(deployment, job, claim, error)
-        else:
-            if large:
-                # Batches do not wait for large images.
-                deployment.batcher.cancel_expected()
-            else:
-                deployment.batcher.put_expected(job)
+            return None
+        if decoding.steps.is_large:
+            # Batches do not wait for large images.
+            batcher.cancel_expected()
+            return None
+        return self._decode_small(decoding)
 
-    def _decode_large(
-        self, deployment: Deployment, job: Job, payload: Payload, claim: Claim
-    ) -> None:
+    def _decode_small(self, decoding: "_Decoding") -> Rest[None] | None:
         try:
-            self._decode(deployment, job, payload, claim, self._memory.reserve)
+            more = decoding.step()
         except BaseException as error:  # noqa: BLE001 - becomes the future's, as in executors
-            _fail(deployment, job, claim, error)
-        else:
-            deployment.batcher.expect()
-            deployment.batcher.put_expected(job)
+            decoding.deployment.batcher.cancel_expected()
+            decoding.fail(error)
+            return None
+        if more:
+            return Rest(partial(self._decode_small, decoding))
+        decoding.deployment.batcher.put_expected(decoding.job)
+        return None
 
-    def _decode(
-        self,
-        deployment: Deployment,
-        job: Job,
-        payload: Payload,
-        claim: Claim,
-        reserve: Callable[[int], AbstractContextManager[object]] = nullcontext,
-    ) -> None:
-        job.timings.decode_started = time.monotonic()
-        claim.add("images", len(payload))
+    def _decode_large(self, decoding: "_Decoding") -> Rest[None] | None:
+        memory = decoding.steps.memory
         try:
-            spec = deployment.model.bundle.manifest.input
-            job.pixels = to_pixels(payload, spec, self._limits, job.skip_reason, reserve)
+            more = decoding.step()
+        except BaseException as error:  # noqa: BLE001 - becomes the future's, as in executors
+            decoding.fail(error)
+            return None
         finally:
-            job.timings.decode_ended = time.monotonic()
+            if memory >= TRIM_BYTES:
+                return_free_memory()
+        if more:
+            return Rest(partial(self._decode_large, decoding), decoding.steps.memory)
+        decoding.deployment.batcher.expect()
+        decoding.deployment.batcher.put_expected(decoding.job)
+        return None
+
+    def _decoding(
+        self, deployment: Deployment, job: Job, payload: Payload, claim: Claim
+    ) -> "_Decoding":
+        claim.add("images", len(payload))
+        spec = deployment.model.bundle.manifest.input
+        steps = DecodeSteps(payload, spec, self._limits, job.skip_reason)
+        return _Decoding(deployment, job, claim, steps)
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoding:
+    """A job that is being decoded."""
+
+    deployment: Deployment
+    job: Job
+    claim: Claim
+    steps: DecodeSteps
+
+    def step(self) -> bool:
+        """Decode the next images, and return whether there are more."""
+        timings = self.job.timings
+        if not timings.decode_started:
+            timings.decode_started = time.monotonic()
+        try:
+            self.steps.step()
+        finally:
+            timings.decode_ended = time.monotonic()
+        if self.steps.finished:
+            self.job.pixels = self.steps.pixels
+        return not self.steps.finished
+
+    def fail(self, error: BaseException) -> None:
+        _fail(self.deployment, self.job, self.claim, error)
 
 
 def _fail(deployment: Deployment, job: Job, claim: Claim, error: BaseException) -> None:

@@ -8,9 +8,9 @@ from loky import cpu_count
 from oodguard.models.manifest import InputSpec
 from oodguard.service.errors import MemoryLimitError
 from oodguard.service.images.decode_memory import largest_decode_bytes, limit_png_texts
+from oodguard.service.images.decode_steps import STEP_BYTES
 from oodguard.service.inference.session import ModelSession
 from oodguard.service.memory import MemoryLimit, memory_limit, resident_bytes
-from oodguard.service.prediction.decode_pool import LARGE_DECODE_BYTES
 from oodguard.service.sampling.sampler import MAX_PENDING_BYTES as MAX_SAMPLE_BYTES
 from oodguard.service.settings import Settings
 
@@ -126,7 +126,7 @@ def memory_budget(
         images=settings.max_pending_images * max(image_bytes),
         runs=buffers + sum((each.runs - 1) * each.run_bytes for each in models),
         # The event loop decodes the smallest.
-        small_decodes=(decode_threads + 1) * LARGE_DECODE_BYTES,
+        small_decodes=(decode_threads + 1) * STEP_BYTES,
         large_decodes=max(
             largest_decode_bytes(
                 each.spec, max_pixels=settings.max_pixels, max_bytes=settings.max_body_bytes

@@ -1,5 +1,6 @@
 """A served model: its batcher, its metrics, its drift monitor and the requests that use it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Self
 
@@ -10,7 +11,7 @@ from oodguard.service import responses
 from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence
 from oodguard.service.drift.monitor import DriftMonitor
 from oodguard.service.drift.state import monitored_score
-from oodguard.service.inference.batcher import Batcher
+from oodguard.service.inference.batcher import MAX_CPU_RUN_S, Batcher
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.inference.queue import Job
 from oodguard.service.settings import Settings
@@ -43,6 +44,7 @@ class Deployment:
             max_delay_s=settings.max_delay_ms / 1000,
             observer=self.metrics,
             inline=model.engine.any_thread,
+            max_run_s=MAX_CPU_RUN_S if model.engine.any_thread else math.inf,
         )
         self._deciding = model.bundle.manifest.scores.index(policy.score)
         self._detail = settings.detail

@@ -1,7 +1,6 @@
 """Decoding: exact pixels where nothing is resized, an image error for invalid files."""
 
 import zlib
-from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -11,10 +10,8 @@ from numpy.typing import NDArray
 
 from oodguard.models.errors import ImageError, ImageTooLarge, UndecodableImage
 from oodguard.models.manifest import InputSpec
-from oodguard.service.errors import DeadlineExceeded
-from oodguard.service.images.decode import decode_image, to_pixels
+from oodguard.service.images.decode import decode_image
 from oodguard.service.images.header import EncodedImage
-from oodguard.service.images.types import RequestLimits
 from tests.service.pictures import claiming_webp, encode, noisy, plain, png, png_chunk
 
 SPEC = InputSpec(height=64, width=64)
@@ -74,10 +71,3 @@ def test_decode_rejects_a_png_of_palette_indices_without_a_palette(order: bytes)
     data = png(*parts, header=(8, 8, 8, 3, 0, 0, 0))
     with pytest.raises(UndecodableImage, match="the PNG has no palette for its pixels"):
         decode(data, max_pixels=64)
-
-
-def test_decode_stops_after_the_deadline() -> None:
-    limits = RequestLimits(max_body_bytes=1, max_images=2, max_pixels=64)
-    payload = [EncodedImage(data=encode(plain()))] * 2
-    with pytest.raises(DeadlineExceeded, match="after 0 of 2 images"):
-        to_pixels(payload, InputSpec(height=8, width=8), limits, lambda: True, nullcontext)

@@ -14,13 +14,17 @@ from oodguard.service.images.body import (
     BLOCK_BYTES,
     MAX_CONTENT_TYPE_CHARACTERS,
     content_type,
+    count_images,
+    parse,
     read_bytes,
 )
+from oodguard.service.images.types import Body, RequestLimits
 from tests.service.checks import post, predictions, problem, still_serves
 from tests.service.conftest import MakeClient
 from tests.service.pictures import encode, plain
 
 LIMIT = 20_000
+FILE = b'--b\r\nContent-Disposition: form-data; name="files"\r\n\r\nxyz\r\n'
 
 
 @dataclass
@@ -127,3 +131,26 @@ def test_content_type_that_is_too_long_is_rejected() -> None:
     assert content_type(longest)[0] == "multipart/form-data"
     with pytest.raises(UnsupportedContent, match="has 1025 characters, expected at most 1024"):
         content_type(longest + "x")
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "data"),
+    [
+        ("image/png", {}, b'"' * 99),
+        ("application/json", {}, b'{"images": ["aaaa"]}'),
+        ("application/json", {}, b'{\n "images" : [ "aaaa", "bbbb",\n"" ] }'),
+        ("multipart/form-data", {b"boundary": b"b"}, FILE + b"--b--"),
+        ("multipart/form-data", {b"boundary": b"b"}, FILE * 3 + b"--b--\r\n"),
+    ],
+)
+def test_images_of_a_valid_body_are_counted_without_parsing_it(
+    kind: str, options: dict[bytes, bytes], data: bytes
+) -> None:
+    limits = RequestLimits(max_body_bytes=999, max_images=9, max_pixels=9)
+    body = Body(data=data, content_type=kind, options=options, shape=None)
+    assert count_images(body) == len(parse(body, limits))
+
+
+@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data"])
+def test_invalid_body_counts_as_an_image(kind: str) -> None:
+    assert count_images(Body(data=b"", content_type=kind, options={}, shape=None)) == 1

@@ -1,6 +1,7 @@
 """A fake model behind a real batcher, whose runs a test can hold."""
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -56,13 +57,14 @@ class FakeModel:
 
 
 @asynccontextmanager
-async def running(
+async def running(  # noqa: PLR0913 - keyword-only, as those of the batcher
     model: FakeModel,
     *,
     max_batch: int = 4,
     max_delay_s: float = 0,
     threads: int = 1,
     inline: bool = False,
+    max_run_s: float = math.inf,
 ) -> AsyncIterator[Batcher]:
     batcher = Batcher(
         model.predict,
@@ -72,6 +74,7 @@ async def running(
         max_delay_s=max_delay_s,
         observer=model,
         inline=inline,
+        max_run_s=max_run_s,
     )
     try:
         yield batcher

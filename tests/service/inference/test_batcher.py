@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from oodguard.models.verdicts import Verdicts
-from oodguard.service.inference.batcher import Batcher, batch_share
+from oodguard.service.inference.batcher import Batcher, batch_share, longest_batch
 from oodguard.service.inference.queue import Pixels
 from tests.service.inference.fake_model import (
     POISON,
@@ -140,6 +140,31 @@ def test_batch_share_is_equal_and_worth_a_run(
     queued: int, idle: int, image_s: float, size: int
 ) -> None:
     assert batch_share(queued, idle, image_s) == size
+
+
+@pytest.mark.parametrize(
+    ("max_run_s", "image_s", "size"),
+    [
+        (math.inf, 1.0, 64),
+        (0.05, math.inf, 64),
+        (0.05, 1e-4, 64),
+        (0.05, 2e-3, 25),
+        (0.05, 0.2, 1),
+    ],
+)
+def test_longest_batch_has_the_images_of_the_longest_run(
+    max_run_s: float, image_s: float, size: int
+) -> None:
+    assert longest_batch(64, max_run_s, image_s) == size
+
+
+async def test_batcher_splits_a_job_over_the_longest_run() -> None:
+    model = open_model()
+    async with running(model, max_run_s=0) as batcher:
+        # The time of an image is unknown before the first run.
+        for values in ([1, 2, 3], [4, 5]):
+            assert await results(put(batcher, new_job(*values))) == [values]
+    assert model.batches == [[1, 2, 3], [4], [5]]
 
 
 class TwoRuns(FakeModel):

@@ -50,3 +50,24 @@ def test_turn_queue_appends_the_rest_of_a_divided_item() -> None:
     queue.put("a", "second")
     queue.advance(1, "rest of first")
     assert [take(queue, 1) for _ in range(2)] == ["second", "rest of first"]
+
+
+def test_turn_queue_charges_a_cost_that_is_known_later() -> None:
+    queue = TurnQueue[str]()
+    for item in "abab":
+        queue.put(item, item)
+    assert take(queue, 0) == "a"
+    queue.charge("a", 5)
+    queue.charge("c", 5)  # has no items
+    assert [take(queue, 1) for _ in range(3)] == ["b", "b", "a"]
+
+
+def test_turn_queue_continues_with_a_rest_at_the_turn_after_its_cost() -> None:
+    queue = TurnQueue[str]()
+    queue.put("a", "first of a")
+    for _ in range(3):
+        queue.put("b", "b")
+    assert take(queue, 0) == "first of a"
+    # Without its turn, a would begin at the turn of b again and again, and b would wait for all.
+    queue.put("a", "rest of a", queue.turn + 3)
+    assert [take(queue, 2) for _ in range(4)] == ["b", "b", "rest of a", "b"]

@@ -156,3 +156,14 @@ def test_admission_ignores_what_is_claimed_after_the_request_has_ended() -> None
     assert claim.images == 5
     with Claim(admission, "a") as later:
         later.add("images", 5)
+
+
+def test_admission_checks_without_adding() -> None:
+    admission = make_admission(images=5)
+    with Claim(admission, "a") as claim:
+        for _ in range(2):
+            claim.require("images", 5)
+        claim.add("images", 3)
+        with pytest.raises(Overloaded, match="3 images are in flight and 3 more were received"):
+            claim.require("images", 3)
+        assert claim.images == 3
