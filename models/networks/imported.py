@@ -21,6 +21,10 @@ from oodguard.models.networks.classifier import Classifier
 _REFERENCE = re.compile(r"([A-Za-z_]\w*(\.[A-Za-z_]\w*)*|.+\.py):[A-Za-z_]\w*", re.DOTALL)
 
 
+_LIBRARY = re.compile(r"[/\\](site-packages|dist-packages|oodguard)[/\\]")
+"""The path of an installed package, or of this project."""
+
+
 def is_import_string(name: str) -> bool:
     """Return whether `name` is `package.module:factory` or `path/to/file.py:factory`.
 
@@ -48,7 +52,9 @@ def build_imported(name: str, outputs: int, *, width: int | None) -> Classifier:
         try:
             network = factory(*arguments)
         except Exception as error:
-            raise RecipeError(f"network.name: {name!r} raised {_described(error)}") from error
+            raise RecipeError(
+                f"network.name: {name!r} raised {describe_exception(error)}"
+            ) from error
     if not isinstance(network, nn.Module):
         raise RecipeError(
             f"network.name: {name!r} returned {type(network).__name__}, expected a torch.nn.Module"
@@ -71,11 +77,13 @@ def build_imported(name: str, outputs: int, *, width: int | None) -> Classifier:
     return cast("Classifier", network)
 
 
-def _described(error: Exception) -> str:
-    """Return the type, the text, and the place of an exception of the user's code."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    place = f" ({Path(frame.filename).name}, line {frame.lineno})"
-    return f"{type(error).__name__}: {error}".rstrip(": ") + place
+def describe_exception(error: Exception) -> str:
+    """Return the type, the first line, and the place in the user's code of an exception."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not _LIBRARY.search(frame.filename)]
+    frame = (own or frames)[-1]
+    text = f"{type(error).__name__}: {error}".strip().partition("\n")[0].rstrip(": ")
+    return f"{text} ({Path(frame.filename).name}, line {frame.lineno})"
 
 
 def _factory(name: str, arguments: tuple[int, ...]) -> Callable[..., Any]:
@@ -111,7 +119,7 @@ def _import_module(module: str, name: str) -> ModuleType:
         ) from error
     except Exception as error:
         raise RecipeError(
-            f"network.name: {name!r} cannot be imported: it raised {_described(error)}"
+            f"network.name: {name!r} cannot be imported: it raised {describe_exception(error)}"
         ) from error
 
 
@@ -131,7 +139,7 @@ def _run_file(path: Path, name: str) -> ModuleType:
         raise RecipeError(f"network.name: {name!r} cannot be imported: {error}") from error
     except Exception as error:
         raise RecipeError(
-            f"network.name: {name!r} cannot be imported: it raised {_described(error)}"
+            f"network.name: {name!r} cannot be imported: it raised {describe_exception(error)}"
         ) from error
     return module
 

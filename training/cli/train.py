@@ -8,6 +8,7 @@ import typer
 from oodguard.models.calibration import images_required
 from oodguard.models.decision import Policy
 from oodguard.models.errors import GuardError, RecipeError
+from oodguard.models.networks.imported import is_import_string
 from oodguard.models.networks.timm_network import check_timm_name, is_timm_name
 from oodguard.training.cli.command import console, print_message, warn
 from oodguard.training.cli.progress import ProgressBar
@@ -19,6 +20,7 @@ from oodguard.training.data.listing import Listing
 from oodguard.training.fit.distributed import launch_processes
 from oodguard.training.fit.fit import fit as run_fit
 from oodguard.training.run_folder import DATA, PROGRESS, RunFolder
+from oodguard.training.scoring.network import build_recipe_network
 from oodguard.training.weights import InitialWeights, read_initial_weights
 
 INTERRUPTED = 130
@@ -38,6 +40,8 @@ def train(  # noqa: PLR0913  (by keyword)
     if warning := calibration_warning(parsed):
         warn(warning)
     weights = None if resume else initial_weights(parsed, start)
+    if is_import_string(parsed.network.name):  # its faults are reported before images are read
+        build_recipe_network(parsed, classes=len(listings["inliers"].classes))
     folder = out or Path("runs") / parsed.name
     fabric = launch_processes()
     console.quiet = not fabric.is_global_zero

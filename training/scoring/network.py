@@ -1,5 +1,6 @@
 """The recipe's network: build it, check it, load its trained weights, run it faster or frozen."""
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from oodguard.models.errors import RecipeError
 from oodguard.models.networks import build_network
 from oodguard.models.networks.classifier import Classifier, Mirrored
+from oodguard.models.networks.imported import describe_exception, is_import_string
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.run_folder import RunFolder
 from oodguard.training.weights import checkpoint_part, load_weights
@@ -30,25 +32,51 @@ def build_recipe_network(recipe: Recipe, *, classes: int) -> Classifier:
     size = (recipe.input.height, recipe.input.width)
     network = build_network(name, outputs, width=recipe.network.width, size=size)
     images = torch.full((2, 3, *size), 0.5)
-    _check_shapes(
-        network, images, outputs, origin=f"network.name: {name!r} on images {_shape(images)}"
-    )
+    origin = f"network.name: {name!r} on images {_shape(images)}"
+    _check_shapes(network, images, outputs, origin=origin)
+    if is_import_string(name):
+        _check_step(network, images, origin=origin)
     return network
 
 
 @torch.no_grad()
 def _check_shapes(network: Classifier, images: Tensor, outputs: int, *, origin: str) -> None:
     with frozen(network):
-        try:
+        with _user_code(origin):
             features = network.features(images)
-            _check_shape(features, len(images), None, origin=f"{origin}: features")
+        _check_shape(features, len(images), None, origin=f"{origin}: features")
+        with _user_code(origin):
             logits = network.head(features)
-            _check_shape(logits, len(images), outputs, origin=f"{origin}: head(features)")
+        _check_shape(logits, len(images), outputs, origin=f"{origin}: head(features)")
+        with _user_code(origin):
             called = network(images)
-        except RuntimeError as error:  # torch's own, such as an image smaller than a kernel
-            raise RecipeError(f"{origin}: {error}") from error
     if not (isinstance(called, Tensor) and torch.allclose(called, logits, atol=1e-4)):
         raise RecipeError(f"{origin}: network(images) differs from head(features(images))")
+
+
+def _check_step(network: Classifier, images: Tensor, *, origin: str) -> None:
+    """Run a copy of the network forwards and backwards in training mode, with its own random state.
+
+    The gradients of an attack are those of the images.
+    """
+    trained = copy.deepcopy(network).train()
+    images = images.clone().requires_grad_()
+    with torch.random.fork_rng(devices=[]), _user_code(f"{origin}, in training"):
+        torch.autograd.backward(trained(images).sum())
+    if images.grad is None:
+        raise RecipeError(
+            f"{origin}: the outputs have no gradient, expected a differentiable network: it must"
+            " not detach tensors or use NumPy"
+        )
+
+
+@contextmanager
+def _user_code(origin: str) -> Iterator[None]:
+    """Raise an exception of the network, such as torch's for too small images, as one line."""
+    try:
+        yield
+    except Exception as error:
+        raise RecipeError(f"{origin} raised {describe_exception(error)}") from error
 
 
 def _check_shape(value: object, rows: int, columns: int | None, *, origin: str) -> None:

@@ -1,3 +1,4 @@
+import re
 import shutil
 import subprocess
 import sys
@@ -156,6 +157,46 @@ def test_fit_reports_an_exception_of_the_network_and_leaves_no_folder(tmp_path: 
     assert "/net.py:make' raised ZeroDivisionError: division by zero (net.py, line 2)" in (
         result.stderr
     )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("forward", "message"),
+    [
+        ("raise KeyError('scale')", r"raised KeyError: 'scale' \(net.py, line 9\)"),
+        (
+            "return super().features(images[:, :1])",
+            r"raised RuntimeError: Given groups=1, weight of size .* \(net.py, line 9\)",
+        ),
+        (
+            "assert not self.training, 'no training'; return super().features(images)",
+            r"in training raised AssertionError: no training \(net.py, line 9\)",
+        ),
+        ("return super().features(images.detach())", "outputs have no gradient, expected a diff"),
+    ],
+    ids=["exception", "torch", "training", "gradient"],
+)
+def test_fit_reports_a_network_that_fails_on_images_before_it_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forward: str, message: str
+) -> None:
+    source = f"""from oodguard.models.networks.resnet import ResNet
+
+
+class Net(ResNet):
+    def __init__(self, outputs):
+        super().__init__(1, outputs, 4)
+
+    def features(self, images):
+        {forward}
+"""
+    (tmp_path / "net.py").write_text(source, encoding="utf-8")
+    path = tmp_path / "tiny.toml"
+    path.write_text(with_network(RECIPE, f"{tmp_path}/net.py:Net"), encoding="utf-8")
+    monkeypatch.setattr("oodguard.training.cli.train.describe_data", None)
+    result = CliRunner().invoke(app, ["fit", str(path), "--out", str(tmp_path / "run")])
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert re.search(rf"net\.py:Net' on images \(2, 3, 32, 32\).*{message}", line), line
     assert not (tmp_path / "run").exists()
 
 
