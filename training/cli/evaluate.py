@@ -21,7 +21,7 @@ from oodguard.training.cli.command import (
 from oodguard.training.cli.progress import EvaluationBar
 from oodguard.training.cli.results import print_classes, write_curves
 from oodguard.training.cli.sources import check_run_data, list_recipe, prepare_large
-from oodguard.training.config.recipe import parse_recipe
+from oodguard.training.config.recipe import parse_evaluation_recipe
 from oodguard.training.config.recipe_sources import read_recipe_text
 from oodguard.training.config.suites import SHIPPABLE_SUITES, SUITES
 from oodguard.training.evaluation.evaluate import evaluate as run_evaluation
@@ -60,7 +60,10 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
         Path | None, typer.Option(help="Undefended run or bundle to transfer attacks from.")
     ] = None,
     recipe: Annotated[
-        Path | None, typer.Option(help="Recipe whose data sets to use; for bundles only.")
+        Path | None,
+        typer.Option(
+            help="Recipe, or its table [evaluation] alone, that names the data; for bundles only."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -80,7 +83,7 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
             raise RecipeError(f"--suite is {suite!r}, expected one of {', '.join(SUITES)}")
         text = read_recipe_text(recipe) if recipe else None
         if text is not None:
-            parse_recipe(text, origin=str(recipe))  # raises an error that names the file
+            parse_evaluation_recipe(text, origin=str(recipe))  # raises an error that names the file
         _check_options(target, suite, recipe=recipe, renew=renew, score=score, twin=twin)
         if not is_bundle(target):
             run = RunFolder(target)
@@ -92,7 +95,7 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
             undefended = _open(twin, measured.recipe_text, None, ()) if twin else None
         if is_bundle(target):
             listings = list_recipe(measured.recipe_text, ("evaluation",))
-            prepare_large(listings, measured.recipe.input)
+            prepare_large(listings, measured.spec)
         if measured.black_box:
             warn(f"{measured.black_box}. It is attacked as a black box instead")
         folder = out or (target if not is_bundle(target) else Path("reports") / measured.name)

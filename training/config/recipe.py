@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -26,6 +26,9 @@ SetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
 UNKNOWN_CLASSES = "unknown_classes"
 """The evaluation set of the test images whose classes the inliers leave out."""
+
+EVALUATION = "evaluation"
+"""The table that a file for the evaluation of a bundle may have alone."""
 
 AttackKind = Literal["pgd", "fgsm", "n-fgsm"]
 
@@ -100,6 +103,12 @@ class EvaluationSettings(FrozenModel):
 
     test: Source
     outliers: dict[SetName, Source] = Field(min_length=1)
+
+
+class EvaluationRecipe(FrozenModel):
+    """The table of a recipe that the evaluation of a bundle requires, in a file of its own."""
+
+    evaluation: EvaluationSettings
 
 
 class Recipe(FrozenModel):
@@ -216,6 +225,9 @@ class Recipe(FrozenModel):
         return self
 
 
+ParsedRecipe = TypeVar("ParsedRecipe", Recipe, EvaluationRecipe)
+
+
 def read_recipe(path: Path) -> Recipe:
     """Read and parse a recipe file.
 
@@ -232,27 +244,48 @@ def parse_recipe(text: str, *, origin: str) -> Recipe:
         RecipeError: the text is not TOML, or keys are invalid; the error lists each of them with
             the received and the expected value.
     """
+    return _validated(Recipe, _tables(text, origin), origin)
+
+
+def parse_evaluation_recipe(text: str, *, origin: str) -> Recipe | EvaluationRecipe:
+    """Parse the TOML text of a recipe, or of its table [evaluation] alone.
+
+    Raises:
+        RecipeError: as `parse_recipe`.
+    """
+    tables = _tables(text, origin)
+    if set(tables) == {EVALUATION}:
+        return _validated(EvaluationRecipe, tables, origin)
+    return _validated(Recipe, tables, origin)
+
+
+def _tables(text: str, origin: str) -> dict[str, Any]:
     try:
-        tables = tomllib.loads(text)
+        return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise RecipeError(f"{origin}: invalid TOML: {error}") from error
+
+
+def _validated(kind: type[ParsedRecipe], tables: dict[str, Any], origin: str) -> ParsedRecipe:
     try:
-        return Recipe.model_validate(tables)
+        return kind.model_validate(tables)
     except ValidationError as error:
-        lines = "\n".join(f"  {describe_recipe_error(item, Recipe)}" for item in error.errors())
+        lines = "\n".join(f"  {describe_recipe_error(item, kind)}" for item in error.errors())
         raise RecipeError(f"{origin}:\n{lines}") from error
 
 
-def evaluation_sources(recipe: Recipe) -> tuple[Source, dict[str, Source]]:
+def evaluation_sources(
+    recipe: Recipe | EvaluationRecipe,
+) -> tuple[Source, dict[str, Source]]:
     """Return the source of the test set and those of the out-of-distribution sets by name.
 
     Where the inliers leave classes out, the test set leaves out the same classes. Its images of
     these classes become the additional set `unknown_classes`: out-of-distribution images from the
     same source as the inliers.
     """
-    inliers, test = recipe.inliers, recipe.evaluation.test
-    outliers = dict(recipe.evaluation.outliers)
-    if not (inliers.leave_out or inliers.only):
+    test, outliers = recipe.evaluation.test, dict(recipe.evaluation.outliers)
+    inliers = recipe.inliers if isinstance(recipe, Recipe) else None
+    if inliers is None or not (inliers.leave_out or inliers.only):
         return test, outliers
     known = {"leave_out": inliers.leave_out, "only": inliers.only}
     unknown = {"leave_out": inliers.only, "only": inliers.leave_out}

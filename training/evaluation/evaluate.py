@@ -10,7 +10,7 @@ import torch
 from oodguard.models.decision import Policy, rejects
 from oodguard.models.errors import RecipeError
 from oodguard.training.attacks.base import value_and_gradient
-from oodguard.training.config.recipe import evaluation_sources
+from oodguard.training.config.recipe import Recipe, evaluation_sources
 from oodguard.training.config.suites import Suite
 from oodguard.training.data.classes import match_all_classes
 from oodguard.training.data.dataset import ImageSet, load, to_pixels
@@ -142,14 +142,13 @@ def _load_images(
     target: EvaluationTarget, suite: Suite
 ) -> tuple[ImageSet, ImageSet, dict[str, ImageSet]]:
     """Return the whole test set, the part of it that is attacked, and the outliers by set."""
-    recipe = target.recipe
-    test_source, outlier_sources = evaluation_sources(recipe)
-    test_set = load(test_source, recipe.input, labelled=True)
+    test_source, outlier_sources = evaluation_sources(target.recipe)
+    test_set = load(test_source, target.spec, labelled=True)
     name = f"evaluation.test: {test_set.name}"
     positions = torch.tensor(match_all_classes(target.classes, test_set.classes, name=name))
     test_set = replace(test_set, labels=positions[test_set.labels], classes=target.classes)
     outliers = {
-        name: load(source, recipe.input).subset(slice(suite.outlier_images))
+        name: load(source, target.spec).subset(slice(suite.outlier_images))
         for name, source in outlier_sources.items()
     }
     return test_set, test_set.subset(slice(suite.test_images)), outliers
@@ -205,7 +204,7 @@ def _trial_epsilon(target: EvaluationTarget, suite: Suite) -> float:
 
     Where the attack has already lowered the AUROC to 0, all attacks look equally strong.
     """
-    attack = target.recipe.attack
+    attack = target.recipe.attack if isinstance(target.recipe, Recipe) else None
     return attack.epsilon if attack and attack.epsilon in suite.budgets else suite.budgets[0]
 
 

@@ -13,6 +13,7 @@ from oodguard.models.bundle import MANIFEST, open_bundle
 from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.decision import Policy, threshold
 from oodguard.models.errors import RecipeError
+from oodguard.models.manifest import InputSpec
 from oodguard.models.scores import SCORE_NAMES, check_score
 from oodguard.training.attacks.base import AttackObjective
 from oodguard.training.attacks.objectives import (
@@ -20,7 +21,7 @@ from oodguard.training.attacks.objectives import (
     rejection_objective,
     score_objective,
 )
-from oodguard.training.config.recipe import Recipe, parse_recipe
+from oodguard.training.config.recipe import EvaluationRecipe, Recipe, parse_evaluation_recipe
 from oodguard.training.data.dataset import ImageSet, load, split, to_pixels
 from oodguard.training.detectors import DETECTORS, Detector
 from oodguard.training.evaluation.black_box import BlackBoxClassifier, DistilledSurrogate
@@ -69,6 +70,7 @@ class EvaluationTarget:
         measured: "run", or the sha256 of the bundle.
         default_score: The score that decides unless another is chosen.
         recipe: Names the data.
+        spec: The rule by which images are prepared.
         classifier: Torch module with gradients.
         calibration: Held-out in-distribution scores `(n,)`, ascending, by score in graph order.
         held_out: Images of the calibration scores; None: to be loaded by the recipe.
@@ -82,7 +84,8 @@ class EvaluationTarget:
     name: str
     measured: str
     default_score: str
-    recipe: Recipe
+    recipe: Recipe | EvaluationRecipe
+    spec: InputSpec
     recipe_text: str
     classifier: ScoredClassifier
     classes: tuple[str, ...]
@@ -142,8 +145,14 @@ class EvaluationTarget:
     def _calibration_images(self) -> Tensor:
         if self.held_out is not None:
             return self.held_out.images[:]
-        inliers = load(self.recipe.inliers, self.recipe.input)
-        return split(inliers, self.recipe.inliers, seed=self.recipe.seed).calibration.images[:]
+        if not isinstance(self.recipe, Recipe):
+            raise RecipeError(
+                "--recipe has no table [inliers], which names the calibration images of detectors"
+                f" that are not in the graph of {self.name}. Give a whole recipe, or remove them"
+                " from --beside"
+            )
+        inliers = self.recipe.inliers
+        return split(load(inliers, self.spec), inliers, seed=self.recipe.seed).calibration.images[:]
 
 
 def run_target(run: RunFolder, score: str, others: Sequence[str] = ()) -> EvaluationTarget:
@@ -169,6 +178,7 @@ def run_target(run: RunFolder, score: str, others: Sequence[str] = ()) -> Evalua
         measured="run",
         default_score=recipe.default_score,
         recipe=recipe,
+        spec=recipe.input,
         recipe_text=run.recipe_text,
         classifier=classifier,
         classes=inliers.classes,
@@ -193,7 +203,7 @@ def bundle_target(folder: Path, recipe_text: str | None) -> EvaluationTarget:
     """
     bundle = open_bundle(folder)
     text = recipe_text or _own_recipe(bundle.evaluation, folder)
-    recipe = parse_recipe(text, origin=f"the recipe of {folder}")
+    recipe = parse_evaluation_recipe(text, origin=f"the recipe of {folder}")
     run, black_box = onnx_run(bundle.model), None
     classifier: ScoredClassifier
     try:
@@ -207,8 +217,8 @@ def bundle_target(folder: Path, recipe_text: str | None) -> EvaluationTarget:
         name=bundle.manifest.name,
         measured=bundle.sha256,
         default_score=bundle.manifest.default_score,
-        # The images are prepared as the service prepares them for this bundle.
-        recipe=recipe.model_copy(update={"input": bundle.manifest.input}),
+        recipe=recipe,
+        spec=bundle.manifest.input,  # as the service prepares images for this bundle
         recipe_text=text,
         classifier=classifier,
         classes=bundle.manifest.classes,
@@ -229,7 +239,8 @@ def _own_recipe(evaluation: Mapping[str, object], folder: Path) -> str:
     text = evaluation.get("recipe")
     if not isinstance(text, str):
         raise RecipeError(
-            f"{folder}: the bundle has no recipe that names its evaluation data. Give --recipe with"
-            " [evaluation] sources."
+            f"{folder}: the bundle has no recipe that names its evaluation data. Give --recipe FILE"
+            " with a table [evaluation]: test = { folder = ... } and outliers.NAME = { folder = ..."
+            " } for each out-of-distribution set"
         )
     return text

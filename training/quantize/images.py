@@ -11,7 +11,7 @@ from oodguard.models.bundle import Bundle
 from oodguard.models.calibration import images_required
 from oodguard.models.decision import Policy
 from oodguard.models.errors import CalibrationError, RecipeError
-from oodguard.training.config.recipe import evaluation_sources, parse_recipe
+from oodguard.training.config.recipe import Recipe, evaluation_sources, parse_evaluation_recipe
 from oodguard.training.config.sources import Source
 from oodguard.training.data.classes import match_all_classes, match_classes
 from oodguard.training.data.dataset import ImageSet, load, split
@@ -47,12 +47,16 @@ def images_of_recipe(bundle: Bundle) -> QuantizationImages:
         RecipeError: The bundle has no recipe, its data cannot be read or have other classes.
     """
     text = bundle.evaluation.get("recipe")
-    if not isinstance(text, str):
+    recipe = (
+        parse_evaluation_recipe(text, origin=f"the recipe of {bundle.manifest.name}")
+        if isinstance(text, str)
+        else None
+    )
+    if not isinstance(recipe, Recipe):
         raise RecipeError(
             f"{bundle.manifest.name}: the bundle has no recipe that names its images. Give held-out"
             " images of its distribution with --data"
         )
-    recipe = parse_recipe(text, origin=f"the recipe of {bundle.manifest.name}")
     source, _ = evaluation_sources(recipe)
     try:
         inliers, test = load(recipe.inliers, recipe.input), load(source, recipe.input)

@@ -79,13 +79,13 @@ def read_original_classifier(
     """
     model, files = _read(path)
     graph = model.graph
+    if len(graph.input) > 1:
+        raise ClassifierError(
+            f"{path.name}: the model has the inputs {', '.join(port.name for port in graph.input)},"
+            " expected one input, of images. Export it with constants in place of the others"
+        )
     images = _choose(graph.input, input_name, what="input", option="--input-name")
     classes = _choose_output(graph.output, output_name)
-    if len(graph.input) > 1:
-        others = ", ".join(port.name for port in graph.input if port is not images)
-        raise ClassifierError(
-            f"{path.name}: the model has further inputs, {others}, expected one image input"
-        )
     input_type = images.type.tensor_type.elem_type
     if input_type not in PIXEL_TYPES:
         raise ClassifierError(
@@ -121,6 +121,17 @@ def opset_of(model: onnx.ModelProto) -> int:
 
 TORCH_ENDINGS = {".bin", ".ckpt", ".pt", ".pth", ".safetensors"}
 
+FOREIGN: Mapping[bytes, str] = {
+    b"version https://git-lfs": "It is a pointer of Git LFS: fetch the file with git lfs pull",
+    b"<!doctype": "It is a web page: download the file again",
+    b"<html": "It is a web page: download the file again",
+    b"pk\x03\x04": "It is a ZIP archive: give the ONNX file in it, or export a model of torch with"
+    " torch.onnx.export",
+}
+"""Remedies for files that are no ONNX models, by their first bytes in lower case."""
+
+MAX_HEAD = 32
+
 
 def _read(path: Path) -> tuple[onnx.ModelProto, dict[str, FileRecord]]:
     try:
@@ -138,10 +149,8 @@ def _read(path: Path) -> tuple[onnx.ModelProto, dict[str, FileRecord]]:
         ) from error
     except (DecodeError, EncodeError, ValueError, onnx.checker.ValidationError) as error:
         first_line = str(error).strip().partition("\n")[0]
-        is_torch = path.suffix.lower() in TORCH_ENDINGS
-        hint = ". A file of torch is no ONNX file: export it with torch.onnx.export"
         raise ClassifierError(
-            f"{path}: invalid ONNX model: {first_line}{hint if is_torch else ''}"
+            f"{path}: invalid ONNX model: {first_line.removesuffix('.')}. {_remedy(path)}"
         ) from error
     opset = opset_of(model)
     if opset < OLDEST_OPSET:
@@ -151,6 +160,18 @@ def _read(path: Path) -> tuple[onnx.ModelProto, dict[str, FileRecord]]:
         )
     strip_metadata(model)
     return model, files
+
+
+def _remedy(path: Path) -> str:
+    """Return what to do about a file that is no valid model."""
+    with path.open("rb") as file:
+        head = file.read(MAX_HEAD).lower()
+    if not head:
+        return "The file is empty: download or export it again"
+    if path.suffix.lower() in TORCH_ENDINGS:
+        return "A file of torch is no ONNX file: export it with torch.onnx.export"
+    known = (remedy for begin, remedy in FOREIGN.items() if head.startswith(begin))
+    return next(known, "Download or export the file again")
 
 
 def _external_files(model: onnx.ModelProto) -> list[str]:
@@ -206,6 +227,8 @@ def _choose(
     ports: Iterable[ValueInfoProto], name: str | None, *, what: str, option: str
 ) -> ValueInfoProto:
     by_name = {port.name: port for port in ports}
+    if not by_name:
+        raise ClassifierError(f"the model has no {what}, expected one. Export the classifier again")
     if name is None and len(by_name) == 1:
         return next(iter(by_name.values()))
     if name is None or name not in by_name:

@@ -15,6 +15,7 @@ from oodguard.training.export.onnx import drop_repeated_opsets
 from oodguard.training.wrap.classifier import OriginalClassifier, opset_of
 from oodguard.training.wrap.features import Features
 from oodguard.training.wrap.input import PIXELS
+from oodguard.training.wrap.repair import graphs
 from oodguard.training.wrap.runtime import open_session, runtime_errors
 
 PREFIX = "classifier/"
@@ -78,15 +79,15 @@ def merge(
     opset = max(opset_of(each) for each in parts)
     version = max(each.ir_version for each in parts[1:])
     front, classifier, *back = (_convert(each, opset, version) for each in parts)
+    _add_prefix(classifier.graph)
     _replace_ports(classifier.graph, original, outputs, features)
     try:
-        classifier = compose.add_prefix(classifier, PREFIX)
         merged = compose.merge_models(
             front, classifier, io_map=[(PIXELS, PREFIX + original.input_name)]
         )
         names = [RAW, *([FEATURES] if features else [])]
         if back:
-            io_map = [(PREFIX + OWN + name, name) for name in names]
+            io_map = [(OWN + name, name) for name in names]
             merged = compose.merge_models(merged, back[0], io_map=io_map)
         else:
             for port, name in zip(merged.graph.output, names, strict=True):
@@ -142,24 +143,42 @@ def _is_unchanged(model: onnx.ModelProto, opset: int) -> bool:
         return False
 
 
+def _add_prefix(graph: onnx.GraphProto) -> None:
+    """Add a prefix to all names of a graph and of the graphs in its nodes.
+
+    A name of an outer graph has the same prefix, so inner graphs still find it; with
+    `compose.add_prefix` they do not find initializers.
+    """
+    for each in graphs(graph):
+        del each.value_info[:]
+        del each.quantization_annotation[:]
+        sparse = [tensor.values for tensor in each.sparse_initializer]
+        for named in (*each.input, *each.output, *each.initializer, *sparse):
+            named.name = PREFIX + named.name
+        for node in each.node:
+            node.name = PREFIX + node.name if node.name else ""
+            for names in (node.input, node.output):
+                names[:] = [PREFIX + name if name else "" for name in names]
+
+
 def _replace_ports(
     graph: onnx.GraphProto, original: OriginalClassifier, outputs: int, features: Features | None
 ) -> None:
     """Replace the outputs by the float32 outputs `(n, K)` and, if selected, features `(n, D)`."""
-    images = [port for port in graph.input if port.name == original.input_name]
+    images = [port for port in graph.input if port.name == PREFIX + original.input_name]
     del graph.input[:]
     del graph.output[:]
     graph.input.extend(images)
     shape = numpy_helper.from_array(np.array([-1, outputs], np.int64), f"{OWN}{RAW}_shape")
     graph.initializer.append(shape)
-    _append(graph, RAW, original.output_name, [("Reshape", {}, [shape.name])], outputs)
+    _append(graph, RAW, PREFIX + original.output_name, [("Reshape", {}, [shape.name])], outputs)
     if features:
         steps: list[Step] = []
         if features.rank == 3:
             steps.append(("Transpose", {"perm": [0, 2, 1]}, []))
         if features.rank > 2:
             steps += [("GlobalAveragePool", {}, []), ("Flatten", {"axis": 1}, [])]
-        _append(graph, FEATURES, features.tensor, steps, features.size)
+        _append(graph, FEATURES, PREFIX + features.tensor, steps, features.size)
 
 
 def _append(

@@ -19,8 +19,8 @@ def repaired(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return an equivalent model that ONNX's checker, converter and composer accept.
 
     Model-local functions are inlined, nodes are sorted, a ZipMap (a dictionary in place of an
-    array of probabilities) is removed, weights are no inputs, and dimensions written as -1 or 0 are
-    dynamic.
+    array of probabilities) is removed, weights and tensors that no node reads are no inputs, and
+    dimensions written as -1 or 0 are dynamic. An input without a shape has four dynamic dimensions.
 
     Raises:
         ClassifierError: The nodes form a cycle, or a function cannot be inlined.
@@ -36,7 +36,8 @@ def repaired(model: onnx.ModelProto) -> onnx.ModelProto:
     graph = model.graph
     graph.name = graph.name or "classifier"
     stored = {tensor.name for tensor in graph.initializer}
-    ports = [port for port in graph.input if port.name not in stored]
+    read = {name for node in graph.node for name in _names_read(node)}
+    ports = [port for port in graph.input if port.name in read - stored]
     del graph.input[:]
     graph.input.extend(ports)
     model.ir_version = max(model.ir_version, OLDEST_IR)
@@ -47,6 +48,11 @@ def repaired(model: onnx.ModelProto) -> onnx.ModelProto:
             node.domain = "" if node.domain in DEFAULT_DOMAINS else node.domain
     _remove_zip_maps(graph)
     _import_used_domains(model)
+    for port in graph.input:
+        if port.type.HasField("tensor_type") and not port.type.tensor_type.HasField("shape"):
+            # Images have four dimensions; the size and the layout are options then.
+            for _ in range(4):
+                port.type.tensor_type.shape.dim.add()
     for port in (*graph.input, *graph.output):
         for dim in port.type.tensor_type.shape.dim:
             if dim.HasField("dim_value") and dim.dim_value <= 0:

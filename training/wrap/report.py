@@ -112,16 +112,11 @@ class WrapReport(FrozenModel):
             options, order, accuracy = trials.best
             lead = low[0] if low else f"the accuracy is only {percent(self.accuracy)}"
             given = percent(trials.tried[0].accuracies[GIVEN])
-            remedies = []
-            if options != GIVEN:
-                replaced = (
-                    "" if options.startswith("--channel-order") else " instead of the given ones"
-                )
-                remedies.append(f"the options {options}{replaced}")
+            is_addition = options.startswith("--channel-order")
+            replaced = "" if is_addition else " instead of the given preprocessing"
+            remedies = [f"{options}{replaced}"] if options != GIVEN else []
             if order != GIVEN:
-                remedies.append(
-                    "--classes FILE with the classes in the order that is listed with the trials"
-                )
+                remedies.append("--classes FILE, in the order that is listed with the trials")
             return (
                 f"{lead}. On {trials.images} of the images it is {given} as given and"
                 f" {percent(accuracy)} with {trials.best_change}: wrap the classifier again with"

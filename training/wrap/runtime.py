@@ -22,6 +22,11 @@ RUNTIME_ERRORS = (
 NEWEST_OPSET = re.compile(r"support for domain (\S+) is till opset (\d+)")
 """The part of ONNX Runtime's error about an opset that it does not support."""
 
+PREFIX = re.compile(
+    r"^\[ONNXRuntimeError\] : \d+ : \w+ : |/onnxruntime_src/\S+:\d+ .*?\) (?=[A-Z])"
+)
+"""The code of an error, and the place in ONNX Runtime's source files."""
+
 FATAL = 4  # log severity; errors are raised as well
 
 
@@ -34,7 +39,10 @@ def open_session(model: onnx.ModelProto, what: str) -> onnxruntime.InferenceSess
     options = onnxruntime.SessionOptions()
     options.log_severity_level = FATAL
     options.intra_op_num_threads = 0
-    with runtime_errors(f"ONNX Runtime {onnxruntime.__version__} cannot load {what}"):
+    with runtime_errors(
+        f"ONNX Runtime {onnxruntime.__version__} cannot load {what}",
+        ". Export the classifier again, with operators of ONNX Runtime only",
+    ):
         try:
             return onnxruntime.InferenceSession(
                 model.SerializeToString(), options, providers=["CPUExecutionProvider"]
@@ -52,8 +60,8 @@ def runtime_errors(message: str, remedy: str = "") -> Iterator[None]:
     try:
         yield
     except RUNTIME_ERRORS as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise ClassifierError(f"{message}: {first_line}{remedy}") from error
+        cause = PREFIX.sub("", str(error).strip().splitlines()[0]).strip()
+        raise ClassifierError(f"{message}: {cause.removesuffix('.')}{remedy}") from error
 
 
 def _too_new(model: onnx.ModelProto, domain: str, newest: int) -> str:

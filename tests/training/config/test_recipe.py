@@ -4,7 +4,12 @@ from pathlib import Path
 import pytest
 
 from oodguard.models.errors import RecipeError
-from oodguard.training.config.recipe import evaluation_sources, parse_recipe, read_recipe
+from oodguard.training.config.recipe import (
+    evaluation_sources,
+    parse_evaluation_recipe,
+    parse_recipe,
+    read_recipe,
+)
 from oodguard.training.config.recipe_sources import recipe_sources
 from tests.training.recipes import RECIPE, parsed, with_network, without_tables
 
@@ -156,6 +161,17 @@ def test_selecting_classes_makes_all_others_unknown() -> None:
 def test_evaluation_sources_are_those_of_the_recipe_without_left_out_classes() -> None:
     recipe = parsed(RECIPE)
     assert evaluation_sources(recipe) == (recipe.evaluation.test, recipe.evaluation.outliers)
+
+
+def test_evaluation_of_a_bundle_needs_no_other_table_than_evaluation() -> None:
+    alone = "[evaluation" + RECIPE.partition("[evaluation")[2]
+    found = parse_evaluation_recipe(alone, origin="sets.toml")
+    assert evaluation_sources(found) == evaluation_sources(parsed(RECIPE))
+    assert parse_evaluation_recipe(RECIPE, origin="x.toml") == parsed(RECIPE)
+    with pytest.raises(RecipeError, match=r"sets\.toml:\n  .*outliers"):
+        parse_evaluation_recipe(alone.partition("[evaluation.outliers")[0], origin="sets.toml")
+    with pytest.raises(RecipeError, match=r"the table \[network\] is missing"):
+        parse_evaluation_recipe("seed = 1\n" + alone, origin="sets.toml")
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,7 @@ def target() -> EvaluationTarget:
         measured="run",
         default_score="energy",
         recipe=recipe,
+        spec=recipe.input,
         recipe_text=RECIPE,
         classifier=classifier,
         classes=inliers.classes,

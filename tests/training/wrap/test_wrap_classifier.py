@@ -137,11 +137,43 @@ def test_original_classifier_rejects_further_inputs(path: Path) -> None:
     model.graph.input.append(
         helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["n", 8, 8, 3])
     )
+    model.graph.node.append(helper.make_node("Identity", ["mask"], ["masked"]))
     onnx.save(model, path)
-    with pytest.raises(ClassifierError, match="--input-name: not given"):
+    with pytest.raises(ClassifierError, match="the model has the inputs input, mask, expected one"):
         read(path)
-    with pytest.raises(ClassifierError, match="further inputs, mask, expected one image input"):
-        read(path, input_name="input")
+
+
+def test_original_classifier_ignores_an_input_that_no_node_reads(path: Path) -> None:
+    model = hand_made()
+    model.graph.input.append(helper.make_tensor_value_info("size", TensorProto.INT64, [2]))
+    onnx.save(model, path)
+    assert read(path).input_name == "input"
+
+
+def test_original_classifier_without_an_input_shape_has_dynamic_dimensions(path: Path) -> None:
+    model = hand_made()
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+    onnx.save(model, path)
+    assert read(path).shape == (None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        (b"", "The file is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
+        (b"<!DOCTYPE html><html>", "a web page"),
+        (b"PK\x03\x04", "a ZIP archive"),
+        (b"\xff\xff", "Download or export the file again"),
+    ],
+    ids=["empty", "git-lfs", "html", "zip", "other"],
+)
+def test_original_classifier_names_what_a_foreign_file_is(
+    path: Path, content: bytes, remedy: str
+) -> None:
+    path.write_bytes(content)
+    with pytest.raises(ClassifierError, match=f"invalid ONNX model: .*{remedy}"):
+        read(path)
 
 
 def test_original_classifier_states_that_a_file_of_torch_is_no_onnx_file(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from oodguard.training.cli.app import app
 from oodguard.training.cli.wrap_options import named_sources
 from oodguard.training.data.reader import source_at
 from oodguard.training.scoring.parity import onnx_run
-from tests.training.recipes import RECIPE
 from tests.training.wrap.classifiers import (
     CLASSES,
     SIZE,
@@ -146,14 +145,11 @@ def test_evaluate_attacks_a_wrapped_bundle_that_torch_cannot_run_as_a_black_box(
     onnx.save(hand_made(tail=("Celu",)), tmp_path / "classifier.onnx")
     done = wrap(tmp_path / "classifier.onnx", pictures, tmp_path / "bundle")
     assert done.exit_code == 0, done.output
-    recipe = (
-        RECIPE.partition("[evaluation.test]")[0]
-        + f"""
+    recipe = f"""
 [evaluation]
 test = {{ folder = "{pictures / "colours"}" }}
 outliers = {{ greys = {{ folder = "{pictures / "greys"}" }} }}
 """
-    )
     (tmp_path / "recipe.toml").write_text(recipe, encoding="utf-8")
     words = [tmp_path / "bundle", "--recipe", tmp_path / "recipe.toml", "--out", tmp_path / "out"]
     done = CliRunner().invoke(app, ["evaluate", *map(str, words)])

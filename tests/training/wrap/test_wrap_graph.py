@@ -15,7 +15,7 @@ from oodguard.training.wrap.input import PixelTransform
 from oodguard.training.wrap.original import original_outputs
 from oodguard.training.wrap.output import OutputKind
 from oodguard.training.wrap.scores import WrappedScores
-from tests.training.wrap.classifiers import SIZE, Dims, expected_logits, exported, hand_made
+from tests.training.wrap.classifiers import GAIN, SIZE, Dims, expected_logits, exported, hand_made
 
 PIXELS = PixelTransform(layout="nhwc", height=SIZE, width=SIZE)
 IMAGES = np.random.default_rng(3).integers(0, 256, (70, SIZE, SIZE, 3), dtype=np.uint8)
@@ -89,6 +89,57 @@ def test_original_classifier_ignores_the_opset_of_a_domain_without_nodes(
     model = hand_made()
     model.opset_import.append(onnx.helper.make_opsetid("ai.onnx.ml", 999))
     _check_agreement(model, tmp_path, scores)
+
+
+def test_merged_graph_with_a_loop_that_reads_weights_of_the_outer_graph(
+    scores: onnx.ModelProto, tmp_path: Path
+) -> None:
+    model = _with_node("Identity", ["looped"])
+    info = onnx.helper.make_tensor_value_info
+    kinds = onnx.TensorProto
+    body = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("Identity", ["more"], ["more_"]),
+            onnx.helper.make_node("Add", ["sum", "gain"], ["sum_"]),
+        ],
+        "body",
+        [
+            info("step", kinds.INT64, []),
+            info("more", kinds.BOOL, []),
+            info("sum", kinds.FLOAT, ["n", 3]),
+        ],
+        [info("more_", kinds.BOOL, []), info("sum_", kinds.FLOAT, ["n", 3])],
+    )
+    count = onnx.numpy_helper.from_array(np.array(2, np.int64), "count")
+    model.graph.initializer.append(count)
+    model.graph.node.insert(
+        4, onnx.helper.make_node("Loop", ["count", "", "bare"], ["looped"], body=body)
+    )
+    merged = merge(PIXELS.graph(), _saved(model, tmp_path), 3, None, scores)
+    expected = expected_logits(IMAGES) + 2 * GAIN
+    np.testing.assert_allclose(merged_run(merged)(IMAGES)[0], expected, rtol=1e-4)
+
+
+def test_merged_graph_of_a_classifier_with_the_names_of_added_tensors(
+    scores: onnx.ModelProto, tmp_path: Path
+) -> None:
+    model = hand_made()
+    model.graph.node[1].output[0] = model.graph.node[2].input[0] = "oodguard_raw"
+    _check_agreement(model, tmp_path, scores)
+
+
+def test_error_of_onnx_runtime_has_no_place_in_its_source_files(tmp_path: Path) -> None:
+    model = hand_made()
+    model.graph.node[3].domain = "acme"
+    model.opset_import.append(onnx.helper.make_opsetid("acme", 1))
+    with pytest.raises(ClassifierError) as caught:
+        original_outputs(_saved(model, tmp_path), PIXELS)
+    assert re.fullmatch(
+        r"ONNX Runtime \S+ cannot load the classifier: Fatal error: acme:Mul\(-1\) is not a"
+        r" registered function/op\. Export the classifier again, with operators of ONNX Runtime"
+        r" only",
+        str(caught.value),
+    )
 
 
 def test_merged_graph_keeps_a_newer_opset(scores: onnx.ModelProto, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_wrap_tries_other_channel_orders_if_the_accuracy_is_low(
     assert report.trials.best == ("--channel-order rgb", "as given", 1.0)
     output = " ".join(done.output.split())
     assert "The best is 100 % with --channel-order rgb." in output
-    assert "and 100 % with --channel-order rgb: wrap the classifier again with the opt" in output
+    assert "and 100 % with --channel-order rgb: wrap the classifier again with --c" in output
 
 
 def test_wrap_does_not_warn_of_two_classes_below_100_percent(
