@@ -117,7 +117,8 @@ class Settings(BaseSettings):
     """Maximum number of images in a request."""
 
     max_pixels: int = Field(default=25_000_000, ge=1, le=PILLOW_MAX_PIXELS)
-    """Maximum number of pixels in an image, checked in its header before decoding."""
+    """Maximum number of pixels in an image, checked in its header before decoding; five sixths of
+    it for formats that take 12 bytes a pixel."""
 
     max_batch: int = Field(default=64, ge=1, le=4096)
     """Maximum number of images in one run of the model."""

@@ -21,12 +21,12 @@ from PIL.WebPImagePlugin import WebPImageFile
 from oodguard.models.errors import UndecodableImage
 from oodguard.models.manifest import InputSpec
 from oodguard.models.preprocessing import prepare
+from oodguard.service.images.decode_memory import check_image_size
 from oodguard.service.images.header import (
     SUPPORTED,
     EncodedImage,
     ImageFormat,
     ImageHeader,
-    check_size,
 )
 from oodguard.service.images.types import Payload
 
@@ -97,7 +97,7 @@ def decode_image(image: EncodedImage, spec: InputSpec, *, max_pixels: int) -> ND
         ImageTooLarge: More than `max_pixels`, or too long a side.
     """
     header = image.header
-    check_size(header.width, header.height, max_pixels)
+    check_image_size(header, max_pixels)
     if header.format == "PNG" and (plain := decode_plain_png(image.data, header)):
         return prepare(plain, spec)
     try:

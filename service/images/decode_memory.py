@@ -16,17 +16,24 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import PngImagePlugin
 
+from oodguard.models.errors import ImageTooLarge
 from oodguard.models.manifest import InputSpec
 from oodguard.models.preprocessing import BAND_PIXELS
 from oodguard.service.images.header import (
     MAX_SIDE,
     EncodedImage,
     ImageFormat,
+    ImageHeader,
+    check_size,
 )
 
 PIXEL_BYTES: Mapping[ImageFormat, int] = {"JPEG": 8, "PNG": 8, "WEBP": 12}
 
-SEVERAL_SCANS_PIXEL_BYTES = 12
+COEFFICIENT_BYTES = 2
+"""Of each component of a pixel, if a JPEG has several scans and does not subsample it."""
+
+MAX_PIXEL_BYTES = 10
+"""An image that takes more for a pixel has a lower limit of pixels: the memory limits it."""
 
 RAW_PIXEL_BYTES = 7
 """A copy of the 3 bytes a pixel, and Pillow's 4."""
@@ -37,8 +44,8 @@ CONVERSION_BYTES = 24 * BAND_PIXELS
 PREPARED_PIXEL_BYTES = 9
 """Copies of the model's pixels, 3 bytes each: Pillow's blocks, the bytes and the array."""
 
-MAX_TEXT_CHARACTERS = 16 * 2**20
-"""Maximum length of all compressed texts of a PNG. Pillow's own limit is four times as high."""
+MAX_TEXT_CHARACTERS = 8 * 2**20
+"""Maximum length of all compressed texts of a PNG. Pillow's own limit is eight times as high."""
 
 TEXT_BYTES = 5 * MAX_TEXT_CHARACTERS
 """A character takes up to 4 bytes, and Pillow notices an excess after one text of 1 MiB."""
@@ -52,6 +59,29 @@ def has_compressed_chunks(image: EncodedImage) -> bool:
     return any(chunk in image.data for chunk in COMPRESSED_CHUNKS)
 
 
+def pixel_bytes(header: ImageHeader) -> int:
+    """Return the memory that decoding a pixel takes at most, in bytes."""
+    scans = COEFFICIENT_BYTES * header.scanned_components
+    return max(PIXEL_BYTES[header.format], 4 + scans)
+
+
+def check_image_size(header: ImageHeader, max_pixels: int) -> None:
+    """Check the claimed size of an image by its pixels, and by the memory of decoding them.
+
+    Raises:
+        ImageTooLarge: Too many pixels, too many for their format, or too long a side.
+    """
+    width, height, size = header.width, header.height, pixel_bytes(header)
+    check_size(width, height, max_pixels)
+    if size * width * height > MAX_PIXEL_BYTES * max_pixels:
+        kind = "CMYK JPEG of several scans" if header.format == "JPEG" else header.format
+        raise ImageTooLarge(
+            f"the {kind} has {width} x {height} = {width * height} pixels, expected at most"
+            f" {MAX_PIXEL_BYTES * max_pixels // size} for this format, which takes {size} bytes of"
+            " memory a pixel: send fewer pixels, a baseline JPEG or a PNG"
+        )
+
+
 def decode_bytes(image: EncodedImage | NDArray[np.uint8], spec: InputSpec) -> int:
     """Return the memory that decoding and resizing an image takes at most, in bytes.
 
@@ -62,15 +92,10 @@ def decode_bytes(image: EncodedImage | NDArray[np.uint8], spec: InputSpec) -> in
         height, width = (int(side) for side in image.shape[:2])
         return RAW_PIXEL_BYTES * width * height + _resize_bytes(width, height, spec)
     header = image.header
-    pixel_bytes = PIXEL_BYTES[header.format]
-    texts = 0
-    if header.several_scans:
-        pixel_bytes = SEVERAL_SCANS_PIXEL_BYTES
-    elif header.format == "PNG" and has_compressed_chunks(image):
-        texts = TEXT_BYTES
+    texts = TEXT_BYTES if header.format == "PNG" and has_compressed_chunks(image) else 0
     pixels = header.width * header.height
     return (
-        pixel_bytes * pixels
+        pixel_bytes(header) * pixels
         + texts
         + 2 * len(image.data)
         + _resize_bytes(header.width, header.height, spec)
@@ -79,10 +104,7 @@ def decode_bytes(image: EncodedImage | NDArray[np.uint8], spec: InputSpec) -> in
 
 def largest_decode_bytes(spec: InputSpec, *, max_pixels: int, max_bytes: int) -> int:
     """Return the largest value of `decode_bytes` within the limits of an image and its file."""
-    pixels = max(
-        PIXEL_BYTES["PNG"] * max_pixels + TEXT_BYTES,
-        max(PIXEL_BYTES["WEBP"], SEVERAL_SCANS_PIXEL_BYTES) * max_pixels,
-    )
+    pixels = max(PIXEL_BYTES["PNG"] * max_pixels + TEXT_BYTES, MAX_PIXEL_BYTES * max_pixels)
     # The longest side that `_resize_bytes` counts: that of a strip, or where its terms are equal.
     square = math.isqrt(2 * _ratio(spec) * max_pixels) + 1
     longest = square if spec.fit == "crop" else MAX_SIDE

@@ -11,8 +11,8 @@ from oodguard.models.manifest import InputSpec
 from oodguard.models.preprocessing import prepare
 from oodguard.service.errors import DeadlineExceeded, InvalidImage
 from oodguard.service.images.decode import decode_image, fits
-from oodguard.service.images.decode_memory import decode_bytes
-from oodguard.service.images.header import EncodedImage, check_size
+from oodguard.service.images.decode_memory import check_image_size, decode_bytes
+from oodguard.service.images.header import EncodedImage
 from oodguard.service.images.types import Payload, RequestLimits
 
 STEP_BYTES = 16 * 2**20
@@ -99,7 +99,7 @@ class DecodeSteps:
         """Return the memory of decoding an image; 0: its header is rejected at once."""
         try:
             if isinstance(image, EncodedImage):
-                check_size(image.header.width, image.header.height, self._max_pixels)
+                check_image_size(image.header, self._max_pixels)
             return decode_bytes(image, self._spec)
         except ImageError:
             return 0

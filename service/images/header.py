@@ -53,13 +53,14 @@ class ImageHeader:
     """The format, width and height that a file claims; the sides are in pixels.
 
     Attributes:
-        several_scans: Whether the file is a JPEG whose pixels are spread over several scans.
+        scanned_components: The number of components of a JPEG whose pixels are spread over several
+            scans; 0: they are not.
     """
 
     format: ImageFormat
     width: int
     height: int
-    several_scans: bool = False
+    scanned_components: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +111,7 @@ def read_header(data: bytes) -> ImageHeader:
         return _header("PNG", _png(data))
     if data.startswith(b"\xff\xd8\xff"):
         jpeg = read_structure(data)
-        return _header("JPEG", (jpeg.width, jpeg.height), several_scans=jpeg.several_scans)
+        return _header("JPEG", (jpeg.width, jpeg.height), jpeg.scanned_components)
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return _header("WEBP", _webp(data))
     for signature, name in UNSUPPORTED.items():
@@ -121,15 +122,15 @@ def read_header(data: bytes) -> ImageHeader:
     raise UndecodableImage(f"the {len(data)} bytes are not an image, expected {SUPPORTED}")
 
 
-def _header(
-    name: ImageFormat, size: tuple[int, int], *, several_scans: bool = False
-) -> ImageHeader:
+def _header(name: ImageFormat, size: tuple[int, int], scanned_components: int = 0) -> ImageHeader:
     width, height = size
     if width == 0 or height == 0:
         raise UndecodableImage(
             f"the {name} header has the size {width} x {height}, expected at least 1 x 1"
         )
-    return ImageHeader(format=name, width=width, height=height, several_scans=several_scans)
+    return ImageHeader(
+        format=name, width=width, height=height, scanned_components=scanned_components
+    )
 
 
 def _png(data: bytes) -> tuple[int, int]:

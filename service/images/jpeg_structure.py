@@ -42,7 +42,7 @@ SCAN_END = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JpegStructure:
-    """The size of a JPEG in pixels, and whether its pixels are spread over several scans.
+    """The size of a JPEG in pixels, and the components whose pixels are spread over several scans.
 
     libjpeg then keeps the coefficients of the whole image (ITU T.81, B.2.3): it does for a
     progressive image, and if the first scan has fewer components than the frame.
@@ -50,7 +50,7 @@ class JpegStructure:
 
     width: int
     height: int
-    several_scans: bool
+    scanned_components: int
 
 
 def read_structure(data: bytes) -> JpegStructure:
@@ -65,7 +65,8 @@ def read_structure(data: bytes) -> JpegStructure:
         if marker in START_OF_FRAME:
             frame = frame or position
             several_scans |= marker in PROGRESSIVE
-            components = data[position + 9] if position + 9 < len(data) else 0
+            # libjpeg rejects a second frame, but maybe only after it has read the first.
+            components = max(components, int.from_bytes(data[position + 9 : position + 10]))
         elif marker == START_OF_SCAN:
             several_scans |= data[position + 4] < components
             if not several_scans:
@@ -76,7 +77,7 @@ def read_structure(data: bytes) -> JpegStructure:
     return JpegStructure(
         width=int.from_bytes(data[frame + 7 : frame + 9]),
         height=int.from_bytes(data[frame + 5 : frame + 7]),
-        several_scans=several_scans,
+        scanned_components=components if several_scans else 0,
     )
 
 

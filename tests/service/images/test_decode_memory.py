@@ -9,10 +9,12 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo, iTXt
 
+from oodguard.models.errors import ImageTooLarge
 from oodguard.models.manifest import InputSpec
 from oodguard.service.images.decode_memory import (
     CONVERSION_BYTES,
     TEXT_BYTES,
+    check_image_size,
     decode_bytes,
     largest_decode_bytes,
 )
@@ -37,12 +39,57 @@ def without_fixed_parts(data: bytes) -> int:
         (claiming_png(1000, 1000), 8),
         (claiming_jpeg(1000, 1000), 8),
         (claiming_webp(1000, 1000), 12),
-        (encode(plain(size=(1000, 1000)), "JPEG", progressive=True), 12),
+        (encode(plain(size=(1000, 1000)), "JPEG", progressive=True), 10),
+        (encode(Image.new("CMYK", (1000, 1000)), "JPEG", progressive=True), 12),
+        (encode(Image.new("L", (1000, 1000)), "JPEG", progressive=True), 8),
     ],
-    ids=["PNG", "JPEG", "WebP", "progressive JPEG"],
+    ids=["PNG", "JPEG", "WebP", "several scans", "CMYK, several scans", "grey, several scans"],
 )
 def test_decode_memory_is_a_number_of_bytes_a_pixel(data: bytes, pixel_bytes: int) -> None:
     assert without_fixed_parts(data) == pixel_bytes * 10**6
+
+
+CMYK = Image.new("CMYK", (1200, 1000))
+
+
+@pytest.mark.parametrize(
+    ("data", "max_pixels"),
+    [
+        (claiming_png(1200, 1000), 1_200_000),
+        (claiming_jpeg(1200, 1000), 1_200_000),
+        (encode(plain(size=(1200, 1000)), "JPEG", progressive=True), 1_200_000),
+        (encode(CMYK, "JPEG"), 1_200_000),
+        (claiming_webp(1200, 1000), 1_440_000),
+        (encode(CMYK, "JPEG", progressive=True), 1_440_000),
+    ],
+    ids=["PNG", "JPEG", "progressive JPEG", "CMYK JPEG", "WebP", "progressive CMYK JPEG"],
+)
+def test_decode_memory_limits_the_pixels_of_formats_that_take_most(
+    data: bytes, max_pixels: int
+) -> None:
+    header = read_header(data)
+    check_image_size(header, max_pixels)
+    with pytest.raises(ImageTooLarge, match="1200 x 1000 = 1200000 pixels, expected at most"):
+        check_image_size(header, max_pixels - 1)
+
+
+def test_decode_memory_error_names_the_format_and_its_limit() -> None:
+    message = (
+        "the WEBP has 1200 x 1000 = 1200000 pixels, expected at most 1000000 for this format,"
+        " which takes 12 bytes of memory a pixel: send fewer pixels, a baseline JPEG or a PNG"
+    )
+    with pytest.raises(ImageTooLarge, match=message):
+        check_image_size(read_header(claiming_webp(1200, 1000)), 1_200_000)
+    with pytest.raises(ImageTooLarge, match="the CMYK JPEG of several scans has 1200 x 1000"):
+        check_image_size(read_header(encode(CMYK, "JPEG", progressive=True)), 1_200_000)
+
+
+def test_decode_memory_of_a_jpeg_counts_the_frame_with_most_components() -> None:
+    progressive = encode(CMYK, "JPEG", progressive=True)
+    end = progressive.index(b"\xff\xda")
+    frame = b"\xff\xc2\x00\x0b\x08\x00\x01\x00\x01\x01\x01\x11\x00"
+    header = read_header(progressive[:end] + frame + progressive[end:])
+    assert (header.width, header.height, header.scanned_components) == (1200, 1000, 4)
 
 
 def test_decode_memory_of_a_png_includes_its_texts() -> None:
@@ -74,26 +121,27 @@ def test_largest_decode_memory_is_at_least_that_of_every_image(
     info.add_text("comment", "a", zip=True)
     texts = encode(plain(size=size), pnginfo=info)
     progressive = encode(plain(size=size), "JPEG", progressive=True, quality=1)
-    for data in (texts, progressive, encode(plain(size=(200, 200)), "WEBP")):
+    for data in (texts, progressive, encode(plain(size=(200, 166)), "WEBP")):
         assert decode_bytes(EncodedImage(data=data), spec) <= limit
 
 
 def test_jpeg_scans_are_read_from_the_first_scan_header() -> None:
     baseline = encode(plain(), "JPEG")
-    assert not read_header(baseline).several_scans
+    assert not read_header(baseline).scanned_components
     # Component count of the scan header (ITU T.81, B.2.3): 1 of the frame's 3.
     separate = bytearray(baseline)
     separate[baseline.index(b"\xff\xda") + 4] = 1
-    assert read_header(bytes(separate)).several_scans
-    assert read_header(encode(plain(), "JPEG", progressive=True)).several_scans
-    assert not read_header(encode(plain().convert("L"), "JPEG")).several_scans
-    assert not read_header(encode(plain(), "WEBP")).several_scans
+    assert read_header(bytes(separate)).scanned_components == 3
+    assert read_header(encode(plain(), "JPEG", progressive=True)).scanned_components == 3
+    assert not read_header(encode(plain().convert("L"), "JPEG")).scanned_components
+    assert not read_header(encode(plain(), "WEBP")).scanned_components
 
 
 PEAK = """
 import sys
 from pathlib import Path
 from PIL import Image
+from oodguard.models.errors import ImageTooLarge
 from oodguard.models.manifest import InputSpec
 from oodguard.service.images.decode import decode_image
 from oodguard.service.images.decode_memory import decode_bytes, limit_png_texts
@@ -129,7 +177,7 @@ def rotated() -> Image.Exif:
 
 def texts() -> PngInfo:
     info = PngInfo()
-    for index in range(15):  # after a character of 4 bytes, Python stores all with 4 bytes
+    for index in range(7):  # after a character of 4 bytes, Python stores all with 4 bytes
         info.add_itxt(f"comment {index}", iTXt("\U0001f600" + "a" * (2**20 - 10)), zip=True)
     return info
 
@@ -196,7 +244,7 @@ def test_decode_memory_of_a_small_png_with_long_texts_is_at_least_the_measured_p
     tmp_path: Path,
 ) -> None:
     measured, estimated = measure(tmp_path, "PNG", noise("L", 8), {"pnginfo": texts()})
-    assert 60 * 10**6 < measured <= estimated
+    assert 28 * 10**6 < measured <= estimated
 
 
 def measure(
