@@ -101,7 +101,9 @@ def test_recipe_network_of_another_shape_is_rejected(name: str, message: str) ->
 
 def test_recipe_network_rejects_images_that_are_too_small() -> None:
     recipe = parsed(with_network(RECIPE, "densenet-bc-100-12").replace("t = 32", "t = 3"))
-    with pytest.raises(RecipeError, match=r"'densenet-bc-100-12' on images \(2, 3, 3, 32\): "):
+    with pytest.raises(
+        RecipeError, match=r"'densenet-bc-100-12' on images \(2, 3, 3, 32\) raised "
+    ):
         build_recipe_network(recipe, classes=5)
 
 
