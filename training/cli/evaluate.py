@@ -1,5 +1,6 @@
 """The command `oodguard-train evaluate`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +22,7 @@ from oodguard.training.cli.command import (
 from oodguard.training.cli.progress import EvaluationBar
 from oodguard.training.cli.results import print_classes, write_curves
 from oodguard.training.cli.sources import check_run_data, list_recipe, prepare_large
-from oodguard.training.config.recipe import parse_evaluation_recipe
+from oodguard.training.config.recipe import parse_evaluation_recipe, without_broken_images
 from oodguard.training.config.recipe_sources import read_recipe_text
 from oodguard.training.config.suites import SHIPPABLE_SUITES, SUITES
 from oodguard.training.evaluation.evaluate import evaluate as run_evaluation
@@ -69,6 +70,10 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
         Path | None,
         typer.Option(help="Folder of the report.", show_default="the run's, or reports/NAME"),
     ] = None,
+    skip_broken: Annotated[
+        bool,
+        typer.Option("--skip-broken", help="Leave out evaluation images that cannot be read."),
+    ] = False,
     renew: Annotated[
         bool, typer.Option("--renew", help="Write the results into the bundle.")
     ] = False,
@@ -87,14 +92,22 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
         _check_options(target, suite, recipe=recipe, renew=renew, score=score, twin=twin)
         if not is_bundle(target):
             run = RunFolder(target)
-            listings = list_recipe(run.recipe_text, ("inliers", "evaluation"))
+            listings = list_recipe(
+                run.recipe_text, ("inliers", "evaluation"), skip_broken=skip_broken
+            )
             check_run_data(target / DATA, listings, "inliers")
             prepare_large(listings, run.recipe.input)
+        if twin and not is_bundle(twin):
+            inliers = list_recipe(RunFolder(twin).recipe_text, ("inliers",))
+            check_run_data(twin / DATA, inliers, "inliers")
         with console.status("loading"):
             measured = _open(target, text, score, tuple(other_scores or ()))
+            if skip_broken:
+                recipe_used = without_broken_images(measured.recipe)
+                measured = replace(measured, recipe=recipe_used)
             undefended = _open(twin, measured.recipe_text, None, ()) if twin else None
         if is_bundle(target):
-            listings = list_recipe(measured.recipe_text, ("evaluation",))
+            listings = list_recipe(measured.recipe_text, ("evaluation",), skip_broken=skip_broken)
             prepare_large(listings, measured.spec)
         if measured.black_box:
             warn(f"{measured.black_box}. It is attacked as a black box instead")

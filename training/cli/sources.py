@@ -23,14 +23,25 @@ from oodguard.training.data.reader import list_sources
 EVERY_TABLE = ("inliers", "outliers", "evaluation")
 
 
-def list_recipe(text: str, tables: tuple[str, ...] = EVERY_TABLE) -> dict[str, Listing]:
+def list_recipe(
+    text: str, tables: tuple[str, ...] = EVERY_TABLE, *, skip_broken: bool = False
+) -> dict[str, Listing]:
     """List the sources of these tables of a recipe, print a line for each, and check their labels.
+
+    With `skip_broken` images of the evaluation that cannot be read are left out.
 
     Raises:
         RecipeError: sources cannot be read, or their classes do not suit each other.
     """
     sources = recipe_sources(text)
     used = {key: each for key, each in sources.items() if key.partition(".")[0] in tables}
+    if skip_broken:
+        skipping = {"skip_broken": True}
+        used |= {
+            key: (source.model_copy(update=skipping), labelled)
+            for key, (source, labelled) in used.items()
+            if key.startswith("evaluation.")
+        }
     listings = list_sources(used, print_message)
     inliers, test = listings.get("inliers"), listings.get("evaluation.test")
     if inliers is not None:

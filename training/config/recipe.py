@@ -293,3 +293,16 @@ def evaluation_sources(
         UNKNOWN_CLASSES: test.model_copy(update=unknown),
         **outliers,
     }
+
+
+def without_broken_images(recipe: Recipe | EvaluationRecipe) -> Recipe | EvaluationRecipe:
+    """Return a recipe whose evaluation leaves out images that cannot be read.
+
+    The inliers stay as they are: their split depends on the number of images.
+    """
+    skip = {"skip_broken": True}
+    evaluation = recipe.evaluation
+    outliers = {name: each.model_copy(update=skip) for name, each in evaluation.outliers.items()}
+    test = evaluation.test.model_copy(update=skip)
+    sources = evaluation.model_copy(update={"test": test, "outliers": outliers})
+    return recipe.model_copy(update={"evaluation": sources})

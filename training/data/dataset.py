@@ -13,10 +13,13 @@ from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import InputSpec
 from oodguard.training.config.sources import Inliers, Source
 from oodguard.training.data.cache import cached_images, is_large
-from oodguard.training.data.images import Images, MappedImages
+from oodguard.training.data.images import Images, MappedImages, fingerprints
 from oodguard.training.data.listing import Listing, check_inliers
 from oodguard.training.data.pictures import decode_all
 from oodguard.training.data.reader import list_source
+
+MIN_CALIBRATION = 20
+"""The least number of calibration images, as in a recipe."""
 
 _log = logging.getLogger(__name__)
 
@@ -63,11 +66,16 @@ class ImageSet:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Split:
-    """The inliers in three disjoint parts; `calibration` is used for the threshold only."""
+    """The inliers in three disjoint parts; `calibration` is used for the threshold only.
+
+    `copies` is the number of held-out images that are left out, as their pixels are in another
+    part too.
+    """
 
     training: ImageSet
     validation: ImageSet
     calibration: ImageSet
+    copies: int = 0
 
 
 def to_pixels(images: Tensor) -> Tensor:
@@ -116,7 +124,9 @@ def split(inliers: ImageSet, held_out: Inliers, *, seed: int) -> Split:
     """Split the inliers at random; the seed determines the parts, in every command.
 
     Images of one group are assigned to the same part, which may then be larger than configured by
-    less than one group.
+    less than one group. A calibration image with exactly the pixels of a training or validation
+    image is left out, and so is a validation image with those of a training image: no calibration
+    image was trained on under another name. The training part does not change.
 
     Raises:
         RecipeError: fewer than two classes, a label without a class, or too few images.
@@ -137,10 +147,22 @@ def split(inliers: ImageSet, held_out: Inliers, *, seed: int) -> Split:
         ranks = group_order[inliers.groups]
         order = ranks.argsort(stable=True)
         first, second = (_end_of_group(ranks[order], cut) for cut in (first, second))
+    prints = fingerprints(inliers.images)[order.numpy()]
+    validation = ~np.isin(prints[:first], prints[second:])
+    calibration = ~np.isin(prints[first:second], np.concatenate((prints[:first], prints[second:])))
+    copies = int((~validation).sum() + (~calibration).sum())
+    if not validation.any() or calibration.sum() < MIN_CALIBRATION:
+        raise RecipeError(
+            f"inliers: {copies:,} of the {second:,} held-out images in {inliers.name} are copies of"
+            f" training or validation images and are left out; {validation.sum():,} validation and"
+            f" {calibration.sum():,} calibration images remain, expected at least 1 and"
+            f" {MIN_CALIBRATION}. Remove the copies from the images"
+        )
     return Split(
-        validation=inliers.subset(order[:first]),
-        calibration=inliers.subset(order[first:second]),
+        validation=inliers.subset(order[:first][torch.from_numpy(validation)]),
+        calibration=inliers.subset(order[first:second][torch.from_numpy(calibration)]),
         training=inliers.subset(order[second:]),
+        copies=copies,
     )
 
 

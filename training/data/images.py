@@ -1,5 +1,6 @@
 """Images in memory, or in a file of which only the requested rows are in memory."""
 
+import hashlib
 import mmap
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,10 @@ AHEAD = 4
 
 CHUNK = 1024
 """The number of images that are mapped at a time."""
+
+
+FINGERPRINTED = 1024
+"""The number of images that are in memory while they are hashed."""
 
 
 class Images(Protocol):
@@ -101,3 +106,16 @@ def read_ahead(images: Images, batches: Iterable[Tensor]) -> Iterator[Tensor]:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+
+
+def fingerprints(images: Images) -> NDArray[np.uint64]:
+    """Return a 64-bit hash `(n,)` of the pixels of each image `(n, H, W, 3)` uint8.
+
+    Different images have the same hash with probability 2^-64 per pair.
+    """
+    digests = (
+        hashlib.blake2b(image.tobytes(), digest_size=8).digest()
+        for batch in images.split(FINGERPRINTED)
+        for image in batch.numpy()
+    )
+    return np.frombuffer(b"".join(digests), np.uint64)

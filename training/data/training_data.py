@@ -1,20 +1,15 @@
 """The data of a training run: inliers, validation images and outliers without duplicates."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from oodguard.models.errors import RecipeError
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.data.dataset import ImageSet, load, split
-from oodguard.training.data.images import Images
-
-FINGERPRINTED = 1024
-"""The number of images that are in memory while they are hashed."""
+from oodguard.training.data.images import fingerprints
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +36,12 @@ def read_training_data(recipe: Recipe, warn: Callable[[str], None]) -> TrainingD
     """
     every = load(recipe.inliers, recipe.input)
     inliers = split(every, recipe.inliers, seed=recipe.seed)
+    if inliers.copies:
+        warn(
+            f"inliers: left out {inliers.copies:,} held-out images of {every.name}: their pixels"
+            f" equal those of training or validation images. {len(inliers.calibration):,}"
+            " calibration images remain"
+        )
     if len(inliers.training) < recipe.schedule.batch_size:
         raise RecipeError(
             f"schedule.batch_size is {recipe.schedule.batch_size}, expected at most"
@@ -80,19 +81,6 @@ def remove_inliers(outliers: ImageSet, inliers: ImageSet, warn: Callable[[str], 
         f" their pixels equal those of inliers in {inliers.name}"
     )
     return outliers.subset(torch.from_numpy(np.flatnonzero(~copies)))
-
-
-def fingerprints(images: Images) -> NDArray[np.uint64]:
-    """Return a 64-bit hash `(n,)` of the pixels of each image `(n, H, W, 3)` uint8.
-
-    Different images have the same hash with probability 2^-64 per pair.
-    """
-    digests = (
-        hashlib.blake2b(image.tobytes(), digest_size=8).digest()
-        for batch in images.split(FINGERPRINTED)
-        for image in batch.numpy()
-    )
-    return np.frombuffer(b"".join(digests), np.uint64)
 
 
 def _split_outliers(pool: ImageSet, validation: int) -> tuple[ImageSet, ImageSet | None]:

@@ -1,13 +1,18 @@
 """Options of `evaluate` that the target or the suite would ignore are rejected."""
 
+import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from oodguard.training.cli.app import app
-from tests.training.recipes import RECIPE
+from oodguard.training.cli.evaluate import UNTRUSTED
+from oodguard.training.cli.sources import list_recipe
+from oodguard.training.data.card import describe_data
+from tests.training.recipes import DATA, RECIPE
 from tests.training.runs import save_run
 
 BUNDLE = Path(__file__).parents[3] / "models" / "pretrained" / "cifar10-aloe"
@@ -38,3 +43,30 @@ def test_evaluate_rejects_options_without_effect(
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
     assert re.search(message, line)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("short_suite")
+def test_evaluate_skips_broken_images_of_the_evaluation_only(tmp_path: Path) -> None:
+    shutil.copytree(DATA / "textures", tmp_path / "textures")
+    text = RECIPE.replace(str(DATA / "textures"), str(tmp_path / "textures"))
+    run = str(save_run(tmp_path / "run", text, outputs=10).folder)
+    next((tmp_path / "textures").rglob("*.png")).write_bytes(b"no image")
+    refused = CliRunner().invoke(app, ["evaluate", run])
+    assert "cannot read 1 of 24 images" in refused.stderr
+    done = CliRunner().invoke(app, ["evaluate", run, "--skip-broken"])
+    assert done.exit_code in {0, UNTRUSTED}, done.output
+    report = json.loads((tmp_path / "run" / "evaluation.json").read_text(encoding="utf-8"))
+    assert report["results"][0]["conditions"][0]["sets"]["textures"]["images"] == 23
+
+
+def test_evaluate_rejects_a_twin_whose_inliers_changed_since_fit(tmp_path: Path) -> None:
+    shutil.copytree(DATA / "cifar10", tmp_path / "photos")
+    text = RECIPE.replace(str(DATA / "cifar10"), str(tmp_path / "photos"))
+    twin = save_run(tmp_path / "twin", text, outputs=10)
+    twin.write_data(describe_data(list_recipe(text)))
+    run = save_run(tmp_path / "run", outputs=10).folder
+    next((tmp_path / "photos").rglob("*.png")).unlink()
+    result = CliRunner().invoke(app, ["evaluate", str(run), "--twin", str(twin.folder)])
+    assert result.exit_code == 1
+    assert "photos contains 199 images (sha256 " in result.stderr

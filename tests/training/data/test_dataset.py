@@ -137,7 +137,9 @@ def test_images_of_one_group_are_in_one_part() -> None:
     groups = torch.arange(400) // 7  # 57 groups of seven, and one image
     images = ImageSet(
         name="film",
-        images=torch.arange(400).view(400, 1, 1, 1).expand(400, 1, 1, 3).to(torch.uint8),
+        images=torch.stack([torch.arange(400) // 256, torch.arange(400), groups], 1)
+        .view(400, 1, 1, 3)
+        .to(torch.uint8),
         labels=groups % 2,
         classes=("a", "b"),
         groups=groups,
@@ -152,6 +154,40 @@ def test_images_of_one_group_are_in_one_part() -> None:
     assert sum(len(part) for part in kinds) == 400
     assert 20 <= len(parts.validation) < 27
     assert 100 <= len(parts.calibration) < 114
+
+
+def _numbered(numbers: torch.Tensor) -> ImageSet:
+    """Return images whose pixels are their number; classes alternate."""
+    images = numbers.view(-1, 1, 1, 1).expand(-1, 1, 1, 3).to(torch.uint8)
+    labels = torch.arange(len(numbers)) % 2
+    return ImageSet(name="photos", images=images, labels=labels, classes=("a", "b"))
+
+
+def test_held_out_images_that_are_copies_of_trained_ones_are_left_out() -> None:
+    """30 of 200 images are copies of the first 30, at other places and with any label."""
+    numbers = torch.cat([torch.arange(170), torch.arange(30)])
+    held_out = Inliers(folder=Path("photos"), validation=20, calibration=70)
+    parts = split(_numbered(numbers), held_out, seed=5)
+    training, validation, calibration = (
+        part.images[:, 0, 0, 0].tolist()
+        for part in (parts.training, parts.validation, parts.calibration)
+    )
+    # The split of images without copies, from which only held-out images are left out.
+    order = torch.randperm(200, generator=torch.Generator().manual_seed(5))
+    drawn = numbers[order].tolist()
+    assert training == drawn[90:]
+    assert validation == [each for each in drawn[:20] if each not in drawn[90:]]
+    others = drawn[:20] + drawn[90:]
+    assert calibration == [each for each in drawn[20:90] if each not in others]
+    assert parts.copies == 90 - len(validation) - len(calibration) > 0
+
+
+def test_split_without_calibration_images_that_are_no_copies_is_an_error() -> None:
+    held_out = Inliers(folder=Path("photos"), validation=1, calibration=20)
+    with pytest.raises(
+        RecipeError, match=r"of the 21 held-out images in photos are copies .* 20\."
+    ):
+        split(_numbered(torch.arange(60) % 30), held_out, seed=5)
 
 
 def _parquet(

@@ -6,9 +6,9 @@ import torch
 from oodguard.models.errors import RecipeError
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.data.dataset import ImageSet
+from oodguard.training.data.images import fingerprints
 from oodguard.training.data.training_data import (
     TrainingData,
-    fingerprints,
     read_training_data,
     remove_inliers,
 )
