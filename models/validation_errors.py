@@ -80,7 +80,7 @@ def describe_error(
         For example `alpha is '7', expected a number less than 1`, `name is missing`, or
         `alhpa is not a known key`. A validator's own message is preceded by the name.
     """
-    name = _location(error["loc"]) if name is None else name
+    name = location(error["loc"]) if name is None else name
     match error["type"]:
         case "missing":
             return f"{name} is missing"
@@ -134,7 +134,8 @@ def describe_errors(error: ValidationError, *, received: bool = True) -> str:
     )
 
 
-def _location(steps: tuple[int | str, ...]) -> str:
+def location(steps: tuple[int | str, ...]) -> str:
+    """Write the location of a value, such as `keys[0].id`."""
     return "".join(
         f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps
     ).removeprefix(".")

@@ -270,7 +270,8 @@ def _validated(kind: type[ParsedRecipe], tables: dict[str, Any], origin: str) ->
     try:
         return kind.model_validate(tables)
     except ValidationError as error:
-        lines = "\n".join(f"  {describe_recipe_error(item, kind)}" for item in error.errors())
+        found = (f"  {describe_recipe_error(item, kind)}" for item in error.errors())
+        lines = "\n".join(dict.fromkeys(found))  # a union has an error for each of its types
         raise RecipeError(f"{origin}:\n{lines}") from error
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from reprlib import repr as shortened
 from types import MappingProxyType
 from typing import get_args, get_origin
 
@@ -9,11 +10,15 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from oodguard.models.validation_errors import describe_error
+from oodguard.models.validation_errors import describe_error, location
 
 _KINDS: Mapping[object, str] = MappingProxyType(
     {int: "a whole number", float: "a number", str: "a string"}
 )
+
+_KINDS_OF_CLASS = ("str", "int")
+_CLASS_KINDS = (("str",), ("int",))
+_PATHS = "a path in quotes, or an array of paths"
 
 
 def describe_recipe_error(error: ErrorDetails, recipe: type[BaseModel]) -> str:
@@ -23,6 +28,14 @@ def describe_recipe_error(error: ErrorDetails, recipe: type[BaseModel]) -> str:
         For example `[atack] is an unknown table, expected one of [network], [attack]; did you mean
         [attack]?`
     """
+    for at, step in enumerate(error["loc"]):
+        if at and ("lax-or-strict[" in str(step) or error["loc"][at:] in _CLASS_KINDS):
+            place = (*error["loc"][:at], *error["loc"][at + 1 :][:1])
+            value = shortened(error["input"])
+            expected = "a name or a number of a class" if step in _KINDS_OF_CLASS else _PATHS
+            return f"{location(place)} is {value}, expected {expected}"
+    if error["type"] == "path_type":
+        return f"{location(error['loc'])} is {shortened(error['input'])}, expected a path in quotes"
     *table, key = error["loc"] or ("",)
     match error["type"]:
         case "missing":

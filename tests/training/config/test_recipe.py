@@ -92,6 +92,9 @@ def test_recipe_values_are_parsed() -> None:
         ("[inliers]", "[inliers]\nleave_out = [1]\nonly = [2]", "both leave_out and only"),
         ("seed = 3", "seed = three", "tiny.toml: invalid TOML"),
         ("epochs = 2", "epochs = 2\nfreeze = 3", "freeze is 3, expected at most epochs, 2"),
+        ("[inliers]", "[inliers]\nonly = [1.5]", r"inliers.only\[0\] is 1.5, expected a name or a"),
+        ("[inliers]\nfolder", "[inliers]\ntable = 3\nx", "inliers.table is 3, expected a path in"),
+        ("[inliers]\nfolder", "[inliers]\nfolder = [1]\nx", r"inliers.folder is \[1\], expected a"),
         ("width = 4", "width = 4\nprefix = 'a.'", "prefix is 'a.', expected none without weights"),
     ],
 )
