@@ -69,9 +69,12 @@ def print_message(message: str) -> None:
 
 
 def print_figures(markdown: str) -> None:
-    """Print figures in Markdown; a table in a narrow terminal keeps `100 %` in one line."""
+    """Print figures in Markdown; a narrow terminal keeps `100 %` and `.5 / 100 %` in one line."""
     lines = markdown.split("\n")  # rich breaks the lines of a cell at any space
-    joined = (line.replace(" %", "%") if line.startswith("|") else line for line in lines)
+    joined = (
+        line.replace(" %", "%").replace(" / ", "/") if line.startswith("|") else line
+        for line in lines
+    )
     console.print(Markdown("\n".join(joined)))
 
 

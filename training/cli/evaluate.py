@@ -34,7 +34,7 @@ from oodguard.training.evaluation.target import (
     run_target,
 )
 from oodguard.training.report.card import quick_notice
-from oodguard.training.report.chance_warnings import report_warnings
+from oodguard.training.report.chance_warnings import missed_warnings, report_warnings
 from oodguard.training.report.figures import figures
 from oodguard.training.report.model import Report
 from oodguard.training.report.remedies import remedies
@@ -131,8 +131,7 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
             renew_bundle(target, report)
         print_figures(figures(report))
         print_classes(report)
-        for warning in report_warnings(report, classes=classes):
-            warn(warning)
+        _print_warnings(report, classes)
         for remedy in remedies(report):
             print_message(f"To change: {remedy}")
         if notice := quick_notice(report):
@@ -189,6 +188,22 @@ def _open(
     run = RunFolder(target)
     names = (*run.recipe.score_names, *other_scores)
     return run_target(run, score or run.recipe.default_score, names)
+
+
+def _print_warnings(report: Report, classes: int) -> None:
+    """Print the warnings of the clean figures, and the checks of the attack that were not run."""
+    clean = {name: each.missed_ood_rate for name, each in report.conditions[0].sets.items()}
+    for warning in (
+        *report_warnings(report, classes=classes),
+        *missed_warnings(report.score, clean, "compare other scores with --beside"),
+    ):
+        warn(warning)
+    if report.trust.stamp == "partly checked":
+        missing = [each.name for each in report.trust.checks if each.outcome == "not checked"]
+        print_message(
+            f"Checks of the attack that were not run: {'; '.join(missing)}. A longer suite and"
+            " --twin, an undefended model, run them where torch can run the graph."
+        )
 
 
 def _exit_if_untrusted(report: Report) -> None:

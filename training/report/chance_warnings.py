@@ -1,10 +1,13 @@
-"""Warnings of clean figures that a random classifier could have."""
+"""Warnings of clean figures: those of a random classifier, and sets that are hardly rejected."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from oodguard.training.report.markdown import percent, share
 from oodguard.training.report.metrics import wilson_interval
 from oodguard.training.report.model import MeanAuroc, Report
+
+HARDLY_REJECTED = 0.8
+"""The share of missed out-of-distribution images from which on a warning is given."""
 
 
 def chance_warnings(
@@ -36,6 +39,19 @@ def report_warnings(report: Report, *, classes: int) -> tuple[str, ...]:
     clean = report.conditions[0].mean["clean"]
     return chance_warnings(
         accuracy=report.accuracy, images=report.accuracy_images, classes=classes, clean=clean
+    )
+
+
+def missed_warnings(score: str, missed: Mapping[str, float], remedy: str) -> tuple[str, ...]:
+    """Return a warning of the sets of whose clean images a score misses 80 % or more, if any."""
+    shares = [
+        f"{percent(rate)} of {name}" for name, rate in missed.items() if rate >= HARDLY_REJECTED
+    ]
+    if not shares:
+        return ()
+    return (
+        f"the score {score} accepts {', '.join(shares)}: it rejects hardly any of these images;"
+        f" {remedy}",
     )
 
 

@@ -3,12 +3,12 @@
 from typing import Literal
 
 from oodguard.models.manifest import FrozenModel
-from oodguard.training.report.chance_warnings import chance_warnings
+from oodguard.training.report.chance_warnings import (
+    chance_warnings,
+    missed_warnings,
+)
 from oodguard.training.report.markdown import percent
 from oodguard.training.wrap.trials import GIVEN, Trials
-
-HARDLY_REJECTED = 0.8
-"""The share of missed out-of-distribution images from which on a warning is given."""
 
 
 class CleanResult(FrozenModel):
@@ -79,28 +79,15 @@ class WrapReport(FrozenModel):
 
     def _miss_warnings(self) -> tuple[str, ...]:
         missed = {
-            name: result.missed_ood_rate
-            for name, result in self.scores[self.score].sets.items()
-            if result.missed_ood_rate >= HARDLY_REJECTED
+            name: result.missed_ood_rate for name, result in self.scores[self.score].sets.items()
         }
-        if not missed:
-            return ()
-        shares = ", ".join(f"{percent(rate)} of {name}" for name, rate in missed.items())
-        rates = {
-            name: max(column.sets[key].missed_ood_rate for key in missed)
-            for name, column in self.scores.items()
-        }
-        best = min(rates, key=rates.__getitem__)
-        if rates[best] < HARDLY_REJECTED:
-            remedy = f"the score {best} accepts at most {percent(rates[best])}: --score {best}"
+        if self.suggested not in {None, self.score}:
+            remedy = f"{self.suggested} has the highest mean AUROC: --score {self.suggested}"
         elif self.features is None:
-            remedy = "no other score does better; --fit adds scores of the features"
+            remedy = "no other score has a higher mean AUROC; --fit adds scores of the features"
         else:
-            remedy = "no other score does better, so this classifier does not detect them"
-        return (
-            f"the score {self.score} accepts {shares}: it rejects hardly any of these images;"
-            f" {remedy}",
-        )
+            remedy = "no other score has a higher mean AUROC"
+        return missed_warnings(self.score, missed, remedy)
 
     def _accuracy_warnings(self) -> tuple[str, ...]:
         """Return the warning of a low accuracy with its cause, as far as the trials found it."""

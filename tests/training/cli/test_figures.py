@@ -16,8 +16,8 @@ def test_figures_are_not_broken_in_a_table_of_80_columns(monkeypatch: pytest.Mon
     text = console.export_text()
     assert "Accuracy 50 %." in text
     words = text.split()
-    assert words.count("12.3%") == 4
-    assert words.count("100%") == 1
+    assert words.count(".987/12.3%") == 4
+    assert words.count("1.000/100%") == 1
 
 
 def test_codes_of_emoji_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
