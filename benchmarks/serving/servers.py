@@ -27,8 +27,13 @@ class ComparedServer:
 
 
 @contextmanager
-def started(config: Config, png: bytes) -> Iterator[dict[str, ComparedServer]]:
+def started(config: Config, image: bytes, kind: str) -> Iterator[dict[str, ComparedServer]]:
     """Start the service and every peer on the same bundle, each paused; stop them at the end.
+
+    Args:
+        config: The bundle and the number of threads.
+        image: The encoded image that every server gets.
+        kind: Its format, png or jpeg.
 
     Raises:
         RuntimeError: A server did not become ready.
@@ -37,7 +42,7 @@ def started(config: Config, png: bytes) -> Iterator[dict[str, ComparedServer]]:
         servers = {}
         for name in (OURS, *PEERS):
             config.log(f"starting {name}")
-            context = _ours(config, png) if name == OURS else _peer(config, name, png)
+            context = _ours(config, image, kind) if name == OURS else _peer(config, name, image)
             server = stack.enter_context(context)
             server.process.pause()
             servers[name] = server
@@ -55,13 +60,15 @@ def resumed(server: ComparedServer) -> Iterator[ComparedServer]:
 
 
 @contextmanager
-def _ours(config: Config, png: bytes) -> Iterator[ComparedServer]:
+def _ours(config: Config, image: bytes, kind: str) -> Iterator[ComparedServer]:
     with served(config) as service:
-        yield ComparedServer(port=service.port, process=service.process, request=encoded(png))
+        yield ComparedServer(
+            port=service.port, process=service.process, request=encoded(image, kind)
+        )
 
 
 @contextmanager
-def _peer(config: Config, name: str, png: bytes) -> Iterator[ComparedServer]:
+def _peer(config: Config, name: str, image: bytes) -> Iterator[ComparedServer]:
     peer, port = PEERS[name], free_port()
     python = interpreter(name, config.environments) if peer.own_environment else sys.executable
     folder = config.scratch / f"{name}-{port}"
@@ -76,7 +83,7 @@ def _peer(config: Config, name: str, png: bytes) -> Iterator[ComparedServer]:
     command = [str(python), *peer.arguments(port)]
     log = folder / "output.log"
     with ServerProcess(command, environment=environment, log=log, folder=folder) as process:
-        server = ComparedServer(port=port, process=process, request=peer.request(png))
+        server = ComparedServer(port=port, process=process, request=peer.request(image))
         wait_until(lambda: _responds(server), process, timeout_s=READY_TIMEOUT_S)
         yield server
 

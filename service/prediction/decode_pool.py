@@ -43,12 +43,13 @@ def is_small(payload: Payload) -> bool:
         return False
     pixels = 0
     for image in payload:
-        if has_compressed_chunks(image):
-            return False
         try:
-            pixels += image.header.width * image.header.height
+            header = image.header
         except ImageError:
             return True
+        if header.format == "PNG" and has_compressed_chunks(image):
+            return False
+        pixels += header.width * header.height
     return pixels <= SMALL_PIXELS
 
 
