@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from oodguard.training.onnx_torch.node import Node
 
@@ -15,22 +16,45 @@ def quantize_linear(node: Node, x: Tensor, scale: Tensor, zero: Tensor | None = 
     """
     node.require("block_size", 0)
     limits = torch.iinfo(torch.uint8 if zero is None else zero.dtype)
-    levels = x / _along(node, scale, x)
+    levels = x / along(node, scale, x)
     # Rounded before the zero point is added, which decides where a value is between two levels.
-    levels = levels + (torch.round(levels) - levels).detach()
-    if zero is not None:
-        levels = levels + _along(node, zero, x).float()
-    return torch.clamp(levels, limits.min, limits.max)
+    if zero is None or zero.numel() == 1:
+        # As below, in fewer passes over the values: the limits are integers, so that the order of
+        # limiting and rounding does not matter, and hardtanh has a faster gradient than clamp.
+        offset = 0 if zero is None else int(zero)
+        inside = functional.hardtanh(levels, limits.min - offset, limits.max - offset)
+        return round_(inside) + offset if offset else round_(inside)
+    shifted = round_(levels) + along(node, zero, x).float()
+    return torch.clamp(shifted, limits.min, limits.max)
+
+
+class _Round(torch.autograd.Function):
+    @staticmethod
+    def forward(context: torch.autograd.function.FunctionCtx, x: Tensor) -> Tensor:
+        context.mark_dirty(x)
+        return x.round_()
+
+    @staticmethod
+    def backward(_: object, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+def round_(x: Tensor) -> Tensor:
+    """Round in place to the nearest integer, with the gradient 1."""
+    rounded: Tensor = _Round.apply(x)  # type: ignore[no-untyped-call]
+    return rounded
 
 
 def dequantize_linear(node: Node, x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
     """Return (x - zero) scale."""
     node.require("block_size", 0)
-    offset = 0 if zero is None else _along(node, zero, x).float()
-    return (x.float() - offset) * _along(node, scale, x)
+    levels = x.float()
+    if zero is not None and zero.any():
+        levels = levels - along(node, zero, x).float()
+    return levels * along(node, scale, x)
 
 
-def _along(node: Node, values: Tensor, x: Tensor) -> Tensor:
+def along(node: Node, values: Tensor, x: Tensor) -> Tensor:
     """Reshape one value, or one per index of the node's axis, so that it broadcasts over x."""
     if values.numel() == 1:
         return values.reshape(())
