@@ -129,6 +129,7 @@ def evaluate(  # noqa: PLR0913  (by keyword)
         results=results,
         trust=run_masking_checks(trials),
         replayed_by=REPLAYED_BY,
+        straight_through=target.straight_through,
         recipe=target.recipe_text,
         duration_s=time.perf_counter() - started + partial.earlier_s,
         hardware=hardware(),

@@ -77,6 +77,7 @@ class EvaluationTarget:
         onnx_run: The served graph in ONNX Runtime.
         method: The training method, or "wrapped".
         training_accuracy: That of the last epoch of a run.
+        straight_through: Whether gradients are those of an INT8 graph without its rounding.
         black_box: The reason why torch cannot run the graph; None if it can.
         surrogate: The network that imitates a black box, once it was distilled.
     """
@@ -94,6 +95,7 @@ class EvaluationTarget:
     onnx_run: RunGraph
     method: str | None = None
     training_accuracy: float | None = None
+    straight_through: bool = False
     black_box: str | None = None
     surrogate: DistilledSurrogate | None = None
 
@@ -225,6 +227,7 @@ def bundle_target(folder: Path, recipe_text: str | None) -> EvaluationTarget:
         calibration={name: bundle.calibration[name] for name in bundle.manifest.scores},
         held_out=None,
         onnx_run=run,
+        straight_through=bundle.manifest.precision == "int8" and black_box is None,
         black_box=black_box,
         method=bundle.manifest.training.method,
     )

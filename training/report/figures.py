@@ -22,6 +22,12 @@ STAMPS: Mapping[str, str] = {
 }
 
 
+STRAIGHT_THROUGH = (
+    " Gradients are those of the graph's float32 twin (straight-through estimator); scores are"
+    " those of the INT8 graph."
+)
+
+
 def figures(report: Report, warnings: Sequence[str] = ()) -> str:
     """Return the warnings, the table of a report and its measurement conditions, in Markdown."""
     return "\n\n".join(
@@ -73,7 +79,7 @@ def protocol_text(report: Report) -> str:
         "Attacked on both sides: in-distribution images towards rejection, outliers towards"
         f" acceptance, by {_attack(suite.ascent)}; {first.inliers.images:,} test images and up to"
         f" {outliers:,} of each set. Each cell: AUROC / missed OOD at the served threshold."
-        f"{end_to_end}{_replayed(report)}"
+        f"{end_to_end}{STRAIGHT_THROUGH if report.straight_through else ''}{_replayed(report)}"
         f" Suite `{suite.name}`; {STAMPS[report.trust.stamp]}. Measured with"
         f" {code_span(report.command)} in {report.duration_s / 60:.1f} minutes on"
         f" {escape_markdown(report.hardware)}."

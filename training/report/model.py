@@ -210,6 +210,7 @@ class Report(FrozenModel):
             a bundle.
         results: The deciding score first, then the other scores that were measured.
         replayed_by: The runtime of the replayed figures, or None.
+        straight_through: Whether the attacks' gradients ignore the rounding of an INT8 graph.
         recipe: The TOML text of the run's recipe, which names the data sources.
     """
 
@@ -229,6 +230,7 @@ class Report(FrozenModel):
     results: tuple[ScoreResult, ...]
     trust: Trust
     replayed_by: str | None
+    straight_through: bool = False
     recipe: str
     duration_s: float
     hardware: str

@@ -35,6 +35,12 @@ def test_card_states_the_protocol() -> None:
     assert "every check of the attack passed" in text
 
 
+def test_card_states_the_gradients_of_an_int8_graph() -> None:
+    assert "straight-through" not in protocol_text(REPORT)
+    report = REPORT.model_copy(update={"straight_through": True})
+    assert "float32 twin (straight-through estimator)" in protocol_text(report)
+
+
 def test_card_marks_untrusted_figures() -> None:
     report = REPORT.model_copy(update={"trust": Trust(stamp="untrusted", checks=())})
     assert "**a check of the attack failed" in protocol_text(report)
