@@ -135,20 +135,23 @@ class QuantizationRecord(_Record):
     """Differences of an INT8 graph from the float32 graph of the bundle that it was made from.
 
     `source` is the sha256 of that bundle's manifest. `range_images` set the ranges of the
-    activations. The shares of `class_flips` and `decision_flips`, each graph at its own threshold,
-    and the `largest_difference` of the deciding score were measured on `compared_images` others.
+    activations, and the graph was fine-tuned on `tuning_images` (0: not fine-tuned). The shares of
+    `class_flips` and `decision_flips`, each graph at its own threshold, and the
+    `largest_difference` of the deciding score were measured on `compared_images` others.
     `speed` is the run time of the float32 graph over that of the INT8 graph in one thread, by batch
     size, on the recorded `hardware`.
     """
 
     source: str = Field(pattern=r"^[0-9a-f]{64}$")
     range_images: Count
+    tuning_images: Count = 0
     compared_images: Count
     class_flips: float = Field(ge=0, le=1)
     decision_flips: float = Field(ge=0, le=1)
     largest_difference: float = Field(ge=0)
     speed: dict[str, float]
     hardware: str
+    command: str | None = None
 
 
 def lowest_schema_version(

@@ -59,6 +59,7 @@ def _export_int8(run: RunFolder, out: Path) -> None:
         version=bundle.manifest.version,
         policy=read_report(run).policy,
         out=out,
+        tuned=False,
         stage=lambda _: None,
     )
     print_quantized(out, description)

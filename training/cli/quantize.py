@@ -48,6 +48,10 @@ def quantize(  # noqa: PLR0913  (each parameter is an option of the command)
         str | None,
         typer.Option(help="Score to decide by.", show_default="the bundle's default score"),
     ] = None,
+    finetune: Annotated[
+        bool,
+        typer.Option("--finetune", help="Train the INT8 graph to the outputs of float32."),
+    ] = False,
     alpha: Alpha = 0.05,
     delta: Delta = 0.05,
     name: Name = None,
@@ -85,6 +89,7 @@ def quantize(  # noqa: PLR0913  (each parameter is an option of the command)
                 version=bundle_version(version or manifest.version),
                 policy=policy,
                 out=out,
+                tuned=finetune,
                 stage=status.update,
             )
         print_quantized(out, description)

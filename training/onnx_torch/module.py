@@ -52,6 +52,15 @@ class OnnxModule(nn.Module):
         for name, value in stored.items():
             self.register_buffer(self._buffer_of[name], value)
 
+    def constant(self, name: str) -> Tensor:
+        """Return a stored tensor of the graph."""
+        stored: Tensor = getattr(self, self._buffer_of[name])
+        return stored
+
+    def replace_constant(self, name: str, value: Tensor) -> None:
+        """Run with another value of a stored tensor; gradients pass to it."""
+        setattr(self, self._buffer_of[name], value)
+
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Run the graph on its input; a uint8 input may be given as float with fractions."""
         values: dict[str, Tensor | None] = {

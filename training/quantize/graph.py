@@ -21,6 +21,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from oodguard.models.errors import BundleError
 from oodguard.training.export.onnx import drop_repeated_opsets, strip_metadata
+from oodguard.training.quantize.equalize import equalize_channels
 
 OPERATORS = ("Conv", "MatMul", "Gemm", "Add", "Relu", "MaxPool", "AveragePool", "GlobalAveragePool")
 """Operators with INT8 kernels.
@@ -45,8 +46,31 @@ QUANTIZER_ERRORS = (
 )
 
 
-def quantize_graph(model: bytes, images: NDArray[np.uint8]) -> bytes:
-    """Quantize the weights and activations of a bundle's graph.
+def prepare(model: bytes, images: NDArray[np.uint8]) -> onnx.ModelProto:
+    """Return a bundle's graph with the same outputs, ready to be quantized.
+
+    BatchNorm is folded into the layer before it, and channels are scaled to similar ranges.
+
+    Args:
+        model: A graph with the input `images` and the outputs `logits` and `scores`.
+        images: Images `(n, H, W, 3)` that set the ranges.
+
+    Raises:
+        BundleError: ONNX Runtime cannot read the graph.
+    """
+    with TemporaryDirectory() as folder, _quantizer():
+        original, prepared = Path(folder, "original.onnx"), Path(folder, "prepared.onnx")
+        onnx.save(_with_opset(onnx.load_model_from_string(model)), original)
+        quant_pre_process(original, prepared, skip_symbolic_shape=True)
+        graph = onnx.load(prepared)
+    for number, node in enumerate(graph.graph.node):
+        node.name = node.name or f"unnamed_{number}"  # nodes to quantize are chosen by name
+    equalize_channels(graph, images)
+    return graph
+
+
+def quantize_graph(graph: onnx.ModelProto, images: NDArray[np.uint8]) -> onnx.ModelProto:
+    """Quantize the weights and activations of a prepared graph.
 
     Weights are int8 with one scale per output channel. Activations are uint8 with one scale and
     zero point per tensor, from the smallest and largest value on `images`. The first and the
@@ -54,7 +78,7 @@ def quantize_graph(model: bytes, images: NDArray[np.uint8]) -> bytes:
     than in float32 on x86.)
 
     Args:
-        model: A graph with the input `images` and the outputs `logits` and `scores`.
+        graph: A graph from `prepare`; it is not changed.
         images: Images `(n, H, W, 3)` that set the ranges of the activations.
 
     Raises:
@@ -62,39 +86,30 @@ def quantize_graph(model: bytes, images: NDArray[np.uint8]) -> bytes:
 
     Source: Jacob et al., arXiv:1712.05877; https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
     """
-    with TemporaryDirectory() as folder, _quiet():
-        names = ("original.onnx", "prepared.onnx", "quantized.onnx")
-        original, prepared, quantized = (Path(folder, name) for name in names)
-        try:
-            onnx.save(_with_opset(onnx.load_model_from_string(model)), original)
-            quant_pre_process(original, prepared, skip_symbolic_shape=True)
-            graph = onnx.load(prepared)
-            nodes = nodes_to_quantize(graph)
-            if not nodes:
-                raise BundleError(
-                    "model.onnx has no Conv, MatMul or Gemm between its first and its last one,"
-                    " expected at least one to quantize. Serve the float32 bundle"
-                )
-            quantize_static(
-                graph,
-                quantized,
-                _Images(images),
-                quant_format=QuantFormat.QDQ,
-                op_types_to_quantize=list(OPERATORS),
-                nodes_to_quantize=nodes,
-                per_channel=True,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-            )
-        except QUANTIZER_ERRORS as error:
-            first_line = str(error).partition("\n")[0]
-            raise BundleError(
-                f"ONNX Runtime cannot quantize model.onnx: {first_line}. Serve the float32 bundle"
-            ) from error
-        result = onnx.load(quantized)
+    nodes = nodes_to_quantize(graph)
+    if not nodes:
+        raise BundleError(
+            "model.onnx has no Conv, MatMul or Gemm between its first and its last one,"
+            " expected at least one to quantize. Serve the float32 bundle"
+        )
+    copy = onnx.ModelProto()
+    copy.CopyFrom(graph)  # the quantizer moves the weights of its input to a file
+    with TemporaryDirectory() as folder, _quantizer():
+        quantized = Path(folder, "quantized.onnx")
+        quantize_static(
+            copy,
+            quantized,
+            _Images(images),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(OPERATORS),
+            nodes_to_quantize=nodes,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        result: onnx.ModelProto = onnx.load(quantized)
     strip_metadata(result)
-    serialised: bytes = result.SerializeToString()
-    return serialised
+    return result
 
 
 def nodes_to_quantize(model: onnx.ModelProto) -> list[str]:
@@ -153,12 +168,17 @@ def _with_opset(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Suppress the quantizer's advice to preprocess the model, which is done here."""
+def _quantizer() -> Iterator[None]:
+    """Raise the quantizer's errors as BundleError, and suppress its advice to preprocess."""
     logger = logging.getLogger()
     disabled = logger.manager.disable
     logging.disable(logging.WARNING)
     try:
         yield
+    except QUANTIZER_ERRORS as error:
+        first_line = str(error).partition("\n")[0]
+        raise BundleError(
+            f"ONNX Runtime cannot quantize model.onnx: {first_line}. Serve the float32 bundle"
+        ) from error
     finally:
         logging.disable(disabled)

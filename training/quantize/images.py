@@ -30,17 +30,28 @@ NAMED = 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QuantizationImages:
-    """Disjoint in-distribution images: for the ranges, the thresholds and the comparison."""
+    """In-distribution images: to quantize, for the thresholds, and for the comparison.
 
-    ranges: NDArray[np.uint8]
+    Attributes:
+        tuning: Images that set the ranges of the activations, and that the graph is fine-tuned on.
+        calibration: Other images, which set the thresholds; not trained on.
+        compared: Other images, which are compared with float32.
+    """
+
+    tuning: NDArray[np.uint8]
     calibration: ImageSet
     compared: NDArray[np.uint8]
+
+    @property
+    def ranges(self) -> NDArray[np.uint8]:
+        """The images that set the ranges."""
+        return self.tuning[:RANGE_IMAGES]
 
 
 def images_of_recipe(bundle: Bundle) -> QuantizationImages:
     """Return the images by the bundle's own recipe.
 
-    Training images set the ranges, its calibration images the thresholds, and its test images are
+    Its training images quantize, its calibration images set the thresholds, and its test images are
     compared. The figures choose nothing, so the test images stay unseen.
 
     Raises:
@@ -69,7 +80,7 @@ def images_of_recipe(bundle: Bundle) -> QuantizationImages:
     match_all_classes(bundle.manifest.classes, inliers.classes, name=f"inliers: {inliers.name}")
     parts = split(inliers, recipe.inliers, seed=recipe.seed)
     return QuantizationImages(
-        ranges=parts.training.images[:RANGE_IMAGES].numpy(),
+        tuning=parts.training.images.numpy(),
         calibration=parts.calibration,
         compared=test.images[:MAX_COMPARED_IMAGES].numpy(),
     )
@@ -77,6 +88,8 @@ def images_of_recipe(bundle: Bundle) -> QuantizationImages:
 
 def images_of_source(bundle: Bundle, source: Source, policy: Policy) -> QuantizationImages:
     """Return the images of a source that the classifier was not trained on; half of them calibrate.
+
+    At least `MIN_COMPARED_IMAGES` and half of the others are compared.
 
     Raises:
         RecipeError: The images cannot be read.
@@ -91,12 +104,14 @@ def images_of_source(bundle: Bundle, source: Source, policy: Policy) -> Quantiza
     if len(images) < expected:
         raise CalibrationError(
             f"{images.name}: found {len(images):,} images, expected at least {expected:,}: one half"
-            f" calibrates, the other sets ranges ({RANGE_IMAGES}) and is compared (at least"
+            f" calibrates, the other quantizes ({RANGE_IMAGES}) and is compared (at least"
             f" {MIN_COMPARED_IMAGES}). Give more images (--data, --images)"
         )
-    ranges, compared = order[half : half + RANGE_IMAGES], order[half + RANGE_IMAGES :]
+    others = order[half:]
+    count = max(MIN_COMPARED_IMAGES, len(others) // 2)
+    compared, tuning = others[:count], others[count:]
     return QuantizationImages(
-        ranges=images.images[ranges].numpy(),
+        tuning=images.images[tuning].numpy(),
         calibration=images.subset(order[:half]),
         compared=images.images[compared[:MAX_COMPARED_IMAGES]].numpy(),
     )

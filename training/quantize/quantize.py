@@ -9,7 +9,7 @@ from oodguard.models.bundle import Bundle, check_replaceable, write_bundle
 from oodguard.models.decision import Policy, threshold
 from oodguard.models.errors import BundleError, RecipeError
 from oodguard.models.manifest import Description, QuantizationRecord, lowest_schema_version
-from oodguard.training.provenance import hardware
+from oodguard.training.provenance import command, hardware
 from oodguard.training.quantize.card import write_quantized_card
 from oodguard.training.quantize.comparison import (
     Comparison,
@@ -17,7 +17,8 @@ from oodguard.training.quantize.comparison import (
     compare,
     speed_ratios,
 )
-from oodguard.training.quantize.graph import quantize_graph
+from oodguard.training.quantize.finetune import Decision, finetune
+from oodguard.training.quantize.graph import prepare, quantize_graph
 from oodguard.training.quantize.images import QuantizationImages
 from oodguard.training.scoring.parity import calibration_scores, onnx_run
 
@@ -30,6 +31,7 @@ def quantize(  # noqa: PLR0913  (by keyword)
     version: str,
     policy: Policy,
     out: Path,
+    tuned: bool,
     stage: Callable[[str], None],
 ) -> Description:
     """Write the INT8 bundle of a float32 bundle, and return its description.
@@ -44,6 +46,7 @@ def quantize(  # noqa: PLR0913  (by keyword)
         version: Version of the new bundle.
         policy: Alpha and delta at which decisions are compared, and the deciding score.
         out: Folder of the new bundle.
+        tuned: Whether to fine-tune the INT8 graph.
         stage: Called with the name of each stage.
 
     Raises:
@@ -64,26 +67,31 @@ def quantize(  # noqa: PLR0913  (by keyword)
         raise RecipeError(
             f"score: received {policy.score!r}, expected one of {', '.join(manifest.scores)}"
         )
-    stage("quantizing")
-    model = quantize_graph(bundle.model, images.ranges)
-    original_run, quantized_run = onnx_run(bundle.model), onnx_run(model)
-    stage("calibrating")
+    column = manifest.scores.index(policy.score)
+    original_run = onnx_run(bundle.model)
     original = calibration_scores(original_run, images.calibration, manifest.scores)
+    old_threshold = threshold(original[policy.score], policy)
+    stage("quantizing")
+    prepared = prepare(bundle.model, images.ranges)
+    graph = quantize_graph(prepared, images.ranges)
+    if tuned:
+        decision = Decision(column=column, threshold=old_threshold)
+        finetune(graph, prepared, images.tuning, decision, stage=stage)
+    model: bytes = graph.SerializeToString()
+    quantized_run = onnx_run(model)
+    stage("calibrating")
     calibration = calibration_scores(quantized_run, images.calibration, manifest.scores)
     stage("comparing with float32")
     comparison = compare(
         original_run,
         quantized_run,
         images.compared,
-        column=manifest.scores.index(policy.score),
-        thresholds=(
-            threshold(original[policy.score], policy),
-            threshold(calibration[policy.score], policy),
-        ),
+        column=column,
+        thresholds=(old_threshold, threshold(calibration[policy.score], policy)),
     )
     check_comparison(comparison)
     stage("measuring the speed")
-    record = _record(bundle, images, comparison, model)
+    record = _record(bundle, images, comparison, model, tuned=tuned)
     description = Description.model_validate(
         {
             **manifest.model_dump(exclude={"files"}),
@@ -107,17 +115,24 @@ def quantize(  # noqa: PLR0913  (by keyword)
 
 
 def _record(
-    bundle: Bundle, images: QuantizationImages, comparison: Comparison, model: bytes
+    bundle: Bundle,
+    images: QuantizationImages,
+    comparison: Comparison,
+    model: bytes,
+    *,
+    tuned: bool,
 ) -> QuantizationRecord:
     return QuantizationRecord(
         source=bundle.sha256,
         range_images=len(images.ranges),
+        tuning_images=len(images.tuning) if tuned else 0,
         compared_images=comparison.images,
         class_flips=comparison.class_flips,
         decision_flips=comparison.decision_flips,
         largest_difference=comparison.largest_difference,
         speed=speed_ratios(bundle.model, model, images.compared),
         hardware=hardware(),
+        command=command(),
     )
 
 

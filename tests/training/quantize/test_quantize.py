@@ -22,7 +22,7 @@ from oodguard.training.data.dataset import ImageSet
 from oodguard.training.data.reader import list_source
 from oodguard.training.onnx_torch.classifier import bundle_classifier
 from oodguard.training.quantize.comparison import Comparison, check_comparison, compare
-from oodguard.training.quantize.graph import quantize_graph
+from oodguard.training.quantize.graph import prepare, quantize_graph
 from oodguard.training.quantize.images import (
     QuantizationImages,
     check_classes,
@@ -54,7 +54,7 @@ def pictures() -> NDArray[np.uint8]:
 def _images(pictures: NDArray[np.uint8]) -> QuantizationImages:
     calibration = torch.from_numpy(pictures[40:120])
     return QuantizationImages(
-        ranges=pictures[:40],
+        tuning=pictures[:40],
         calibration=ImageSet(
             name="tests",
             images=calibration,
@@ -73,6 +73,7 @@ def _quantize(bundle: Bundle, images: QuantizationImages, out: Path) -> Descript
         version="2",
         policy=POLICY,
         out=out,
+        tuned=False,
         stage=lambda _: None,
     )
 
@@ -182,6 +183,7 @@ def test_quantize_refuses_an_unknown_score(tmp_path: Path, pictures: NDArray[np.
             version="1",
             policy=Policy(score="nope"),
             out=tmp_path / "x",
+            tuned=False,
             stage=lambda _: None,
         )
 
@@ -284,7 +286,7 @@ def test_quantize_accepts_a_wrapped_classifier(tmp_path: Path) -> None:
     repeated = onnx.load(wrapped / "model.onnx")  # as earlier commits wrapped it
     repeated.opset_import.extend([model.opset_import[0]] * 2)
     images = np.zeros((4, SIZE, SIZE, 3), np.uint8)
-    assert quantize_graph(repeated.SerializeToString(), images)
+    assert quantize_graph(prepare(repeated.SerializeToString(), images), images).graph.node
 
 
 @pytest.mark.parametrize(("ratio", "warned"), [(0.8, True), (2.5, False)])
