@@ -1,9 +1,19 @@
 """The manifest of a bundle as validated, immutable data."""
 
 import json
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, get_args, get_origin
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticKnownError
 
 from oodguard.models.errors import BundleError
 from oodguard.models.validation_errors import describe_errors, describe_json_error
@@ -22,9 +32,21 @@ WRAPPED: Final = "wrapped"
 
 
 class FrozenModel(BaseModel):
-    """Immutable data; unknown keys are errors."""
+    """Immutable data; unknown keys are errors, and so are booleans in place of numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_boolean_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401
+        """Reject true and false where pydantic would accept them as 1 and 0."""
+        if isinstance(value, bool) and info.field_name is not None:
+            annotation = cls.model_fields[info.field_name].annotation
+            parts = {annotation, *get_args(annotation)}
+            kinds = parts | {part.__origin__ for part in parts if get_origin(part) is Annotated}
+            if bool not in kinds and kinds & {int, float}:
+                raise PydanticKnownError("int_type" if int in kinds else "float_type")
+        return value
 
 
 class _Record(FrozenModel):

@@ -96,7 +96,9 @@ def describe_error(
         return f"{name}: {message}" if name else message
     if not received:
         return f"{name}: expected {expected}"
-    text = null if error["input"] is None else shortened(error["input"])
+    value = error["input"]
+    text = null if value is None else shortened(value)
+    text = text.lower() if isinstance(value, bool) else text
     return f"{name or 'the value'} is {text}, expected {expected}"
 
 

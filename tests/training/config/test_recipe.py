@@ -1,15 +1,21 @@
 import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args, get_origin
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
 from oodguard.models.errors import RecipeError
 from oodguard.training.config.recipe import (
+    Recipe,
     evaluation_sources,
     parse_evaluation_recipe,
     parse_recipe,
     read_recipe,
 )
+from oodguard.training.config.recipe_errors import describe_recipe_error
 from oodguard.training.config.recipe_sources import recipe_sources
 from tests.training.recipes import RECIPE, parsed, with_network, without_tables
 
@@ -214,3 +220,40 @@ def test_toml_that_exceeds_limits_of_the_parser_is_an_error(text: str) -> None:
     assert recipe_sources(text) == {}
     with pytest.raises(RecipeError, match=r"^x\.toml: invalid TOML: "):
         parse_recipe(text, origin="x.toml")
+
+
+def _numbers(model: type[BaseModel], table: str = "") -> Iterator[str]:
+    """Yield the keys of a recipe that hold a number, with their tables."""
+    for key, field in model.model_fields.items():
+        kinds = str(field.annotation)
+        parts = [field.annotation, *get_args(field.annotation)]
+        models = [part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)]
+        for inner in models:
+            name = "textures." if get_origin(field.annotation) is dict else ""
+            yield from _numbers(inner, f"{table}{key}.{name}")
+        is_number = ("int" in kinds or "float" in kinds) and "tuple" not in kinds
+        if not models and is_number:
+            yield f"{table}{key}"
+
+
+@pytest.mark.parametrize("key", sorted(_numbers(Recipe)))
+def test_recipe_rejects_booleans_as_numbers(key: str) -> None:
+    *path, last = key.split(".")
+    tables: dict[str, Any] = tomllib.loads(RECIPE)
+    table = tables
+    for name in path:
+        table = table.setdefault(name, {})
+    table[last] = True
+    with pytest.raises(ValidationError) as caught:
+        Recipe.model_validate(tables)
+    found = {describe_recipe_error(error, Recipe) for error in caught.value.errors()}
+    assert {f"{key} is true, expected a {kind}number" for kind in ("whole ", "")} & found
+
+
+def test_recipe_describes_a_boolean_in_place_of_a_number() -> None:
+    with pytest.raises(
+        RecipeError, match=r"  inliers\.validation is true, expected a whole number"
+    ):
+        parsed(RECIPE.replace("validation = 20", "validation = true"))
+    with pytest.raises(RecipeError, match=r"  schedule\.momentum is false, expected a number"):
+        parsed(RECIPE.replace("epochs = 2", "epochs = 2\nmomentum = false"))
