@@ -231,7 +231,7 @@ def _numbers(model: type[BaseModel], table: str = "") -> Iterator[str]:
         for inner in models:
             name = "textures." if get_origin(field.annotation) is dict else ""
             yield from _numbers(inner, f"{table}{key}.{name}")
-        is_number = ("int" in kinds or "float" in kinds) and "tuple" not in kinds
+        is_number = re.search(r"\b(int|float)\b", kinds) and "tuple" not in kinds
         if not models and is_number:
             yield f"{table}{key}"
 
