@@ -21,6 +21,7 @@ from oodguard.training.config.sources import Source
 from oodguard.training.data.dataset import ImageSet
 from oodguard.training.data.reader import list_source
 from oodguard.training.onnx_torch.classifier import bundle_classifier
+from oodguard.training.quantize import finetune
 from oodguard.training.quantize.comparison import Comparison, check_comparison, compare
 from oodguard.training.quantize.graph import prepare, quantize_graph
 from oodguard.training.quantize.images import (
@@ -270,7 +271,10 @@ def test_quantize_without_the_data_of_the_recipe_names_the_option(
     assert "Give held-out images of its distribution with --data" in result.stderr
 
 
-def test_quantize_accepts_a_wrapped_classifier(tmp_path: Path) -> None:
+def test_quantize_accepts_and_finetunes_a_wrapped_classifier(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finetune, "STEPS", 2)
     exported(tmp_path / "net.onnx", batch=None, network=ConvolvedColourNet)
     draw_folder(tmp_path / "colours", each=1000)
     data = ["--data", str(tmp_path / "colours")]
@@ -280,9 +284,13 @@ def test_quantize_accepts_a_wrapped_classifier(tmp_path: Path) -> None:
     model = onnx.load(wrapped / "model.onnx")
     domains = [each.domain for each in model.opset_import]
     assert len(domains) == len(set(domains))
-    words = ["quantize", str(wrapped), *data, "--out", str(tmp_path / "int8")]
+    words = ["quantize", str(wrapped), *data, "--out", str(tmp_path / "int8"), "--finetune"]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
+    record = open_bundle(tmp_path / "int8").manifest.quantization
+    assert record is not None
+    assert (record.range_images, record.tuning_images, record.compared_images) == (500, 500, 1000)
+    assert record.command is not None
     repeated = onnx.load(wrapped / "model.onnx")  # as earlier commits wrapped it
     repeated.opset_import.extend([model.opset_import[0]] * 2)
     images = np.zeros((4, SIZE, SIZE, 3), np.uint8)
