@@ -23,6 +23,9 @@ next layer less equal; 0 changes nothing. Measured for cifar10-aloe: docs/int8.m
 SMALLEST = 1e-3
 """Smallest range of a channel that counts, as a share of the largest; others may be empty."""
 
+SMALLER = 10
+"""Factor by which batches are smaller than where only the outputs are kept."""
+
 Floats = NDArray[np.float64]
 
 
@@ -153,7 +156,7 @@ def _ranges(
         observed.SerializeToString(), providers=["CPUExecutionProvider"]
     )
     ranges: dict[str, Floats] = {}
-    size = evaluation_batch_size(*images.shape[1:3])
+    size = max(1, evaluation_batch_size(*images.shape[1:3]) // SMALLER)  # all tensors are kept
     for start in range(0, len(images) if names else 0, size):
         values = session.run(names, {"images": images[start : start + size]})
         for name, value in zip(names, values, strict=True):

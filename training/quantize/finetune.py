@@ -151,7 +151,7 @@ def _difference(found: Tensor, expected: Tensor, boundary: float) -> Tensor:
 
     Differences and distances are in units of the spread of the expected values.
     """
-    spread = expected.std() + 1e-12
+    spread = expected.std(correction=0) + 1e-12
     distance = (expected - boundary) / (0.5 * spread)
     return ((found - expected) / spread) ** 2 / (1 + distance**2)
 
@@ -163,7 +163,7 @@ def _rate(step: int) -> float:
 
 def _batches(images: NDArray[np.uint8]) -> Iterator[Tensor]:
     """Yield `STEPS` batches of images as float; each image once before any comes again."""
-    size = min(BATCH_SIZE, evaluation_batch_size(*images.shape[1:3]), len(images))
+    size = min(BATCH_SIZE, max(2, evaluation_batch_size(*images.shape[1:3])), len(images))
     generator = np.random.default_rng(SEED)
     order = np.empty(0, np.int64)
     for _ in range(STEPS):

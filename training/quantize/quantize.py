@@ -9,6 +9,7 @@ from oodguard.models.bundle import Bundle, check_replaceable, write_bundle
 from oodguard.models.decision import Policy, threshold
 from oodguard.models.errors import BundleError, RecipeError
 from oodguard.models.manifest import Description, QuantizationRecord, lowest_schema_version
+from oodguard.training.onnx_torch.node import UnsupportedGraph
 from oodguard.training.provenance import command, hardware
 from oodguard.training.quantize.card import write_quantized_card
 from oodguard.training.quantize.comparison import (
@@ -76,7 +77,10 @@ def quantize(  # noqa: PLR0913  (by keyword)
     graph = quantize_graph(prepared, images.ranges)
     if tuned:
         decision = Decision(column=column, threshold=old_threshold)
-        finetune(graph, prepared, images.tuning, decision, stage=stage)
+        try:
+            finetune(graph, prepared, images.tuning, decision, stage=stage)
+        except UnsupportedGraph as error:
+            raise BundleError(f"{error}, nor for --finetune. Quantize without it") from error
     model: bytes = graph.SerializeToString()
     quantized_run = onnx_run(model)
     stage("calibrating")

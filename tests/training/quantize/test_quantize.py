@@ -20,6 +20,7 @@ from oodguard.training.cli.quantize import print_quantized
 from oodguard.training.config.sources import Source
 from oodguard.training.data.dataset import ImageSet
 from oodguard.training.data.reader import list_source
+from oodguard.training.onnx_torch import operators
 from oodguard.training.onnx_torch.classifier import bundle_classifier
 from oodguard.training.quantize import finetune
 from oodguard.training.quantize.comparison import Comparison, check_comparison, compare
@@ -66,7 +67,9 @@ def _images(pictures: NDArray[np.uint8]) -> QuantizationImages:
     )
 
 
-def _quantize(bundle: Bundle, images: QuantizationImages, out: Path) -> Description:
+def _quantize(
+    bundle: Bundle, images: QuantizationImages, out: Path, *, tuned: bool = False
+) -> Description:
     return quantize(
         bundle,
         images,
@@ -74,7 +77,7 @@ def _quantize(bundle: Bundle, images: QuantizationImages, out: Path) -> Descript
         version="2",
         policy=POLICY,
         out=out,
-        tuned=False,
+        tuned=tuned,
         stage=lambda _: None,
     )
 
@@ -187,6 +190,16 @@ def test_quantize_refuses_an_unknown_score(tmp_path: Path, pictures: NDArray[np.
             tuned=False,
             stage=lambda _: None,
         )
+
+
+def test_quantize_names_what_cannot_be_finetuned(
+    tmp_path: Path, pictures: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {name: run for name, run in operators.OPERATORS.items() if name != "ReduceLogSumExp"}
+    monkeypatch.setattr("oodguard.training.onnx_torch.module.OPERATORS", known)
+    with pytest.raises(BundleError, match=r"operator ReduceLogSumExp, .* Quantize without it"):
+        _quantize(open_bundle(SOURCE), _images(pictures), tmp_path / "out", tuned=True)
+    assert not (tmp_path / "out").exists()
 
 
 def test_quantize_needs_images_for_ranges_thresholds_and_comparison() -> None:
