@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from PIL import Image, ImageOps
+
 from oodguard.training.config.recipe import Recipe, parse_recipe
 
 DATA = Path(__file__).parents[1] / "data"
@@ -48,6 +50,16 @@ textures = {{ folder = "{DATA / "textures"}" }}
 def with_network(text: str, name: str) -> str:
     """Return a recipe's text with another network, which has no width."""
     return text.replace('"resnet8"\nwidth = 4', f'"{name}"')
+
+
+def with_own_test_set(text: str, folder: Path) -> str:
+    """Return a recipe's text whose test set is written to `folder`: the inliers, inverted."""
+    for path in (DATA / "cifar10").rglob("*.png"):
+        copy = folder / path.relative_to(DATA / "cifar10")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        ImageOps.invert(Image.open(path).convert("RGB")).save(copy)
+    before, _, after = text.rpartition(str(DATA / "cifar10"))
+    return f"{before}{folder}{after}"
 
 
 def without_tables(text: str, *tables: str) -> str:

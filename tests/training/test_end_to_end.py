@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from oodguard.models.bundle import open_bundle
 from oodguard.service.cli import app as oodguard
 from oodguard.training.cli.app import app as oodguard_train
-from tests.training.recipes import RECIPE
+from tests.training.recipes import RECIPE, with_own_test_set
 
 
 def _run(app: object, *words: object) -> str:
@@ -22,6 +22,7 @@ def _run(app: object, *words: object) -> str:
 def _train(folder: Path, text: str) -> tuple[Path, Path]:
     """Fit, evaluate and export a recipe; return the folders of the run and of the bundle."""
     recipe, run, bundle = (folder / name for name in ("recipe.toml", "run", "bundle"))
+    text = with_own_test_set(text, folder / "test")
     recipe.write_text(text.replace('"msp"', '"energy"'), encoding="utf-8")
     _run(oodguard_train, "fit", recipe, "--out", run)
     _run(oodguard_train, "evaluate", run)

@@ -1,6 +1,6 @@
 """Shared parts of the commands: the console, common options and the output of errors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +14,7 @@ from oodguard.models.errors import ClassifierError, GuardError
 from oodguard.models.manifest import BundleName, BundleVersion
 from oodguard.models.names import escape_unencodable_output
 from oodguard.models.validation_errors import describe_error
+from oodguard.training.config.source_options import source_options
 from oodguard.training.report.markdown import escape_control_characters
 
 console = Console(emoji=False)
@@ -38,10 +39,11 @@ Name = Annotated[
 
 
 @contextmanager
-def run_command(threads: int | None) -> Iterator[None]:
+def run_command(threads: int | None, *, options: Sequence[str] = ()) -> Iterator[None]:
     """Set torch's threads; print an error of the project as a message and exit with status 1.
 
     An error of the operating system, such as an unreadable file, is printed as a message too.
+    `options` are the keys of sources that the command has options for, which errors name.
     """
     escape_unencodable_output()
     if threads is not None:
@@ -49,7 +51,8 @@ def run_command(threads: int | None) -> Iterator[None]:
 
         torch.set_num_threads(threads)
     try:
-        yield
+        with source_options(options):
+            yield
     except GuardError as error:
         _print_error(str(error))
         raise typer.Exit(1) from error

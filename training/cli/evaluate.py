@@ -83,7 +83,7 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
 
     The exit status is 2 if the report is untrusted, because a gradient-masking check failed.
     """
-    with run_command(threads):
+    with run_command(threads, options=("skip_broken",)):
         if suite not in SUITES:
             raise RecipeError(f"--suite is {suite!r}, expected one of {', '.join(SUITES)}")
         text = read_recipe_text(recipe) if recipe else None
@@ -95,7 +95,7 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
             listings = list_recipe(
                 run.recipe_text, ("inliers", "evaluation"), skip_broken=skip_broken
             )
-            check_run_data(target / DATA, listings, "inliers")
+            check_run_data(target / DATA, listings, *listings)
             prepare_large(listings, run.recipe.input)
         if twin and not is_bundle(twin):
             inliers = list_recipe(RunFolder(twin).recipe_text, ("inliers",))

@@ -64,7 +64,7 @@ def quantize(  # noqa: PLR0913  (each parameter is an option of the command)
 
     Nothing is written if too many classes or decisions differ from the float32 bundle.
     """
-    with run_command(threads):
+    with run_command(threads, options=("skip_broken",)):
         original = open_bundle(bundle)
         manifest = original.manifest
         policy = Policy(score=score or manifest.default_score, alpha=alpha, delta=delta)

@@ -69,7 +69,7 @@ def check_run_data(card: Path, listings: Mapping[str, Listing], *keys: str) -> N
     if recorded is None:
         warn(
             f"{card} does not exist: it cannot be checked that the images are those that the"
-            " run was trained on"
+            " run was trained on, and that the evaluation has no images among them"
         )
         return
     check_unchanged(recorded, {key: listings[key] for key in keys if key in listings})
@@ -94,5 +94,5 @@ def prepare_large(listings: Mapping[str, Listing], spec: InputSpec) -> None:
             disable=not console.is_interactive,
         ) as bar:
             task = bar.add_task(key, total=len(listing))
-            images, _ = cached_images(listing, spec, advance=partial(bar.advance, task))
+            images, *_ = cached_images(listing, spec, advance=partial(bar.advance, task))
         print_message(f"{key}: the prepared images are in {images.path.parent}")

@@ -51,11 +51,10 @@ def train(  # noqa: PLR0913  (by keyword)
     run = RunFolder.resume(folder, text)
     if fabric.is_global_zero:
         if resume:
-            check_run_data(folder / DATA, listings, "inliers", "outliers")
+            check_run_data(folder / DATA, listings, *listings)
         else:
             run.write_data(describe_data(listings))
-        trained = {key: each for key, each in listings.items() if key in {"inliers", "outliers"}}
-        prepare_large(trained, parsed.input)
+        prepare_large(listings, parsed.input)
     fabric.barrier()
     bar = ProgressBar(console)
     try:

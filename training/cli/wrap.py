@@ -138,7 +138,7 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
     threads: Threads = None,
 ) -> None:
     """Make a bundle of an existing ONNX classifier: scores and calibration, but no hardening."""
-    with run_command(threads):
+    with run_command(threads, options=("skip_broken", "image_column", "label_column")):
         original = read_original_classifier(
             classifier, input_name=input_name, output_name=output_name
         )

@@ -18,14 +18,11 @@ from oodguard.training.config.methods import (
     TradesSettings,
 )
 from oodguard.training.config.recipe_errors import describe_recipe_error
-from oodguard.training.config.recipe_sources import read_recipe_text
+from oodguard.training.config.recipe_sources import UNKNOWN_CLASSES, read_recipe_text
 from oodguard.training.config.schedule import ScheduleSettings, schedule_defaults
 from oodguard.training.config.sources import Inliers, Outliers, Source
 
 SetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-
-UNKNOWN_CLASSES = "unknown_classes"
-"""The evaluation set of the test images whose classes the inliers leave out."""
 
 EVALUATION = "evaluation"
 """The table that a file for the evaluation of a bundle may have alone."""

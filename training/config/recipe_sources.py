@@ -10,6 +10,9 @@ from oodguard.models.errors import RecipeError
 from oodguard.training.config.sources import Inliers, Outliers, Source
 from oodguard.training.special_file import is_special
 
+UNKNOWN_CLASSES = "unknown_classes"
+"""The evaluation set of the test images whose classes the inliers leave out."""
+
 
 def read_recipe_text(path: Path) -> str:
     """Return the text of a recipe file, without a byte order mark.
@@ -41,13 +44,16 @@ def recipe_sources(text: str) -> dict[str, tuple[Source, bool]]:
         return {}
     evaluation = _table(tables, "evaluation")
     inliers, test = _source(Inliers, tables.get("inliers")), _source(Source, evaluation.get("test"))
+    others: dict[str, Source | None] = {}
     if inliers is not None and test is not None and (inliers.only or inliers.leave_out):
         known = {"only": inliers.only, "leave_out": inliers.leave_out}
+        unknown = {"only": inliers.leave_out, "leave_out": inliers.only}
+        others[f"evaluation.outliers.{UNKNOWN_CLASSES}"] = test.model_copy(update=unknown)
         test = test.model_copy(update=known)
     outliers = _source(Outliers, tables.get("outliers"))
     if isinstance(outliers, Outliers) and outliers.synthetic == 1:
         outliers = None
-    others = {
+    others |= {
         f"evaluation.outliers.{name}": _source(Source, table)
         for name, table in _table(evaluation, "outliers").items()
     }

@@ -10,6 +10,7 @@ was interrupted or that an image could not be read. Files of other sizes are wri
 import fcntl
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -24,7 +25,7 @@ from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import InputSpec
 from oodguard.training.data.images import MappedImages
 from oodguard.training.data.listing import Encoded, Listing
-from oodguard.training.data.pictures import decode_all
+from oodguard.training.data.pictures import decode_all, reason_of
 
 LARGE = 256 * 2**20
 """Prepared images of more bytes are mapped; fewer are kept in memory, which is faster."""
@@ -48,11 +49,12 @@ def is_large(listing: Listing, spec: InputSpec) -> bool:
 
 def cached_images(
     listing: Listing, spec: InputSpec, *, advance: Advance = lambda _: None
-) -> tuple[MappedImages, NDArray[np.int64]]:
+) -> tuple[MappedImages, NDArray[np.int64], Counter[str]]:
     """Return the images of a source from its file, which is written if it is not complete.
 
     Returns:
-        The images, and the positions in the listing of those that can be read.
+        The images, the positions in the listing of those that can be read, and the number of the
+        others by reason.
 
     Raises:
         RecipeError: images cannot be read, or the file cannot be written.
@@ -61,7 +63,7 @@ def cached_images(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder / "lock"):
-            states = _prepare(folder, listing, spec, advance)
+            states, broken = _prepare(folder, listing, spec, advance)
     except OSError as error:
         raise RecipeError(
             f"{folder}: cannot write {len(listing) * _image_bytes(spec):,} bytes of prepared"
@@ -71,7 +73,7 @@ def cached_images(
     images = MappedImages(
         folder / "images", height=spec.height, width=spec.width, rows=torch.from_numpy(kept)
     )
-    return images, kept
+    return images, kept, broken
 
 
 def cache_folder() -> Path:
@@ -82,8 +84,12 @@ def cache_folder() -> Path:
 
 def _prepare(
     folder: Path, listing: Listing, spec: InputSpec, advance: Advance
-) -> NDArray[np.uint8]:
-    """Write the images that are missing, give the file its name, and return the states."""
+) -> tuple[NDArray[np.uint8], Counter[str]]:
+    """Write the images that are missing, and give the file its name.
+
+    Returns:
+        The states, and the number of images that cannot be read by reason.
+    """
     size = _image_bytes(spec)
     complete, partial = folder / "images", folder / "images.partial"
     path = complete if complete.exists() else partial
@@ -94,21 +100,25 @@ def _prepare(
         path, states = partial, np.zeros(len(listing), np.uint8)
     missing = np.flatnonzero(states != READ)
     advance(len(states) - len(missing))
+    broken: Counter[str] = Counter()
     if path == complete and not len(missing):
-        return states
+        return states, broken
     with path.open("r+b" if path.exists() else "w+b") as file:
         os.posix_fallocate(file.fileno(), 0, len(listing) * size)  # a full disk fails now
         decoded = decode_all(listing.select(missing), spec)
         for written, (position, pixels) in enumerate(decoded, start=1):
-            row = missing[position]
-            os.pwrite(file.fileno(), pixels.tobytes(), int(row) * size)
-            states[row] = READ
+            if isinstance(pixels, str):
+                broken[reason_of(pixels)] += 1
+            else:
+                row = missing[position]
+                os.pwrite(file.fileno(), pixels.tobytes(), int(row) * size)
+                states[row] = READ
             if written % COMMITTED == 0:
                 _commit(file.fileno(), states, folder)
                 advance(COMMITTED)
         _commit(file.fileno(), states, folder)
     path.replace(complete)
-    return states
+    return states, broken
 
 
 def _states(folder: Path, images: Path, *, rows: int, size: int) -> NDArray[np.uint8] | None:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import FrozenModel
@@ -12,9 +12,42 @@ from oodguard.models.validation_errors import describe_error
 from oodguard.training.data.listing import Encoded, Listing
 from oodguard.training.special_file import is_special
 
+EVALUATION = "evaluation."
+"""The beginning of the keys of evaluation sources."""
 
-class SourceCard(FrozenModel):
-    """A source: its images by class, its skipped files by ending, and its content.
+CHANGED_TRAINING = (
+    "with which the run was trained. The split of other images has trained images among the"
+    " calibration images"
+)
+CHANGED_EVALUATION = (
+    "in which fit searched for images that the run was trained on. Other images may be among them"
+)
+
+
+class Copies(FrozenModel):
+    """The images of a source that are left out, as their pixels equal those of other images.
+
+    `rows` are their positions in the source, counted from 0, and `names` those of the first three.
+    """
+
+    images: int
+    names: tuple[str, ...]
+    rows: tuple[int, ...] = ()
+
+
+class SourceNotes(FrozenModel):
+    """The left-out parts of a source: files by ending, unreadable images by reason, and copies.
+
+    `copies` is None if they were not searched for.
+    """
+
+    skipped: dict[str, int]
+    left_out: dict[str, int] = Field(default_factory=dict)
+    copies: Copies | None = None
+
+
+class SourceCard(SourceNotes):
+    """A source: its images by class, what is left out of it, and its content.
 
     `sha256` is that of the sha256 of every encoded image and the name of its class, in the order
     of the source. Names of files and the size of the network's input do not change it.
@@ -23,7 +56,6 @@ class SourceCard(FrozenModel):
     location: str
     images: int
     classes: dict[str, int]
-    skipped: dict[str, int]
     sha256: str
 
 
@@ -31,6 +63,14 @@ class DataCard(FrozenModel):
     """The sources of a recipe by their key."""
 
     sources: dict[str, SourceCard]
+
+    def with_notes(self, notes: Mapping[str, SourceNotes]) -> "DataCard":
+        """Return the card with what was found when the images were read."""
+        sources = {
+            key: card.model_copy(update=dict(notes[key])) if key in notes else card
+            for key, card in self.sources.items()
+        }
+        return DataCard(sources=sources)
 
 
 def describe_data(listings: Mapping[str, Listing]) -> DataCard:
@@ -64,29 +104,37 @@ def read_data_card(path: Path) -> DataCard | None:
 
 
 def check_unchanged(recorded: DataCard, listings: Mapping[str, Listing]) -> None:
-    """Check that sources contain the images that a run was trained on, in the same order.
+    """Check that sources contain the images that `fit` recorded, in the same order.
 
     The split of the inliers is drawn by the number and the order of the images. After a change,
-    images that were used for training would be among the calibration images.
+    images that were used for training would be among the calibration images. The evaluation sources
+    were searched for training images. One that is not recorded, as by earlier commits, is not
+    checked.
 
     Raises:
         RecipeError: the error names each source that differs.
     """
-    faults = []
+    faults = {}
     for key, found in describe_data(listings).sources.items():
         expected = recorded.sources.get(key)
+        if expected is None and key.startswith(EVALUATION):
+            continue
         if expected is None or found.sha256 != expected.sha256:
-            faults.append(
+            faults[key] = (
                 f"  {key}: {found.location} contains {_content_text(found)}, expected"
                 f" {_content_text(expected)}"
             )
     if faults:
+        of_evaluation = all(key.startswith(EVALUATION) for key in faults)
         raise RecipeError(
-            "The images are not those of data.json, with which the run was trained. The split of"
-            " other images has trained images among the calibration images:\n"
-            + "\n".join(faults)
+            "The images are not those of data.json, "
+            + (CHANGED_EVALUATION if of_evaluation else CHANGED_TRAINING)
+            + ":\n"
+            + "\n".join(faults.values())
             + "\nRestore the images with their order of names, or train a new run: fit RECIPE"
             " --out FOLDER"
+            + (". A bundle is measured on other images: evaluate BUNDLE --recipe FILE")
+            * of_evaluation
         )
 
 

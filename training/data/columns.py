@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.names import text_of
+from oodguard.training.config.source_options import way_to_set
 from oodguard.training.config.sources import Source
 from oodguard.training.data.classes import in_order
 from oodguard.training.data.listing import NO_LABEL, name_all
@@ -112,8 +113,8 @@ def _image_column(schema: pa.Schema, kinds: dict[str, dict[str, Any]], location:
     if not usable:
         raise RecipeError(
             f"{location}: found the columns {names}, expected one of images: encoded bytes,"
-            " or paths in a column such as 'image'. Name it with image_column"
-            " (--image-column)"
+            " or paths in a column such as 'image'. Name it with"
+            f" {way_to_set('image_column')}"
         )
     return usable[0]
 

@@ -1,8 +1,9 @@
 """Read images and labels as uint8."""
 
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from oodguard.training.config.sources import Inliers, Source
 from oodguard.training.data.cache import cached_images, is_large
 from oodguard.training.data.images import Images, MappedImages, fingerprints
 from oodguard.training.data.listing import Listing, check_inliers
-from oodguard.training.data.pictures import decode_all
+from oodguard.training.data.pictures import decode_all, reason_of
 from oodguard.training.data.reader import list_source
 
 MIN_CALIBRATION = 20
@@ -32,7 +33,10 @@ class ImageSet:
 
     `labels` `(n,)` int64 are `NO_LABEL` for rows without a label, and all 0 for data without a
     label column. `groups` `(n,)` int64, if the source has them, are equal for near-duplicates.
-    `split` is the split that was read, if the source has several.
+    `split` is the split that was read, if the source has several. `positions` `(n,)` int64 are
+    those of the images in the listing of the source, in which images that cannot be read count;
+    `left_out` are the numbers of these by reason, and `skipped` those of the files that are not
+    read, by ending.
     """
 
     name: str
@@ -41,6 +45,9 @@ class ImageSet:
     classes: tuple[str, ...]
     groups: Tensor | None = None
     split: str | None = None
+    positions: Tensor | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return self.images.shape[0]
@@ -61,6 +68,7 @@ class ImageSet:
             images=images.select(index) if isinstance(images, MappedImages) else images[index],
             labels=self.labels[index],
             groups=None if self.groups is None else self.groups[index],
+            positions=None if self.positions is None else self.positions[index],
         )
 
 
@@ -68,14 +76,15 @@ class ImageSet:
 class Split:
     """The inliers in three disjoint parts; `calibration` is used for the threshold only.
 
-    `copies` is the number of held-out images that are left out, as their pixels are in another
-    part too.
+    `copies` are the held-out images that are left out, as their pixels are in another part too.
+    `fingerprints` `(n,)` are those of all inliers.
     """
 
     training: ImageSet
     validation: ImageSet
     calibration: ImageSet
-    copies: int = 0
+    copies: ImageSet
+    fingerprints: NDArray[np.uint64]
 
 
 def to_pixels(images: Tensor) -> Tensor:
@@ -92,10 +101,15 @@ def load(source: Source, spec: InputSpec, *, labelled: bool = False) -> ImageSet
         RecipeError: as `list_source`, or an image cannot be read.
     """
     listing = list_source(source, labelled=labelled or isinstance(source, Inliers))
-    images, kept = (cached_images if is_large(listing, spec) else _in_memory)(listing, spec)
-    broken = len(listing) - len(kept)
+    read = cached_images if is_large(listing, spec) else _in_memory
+    images, kept, broken = read(listing, spec)
     if broken:
-        _log.warning("%s: left out %s images that cannot be read", listing.location, f"{broken:,}")
+        _log.warning(
+            "%s: left out %s images that cannot be read: %s",
+            listing.location,
+            f"{broken.total():,}",
+            ", ".join(f"{count:,} ({reason})" for reason, count in broken.most_common()),
+        )
     if not len(kept):
         raise RecipeError(f"{listing.location}: no image can be read, expected at least 1")
     groups = None
@@ -108,16 +122,23 @@ def load(source: Source, spec: InputSpec, *, labelled: bool = False) -> ImageSet
         classes=listing.classes,
         groups=groups,
         split=source.split,
+        positions=torch.from_numpy(kept),
+        left_out=dict(broken.most_common()),
+        skipped=listing.skipped,
     )
 
 
-def _in_memory(listing: Listing, spec: InputSpec) -> tuple[Tensor, NDArray[np.int64]]:
+def _in_memory(listing: Listing, spec: InputSpec) -> tuple[Tensor, NDArray[np.int64], Counter[str]]:
     images = np.empty((len(listing), spec.height, spec.width, 3), np.uint8)
     kept: list[int] = []
+    broken: Counter[str] = Counter()
     for position, pixels in decode_all(listing, spec):
+        if isinstance(pixels, str):
+            broken[reason_of(pixels)] += 1
+            continue
         images[len(kept)] = pixels
         kept.append(position)
-    return torch.from_numpy(images[: len(kept)]), np.array(kept, np.int64)
+    return torch.from_numpy(images[: len(kept)]), np.array(kept, np.int64), broken
 
 
 def split(inliers: ImageSet, held_out: Inliers, *, seed: int) -> Split:
@@ -147,22 +168,24 @@ def split(inliers: ImageSet, held_out: Inliers, *, seed: int) -> Split:
         ranks = group_order[inliers.groups]
         order = ranks.argsort(stable=True)
         first, second = (_end_of_group(ranks[order], cut) for cut in (first, second))
-    prints = fingerprints(inliers.images)[order.numpy()]
+    unordered = fingerprints(inliers.images)
+    prints = unordered[order.numpy()]
     validation = ~np.isin(prints[:first], prints[second:])
     calibration = ~np.isin(prints[first:second], np.concatenate((prints[:first], prints[second:])))
-    copies = int((~validation).sum() + (~calibration).sum())
+    held_out_copies = order[:second][torch.from_numpy(~np.concatenate((validation, calibration)))]
     if not validation.any() or calibration.sum() < MIN_CALIBRATION:
         raise RecipeError(
-            f"inliers: {copies:,} of the {second:,} held-out images in {inliers.name} are copies of"
-            f" training or validation images and are left out; {validation.sum():,} validation and"
-            f" {calibration.sum():,} calibration images remain, expected at least 1 and"
-            f" {MIN_CALIBRATION}. Remove the copies from the images"
+            f"inliers: {len(held_out_copies):,} of the {second:,} held-out images in"
+            f" {inliers.name} are copies of training or validation images and are left out;"
+            f" {validation.sum():,} validation and {calibration.sum():,} calibration images remain,"
+            f" expected at least 1 and {MIN_CALIBRATION}. Remove the copies from the images"
         )
     return Split(
         validation=inliers.subset(order[:first][torch.from_numpy(validation)]),
         calibration=inliers.subset(order[first:second][torch.from_numpy(calibration)]),
         training=inliers.subset(order[second:]),
-        copies=copies,
+        copies=inliers.subset(held_out_copies),
+        fingerprints=unordered,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodguard.models.errors import RecipeError, install_hint
+from oodguard.training.config.source_options import way_to_set
 
 NO_LABEL = -1
 
@@ -105,8 +106,8 @@ def check_label_column(listing: Listing) -> None:
     if listing.columns and not listing.classes:
         raise RecipeError(
             f"{listing.location}: no column of labels found among the columns"
-            f" {list(listing.columns)}, expected one such as 'label'. Name it with label_column"
-            " (--label-column)"
+            f" {list(listing.columns)}, expected one such as 'label'. Name it with"
+            f" {way_to_set('label_column')}"
         )
 
 

@@ -1,6 +1,7 @@
 """Read pictures: the endings that are read, and pixels of the size of the network."""
 
 import io
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -14,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from oodguard.models.errors import ImageError, RecipeError
 from oodguard.models.manifest import InputSpec
 from oodguard.models.preprocessing import DAMAGED, prepare
+from oodguard.training.config.source_options import way_to_set
 from oodguard.training.data.listing import Encoded, Listing, name_all
 from oodguard.training.special_file import is_special
 
@@ -45,8 +47,10 @@ def register_plugins() -> None:
     register_heif_opener()
 
 
-def decode_all(listing: Listing, spec: InputSpec) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+def decode_all(listing: Listing, spec: InputSpec) -> Iterator[tuple[int, NDArray[np.uint8] | str]]:
     """Yield the position and the pixels `(H, W, 3)` of every picture of a listing, in order.
+
+    The reason takes the place of the pixels of a picture that cannot be read.
 
     Raises:
         RecipeError: pictures cannot be read, and the listing does not leave them out. The error
@@ -62,15 +66,19 @@ def decode_all(listing: Listing, spec: InputSpec) -> Iterator[tuple[int, NDArray
             for (name, _), result in zip(chunk, results, strict=True):
                 if isinstance(result, str):
                     broken[name] = result
-                else:
-                    yield position, result
+                yield position, result
                 position += 1
     if broken and not listing.skip_broken:
         raise RecipeError(
             f"{listing.location}: cannot read {len(broken):,} of {len(listing):,} images:\n"
             f"{name_all(broken)}\n"
-            "Repair or remove them, or leave them out with skip_broken = true (--skip-broken)"
+            f"Repair or remove them, or leave them out with {way_to_set('skip_broken', 'true')}"
         )
+
+
+def reason_of(message: str) -> str:
+    """Return the reason why a picture cannot be read without its numbers, to count equal ones."""
+    return re.sub(r"\d+", "N", message)
 
 
 def _decode(encoded: Encoded, spec: InputSpec) -> NDArray[np.uint8] | str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.names import text_of
+from oodguard.training.config.source_options import way_to_set
 from oodguard.training.config.sources import Source
 from oodguard.training.data.columns import choose_columns, encode_labels, number_groups
 from oodguard.training.data.folders import SPLITS, ending
@@ -109,7 +110,7 @@ def _check_files(
             f"{listing.location}: {len(missing):,} of {len(listing):,} images do not exist; paths"
             f" start from the folder of the table, and rows are counted from 0:\n"
             f"{name_all(missing)}\n"
-            "Correct these rows, or leave them out with skip_broken = true (--skip-broken)"
+            f"Correct these rows, or leave them out with {way_to_set('skip_broken', 'true')}"
         )
 
 

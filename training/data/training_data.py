@@ -1,13 +1,16 @@
 """The data of a training run: inliers, validation images and outliers without duplicates."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from oodguard.models.errors import RecipeError
 from oodguard.training.config.recipe import Recipe
+from oodguard.training.data.card import SourceNotes
+from oodguard.training.data.copies import named, source_notes
 from oodguard.training.data.dataset import ImageSet, load, split
 from oodguard.training.data.images import fingerprints
 
@@ -17,13 +20,16 @@ class TrainingData:
     """The images of a run; `outliers` is None for methods without real outliers.
 
     `held_out` outliers are used for validation and not for training. Without them validation uses
-    the first training outliers.
+    the first training outliers. `notes` are what was left out, by the key of the source, and
+    `fingerprints` those of all inliers and outliers.
     """
 
     training: ImageSet
     validation: ImageSet
     outliers: ImageSet | None
     held_out: ImageSet | None = None
+    notes: Mapping[str, SourceNotes] = field(default_factory=dict)
+    fingerprints: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
 
 
 def read_training_data(recipe: Recipe, warn: Callable[[str], None]) -> TrainingData:
@@ -36,11 +42,12 @@ def read_training_data(recipe: Recipe, warn: Callable[[str], None]) -> TrainingD
     """
     every = load(recipe.inliers, recipe.input)
     inliers = split(every, recipe.inliers, seed=recipe.seed)
+    notes = {"inliers": source_notes(recipe.inliers, every, inliers.copies, labelled=True)}
     if inliers.copies:
         warn(
-            f"inliers: left out {inliers.copies:,} held-out images of {every.name}: their pixels"
-            f" equal those of training or validation images. {len(inliers.calibration):,}"
-            " calibration images remain"
+            f"inliers: left out {len(inliers.copies):,} held-out images of {every.name}: their"
+            f" pixels equal those of training or validation images{_named(notes['inliers'])}."
+            f" {len(inliers.calibration):,} calibration images remain"
         )
     if len(inliers.training) < recipe.schedule.batch_size:
         raise RecipeError(
@@ -49,38 +56,50 @@ def read_training_data(recipe: Recipe, warn: Callable[[str], None]) -> TrainingD
         )
     outliers: ImageSet | None = None
     held_out: ImageSet | None = None
+    known = [inliers.fingerprints]
     if recipe.outliers is not None and recipe.outliers.synthetic < 1:
-        pool = remove_inliers(load(recipe.outliers, recipe.input), every, warn)
+        loaded = load(recipe.outliers, recipe.input)
+        known.append(fingerprints(loaded.images))
+        pool, copies = remove_inliers(loaded, every, is_copy=np.isin(known[1], known[0]))
+        notes["outliers"] = source_notes(recipe.outliers, loaded, copies, labelled=False)
+        if copies:
+            warn(
+                f"outliers: removed {len(copies):,} of the {len(loaded):,} images of"
+                f" {loaded.name}: their pixels equal those of inliers in"
+                f" {every.name}{_named(notes['outliers'])}"
+            )
         outliers, held_out = _split_outliers(pool, recipe.outliers.validation)
     return TrainingData(
         training=inliers.training,
         validation=inliers.validation,
         outliers=outliers,
         held_out=held_out,
+        notes=notes,
+        fingerprints=np.concatenate(known),
     )
 
 
-def remove_inliers(outliers: ImageSet, inliers: ImageSet, warn: Callable[[str], None]) -> ImageSet:
-    """Return the outliers without exact copies of inliers, and warn about their number.
+def _named(notes: SourceNotes) -> str:
+    return named(notes.copies) if notes.copies else ""
+
+
+def remove_inliers(
+    outliers: ImageSet, inliers: ImageSet, *, is_copy: NDArray[np.bool_]
+) -> tuple[ImageSet, ImageSet]:
+    """Return the outliers without exact copies of inliers, and the copies.
 
     A copy would be trained as an inlier and as an outlier at the same time.
 
     Raises:
         RecipeError: all outliers are copies.
     """
-    copies = np.isin(fingerprints(outliers.images), fingerprints(inliers.images))
-    if not copies.any():
-        return outliers
-    if copies.all():
+    if is_copy.all():
         raise RecipeError(
             f"outliers: all {len(outliers):,} images of {outliers.name} are also in {inliers.name},"
             " expected images of other objects"
         )
-    warn(
-        f"outliers: removed {copies.sum():,} of the {len(outliers):,} images of {outliers.name}:"
-        f" their pixels equal those of inliers in {inliers.name}"
-    )
-    return outliers.subset(torch.from_numpy(np.flatnonzero(~copies)))
+    copies, others = (torch.from_numpy(np.flatnonzero(each)) for each in (is_copy, ~is_copy))
+    return outliers.subset(others) if is_copy.any() else outliers, outliers.subset(copies)
 
 
 def _split_outliers(pool: ImageSet, validation: int) -> tuple[ImageSet, ImageSet | None]:

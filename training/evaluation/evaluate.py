@@ -11,8 +11,11 @@ from oodguard.models.decision import Policy, rejects
 from oodguard.models.errors import RecipeError
 from oodguard.training.attacks.base import value_and_gradient
 from oodguard.training.config.recipe import Recipe, evaluation_sources
+from oodguard.training.config.sources import Source
 from oodguard.training.config.suites import Suite
+from oodguard.training.data.card import EVALUATION, SourceNotes
 from oodguard.training.data.classes import match_all_classes
+from oodguard.training.data.copies import without_copies
 from oodguard.training.data.dataset import ImageSet, load, to_pixels
 from oodguard.training.evaluation.attack_trials import (
     AttackedScore,
@@ -78,7 +81,7 @@ def evaluate(  # noqa: PLR0913  (by keyword)
         )
     names = tuple(dict.fromkeys((policy.score, *other_scores)))
     scores = [target.score_under_test(name, policy) for name in names]
-    test_set, inliers, outliers = _load_images(target, suite)
+    test_set, inliers, outliers, notes = _load_images(target, suite)
     if isinstance(target.classifier, BlackBoxClassifier):
         if twin is not None:
             raise RecipeError(
@@ -126,6 +129,7 @@ def evaluate(  # noqa: PLR0913  (by keyword)
         method=target.method,
         classes=classes,
         training_accuracy=target.training_accuracy,
+        data=notes,
         results=results,
         trust=run_masking_checks(trials),
         replayed_by=REPLAYED_BY,
@@ -141,18 +145,49 @@ def evaluate(  # noqa: PLR0913  (by keyword)
 
 def _load_images(
     target: EvaluationTarget, suite: Suite
-) -> tuple[ImageSet, ImageSet, dict[str, ImageSet]]:
-    """Return the whole test set, the part of it that is attacked, and the outliers by set."""
+) -> tuple[ImageSet, ImageSet, dict[str, ImageSet], dict[str, SourceNotes]]:
+    """Read the images without those that the run was trained on.
+
+    Returns:
+        The whole test set, the part of it that is attacked, the outliers by set, and what was left
+        out of each source by its key.
+    """
+    notes = {
+        key: SourceNotes(skipped=each.skipped, left_out=each.left_out, copies=each.copies)
+        for key, each in target.notes.items()
+        if not key.startswith(EVALUATION)
+    }
+
+    def read(key: str, source: Source, *, labelled: bool) -> ImageSet:
+        images = load(source, target.spec, labelled=labelled)
+        copies = target.notes[key].copies if key in target.notes else None
+        notes[key] = SourceNotes(
+            skipped=dict(images.skipped), left_out=dict(images.left_out), copies=copies
+        )
+        return without_copies(images, copies, key=key)
+
     test_source, outlier_sources = evaluation_sources(target.recipe)
-    test_set = load(test_source, target.spec, labelled=True)
+    test_set = read("evaluation.test", test_source, labelled=True)
     name = f"evaluation.test: {test_set.name}"
     positions = torch.tensor(match_all_classes(target.classes, test_set.classes, name=name))
     test_set = replace(test_set, labels=positions[test_set.labels], classes=target.classes)
     outliers = {
-        name: load(source, target.spec).subset(slice(suite.outlier_images))
+        name: read(f"evaluation.outliers.{name}", source, labelled=False).subset(
+            slice(suite.outlier_images)
+        )
         for name, source in outlier_sources.items()
     }
-    return test_set, test_set.subset(slice(suite.test_images)), outliers
+    return test_set, test_set.subset(slice(suite.test_images)), outliers, _without_rows(notes)
+
+
+def _without_rows(notes: Mapping[str, SourceNotes]) -> dict[str, SourceNotes]:
+    """Return the notes without the rows of copies, which only data.json needs."""
+    return {
+        key: each.model_copy(update={"copies": each.copies.model_copy(update={"rows": ()})})
+        if each.copies
+        else each
+        for key, each in notes.items()
+    }
 
 
 def _trial_images(

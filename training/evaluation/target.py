@@ -1,7 +1,7 @@
 """The evaluation target: a finished run or an exported bundle in one form."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +22,14 @@ from oodguard.training.attacks.objectives import (
     score_objective,
 )
 from oodguard.training.config.recipe import EvaluationRecipe, Recipe, parse_evaluation_recipe
+from oodguard.training.data.card import EVALUATION, SourceNotes, read_data_card
 from oodguard.training.data.dataset import ImageSet, load, split, to_pixels
 from oodguard.training.detectors import DETECTORS, Detector
 from oodguard.training.evaluation.black_box import BlackBoxClassifier, DistilledSurrogate
 from oodguard.training.export.onnx import to_onnx
 from oodguard.training.onnx_torch.classifier import bundle_classifier
 from oodguard.training.onnx_torch.node import UnsupportedGraph
-from oodguard.training.run_folder import RunFolder
+from oodguard.training.run_folder import DATA, RunFolder
 from oodguard.training.scoring.fit_scores import scored_classifier
 from oodguard.training.scoring.graph import ScoredClassifier, evaluation_batch_size, torch_run
 from oodguard.training.scoring.network import frozen
@@ -79,6 +80,7 @@ class EvaluationTarget:
         training_accuracy: That of the last epoch of a run.
         straight_through: Whether gradients are those of an INT8 graph without its rounding.
         black_box: The reason why torch cannot run the graph; None if it can.
+        notes: The images that `fit` left out of each source, by its key; empty if unknown.
         surrogate: The network that imitates a black box, once it was distilled.
     """
 
@@ -97,6 +99,7 @@ class EvaluationTarget:
     training_accuracy: float | None = None
     straight_through: bool = False
     black_box: str | None = None
+    notes: Mapping[str, SourceNotes] = field(default_factory=dict)
     surrogate: DistilledSurrogate | None = None
 
     @property
@@ -173,6 +176,7 @@ def run_target(run: RunFolder, score: str, others: Sequence[str] = ()) -> Evalua
     inliers = load(recipe.inliers, recipe.input)
     parts = split(inliers, recipe.inliers, seed=recipe.seed)
     classifier = scored_classifier(run, parts.training, in_graph)
+    card = read_data_card(run.folder / DATA)
     graph = to_onnx(classifier, recipe.input)
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster
     return EvaluationTarget(
@@ -191,6 +195,7 @@ def run_target(run: RunFolder, score: str, others: Sequence[str] = ()) -> Evalua
         training_accuracy=next(
             (epoch.training_accuracy for epoch in reversed(run.progress().epochs)), None
         ),
+        notes=card.sources if card else {},
     )
 
 
@@ -230,7 +235,18 @@ def bundle_target(folder: Path, recipe_text: str | None) -> EvaluationTarget:
         straight_through=bundle.manifest.precision == "int8" and black_box is None,
         black_box=black_box,
         method=bundle.manifest.training.method,
+        notes=_training_notes(bundle.evaluation),
     )
+
+
+def _training_notes(evaluation: Mapping[str, object]) -> dict[str, SourceNotes]:
+    """Return what was left out of the training data, from the evaluation inside a bundle."""
+    data = evaluation.get("data")
+    return {
+        key: SourceNotes.model_validate(notes)
+        for key, notes in (data.items() if isinstance(data, dict) else ())
+        if not key.startswith(EVALUATION)
+    }
 
 
 def is_bundle(folder: Path) -> bool:

@@ -3,13 +3,15 @@
 import ctypes
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from typing import Protocol
 
 from lightning_fabric import Fabric
 
 from oodguard.models.errors import RecipeError
+from oodguard.training.data.card import read_data_card
+from oodguard.training.data.copies import evaluation_notes
 from oodguard.training.data.training_data import TrainingData, read_training_data
 from oodguard.training.fit.catastrophic_overfitting import (
     CatastrophicOverfittingDetector,
@@ -20,7 +22,7 @@ from oodguard.training.fit.distributed import describe_hardware
 from oodguard.training.fit.run_logs import RunLogs
 from oodguard.training.fit.trainer import StepResult, Trainer
 from oodguard.training.provenance import command, libraries
-from oodguard.training.run_folder import Epoch, RunFolder, RunProgress, tensors_name
+from oodguard.training.run_folder import DATA, Epoch, RunFolder, RunProgress, tensors_name
 from oodguard.training.weights import InitialWeights
 
 
@@ -61,6 +63,8 @@ def fit(
             network.
     """
     data = read_training_data(run.recipe, observer.warn)
+    if not resume and (fabric is None or fabric.is_global_zero):
+        _record_data(run, data, observer.warn)
     trainer = Trainer(run.recipe, data, fabric)
     progress = _initial_progress(data, trainer)
     if resume:
@@ -71,6 +75,14 @@ def fit(
             observer.warn(note)
         progress = progress.model_copy(update={"started_from": start.origin})
     return _train(run, trainer, progress, observer)
+
+
+def _record_data(run: RunFolder, data: TrainingData, warn: Callable[[str], None]) -> None:
+    """Complete the card of the data, if the run has one: what is left out of each source."""
+    card = read_data_card(run.folder / DATA)
+    if card is not None:
+        found = evaluation_notes(run.recipe, data.fingerprints, warn)
+        run.write_data(card.with_notes({**data.notes, **found}))
 
 
 def _train(

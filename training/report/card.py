@@ -6,6 +6,7 @@ from oodguard.models.manifest import DataRecord, Description, QuantizationRecord
 from oodguard.training.report.chance_warnings import report_warnings
 from oodguard.training.report.classes import classes_table
 from oodguard.training.report.figures import figures
+from oodguard.training.report.left_out import left_out_list
 from oodguard.training.report.markdown import (
     code_block,
     code_span,
@@ -102,6 +103,7 @@ def write_card(description: Description, report: Report, recipe_text: str) -> st
             "## Figures",
             figures(report, report_warnings(report, classes=len(description.classes))),
             *(["## Classes", classes] if (classes := classes_table(report)) else []),
+            *(["## Left out of the data", left_out] if (left_out := left_out_list(report)) else []),
             "## Guarantee",
             _guarantee(report),
             "## Recipe",

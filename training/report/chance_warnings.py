@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from oodguard.training.report.markdown import percent, share
+from oodguard.training.report.left_out import copies_warnings
+from oodguard.training.report.markdown import escape_markdown, percent, share
 from oodguard.training.report.metrics import wilson_interval
 from oodguard.training.report.model import MeanAuroc, Report
 
@@ -35,10 +36,13 @@ def chance_warnings(
 
 
 def report_warnings(report: Report, *, classes: int) -> tuple[str, ...]:
-    """Return the chance warnings of a report on a classifier of that many classes."""
+    """Return the warnings of a report on a classifier of that many classes: chance and copies."""
     clean = report.conditions[0].mean["clean"]
-    return chance_warnings(
-        accuracy=report.accuracy, images=report.accuracy_images, classes=classes, clean=clean
+    return (
+        *chance_warnings(
+            accuracy=report.accuracy, images=report.accuracy_images, classes=classes, clean=clean
+        ),
+        *copies_warnings(report),
     )
 
 
@@ -57,4 +61,4 @@ def missed_warnings(score: str, missed: Mapping[str, float], remedy: str) -> tup
 
 def warning_paragraphs(warnings: Sequence[str]) -> tuple[str, ...]:
     """Return one paragraph in Markdown for each warning."""
-    return tuple(f"**Warning:** {warning}." for warning in warnings)
+    return tuple(f"**Warning:** {escape_markdown(warning)}." for warning in warnings)

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 from oodguard.models.decision import Policy
 from oodguard.models.manifest import FrozenModel
 from oodguard.training.config.suites import Suite
+from oodguard.training.data.card import SourceNotes
 
 Side = Literal["clean", "in_attacked", "out_attacked", "both_attacked"]
 """The attacked images: none, the in-distribution images, the outliers, or both."""
@@ -208,6 +209,7 @@ class Report(FrozenModel):
         classes: The results of the same images by class; empty in older reports.
         training_accuracy: That of the last epoch, on the images as they were trained on; None for
             a bundle.
+        data: The images left out of each source of the recipe, by its key; empty in older reports.
         results: The deciding score first, then the other scores that were measured.
         replayed_by: The runtime of the replayed figures, or None.
         straight_through: Whether the attacks' gradients ignore the rounding of an INT8 graph.
@@ -227,6 +229,7 @@ class Report(FrozenModel):
     method: str | None = None
     classes: tuple[ClassResult, ...] = ()
     training_accuracy: float | None = None
+    data: dict[str, SourceNotes] = Field(default_factory=dict)
     results: tuple[ScoreResult, ...]
     trust: Trust
     replayed_by: str | None

@@ -12,6 +12,7 @@ from oodguard.training.report.classes import confusions, weakest_classes
 from oodguard.training.report.evidence import EvaluationEvidence
 from oodguard.training.report.gallery import gallery
 from oodguard.training.report.histograms import histogram_charts
+from oodguard.training.report.left_out import left_out_lines
 from oodguard.training.report.model import Report
 from oodguard.training.report.remedies import remedies
 
@@ -37,6 +38,7 @@ def write_html(
             conditions=report.conditions,
             gallery=gallery(evidence.worst_accepts, highlighted.epsilon_255) if highlighted else [],
             highlighted=highlighted,
+            left_out=left_out_lines(report),
             histogram_charts=histogram_charts(report, evidence),
             quick_notice=card.quick_notice(report),
             remedies=remedies(report),

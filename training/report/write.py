@@ -22,6 +22,7 @@ from oodguard.training.report.chance_warnings import report_warnings
 from oodguard.training.report.classes import classes_table
 from oodguard.training.report.evidence import EvaluationEvidence
 from oodguard.training.report.figures import figures
+from oodguard.training.report.left_out import left_out_list
 from oodguard.training.report.model import Report
 from oodguard.training.report.page import write_html
 from oodguard.training.report.remedies import remedies
@@ -63,6 +64,7 @@ def write_report(
                 f"# {report.name}: {suite}",
                 figures(report, warnings),
                 classes_table(report),
+                left_out_list(report),
                 *(f"- {remedy}" for remedy in remedies(report)),
             )
             if part

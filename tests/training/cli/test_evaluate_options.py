@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from oodguard.training.cli.app import app
 from oodguard.training.cli.evaluate import UNTRUSTED
 from oodguard.training.cli.sources import list_recipe
-from oodguard.training.data.card import describe_data
-from tests.training.recipes import DATA, RECIPE
+from oodguard.training.data.card import DataCard, check_unchanged, describe_data
+from tests.training.recipes import DATA, RECIPE, with_own_test_set
 from tests.training.runs import save_run
 
 BUNDLE = Path(__file__).parents[3] / "models" / "pretrained" / "cifar10-aloe"
@@ -47,6 +47,73 @@ def test_evaluate_rejects_options_without_effect(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("short_suite")
+def test_fit_and_evaluate_leave_out_evaluation_images_that_were_trained_on(tmp_path: Path) -> None:
+    """One of 201 test images is an inlier; of two textures one is an inlier, one an outlier."""
+    for name in ("textures", "outliers"):
+        shutil.copytree(DATA / name, tmp_path / name)
+    inliers, outliers, textures = (
+        sorted(folder.rglob("*.png"))
+        for folder in (DATA / "cifar10", tmp_path / "outliers", tmp_path / "textures")
+    )
+    text = with_own_test_set(RECIPE, tmp_path / "test")
+    same = tmp_path / "test" / inliers[0].parent.name / "same.png"
+    shutil.copy(inliers[0], same)
+    shutil.copy(inliers[5], textures[0])
+    shutil.copy(outliers[3], textures[1])
+    textures[2].write_bytes(b"no image")
+    (tmp_path / "textures" / "notes.txt").write_text("", encoding="utf-8")
+    text = text.replace(f"{DATA}/outliers", f"{tmp_path}/outliers")
+    text = text.replace(f'{DATA}/textures"', f'{tmp_path}/textures", skip_broken = true')
+    (tmp_path / "tiny.toml").write_text(text, encoding="utf-8")
+    run = tmp_path / "run"
+    fitted = CliRunner().invoke(app, ["fit", str(tmp_path / "tiny.toml"), "--out", str(run)])
+    assert fitted.exit_code == 0, fitted.output
+    warning = (
+        "warning: evaluation.test: 1 images are left out of the evaluation: their pixels equal"
+        f" those of images in [inliers] or [outliers] ({same})"
+    )
+    assert warning in fitted.output
+    sources = json.loads((run / "data.json").read_text(encoding="utf-8"))["sources"]
+    assert sources["evaluation.test"]["copies"]["names"] == [str(same)]
+    assert sources["evaluation.outliers.textures"]["copies"]["images"] == 2
+    reason = "the file is not an image of a format that can be read"
+    assert sources["evaluation.outliers.textures"]["left_out"] == {reason: 1}
+    assert sources["inliers"]["copies"] == {"images": 0, "names": [], "rows": []}
+
+    done = CliRunner().invoke(app, ["evaluate", str(run)])
+    assert done.exit_code in {0, UNTRUSTED}, done.output
+    assert warning in done.output
+    report = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))
+    assert report["accuracy_images"] == 200
+    assert report["results"][0]["conditions"][0]["sets"]["textures"]["images"] == 21
+    notes = report["data"]["evaluation.outliers.textures"]
+    assert (notes["left_out"], notes["skipped"]) == ({reason: 1}, {".txt": 1})
+    assert notes["copies"]["images"] == 2
+    for ending in ("md", "html"):
+        page = (run / f"evaluation.{ending}").read_text(encoding="utf-8")
+        assert f"1 images that cannot be read (1: {reason}); 2 images with the pixels of" in page
+        assert "skipped files: 1 .txt" in page
+
+
+def test_evaluate_rejects_evaluation_images_that_changed_since_fit(tmp_path: Path) -> None:
+    shutil.copytree(DATA / "textures", tmp_path / "textures")
+    text = RECIPE.replace(str(DATA / "textures"), str(tmp_path / "textures"))
+    run = save_run(tmp_path / "run", text, outputs=10)
+    card = describe_data(list_recipe(text))
+    run.write_data(card)
+    next((tmp_path / "textures").rglob("*.png")).unlink()
+    result = CliRunner().invoke(app, ["evaluate", str(run.folder)])
+    assert result.exit_code == 1
+    assert "  evaluation.outliers.textures: " in result.stderr
+    assert "textures contains 23 images (sha256 " in result.stderr
+    assert "in which fit searched for images that the run was trained on" in result.stderr
+    sources = {key: each for key, each in card.sources.items() if key != "evaluation.test"}
+    older = DataCard(sources=sources)
+    check_unchanged(older, {"evaluation.test": list_recipe(RECIPE)["evaluation.test"]})
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("short_suite")
 def test_evaluate_skips_broken_images_of_the_evaluation_only(tmp_path: Path) -> None:
     shutil.copytree(DATA / "textures", tmp_path / "textures")
     text = RECIPE.replace(str(DATA / "textures"), str(tmp_path / "textures"))
@@ -54,6 +121,7 @@ def test_evaluate_skips_broken_images_of_the_evaluation_only(tmp_path: Path) -> 
     next((tmp_path / "textures").rglob("*.png")).write_bytes(b"no image")
     refused = CliRunner().invoke(app, ["evaluate", run])
     assert "cannot read 1 of 24 images" in refused.stderr
+    assert "leave them out with --skip-broken" in refused.stderr
     done = CliRunner().invoke(app, ["evaluate", run, "--skip-broken"])
     assert done.exit_code in {0, UNTRUSTED}, done.output
     report = json.loads((tmp_path / "run" / "evaluation.json").read_text(encoding="utf-8"))

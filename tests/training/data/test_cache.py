@@ -112,7 +112,7 @@ def test_interrupted_preparation_continues(
 
     counted = replace(listing, read=pictures_of)  # type: ignore[arg-type]
     monkeypatch.setattr(cache, "_key", lambda *_: next(folder.iterdir()).name)
-    images, kept = cache.cached_images(counted, SPEC)
+    images, kept, _ = cache.cached_images(counted, SPEC)
     assert len(read) == 7
     assert kept.tolist() == list(range(9))
     assert torch.equal(images[:], load(pictures, SPEC).images[:])

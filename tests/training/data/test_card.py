@@ -33,6 +33,8 @@ def test_data_card_has_counts_skipped_files_and_a_content_hash(tmp_path: Path) -
         "images": 3,
         "classes": {"cat": 2, "dog": 1},
         "skipped": {".txt": 1},
+        "left_out": {},
+        "copies": None,
         "sha256": digest.hexdigest(),
     }
     RunFolder.create(tmp_path / "run", RECIPE)  # a run without a checkpoint can be replaced

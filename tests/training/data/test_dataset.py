@@ -179,7 +179,9 @@ def test_held_out_images_that_are_copies_of_trained_ones_are_left_out() -> None:
     assert validation == [each for each in drawn[:20] if each not in drawn[90:]]
     others = drawn[:20] + drawn[90:]
     assert calibration == [each for each in drawn[20:90] if each not in others]
-    assert parts.copies == 90 - len(validation) - len(calibration) > 0
+    copies = parts.copies.images[:][:, 0, 0, 0].tolist()
+    assert sorted(copies + validation + calibration) == sorted(drawn[:90])
+    assert len(parts.copies) == 90 - len(validation) - len(calibration) > 0
 
 
 def test_split_without_calibration_images_that_are_no_copies_is_an_error() -> None:

@@ -134,7 +134,7 @@ def test_broken_images_are_named_all_at_once_or_left_out(
     assert "cannot read 2 of 4 images" in text
     assert f"{tmp_path}/cat/1.png: image file is truncated" in text
     assert f"{tmp_path}/cat/3.png: the file is not an image of a format that can be read" in text
-    assert "skip_broken = true (--skip-broken)" in text
+    assert "leave them out with skip_broken = true in its table of the recipe" in text
     assert contents(Source(folder=tmp_path, skip_broken=True)) == {0: "cat", 2: "cat"}
     assert "left out 2 images that cannot be read" in caplog.text
 

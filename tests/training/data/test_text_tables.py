@@ -66,6 +66,6 @@ def test_table_without_a_known_label_column_lists_its_columns(tmp_path: Path, co
         assert list_source(source, labelled=False).classes == ()
         with pytest.raises(RecipeError, match="no column of labels found among the col") as caught:
             list_source(source, labelled=True)
-        assert "Name it with label_column (--label-column)" in str(caught.value)
+        assert "Name it with label_column in its table of the recipe" in str(caught.value)
         assert columns is None or str(columns) in str(caught.value)
     assert contents(Source(table=tmp_path / "t.csv", label_column=column)) == {0: "cat", 1: "dog"}

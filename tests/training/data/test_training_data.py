@@ -1,5 +1,6 @@
 """The images that a run trains and validates on, and the removal of duplicates."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -81,20 +82,22 @@ def test_copies_of_inliers_are_removed_with_a_warning() -> None:
     outliers[1], outliers[4] = inliers[5], inliers[5]
     outliers[3] = inliers[0]
     outliers[3, 0, 0, 0] ^= 1  # not an exact copy
-    warnings: list[str] = []
-    remaining = remove_inliers(_set("pool", outliers), _set("known", inliers), warnings.append)
+    is_copy = np.isin(fingerprints(outliers), fingerprints(inliers))
+    remaining, copies = remove_inliers(
+        _set("pool", outliers), _set("known", inliers), is_copy=is_copy
+    )
     assert remaining.labels.tolist() == [0, 2, 3]
     assert torch.equal(remaining.images[:], outliers[[0, 2, 3]])
-    (message,) = warnings
-    assert "removed 2 of the 5 images of pool: their pixels equal those of inliers in" in message
+    assert copies.labels.tolist() == [1, 4]
 
 
 def test_outliers_without_copies_are_returned_without_a_warning() -> None:
     pool = _set("pool", _images(5, 2))
-    assert remove_inliers(pool, _set("known", _images(6, 1)), _fail) is pool
+    known = _set("known", _images(6, 1))
+    assert remove_inliers(pool, known, is_copy=np.zeros(5, np.bool_))[0] is pool
 
 
 def test_outliers_that_are_all_copies_are_an_error() -> None:
     images = _images(3, 0)
     with pytest.raises(RecipeError, match="all 3 images of pool are also in known, expected"):
-        remove_inliers(_set("pool", images), _set("known", images), _fail)
+        remove_inliers(_set("pool", images), _set("known", images), is_copy=np.ones(3, np.bool_))

@@ -185,7 +185,7 @@ def test_wrap_reads_labels_of_a_column_that_an_option_names(pictures: Path, tmp_
 
     refused = wrapped()
     assert "columns ['photograph', 'kind'], expected one of images" in refused.stderr
-    assert "Name it with image_column (--image-column)" in refused.stderr
+    assert "Name it with --image-column" in refused.stderr
     refused = wrapped("--image-column", "photograph")
     assert "no column of labels found among the columns ['photograph', 'kind']" in refused.stderr
     done = wrapped("--image-column", "photograph", "--label-column", "kind")
