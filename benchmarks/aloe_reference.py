@@ -1,7 +1,7 @@
 """The training step of the ALOE paper's own code, reimplemented literally for comparison.
 
 One step of https://github.com/jfc43/robust-ood-detection, including its inefficiencies: crop and
-mirror one image at a time, normalise one image at a time in every pass, run the clean images and
+mirror one image at a time, normalize one image at a time in every pass, run the clean images and
 discard the result, attack inliers and outliers in separate runs, in training mode, with deltas in
 whole 255ths and with gradients for the weights as well, then train on the attacked images; in
 float32 with channels first. Each of these habits can be switched off to measure its cost.
@@ -31,7 +31,7 @@ class Habits:
     """The habits of the reference that `training` does not have; by default all of them."""
 
     image_by_image: bool = True
-    normalise_one_by_one: bool = True
+    normalize_one_by_one: bool = True
     clean_pass: bool = True
     separate_attacks_in_training_mode: bool = True
     channels_first: bool = True
@@ -39,7 +39,7 @@ class Habits:
 
 
 class NormalizeOneByOne(nn.Module):
-    """Normalise the images of a batch one after the other."""
+    """Normalize the images of a batch one after the other."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Return images `(n, 3, H, W)` in [0, 1] with about zero mean and unit variance."""
@@ -56,8 +56,8 @@ class ReferenceStep:
         self.habits = habits
         self.layout = torch.contiguous_format if habits.channels_first else torch.channels_last
         self.network = network.to(memory_format=self.layout).train()  # type: ignore[call-overload]
-        if habits.normalise_one_by_one:
-            _normalise_one_by_one(network)
+        if habits.normalize_one_by_one:
+            _normalize_one_by_one(network)
         self.optimizer = torch.optim.SGD(
             network.parameters(), 0.1, momentum=0.9, nesterov=True, weight_decay=1e-4
         )
@@ -121,7 +121,7 @@ class ReferenceStep:
         return (images + delta.data / 255).clamp(0, 1)
 
 
-def _normalise_one_by_one(network: nn.Module) -> None:
+def _normalize_one_by_one(network: nn.Module) -> None:
     for parent in network.modules():
         for name, child in parent.named_children():
             if isinstance(child, Normalize):

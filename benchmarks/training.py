@@ -35,7 +35,7 @@ BATCHES = 4  # of images in memory
 OURS = "oodguard-train fit"
 HABITS = {
     "image_by_image": "+ augment batches",
-    "normalise_one_by_one": "+ normalise batches",
+    "normalize_one_by_one": "+ normalize batches",
     "clean_pass": "+ no clean pass",
     "separate_attacks_in_training_mode": "+ one attack, fixed weights",
     "channels_first": "+ channels last",

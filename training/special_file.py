@@ -1,4 +1,4 @@
-"""Recognise files whose content may have no end."""
+"""Recognize files whose content may have no end."""
 
 import stat
 from pathlib import Path

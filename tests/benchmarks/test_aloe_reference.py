@@ -29,9 +29,9 @@ def test_aloe_reference_updates_batch_norm_in_every_pass_in_training_mode(
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
-def test_aloe_reference_normalises_by_mean_and_standard_deviation() -> None:
+def test_aloe_reference_normalizes_by_mean_and_standard_deviation() -> None:
     images = torch.zeros(2, 3, 1, 1)
     images[1] = torch.tensor([125.3 + 63.0, 123.0 - 62.1, 113.9]).view(3, 1, 1) / 255
-    normalised = NormalizeOneByOne()(images)[1].flatten()
-    torch.testing.assert_close(normalised, torch.tensor([1.0, -1.0, 0.0]), atol=1e-5, rtol=0)
+    normalized = NormalizeOneByOne()(images)[1].flatten()
+    torch.testing.assert_close(normalized, torch.tensor([1.0, -1.0, 0.0]), atol=1e-5, rtol=0)
     assert images[0].sum() == 0

@@ -28,7 +28,7 @@ from oodguard.training.cli.wrap_options import (
     check_columns,
     input_spec,
     named_sources,
-    normalisation,
+    normalization,
 )
 from oodguard.training.data.reader import list_sources, source_at
 from oodguard.training.report.markdown import escape_control_characters
@@ -72,7 +72,7 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
         ),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help=f"Normalisation by name: {', '.join(PRESETS)}.")
+        str | None, typer.Option(help=f"Normalization by name: {', '.join(PRESETS)}.")
     ] = None,
     channel_order: Annotated[
         ChannelOrder | None,
@@ -159,7 +159,7 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
                 width=form.width,
                 channels=form.channels,
                 rank=form.rank,
-                normalisation=normalisation(
+                normalization=normalization(
                     preset, channel_order, scale, mean, std, is_integer=original.takes_integers
                 ),
                 pixel_type=original.pixel_type,

@@ -13,7 +13,7 @@ from oodguard.models.validation_errors import describe_error
 from oodguard.training.config.sources import Source
 from oodguard.training.data.tables import is_table
 from oodguard.training.wrap.form import InputForm
-from oodguard.training.wrap.input import PRESETS, ChannelOrder, Normalisation, Triple
+from oodguard.training.wrap.input import PRESETS, ChannelOrder, Normalization, Triple
 
 
 def input_spec(rule: str, form: InputForm, resample: Literal["bicubic", "bilinear"]) -> InputSpec:
@@ -43,7 +43,7 @@ def input_spec(rule: str, form: InputForm, resample: Literal["bicubic", "bilinea
         raise ClassifierError(f"--resize {rule}: {describe_error(error.errors()[0])}") from error
 
 
-def normalisation(  # noqa: PLR0913  (the options of the command)
+def normalization(  # noqa: PLR0913  (the options of the command)
     preset: str | None,
     channel_order: ChannelOrder | None,
     scale: float | None,
@@ -51,7 +51,7 @@ def normalisation(  # noqa: PLR0913  (the options of the command)
     std: str | None,
     *,
     is_integer: bool,
-) -> Normalisation:
+) -> Normalization:
     """Return the preset with the options in place of its values.
 
     Raises:
@@ -59,8 +59,8 @@ def normalisation(  # noqa: PLR0913  (the options of the command)
     """
     if preset is not None and preset not in PRESETS:
         raise ClassifierError(f"--preset is {preset!r}, expected one of {', '.join(PRESETS)}")
-    base = PRESETS[preset] if preset else Normalisation(scale=1.0 if is_integer else 255.0)
-    return Normalisation(
+    base = PRESETS[preset] if preset else Normalization(scale=1.0 if is_integer else 255.0)
+    return Normalization(
         scale=base.scale if scale is None else scale,
         mean=base.mean if mean is None else _triple(mean, "--mean"),
         std=base.std if std is None else _triple(std, "--std"),

@@ -51,7 +51,7 @@ class BlackBoxClassifier(ScoredClassifier):
 class DistilledSurrogate(ScoredClassifier):
     """A small convolutional network that imitates the logits and the scores of a black box.
 
-    It predicts them standardised: as deviations from `mean` in units of `deviation`, `(K + S,)`.
+    It predicts them standardized: as deviations from `mean` in units of `deviation`, `(K + S,)`.
     """
 
     mean: Tensor
@@ -78,11 +78,11 @@ class DistilledSurrogate(ScoredClassifier):
 
     def features_and_outputs(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Map float `(n, 3, H, W)` in [0, 1] to score columns `(n, S)` and logits `(n, K)`."""
-        answers = self.mean + self.deviation * self.standardised(pixels)
+        answers = self.mean + self.deviation * self.standardized(pixels)
         return answers[:, self.classes :], answers[:, : self.classes]
 
-    def standardised(self, pixels: Tensor) -> Tensor:
-        """Return the standardised answers `(n, K + S)`."""
+    def standardized(self, pixels: Tensor) -> Tensor:
+        """Return the standardized answers `(n, K + S)`."""
         found: Tensor = self.network(pixels - 0.5)
         return found
 
@@ -128,7 +128,7 @@ def distil(
         noise = 2 * torch.rand(clean.shape, generator=generator) - 1
         pixels = (255 * (clean + radius * noise)).round().clamp(0, 255) / 255
         target = (_answers(victim, pixels) - surrogate.mean) / surrogate.deviation
-        loss = functional.smooth_l1_loss(surrogate.standardised(pixels), target)
+        loss = functional.smooth_l1_loss(surrogate.standardized(pixels), target)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

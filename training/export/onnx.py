@@ -16,7 +16,7 @@ from oodguard.training.scoring.graph import ScoredNetwork
 
 
 def to_onnx(classifier: ScoredNetwork, spec: InputSpec) -> bytes:
-    """Serialise a network with scores as an ONNX model.
+    """Serialize a network with scores as an ONNX model.
 
     Its input `images` is uint8 `(n, H, W, 3)`; its outputs `logits` and `scores` are float32.
     """
@@ -24,8 +24,8 @@ def to_onnx(classifier: ScoredNetwork, spec: InputSpec) -> bytes:
     model = export_module(
         classifier, example, input_names=["images"], output_names=("logits", "scores")
     )
-    serialised: bytes = model.SerializeToString()
-    return serialised
+    serialized: bytes = model.SerializeToString()
+    return serialized
 
 
 def export_module(

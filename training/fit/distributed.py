@@ -52,13 +52,13 @@ class ShardedNetwork(nn.Module):
     def __init__(self, runner: MixedPrecisionNetwork, fabric: Fabric) -> None:
         super().__init__()
         self.runner = runner
-        self.synchronised = fabric.setup_module(runner)
+        self.synchronized = fabric.setup_module(runner)
         self.fabric = fabric
 
     def forward(self, images: Tensor) -> Tensor:
         """Map all images `(n, 3, H, W)` to all logits `(n, K)`."""
         processes, own = self.fabric.world_size, self.fabric.global_rank
-        run = self.synchronised if self.training else self.runner
+        run = self.synchronized if self.training else self.runner
         logits: Tensor = run(images[own::processes])
         rows = -(-len(images) // processes)  # the largest number of rows of a process
         padded = torch.nn.functional.pad(logits, (0, 0, 0, rows - len(logits)))

@@ -1,4 +1,4 @@
-"""Layers: convolution, pooling, matrix products and normalisation."""
+"""Layers: convolution, pooling, matrix products and normalization."""
 
 from dataclasses import dataclass
 
@@ -123,7 +123,7 @@ def gemm(node: Node, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
 def batch_normalization(  # noqa: PLR0913  (ONNX's inputs)
     node: Node, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor
 ) -> Tensor:
-    """Normalise each channel by its stored mean and variance."""
+    """Normalize each channel by its stored mean and variance."""
     node.require("training_mode", 0)
     return functional.batch_norm(
         x, mean, variance, scale, bias, training=False, eps=node.attribute("epsilon", 1e-5)
@@ -131,13 +131,13 @@ def batch_normalization(  # noqa: PLR0913  (ONNX's inputs)
 
 
 def instance_normalization(node: Node, x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
-    """Normalise each channel of each image."""
+    """Normalize each channel of each image."""
     eps = node.attribute("epsilon", 1e-5)
     return functional.instance_norm(x, weight=scale, bias=bias, eps=eps)
 
 
 def layer_normalization(node: Node, x: Tensor, scale: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Normalise over the axes from `axis` to the last."""
+    """Normalize over the axes from `axis` to the last."""
     shape = x.shape[node.attribute("axis", -1) :]
     return functional.layer_norm(
         x,
@@ -149,7 +149,7 @@ def layer_normalization(node: Node, x: Tensor, scale: Tensor, bias: Tensor | Non
 
 
 def lrn(node: Node, x: Tensor) -> Tensor:
-    """Normalise each channel by its neighbours: local response normalisation, as in AlexNet."""
+    """Normalize each channel by its neighbours: local response normalization, as in AlexNet."""
     return functional.local_response_norm(
         x,
         node.attributes["size"],

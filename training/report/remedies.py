@@ -56,7 +56,7 @@ def _low_accuracy(report: Report, recipe: dict[str, Any]) -> Iterator[str]:
     elif training is not None and training > test + OVERFITTING:
         yield (
             f"The training accuracy is {percent(training)} and the test accuracy {percent(test)}:"
-            f" the network memorises the training images. Add images, set inliers.distort = 0.5"
+            f" the network memorizes the training images. Add images, set inliers.distort = 0.5"
             f"{pretrained}."
         )
     else:

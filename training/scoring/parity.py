@@ -59,7 +59,7 @@ def check_parity(
 
 
 def onnx_run(model: bytes) -> RunGraph:
-    """Return a serialised model as a function from images to logits and scores, on the CPU."""
+    """Return a serialized model as a function from images to logits and scores, on the CPU."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
 
     def run(images: Images) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

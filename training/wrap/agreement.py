@@ -79,7 +79,7 @@ def _message(what: str, difference: float, size: int) -> str:
     return (
         f"the {what} of the wrapped classifier differ from the original's by {difference:.2g} in"
         f" batches of {size}, expected at most {TOLERANCE:g}. A classifier with a fixed batch size,"
-        " or whose outputs depend on the other images of a batch (dynamic quantisation, batch-norm"
+        " or whose outputs depend on the other images of a batch (dynamic quantization, batch-norm"
         " in training mode), cannot be wrapped. Export it again, in evaluation mode and with a"
         " dynamic batch dimension."
     )

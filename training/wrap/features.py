@@ -33,7 +33,7 @@ LINEAR = FLOAT_LINEAR | {
     "DynamicQuantizeMatMul",
     "MatMulIntegerToFloat",
 }
-"""Operators of linear layers, quantised ones included."""
+"""Operators of linear layers, quantized ones included."""
 
 WITH_SCALES = {"QGemm", "QLinearConv", "QLinearMatMul"}
 """Operators whose weights follow the scale and the zero point of their input."""
@@ -69,7 +69,7 @@ class Features:
         """Return the layer from features `(n, D)` to logits `(n, K)`, if they are linear in them.
 
         The bias is what remains: it may be anywhere between the layer and the output. None if the
-        remainder differs between images, as with a temperature or a quantised layer.
+        remainder differs between images, as with a temperature or a quantized layer.
         """
         if weights is None:
             return None
@@ -125,7 +125,7 @@ def _find_head(original: OriginalClassifier) -> Features | None:
             if node.input[0] in varying and weights not in varying:
                 is_transposed = any(each.name == "transB" and each.i for each in node.attribute)
                 return Features(
-                    tensor=_unquantised(node.input[0], makers),
+                    tensor=_unquantized(node.input[0], makers),
                     weights=weights if node.op_type in FLOAT_LINEAR else None,
                     transposed=is_transposed or "Conv" in node.op_type,
                 )
@@ -157,8 +157,8 @@ def _varying(original: OriginalClassifier) -> set[str]:
     return found
 
 
-def _unquantised(name: str, makers: Mapping[str, onnx.NodeProto]) -> str:
-    """Return the tensor before its quantisation."""
+def _unquantized(name: str, makers: Mapping[str, onnx.NodeProto]) -> str:
+    """Return the tensor before its quantization."""
     node = makers.get(name)
     while node is not None and node.op_type in TRANSPARENT:
         name = node.input[0]

@@ -43,7 +43,7 @@ ONES: Triple = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Normalisation:
+class Normalization:
     """(pixels / scale - mean) / std in float32; mean and std are of red, green and blue.
 
     Raises:
@@ -62,7 +62,7 @@ class Normalisation:
             )
 
     def __str__(self) -> str:
-        """Describe the normalisation in a few words, for a model card."""
+        """Describe the normalization in a few words, for a model card."""
         order = "" if self.channel_order == "rgb" else f"{self.channel_order}, "
         moments = (
             "" if self.is_scaling else f", mean {self.mean}, std {self.std} (red, green, blue)"
@@ -75,15 +75,15 @@ class Normalisation:
         return self.mean == ZEROS and self.std == ONES
 
 
-PRESETS: Mapping[str, Normalisation] = {
-    "imagenet": Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
-    "caffe": Normalisation(scale=1.0, mean=(123.68, 116.779, 103.939), channel_order="bgr"),
-    "tf": Normalisation(scale=127.5, mean=ONES),
-    "clip": Normalisation(
+PRESETS: Mapping[str, Normalization] = {
+    "imagenet": Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)),
+    "caffe": Normalization(scale=1.0, mean=(123.68, 116.779, 103.939), channel_order="bgr"),
+    "tf": Normalization(scale=127.5, mean=ONES),
+    "clip": Normalization(
         mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711)
     ),
 }
-"""Normalisations by name: torchvision's; Keras' modes `caffe` and `tf`; OpenAI's CLIP."""
+"""Normalizations by name: torchvision's; Keras' modes `caffe` and `tf`; OpenAI's CLIP."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +94,7 @@ class PixelTransform:
     images, and 2 is `(n, D)`, the flattened layout.
 
     Raises:
-        ClassifierError: The input takes integers and the pixels are to be normalised, or a grey
+        ClassifierError: The input takes integers and the pixels are to be normalized, or a grey
             input has a mean or std for each colour.
     """
 
@@ -103,11 +103,11 @@ class PixelTransform:
     width: int
     channels: Literal[1, 3] = 3
     rank: Literal[2, 3, 4] = 4
-    normalisation: Normalisation = Normalisation()
+    normalization: Normalization = Normalization()
     pixel_type: PixelType = "float32"
 
     def __post_init__(self) -> None:
-        rule = self.normalisation
+        rule = self.normalization
         if self.is_integer and not (rule.scale == 1 and rule.is_scaling):
             raise ClassifierError(
                 f"the classifier takes {self.pixel_type} and scales the pixels itself, expected"
@@ -124,13 +124,13 @@ class PixelTransform:
         """Whether the classifier takes the pixels 0 to 255 as integers."""
         return not self.pixel_type.startswith("float")
 
-    def with_normalisation(self, normalisation: Normalisation) -> "PixelTransform":
-        """Return the same transform with another normalisation."""
-        return replace(self, normalisation=normalisation)
+    def with_normalization(self, normalization: Normalization) -> "PixelTransform":
+        """Return the same transform with another normalization."""
+        return replace(self, normalization=normalization)
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[Any]:
         """Transform images `(n, H, W, 3)` to the classifier's input."""
-        rule = self.normalisation
+        rule = self.normalization
         pixels: NDArray[Any] = images.transpose(0, 3, 1, 2)
         if rule.channel_order == "bgr" and self.channels == 3:
             pixels = pixels[:, ::-1]
@@ -147,7 +147,7 @@ class PixelTransform:
 
     def graph(self) -> onnx.ModelProto:
         """Return the same transform as a graph from `images`, uint8 `(n, H, W, 3)`, to `pixels`."""
-        rule, kind = self.normalisation, np.dtype(self.pixel_type)
+        rule, kind = self.normalization, np.dtype(self.pixel_type)
         axis, order = (1, [0, 3, 1, 2]) if self.layout == "nchw" else (3, [0, 1, 2, 3])
         spread = (-1, 1, 1) if axis == 1 else (-1,)
         graph = _Chain()
@@ -189,8 +189,8 @@ class PixelTransform:
         form += ", flattened" if self.rank == 2 else ""
         if not self.is_integer:
             kind = "" if self.pixel_type == "float32" else f", {self.pixel_type}"
-            return f"{form}{kind}, {self.normalisation}"
-        order = ", bgr" if self.normalisation.channel_order == "bgr" else ""
+            return f"{form}{kind}, {self.normalization}"
+        order = ", bgr" if self.normalization.channel_order == "bgr" else ""
         return f"{form}{order}, {self.pixel_type}, unchanged"
 
     @property
@@ -205,7 +205,7 @@ class PixelTransform:
 
     def _per_channel(self, values: Triple) -> NDArray[np.float32]:
         """Return values of red, green and blue in the order of the channels."""
-        ordered = values[::-1] if self.normalisation.channel_order == "bgr" else values
+        ordered = values[::-1] if self.normalization.channel_order == "bgr" else values
         return np.asarray(ordered[: self.channels], np.float32)
 
 

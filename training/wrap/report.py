@@ -110,7 +110,7 @@ class WrapReport(FrozenModel):
                 f" {' and '.join(remedies)}",
             )
         return tuple(
-            f"{each}. No other channel order, normalisation or class order that was tried is"
+            f"{each}. No other channel order, normalization or class order that was tried is"
             " significantly better: check --mean, --std, --layout, --resize and --outputs, and that"
             " --data has images and classes of this classifier"
             for each in low

@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from oodguard.models.manifest import FrozenModel
 from oodguard.training.report.metrics import wilson_interval
-from oodguard.training.wrap.input import PRESETS, Normalisation, PixelTransform
+from oodguard.training.wrap.input import PRESETS, Normalization, PixelTransform
 
 MOST_IMAGES = 100
 FEWEST_IMAGES = 20
@@ -88,7 +88,7 @@ def run_trials(
     *,
     limit_s: float = TIME_LIMIT_S,
 ) -> Trials:
-    """Predict the same images with other channel orders and normalisations.
+    """Predict the same images with other channel orders and normalizations.
 
     `labels` `(n,)` are positions in `classes`, which are in the assumed order of the outputs.
     """
@@ -135,11 +135,11 @@ def images_to_try(labels: Classes) -> NDArray[np.int64]:
 
 def _variants(transform: PixelTransform) -> Iterator[tuple[str, PixelTransform]]:
     """Yield the given preprocessing, then the others with the options that select them."""
-    given = transform.normalisation
+    given = transform.normalization
     yield GIVEN, transform
     rules = {"": given}
     if not transform.is_integer:
-        rules |= {"--scale 255": Normalisation(), "--scale 1": Normalisation(scale=1.0)}
+        rules |= {"--scale 255": Normalization(), "--scale 1": Normalization(scale=1.0)}
         rules |= {f"--preset {name}": rule for name, rule in PRESETS.items()}
     if transform.channels == 1:
         rules = {name: rule for name, rule in rules.items() if len(set(rule.mean)) == 1}
@@ -151,7 +151,7 @@ def _variants(transform: PixelTransform) -> Iterator[tuple[str, PixelTransform]]
                 seen.add(variant)
                 yield (
                     f"{name} --channel-order {order}".strip(),
-                    transform.with_normalisation(variant),
+                    transform.with_normalization(variant),
                 )
 
 

@@ -36,7 +36,7 @@ class Unmasked(Classifier):
         return images
 
 
-class Quantised(Unmasked):
+class Quantized(Unmasked):
     """Rounds the pixels to few levels: the gradient is zero everywhere."""
 
     def preprocess(self, images: Tensor) -> Tensor:

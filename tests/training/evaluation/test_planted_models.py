@@ -12,7 +12,7 @@ from oodguard.training.evaluation.masking_checks import CHECKS, run_masking_chec
 from oodguard.training.report.model import Trust
 from oodguard.training.scoring.network import frozen
 from tests.training.evaluation.planted_models import (
-    Quantised,
+    Quantized,
     Saturated,
     Shattered,
     Unmasked,
@@ -68,12 +68,12 @@ def test_masking_checks_trust_an_attack_on_an_unmasked_model(suite: Suite) -> No
 @pytest.mark.parametrize(
     ("network", "suite", "failed"),
     [
-        (Quantised, SUITE, {"zero at 64/255", "Square", "transfer", "gradients"}),
-        (Quantised, PGD_SUITE, {"zero at 64/255", "Square", "transfer", "gradients"}),
+        (Quantized, SUITE, {"zero at 64/255", "Square", "transfer", "gradients"}),
+        (Quantized, PGD_SUITE, {"zero at 64/255", "Square", "transfer", "gradients"}),
         (Saturated, SUITE, {"zero at 64/255", "transfer", "gradients"}),
         (Shattered, SUITE, {"zero at 64/255", "Square", "transfer"}),
     ],
-    ids=["quantised", "quantised under pgd", "saturated", "shattered"],
+    ids=["quantized", "quantized under pgd", "saturated", "shattered"],
 )
 def test_masking_checks_detect_masked_gradients(
     network: type[Unmasked], suite: Suite, failed: set[str]
@@ -84,7 +84,7 @@ def test_masking_checks_detect_masked_gradients(
     assert (outcomes(trust)["gradients"] == "failed") == ("gradients" in failed)
 
 
-@pytest.mark.parametrize("network", [Quantised, Saturated, Shattered])
+@pytest.mark.parametrize("network", [Quantized, Saturated, Shattered])
 def test_masking_checks_detect_masked_gradients_without_twin_and_square(
     network: type[Unmasked],
 ) -> None:

@@ -50,10 +50,10 @@ def _net() -> bytes:
         [numpy_helper.from_array(each.astype(np.float32), name) for name, each in stored.items()],
     )
     opset = [helper.make_opsetid("", 17)]
-    serialised: bytes = helper.make_model(
+    serialized: bytes = helper.make_model(
         graph, opset_imports=opset, ir_version=8
     ).SerializeToString()
-    return serialised
+    return serialized
 
 
 def _logits(model: bytes) -> NDArray[np.float32]:

@@ -35,7 +35,7 @@ def test_classes_table_lists_the_lowest_accuracy_first() -> None:
     ("training", "sentence"),
     [
         (0.5, "only 50 %: the network has not learned them. Train longer (schedule.epochs = 20)"),
-        (1.0, "the network memorises the training images. Add images, set inliers.distort = 0.5"),
+        (1.0, "the network memorizes the training images. Add images, set inliers.distort = 0.5"),
         (None, "Add images of the classes with the lowest accuracy"),
     ],
 )

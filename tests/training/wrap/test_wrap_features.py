@@ -124,7 +124,7 @@ def test_find_features_names_tensors_where_it_finds_none(
         find_features(original, node)
 
 
-def test_find_features_walks_back_through_softmax_and_quantisation(tmp_path: Path) -> None:
+def test_find_features_walks_back_through_softmax_and_quantization(tmp_path: Path) -> None:
     nodes = [
         onnx.helper.make_node("Flatten", ["input"], ["flat"]),
         onnx.helper.make_node("Relu", ["flat"], ["hidden"]),

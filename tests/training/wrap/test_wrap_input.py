@@ -5,12 +5,12 @@ import onnxruntime
 import pytest
 
 from oodguard.models.errors import ClassifierError
-from oodguard.training.wrap.input import PRESETS, Normalisation, PixelTransform
+from oodguard.training.wrap.input import PRESETS, Normalization, PixelTransform
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 4, 5, 3), dtype=np.uint8)
-COLOURS = Normalisation(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
-BGR = Normalisation(scale=1, mean=(1, 2, 3), std=(4, 5, 6), channel_order="bgr")
-UNCHANGED = Normalisation(scale=1)
+COLOURS = Normalization(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+BGR = Normalization(scale=1, mean=(1, 2, 3), std=(4, 5, 6), channel_order="bgr")
+UNCHANGED = Normalization(scale=1)
 
 
 def test_pixel_transform_scales_subtracts_and_divides() -> None:
@@ -18,7 +18,7 @@ def test_pixel_transform_scales_subtracts_and_divides() -> None:
         layout="nchw",
         height=1,
         width=1,
-        normalisation=Normalisation(scale=255, mean=(0.5, 0.1, 0.2), std=(0.5, 0.1, 0.4)),
+        normalization=Normalization(scale=255, mean=(0.5, 0.1, 0.2), std=(0.5, 0.1, 0.4)),
     )
     found = transform(np.array([[[[0, 51, 255]]]], np.uint8))
     # Red: 0 less .5, over .5. Green: .2 less .1, over .1. Blue: 1 less .2, over .4.
@@ -26,7 +26,7 @@ def test_pixel_transform_scales_subtracts_and_divides() -> None:
 
 
 def test_pixel_transform_in_bgr_keeps_mean_and_std_in_the_order_of_the_options() -> None:
-    transform = PixelTransform(layout="nhwc", height=1, width=1, normalisation=BGR)
+    transform = PixelTransform(layout="nhwc", height=1, width=1, normalization=BGR)
     found = transform(np.array([[[[9, 12, 21]]]], np.uint8))
     # Blue: 21 less 3, over 6. Green: 12 less 2, over 5. Red: 9 less 1, over 4.
     assert found.tolist() == [[[[3, 2, 2]]]]
@@ -34,12 +34,12 @@ def test_pixel_transform_in_bgr_keeps_mean_and_std_in_the_order_of_the_options()
 
 def test_pixel_transform_of_one_channel_is_the_weighted_mean_of_the_colours() -> None:
     transform = PixelTransform(
-        layout="nhwc", height=1, width=2, channels=1, normalisation=UNCHANGED
+        layout="nhwc", height=1, width=2, channels=1, normalization=UNCHANGED
     )
     found = transform(np.array([[[[100, 0, 0], [7, 7, 7]]]], np.uint8))
     np.testing.assert_allclose(found.ravel(), [29.9, 7], rtol=1e-6)
     integers = PixelTransform(
-        layout="nhwc", height=1, width=2, channels=1, normalisation=UNCHANGED, pixel_type="uint8"
+        layout="nhwc", height=1, width=2, channels=1, normalization=UNCHANGED, pixel_type="uint8"
     )
     # Pillow rounds the same weighted mean.
     assert integers(np.array([[[[100, 0, 0], [7, 7, 7]]]], np.uint8)).ravel().tolist() == [30, 7]
@@ -66,7 +66,7 @@ def test_pixel_transform_of_one_channel_is_the_weighted_mean_of_the_colours() ->
     ],
 )
 def test_pixel_transform_presets(preset: str, expected: list[float]) -> None:
-    transform = PixelTransform(layout="nchw", height=1, width=1, normalisation=PRESETS[preset])
+    transform = PixelTransform(layout="nchw", height=1, width=1, normalization=PRESETS[preset])
     found = transform(np.array([[[[255, 51, 0]]]], np.uint8))
     np.testing.assert_allclose(found.ravel(), expected, rtol=1e-5)
 
@@ -75,19 +75,19 @@ def test_pixel_transform_presets(preset: str, expected: list[float]) -> None:
     "options",
     [
         {"layout": "nchw"},
-        {"layout": "nhwc", "normalisation": Normalisation(scale=1, mean=(104, 117, 123))},
-        {"layout": "nchw", "normalisation": COLOURS},
-        {"layout": "nhwc", "normalisation": COLOURS},
-        {"layout": "nchw", "normalisation": BGR},
-        {"layout": "nhwc", "normalisation": BGR, "pixel_type": "float16"},
-        {"layout": "nchw", "normalisation": UNCHANGED, "pixel_type": "uint8"},
-        {"layout": "nchw", "normalisation": UNCHANGED, "pixel_type": "int64"},
+        {"layout": "nhwc", "normalization": Normalization(scale=1, mean=(104, 117, 123))},
+        {"layout": "nchw", "normalization": COLOURS},
+        {"layout": "nhwc", "normalization": COLOURS},
+        {"layout": "nchw", "normalization": BGR},
+        {"layout": "nhwc", "normalization": BGR, "pixel_type": "float16"},
+        {"layout": "nchw", "normalization": UNCHANGED, "pixel_type": "uint8"},
+        {"layout": "nchw", "normalization": UNCHANGED, "pixel_type": "int64"},
         {"layout": "nhwc", "pixel_type": "float64"},
         {"layout": "nchw", "channels": 1},
-        {"layout": "nhwc", "channels": 1, "normalisation": UNCHANGED, "pixel_type": "uint8"},
+        {"layout": "nhwc", "channels": 1, "normalization": UNCHANGED, "pixel_type": "uint8"},
         {"layout": "nchw", "channels": 1, "rank": 3},
         {"layout": "nchw", "channels": 1, "rank": 2},
-        {"layout": "nhwc", "rank": 2, "normalisation": BGR},
+        {"layout": "nhwc", "rank": 2, "normalization": BGR},
     ],
     ids=lambda options: " ".join(map(str, options.values())),
 )
@@ -129,5 +129,5 @@ def test_pixel_transform_rejects_invalid_options(
 ) -> None:
     with pytest.raises(ClassifierError, match=message):
         PixelTransform(
-            layout="nchw", height=4, width=4, normalisation=Normalisation(**rule), **options
+            layout="nchw", height=4, width=4, normalization=Normalization(**rule), **options
         )

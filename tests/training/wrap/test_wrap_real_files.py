@@ -1,4 +1,4 @@
-"""Files as other tools write them: torch, scikit-learn, quantisers, Paddle."""
+"""Files as other tools write them: torch, scikit-learn, quantizers, Paddle."""
 
 import functools
 import warnings
@@ -19,7 +19,7 @@ from oodguard.training.wrap.agreement import check_agreement
 from oodguard.training.wrap.classifier import read_original_classifier
 from oodguard.training.wrap.form import infer_form
 from oodguard.training.wrap.graph import merge, merged_run
-from oodguard.training.wrap.input import Normalisation, PixelTransform
+from oodguard.training.wrap.input import Normalization, PixelTransform
 from oodguard.training.wrap.original import original_outputs
 from oodguard.training.wrap.output import OutputKind, check_output_kind
 from oodguard.training.wrap.scores import WrappedScores
@@ -52,7 +52,7 @@ def wrapped_logits(
         width=form.width,
         channels=form.channels,
         rank=form.rank,
-        normalisation=Normalisation(scale=1 if original.takes_integers else scale),
+        normalization=Normalization(scale=1 if original.takes_integers else scale),
         pixel_type=original.pixel_type,
     )
     raw, _ = original_outputs(original, transform)(images)
@@ -154,8 +154,8 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
         return None if row is None else {"x": row.transpose(2, 0, 1)[None]}
 
 
-def quantised(path: Path) -> Path:
-    """Quantise a classifier to INT8 in QDQ format, as ONNX Runtime's tool does."""
+def quantized(path: Path) -> Path:
+    """Quantize a classifier to INT8 in QDQ format, as ONNX Runtime's tool does."""
     model = _as_paddle_writes(-1)
     for port, dims in ((model.graph.input[0], [1, 3, SIZE, SIZE]), (model.graph.output[0], [1, 3])):
         for dim, size in zip(port.type.tensor_type.shape.dim, dims, strict=True):
@@ -174,8 +174,8 @@ def quantised(path: Path) -> Path:
     return path
 
 
-def test_wrap_of_a_quantised_classifier(tmp_path: Path) -> None:
-    path = quantised(tmp_path / "net.onnx")
+def test_wrap_of_a_quantized_classifier(tmp_path: Path) -> None:
+    path = quantized(tmp_path / "net.onnx")
     operators = {node.op_type for node in onnx.load(path).graph.node}
     assert {"QuantizeLinear", "DequantizeLinear"} <= operators
     found = wrapped_logits(path, IMAGES)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from oodguard.training.wrap.input import Normalisation, PixelTransform
+from oodguard.training.wrap.input import Normalization, PixelTransform
 from oodguard.training.wrap.trials import (
     BEST_ORDER,
     GIVEN,
@@ -17,11 +17,11 @@ LABELS = np.arange(96) % 12
 TRANSFORM = PixelTransform(layout="nchw", height=8, width=8)
 
 
-def trials(found: dict[Normalisation, NDArray[np.int64]]) -> Trials:
+def trials(found: dict[Normalization, NDArray[np.int64]]) -> Trials:
     """Run the trials of a classifier that guesses class 0 except for some preprocessings."""
 
     def predict(transform: PixelTransform, count: int) -> NDArray[np.int64]:
-        return found.get(transform.normalisation, np.zeros(96, np.int64))[:count]
+        return found.get(transform.normalization, np.zeros(96, np.int64))[:count]
 
     return run_trials(predict, TRANSFORM, LABELS, CLASSES)
 
@@ -29,7 +29,7 @@ def trials(found: dict[Normalisation, NDArray[np.int64]]) -> Trials:
 def test_trials_find_classes_whose_outputs_are_sorted_as_text() -> None:
     as_text = sorted(CLASSES)
     outputs = np.array([as_text.index(name) for name in CLASSES])
-    found = trials({Normalisation(): outputs[LABELS]})
+    found = trials({Normalization(): outputs[LABELS]})
     assert found.tried[0].accuracies[TEXT_ORDER] == 1
     # 0 and 1 have the same position in both orders.
     assert found.tried[0].accuracies[GIVEN] == pytest.approx(2 / 12)
@@ -40,14 +40,14 @@ def test_trials_find_classes_whose_outputs_are_sorted_as_text() -> None:
 
 def test_trials_find_any_order_of_classes() -> None:
     outputs = np.roll(np.arange(12), 5)
-    found = trials({Normalisation(): outputs[LABELS]})
+    found = trials({Normalization(): outputs[LABELS]})
     assert found.best[1:] == (BEST_ORDER, 1.0)
     # Output 0 is the class whose images predict it, and so on.
     assert found.order == tuple(CLASSES[each] for each in np.argsort(outputs))
 
 
 def test_trials_find_the_preprocessing() -> None:
-    found = trials({Normalisation(scale=1.0, channel_order="bgr"): LABELS})
+    found = trials({Normalization(scale=1.0, channel_order="bgr"): LABELS})
     assert found.best == ("--scale 1 --channel-order bgr", GIVEN, 1.0)
     assert found.order == ()
 
@@ -64,9 +64,9 @@ def test_trials_of_random_predictions_find_no_order() -> None:
 
 
 def test_trials_of_integers_and_grey_images_have_no_other_scale_or_channels() -> None:
-    unchanged = Normalisation(scale=1)
+    unchanged = Normalization(scale=1)
     integers = PixelTransform(
-        layout="nchw", height=8, width=8, normalisation=unchanged, pixel_type="uint8"
+        layout="nchw", height=8, width=8, normalization=unchanged, pixel_type="uint8"
     )
     found = run_trials(lambda _, count: LABELS[:count], integers, LABELS, CLASSES)
     assert [each.options for each in found.tried] == [GIVEN, "--channel-order bgr"]

@@ -16,7 +16,7 @@ from oodguard.training.onnx_torch.classifier import bundle_classifier
 from oodguard.training.scoring.graph import torch_run
 from oodguard.training.wrap.classifier import read_original_classifier
 from oodguard.training.wrap.graph import merge
-from oodguard.training.wrap.input import Normalisation, PixelTransform
+from oodguard.training.wrap.input import Normalization, PixelTransform
 from oodguard.training.wrap.output import OutputKind
 from oodguard.training.wrap.scores import WrappedScores
 from tests.conftest import build_bundle
@@ -51,7 +51,7 @@ def test_wrapped_classifier_has_gradients(tmp_path: Path, kind: str) -> None:
     else:
         scale = 1.0
         onnx.save(classifiers.hand_made(kind=TensorProto.UINT8), path)
-        transform = replace(PLAIN, normalisation=Normalisation(scale=1), pixel_type="uint8")
+        transform = replace(PLAIN, normalization=Normalization(scale=1), pixel_type="uint8")
     wrapped = wrap_file(path, transform)
     images = np.random.default_rng(7).integers(0, 256, (5, 8, 8, 3), np.uint8)
     logits, _ = torch_run(bundle_classifier(wrapped))(images)
