@@ -173,7 +173,7 @@ def check_replaceable(folder: Path) -> None:
     """Check that a path is free, an empty folder or a bundle.
 
     Raises:
-        BundleError: it is a file or another folder, or cannot be read.
+        BundleError: It is a file or another folder, or cannot be read.
     """
     with _write_errors(folder):
         if not folder.exists():

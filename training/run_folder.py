@@ -110,7 +110,7 @@ class RunFolder:
         A run without a checkpoint is replaced.
 
         Raises:
-            RecipeError: the folder contains a run with a checkpoint or other files, or cannot be
+            RecipeError: The folder contains a run with a checkpoint or other files, or cannot be
                 created.
         """
         try:
@@ -129,7 +129,7 @@ class RunFolder:
         """Return an existing run.
 
         Raises:
-            RecipeError: the folder contains no run, or a run of another recipe.
+            RecipeError: The folder contains no run, or a run of another recipe.
         """
         run = cls(folder)
         if run.recipe_text != recipe_text:
@@ -156,7 +156,7 @@ class RunFolder:
         """Return the progress of the last checkpoint.
 
         Raises:
-            RecipeError: there is no checkpoint, or the file is damaged.
+            RecipeError: There is no checkpoint, or the file is damaged.
         """
         path = self.folder / PROGRESS
         try:
@@ -171,7 +171,7 @@ class RunFolder:
         """Load the tensor file that `progress` names.
 
         Raises:
-            RecipeError: the file is missing or damaged.
+            RecipeError: The file is missing or damaged.
         """
         path = self.folder / progress.tensors
         try:
@@ -183,7 +183,7 @@ class RunFolder:
         """Write the card of the data.
 
         Raises:
-            CheckpointError: the file cannot be written.
+            CheckpointError: The file cannot be written.
         """
         _write(self.folder / DATA, (card.model_dump_json(indent=2) + "\n").encode())
 
@@ -191,7 +191,7 @@ class RunFolder:
         """Write a checkpoint: the tensors, then the progress.
 
         Raises:
-            CheckpointError: a file cannot be written; the previous checkpoint is intact.
+            CheckpointError: A file cannot be written; the previous checkpoint is intact.
         """
         copies = {key: tensor.contiguous().clone() for key, tensor in tensors.items()}
         _write(self.folder / progress.tensors, safetensors.torch.save(copies))
@@ -203,7 +203,7 @@ class RunFolder:
         Evaluations are deleted too, because their results are those of other weights.
 
         Raises:
-            CheckpointError: the file cannot be written; the previous checkpoint is intact.
+            CheckpointError: The file cannot be written; the previous checkpoint is intact.
         """
         text = progress.model_dump_json(indent=2) + "\n"
         _write(self.folder / PROGRESS, text.encode())

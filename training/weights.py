@@ -40,7 +40,7 @@ class InitialWeights:
         """Load the weights into a network; return sentences that state the tensors left out.
 
         Raises:
-            CheckpointError: the weights do not fit the network.
+            CheckpointError: The weights do not fit the network.
         """
         origin = self.origin.name
         if self.pretrained:
@@ -58,8 +58,8 @@ def read_initial_weights(
     those of the result.
 
     Raises:
-        RecipeError: the folder is not that of a run, or has no checkpoint.
-        CheckpointError: the file cannot be read, or a weight is not finite.
+        RecipeError: The folder is not that of a run, or has no checkpoint.
+        CheckpointError: The file cannot be read, or a weight is not finite.
     """
     file = path / RunFolder(path).progress().tensors if path.is_dir() else path
     try:
@@ -99,7 +99,7 @@ def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], *, origin: s
     """Load tensors into a network; errors name `origin` as their source.
 
     Raises:
-        CheckpointError: the names or shapes differ from the network's, which does not change.
+        CheckpointError: The names or shapes differ from the network's, which does not change.
     """
     expected = network.state_dict()
     differences = {
@@ -132,7 +132,7 @@ def load_pretrained(
         Sentences that list the tensors left out.
 
     Raises:
-        CheckpointError: a tensor of the features is missing or has another shape, or the file has
+        CheckpointError: A tensor of the features is missing or has another shape, or the file has
             several prefixes. The error lists all of them; the network does not change.
     """
     expected = network.state_dict(keep_vars=True)

@@ -31,7 +31,7 @@ def list_recipe(
     With `skip_broken` images of the evaluation that cannot be read are left out.
 
     Raises:
-        RecipeError: sources cannot be read, or their classes do not suit each other.
+        RecipeError: Sources cannot be read, or their classes do not suit each other.
     """
     sources = recipe_sources(text)
     used = {key: each for key, each in sources.items() if key.partition(".")[0] in tables}
@@ -63,7 +63,7 @@ def check_run_data(card: Path, listings: Mapping[str, Listing], *keys: str) -> N
     Without the card, as in a run of an earlier commit, this is a warning.
 
     Raises:
-        RecipeError: a source has other images, or the card is damaged.
+        RecipeError: A source has other images, or the card is damaged.
     """
     recorded = read_data_card(card)
     if recorded is None:
@@ -79,7 +79,7 @@ def prepare_large(listings: Mapping[str, Listing], spec: InputSpec) -> None:
     """Write the prepared images of large sources to the cache, with a progress bar on a terminal.
 
     Raises:
-        RecipeError: images cannot be read, or the cache cannot be written.
+        RecipeError: Images cannot be read, or the cache cannot be written.
     """
     from oodguard.training.data.cache import cached_images, is_large  # noqa: PLC0415  (loads torch)
 

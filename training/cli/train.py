@@ -85,8 +85,8 @@ def initial_weights(recipe: Recipe, start: Path | None) -> InitialWeights | None
     """Read the weights that a new run starts from: those of --from, or of `network.weights`.
 
     Raises:
-        RecipeError: there are both, timm does not have the network, or the folder is not a run's.
-        CheckpointError: the weights cannot be read.
+        RecipeError: There are both, timm does not have the network, or the folder is not a run's.
+        CheckpointError: The weights cannot be read.
     """
     network = recipe.network
     if is_timm_name(network.name):

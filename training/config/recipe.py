@@ -229,7 +229,7 @@ def read_recipe(path: Path) -> Recipe:
     """Read and parse a recipe file.
 
     Raises:
-        RecipeError: as `read_recipe_text` and `parse_recipe`.
+        RecipeError: As `read_recipe_text` and `parse_recipe`.
     """
     return parse_recipe(read_recipe_text(path), origin=str(path))
 
@@ -238,7 +238,7 @@ def parse_recipe(text: str, *, origin: str) -> Recipe:
     """Parse a recipe's TOML text; errors name `origin` as its source.
 
     Raises:
-        RecipeError: the text is not TOML, or keys are invalid; the error lists each of them with
+        RecipeError: The text is not TOML, or keys are invalid; the error lists each of them with
             the received and the expected value.
     """
     return _validated(Recipe, _tables(text, origin), origin)
@@ -248,7 +248,7 @@ def parse_evaluation_recipe(text: str, *, origin: str) -> Recipe | EvaluationRec
     """Parse the TOML text of a recipe, or of its table [evaluation] alone.
 
     Raises:
-        RecipeError: as `parse_recipe`.
+        RecipeError: As `parse_recipe`.
     """
     tables = _tables(text, origin)
     if set(tables) == {EVALUATION}:

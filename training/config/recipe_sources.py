@@ -18,7 +18,7 @@ def read_recipe_text(path: Path) -> str:
     """Return the text of a recipe file, without a byte order mark.
 
     Raises:
-        RecipeError: the file cannot be read, or is not UTF-8.
+        RecipeError: The file cannot be read, or is not UTF-8.
     """
     if is_special(path):
         raise RecipeError(f"{path}: the path is a pipe or a device, expected a file")

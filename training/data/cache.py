@@ -57,7 +57,7 @@ def cached_images(
         others by reason.
 
     Raises:
-        RecipeError: images cannot be read, or the file cannot be written.
+        RecipeError: Images cannot be read, or the file cannot be written.
     """
     folder = cache_folder() / _key(listing, spec)
     try:

@@ -93,7 +93,7 @@ def read_data_card(path: Path) -> DataCard | None:
     """Read a card; None if there is no file, as in the folder of an older run.
 
     Raises:
-        RecipeError: the file is damaged.
+        RecipeError: The file is damaged.
     """
     try:
         return DataCard.model_validate_json(path.read_bytes())
@@ -112,7 +112,7 @@ def check_unchanged(recorded: DataCard, listings: Mapping[str, Listing]) -> None
     checked.
 
     Raises:
-        RecipeError: the error names each source that differs.
+        RecipeError: The error names each source that differs.
     """
     faults = {}
     for key, found in describe_data(listings).sources.items():

@@ -47,7 +47,7 @@ def select_classes(
     """Return the indices of the classes that a source selects, ascending.
 
     Raises:
-        RecipeError: a key is neither a name nor a number nor an index of a class, or is the number
+        RecipeError: A key is neither a name nor a number nor an index of a class, or is the number
             of several classes.
     """
     option, keys = ("only", only) if only else ("leave_out", leave_out)
@@ -92,7 +92,7 @@ def match_classes(known: Sequence[str], found: Sequence[str], *, name: str) -> l
     Numbers in place of names are positions, or equal numbers where the known names are numbers.
 
     Raises:
-        RecipeError: a class is not known.
+        RecipeError: A class is not known.
     """
     keys: Sequence[ClassKey] = found
     if not set(found) <= set(known) and are_numbers(found):
@@ -111,7 +111,7 @@ def match_all_classes(known: Sequence[str], found: Sequence[str], *, name: str) 
     """Return the positions as `match_classes`, for data that have images of every known class.
 
     Raises:
-        RecipeError: a class is not known, or is missing.
+        RecipeError: A class is not known, or is missing.
     """
     positions = match_classes(known, found, name=name)
     missing = [each for index, each in enumerate(known) if index not in positions]

@@ -46,7 +46,7 @@ def choose_columns(schema: pa.Schema, source: Source, *, location: str) -> Colum
     then its name.
 
     Raises:
-        RecipeError: there is no such column, or the choice is not unique.
+        RecipeError: There is no such column, or the choice is not unique.
     """
     check_names(schema.names, location=location)
     kinds = _declared_features(schema, location)
@@ -77,7 +77,7 @@ def check_names(names: Sequence[str], *, location: str) -> None:
     """Check that no two columns have one name.
 
     Raises:
-        RecipeError: the error names the column.
+        RecipeError: The error names the column.
     """
     for name, count in Counter(names).items():
         if count > 1:
@@ -149,7 +149,7 @@ def encode_labels(
     text or whole number is a class. Null, empty text, NaN and negative numbers are no label.
 
     Raises:
-        RecipeError: values are neither text nor whole numbers, or of both kinds; the error names
+        RecipeError: Values are neither text nor whole numbers, or of both kinds; the error names
             the rows.
     """
     if values is None:

@@ -98,7 +98,7 @@ def load(source: Source, spec: InputSpec, *, labelled: bool = False) -> ImageSet
     Inliers are always `labelled`, see `list_source`.
 
     Raises:
-        RecipeError: as `list_source`, or an image cannot be read.
+        RecipeError: As `list_source`, or an image cannot be read.
     """
     listing = list_source(source, labelled=labelled or isinstance(source, Inliers))
     read = cached_images if is_large(listing, spec) else _in_memory
@@ -150,7 +150,7 @@ def split(inliers: ImageSet, held_out: Inliers, *, seed: int) -> Split:
     image was trained on under another name. The training part does not change.
 
     Raises:
-        RecipeError: fewer than two classes, a label without a class, or too few images.
+        RecipeError: Fewer than two classes, a label without a class, or too few images.
     """
     check_inliers(inliers.name, inliers.classes, inliers.labels.numpy())
     held_out_images = held_out.validation + held_out.calibration

@@ -39,7 +39,7 @@ def list_folder(folder: Path, *, split: str | None, labelled: bool) -> Listing:
     the class folders are skipped.
 
     Raises:
-        RecipeError: the folder or a sub-folder cannot be read, or contains splits instead of
+        RecipeError: The folder or a sub-folder cannot be read, or contains splits instead of
             classes.
     """
     root = _root(folder, split)

@@ -18,7 +18,7 @@ def list_hub(source: Source, name: str) -> Listing:
     """List the split of a data set, shuffled in one fixed order.
 
     Raises:
-        RecipeError: the data set cannot be read, or has no column of images.
+        RecipeError: The data set cannot be read, or has no column of images.
     """
     datasets.disable_progress_bars()  # otherwise there is one for every file
     try:

@@ -101,7 +101,7 @@ def check_label_column(listing: Listing) -> None:
     """Check that a table has a column of labels.
 
     Raises:
-        RecipeError: the error lists the columns and names the key.
+        RecipeError: The error lists the columns and names the key.
     """
     if listing.columns and not listing.classes:
         raise RecipeError(
@@ -115,7 +115,7 @@ def check_labels(name: str, classes: tuple[str, ...], labels: NDArray[np.int64])
     """Check that every label is one of the classes.
 
     Raises:
-        RecipeError: the error names the rows of the other labels.
+        RecipeError: The error names the rows of the other labels.
     """
     invalid = np.flatnonzero((labels < 0) | (labels >= len(classes)))
     if len(invalid):
@@ -134,7 +134,7 @@ def check_inliers(name: str, classes: tuple[str, ...], labels: NDArray[np.int64]
     """Check that there are two classes in use, and that every label is one of the classes.
 
     Raises:
-        RecipeError: the labels are not those of inliers.
+        RecipeError: The labels are not those of inliers.
     """
     if len(classes) < 2:
         raise RecipeError(

@@ -53,7 +53,7 @@ def decode_all(listing: Listing, spec: InputSpec) -> Iterator[tuple[int, NDArray
     The reason takes the place of the pixels of a picture that cannot be read.
 
     Raises:
-        RecipeError: pictures cannot be read, and the listing does not leave them out. The error
+        RecipeError: Pictures cannot be read, and the listing does not leave them out. The error
             names all of them, after the last picture.
     """
     register_plugins()

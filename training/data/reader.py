@@ -45,7 +45,7 @@ def list_source(source: Source, *, labelled: bool) -> Listing:
     `labelled`, pictures outside of the class folders are skipped.
 
     Raises:
-        RecipeError: the source cannot be read, has no images, or has no such classes.
+        RecipeError: The source cannot be read, has no images, or has no such classes.
     """
     found = _list_all(source, labelled=labelled)
     if labelled:
@@ -90,7 +90,7 @@ def list_sources(
     """List sources by their key, each labelled or not, and log a line for each of them.
 
     Raises:
-        RecipeError: the error lists every source that cannot be read.
+        RecipeError: The error lists every source that cannot be read.
     """
     listings: dict[str, Listing] = {}
     faults: dict[str, str] = {}

@@ -47,7 +47,7 @@ def open_shard(path: Path) -> Shard:
     """Open a file of a table.
 
     Raises:
-        RecipeError: the file cannot be read, or has invalid rows.
+        RecipeError: The file cannot be read, or has invalid rows.
     """
     if is_special(path):
         raise RecipeError(

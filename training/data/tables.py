@@ -39,7 +39,7 @@ def list_tables(paths: Sequence[Path], source: Source) -> Listing:
     """List the rows of one or more tables in their order.
 
     Raises:
-        RecipeError: a table cannot be read, has no column of images, or has invalid rows, which
+        RecipeError: A table cannot be read, has no column of images, or has invalid rows, which
             the error names.
     """
     location = ", ".join(map(text_of, paths))
@@ -139,7 +139,7 @@ def _files(path: Path) -> list[Path]:
     """Return a file, or the tables of a folder in the order of their names.
 
     Raises:
-        RecipeError: there is no table, or the folder contains the tables of several splits.
+        RecipeError: There is no table, or the folder contains the tables of several splits.
     """
     if not path.is_dir():
         return [path]

@@ -21,8 +21,8 @@ def read_rows(path: Path) -> list[Row]:
     """Read a CSV file, a JSON array of objects, or JSON Lines; a byte order mark is ignored.
 
     Raises:
-        RecipeError: the text is not UTF-8, or has invalid rows, which the error names.
-        csv.Error: the text is not CSV.
+        RecipeError: The text is not UTF-8, or has invalid rows, which the error names.
+        csv.Error: The text is not CSV.
     """
     with path.open("rb") as file:
         start = file.read(INSPECTED)

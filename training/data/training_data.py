@@ -38,7 +38,7 @@ def read_training_data(recipe: Recipe, warn: Callable[[str], None]) -> TrainingD
     Outliers that are copies of inliers are removed, with a warning.
 
     Raises:
-        RecipeError: a source cannot be read, or has too few images for the recipe.
+        RecipeError: A source cannot be read, or has too few images for the recipe.
     """
     every = load(recipe.inliers, recipe.input)
     inliers = split(every, recipe.inliers, seed=recipe.seed)
@@ -91,7 +91,7 @@ def remove_inliers(
     A copy would be trained as an inlier and as an outlier at the same time.
 
     Raises:
-        RecipeError: all outliers are copies.
+        RecipeError: All outliers are copies.
     """
     if is_copy.all():
         raise RecipeError(

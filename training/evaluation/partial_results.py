@@ -119,7 +119,7 @@ def only_evaluation(parts: Path) -> Iterator[None]:
     """Hold the lock of a folder of parts, which two evaluations would delete for each other.
 
     Raises:
-        RecipeError: another process holds it.
+        RecipeError: Another process holds it.
     """
     path = parts.with_suffix(".lock")
     with path.open("w") as file:

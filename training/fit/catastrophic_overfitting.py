@@ -120,7 +120,7 @@ def roll_back(
     """Return the progress without `epoch` and the epochs since robustness was last intact.
 
     Raises:
-        RecipeError: the run was rolled back `MAX_ROLLBACKS` times already.
+        RecipeError: The run was rolled back `MAX_ROLLBACKS` times already.
     """
     rollbacks = len(progress.rolled_back)
     if recipe.attack is None or progress.good is None:

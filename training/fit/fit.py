@@ -57,9 +57,9 @@ def fit(
     processes in `fabric` each of them calls `fit`, and they train one network.
 
     Raises:
-        RecipeError: the data do not fit the recipe, there is no checkpoint to resume from, the loss
+        RecipeError: The data do not fit the recipe, there is no checkpoint to resume from, the loss
             is not finite, or catastrophic overfitting persists.
-        CheckpointError: a checkpoint cannot be written, or the weights to start from do not fit the
+        CheckpointError: A checkpoint cannot be written, or the weights to start from do not fit the
             network.
     """
     data = read_training_data(run.recipe, observer.warn)

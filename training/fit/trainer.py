@@ -119,7 +119,7 @@ class Trainer:
         """Load initial weights into the network and its average; return notes about them.
 
         Raises:
-            CheckpointError: the weights do not fit the network.
+            CheckpointError: The weights do not fit the network.
         """
         weights.load_into(cast("Classifier", self.average))
         return weights.load_into(cast("Classifier", self.network))
@@ -146,7 +146,7 @@ class Trainer:
         """Load the tensors that `state` returned.
 
         Raises:
-            CheckpointError: the tensors are those of another network.
+            CheckpointError: The tensors are those of another network.
         """
         for part, network in (("network", self.network), ("average", self.average)):
             weights = checkpoint_part(tensors, part)

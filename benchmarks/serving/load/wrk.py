@@ -17,7 +17,7 @@ def require() -> str:
     """Return the path of wrk.
 
     Raises:
-        NotAvailable: wrk is not installed.
+        NotAvailable: Wrk is not installed.
     """
     found = shutil.which("wrk")
     if found is None:
@@ -29,7 +29,7 @@ def load(port: int, request: Request, *, connections: int, duration_s: int) -> T
     """Keep the connections busy; the responses that are in flight at the end are not read.
 
     Raises:
-        NotAvailable: wrk is not installed.
+        NotAvailable: Wrk is not installed.
         RuntimeError: wrk failed.
     """
     with tempfile.NamedTemporaryFile() as body:
