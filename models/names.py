@@ -12,6 +12,17 @@ def escape_unencodable_output() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def escape_control_characters(text: str, *, keep: str = "") -> str:
+    r"""Replace every character that is not printable by its escape, such as `\n` or `\x1b`.
+
+    Names in files may contain the control characters of a terminal. Those in `keep` remain.
+    """
+    return "".join(
+        each if each.isprintable() or each in keep else each.encode("unicode_escape").decode()
+        for each in text
+    )
+
+
 def text_of(name: str | PathLike[str]) -> str:
     r"""Return a name as text; bytes that are not UTF-8 are escaped, such as `\udcff`.
 

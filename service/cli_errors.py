@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import typer
 
 from oodguard.models.errors import GuardError, install_hint
+from oodguard.models.names import escape_control_characters
 
 FAILURE = 1
 
@@ -18,7 +19,7 @@ def exit_on_error() -> Iterator[None]:
     try:
         yield
     except GuardError as error:
-        typer.echo(f"oodguard: {printable(str(error), keep=NEWLINE)}", err=True)
+        typer.echo(f"oodguard: {escape_control_characters(str(error), keep=NEWLINE)}", err=True)
         raise typer.Exit(FAILURE) from None
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
@@ -29,14 +30,3 @@ def exit_on_error() -> Iterator[None]:
             err=True,
         )
         raise typer.Exit(FAILURE) from None
-
-
-def printable(text: str, *, keep: str = "") -> str:
-    """Return a text with its control characters escaped, except those to keep.
-
-    A name in a file may contain the control characters of a terminal.
-    """
-    return "".join(
-        char if char.isprintable() or char in keep else char.encode("unicode_escape").decode()
-        for char in text
-    )

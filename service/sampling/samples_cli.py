@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
-from oodguard.service.cli_errors import exit_on_error, printable
+from oodguard.models.names import escape_control_characters
+from oodguard.service.cli_errors import exit_on_error
 from oodguard.service.errors import SampleStoreError
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def export(
         if model not in {None, *models}:
             raise SampleStoreError(
                 f"--model is {model}, expected the model of a sample:"
-                f" {printable(', '.join(sorted(models))) or 'there is none'}"
+                f" {escape_control_characters(', '.join(sorted(models))) or 'there is none'}"
             )
         _require_one_model({record.model.name for _, record in selected})
         with _writer(out) as writer:
@@ -158,9 +159,10 @@ def export(
 
 def _require_one_model(names: set[str]) -> None:
     if len(names) > 1:
+        listed = escape_control_characters(", ".join(sorted(names)))
         raise SampleStoreError(
-            f"the samples are of several models ({printable(', '.join(sorted(names)))}), whose"
-            " classes may differ: choose one with --model"
+            f"the samples are of several models ({listed}), whose classes may differ: choose one"
+            " with --model"
         )
 
 
@@ -250,4 +252,7 @@ def _print(text: str, *, err: bool = False) -> None:
     """Print one line; control characters, and what the terminal cannot encode, are escaped."""
     stream = sys.stderr if err else sys.stdout
     encoding = stream.encoding or "utf-8"
-    typer.echo(printable(text).encode(encoding, "backslashreplace").decode(encoding), err=err)
+    typer.echo(
+        escape_control_characters(text).encode(encoding, "backslashreplace").decode(encoding),
+        err=err,
+    )

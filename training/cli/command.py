@@ -12,10 +12,9 @@ from rich.markdown import Markdown
 
 from oodguard.models.errors import ClassifierError, GuardError
 from oodguard.models.manifest import BundleName, BundleVersion
-from oodguard.models.names import escape_unencodable_output
+from oodguard.models.names import escape_control_characters, escape_unencodable_output
 from oodguard.models.validation_errors import describe_error
 from oodguard.training.config.source_options import source_options
-from oodguard.training.report.markdown import escape_control_characters
 
 console = Console(emoji=False)
 
@@ -92,7 +91,7 @@ def _print_error(message: str) -> None:
 
 
 def _printable(message: str) -> str:
-    return "\n".join(map(escape_control_characters, message.split("\n")))
+    return escape_control_characters(message, keep="\n")
 
 
 def bundle_name(name: str | None, out: Path) -> str:

@@ -12,9 +12,10 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from oodguard.models.errors import RecipeError
+from oodguard.models.names import escape_control_characters
 from oodguard.training.cli.command import console, run_command, warn
 from oodguard.training.cli.progress import describe_duration
-from oodguard.training.report.markdown import budget, escape_control_characters, percent, share
+from oodguard.training.report.markdown import budget, percent, share
 from oodguard.training.report.write import read_report
 from oodguard.training.run_folder import PROGRESS, RECIPE, RunFolder
 
@@ -33,7 +34,7 @@ COLUMNS = (
     "attacked AUROC, test",
     "suite",
 )
-"""The first ones are of every run, those from `test accuracy` on of an evaluated run."""
+"""Every run has the first ones; an evaluated run also has those from `test accuracy` on."""
 
 PIPE_WIDTH = 1000
 """The largest width of the table where the output is no terminal."""
@@ -66,7 +67,7 @@ def runs(
 
 
 def _print_table(rows: Sequence[Sequence[str]]) -> None:
-    """Print the runs; cells are folded in a narrow terminal and never cut, a pipe is as wide."""
+    """Print the runs: cells are folded in a narrow terminal, and lines are whole in a pipe."""
     table = Table(*(Column(name, overflow="fold") for name in COLUMNS), box=box.SIMPLE)
     for row in rows:
         table.add_row(*(Text(cell.replace(" %", "%")) for cell in row))

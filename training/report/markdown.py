@@ -3,16 +3,11 @@
 import re
 from collections.abc import Sequence
 
+from oodguard.models.names import escape_control_characters
+
 # An underscore within a word does not start emphasis, so `speed_limit` stays readable.
 _MARKUP = re.compile(r"[\\`*\[\]~]|(?<![^\W_])_|_(?![^\W_])")
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-
-
-def escape_control_characters(text: str) -> str:
-    r"""Replace every character that is not printable by its escape, such as `\n` or `\x1b`."""
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
-    )
 
 
 def escape_markdown(text: str) -> str:
