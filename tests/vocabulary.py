@@ -55,6 +55,11 @@ DENIED = {
     "bench(?!-serving)": "evaluator",
     "catalogs?|catalogues?": "model registry",
     "wish|wishes|wished": "option / request",
+    "all the same": "nevertheless / still",
+    "for good(?=[.,;:])": "permanently",
+    "in vain": "without effect",
+    "be it": "whether",
+    "graver?": "more severe",
 }
 # Relative clauses instead of a noun, in original case; a question (?) is allowed.
 DENIED_OPENINGS = {

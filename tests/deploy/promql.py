@@ -8,7 +8,6 @@ import promql_parser as promql
 Labels: TypeAlias = frozenset[str]
 KnownSeries: TypeAlias = Mapping[str, Labels]
 
-SET_OPERATORS = ("and", "or", "unless")
 SELECTING = ("topk", "bottomk")
 
 

@@ -1,4 +1,4 @@
-"""Alertmanager sends one notification per cause: what follows from a graver alert is inhibited."""
+"""Alertmanager sends one notification per cause: less severe alerts are inhibited."""
 
 import shutil
 import subprocess

@@ -26,7 +26,7 @@ def test_compound_multiplies_each_deposit_by_the_bets_since() -> None:
 
 
 def test_compound_does_not_overflow() -> None:
-    """500 deposits on a bet that pays e^10 each time: the first deposit dominates."""
+    """500 deposits on a bet with the factor e^10: the first deposit dominates."""
     wealth = compound(np.full(1, -np.inf), np.full((500, 1), 10.0), np.zeros(500))
     # Geometric series: e^(5000) (1 + e^-10 + ...) = e^5000 / (1 - e^-10).
     assert_allclose(wealth[-1], 5000 - np.log1p(-np.exp(-10.0)), rtol=1e-14)
