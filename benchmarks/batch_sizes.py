@@ -35,7 +35,9 @@ def scores(model: LoadedModel, pixels: NDArray[np.uint8], size: int) -> NDArray[
     """Return the scores `(n,)` of all images, run in batches of one size."""
     column = model.bundle.manifest.scores.index(model.guard.policy.score)
     starts = range(0, len(pixels), size)
-    return np.concatenate([model.engine.run(pixels[at : at + size])[1][:, column] for at in starts])
+    return np.concatenate(
+        [model.session.run(pixels[at : at + size])[1][:, column] for at in starts]
+    )
 
 
 def report(console: Console, bundle: Path, pixels: NDArray[np.uint8], largest: int) -> int:

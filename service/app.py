@@ -77,7 +77,7 @@ def create_app(
     reloader = _create_reloader(registry, settings, metrics)
     reloader.start()
     sampler = sampler_from(settings, metrics.registry)
-    budget = plan_memory(settings, [each.model.engine for each in registry.deployments()])
+    budget = plan_memory(settings, [each.model.session for each in registry.deployments()])
     predictor = Predictor(
         registry, settings, metrics, readiness, sampler, large_decode_bytes=budget.large_decodes
     )
@@ -209,7 +209,7 @@ def _publish_requests(app: FastAPI, metrics: Metrics) -> None:
 def _create_reloader(registry: ModelRegistry, settings: Settings, metrics: Metrics) -> Reloader:
     def load_and_warm_up(folder: Path, choose_policy: ChoosePolicy) -> LoadedModel:
         model = load_model(folder, settings, choose_policy)
-        model.engine.warm_up()
+        model.session.warm_up()
         return model
 
     return Reloader(

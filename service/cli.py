@@ -81,11 +81,11 @@ def predict(
     settings = _settings(bundle=bundle)
     with exit_on_error():
         from oodguard.service import predict_files  # noqa: PLC0415
-        from oodguard.service.inference.model import load_model, naming  # noqa: PLC0415
+        from oodguard.service.inference.model import errors_with_folder, load_model  # noqa: PLC0415
         from oodguard.service.telemetry.logs import silence_decoders  # noqa: PLC0415
 
         silence_decoders()
-        with naming(settings.bundle):
+        with errors_with_folder(settings.bundle):
             model = load_model(settings.bundle, settings)
         predicted, failed = predict_files.predict_files(model, images, settings)
     if as_json:
@@ -103,12 +103,12 @@ def verify(bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")]
     escape_unencodable_output()
     settings = _settings(bundle=bundle)
     with exit_on_error():
-        from oodguard.service.inference.model import load_model, naming  # noqa: PLC0415
+        from oodguard.service.inference.model import errors_with_folder, load_model  # noqa: PLC0415
         from oodguard.service.predict_files import print_summary  # noqa: PLC0415
 
-        with naming(settings.bundle):
+        with errors_with_folder(settings.bundle):
             model = load_model(settings.bundle, settings)
-        model.engine.warm_up()
+        model.session.warm_up()
     print_summary(model)
 
 

@@ -125,7 +125,7 @@ def client_of(scope: Scope) -> str:
 
 @lru_cache(_CACHED_ADDRESSES)
 def network_of(address: str) -> str:
-    """Return the address whose share of a limit a client has: for IPv6 its /64 network."""
+    """Return what identifies a client in limits: its address, or for IPv6 its /64 network."""
     if not isinstance(parse_address(address), IPv6Address):
         return address
     return str(ip_network(f"{address}/{_IPV6_CLIENT_BITS}", strict=False))

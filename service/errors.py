@@ -24,7 +24,7 @@
     |- KeyFileError             API keys that cannot be read
     |  `- AdminWithoutKeys      admin routes enabled, but no key has the role admin
     |- UnreadableFile           file of the operator that cannot be read
-    |- MemoryLimitError      settings that need more memory than the process may have
+    |- MemoryLimitError         settings that need more memory than the process may have
     |- SamplingError            sampling settings that cannot be used
     |- SampleStoreError         failed operation of a sample store
     |- TracingError             OTEL_* variables that cannot be used

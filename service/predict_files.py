@@ -93,7 +93,7 @@ def print_summary(model: LoadedModel) -> None:
         "calibration": f"{len(model.bundle.calibration[policy.score])} images",
         "policy": f"{policy.score}, alpha {policy.alpha:g}, delta {delta}",
         "threshold": f"{model.guard.threshold:.6g}",
-        "providers": ", ".join(model.engine.providers),
+        "providers": ", ".join(model.session.providers),
     }
     grid = Table.grid(padding=(0, 2))
     for name, value in rows.items():

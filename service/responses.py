@@ -14,7 +14,7 @@ Json = dict[str, Any]
 Detail: TypeAlias = Literal["full", "verdict"]
 """Level of detail. "verdict" omits what an attacker could use as an objective to optimize."""
 
-# Few levels, and none below the largest p-value that may be rejected.
+# Few levels, so that a response hardly ranks images; the largest is at least every p-value.
 COARSE_P_VALUES = (0.05, 0.1, 0.25, 0.5, 1.0)
 
 
@@ -64,7 +64,7 @@ def model_facts(model: LoadedModel, detail: Detail = "full") -> Json:
         "precision": manifest.precision,
         "policy": policy(model, detail),
         "calibration_images": len(model.bundle.calibration[model.guard.policy.score]),
-        "providers": list(model.engine.providers),
-        "threads": model.engine.threads,
+        "providers": list(model.session.providers),
+        "threads": model.session.threads,
         "training": manifest.training.model_dump(mode="json"),
     }

@@ -38,8 +38,8 @@ def start_summary(
         "state": str(settings.state) if settings.state else None,
         "workers": {
             "processes": 1,
-            "runs": default.model.engine.runs,
-            "threads_per_run": default.model.engine.threads,
+            "runs": default.model.session.runs,
+            "threads_per_run": default.model.session.threads,
             "decode_threads": settings.decode_threads or cpu_count(),
         },
         "limits": {
@@ -88,5 +88,5 @@ def _model(deployment: Deployment) -> dict[str, Any]:
         "alpha": policy.alpha,
         "delta": policy.delta,
         "threshold": guard.threshold,
-        "provider": deployment.model.engine.providers[0],
+        "provider": deployment.model.session.providers[0],
     }

@@ -55,7 +55,7 @@ def build_bundle(  # noqa: PLR0913 - each has a default
     classes: Sequence[str] = ("cat", "dog", "ship"),
     height: int = 32,
     width: int = 32,
-    model: bytes = b"not a graph, but bytes all the same",
+    model: bytes = b"not a graph, but bytes nevertheless",
     name: str = "tiny",
     version: str = "1",
 ) -> Bundle:

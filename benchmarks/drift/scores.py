@@ -95,5 +95,5 @@ def _images(model: LoadedModel, name: str, limit: int | None) -> NDArray[np.uint
 def _scores(model: LoadedModel, images: NDArray[np.uint8]) -> Floats:
     column = model.bundle.manifest.scores.index(model.guard.policy.score)
     parts = np.array_split(images, -(-len(images) // 64))
-    scores = [model.engine.run(part)[1][:, column] for part in parts]
+    scores = [model.session.run(part)[1][:, column] for part in parts]
     return np.concatenate(scores).astype(np.float64)

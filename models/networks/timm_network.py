@@ -83,7 +83,7 @@ def check_timm_name(name: str) -> None:
     """Check that timm is installed and has the model.
 
     Raises:
-        RecipeError: It is not, or it has not; the message lists similar names.
+        RecipeError: timm is not installed, or has no such model; the message lists similar names.
     """
     timm = import_timm()
     model = name.removeprefix(PREFIX)

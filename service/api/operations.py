@@ -16,11 +16,11 @@ from oodguard.service.api.schemas import (
     BundleChange,
     DriftBefore,
     DriftReset,
-    DriftResetAnswer,
+    DriftResetResponse,
     Health,
-    ModelsAnswer,
+    ModelsResponse,
     Problem,
-    ReloadAnswer,
+    ReloadResponse,
 )
 from oodguard.service.auth.roles import PUBLIC, requires
 from oodguard.service.drift.martingale import DriftEvidence
@@ -58,7 +58,7 @@ def models_router(registry: ModelRegistry, detail: responses.Detail = "full") ->
     """Create /models."""
     router = APIRouter(dependencies=[requires("predict")])
 
-    @router.get("/models", summary="The loaded models", response_model=ModelsAnswer)
+    @router.get("/models", summary="The loaded models", response_model=ModelsResponse)
     async def models() -> Response:
         facts = [responses.model_facts(each.model, detail) for each in registry.deployments()]
         default = registry.default
@@ -102,19 +102,19 @@ def admin_router(reloader: Reloader, registry: ModelRegistry) -> APIRouter:
     )
 
     @router.post("/models/reload", summary="Reload every bundle")
-    async def reload_all() -> ReloadAnswer:
-        return _reload_answer(await reloader.reload())
+    async def reload_all() -> ReloadResponse:
+        return _reload_response(await reloader.reload())
 
     @router.post("/models/{name}/reload", summary="Reload the bundles of a model")
-    async def reload_one(name: str) -> ReloadAnswer:
-        return _reload_answer(await reloader.reload(name))
+    async def reload_one(name: str) -> ReloadResponse:
+        return _reload_response(await reloader.reload(name))
 
     @router.post(
         "/models/{name}/drift/reset",
         summary="Reset the drift evidence of every version of a model",
         responses={503: {"model": Problem}},
     )
-    async def reset_drift(name: str, request: Request) -> DriftResetAnswer:
+    async def reset_drift(name: str, request: Request) -> DriftResetResponse:
         return await _reset_drift(registry.versions(name), request)
 
     @router.post(
@@ -122,20 +122,22 @@ def admin_router(reloader: Reloader, registry: ModelRegistry) -> APIRouter:
         summary="Reset the drift evidence of one version of a model",
         responses={503: {"model": Problem}},
     )
-    async def reset_drift_of_version(name: str, version: str, request: Request) -> DriftResetAnswer:
+    async def reset_drift_of_version(
+        name: str, version: str, request: Request
+    ) -> DriftResetResponse:
         return await _reset_drift([registry.find(name, version)], request)
 
     return router
 
 
-async def _reset_drift(deployments: Sequence[Deployment], request: Request) -> DriftResetAnswer:
+async def _reset_drift(deployments: Sequence[Deployment], request: Request) -> DriftResetResponse:
     """Reset the evidence of each deployment in a thread, because its state is written to disk."""
     by = f"key {request.scope['state']['key']}"
     resets = []
     for each in deployments:
         before = await asyncio.to_thread(each.reset_drift, by)
         resets.append(DriftReset(model=each.name, version=each.version, **_before(before)))
-    return DriftResetAnswer(resets=resets)
+    return DriftResetResponse(resets=resets)
 
 
 def _before(evidence: Mapping[str, DriftEvidence]) -> Mapping[str, DriftBefore]:
@@ -145,8 +147,8 @@ def _before(evidence: Mapping[str, DriftEvidence]) -> Mapping[str, DriftBefore]:
     }
 
 
-def _reload_answer(changes: Sequence[Change]) -> ReloadAnswer:
-    """Return the changes, or raise BundleRejected: the others were reloaded all the same."""
+def _reload_response(changes: Sequence[Change]) -> ReloadResponse:
+    """Return the changes, or raise BundleRejected; the accepted changes stay in effect."""
     rejected = [
         # The error of a policy begins with the path of its file.
         each.detail if each.model == POLICY_FILE else f"{each.folder.name}: {each.detail}"
@@ -155,7 +157,7 @@ def _reload_answer(changes: Sequence[Change]) -> ReloadAnswer:
     ]
     if rejected:
         raise BundleRejected(f"{'; '.join(rejected)} (the previous version is still served)")
-    return ReloadAnswer(
+    return ReloadResponse(
         changes=[
             BundleChange(
                 model=each.model, version=each.version, outcome=each.outcome, detail=each.detail

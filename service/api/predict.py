@@ -13,8 +13,8 @@ from oodguard.service.api.problems import PROBLEM_JSON
 from oodguard.service.api.schemas import (
     REQUEST_BODY,
     REQUEST_HEADERS,
-    BareAnswer,
-    PredictAnswer,
+    BareResponse,
+    PredictResponse,
     Problem,
     operation_id,
     path_parameters,
@@ -33,7 +33,7 @@ _SUMMARIES = {
     "/models/{name}/versions/{version}/predict": "Predict images with a version of a model",
 }
 
-_ANSWERS = {"full": PredictAnswer, "verdict": BareAnswer}
+_RESPONSES = {"full": PredictResponse, "verdict": BareResponse}
 
 PROBLEM_STATUSES = (400, 404, 408, 413, 415, 422, 429, 503, 504)
 
@@ -70,7 +70,7 @@ def predict_router(predictor: Predictor, detail: Detail = "full") -> APIRouter:
             summary=summary,
             operation_id=operation_id(path),
             response_model=None,
-            responses={200: {"model": _ANSWERS[detail]}, **_problem_responses(path)},
+            responses={200: {"model": _RESPONSES[detail]}, **_problem_responses(path)},
             openapi_extra={
                 "requestBody": REQUEST_BODY,
                 "parameters": [*REQUEST_HEADERS, *path_parameters(path)],

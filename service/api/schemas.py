@@ -56,7 +56,7 @@ class Prediction(BarePrediction):
     scores: dict[str, float | None]
 
 
-class BareAnswer(_Schema):
+class BareResponse(_Schema):
     """One prediction for each image, in the order of the request."""
 
     request_id: str
@@ -65,7 +65,7 @@ class BareAnswer(_Schema):
     predictions: list[BarePrediction]
 
 
-class PredictAnswer(_Schema):
+class PredictResponse(_Schema):
     """One prediction for each image, in the order of the request."""
 
     request_id: str
@@ -121,7 +121,7 @@ class ShadowFacts(_Schema):
     share: Annotated[float, Field(ge=0, le=1)]
 
 
-class ModelsAnswer(_Schema):
+class ModelsResponse(_Schema):
     """The loaded models; the default model answers POST /predict."""
 
     default: str
@@ -142,7 +142,7 @@ class BundleChange(_Schema):
     detail: str
 
 
-class ReloadAnswer(_Schema):
+class ReloadResponse(_Schema):
     """The outcome of a reload for every bundle concerned."""
 
     changes: list[BundleChange]
@@ -168,7 +168,7 @@ class DriftReset(_Schema):
     rejections: DriftBefore
 
 
-class DriftResetAnswer(_Schema):
+class DriftResetResponse(_Schema):
     """The reset models."""
 
     resets: list[DriftReset]

@@ -1,7 +1,7 @@
 """Bets against the hypotheses "ranks are uniform" and "the rejection rate is at most alpha".
 
 A bet on ranks is a density on (0, 1): the stake is multiplied by the density at the rank, by 1 on
-average if ranks are uniform (testing by betting, Shafer 2021, "Testing by betting"). Every density
+average if ranks are uniform (Shafer 2021, "Testing by betting"). Every density
 here is constant on the cells of one partition. A bet is then a table look-up, it is bounded, and
 its mean is a finite sum.
 """

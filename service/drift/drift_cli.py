@@ -43,7 +43,7 @@ class StoredState:
 
 @app.callback()
 def _group() -> None:
-    """Without it, typer would make the only command the command itself."""
+    """Keep `reset` a sub-command: typer would replace `drift` by a command that is alone."""
 
 
 @app.command()
@@ -132,23 +132,23 @@ def reset_by_route(url: str, model: str, key_file: Path | None) -> list[str]:
         path += f"/versions/{quote(version, safe='')}"
     status, body = _post(url, f"{path}/drift/reset", key_file)
     try:
-        answer = orjson.loads(body)
+        response = orjson.loads(body)
         if status != http.client.OK:
             hint = (
                 ": the service runs without its admin routes (OODGUARD_ADMIN), or --url has another"
                 " path"
-                if answer["type"] == NO_ROUTE
+                if response["type"] == NO_ROUTE
                 else ""
             )
-            raise DriftStateError(f"{url} returned {status}: {answer['detail']}{hint}")
+            raise DriftStateError(f"{url} returned {status}: {response['detail']}{hint}")
         return [
             f"{each['model']} {each['version']}: the reset is done; the log evidence was"
             f" {each['scores']['log_martingale']:.3g} for scores and"
             f" {each['rejections']['log_martingale']:.3g} for rejections"
-            for each in answer["resets"]
+            for each in response["resets"]
         ]
     except (ValueError, KeyError, TypeError) as error:
-        raise DriftStateError(f"{url} returned {status} and no answer of OOD Guard") from error
+        raise DriftStateError(f"{url} returned {status} and no response of OOD Guard") from error
 
 
 def _post(url: str, path: str, key_file: Path | None) -> tuple[int, bytes]:
@@ -211,7 +211,7 @@ def _stored_states(folder: Path) -> list[StoredState]:
     states = []
     files = (folder.glob(f"{place}drift-*.safetensors") for place in ("", f"{REPLICA}*/"))
     for file in sorted(chain(*files)):
-        # To open a named pipe would block.
+        # Opening a named pipe would block.
         if not file.is_file():
             continue
         try:

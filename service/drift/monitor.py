@@ -99,7 +99,7 @@ class DriftMonitor:
         """
         self._detector = self._new_detector(self._continue(previous))
         self._publish()
-        # Not before: a thread that never starts keeps its target, and so the model, in a cycle.
+        # Not in the constructor: a thread that never starts would keep the model in a cycle.
         self._thread = threading.Thread(target=self._work, name="drift", daemon=True)
         self._thread.start()
 

@@ -218,6 +218,8 @@ def _is_consistent(state: DriftState, calibration: Scores) -> bool:
 
 
 def _to_arrays(state: DriftState) -> Arrays:
+    # The names of the format oodguard-drift-1: `faded` are the histograms, `log_playing` is the
+    # staked wealth.
     arrays: Arrays = {"keys": state.keys, "counts": state.counts, "faded": state.histograms}
     for name, evidence in (("ranks", state.ranks), ("rejections", state.rejections)):
         arrays[f"{name}.steps"] = np.array([evidence.steps, evidence.alarms])

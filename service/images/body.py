@@ -54,7 +54,7 @@ def count_images(body: Body) -> int:
             # One such line precedes each file, and one ends the form.
             return max(1, body.data.count(b"\r\n--" + body.options.get(b"boundary", b"")))
         case "application/json":
-            # Those of the field name, and those of each string. Base64 has none.
+            # Two quotes of the field name and two of each string; base64 has none.
             return max(1, body.data.count(b'"') // 2 - 1)
         case _:
             return 1

@@ -155,8 +155,8 @@ def _png(data: bytes) -> tuple[int, int]:
 def _check_chunks(name: ImageFormat, count: int) -> None:
     if count > MAX_CHUNKS:
         raise UndecodableImage(
-            f"the {name} has too many chunks, expected at most {MAX_CHUNKS}, and in a PNG one IDAT"
-            f" more for each {MIN_IDAT_BYTES} bytes"
+            f"the {name} has more than {MAX_CHUNKS} chunks, expected at most {MAX_CHUNKS}, and one"
+            f" IDAT chunk more for each {MIN_IDAT_BYTES} bytes of a PNG"
         )
 
 

@@ -44,8 +44,8 @@ SCAN_END = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 class JpegStructure:
     """The size of a JPEG in pixels, and the components whose pixels are spread over several scans.
 
-    libjpeg then keeps the coefficients of the whole image (ITU T.81, B.2.3): it does for a
-    progressive image, and if the first scan has fewer components than the frame.
+    libjpeg keeps the coefficients of the whole image (ITU T.81, B.2.3) if it is progressive, or if
+    the first scan has fewer components than the frame.
     """
 
     width: int
@@ -117,7 +117,9 @@ def _segments(data: bytes) -> Iterator[tuple[int, int]]:
 
 def _check_count(what: str, count: int, maximum: int) -> None:
     if count > maximum:
-        raise UndecodableImage(f"the JPEG has more than {maximum} {what}, expected at most that")
+        raise UndecodableImage(
+            f"the JPEG has more than {maximum} {what}, expected at most {maximum}"
+        )
 
 
 def _invalid_headers() -> UndecodableImage:

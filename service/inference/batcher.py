@@ -136,13 +136,13 @@ class Batcher:
             thread.join()
 
     def _queue_or_run_new_jobs(self) -> None:
-        """Queue the jobs of the last turn, or run them here if inline execution pays."""
+        """Queue the jobs of the last turn, or run them here if that is faster."""
         with self._changed:
             idle = self._idle == len(self._threads) and not self._decoding
             inline = self._inline if idle and not self._queue.images else None
             jobs = self._queue_new_jobs()
             batch = []
-            if inline and inline.pays(self._queue.images, self._image_s):
+            if inline and inline.is_faster(self._queue.images, self._image_s):
                 batch = self._take(self._max_batch)
             else:
                 self._changed.notify(jobs)
@@ -241,7 +241,7 @@ class Batcher:
 
 
 def batch_share(queued: int, idle: int, image_s: float) -> int:
-    """Return how many images one idle thread takes: an equal part, or as many as pay for a run.
+    """Return how many images one idle thread takes: an equal part, or more if its run is short.
 
     Args:
         queued: Number of queued images.
@@ -272,7 +272,7 @@ def _gather(batch: Sequence[JobSlice], buffer: Pixels) -> Pixels:
 
 
 def _resolve(jobs: set[Job]) -> None:
-    """Resolve the jobs of a batch with one wake-up of their event loop, which is what costs."""
+    """Resolve the jobs of a batch with one wake-up of their event loop, which takes longest."""
     by_loop: dict[asyncio.AbstractEventLoop, list[Job]] = {}
     for job in jobs:
         by_loop.setdefault(job.future.get_loop(), []).append(job)

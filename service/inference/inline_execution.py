@@ -7,7 +7,7 @@ Without it, a server of single PNGs on a small graph sends 6 to 11 % fewer respo
 import asyncio
 
 MIN_THREAD_RUN_S = 0.0005
-"""The shortest run that is worth a thread.
+"""The shortest run that is faster in a thread than in the event loop.
 
 Any run takes about as much of the interpreter lock, and threads wait for each other meanwhile.
 """
@@ -30,15 +30,15 @@ it. One turn more, and the client that has just been answered may be back.
 class InlineExecution:
     """Decide which batches run in the event loop, where all methods are called.
 
-    These are batches that take next to no time, and a single image of a client that is alone, if
-    it takes no more than `MAX_SINGLE_RUN_S`. Two clients are served faster by two threads.
+    These are batches that take at most `MIN_THREAD_RUN_S`, and a single image of a client that is
+    alone, if it takes at most `MAX_SINGLE_RUN_S`. Two clients are served faster by two threads.
     """
 
     def __init__(self) -> None:
         self._just_ran = False
 
-    def pays(self, images: int, image_s: float) -> bool:
-        """Return whether to run a batch in the event loop, given that nothing else is queued.
+    def is_faster(self, images: int, image_s: float) -> bool:
+        """Return whether a batch is faster in the event loop; nothing else may be queued.
 
         Each image is expected to take `image_s` seconds.
         """

@@ -28,12 +28,12 @@ class LoadedModel:
 
     Attributes:
         bundle: The verified bundle.
-        engine: The session that runs its graph.
+        session: The session that runs its graph.
         guard: The session with the calibration and the policy.
     """
 
     bundle: Bundle
-    engine: ModelSession
+    session: ModelSession
     guard: CalibratedModel
 
 
@@ -69,7 +69,7 @@ def load_model(
             f" {', '.join(bundle.manifest.scores)}, the scores of {bundle.manifest.name}"
         )
     try:
-        engine = ModelSession(
+        session = ModelSession(
             bundle.model,
             bundle.manifest,
             device=settings.device,
@@ -81,7 +81,7 @@ def load_model(
         raise DeviceError(f"{variable('device')}: {error}") from error
     if (
         bundle.manifest.precision == "int8"
-        and engine.providers[0] == CPU
+        and session.providers[0] == CPU
         and not has_int8_dot_products(read_cpu_info())
     ):
         logger.warning(
@@ -90,12 +90,12 @@ def load_model(
             extra={"fields": {"model": bundle.manifest.name}},
         )
     return LoadedModel(
-        bundle=bundle, engine=engine, guard=CalibratedModel(bundle, policy, engine.run)
+        bundle=bundle, session=session, guard=CalibratedModel(bundle, policy, session.run)
     )
 
 
 @contextmanager
-def naming(folder: Path) -> Iterator[None]:
+def errors_with_folder(folder: Path) -> Iterator[None]:
     """Add the folder to an error about its bundle that does not name it."""
     try:
         yield

@@ -3,8 +3,8 @@
 Without it, runs of the model keep the event loop waiting for a CPU by milliseconds per turn, which
 is too long to reject requests in time. At twice the peak load of the shipped bundle, the median
 latency of a 429 is 3 to 7 times as long without it (`docs/decisions/0021`). Decode threads of a
-higher priority would keep the model waiting: of a flood of bodies with 256 images each, most are
-parsed in vain.
+higher priority would keep the model waiting: most bodies of a flood with 256 images each would be
+parsed and never predicted.
 """
 
 import os

@@ -24,7 +24,7 @@ class _ClientItems(Generic[T]):
 
 
 class TurnQueue(Generic[T]):
-    """A queue that takes items of equal cost from each client, as long as it has some.
+    """A queue that takes items of equal cost from each client that has items.
 
     The items of one client are first in, first out. It is start-time fair queueing: a client that
     was not in the queue begins at the turn of the client that is next (Goyal, Vin and Cheng 1997,

@@ -1,4 +1,4 @@
-"""The messages of the protocol: requests are validated by these models, responses described.
+"""The messages of the protocol: models that validate requests and describe responses.
 
 Source: Open Inference Protocol, v2, with the extension binary_tensor_data.
 """

@@ -69,7 +69,7 @@ class Admission:
         """Check that one more request of a client is within the limits, without adding it.
 
         Raises:
-            Overloaded: It is not.
+            Overloaded: A limit would be exceeded.
         """
         if not self.may_be_full():
             return
@@ -106,7 +106,7 @@ class Admission:
         """Check that more is within the limits, without adding it.
 
         Raises:
-            Overloaded: It is not.
+            Overloaded: A limit would be exceeded.
         """
         with self._lock:
             self._require(unit, count, claim.client.held[unit], claim.held[unit])

@@ -21,8 +21,8 @@ MIN_BODY_BYTES = 10_000
 BODY_PERIOD_S = 10.0
 
 # Most responses are sent sooner, and a task for each of them would cost more than reading a body.
-# No disconnect is missed: a later call of `receive` returns it all the same.
-WATCH_AFTER_S = 0.02
+# No disconnect is missed: a later call of `receive` still returns it.
+LISTEN_AFTER_S = 0.02
 
 
 def request_timeout_s(header: str | None, max_s: float) -> float:
@@ -148,7 +148,7 @@ class Deadline:
         )
 
 
-class DisconnectWatcher:
+class DisconnectListener:
     """Call a function if the client disconnects before the `with` block ends.
 
     Args:
@@ -162,7 +162,7 @@ class DisconnectWatcher:
         self._task: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
-        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._start)
+        self._timer = asyncio.get_running_loop().call_later(LISTEN_AFTER_S, self._start)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -174,9 +174,9 @@ class DisconnectWatcher:
             self._task = None
 
     def _start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._watch())
+        self._task = asyncio.get_running_loop().create_task(self._listen())
 
-    async def _watch(self) -> None:
+    async def _listen(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self._task = None

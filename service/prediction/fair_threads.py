@@ -58,7 +58,7 @@ class _Call(Generic[T]):
 
 
 class FairThreads:
-    """Threads that call functions of many clients; an idle thread takes the next client's first.
+    """Threads that call the functions of many clients, in the order of a `TurnQueue`.
 
     The turn of a client advances by the CPU time of its functions. A long function that returns a
     `Rest` from time to time lets other clients and other functions of its client pass.

@@ -74,7 +74,7 @@ class MemoryBudget:
         return {name: -(-size // MEGABYTE) for name, size in parts.items()}
 
 
-def plan_memory(settings: Settings, engines: Sequence[ModelSession]) -> MemoryBudget:
+def plan_memory(settings: Settings, sessions: Sequence[ModelSession]) -> MemoryBudget:
     """Return the budget of this process, whose models are loaded and warmed up.
 
     Raises:
@@ -92,7 +92,7 @@ def plan_memory(settings: Settings, engines: Sequence[ModelSession]) -> MemoryBu
                 run_bytes=each.run_bytes,
                 load_bytes=each.load_bytes,
             )
-            for each in engines
+            for each in sessions
         ],
     )
     limit = memory_limit()
@@ -142,7 +142,7 @@ def check_memory(budget: MemoryBudget, limit: MemoryLimit, settings: Settings) -
     """Check that the largest memory is within the limit.
 
     Raises:
-        MemoryLimitError: It is not.
+        MemoryLimitError: The largest memory exceeds the limit.
     """
     if budget.total <= limit.bytes:
         return

@@ -36,7 +36,7 @@ from oodguard.service.images.body import BodyObserver, read_body
 from oodguard.service.images.types import Body, RequestLimits
 from oodguard.service.inference.queue import Job
 from oodguard.service.prediction.admission import Admission, Claim
-from oodguard.service.prediction.deadline import Deadline, DisconnectWatcher, request_timeout_s
+from oodguard.service.prediction.deadline import Deadline, DisconnectListener, request_timeout_s
 from oodguard.service.prediction.decode_pool import DecodePool
 from oodguard.service.prediction.shadow import Shadow
 from oodguard.service.readiness import Readiness
@@ -166,7 +166,7 @@ class Predictor:
                     job = _new_job(deadline, claim)
                     # Set before the prediction: the log has the stages of a failed one, too.
                     state["timings"] = job.timings
-                    with DisconnectWatcher(request.receive, job.cancel):
+                    with DisconnectListener(request.receive, job.cancel):
                         await self._decode_and_run(deployment, job, body, claim)
         except tuple(SHED) as error:
             self._count_shed(request.scope, error)
@@ -174,7 +174,7 @@ class Predictor:
         state["images"] = len(job.verdicts)
         state["rejected"] = deployment.account(job)
         if self._registry.shadow:
-            self._shadow.follow(deployment, body, job.verdicts)
+            self._shadow.maybe_predict(deployment, body, job.verdicts)
         rejected = state["rejected"]
         if self._sampler and self._sampler.selects(
             rejected=rejected, accepted=state["images"] - rejected

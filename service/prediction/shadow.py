@@ -37,7 +37,9 @@ class Shadow:
     random_source: random.Random
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
-    def follow(self, deployment: Deployment, body: Body, verdicts: Sequence[Verdict]) -> None:
+    def maybe_predict(
+        self, deployment: Deployment, body: Body, verdicts: Sequence[Verdict]
+    ) -> None:
         """Draw whether to predict a body again, and start a task if so."""
         if self.registry.shadow is None or deployment is not self.registry.default:
             return
@@ -50,7 +52,7 @@ class Shadow:
 
     async def _compare(self, answered: Deployment, body: Body, verdicts: Sequence[Verdict]) -> None:
         deployment = self.registry.shadow
-        # A reload may have changed the shadow model since the answer.
+        # A reload may have changed the shadow model since the response.
         if deployment is None or deployment is answered:
             return
         try:

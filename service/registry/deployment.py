@@ -38,13 +38,13 @@ class Deployment:
         spec, policy = model.bundle.manifest.input, model.guard.policy
         self.batcher = Batcher(
             model.guard.predict,
-            threads=model.engine.runs,
+            threads=model.session.runs,
             image=(spec.height, spec.width, 3),
-            max_batch=model.engine.max_batch,
+            max_batch=model.session.max_batch,
             max_delay_s=settings.max_delay_ms / 1000,
             observer=self.metrics,
-            inline=model.engine.any_thread,
-            max_run_s=MAX_CPU_RUN_S if model.engine.any_thread else math.inf,
+            inline=model.session.any_thread,
+            max_run_s=MAX_CPU_RUN_S if model.session.any_thread else math.inf,
         )
         self._deciding = model.bundle.manifest.scores.index(policy.score)
         self._detail = settings.detail

@@ -67,7 +67,7 @@ class ModelRegistry:
 
     @property
     def shadow(self) -> Deployment | None:
-        """The model that follows the default model.
+        """The model that also predicts a share of the default model's requests.
 
         None if none is configured, or if a reload has removed it or made it the default model:
         each image counts once.

@@ -14,7 +14,7 @@ from pathlib import Path
 from oodguard.models.bundle import Bundle, open_bundle
 from oodguard.models.errors import BundleError, GuardError
 from oodguard.service.errors import PolicyError
-from oodguard.service.inference.model import ChoosePolicy, LoadedModel, naming
+from oodguard.service.inference.model import ChoosePolicy, LoadedModel, errors_with_folder
 from oodguard.service.registry.changes import (
     EVENTS,
     POLICY_EVENTS,
@@ -68,7 +68,7 @@ class Reloader:
         """
         self._policy = self.read_policy()
         for folder in self.folders():
-            with naming(folder):
+            with errors_with_folder(folder):
                 deployment = self.deploy(self.load(folder, self._policy.policy))
             self.registry.put(folder, deployment)
             self._log(bundle_change(folder, deployment, "loaded"))
@@ -222,7 +222,7 @@ class Reloader:
             "version": change.version,
             "outcome": change.outcome,
             "detail": change.detail,
-            "providers": served.model.engine.providers if served else (),
+            "providers": served.model.session.providers if served else (),
         }
         level = logging.WARNING if change.outcome == "refused" else logging.INFO
         events = POLICY_EVENTS if change.model == POLICY_FILE else EVENTS

@@ -70,7 +70,7 @@ class Routing:
             raise BundleError(
                 f"{default.source}: every version of {name} is a pre-release, and {version} is the"
                 f" newest, expected a release: set OODGUARD_DEFAULT_MODEL to {name}@{version} to"
-                " serve it all the same"
+                " serve it nevertheless"
             )
         return name, version
 

@@ -210,7 +210,7 @@ class Sampler:
     def _attempt(self, action: Callable[[], None]) -> bool:
         """Run an action on the store; log the first failure and the recovery, not each failure.
 
-        Only a stored sample is a recovery: to expire samples when none is old uses no store.
+        Only a stored sample is a recovery: expiring samples does not use the store if none is old.
         """
         error = ""
         try:

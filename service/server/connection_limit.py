@@ -25,9 +25,12 @@ class ConnectionLimitProtocol(PipeliningProtocol):
     """Uvicorn's protocol, which closes a waiting connection if too many are open.
 
     A connection waits while its client has to act: to send a request, or to read a response.
-    One of the client with the most connections is closed, and of these one that does not send the
-    body of a request if there is one, and of these the one that waits longest. Otherwise one
-    client without requests could reset the slow uploads of all others.
+    Which one is closed is decided in this order, so that a client without requests cannot reset
+    the slow uploads of others:
+
+    1. It belongs to the client that has the most connections.
+    2. It is not one that sends the body of a request, unless all do.
+    3. It is the one that waits longest.
 
     Attributes:
         max_connections: The maximum number of open connections.

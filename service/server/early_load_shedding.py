@@ -109,8 +109,8 @@ class LoadSheddingProtocol(HeaderLimitProtocol):
     def _early_response(self) -> bytes | None:
         """Return the early 429 response, or None if the request needs the full stack.
 
-        It does if an earlier request of the connection is being answered, for Expect and Upgrade,
-        while writing is paused, and if the connection is to be closed.
+        The full stack is needed if an earlier request of the connection is being answered, for
+        Expect and Upgrade, while writing is paused, and if the connection is to be closed.
         """
         if not self.load_shedding.is_active():
             return None

@@ -12,7 +12,7 @@ from typing import cast
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from oodguard.service.server.open_transport import OpenTransport
+from oodguard.service.server.transport_wrapper import TransportWrapper
 
 END_OF_HEADERS = b"\r\n\r\n"
 
@@ -75,10 +75,10 @@ class PipeliningProtocol(HttpToolsProtocol):
     _input_ended = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Replace uvicorn's flow control, and let a closed transport do nothing."""
-        open_transport = cast("asyncio.Transport", OpenTransport(transport))
-        super().connection_made(open_transport)
-        self.flow = PausableFlow(open_transport)
+        """Replace uvicorn's flow control, and wrap the transport."""
+        wrapper = cast("asyncio.Transport", TransportWrapper(transport))
+        super().connection_made(wrapper)
+        self.flow = PausableFlow(wrapper)
 
     def is_answering(self) -> bool:
         """Return whether a request of the connection has not been answered completely."""
@@ -96,7 +96,7 @@ class PipeliningProtocol(HttpToolsProtocol):
         HttpToolsProtocol.data_received(self, piece)
 
     def on_parsed(self) -> None:
-        """Do what is due after received bytes were parsed; by default nothing."""
+        """Handle the end of a parsing step; does nothing by default."""
 
     def _parse_received(self) -> None:
         """Parse until a request is complete, at most one in a turn of the event loop."""

@@ -140,7 +140,7 @@ class ModelMetrics:
         self._families = families
         self._model = model
         self._names = names = (manifest.name, manifest.version)
-        self._info = (model.bundle.sha256, model.engine.providers[0])
+        self._info = (model.bundle.sha256, model.session.providers[0])
         self._score_name = policy.score
         self._batch = families.batch.labels(*names)
         self._decode = families.decode.labels(*names)
@@ -188,7 +188,7 @@ class ModelMetrics:
         """Count the verdicts of one request and return the number of rejections."""
         for verdict in verdicts:
             score = verdict.scores[self._score_name]
-            # One NaN would make the histogram's sum NaN for good.
+            # One NaN would make the histogram's sum NaN permanently.
             if math.isfinite(score):
                 self._score.observe(score)
             self._p_values.observe(verdict.p_value)

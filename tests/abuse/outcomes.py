@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from oodguard.service.api.schemas import PredictAnswer, Problem
+from oodguard.service.api.schemas import PredictResponse, Problem
 from tests.abuse.case import OK, PLAIN_400, SILENCE, Case
 from tests.abuse.exchange import Response
 
@@ -47,7 +47,7 @@ def _outcome(case: Case, response: Response, problems: Mapping[str, int]) -> str
         return f"head-{response.status}"
     if response.status == 200:
         if b'"predictions"' in response.body:
-            PredictAnswer.model_validate_json(response.body)
+            PredictResponse.model_validate_json(response.body)
         return OK
     if case.sent.split(b" ", 2)[1].startswith(b"/v2"):
         return _protocol_error(response)

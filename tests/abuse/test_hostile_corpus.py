@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from benchmarks.serving.processes import peak_rss_bytes, reset_peak_rss
-from oodguard.service.api.schemas import PredictAnswer
+from oodguard.service.api.schemas import PredictResponse
 from tests.abuse.case import Case
 from tests.abuse.corpus import FAMILIES, SEED, corpus, digest, family
 from tests.abuse.exchange import exchange
@@ -106,7 +106,7 @@ def test_hostile_corpus_gets_documented_responses_and_leaves_the_server_intact(
     response = httpx2.post(
         f"{server.url}/predict", content=encode(plain(BLUE)), headers={"content-type": "image/png"}
     )
-    (prediction,) = PredictAnswer.model_validate_json(response.content).predictions
+    (prediction,) = PredictResponse.model_validate_json(response.content).predictions
     assert prediction.label == "blue"
     assert server.process.poll() is None
     assert "Traceback" not in server.log.read_text()

@@ -76,7 +76,7 @@ def test_bundle_calibration_is_read_only(folder: Path) -> None:
 def test_bundle_is_independent_of_its_folder_once_open(folder: Path) -> None:
     opened = open_bundle(folder)
     (folder / MODEL).write_bytes(b"something else")
-    assert opened.model == b"not a graph, but bytes all the same"
+    assert opened.model == b"not a graph, but bytes nevertheless"
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -7,7 +7,7 @@ from httpx2 import Response
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from oodguard.service.api.schemas import PredictAnswer, Prediction, Problem
+from oodguard.service.api.schemas import Prediction, PredictResponse, Problem
 from tests.service.pictures import encode, plain
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -17,7 +17,7 @@ def predictions(response: Response) -> list[Prediction]:
     """Return the predictions of a valid response."""
     assert response.status_code == 200, response.text
     assert response.headers["content-type"] == "application/json"
-    answer = PredictAnswer.model_validate_json(response.content)
+    answer = PredictResponse.model_validate_json(response.content)
     assert answer.request_id == response.headers["x-request-id"]
     return answer.predictions
 
@@ -67,11 +67,11 @@ def post_pixels(client: TestClient, body: bytes, shape: str) -> Response:
     return post(client, body, "application/octet-stream", **{"x-shape": shape})
 
 
-def ask(client: TestClient, path: str = "/predict") -> PredictAnswer:
+def ask(client: TestClient, path: str = "/predict") -> PredictResponse:
     """Send a red image, and return the valid response."""
     response = post(client, encode(plain()), path=path)
     predictions(response)
-    return PredictAnswer.model_validate_json(response.content)
+    return PredictResponse.model_validate_json(response.content)
 
 
 def answering_model(client: TestClient, path: str = "/predict") -> tuple[str, str]:

@@ -86,8 +86,8 @@ class Surrogate:
         function: Strictly increasing function t of the score, computed from features and outputs.
         transform: The same t for a number, such as a threshold.
         targeted: One function per target class, for scores that are low for an image close to any
-            one class. Decreasing any of them decreases the score in the end, and a class other
-            than the nearest may be the easier one.
+            one class. Decreasing any of them far enough decreases the score, and a class
+            other than the nearest may need a smaller perturbation.
     """
 
     function: OfOutputs

@@ -85,7 +85,7 @@ def initial_weights(recipe: Recipe, start: Path | None) -> InitialWeights | None
     """Read the weights that a new run starts from: those of --from, or of `network.weights`.
 
     Raises:
-        RecipeError: There are both, timm does not have the network, or the folder is not a run's.
+        RecipeError: Both are given, timm does not have the network, or the folder is not a run's.
         CheckpointError: The weights cannot be read.
     """
     network = recipe.network

@@ -3,8 +3,8 @@
 The folder of a source is named by a hash of everything that determines the pixels: the files with
 their sizes and times, the rows, the rule of preparation and the versions of the libraries. It holds
 `images`, one slot per row, and `states`, one byte per row. Every row was tried once when `images`
-has this name. A later opening tries the rows again that are not read, be it that the preparation
-was interrupted or that an image could not be read. Files of other sizes are written again.
+has this name. A later call tries the rows that are not read again, whether the preparation was
+interrupted or an image could not be read. Files of other sizes are written again.
 """
 
 import fcntl
@@ -39,7 +39,7 @@ READ = 1
 LIBRARIES = ("numpy", "pillow", "pillow-heif", "simplejpeg")
 
 Advance = Callable[[int], None]
-"""Is called with the number of images that were prepared since the last call."""
+"""Called with the number of images that were prepared since the last call."""
 
 
 def is_large(listing: Listing, spec: InputSpec) -> bool:

@@ -45,7 +45,7 @@ def evaluation_notes(
         warn: Is called with a warning for each source that has images with these pixels.
 
     Raises:
-        RecipeError: a source has images that cannot be read.
+        RecipeError: A source has images that cannot be read.
     """
     test, outliers = evaluation_sources(recipe)
     sources = {"evaluation.test": test}
@@ -84,7 +84,7 @@ def without_copies(images: ImageSet, copies: Copies | None, *, key: str) -> Imag
     """Return the images of an evaluation source that were not trained on.
 
     Raises:
-        RecipeError: no image remains.
+        RecipeError: No image remains.
     """
     if copies is None or not copies.rows or images.positions is None:
         return images

@@ -1,6 +1,6 @@
 """List the pictures of a folder: `FOLDER/CLASS/**`, or `FOLDER/SPLIT/CLASS/**` with a split.
 
-No name of a file or of a folder decides what is read, except for the split that a person names.
+The names of files and folders do not decide what is read, except for the split that a user names.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""List any source: the one reader of all commands."""
+"""List the images of any source; all commands list sources by this module."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace

@@ -30,7 +30,7 @@ from oodguard.training.export.onnx import to_onnx
 from oodguard.training.onnx_torch.classifier import bundle_classifier
 from oodguard.training.onnx_torch.node import UnsupportedGraph
 from oodguard.training.run_folder import DATA, RunFolder
-from oodguard.training.scoring.fit_scores import scored_classifier
+from oodguard.training.scoring.fit_scores import scored_network
 from oodguard.training.scoring.graph import ScoredClassifier, evaluation_batch_size, torch_run
 from oodguard.training.scoring.network import frozen
 from oodguard.training.scoring.parity import calibration_scores, onnx_run
@@ -175,7 +175,7 @@ def run_target(run: RunFolder, score: str, others: Sequence[str] = ()) -> Evalua
     in_graph = tuple(name for name in needed if name in SCORE_NAMES)
     inliers = load(recipe.inliers, recipe.input)
     parts = split(inliers, recipe.inliers, seed=recipe.seed)
-    classifier = scored_classifier(run, parts.training, in_graph)
+    classifier = scored_network(run, parts.training, in_graph)
     card = read_data_card(run.folder / DATA)
     graph = to_onnx(classifier, recipe.input)
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster

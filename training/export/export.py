@@ -17,7 +17,7 @@ from oodguard.training.report.card import write_card
 from oodguard.training.report.model import Report
 from oodguard.training.report.write import read_report, report_name, stamped
 from oodguard.training.run_folder import RunFolder
-from oodguard.training.scoring.fit_scores import scored_classifier
+from oodguard.training.scoring.fit_scores import scored_network
 from oodguard.training.scoring.graph import torch_run
 from oodguard.training.scoring.parity import Parity, calibration_scores, check_parity, onnx_run
 
@@ -39,7 +39,7 @@ def export(run: RunFolder, out: Path) -> Parity:
     recipe = run.recipe
     data = split(load(recipe.inliers, recipe.input), recipe.inliers, seed=recipe.seed)
     names = recipe.score_names
-    classifier = scored_classifier(run, data.training, names)
+    classifier = scored_network(run, data.training, names)
     model = to_onnx(classifier, recipe.input)
     serve = onnx_run(model)
     calibration = calibration_scores(serve, data.calibration, names)

@@ -30,16 +30,16 @@ class FitObserver(Protocol):
     """Receives the events of a run."""
 
     def start(self, *, epochs: int, steps_per_epoch: int, done: int) -> None:
-        """Training starts; `done` of the epochs are finished already."""
+        """Record the start of training; `done` of the epochs are finished already."""
 
     def finish_step(self, epoch: int, result: StepResult) -> None:
-        """A step is finished."""
+        """Record a finished step."""
 
     def finish_epoch(self, epoch: Epoch) -> None:
-        """An epoch is finished and validated."""
+        """Record a finished and validated epoch."""
 
     def warn(self, message: str) -> None:
-        """Training continues despite a problem of the data or the run."""
+        """Report a problem of the data or the run; training continues."""
 
 
 def fit(

@@ -49,7 +49,8 @@ class RobustValidation:
     """The validation images: inliers, and outliers or None.
 
     `outliers` are uint8 `(m, H, W, 3)`, or generated pixels `(m, 3, H, W)` in [0, 1]. The first
-    `attacked` of each side are attacked, in batches that are not kept, for large images.
+    `attacked` of each side are attacked batch by batch, and attacked images are not kept, because
+    large ones would not fit into memory.
     """
 
     recipe: Recipe
@@ -138,7 +139,7 @@ class RobustValidation:
         images: Tensor,
         device: torch.device,
     ) -> Tensor:
-        """Return what `measure` finds `(n,)` of images that were attacked to maximize `objective`.
+        """Return `measure` `(n,)` of images that were attacked to maximize `objective`.
 
         uint8 images or pixels are attacked in batches of the training size, which fit into memory.
         """

@@ -64,7 +64,7 @@ def common_scale(scores: Sequence[Scores], threshold: float) -> Scale:
     """Return bars that each hold about as many of all the scores `(n,)` together.
 
     With bars of equal width, two or three of them would hold most of the images, because energies
-    and probabilities concentrate at one end. No bar contains the threshold in its inside.
+    and probabilities concentrate at one end. The threshold is an edge, never inside a bar.
     """
     every = np.concatenate(scores).astype(np.float64)
     # Quantiles that are scores: between a finite and an infinite one there is no mean.

@@ -13,7 +13,7 @@ from oodguard.training.scoring.graph import ScoredNetwork, evaluation_batch_size
 from oodguard.training.scoring.network import trained_network
 
 
-def scored_classifier(run: RunFolder, training: ImageSet, names: Sequence[str]) -> ScoredNetwork:
+def scored_network(run: RunFolder, training: ImageSet, names: Sequence[str]) -> ScoredNetwork:
     """Return the network of a run with the scores `names`, fitted on `training` where needed.
 
     Raises:

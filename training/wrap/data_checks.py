@@ -26,7 +26,7 @@ def check_calibration(images: ImageSet, policy: Policy) -> None:
     """Check that half of the images is enough for the threshold of the policy.
 
     Raises:
-        CalibrationError: It is not.
+        CalibrationError: There are too few images for the policy.
     """
     half, required = len(images) // 2, images_required(policy.alpha, policy.delta)
     if half < required:

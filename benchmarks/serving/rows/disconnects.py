@@ -21,7 +21,7 @@ SKIPPED = "oodguard_skipped_images_total"
 
 
 def measure(config: Config) -> list[Round]:
-    """Disconnect every second client, and count the images that were run all the same."""
+    """Disconnect every second client, and count the images that were run nevertheless."""
     with served(config) as service:
         return [_round(config, service) for _ in range(config.rounds)]
 
@@ -63,8 +63,8 @@ def _answered(connections: list[Connection]) -> int:
 
 def skipped(measured: Round) -> float:
     """Return the share of the disconnected clients' images that were never run."""
-    run_in_vain = max(0.0, measured["images run"] - measured["images answered"])
-    return 1 - run_in_vain / measured["images of disconnected clients"]
+    run_unused = max(0.0, measured["images run"] - measured["images answered"])
+    return 1 - run_unused / measured["images of disconnected clients"]
 
 
 ROWS = {

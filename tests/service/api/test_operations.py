@@ -6,7 +6,7 @@ from pathlib import Path
 from fastapi.routing import iter_route_contexts
 from starlette.testclient import TestClient
 
-from oodguard.service.api.schemas import ModelsAnswer
+from oodguard.service.api.schemas import ModelsResponse
 from oodguard.service.app import create_app
 from oodguard.service.readiness import Readiness
 from oodguard.service.settings import Settings
@@ -73,7 +73,7 @@ def test_head_is_counted_with_its_route(client: TestClient) -> None:
 
 
 def test_models_returns_the_facts_of_the_bundle(client: TestClient) -> None:
-    answer = ModelsAnswer.model_validate_json(client.get("/models").content)
+    answer = ModelsResponse.model_validate_json(client.get("/models").content)
     (model,) = answer.models
     assert answer.default == model.name == "tiny"
     assert model.classes == ["red", "green", "blue"]

@@ -6,7 +6,7 @@ import re
 import pytest
 from starlette.testclient import TestClient
 
-from oodguard.service.api.schemas import BareAnswer, BarePolicy, ModelsAnswer
+from oodguard.service.api.schemas import BarePolicy, BareResponse, ModelsResponse
 from oodguard.service.responses import COARSE_P_VALUES, coarse_p_value
 from tests.service.checks import ask, post
 from tests.service.conftest import Issued, MakeClient
@@ -27,13 +27,13 @@ def test_verdict_detail_has_class_decision_and_p_value_only(verdict_client: Test
         {"label": "red", "class_id": 0, "p_value": 0.05, "decision": "reject"},
     ]
     assert answer["policy"] == {"score": "brightness", "alpha": 0.05, "delta": 0.05}
-    BareAnswer.model_validate(answer)
+    BareResponse.model_validate(answer)
 
 
 def test_verdict_detail_omits_the_threshold_of_models(verdict_client: TestClient) -> None:
     text = verdict_client.get("/models").text
     assert "threshold" not in text
-    (model,) = ModelsAnswer.model_validate_json(text).models
+    (model,) = ModelsResponse.model_validate_json(text).models
     assert type(model.policy) is BarePolicy
 
 
@@ -51,8 +51,8 @@ def test_openapi_describes_the_responses_of_the_configured_detail(
     for each in (client, verdict_client):
         post = each.get("/openapi.json").json()["paths"]["/predict"]["post"]
         shapes.append(json.dumps(post["responses"]["200"]))
-    assert "/PredictAnswer" in shapes[0]
-    assert "/BareAnswer" in shapes[1]
+    assert "/PredictResponse" in shapes[0]
+    assert "/BareResponse" in shapes[1]
 
 
 @pytest.mark.parametrize(

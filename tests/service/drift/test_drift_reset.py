@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from oodguard.service.api.schemas import DriftResetAnswer
+from oodguard.service.api.schemas import DriftResetResponse
 from oodguard.service.settings import Settings
 from tests.service.api_keys import IssuedKey
 from tests.service.checks import post, problem
@@ -25,7 +25,7 @@ def test_drift_reset_route_clears_the_evidence_and_its_alarms(
         assert resets(client, issued) == 0
         path = "/admin/models/one/versions/10/drift/reset"
         response = client.post(path, headers=admin.headers)
-        (done,) = DriftResetAnswer.model_validate_json(response.content).resets
+        (done,) = DriftResetResponse.model_validate_json(response.content).resets
         assert (done.model, done.version) == ("one", "10")
         assert (done.scores.log_martingale, done.rejections.log_martingale) == before
         assert (done.scores.images, done.rejections.images) == (200, 200)

@@ -85,7 +85,7 @@ def test_png_with_too_many_chunks_is_rejected(*, before: bool) -> None:
         return png(*((chunks, PIXELS) if before else (PIXELS, chunks)), header=RGB)
 
     assert is_read(file(MAX_CHUNKS - 1))
-    with pytest.raises(UndecodableImage, match="too many chunks"):
+    with pytest.raises(UndecodableImage, match=f"has more than {MAX_CHUNKS} chunks"):
         read_header(file(MAX_CHUNKS))
 
 
@@ -96,5 +96,5 @@ def test_png_with_too_many_small_pixel_chunks_is_rejected() -> None:
 
 def test_webp_with_too_many_chunks_is_rejected() -> None:
     assert is_read(WEBP + b"junk\x01\0\0\0a\0" * (MAX_CHUNKS - 1))
-    with pytest.raises(UndecodableImage, match="too many chunks"):
+    with pytest.raises(UndecodableImage, match=f"has more than {MAX_CHUNKS} chunks"):
         read_header(WEBP + b"junk\x01\0\0\0a\0" * MAX_CHUNKS)

@@ -13,7 +13,7 @@ from oodguard.service.images import decode_steps
 from oodguard.service.images.decode import decode_image
 from oodguard.service.images.header import EncodedImage
 from oodguard.service.inference.queue import Pixels
-from oodguard.service.prediction.decode_pool import is_small
+from oodguard.service.prediction.decode_pool import decodes_inline
 from oodguard.service.prediction.fair_threads import FairThreads
 from tests.service.checks import post, predictions, problem
 from tests.service.conftest import Gate, MakeClient
@@ -30,16 +30,16 @@ def images(*data: bytes) -> list[EncodedImage]:
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 def test_small_images_have_at_most_128_by_128_pixels_together(kind: str) -> None:
     icon = encode(plain(size=(128, 64)), kind)
-    assert is_small(images(icon))
-    assert is_small(images(icon, icon))
-    assert not is_small(images(icon, icon, icon))
+    assert decodes_inline(images(icon))
+    assert decodes_inline(images(icon, icon))
+    assert not decodes_inline(images(icon, icon, icon))
 
 
 @pytest.mark.parametrize(
     "data", [claiming_png(5000, 5000), claiming_jpeg(5000, 5000), claiming_webp(5000, 5000)]
 )
 def test_small_file_that_claims_a_large_image_is_not_small(data: bytes) -> None:
-    assert not is_small(images(data))
+    assert not decodes_inline(images(data))
 
 
 def test_image_with_a_compressed_text_chunk_is_not_small() -> None:
@@ -47,15 +47,15 @@ def test_image_with_a_compressed_text_chunk_is_not_small() -> None:
     info.add_text("comment", "a" * 100_000, zip=True)
     bomb = encode(plain(), "PNG", pnginfo=info)
     assert len(bomb) < 1000
-    assert not is_small(images(bomb))
+    assert not decodes_inline(images(bomb))
 
 
 def test_invalid_image_is_small() -> None:
-    assert is_small(images(b"no image"))
+    assert decodes_inline(images(b"no image"))
 
 
 def test_raw_pixels_of_another_size_are_not_small() -> None:
-    assert not is_small(np.zeros((1, 4, 4, 3), np.uint8))
+    assert not decodes_inline(np.zeros((1, 4, 4, 3), np.uint8))
 
 
 class HeldDecoder:

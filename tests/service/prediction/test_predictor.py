@@ -61,7 +61,7 @@ def test_returns_504_past_the_deadline_and_releases_the_request(
 def test_runs_take_place_in_engine_threads(
     gate: Gate, client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(InlineExecution, "pays", lambda *_: False)
+    monkeypatch.setattr(InlineExecution, "is_faster", lambda *_: False)
     gate.opened.set()
     with ThreadPoolExecutor(4) as pool:
         for future in [pool.submit(send, client) for _ in range(8)]:

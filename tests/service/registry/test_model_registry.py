@@ -6,7 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from oodguard.models.errors import BundleError
-from oodguard.service.api.schemas import ModelsAnswer
+from oodguard.service.api.schemas import ModelsResponse
 from oodguard.service.app import create_app
 from oodguard.service.registry.versions import version_key
 from oodguard.service.settings import Settings
@@ -32,7 +32,7 @@ def test_model_is_found_by_default_by_name_and_by_version(client: TestClient) ->
 
 
 def test_models_route_lists_every_version_newest_first(client: TestClient) -> None:
-    answer = ModelsAnswer.model_validate_json(client.get("/models").content)
+    answer = ModelsResponse.model_validate_json(client.get("/models").content)
     assert [(model.name, model.version) for model in answer.models] == [
         ("one", "10"),
         ("one", "9"),

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from oodguard.models.bundle import MODEL
 from oodguard.models.errors import BundleError
-from oodguard.service.api.schemas import ModelsAnswer
+from oodguard.service.api.schemas import ModelsResponse
 from oodguard.service.app import create_app
 from oodguard.service.errors import PolicyError
 from oodguard.service.settings import Settings
@@ -45,8 +45,8 @@ def used(client: TestClient, path: str = "/predict") -> tuple[str, float, float 
     return policy.score, policy.alpha, policy.delta, policy.threshold
 
 
-def models(client: TestClient) -> ModelsAnswer:
-    return ModelsAnswer.model_validate_json(client.get("/models").content)
+def models(client: TestClient) -> ModelsResponse:
+    return ModelsResponse.model_validate_json(client.get("/models").content)
 
 
 def test_policy_reload_changes_alpha_and_delta_of_one_model(

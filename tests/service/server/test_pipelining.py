@@ -11,8 +11,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from oodguard.service.server.open_transport import OpenTransport
 from oodguard.service.server.pipelining import MIN_BODY_PIECE_BYTES
+from oodguard.service.server.transport_wrapper import TransportWrapper
 from tests.service.server.http_server import running_server
 
 GET = b"GET / HTTP/1.1\r\n\r\n"
@@ -201,7 +201,7 @@ class ClosedTransport(asyncio.Transport):
 
 
 def test_closed_transport_ignores_writes_and_changes_of_reading() -> None:
-    transport = OpenTransport(ClosedTransport())
+    transport = TransportWrapper(ClosedTransport())
     transport.write(b"x")
     transport.pause_reading()
     transport.resume_reading()

@@ -1,4 +1,4 @@
-"""Folders as people have them: what is read is what is in the folder, whatever its names are."""
+"""Folders of users: everything in a folder is read, whatever the names of files and folders are."""
 
 import os
 import subprocess

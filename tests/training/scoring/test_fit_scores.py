@@ -7,7 +7,7 @@ import torch
 
 from oodguard.models.errors import RecipeError
 from oodguard.training.data.dataset import ImageSet, to_pixels
-from oodguard.training.scoring.fit_scores import scored_classifier
+from oodguard.training.scoring.fit_scores import scored_network
 from tests.training.recipes import RECIPE
 from tests.training.runs import save_run
 
@@ -23,12 +23,12 @@ def training() -> ImageSet:
     )
 
 
-def test_scored_classifier_uses_the_score_options_of_the_recipe(
+def test_scored_network_uses_the_score_options_of_the_recipe(
     tmp_path: Path, training: ImageSet
 ) -> None:
     options = "[score_options]\ntemperature = 100\nknn_bank = 20\nknn_neighbour = 1\n\n[network]"
     run = save_run(tmp_path, RECIPE.replace("[network]", options, 1))
-    classifier = scored_classifier(run, training, ("energy", "knn"))
+    classifier = scored_network(run, training, ("energy", "knn"))
     assert classifier.get_buffer("fitted.knn.bank").shape == (20, 16)
     logits, scores = classifier(training.images)
     torch.testing.assert_close(scores[:, 0], -100 * torch.logsumexp(logits / 100, dim=1))
@@ -36,12 +36,12 @@ def test_scored_classifier_uses_the_score_options_of_the_recipe(
     assert (scores[:, 1] < 1e-6).sum() == 20
 
 
-def test_scored_classifier_uses_the_reject_class_for_its_score_only(
+def test_scored_network_uses_the_reject_class_for_its_score_only(
     tmp_path: Path, training: ImageSet
 ) -> None:
     text = RECIPE.replace('method = "aloe"', 'method = "aloe-abstain"')
     run = save_run(tmp_path, text, outputs=CLASSES + 1)
-    classifier = scored_classifier(run, training, ("abstain", "kl_matching", "energy"))
+    classifier = scored_network(run, training, ("abstain", "kl_matching", "energy"))
     logits, scores = classifier(training.images)
     every_output = classifier.network(to_pixels(training.images[:]))
     assert logits.shape == (60, CLASSES)
@@ -51,8 +51,8 @@ def test_scored_classifier_uses_the_reject_class_for_its_score_only(
     torch.testing.assert_close(scores[:, 2], -weight)
 
 
-def test_scored_classifier_rejects_a_score_without_its_reject_class(
+def test_scored_network_rejects_a_score_without_its_reject_class(
     tmp_path: Path, training: ImageSet
 ) -> None:
     with pytest.raises(RecipeError, match="which requires a network with a reject class"):
-        scored_classifier(save_run(tmp_path, RECIPE), training, ("energy", "abstain"))
+        scored_network(save_run(tmp_path, RECIPE), training, ("energy", "abstain"))

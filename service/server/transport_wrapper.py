@@ -1,11 +1,11 @@
-"""A transport that may be used after it was closed."""
+"""A wrapper of a transport that ignores calls after the transport was closed."""
 
 import asyncio
 from typing import Any
 
 
-class OpenTransport:
-    """A transport that does nothing after it was closed, where uvloop raises a RuntimeError.
+class TransportWrapper:
+    """Ignores calls after the transport was closed, where uvloop raises a RuntimeError.
 
     In a flood of requests with `Expect: 100-continue`, the second write of a response met a closed
     transport before the application was notified, and ended in a traceback.
