@@ -137,17 +137,7 @@ def load_pretrained(
     """
     expected = network.state_dict(keep_vars=True)
     head = _head_names(network)
-    names = {name: name for name in expected}
-    if isinstance(network, TimmNetwork) and not expected.keys() - head <= tensors.keys():
-        names = {name: network.name_in_file(name) for name in expected}
-    start = _find_prefix(names.values(), tensors, origin) if prefix is None else prefix
-    if prefix and not any(name.startswith(prefix) for name in tensors):
-        present = sorted({f"{name.split('.')[0]}." for name in tensors if "." in name})
-        raise CheckpointError(
-            f"network.prefix is {prefix!r}, with which no tensor of {origin} begins, expected one"
-            f" of {_shorten([repr(each) for each in present])}, or no prefix"
-        )
-    names = {name: start + in_file for name, in_file in names.items()}
+    names = _names_in_file(network, tensors, prefix=prefix, origin=origin)
     found = {
         name: network.fit_tensor(name, tensors[in_file])
         if isinstance(network, TimmNetwork)
@@ -188,6 +178,26 @@ def load_pretrained(
         found = {name: tensor for name, tensor in found.items() if name not in head}
     network.load_state_dict(found, strict=False)
     return notes
+
+
+def _names_in_file(
+    network: Classifier, tensors: Mapping[str, Tensor], *, prefix: str | None, origin: str
+) -> dict[str, str]:
+    """Return the name in a file of each tensor of the network, whether the file has it or not."""
+    expected = network.state_dict()
+    names = {name: name for name in expected}
+    if isinstance(network, TimmNetwork):
+        features = expected.keys() - _head_names(network)
+        if not features <= tensors.keys():
+            names = {name: network.name_in_file(name) for name in expected}
+    if prefix and not any(name.startswith(prefix) for name in tensors):
+        present = sorted({f"{name.split('.')[0]}." for name in tensors if "." in name})
+        raise CheckpointError(
+            f"network.prefix is {prefix!r}, with which no tensor of {origin} begins, expected one"
+            f" of {_shorten([repr(each) for each in present])}, or no prefix"
+        )
+    start = _find_prefix(names.values(), tensors, origin) if prefix is None else prefix
+    return {name: start + in_file for name, in_file in names.items()}
 
 
 def _head_names(network: Classifier) -> set[str]:

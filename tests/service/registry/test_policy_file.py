@@ -86,7 +86,7 @@ def test_policy_file_of_a_single_bundle_is_the_configured_one(
         ("[models.one]\nalpha = 0\n", "models.one.alpha is 0, expected a number greater than 0"),
         ("[models.one]\nalpha = 1.5\n", "models.one.alpha is 1.5, expected a number less than 1"),
         ('[models.one]\nalpha = "0.1"\n', "models.one.alpha is '0.1', expected a number"),
-        ("[models.one]\nalpha = true\n", "models.one.alpha is True, expected a number"),
+        ("[models.one]\nalpha = true\n", "models.one.alpha is true, expected a number"),
         ('[models.one]\nalpha = "none"\n', "models.one.alpha is 'none', expected a number"),
         ("[models.one]\ndelta = -1\n", "models.one.delta is -1, expected a number greater than 0"),
         ("[models.one]\nscore = 1\n", "models.one.score is 1, expected a string"),

@@ -60,10 +60,10 @@ def test_rejected_request_is_freed_without_a_garbage_collection(
 
 
 @pytest.mark.usefixtures("_no_collection")
-def test_request_whose_disconnect_was_watched_is_freed_without_a_garbage_collection(
+def test_request_with_a_disconnect_listener_is_freed_without_a_garbage_collection(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deadline, "WATCH_AFTER_S", 0)
+    monkeypatch.setattr(deadline, "LISTEN_AFTER_S", 0)
     others = live_jobs()
     for _ in range(20):
         predictions(post(client, encode(noisy((400, 400)))))
