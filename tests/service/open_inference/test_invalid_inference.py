@@ -57,7 +57,7 @@ def tensor(**changes: Any) -> dict[str, Any]:
         ({"inputs": [tensor(shape=[1, 8, 9, 3])]}, "[1, 8, 9, 3], expected [n, 8, 8, 3]"),
         ({"inputs": [tensor(shape=[0, 8, 8, 3])]}, "shape[0] is 0, expected at least 1"),
         ({"inputs": [tensor(shape=[-1, 8, 8, 3])]}, "shape[0] is -1, expected at least 1"),
-        ({"inputs": [tensor(shape=[True, 8, 8, 3])]}, "is True, expected a whole number"),
+        ({"inputs": [tensor(shape=[True, 8, 8, 3])]}, "is true, expected a whole number"),
         ({"inputs": [tensor(shape=[1, 8.0, 8, 3])]}, "shape[1] is 8.0, expected a whole number"),
         ({"inputs": [tensor(shape=["1", 8, 8, 3])]}, "shape[0] is '1', expected a whole number"),
         ({"inputs": [tensor(shape="1,8,8,3")]}, "shape is '1,8,8,3', expected an array"),
@@ -76,7 +76,7 @@ def tensor(**changes: Any) -> dict[str, Any]:
         ({"inputs": [tensor(parameters=[])]}, "inputs[0].parameters is [], expected an object"),
         (
             {"inputs": [tensor(data=None, parameters={"binary_data_size": True})]},
-            "inputs[0].parameters.binary_data_size is True, expected a whole number",
+            "inputs[0].parameters.binary_data_size is true, expected a whole number",
         ),
         (
             {"inputs": [tensor(data=None, parameters=SIZE)]},
@@ -109,7 +109,7 @@ def test_data_other_than_integers_from_0_to_255_is_rejected(client: TestClient, 
         ({"parameters": 1}, "parameters is 1, expected an object"),
         ({"parameters": {"timeout": -1}}, "parameters.timeout is -1, expected at least 0"),
         ({"parameters": {"timeout": 0.5}}, "parameters.timeout is 0.5, expected a whole number"),
-        ({"parameters": {"timeout": True}}, "parameters.timeout is True, expected a whole number"),
+        ({"parameters": {"timeout": True}}, "parameters.timeout is true, expected a whole number"),
         (
             {"parameters": {"binary_data_output": 1}},
             "binary_data_output is 1, expected true or false",
