@@ -83,12 +83,15 @@ def active(url: str, alerts: Sequence[str], labels: Mapping[str, str]) -> set[st
         ),
         pytest.param(
             ["RejectionRate", "RejectionsProven", "Drift", "DriftAlarm", "ClassTakeover"],
-            {**MODEL, "version": "2"},
+            {**MODEL, "model": "after"},
             {"RejectionsProven", "ClassTakeover"},
             id="after a flood",
         ),
         pytest.param(
-            ["Drift", "DriftAlarm", "ScoreShift"], {**MODEL, "version": "3"}, {"Drift"}, id="drift"
+            ["Drift", "DriftAlarm", "ScoreShift"],
+            {**MODEL, "model": "drifting"},
+            {"Drift"},
+            id="drift",
         ),
         pytest.param(
             ["ErrorBudgetBurnFast", "ErrorBudgetBurnSlow", "Shedding", "Saturated", "Slow"],
@@ -111,7 +114,18 @@ def test_one_cause_has_one_active_alert(
     assert active(alertmanager, alerts, labels) == expected
 
 
-def test_flood_of_one_model_does_not_inhibit_the_alerts_of_another(alertmanager: str) -> None:
+def test_flood_inhibits_other_versions_and_no_other_model(alertmanager: str) -> None:
+    # A shadow model, such as another version, predicts a share of the same images.
     assert active(alertmanager, ["Flood"], {"model": "a", "version": "1"}) == {"Flood"}
     assert active(alertmanager, ["Drift"], {"model": "b", "version": "1"}) == {"Drift"}
-    assert active(alertmanager, ["Drift"], {"model": "a", "version": "2"}) == {"Drift"}
+    shadow = {"model": "a", "version": "2"}
+    assert active(alertmanager, ["RejectionsProven", "Drift", "DriftAlarm"], shadow) == set()
+
+
+def test_one_cause_in_several_models_has_one_notification(alertmanager: str) -> None:
+    for version in ("5", "6"):
+        assert active(alertmanager, ["Flood"], {"model": "g", "version": version}) == {"Flood"}
+    groups = httpx2.get(f"{alertmanager}/api/v2/alerts/groups").json()
+    floods = [each for each in groups if each["labels"].get("alertname") == "OODGuardFlood"]
+    assert len(floods) == 1
+    assert {"5", "6"} <= {each["labels"]["version"] for each in floods[0]["alerts"]}
