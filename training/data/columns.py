@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +27,9 @@ LABEL_NAMES = ("label", "labels", "class", "class_name", "category", "target", "
 REMEDY = "Write the table again, without this metadata"
 
 NEGATIVE = re.compile(r"-0*[1-9][0-9]*(\.0*)?")
+LARGEST = int(np.iinfo(np.int64).max)
+"""The largest label; larger ones are invalid too."""
+
 WHOLE = re.compile(r"-?[0-9]+(\.0*)?")
 
 
@@ -56,15 +59,20 @@ def choose_columns(schema: pa.Schema, source: Source, *, location: str) -> Colum
             raise RecipeError(
                 f"{location}: {key} is {name!r}, expected one of the columns {schema.names}"
             )
+    for key, chosen in (("image_column", IMAGE_NAMES), ("label_column", LABEL_NAMES)):
+        if getattr(source, key) is None:
+            _check_case(schema.names, chosen, key=key, location=location)
     image = source.image_column or _image_column(schema, kinds, location)
     label = source.label_column or _label_column(schema, kinds)
     names = kinds.get(label or "", {}).get("names")
     if names is not None and not (
-        isinstance(names, list) and all(isinstance(name, str) for name in names)
+        isinstance(names, list)
+        and all(isinstance(name, str) and name for name in names)
+        and len(set(names)) == len(names)
     ):
         raise RecipeError(
             f"{location}: the names of the classes of {label!r} in the metadata are not a list of"
-            f" texts. {REMEDY}"
+            f" different texts. {REMEDY}"
         )
     return Columns(
         image=image,
@@ -84,6 +92,17 @@ def check_names(names: Sequence[str], *, location: str) -> None:
             raise RecipeError(
                 f"{location}: {count} columns have the name {name!r}, expected different names:"
                 " rename or remove one"
+            )
+
+
+def _check_case(names: Sequence[str], known: Sequence[str], *, key: str, location: str) -> None:
+    """Check that no known name of a column occurs in two spellings, such as `Label` and `label`."""
+    for name in known:
+        same = [each for each in names if each.lower() == name]
+        if len(same) > 1:
+            raise RecipeError(
+                f"{location}: found the columns {same}, expected one of them: name it with"
+                f" {way_to_set(key)}"
             )
 
 
@@ -126,6 +145,7 @@ def _label_column(schema: pa.Schema, kinds: dict[str, dict[str, Any]]) -> str | 
 
 
 def _is_encoded(kind: pa.DataType) -> bool:
+    kind = _decoded(kind)
     if pa.types.is_struct(kind):
         return {kind.field(index).name for index in range(kind.num_fields)} >= {"bytes"}
     return bool(
@@ -135,9 +155,15 @@ def _is_encoded(kind: pa.DataType) -> bool:
 
 def is_text(kind: pa.DataType) -> bool:
     """Return whether the values of a column are text."""
+    kind = _decoded(kind)
     return bool(
         pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     )
+
+
+def _decoded(kind: pa.DataType) -> pa.DataType:
+    """Return the type of the values of a column, which categories of pandas refer to by number."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def encode_labels(
@@ -155,7 +181,8 @@ def encode_labels(
     if values is None:
         return (), np.zeros(rows, np.int64)
     if names is not None and all(value is None or type(value) is int for value in values):
-        indices = [NO_LABEL if value is None else value for value in values]
+        integers = cast("Sequence[int | None]", values)
+        indices = [NO_LABEL if value is None else min(value, LARGEST) for value in integers]
         return names, np.array(indices, np.int64)
     faults: dict[str, str] = {}
     texts: list[str | None] = []
@@ -181,7 +208,7 @@ def encode_labels(
         )
     found = {text for text in texts if text is not None}
     if names is None or not found <= set(names):
-        texts = _without_fractions(texts)
+        texts = _without_fractions([text and (text.strip() or None) for text in texts])
         found = {text for text in texts if text is not None}
     classes = names if names is not None and found <= set(names) else in_order(found)
     number = {name: index for index, name in enumerate(classes)}

@@ -3,6 +3,7 @@
 The names of files and folders do not decide what is read, except for the split that a user names.
 """
 
+import errno
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -16,14 +17,7 @@ from oodguard.models.names import text_of
 from oodguard.training.data.classes import in_order
 from oodguard.training.data.listing import NO_LABEL, Encoded, Listing
 from oodguard.training.data.pictures import picture_endings
-
-SPLITS = frozenset(
-    {
-        *("dev", "eval", "evaluation", "holdout", "test", "testing"),
-        *("train", "training", "val", "valid", "validation"),
-    }
-)
-"""Names of sub-folders that hold parts of a data set rather than classes."""
+from oodguard.training.data.splits import SPLITS, TRAINING, split_of
 
 OUTSIDE = "outside of the class folders"
 
@@ -95,7 +89,7 @@ def _root(folder: Path, split: str | None) -> Path:
         raise RecipeError(
             f"{text_of(folder)}: cannot read the data: the path {found}, expected a folder{remedy}"
         )
-    below = sorted(text_of(each.name) for each in _visible(folder) if each.is_dir())
+    below = sorted(text_of(each.name) for each in _visible(folder) if _is_folder(each))
     if split is not None:
         if not (folder / split).is_dir():
             raise RecipeError(
@@ -103,17 +97,21 @@ def _root(folder: Path, split: str | None) -> Path:
                 f" {', '.join(below) or '(there are none)'}"
             )
         return folder / split
-    parts = [
-        each
+    filled = [
+        each.name
         for each in sorted(_visible(folder), key=lambda each: each.name)
-        if each.name.lower() in SPLITS and each.is_dir() and _visible(Path(each.path))
+        if _is_folder(each) and _visible(Path(each.path))
     ]
-    names = [each.name for each in parts]
+    names = [name for name in filled if name.lower() in SPLITS]
+    splits = {split_of(name) for name in filled}
+    if None not in splits and len(splits) > 1:  # such as train2017 and val2017
+        names = filled
     if len(names) > 1 or (names and len(below) == 1):
+        proposed = next((name for name in names if split_of(name) == TRAINING), names[-1])
         raise RecipeError(
             f"{text_of(folder)}: its sub-folders {', '.join(names)} are splits, expected classes."
-            f" Give one of them: split = {names[-1]!r} in a recipe, or the path"
-            f" {text_of(folder / names[-1])}. If they are classes, give split = '.'"
+            f" Give one of them: split = {proposed!r} in a recipe, or the path"
+            f" {text_of(folder / proposed)}. If they are classes, give split = '.'"
         )
     return folder
 
@@ -133,7 +131,7 @@ def _files(root: Path) -> Iterator[str]:
         prefix, seen = waiting.pop()
         for entry in sorted(_visible(root / prefix), key=lambda each: each.name):
             name = prefix + entry.name
-            if not entry.is_dir():
+            if not _is_folder(entry):
                 yield name
                 continue
             known = seen if prefix else set(seen)  # each class has its own
@@ -141,6 +139,16 @@ def _files(root: Path) -> Iterator[str]:
             if identity not in known:
                 known.add(identity)
                 waiting.append((f"{name}/", known))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder; links that lead to themselves are none."""
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return False
 
 
 def _identity(folder: Path | os.DirEntry[str]) -> tuple[int, int]:

@@ -63,8 +63,10 @@ class Listing:
     @property
     def counts(self) -> dict[str, int]:
         """The number of images by class."""
-        found = np.bincount(self.labels[self.labels >= 0], minlength=len(self.classes))
-        return {name: int(count) for name, count in zip(self.classes, found, strict=False)}
+        number = len(self.classes)
+        known = self.labels[(self.labels >= 0) & (self.labels < number)]
+        found = np.bincount(known, minlength=number)
+        return {name: int(count) for name, count in zip(self.classes, found, strict=True)}
 
     def __str__(self) -> str:
         """Describe the source in one line: images, classes, least and most, skipped files."""

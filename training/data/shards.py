@@ -65,7 +65,7 @@ def _reading(path: Path) -> Iterator[None]:
     """Raise an error that names the file if it cannot be read, which damaged pages show late."""
     try:
         yield
-    except (OSError, ValueError, pa.ArrowException, csv.Error) as error:
+    except (OSError, OverflowError, ValueError, pa.ArrowException, csv.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise RecipeError(f"{text_of(path)}: cannot read the data: {reason}") from error
 

@@ -5,7 +5,6 @@ its table.
 """
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,9 +16,10 @@ from oodguard.models.names import text_of
 from oodguard.training.config.source_options import way_to_set
 from oodguard.training.config.sources import Source
 from oodguard.training.data.columns import choose_columns, encode_labels, number_groups
-from oodguard.training.data.folders import SPLITS, ending
+from oodguard.training.data.folders import ending
 from oodguard.training.data.listing import Encoded, Listing, name_all
 from oodguard.training.data.shards import Shard, open_shard
+from oodguard.training.data.splits import TRAINING, split_of
 from oodguard.training.special_file import is_special
 
 TABLE_ENDINGS = frozenset({".parquet", ".pq", ".csv", ".tsv", ".jsonl", ".ndjson"})
@@ -153,10 +153,11 @@ def _files(path: Path) -> list[Path]:
             f"{text_of(path)}: found no tables, expected files that end in"
             f" {', '.join(sorted(TABLE_ENDINGS))}"
         )
-    parts = {re.split(r"[-_.]", text_of(each.name).lower())[0] for each in files}
-    if len(parts) > 1 and parts <= SPLITS:
+    splits = {split_of(text_of(each.stem)) for each in files}
+    if len(splits) > 1 and splits - {None, TRAINING}:
+        names = ", ".join(sorted(split or "others" for split in splits))
         raise RecipeError(
-            f"{text_of(path)}: contains the splits {', '.join(sorted(parts))}, expected the tables"
+            f"{text_of(path)}: contains the splits {names}, expected the tables"
             f' of one. List its files: table = ["{text_of(files[0])}", ...]'
         )
     return files

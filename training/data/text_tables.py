@@ -61,7 +61,7 @@ def _csv_rows(lines: Iterator[str], path: Path) -> list[Row]:
 
 def _json_array(text: str, path: Path) -> list[Row]:
     try:
-        rows = json.loads(text)
+        rows = json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise RecipeError(
             f"{text_of(path)}: the text starts with '[' and is not a JSON array: {error}. Expected"
@@ -81,7 +81,7 @@ def _json_lines(lines: Iterator[str], path: Path) -> list[Row]:
     faults: dict[str, str] = {}
     for number, line in enumerate(each for each in lines if each.strip()):
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=_object)
         except (ValueError, RecursionError) as error:
             row, faults[f"row {number}"] = {}, str(error)
         if not isinstance(row, dict):
@@ -89,6 +89,16 @@ def _json_lines(lines: Iterator[str], path: Path) -> list[Row]:
         rows.append(row)
     _check_rows(faults, path, "one JSON object per line")
     return rows
+
+
+def _object(pairs: list[tuple[str, object]]) -> Row:
+    """Return a JSON object; of two values of one key, neither is more likely to be right."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {text_of(twice)!r} occurs twice")
+    return found
 
 
 def _check_rows(faults: dict[str, str], path: Path, expected: str) -> None:

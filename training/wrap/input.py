@@ -47,7 +47,7 @@ class Normalization:
     """(pixels / scale - mean) / std in float32; mean and std are of red, green and blue.
 
     Raises:
-        ClassifierError: A scale or std is not above 0.
+        ClassifierError: A number is not finite, or a scale or std is not above 0.
     """
 
     scale: float = 255.0
@@ -56,9 +56,11 @@ class Normalization:
     channel_order: ChannelOrder = "rgb"
 
     def __post_init__(self) -> None:
-        if not (self.scale > 0 and min(self.std) > 0):
+        numbers = (self.scale, *self.mean, *self.std)
+        if not (np.isfinite(numbers).all() and self.scale > 0 and min(self.std) > 0):
             raise ClassifierError(
-                f"--scale is {self.scale:g} and --std is {self.std}, expected numbers above 0"
+                f"--scale is {self.scale:g}, --mean is {self.mean} and --std is {self.std}, expected"
+                " finite numbers, --scale and --std above 0"
             )
 
     def __str__(self) -> str:

@@ -205,3 +205,29 @@ def test_one_folder_with_a_name_like_a_split_is_a_class(tmp_path: Path, name: st
     for part in ("test", "val"):
         (tmp_path / part).mkdir()
     assert contents(Source(folder=tmp_path)) == {0: name, 1: "cat"}
+
+
+@pytest.mark.parametrize(
+    ("training", "test"),
+    [("training_set", "test_set"), ("train2017", "val2017"), ("seg_train", "seg_test")],
+)
+def test_folders_named_like_several_splits_alone_are_refused(
+    tmp_path: Path, training: str, test: str
+) -> None:
+    for number, part in enumerate((training, test)):
+        write(tmp_path / part / "cat" / "a.png", number)
+    with pytest.raises(RecipeError, match=f"are splits, expected .* split = '{training}'"):
+        list_source(Source(folder=tmp_path), labelled=True)
+    assert contents(Source(folder=tmp_path, split=".")) == {0: training, 1: test}
+    write(tmp_path / "cat" / "a.png", 2)
+    assert len(list_source(Source(folder=tmp_path), labelled=True)) == 3
+
+
+def test_folder_reader_skips_links_that_lead_to_themselves(tmp_path: Path) -> None:
+    for number, name in enumerate(("cat", "dog")):
+        write(tmp_path / name / "a.png", number)
+        (tmp_path / name / "loop").symlink_to("loop")
+    (tmp_path / "loop").symlink_to("loop")
+    found = list_source(Source(folder=tmp_path), labelled=True)
+    assert (len(found), found.classes) == (2, ("cat", "dog"))
+    assert found.skipped == {"without an ending": 3}

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -271,3 +272,62 @@ def test_values_that_exceed_limits_of_the_parsers_are_named(tmp_path: Path) -> N
     text = f"image,label\n{paths[0]},{'1' * 5000}\n{paths[1]},2\n"
     (tmp_path / "t.csv").write_text(text, encoding="utf-8")
     assert contents(Source(table=tmp_path / "t.csv")) == {0: "1" * 5000, 1: "2"}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("signs_train.csv", "signs_test.csv"),
+        ("train2017.csv", "val2017.csv"),
+        ("0_trainset.csv", "1_testset.csv"),
+        ("labels.csv", "test.csv"),
+    ],
+)
+def test_tables_of_several_splits_are_refused_wherever_their_names_state_it(
+    tmp_path: Path, names: tuple[str, str]
+) -> None:
+    for number, name in enumerate(names):
+        write(tmp_path / "pics" / f"{number}.png", number)
+        (tmp_path / "t").mkdir(exist_ok=True)
+        (tmp_path / "t" / name).write_text(f"image,label\n../pics/{number}.png,cat\n")
+    with pytest.raises(RecipeError, match=r"contains the splits .*, expected the tables of one"):
+        list_source(Source(table=tmp_path / "t"), labelled=True)
+    chosen = Source(table=(tmp_path / "t" / names[0],))
+    assert contents(chosen) == {0: "cat"}
+
+
+@pytest.mark.parametrize("label", [10**13, 2**63 + 5])
+def test_label_far_out_of_range_is_invalid_and_costs_no_memory(tmp_path: Path, label: int) -> None:
+    features = {"label": {"_type": "ClassLabel", "names": ["cat", "dog"]}}
+    table = pa.table({"image": [encoded(0)], "label": pa.array([label], pa.uint64())})
+    info = json.dumps({"info": {"features": features}})
+    pq.write_table(table.replace_schema_metadata({"huggingface": info}), tmp_path / "t.parquet")
+    with pytest.raises(RecipeError, match=r"row 0: label [0-9]+"):
+        list_source(Source(table=tmp_path / "t.parquet"), labelled=True)
+    outliers = list_source(Source(table=tmp_path / "t.parquet"), labelled=False)
+    assert outliers.counts == {"cat": 0, "dog": 0}
+
+
+@pytest.mark.parametrize("names", [["cat", "cat"], ["", "cat"]])
+def test_declared_classes_are_different_texts(tmp_path: Path, names: list[str]) -> None:
+    features = {"label": {"_type": "ClassLabel", "names": names}}
+    table = pa.table({"image": [encoded(0), encoded(1)], "label": [0, 1]})
+    info = json.dumps({"info": {"features": features}})
+    pq.write_table(table.replace_schema_metadata({"huggingface": info}), tmp_path / "t.parquet")
+    with pytest.raises(RecipeError, match="are not a list of different texts"):
+        list_source(Source(table=tmp_path / "t.parquet"), labelled=True)
+
+
+@pytest.mark.parametrize("encode", [encoded, "pics/{}.png".format])
+def test_categories_of_pandas_are_read_as_images(tmp_path: Path, encode: Any) -> None:
+    _paths(tmp_path)
+    images = pa.array([encode(n) for n in range(4)]).dictionary_encode()
+    pq.write_table(pa.table({"image": images, "label": list(CLASSES)}), tmp_path / "t.parquet")
+    assert contents(Source(table=tmp_path / "t.parquet")) == EXPECTED
+
+
+def test_time_out_of_range_is_an_error(tmp_path: Path) -> None:
+    table = pa.table({"image": [encoded(0)], "label": pa.array([2**62], pa.timestamp("us"))})
+    pq.write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(RecipeError, match="cannot read the data: date value out of range"):
+        list_source(Source(table=tmp_path / "t.parquet"), labelled=True)

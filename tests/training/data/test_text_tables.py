@@ -55,7 +55,7 @@ def test_text_that_is_no_table_is_refused(tmp_path: Path, content: bytes, messag
         list_source(Source(table=tmp_path / "t.json"), labelled=True)
 
 
-@pytest.mark.parametrize("column", ["kind", "Art"])
+@pytest.mark.parametrize("column", ["sort", "Art"])
 def test_table_without_a_known_label_column_lists_its_columns(tmp_path: Path, column: str) -> None:
     for number in range(2):
         write(tmp_path / f"{number}.png", number)
@@ -69,3 +69,26 @@ def test_table_without_a_known_label_column_lists_its_columns(tmp_path: Path, co
         assert "Name it with label_column in its table of the recipe" in str(caught.value)
         assert columns is None or str(columns) in str(caught.value)
     assert contents(Source(table=tmp_path / "t.csv", label_column=column)) == {0: "cat", 1: "dog"}
+
+
+def test_white_space_around_a_label_is_not_part_of_the_class(tmp_path: Path) -> None:
+    for number in range(3):
+        write(tmp_path / f"{number}.png", number)
+    (tmp_path / "t.csv").write_text("image,label\n0.png,cat\n1.png, cat \n2.png, dog\n")
+    assert contents(Source(table=tmp_path / "t.csv")) == {0: "cat", 1: "cat", 2: "dog"}
+
+
+def test_two_spellings_of_a_label_column_are_refused(tmp_path: Path) -> None:
+    write(tmp_path / "0.png", 0)
+    (tmp_path / "t.csv").write_text("image,Label,label\n0.png,a,b\n")
+    with pytest.raises(RecipeError, match=r"found the columns \['Label', 'label'\], expected one"):
+        list_source(Source(table=tmp_path / "t.csv"), labelled=True)
+    assert contents(Source(table=tmp_path / "t.csv", label_column="label")) == {0: "b"}
+
+
+@pytest.mark.parametrize("form", ["{}", "[{}]"])
+def test_key_that_occurs_twice_in_a_json_object_is_refused(tmp_path: Path, form: str) -> None:
+    row = '{"image": "0.png", "label": "cat", "label": "dog"}'
+    (tmp_path / "t.jsonl").write_text(form.format(row))
+    with pytest.raises(RecipeError, match="the key 'label' occurs twice"):
+        list_source(Source(table=tmp_path / "t.jsonl"), labelled=True)

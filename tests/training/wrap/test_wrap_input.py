@@ -116,9 +116,11 @@ def test_pixel_transform_layout_only_moves_the_channels() -> None:
 @pytest.mark.parametrize(
     ("rule", "options", "message"),
     [
-        ({"scale": 0.0}, {}, "--scale is 0 .* expected numbers above 0"),
-        ({"scale": -255.0}, {}, "--scale is -255 .* expected numbers above 0"),
-        ({"std": (0.2, 0.0, 0.2)}, {}, "expected numbers above 0"),
+        ({"scale": 0.0}, {}, "--scale is 0 .* expected finite numbers"),
+        ({"scale": -255.0}, {}, "--scale is -255 .* expected finite numbers"),
+        ({"std": (0.2, 0.0, 0.2)}, {}, "expected finite numbers"),
+        ({"std": (float("inf"), 1.0, 1.0)}, {}, "expected finite numbers"),
+        ({"mean": (float("nan"), 0.0, 0.0)}, {}, "expected finite numbers"),
         ({}, {"pixel_type": "uint8"}, "takes uint8 and scales the pixels itself"),
         ({"scale": 1, "mean": (1, 1, 1)}, {"pixel_type": "int32"}, "takes int32 and scales"),
         ({"mean": (1, 2, 3)}, {"channels": 1}, "expected one number each for a classifier with"),

@@ -32,7 +32,7 @@ def test_wrap_names_the_folder_if_its_name_is_invalid(pictures: Path, tmp_path: 
         (("--score", "knn"), "--score is knn, expected one of"),
         (("--version", "1/2"), "--version is '1/2'"),
         (("--mean", "0.5,x"), "--mean is '0.5,x', expected one number or three"),
-        (("--std", "0"), "expected numbers above 0"),
+        (("--std", "0"), "expected finite numbers"),
         (("--score", "odin"), "--score is odin, expected one of"),
         (("--outputs", "probabilities"), "are logits, expected probabilities"),
         (("--outliers", "nowhere"), "nowhere: cannot read the data"),
