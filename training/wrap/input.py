@@ -59,8 +59,8 @@ class Normalization:
         numbers = (self.scale, *self.mean, *self.std)
         if not (np.isfinite(numbers).all() and self.scale > 0 and min(self.std) > 0):
             raise ClassifierError(
-                f"--scale is {self.scale:g}, --mean is {self.mean} and --std is {self.std}, expected"
-                " finite numbers, --scale and --std above 0"
+                f"--scale is {self.scale:g}, --mean is {self.mean} and --std is {self.std},"
+                " expected finite numbers, --scale and --std above 0"
             )
 
     def __str__(self) -> str:

@@ -116,8 +116,8 @@ def test_pixel_transform_layout_only_moves_the_channels() -> None:
 @pytest.mark.parametrize(
     ("rule", "options", "message"),
     [
-        ({"scale": 0.0}, {}, "--scale is 0 .* expected finite numbers"),
-        ({"scale": -255.0}, {}, "--scale is -255 .* expected finite numbers"),
+        ({"scale": 0.0}, {}, "--scale is 0, .* expected finite numbers"),
+        ({"scale": -255.0}, {}, "--scale is -255, .* expected finite numbers"),
         ({"std": (0.2, 0.0, 0.2)}, {}, "expected finite numbers"),
         ({"std": (float("inf"), 1.0, 1.0)}, {}, "expected finite numbers"),
         ({"mean": (float("nan"), 0.0, 0.0)}, {}, "expected finite numbers"),
