@@ -31,6 +31,16 @@ from oodguard.service.images.header import (
 from oodguard.service.images.types import Payload
 
 
+class JpegDecoder(JpegImageFile):
+    """Pillow's decoder, which does not read the resolution when it opens a file.
+
+    The EXIF record may contain it as millions of fractions.
+    """
+
+    def _read_dpi_from_exif(self) -> None:
+        """Read nothing."""
+
+
 class WebPDecoder(WebPImageFile):
     """Pillow's decoder, which releases libwebp's canvases before the frame is copied.
 
@@ -44,7 +54,7 @@ class WebPDecoder(WebPImageFile):
 
 
 DECODERS: Mapping[ImageFormat, type[ImageFile.ImageFile]] = {
-    "JPEG": JpegImageFile,
+    "JPEG": JpegDecoder,
     "PNG": PngImageFile,
     "WEBP": WebPDecoder,
 }

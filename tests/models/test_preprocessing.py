@@ -1,16 +1,22 @@
 import io
+import struct
+import tracemalloc
 import warnings
 from typing import Literal
 
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngInfo
 
 from oodguard.models import preprocessing
 from oodguard.models.errors import UndecodableImage, UnsupportedImage
 from oodguard.models.manifest import InputSpec
-from oodguard.models.preprocessing import prepare
+from oodguard.models.preprocessing import MAX_EXIF_BYTES, prepare
 from tests.models.prepared import RED, WHITE, as_it_is, sized, through
+
+SHORT, RATIONAL = 3, 5
+"""Types of EXIF values."""
 
 
 def columns(*greys: int, height: int) -> Image.Image:
@@ -150,6 +156,36 @@ def test_exif_orientation_is_applied(file_format: str, orientation: int, upright
     opened = through(stored.convert("RGB"), file_format, exif=exif, lossless=True)
     prepared = as_it_is(opened)
     assert " ".join("".join(map(chr, row)) for row in prepared[:, :, 0]) == upright
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "WEBP"])
+def test_exif_orientation_is_read_from_the_start_of_a_long_record(file_format: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    record = exif.tobytes() + bytes(2 * MAX_EXIF_BYTES)
+    opened = through(columns(9, 70, height=1), file_format, exif=record, lossless=True)
+    assert prepare(opened, sized(2, 1))[:, 0, 0].tolist() == [9, 70]
+
+
+@pytest.mark.parametrize("kind", [SHORT, RATIONAL])
+def test_exif_values_of_a_long_record_are_not_parsed(kind: int) -> None:
+    values = 2**17
+    size = 2 if kind == SHORT else 8
+    # The values follow the directory of one entry.
+    entry = struct.pack("<HHII", ExifTags.Base.Orientation, kind, values, 26)
+    record = b"II*\0" + struct.pack("<IH", 8, 1) + entry + bytes(4) + b"\1\2" * (values * size // 2)
+    texts = PngInfo()
+    texts.add_text("Raw profile type exif", "\n\n\n" + "41\n" * values)
+    for options in ({"exif": record}, {"pnginfo": texts}):
+        opened = through(Image.new("RGB", (1, 1), "red"), "PNG", **options)
+        opened.load()
+        tracemalloc.start()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of values that are not in the record.
+            prepare(opened, sized(1, 1))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 2**20
 
 
 def test_exif_orientation_is_applied_before_cropping() -> None:

@@ -10,8 +10,10 @@ from tests.abuse.bodies import BLACK, png
 from tests.abuse.case import DECODED, OK, Case, accept, once, posts, request
 from tests.service.pictures import encode, plain, png_chunk
 
-ORIENTATION = 0x0112
+ORIENTATION, X_RESOLUTION, RESOLUTION_UNIT = 0x0112, 0x011A, 0x0128
 SHORT, LONG, RATIONAL = 3, 4, 5
+LONG_RECORD = 6 * 2**20
+LONG_TEXT = 6_000_000
 
 
 def cases(rng: np.random.Generator) -> Iterator[Case]:
@@ -27,6 +29,7 @@ def cases(rng: np.random.Generator) -> Iterator[Case]:
             "webp": _webp_with(b"EXIF", record),
         }.items():
             yield once(f"{name}, in a {kind}", request(data, f"image/{kind}"), DECODED)
+    yield from _long_records()
     yield from posts(_segments(rng), "image/jpeg", DECODED)
     chunks = {
         "a webp profile of junk": _webp_with(b"ICCP", rng.bytes(1000)),
@@ -67,6 +70,31 @@ def _records(rng: np.random.Generator) -> Mapping[str, bytes]:
         "a maker note of 4 GiB": _directory(upright, _entry(0x927C, 7, 2**32 - 1, 8)),
         "BigTIFF": b"MM\0+" + struct.pack(">HHQ", 8, 0, 16) + bytes(20),
     }
+
+
+def _long_records() -> Iterator[Case]:
+    """Yield records of as many values as a body may have, each an object for Pillow."""
+    for kind, size in [(SHORT, 2), (LONG, 4), (RATIONAL, 8)]:
+        values = struct.pack(">II", 30_001, 70_007) * (LONG_RECORD // 8)
+        resolution = _entry(X_RESOLUTION, kind, LONG_RECORD // size, 50)
+        unit = struct.pack(">HHIHH", RESOLUTION_UNIT, SHORT, 1, 2, 0)
+        orientation = _entry(ORIENTATION, kind, LONG_RECORD // size, 50)
+        record = _directory(orientation, resolution, unit) + values
+        pieces = [record[start : start + 65_000] for start in range(0, len(record), 65_000)]
+        joined = b"".join(_segment(0xE1, b"Exif\0\0" + piece) for piece in pieces)
+        # Without the JFIF segment, Pillow takes the resolution from the record.
+        jpeg = b"\xff\xd8" + joined + encode(plain(), "JPEG")[20:]
+        for name, data in {
+            "jpeg": jpeg,
+            "png": png(png_chunk(b"eXIf", record), BLACK),
+            "webp": _webp_with(b"EXIF", record),
+        }.items():
+            sent = request(data, f"image/{name}")
+            yield once(f"a record of 6 MiB of values of type {kind}, in a {name}", sent, DECODED)
+    for line in [b"4\n", b"41\n", b"4141\n"]:
+        text = b"Raw profile type exif\0\n\n\n" + line * (LONG_TEXT // len(line))
+        sent = request(png(png_chunk(b"tEXt", text), BLACK), "image/png")
+        yield once(f"a record of 6 MB of lines of {len(line)} bytes, in a png", sent, DECODED)
 
 
 def _segments(rng: np.random.Generator) -> Mapping[str, bytes]:
