@@ -13,6 +13,7 @@ from starlette.middleware.errors import ServerErrorMiddleware
 
 from oodguard.service.api import middleware, openapi, operations, predict, problems
 from oodguard.service.api.access_log import UNMATCHED_ROUTE, AccessLog, AccessLogMiddleware
+from oodguard.service.api.turns import TurnMiddleware
 from oodguard.service.auth.key_store import KeyStore, open_key_store
 from oodguard.service.auth.middleware import (
     AuthorizationMiddleware,
@@ -195,6 +196,8 @@ def _add_middleware(  # noqa: PLR0913 - one argument for each middleware
         # Outside of the authorization: a preflight request has no key.
         app.add_middleware(middleware.CorsMiddleware, origins=settings.cors_origins)
     app.add_middleware(middleware.ResponseHeadersMiddleware, readiness=readiness)
+    # Outside of the authorization: requests without a key take turns, too.
+    app.add_middleware(TurnMiddleware)
     app.add_middleware(AccessLogMiddleware, access_log=access_log, tracing=tracing)
 
 

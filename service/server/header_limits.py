@@ -14,6 +14,10 @@ MAX_HEADER_BYTES = 65_536
 # Browsers and proxies send some dozen lines. A line of 5 bytes takes about 200 in Python.
 MAX_HEADER_LINES = 256
 
+# Decoding and matching a longer path, or splitting a longer query, takes up to 30 ms. RFC 9110,
+# section 4.1 recommends at least 8,000.
+MAX_TARGET_BYTES = 8192
+
 # From the connection for its first request, from the first byte for later ones.
 HEADER_TIMEOUT_S = 10.0
 
@@ -101,6 +105,7 @@ class HeaderLimitProtocol(ConnectionLimitProtocol):
 
     def on_headers_complete(self) -> None:
         """Start the request, if its headers are not too large."""
+        self._require(len(self.url) <= MAX_TARGET_BYTES)
         if self._bytes_between_bodies > MAX_HEADER_BYTES:
             lines = sum(_line_bytes(name, value) for name, value in self.headers)
             self._require(len(self.url) + lines <= MAX_HEADER_BYTES)
@@ -137,7 +142,8 @@ class HeaderLimitProtocol(ConnectionLimitProtocol):
         identifier = uuid.uuid4().hex
         detail = (
             "the request line and headers, or the trailers, are too large: expected at most"
-            f" {MAX_HEADER_BYTES} bytes and {MAX_HEADER_LINES} header lines"
+            f" {MAX_HEADER_BYTES} bytes and {MAX_HEADER_LINES} header lines, and a target of at"
+            f" most {MAX_TARGET_BYTES} bytes"
         )
         body = problem_body(HEADERS_TOO_LARGE, detail, identifier)
         headers = (

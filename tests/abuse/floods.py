@@ -93,6 +93,7 @@ def floods() -> Sequence[Flood]:
         Flood(name="pipelined short requests", repeated=b"GET / HTTP/1.1\r\n\r\n"),
         Flood(name="pipelined /healthz, read", repeated=get(b"/healthz"), reads=True),
         Flood(name="pipelined /models", repeated=get(b"/models")),
+        Flood(name="pipelined /metrics", repeated=get(b"/metrics")),
         Flood(name="pipelined /openapi.json", repeated=get(b"/openapi.json")),
         Flood(name="pipelined static files", repeated=get(b"/docs/swagger-ui-bundle.js")),
         Flood(name="pipelined short lines", repeated=get(b"/healthz", *[b"a:b"] * 1000)),

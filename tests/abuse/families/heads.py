@@ -15,7 +15,7 @@ PATHS = [
     "/docs/swagger-ui/../../../app.py", "/%00", "/predict%00", "/predict%00.png", "/predict/",
     "//predict", "/./predict", "/predict/..", "/PREDICT", "/predict;a=b", "/%70redict%2f",
     "/%ff%fe", "/%e2%82%ac", "/%", "/%zz", "/%u0041", "/\\..\\..", "/" + "a" * 8000,
-    "/" + "a/" * 4000, "/" + "%41" * 3000, "/.git/config", "/.env", "/admin", "/models/../predict",
+    "/" + "a/" * 4000, "/" + "%41" * 2500, "/.git/config", "/.env", "/admin", "/models/../predict",
     "/models/%2e%2e/predict", "/models/unknown/predict", "/models/unknown/versions/0/predict",
     "/models//predict", "/v2/models/unknown/infer", "/admin/models/unknown/reload",
     "/<script>alert(1)</script>", "/${jndi:ldap://x}", "/{0}", "/%0d%0aSet-Cookie:%20a=b",
@@ -47,8 +47,15 @@ def target_cases(_rng: np.random.Generator) -> Iterator[Case]:
             yield _method(method, path)
     absolute = request(picture, "image/png", target="http://other.example/predict")
     yield once("an absolute target of /predict", absolute, accept(OK, *NOWHERE))
-    query = request(picture, "image/png", target="/predict?" + "a=b&" * 4000)
-    yield once("a query of 16 KB", query, accept(OK))
+    for count, accepted in [(2000, accept(OK)), (15_000, TOO_LARGE)]:
+        query = request(picture, "image/png", target="/predict?" + "a=b&" * count)
+        yield once(f"a query of {4 * count} bytes", query, accepted)
+    for target in ["/healthz?" + "a=b&" * 15_000, "/models/" + "%41" * 20_000]:
+        sent = request(target=target, method="GET")
+        yield once(f"a target of {len(target)} bytes", sent, TOO_LARGE)
+    for ranges in ["bytes=0-1", "bytes=5-1", "bytes=99999999-", "bytes=" + "0-9," * 10_000]:
+        sent = request(target="/docs", method="GET", headers=[("Range", ranges)])
+        yield once(f"a range of {ranges[:20]!r}", sent, accept(OK))
     odd = request(picture, "image/png", target="/predict?x=%00%ff&x[]=1&x[__proto__]=2#y")
     yield once("an odd query", odd, accept(OK))
 

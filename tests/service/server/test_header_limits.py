@@ -13,6 +13,7 @@ from oodguard.service.server import header_limits
 from oodguard.service.server.header_limits import (
     MAX_HEADER_BYTES,
     MAX_HEADER_LINES,
+    MAX_TARGET_BYTES,
     SMALL_CHUNK_BYTES,
 )
 from tests.service.server.http_server import running_server
@@ -160,6 +161,17 @@ async def test_header_limit_rejects_too_many_lines(
     connection: Connection, lines: int, status: bytes
 ) -> None:
     connection.write(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * (lines - 1) + CLOSE)
+    assert (await connection.read_all()).startswith(status)
+
+
+@pytest.mark.parametrize(
+    ("length", "status"), [(MAX_TARGET_BYTES, OK), (MAX_TARGET_BYTES + 1, b"HTTP/1.1 431 ")]
+)
+@pytest.mark.parametrize("start", [b"/", b"/?"])
+async def test_header_limit_rejects_a_long_target(
+    connection: Connection, start: bytes, length: int, status: bytes
+) -> None:
+    connection.write(b"GET " + start.ljust(length, b"a") + b" HTTP/1.1\r\n" + CLOSE)
     assert (await connection.read_all()).startswith(status)
 
 

@@ -1,0 +1,71 @@
+"""Requests other than predictions: clients take turns in the event loop."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from oodguard.service.api.turns import TurnMiddleware
+
+pytestmark = pytest.mark.anyio
+
+FLOODING, OTHER = "192.0.2.1", "192.0.2.2"
+
+
+async def order_of(requests: Sequence[tuple[str, str, str]]) -> list[tuple[int, str]]:
+    """Send requests (client, method, path) at once; return turn of the event loop and client."""
+    started: list[tuple[int, str]] = []
+    turn = 0
+
+    async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
+        started.append((turn, scope["state"]["client"]))
+
+    async def unused(*_: object) -> None:
+        raise NotImplementedError
+
+    middleware = TurnMiddleware(app)
+    tasks = [
+        asyncio.ensure_future(
+            middleware(
+                {"type": "http", "method": method, "path": path, "state": {"client": client}},
+                unused,  # type: ignore[arg-type]
+                unused,
+            )
+        )
+        for client, method, path in requests
+    ]
+    while not all(task.done() for task in tasks):
+        turn += 1
+        await asyncio.sleep(0)
+    return started
+
+
+async def test_turns_start_one_request_at_a_time_and_the_next_client_first() -> None:
+    requests = [(FLOODING, "GET", "/metrics")] * 20 + [(OTHER, "GET", "/metrics")]
+    started = await order_of(requests)
+    turns = [turn for turn, _ in started]
+    assert len(set(turns)) == len(turns) == 21
+    assert OTHER in [client for _, client in started[:4]]
+
+
+@pytest.mark.parametrize("path", ["/predict", "/models/tiny/predict", "/v2/models/tiny/infer"])
+async def test_turns_start_predictions_together(path: str) -> None:
+    started = await order_of([(FLOODING, "GET", "/metrics")] * 9 + [(OTHER, "POST", path)] * 9)
+    assert len({turn for turn, client in started if client == OTHER}) == 1
+
+
+async def test_turns_skip_a_request_that_was_cancelled() -> None:
+    async def app(*_: object) -> None:
+        pass
+
+    middleware = TurnMiddleware(app)
+    scope = {"type": "http", "method": "GET", "path": "/", "state": {"client": OTHER}}
+    first, second, third = (
+        asyncio.ensure_future(middleware(dict(scope), app, app))  # type: ignore[arg-type]
+        for _ in range(3)
+    )
+    await asyncio.sleep(0)
+    second.cancel()
+    await asyncio.gather(first, third)
+    assert second.cancelled()
