@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from prometheus_client.exposition import choose_encoder
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from oodguard.service import responses
 from oodguard.service.api.schemas import (
@@ -194,8 +195,19 @@ def docs_router(schema: Callable[[], Mapping[str, Any]]) -> APIRouter:
     return router
 
 
+class _WholeFile(FileResponse):
+    """A file without ranges: Starlette answers their errors with plain text, not a problem."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the file."""
+        headers = [each for each in scope["headers"] if each[0] != b"range"]
+        await super().__call__({**scope, "headers": headers}, receive, send)
+
+
 def _file_endpoint(file: Path) -> Callable[[Request], Coroutine[Any, Any, FileResponse]]:
+    headers = {"content-security-policy": _DOCS_POLICY, "accept-ranges": "none"}
+
     async def endpoint(_request: Request) -> FileResponse:
-        return FileResponse(file, headers={"content-security-policy": _DOCS_POLICY})
+        return _WholeFile(file, headers=headers)
 
     return endpoint

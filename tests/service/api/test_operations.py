@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from fastapi.routing import iter_route_contexts
 from starlette.testclient import TestClient
 
@@ -83,6 +84,13 @@ def test_models_returns_the_facts_of_the_bundle(client: TestClient) -> None:
     assert model.providers == ["CPUExecutionProvider"]
     assert model.training.method == "aloe"
     assert model.training.epsilon == 2 / 255
+
+
+@pytest.mark.parametrize("ranges", ["bytes=0-1", "bytes=5-1", "bytes=99999999-", "x"])
+def test_docs_files_have_no_ranges(client: TestClient, ranges: str) -> None:
+    response, expected = client.get("/docs", headers={"range": ranges}), client.get("/docs")
+    assert (response.status_code, response.content) == (200, expected.content)
+    assert response.headers["accept-ranges"] == "none"
 
 
 def test_docs_page_loads_local_files_only(client: TestClient) -> None:
