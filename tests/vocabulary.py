@@ -91,6 +91,8 @@ SKIPPED = {
 }
 # Between these lines a page may quote what it forbids.
 QUOTED = re.compile(r"<!-- vocabulary: off -->.*?<!-- vocabulary: on -->", re.DOTALL)
+# Pictures within a page: 40 characters or more of base64.
+ENCODED = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")
 SUFFIXES = {".py", ".md", ".toml", ".yml", ".yaml", ".sh", ".html", ".env", ".example"}
 SUFFIXES |= {".Dockerfile", ".css", ".js", ".j2", ".txt", ".svg", ".lua"}
 NAMES = {"Makefile", "run"}
@@ -118,7 +120,7 @@ def find(text: str, *, markdown: bool = False) -> Iterator[tuple[int, str, str]]
         text: what to check.
         markdown: whether `#` starts a heading, which may be a clause, and not a comment.
     """
-    text = QUOTED.sub(_blank, text)
+    text = ENCODED.sub(_blank, QUOTED.sub(_blank, text))
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", text).replace("_", " ").lower()
     for allowed in _ALLOWED:
         words = allowed.sub(_blank, words)
