@@ -121,7 +121,9 @@ def quantization_facts(record: QuantizationRecord | None) -> dict[str, str]:
         "precision": "INT8: uint8 activations, int8 weights per output channel; the first and the"
         " last linear layer and the scores in float32",
         "made from": f"the float32 bundle with sha256 `{record.source}`; {record.range_images:,}"
-        " images set the ranges of the activations",
+        " images set the ranges of the activations"
+        + (f"; fine-tuned on {record.tuning_images:,} images" if record.tuning_images else ""),
+        **({"quantized by": code_span(record.command)} if record.command else {}),
         "difference from float32": f"{record.class_flips:.2%} of the predicted classes and"
         f" {record.decision_flips:.2%} of the decisions, each graph at its own threshold; the"
         f" deciding score by at most {record.largest_difference:.3g}"

@@ -304,6 +304,9 @@ def test_quantize_accepts_and_finetunes_a_wrapped_classifier(
     assert record is not None
     assert (record.range_images, record.tuning_images, record.compared_images) == (500, 500, 1000)
     assert record.command is not None
+    card = (tmp_path / "int8" / "README.md").read_text(encoding="utf-8")
+    assert "fine-tuned on 500 images" in card
+    assert f"`{record.command}`" in card
     repeated = onnx.load(wrapped / "model.onnx")  # as earlier commits wrapped it
     repeated.opset_import.extend([model.opset_import[0]] * 2)
     images = np.zeros((4, SIZE, SIZE, 3), np.uint8)
