@@ -3,7 +3,7 @@
     python -m benchmarks.shipped
 
 Each bundle contains the report of the `standard` suite. The report of the `paper` suite, which is
-the protocol of the ALOE paper's own code, is in docs/reports.
+the protocol of the ALOE paper's own code, is in docs/reports; INT8 bundles have none.
 """
 
 from collections.abc import Iterator
@@ -20,6 +20,7 @@ NAMES = (
     "cifar10-standard",
     "cifar10-oe",
     "cifar10-aloe",
+    "cifar10-aloe-int8",
     "cifar10-aloe-8",
     "gtsrb-standard",
     "gtsrb-aloe",
@@ -32,8 +33,10 @@ def standard_report(name: str) -> Report:
     return Report.model_validate(dict(open_bundle(PRETRAINED / name).evaluation))
 
 
-def paper_report(name: str) -> Report:
-    """Return the bundle's report of the `paper` suite."""
+def paper_report(name: str) -> Report | None:
+    """Return the bundle's report of the `paper` suite, or None for an INT8 bundle."""
+    if name.endswith("-int8"):
+        return None
     path = REPORTS / name / "evaluation-paper.json"
     return Report.model_validate_json(path.read_bytes())
 
@@ -46,7 +49,7 @@ def shipped_table() -> str:
 
 
 def _rows(name: str) -> Iterator[list[str]]:
-    for report in (standard_report(name), paper_report(name)):
+    for report in filter(None, (standard_report(name), paper_report(name))):
         aurocs = {condition.epsilon_255: condition.mean_auroc for condition in report.conditions}
         yield [
             f"`{name}`",

@@ -19,7 +19,7 @@ PICTURES = ROOT / "tests" / "data"
 SIGNS = {"no_entry": "17", "priority_road": "12", "stop": "14", "yield": "13"}
 """The folders of the pictures by the class names of the bundles; GTSRB's are numbers."""
 
-HARDENED = {"cifar10-aloe": 2, "cifar10-aloe-8": 8, "gtsrb-aloe": 4}
+HARDENED = {"cifar10-aloe": 2, "cifar10-aloe-int8": 2, "cifar10-aloe-8": 8, "gtsrb-aloe": 4}
 """The bundles that are hardened, with their budgets in 255ths."""
 
 
@@ -38,7 +38,8 @@ def test_pretrained_bundle_is_small_and_its_card_holds_the_recipe(bundle: Bundle
     folder = ROOT / "models" / "pretrained" / bundle.manifest.name
     assert sum(path.stat().st_size for path in folder.iterdir()) <= 6_000_000
     card = (folder / "README.md").read_text()
-    recipe = (ROOT / "recipes" / f"{bundle.manifest.name}.toml").read_text()
+    name = bundle.manifest.name.removesuffix("-int8")
+    recipe = (ROOT / "recipes" / f"{name}.toml").read_text()
     assert recipe.strip() in card
     assert bundle.manifest.training.command in card
 
@@ -82,6 +83,26 @@ def test_pretrained_hardened_bundles_are_more_robust_than_their_twins() -> None:
         for one, two in zip(ours.conditions[1:], theirs.conditions[1:], strict=True):
             assert one.epsilon_255 == two.epsilon_255
             assert one.mean_auroc > two.mean_auroc
+
+
+def test_pretrained_int8_bundle_meets_its_goals() -> None:
+    int8, float32 = standard_report("cifar10-aloe-int8"), standard_report("cifar10-aloe")
+    manifest = open_bundle(ROOT / "models" / "pretrained" / "cifar10-aloe-int8").manifest
+    record = manifest.quantization
+    assert record is not None
+    assert record.source == open_bundle(ROOT / "models" / "pretrained" / "cifar10-aloe").sha256
+    assert (record.compared_images, int8.trust.stamp) == (10_000, "trusted")
+    assert record.class_flips <= 0.004
+    assert record.decision_flips <= 0.0012
+    assert record.speed["1"] >= 2.3
+    assert record.speed["64"] >= 2.6
+    card = (ROOT / "models" / "pretrained" / manifest.name / "README.md").read_text()
+    assert "straight-through" in card
+    assert f"`{record.command}`" in card
+    for one, two in zip(int8.conditions, float32.conditions, strict=True):
+        assert one.epsilon_255 == two.epsilon_255
+        assert one.replayed is not None  # by the INT8 graph in ONNX Runtime
+        assert one.replayed.mean_auroc >= two.mean_auroc - 0.003
 
 
 def _known(bundle: Bundle) -> tuple[str, dict[str, str]]:
