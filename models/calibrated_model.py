@@ -112,7 +112,7 @@ def deciding_threshold(bundle: Bundle, policy: Policy) -> float:
     """
     if policy.score not in bundle.calibration:
         raise BundleError(
-            f"The score is {policy.score!r}, expected one of"
+            f"the score is {policy.score!r}, expected one of"
             f" {', '.join(bundle.manifest.scores)}, the scores of {bundle.manifest.name}"
         )
     return threshold(bundle.calibration[policy.score], policy)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from oodguard.models.names import escape_unencodable_output
 from oodguard.models.validation_errors import describe_error
 from oodguard.service.auth import keys_cli
-from oodguard.service.cli_errors import FAILURE, exit_on_error
+from oodguard.service.cli_errors import FAILURE, Commands, exit_on_error
 from oodguard.service.drift import drift_cli
 from oodguard.service.sampling import samples_cli
 from oodguard.service.settings import Settings, describe, unknown_variables, variable
@@ -27,6 +27,7 @@ def _settings_help() -> str:
 
 
 app = typer.Typer(
+    cls=Commands,
     help="Serve an image classifier that rejects out-of-distribution images.",
     no_args_is_help=True,
     add_completion=False,

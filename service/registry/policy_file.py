@@ -91,7 +91,8 @@ class PolicyFile:
             try:
                 deciding_threshold(bundle, policy)
             except (BundleError, CalibrationError) as error:
-                raise PolicyError(f"{self.path}: models.{used[-1]}: {error}") from error
+                key = used[-1] if "@" in used[-1] else f"{used[-1]} ({name}@{version})"
+                raise PolicyError(f"{self.path}: models.{key}: {error}") from error
         return policy
 
     @property
@@ -168,7 +169,11 @@ def read_policy(settings: Settings) -> PolicyFile:
     if path is None or content is None:
         return PolicyFile(path=path, settings=settings)
     try:
-        document = _Document.model_validate(parse_toml(content.decode("utf-8-sig")))
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PolicyError(f"{path}: byte {error.start} is invalid, expected UTF-8") from error
+    try:
+        document = _Document.model_validate(parse_toml(text))
     except ValidationError as error:
         faults = error.errors(include_url=False)
         found = "; ".join(map(_describe, faults))

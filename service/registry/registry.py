@@ -32,10 +32,15 @@ def bundle_folders(settings: Settings) -> list[Path]:
         # The folder of an unfinished copy or export has a name with a leading dot.
         if not any(part.startswith(".") for part in manifest.relative_to(settings.models).parts)
     )
+    if not settings.models.is_dir():
+        raise BundleError(
+            f"OODGUARD_MODELS is {settings.models}, which is not a folder or not accessible:"
+            " create it, or mount the volume"
+        )
     if not folders:
         raise BundleError(
-            f"{settings.models} contains no bundle: expected NAME/{MANIFEST} or"
-            f" NAME/VERSION/{MANIFEST}"
+            f"OODGUARD_MODELS is {settings.models}, which contains no bundle, expected"
+            f" NAME/{MANIFEST} or NAME/VERSION/{MANIFEST}"
         )
     return folders
 

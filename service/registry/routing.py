@@ -62,14 +62,15 @@ class Routing:
         if self.default is None and len(served) != 1:
             raise BundleError(
                 f"several models are served ({', '.join(sorted(served))}) and none is the"
-                " default: set OODGUARD_DEFAULT_MODEL to the one that answers POST /predict"
+                " default: set OODGUARD_DEFAULT_MODEL, or default_model in policy.toml, to the one"
+                " that answers POST /predict"
             )
         default = self.default or Reference(text=next(iter(served)), source="the only model")
         name, version = default.find(served)
         if is_prerelease(version) and "@" not in default.text and not self.prerelease:
             raise BundleError(
                 f"{default.source}: every version of {name} is a pre-release, and {version} is the"
-                f" newest, expected a release: set OODGUARD_DEFAULT_MODEL to {name}@{version} to"
+                f" newest, expected a release: set the default model to {name}@{version} to"
                 " serve it nevertheless"
             )
         return name, version

@@ -10,9 +10,9 @@ _OLDEST = Version("0.dev0")
 
 
 def split_reference(reference: str) -> tuple[str, str | None]:
-    """Split `NAME` or `NAME@VERSION` into name and version."""
-    name, _, version = reference.partition("@")
-    return name, version or None
+    """Split `NAME` or `NAME@VERSION` into name and version; the version of `NAME@` is empty."""
+    name, separator, version = reference.partition("@")
+    return name, version if separator else None
 
 
 def version_key(version: str) -> tuple[Version, list[tuple[int, int, str]]]:

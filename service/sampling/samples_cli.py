@@ -206,13 +206,19 @@ class TarWriter:
 @contextmanager
 def _writer(out: Path) -> Iterator[Writer]:
     if out == STDOUT:
-        with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
+        # Closing the archive writes too, also after an error.
+        with _output_errors(out), tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
             yield TarWriter(archive)
     elif out.suffix == TAR:
         with _output_errors(out):
             archive = tarfile.open(out, "x")  # noqa: SIM115 - closed below
-        with archive:
-            yield TarWriter(archive)
+        try:
+            with _output_errors(out), archive:
+                yield TarWriter(archive)
+        except BaseException:
+            # An incomplete archive would be used, or refused as an existing output.
+            out.unlink(missing_ok=True)
+            raise
     else:
         with _output_errors(out):
             out.mkdir(parents=True)
@@ -224,7 +230,8 @@ def _output_errors(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SampleStoreError(f"{out} cannot be written: {error.strerror}") from error
+        name = "standard output" if out == STDOUT else out
+        raise SampleStoreError(f"{name} cannot be written: {error.strerror}") from error
 
 
 def _open(location: str) -> tuple["SampleStore", list["StoredSample"]]:

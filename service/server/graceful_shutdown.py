@@ -19,6 +19,7 @@ import uvicorn
 from oodguard.service.auth.key_store import KeyStore
 from oodguard.service.readiness import Readiness
 from oodguard.service.registry.reload import Reloader
+from oodguard.service.telemetry.logs import request_ids
 
 logger = logging.getLogger("oodguard.server")
 
@@ -78,6 +79,8 @@ class GracefulServer(uvicorn.Server):
         Uvicorn itself raises the signal again after draining, and so never exits with status 0.
         """
         if self._drained_at < math.inf:
+            # Python calls this function in the context of any request.
+            request_ids.set(None)
             logger.warning("A second signal ended the process before all requests.")
             logging.shutdown()
             # Any other way cancels the tasks, and each of them logs a traceback.

@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -76,7 +76,11 @@ class TextFormatter(logging.Formatter):
         if getattr(record, "summary", False):
             fields = _fields(record)
             width = max(map(len, fields))
-            rows = [f"{name:<{width}}  {_plain(value)}" for name, value in fields.items()]
+            rows = [
+                f"{name if first else '':<{width}}  {line}"
+                for name, value in fields.items()
+                for first, line in _lines(value)
+            ]
             return "\n    ".join([message, *rows])
         pairs = [f"{name}={_quoted(value)}" for name, value in _fields(record).items()]
         return " ".join([message, *pairs])
@@ -85,6 +89,14 @@ class TextFormatter(logging.Formatter):
 def _escaped(text: str) -> str:
     """Escape control characters, which would split a line or control the terminal."""
     return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
+
+
+def _lines(value: object) -> Iterator[tuple[bool, str]]:
+    """Yield the lines of a value of a summary, one for each object, and whether it is the first."""
+    if isinstance(value, list | tuple) and any(isinstance(each, Mapping) for each in value):
+        yield from ((index == 0, _plain(each)) for index, each in enumerate(value))
+    else:
+        yield True, _plain(value)
 
 
 def _plain(value: object) -> str:

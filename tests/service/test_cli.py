@@ -229,3 +229,17 @@ def test_predict_command_ignores_damaged_metadata_without_warnings(
     result = oodguard("predict", picture, "--bundle", bundle_folder)
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
+
+
+def test_commands_report_a_full_standard_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "keys.toml"
+    CliRunner().invoke(app, ["keys", "new", "--role", "predict", "--file", str(file)])
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as ended:
+            app(["keys", "list", str(file)])
+    assert ended.value.code == 1
+    message = "oodguard: standard output cannot be written: No space left on device\n"
+    assert capsys.readouterr().err == message

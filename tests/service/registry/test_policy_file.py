@@ -95,7 +95,7 @@ def test_policy_file_of_a_single_bundle_is_the_configured_one(
         ('default_model = ""\n', "default_model is '', expected a string with a length of at"),
         ("[models.one\n", "invalid TOML: "),
         ("a = 1\na = 2\n", "invalid TOML: "),
-        (b"\xff\n", "invalid TOML: 'utf-8' codec"),
+        (b"\xff\n", "byte 0 is invalid, expected UTF-8"),
         ("", "the file is empty or its last line has no end, expected a complete file"),
         ("[models.one]\nalpha = 0.0", "its last line has no end"),
         ("a" + ".a" * 32_000 + " = 1\n", "invalid TOML: the dotted key a.a.a.a"),
@@ -121,18 +121,25 @@ def test_policy_file_with_invalid_content_is_refused(
             "[models.three]\nalpha = 0.1\n",
             "models.three is not a served model, expected one of: one, two, one@9, one@10, two@1",
         ),
+        ('[models."one@"]\nalpha = 0.1\n', "models.one@ is not a served model"),
         ('[models."one@11"]\nalpha = 0.1\n', "models.one@11 is not a served model"),
         (
             '[models.two]\nscore = "energy"\n',
-            "models.two: The score is 'energy', expected one of brightness, darkness",
+            "models.two (two@1): the score is 'energy', expected one of brightness, darkness",
         ),
         (
             "[models.two]\nalpha = 0.001\n",
-            "models.two: 250 calibration images are too few for alpha 0.001 with delta 0.05,"
-            " expected at least 2995",
+            "models.two (two@1): 250 calibration images are too few for alpha 0.001 with delta"
+            " 0.05, expected at least 2995",
         ),
-        ("[models.two]\nalpha = 5e-324\n", "models.two: 250 calibration images are too few"),
-        ('[models."one@9"]\ndelta = 1e-300\n', "models.one@9: 250 calibration images are too few"),
+        (
+            "[models.two]\nalpha = 5e-324\n",
+            "models.two (two@1): 250 calibration images are too few",
+        ),
+        (
+            '[models."one@9"]\ndelta = 1e-300\n',
+            "models.one@9: 250 calibration images are too few",
+        ),
         ("shadow_share = 0.5\n", "shadow_share is 0.5, but there is no shadow model"),
         ('shadow_model = "two"\n', "shadow_model is two, but its share is 0: set shadow_share"),
         ('shadow_model = "two"\nshadow_share = 0\n', "shadow_model is two, but its share is 0"),
@@ -151,6 +158,7 @@ def test_policy_file_that_does_not_match_the_bundles_is_refused(
     ("text", "message"),
     [
         ('default_model = "one@11"\n', "default_model: the model 'one' has no version '11'"),
+        ('default_model = "one@"\n', "default_model: the model 'one' has no version ''"),
         ('default_model = "three"\n', "default_model: the model 'three' is not served"),
         ('shadow_model = "three"\n', "shadow_model: the model 'three' is not served"),
     ],

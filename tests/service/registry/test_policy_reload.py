@@ -154,8 +154,8 @@ def test_policy_reload_routes_to_a_bundle_of_the_same_reload(
     ("text", "message"),
     [
         ("[models.one]\nalpha = nan\n", "models.one.alpha is nan, expected a finite number"),
-        ("[models.two]\nalpha = 0.001\n", "models.two: 250 calibration images are too few"),
-        ('[models.two]\nscore = "energy"\n', "models.two: The score is 'energy'"),
+        ("[models.two]\nalpha = 0.001\n", "models.two (two@1): 250 calibration images are too few"),
+        ('[models.two]\nscore = "energy"\n', "models.two (two@1): the score is 'energy'"),
         ('default_model = "one@11"\n', "default_model: the model 'one' has no version '11'"),
         ("[models.one]\nalpha = 0.0", "the file is empty or its last line has no end"),
         ("[models.three]\nalpha = 0.1\n", "models.three is not a served model"),
@@ -206,7 +206,11 @@ def test_policy_reload_restores_every_policy_if_the_new_default_cannot_be_loaded
     ("text", "error", "message"),
     [
         ("[models.one]\nalpha = 2\n", PolicyError, "models.one.alpha is 2, expected"),
-        ("[models.two]\nalpha = 0.001\n", PolicyError, "models.two: 250 calibration images"),
+        (
+            "[models.two]\nalpha = 0.001\n",
+            PolicyError,
+            r"models.two \(two@1\): 250 calibration images",
+        ),
         ("[models.three]\nalpha = 0.1\n", PolicyError, "models.three is not a served model"),
         ('default_model = "three"\n', BundleError, "default_model: the model 'three'"),
     ],
@@ -239,7 +243,7 @@ def test_prerelease_is_not_the_default_unless_it_is_referred_to(
 def test_start_fails_if_every_version_of_the_default_model_is_a_prerelease(tmp_path: Path) -> None:
     write_tiny(tmp_path / "a", name="one", version="2rc1")
     write_tiny(tmp_path / "b", name="one", version="2b1")
-    with pytest.raises(BundleError, match="set OODGUARD_DEFAULT_MODEL to one@2rc1"):
+    with pytest.raises(BundleError, match="set the default model to one@2rc1"):
         create_app(Settings(models=tmp_path))
     create_app(Settings(models=tmp_path, default_model="one@2b1"))
 

@@ -107,7 +107,8 @@ def test_reload_without_any_bundle_is_refused_and_counted(
     if state == "empty":
         three_models.mkdir()
     with caplog.at_level(logging.WARNING, "oodguard.reload"):
-        assert f"{three_models} contains no bundle" in refused(client, path)
+        reason = "contains no bundle" if state == "empty" else "is not a folder"
+        assert f"OODGUARD_MODELS is {three_models}, which {reason}" in refused(client, path)
     # The runbook searches for "was refused".
     (record,) = caplog.records
     assert record.getMessage() == "A bundle was refused."

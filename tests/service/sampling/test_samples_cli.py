@@ -1,8 +1,10 @@
 """The command `oodguard samples`, on a folder and on a bucket."""
 
+import errno
 import io
 import json
 import os
+import sys
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -284,3 +286,36 @@ def test_samples_commands_report_a_missing_folder() -> None:
     result = run("list", "--from", "/nowhere")
     assert result.exit_code == 1
     assert result.stderr == "oodguard: /nowhere: No such file or directory\n"
+
+
+def test_samples_export_reports_a_full_disk(
+    write: Callable[..., str],
+    location: Location,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for number in (1, 2):
+        write(number, record(number), image=bytes(20_000))
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as ended:
+            app(["samples", "export", "-", "--from", location.to])
+    assert ended.value.code == 1
+    message = "oodguard: standard output cannot be written: No space left on device\n"
+    assert capsys.readouterr().err == message
+
+
+def test_samples_export_leaves_no_incomplete_archive(
+    write: Callable[..., str], location: Location, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(1, record(1))
+    out = tmp_path / "samples.tar"
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tarfile.TarFile, "addfile", fail)
+    result = run("export", out, "--from", location.to)
+    assert result.exit_code == 1
+    assert result.stderr == f"oodguard: {out} cannot be written: No space left on device\n"
+    assert not out.exists()

@@ -123,7 +123,8 @@ def test_text_logs_show_a_summary_with_a_line_for_each_field(
     first, *rows = stream.getvalue().splitlines()
     assert first.endswith("It starts.")
     assert rows == [
-        "    models   name a, delta none; name b\\u001b, delta 0.05",
+        "    models   name a, delta none",
+        "             name b\\u001b, delta 0.05",
         "    address  http://x",
     ]
 
