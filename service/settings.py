@@ -136,8 +136,8 @@ class Settings(BaseSettings):
     """Maximum time that a decoded image waits for others being decoded, in milliseconds."""
 
     detail: Literal["full", "verdict"] = "full"
-    """Level of detail in responses. "verdict" omits scores, confidence, threshold and exact
-    p-values."""
+    """Level of detail in responses: full or verdict. "verdict" omits scores, confidence, threshold
+    and exact p-values."""
 
     timeout_s: float = Field(default=30.0, gt=0, le=3600)
     """Seconds until a request is rejected with 504."""
@@ -149,7 +149,8 @@ class Settings(BaseSettings):
     """Seconds between SIGTERM and the end of new connections, for load balancers to react."""
 
     device: Literal["auto", "cpu", "cuda", "tensorrt"] = "auto"
-    """Device that runs models. auto: CUDA if available, else the CPU."""
+    """Device that runs models: auto, cpu, cuda or tensorrt. auto: CUDA if available, else the
+    CPU."""
 
     threads: int = Field(default=0, ge=0, le=1024)
     """CPUs for all runs of a model. 0: the CPUs available to this process."""
@@ -182,10 +183,10 @@ class Settings(BaseSettings):
     """Enable the routes under /admin; requires a key with the role admin."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """Minimum severity of log lines."""
+    """Minimum severity of log lines: debug, info, warning or error."""
 
     log_format: Literal["auto", "json", "text"] = "auto"
-    """Format of log lines. auto: text if stderr is a terminal, else JSON."""
+    """Format of log lines: auto, json or text. auto: text if stderr is a terminal, else JSON."""
 
 
 def variable(field: str) -> str:

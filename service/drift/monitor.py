@@ -219,9 +219,13 @@ class DriftMonitor:
                 if self._detector is not None:
                     self._write(self._detector.state)
             except OSError as error:
-                logger.warning(
-                    "The drift state cannot be saved.", extra={"fields": {"error": str(error)}}
-                )
+                fields = {
+                    "model": self._monitored.model,
+                    "version": self._monitored.version,
+                    "file": str(self._file),
+                    "error": error.strerror or str(error),
+                }
+                logger.warning("The drift state cannot be saved.", extra={"fields": fields})
 
     def _write(self, state: DriftState) -> None:
         if self._file is None:

@@ -93,11 +93,17 @@ class Reloader:
         async with self._lock:
             if only is not None:
                 self.registry.find(only)
-            shadow = self.registry.shadow
+            shadow, default = self.registry.shadow, self.registry.default
             changes = await self._changes(only)
             for change in changes:
                 self.metrics.count_reload(change.model, change.outcome)
                 self._log(change)
+            before, after = _reference(default), _reference(self.registry.default)
+            if after != before:
+                logger.info(
+                    "The default model was changed.",
+                    extra={"fields": {"before": before, "after": after}},
+                )
             if shadow and self.registry.routing.shadow and not self.registry.shadow:
                 logger.warning(
                     "The shadow model predicts no more requests: it was removed, or became the"
@@ -241,3 +247,7 @@ def _bundles(folders: Sequence[Path], served: Mapping[Path, Bundle]) -> list[Bun
         except (GuardError, OSError):
             bundles += [served[folder]] if folder in served else []
     return bundles
+
+
+def _reference(deployment: Deployment) -> str:
+    return f"{deployment.name}@{deployment.version}"

@@ -123,7 +123,12 @@ def test_drift_monitor_continues_if_the_state_cannot_be_saved(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     published = monitored(tmp_path / "missing" / "state", batches=drawn_batches(3, 1))
-    assert "The drift state cannot be saved." in caplog.messages
+    record = next(each for each in caplog.records if "cannot be saved" in each.getMessage())
+    assert record.getMessage() == "The drift state cannot be saved."
+    fields = record.__dict__["fields"]
+    assert fields["file"] == str(tmp_path / "missing" / "state")
+    assert fields["error"] == "No such file or directory"
+    assert {"model", "version"} <= fields.keys()
     assert published.saves == ["failed", "failed"]
     assert published.steps[-1] == 7
 

@@ -49,11 +49,15 @@ def test_start_logs_each_model_with_its_providers(
 
 
 def test_reload_loads_new_bundles_and_removes_missing_ones(
-    client: TestClient, three_models: Path
+    client: TestClient, three_models: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_tiny(three_models / "one" / "eleven", name="one", version="11")
     shutil.rmtree(three_models / "two")
-    assert reload(client) == {
+    with caplog.at_level(logging.INFO, "oodguard.reload"):
+        changes = reload(client)
+    fields = {each.getMessage(): each.__dict__["fields"] for each in caplog.records}
+    assert fields["The default model was changed."] == {"before": "one@10", "after": "one@11"}
+    assert changes == {
         ("one", "9"): "unchanged",
         ("one", "10"): "unchanged",
         ("one", "11"): "loaded",
