@@ -30,6 +30,12 @@ def test_invalid_request_id_is_replaced(client: TestClient, received: str) -> No
     int(response.headers["x-request-id"], 16)
 
 
+def test_new_request_ids_do_not_count_requests(client: TestClient) -> None:
+    ids = [client.get("/healthz").headers["x-request-id"] for _ in range(3)]
+    # Two of three random ids agree in their first half with a probability of 2 ** -62.
+    assert len({each[:16] for each in ids}) == 3
+
+
 def test_access_log_line_has_the_images_and_rejections_of_a_request(
     client: TestClient, access_log: AccessLog
 ) -> None:
