@@ -4,6 +4,7 @@
 process that is killed at any moment leaves the previous checkpoint intact.
 """
 
+import hashlib
 import os
 import shutil
 from fnmatch import fnmatchcase
@@ -98,10 +99,14 @@ def tensors_name(epochs: int) -> str:
 
 
 class RunFolder:
-    """Reads and writes the folder of one run."""
+    """Reads and writes the folder of one run.
 
-    def __init__(self, folder: Path) -> None:
+    `kept` are the names of files that were there before the run, which `discard` does not delete.
+    """
+
+    def __init__(self, folder: Path, kept: frozenset[str] = frozenset()) -> None:
         self.folder = folder
+        self._kept = kept
 
     @classmethod
     def create(cls, folder: Path, recipe_text: str) -> Self:
@@ -114,15 +119,17 @@ class RunFolder:
                 created.
         """
         try:
-            _check_replaceable(folder)
+            _check_replaceable(folder, recipe_text)
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / RECIPE).write_text(recipe_text, encoding="utf-8")
+            kept = frozenset(path.name for path in folder.iterdir())
+            if RECIPE not in kept or read_recipe_text(folder / RECIPE) != recipe_text:
+                (folder / RECIPE).write_text(recipe_text, encoding="utf-8")
         except OSError as error:
             raise RecipeError(
                 f"{folder}: cannot create the folder of a run: {error.strerror}. Choose another"
                 " folder with --out"
             ) from error
-        return cls(folder)
+        return cls(folder, kept)
 
     @classmethod
     def resume(cls, folder: Path, recipe_text: str) -> Self:
@@ -175,9 +182,29 @@ class RunFolder:
         """
         path = self.folder / progress.tensors
         try:
-            return safetensors.torch.load_file(path)
+            tensors = safetensors.torch.load_file(path)
         except (OSError, SafetensorError) as error:
             raise RecipeError(f"{path} is damaged or missing: {error}") from error
+        if damaged := [name for name, each in tensors.items() if not each.isfinite().all()]:
+            raise RecipeError(
+                f"{path}: {len(damaged):,} of {len(tensors):,} tensors contain NaN or infinity, the"
+                f" first {damaged[0]}, expected finite numbers. Train a new run with a smaller"
+                " schedule.peak_rate"
+            )
+        return tensors
+
+    def weights_sha256(self) -> str:
+        """Return the sha256 of the tensor file of the last checkpoint.
+
+        Raises:
+            RecipeError: There is no checkpoint, or the file is missing.
+        """
+        path = self.folder / self.progress().tensors
+        try:
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise RecipeError(f"{path} is damaged or missing: {error.strerror}") from error
 
     def write_data(self, card: FrozenModel) -> None:
         """Write the card of the data.
@@ -215,18 +242,23 @@ class RunFolder:
             path.unlink()
 
     def discard(self) -> None:
-        """Delete the folder of a run that has no checkpoint."""
+        """Delete the files of a new run that has no checkpoint, and its folder if it is empty."""
         if (self.folder / PROGRESS).exists():
             return
         for pattern in FILES_BEFORE_CHECKPOINT:
             for path in self.folder.glob(pattern):
+                if path.name in self._kept:
+                    continue
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         if not any(self.folder.iterdir()):
             self.folder.rmdir()
 
 
-def _check_replaceable(folder: Path) -> None:
-    """Check that a folder is missing or empty, or is a run without a checkpoint."""
+def _check_replaceable(folder: Path, recipe_text: str) -> None:
+    """Check that a folder is missing or empty, or is a run without a checkpoint.
+
+    A folder that contains a recipe alone is a run only if the recipe is the given one.
+    """
     if folder.exists() and not folder.is_dir():
         raise RecipeError(
             f"{folder} is a file, expected the path of a folder: choose another one with --out"
@@ -238,11 +270,16 @@ def _check_replaceable(folder: Path) -> None:
         )
     if not folder.exists():
         return
+    names = [path.name for path in folder.iterdir()]
     others = [
-        path.name
-        for path in folder.iterdir()
-        if not any(fnmatchcase(path.name, pattern) for pattern in FILES_BEFORE_CHECKPOINT)
+        name
+        for name in names
+        if not any(fnmatchcase(name, pattern) for pattern in FILES_BEFORE_CHECKPOINT)
     ]
+    if names and RECIPE not in names:
+        others = names
+    elif names == [RECIPE] and read_recipe_text(folder / RECIPE) != recipe_text:
+        others = [f"another {RECIPE}"]
     if others:
         raise RecipeError(
             f"{folder} exists and is not a run: it contains {min(others)}. It was not changed:"

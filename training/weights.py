@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -14,10 +15,14 @@ from oodguard.models.errors import CheckpointError
 from oodguard.models.networks.classifier import Classifier
 from oodguard.models.networks.timm_network import TimmNetwork
 from oodguard.training.run_folder import RunFolder, WeightsOrigin
+from oodguard.training.special_file import is_special
 
 MAX_NAMES = 3
 """The number of tensor names in an error; they suffice to recognize the other network."""
 
+
+PLAIN = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+"""The types of numbers that are read as weights."""
 
 PICKLED = {".bin", ".ckpt", ".pt", ".pth", ".tar"}
 """The usual endings of files of `torch.save`."""
@@ -62,10 +67,12 @@ def read_initial_weights(
         CheckpointError: The file cannot be read, or a weight is not finite.
     """
     file = path / RunFolder(path).progress().tensors if path.is_dir() else path
+    if is_special(file):
+        raise CheckpointError(f"{file}: the path is a pipe or a device, expected a file of weights")
     try:
         content = file.read_bytes()
         tensors = safetensors.torch.load(content)
-    except (OSError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:  # a NUL in a path is a ValueError
         pickled = (
             ". A file of torch.save is not read, because loading it can run code. Convert it:"
             f" safetensors.torch.save_file(torch.load({file.name!r}, weights_only=True), ...)"
@@ -75,7 +82,7 @@ def read_initial_weights(
             " file with the state dict of a network"
             + (pickled if file.is_file() and file.suffix in PICKLED else "")
         ) from error
-    if damaged := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
+    if damaged := [name for name, tensor in tensors.items() if not _is_finite(tensor)]:
         raise CheckpointError(
             f"{file}: {len(damaged)} of {len(tensors)} tensors contain NaN or infinity, expected"
             f" finite weights: {_shorten(damaged)}. Save the weights of an earlier epoch"
@@ -87,6 +94,23 @@ def read_initial_weights(
         pretrained=pretrained,
         prefix=prefix,
     )
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    return tensor.dtype not in PLAIN or bool(tensor.isfinite().all())
+
+
+def _describe_misfit(tensor: Tensor, expected: Tensor) -> str | None:
+    """Return what is wrong with a tensor in place of another one; None if it fits.
+
+    Numbers of a quantized checkpoint mean something only with their scales.
+    """
+    if tensor.shape != expected.shape:
+        return f"{_shape(tensor)}, expected {_shape(expected)}"
+    if expected.is_floating_point() and tensor.dtype not in PLAIN:
+        found, required = (str(each.dtype).removeprefix("torch.") for each in (tensor, expected))
+        return f"{found}, expected {required}"
+    return None
 
 
 def checkpoint_part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
@@ -105,10 +129,10 @@ def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], *, origin: s
     differences = {
         "missing tensors": [name for name in expected if name not in tensors],
         "unexpected tensors": [name for name in tensors if name not in expected],
-        "other shapes": [
-            f"{name} ({_shape(tensors[name])}, expected {_shape(expected[name])})"
+        "other shapes or types": [
+            f"{name} ({misfit})"
             for name in expected
-            if name in tensors and tensors[name].shape != expected[name].shape
+            if name in tensors and (misfit := _describe_misfit(tensors[name], expected[name]))
         ],
     }
     found = [f"{kind}: {_shorten(names)}" for kind, names in differences.items() if names]
@@ -146,9 +170,9 @@ def load_pretrained(
         if in_file in tensors
     }
     misfits = {
-        name: f"{names[name]} ({_shape(tensor)}, expected {_shape(expected[name])})"
+        name: f"{names[name]} ({misfit})"
         for name, tensor in found.items()
-        if tensor.shape != expected[name].shape
+        if (misfit := _describe_misfit(tensor, expected[name]))
     }
     # A module that is registered twice has two names for one tensor; one of them suffices.
     loaded = {id(expected[name]) for name in found}
@@ -159,7 +183,7 @@ def load_pretrained(
     }
     faults = [
         f"{kind} ({len(listed)}): {', '.join(listed)}"
-        for kind, by_name in (("missing tensors", missing), ("other shapes", misfits))
+        for kind, by_name in (("missing tensors", missing), ("other shapes or types", misfits))
         if (listed := [text for name, text in by_name.items() if name not in head])
     ]
     unexpected = [name for name in tensors if name not in set(names.values())]

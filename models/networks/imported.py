@@ -51,7 +51,7 @@ def build_imported(name: str, outputs: int, *, width: int | None) -> Classifier:
         factory = _factory(name, arguments)
         try:
             network = factory(*arguments)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise RecipeError(
                 f"network.name: {name!r} raised {describe_exception(error)}"
             ) from error
@@ -77,7 +77,7 @@ def build_imported(name: str, outputs: int, *, width: int | None) -> Classifier:
     return cast("Classifier", network)
 
 
-def describe_exception(error: Exception) -> str:
+def describe_exception(error: BaseException) -> str:
     """Return the type, the first line, and the place in the user's code of an exception."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not _LIBRARY.search(frame.filename)]
@@ -117,7 +117,7 @@ def _import_module(module: str, name: str) -> ModuleType:
             f"network.name: {name!r} cannot be imported: {error}. The installed packages and"
             f" {Path.cwd()} were searched"
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise RecipeError(
             f"network.name: {name!r} cannot be imported: it raised {describe_exception(error)}"
         ) from error
@@ -137,7 +137,7 @@ def _run_file(path: Path, name: str) -> ModuleType:
         spec.loader.exec_module(module)
     except ImportError as error:
         raise RecipeError(f"network.name: {name!r} cannot be imported: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise RecipeError(
             f"network.name: {name!r} cannot be imported: it raised {describe_exception(error)}"
         ) from error

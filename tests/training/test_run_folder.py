@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from oodguard.models.errors import CheckpointError, RecipeError
+from oodguard.training.fit.only_training import only_training
 from oodguard.training.run_folder import RunFolder
 from tests.training.recipes import RECIPE
 from tests.training.runs import progress
@@ -83,6 +84,7 @@ def test_folder_with_a_run_is_not_overwritten(tmp_path: Path) -> None:
 
 def test_run_without_a_checkpoint_is_replaced(tmp_path: Path) -> None:
     RunFolder.create(tmp_path, RECIPE)
+    (tmp_path / "data.json").write_text("{}")
     corrected = RECIPE.replace("seed = 3", "seed = 4")
     assert RunFolder.create(tmp_path, corrected).recipe.seed == 4
 
@@ -102,3 +104,42 @@ def test_error_names_the_missing_or_damaged_file(tmp_path: Path, run: RunFolder)
         RecipeError, match=r"is not the folder of a run: .*recipe\.toml: cannot read"
     ):
         _ = RunFolder(tmp_path).recipe
+
+
+def test_discard_keeps_files_that_were_there_before_the_run(tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    run = RunFolder.create(tmp_path, RECIPE)
+    (tmp_path / "data.json").write_text("{}")
+    (tmp_path / "logs").mkdir()
+    run.discard()
+    assert [path.name for path in tmp_path.iterdir()] == ["recipe.toml"]
+    assert (tmp_path / "recipe.toml").read_text() == RECIPE
+
+
+@pytest.mark.parametrize(
+    ("name", "found"), [("data.json", "data.json"), ("recipe.toml", "another recipe.toml")]
+)
+def test_folder_with_other_files_of_these_names_is_not_a_run(
+    tmp_path: Path, name: str, found: str
+) -> None:
+    (tmp_path / name).write_text("# my own")
+    with pytest.raises(RecipeError, match=f"is not a run: it contains {found}. It was not changed"):
+        RunFolder.create(tmp_path, RECIPE)
+    assert (tmp_path / name).read_text() == "# my own"
+
+
+def test_checkpoint_with_nan_is_an_error(tmp_path: Path, run: RunFolder) -> None:
+    run.save(progress(2), {"a": torch.ones(2), "b": torch.tensor([1, torch.nan])})
+    with pytest.raises(RecipeError, match="1 of 2 tensors contain NaN or infinity, the first b"):
+        RunFolder(tmp_path).tensors(progress(2))
+
+
+def test_run_is_trained_by_one_process_at_a_time(tmp_path: Path) -> None:
+    with only_training(tmp_path):
+        with pytest.raises(RecipeError, match="another process trains this run"):  # noqa: SIM117
+            with only_training(tmp_path):
+                pass
+        with only_training(tmp_path / "other"):
+            pass
+    with only_training(tmp_path):
+        assert not list(tmp_path.iterdir())

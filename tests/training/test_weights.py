@@ -1,4 +1,5 @@
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def test_weights_of_the_same_network_are_loaded() -> None:
     [
         (
             nn.Sequential(nn.Linear(2, 4)),
-            "other shapes: 0.weight (4x2, expected 3x2), 0.bias (4, expected 3). Use the recipe",
+            "other shapes or types: 0.weight (4x2, expected 3x2), 0.bias (4, expected 3). Use",
         ),
         (nn.Sequential(nn.Linear(2, 3, bias=False)), "missing tensors: 0.bias. Use the recipe"),
         (
@@ -113,6 +114,30 @@ def test_unreadable_initial_weights_are_an_error(tmp_path: Path) -> None:
         read_initial_weights(tmp_path / "bad.safetensors")
 
 
+@pytest.mark.parametrize("pretrained", [False, True])
+@pytest.mark.parametrize("dtype", [torch.int8, torch.float8_e4m3fn, torch.complex64])
+def test_weights_of_a_quantized_or_complex_network_are_an_error(
+    tmp_path: Path, dtype: torch.dtype, *, pretrained: bool
+) -> None:
+    network = _Net(3)
+    before = network.stem.weight.clone()
+    tensors = {**network.state_dict(), "stem.weight": torch.ones(4, 3).to(dtype)}
+    safetensors.torch.save_file(tensors, tmp_path / "w.safetensors")
+    start = read_initial_weights(tmp_path / "w.safetensors", pretrained=pretrained)
+    name = str(dtype).removeprefix("torch.")
+    with pytest.raises(CheckpointError, match=rf"stem.weight \({name}, expected float32\)"):
+        start.load_into(network)
+    assert torch.equal(network.stem.weight, before)
+
+
+def test_initial_weights_that_are_no_file_are_an_error(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CheckpointError, match="pipe: the path is a pipe or a device, expected a"):
+        read_initial_weights(tmp_path / "pipe")
+    with pytest.raises(CheckpointError, match="cannot read weights: embedded null byte"):
+        read_initial_weights(Path("a\0b"))
+
+
 def test_fit_command_starts_from_a_run_and_rejects_resume_with_from(
     tmp_path: Path, before: RunFolder
 ) -> None:
@@ -169,7 +194,7 @@ def test_pretrained_weights_without_all_features_are_an_error_that_lists_every_t
         load_pretrained(network, tensors, prefix=None, origin="file")
     assert str(caught.value) == (
         "file does not fit the recipe's network. missing tensors (2): stem.weight, norm.weight;"
-        " other shapes (1): stem.bias (5, expected 4); unexpected tensors (1): other"
+        " other shapes or types (1): stem.bias (5, expected 4); unexpected tensors (1): other"
     )
     assert torch.equal(network.stem.bias, before)
 

@@ -95,11 +95,12 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
             listings = list_recipe(
                 run.recipe_text, ("inliers", "evaluation"), skip_broken=skip_broken
             )
-            check_run_data(target / DATA, listings, *listings)
+            check_run_data(target / DATA, run.recipe_text, listings, *listings)
             prepare_large(listings, run.recipe.input)
         if twin and not is_bundle(twin):
-            inliers = list_recipe(RunFolder(twin).recipe_text, ("inliers",))
-            check_run_data(twin / DATA, inliers, "inliers")
+            twin_recipe = RunFolder(twin).recipe_text
+            inliers = list_recipe(twin_recipe, ("inliers",))
+            check_run_data(twin / DATA, twin_recipe, inliers, "inliers")
         with console.status("loading"):
             measured = _open(target, text, score, tuple(other_scores or ()))
             if skip_broken:

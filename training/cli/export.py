@@ -34,7 +34,8 @@ def export(
     with run_command(threads):
         check_replaceable(out)
         folder = RunFolder(run)
-        check_run_data(run / DATA, list_recipe(folder.recipe_text, ("inliers",)), "inliers")
+        text = folder.recipe_text
+        check_run_data(run / DATA, text, list_recipe(text, ("inliers",)), "inliers")
         if precision == "int8":
             _export_int8(folder, out)
             return

@@ -12,9 +12,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import InputSpec
 from oodguard.training.cli.command import console, print_message, warn
-from oodguard.training.config.recipe_sources import recipe_sources
+from oodguard.training.config.recipe_sources import recipe_sources, training_settings
 from oodguard.training.data.card import check_unchanged, read_data_card
 from oodguard.training.data.classes import match_all_classes
 from oodguard.training.data.listing import Listing, check_inliers
@@ -57,13 +58,14 @@ def list_recipe(
     return listings
 
 
-def check_run_data(card: Path, listings: Mapping[str, Listing], *keys: str) -> None:
-    """Check that these sources are unchanged since `fit`, which wrote their card.
+def check_run_data(card: Path, recipe: str, listings: Mapping[str, Listing], *keys: str) -> None:
+    """Check that the recipe and these sources are unchanged since `fit`, which wrote their card.
 
     Without the card, as in a run of an earlier commit, this is a warning.
 
     Raises:
-        RecipeError: A source has other images, or the card is damaged.
+        RecipeError: A source has other images, the recipe has other settings, or the card is
+            damaged.
     """
     recorded = read_data_card(card)
     if recorded is None:
@@ -72,6 +74,12 @@ def check_run_data(card: Path, listings: Mapping[str, Listing], *keys: str) -> N
             " run was trained on, and that the evaluation has no images among them"
         )
         return
+    if recorded.settings not in {None, training_settings(recipe)}:
+        raise RecipeError(
+            f"{card.parent}: the recipe was changed after training, in more than names, scores, the"
+            " places of data and [evaluation]. Other settings split the images differently, so that"
+            " trained ones would calibrate. Restore the recipe, or train a new run"
+        )
     check_unchanged(recorded, {key: listings[key] for key in keys if key in listings})
 
 

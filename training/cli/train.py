@@ -1,9 +1,11 @@
 """Train a run for the command `fit`, which imports this module after it has listed the data."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 import typer
+from lightning_fabric import Fabric
 
 from oodguard.models.calibration import images_required
 from oodguard.models.decision import Policy
@@ -15,10 +17,12 @@ from oodguard.training.cli.progress import ProgressBar
 from oodguard.training.cli.results import write_curves
 from oodguard.training.cli.sources import check_run_data, prepare_large
 from oodguard.training.config.recipe import Recipe
+from oodguard.training.config.recipe_sources import training_settings
 from oodguard.training.data.card import describe_data
 from oodguard.training.data.listing import Listing
 from oodguard.training.fit.distributed import launch_processes
 from oodguard.training.fit.fit import fit as run_fit
+from oodguard.training.fit.only_training import only_training
 from oodguard.training.run_folder import DATA, PROGRESS, RunFolder
 from oodguard.training.scoring.network import build_recipe_network
 from oodguard.training.weights import InitialWeights, read_initial_weights
@@ -45,15 +49,40 @@ def train(  # noqa: PLR0913  (by keyword)
     folder = out or Path("runs") / parsed.name
     fabric = launch_processes()
     console.quiet = not fabric.is_global_zero
+    with _lock(folder, resume=resume) if fabric.is_global_zero else nullcontext():
+        _train(parsed, text, listings, folder, fabric, out=out, resume=resume, weights=weights)
+
+
+def _lock(folder: Path, *, resume: bool) -> AbstractContextManager[None]:
+    if not resume:
+        with suppress(OSError):  # reported when the run is created
+            folder.mkdir(parents=True, exist_ok=True)
+    return only_training(folder)
+
+
+def _train(  # noqa: PLR0913  (of `train`)
+    parsed: Recipe,
+    text: str,
+    listings: Mapping[str, Listing],
+    folder: Path,
+    fabric: Fabric,
+    *,
+    out: Path | None,
+    resume: bool,
+    weights: InitialWeights | None,
+) -> None:
+    created = None
     if fabric.is_global_zero and not resume:
-        RunFolder.create(folder, text)
+        created = RunFolder.create(folder, text)
     fabric.barrier()
     run = RunFolder.resume(folder, text)
     if fabric.is_global_zero:
         if resume:
-            check_run_data(folder / DATA, listings, *listings)
+            check_run_data(folder / DATA, text, listings, *listings)
         else:
-            run.write_data(describe_data(listings))
+            card = describe_data(listings)
+            settings = training_settings(text)
+            run.write_data(card.model_copy(update={"settings": settings}))
         prepare_large(listings, parsed.input)
     fabric.barrier()
     bar = ProgressBar(console)
@@ -61,8 +90,8 @@ def train(  # noqa: PLR0913  (by keyword)
         with bar.display:
             run_fit(run, bar, resume=resume, start=weights, fabric=fabric)
     except (GuardError, KeyboardInterrupt) as error:
-        if fabric.is_global_zero:
-            run.discard()  # only if there is no checkpoint
+        if created is not None:
+            created.discard()  # only if there is no checkpoint
         if isinstance(error, GuardError):
             raise
         print_message(_interrupted(run, out))

@@ -1,17 +1,27 @@
 """The text of a recipe, and its sources, which are read before torch is loaded."""
 
+import hashlib
+import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from pydantic import ValidationError
 
 from oodguard.models.errors import RecipeError
-from oodguard.training.config.sources import Inliers, Outliers, Source
+from oodguard.training.config.sources import LOCATIONS, Inliers, Outliers, Source
 from oodguard.training.special_file import is_special
 
 UNKNOWN_CLASSES = "unknown_classes"
 """The evaluation set of the test images whose classes the inliers leave out."""
+
+
+_LATER = ("name", "version", "scores", "default_score", "score_options", "evaluation")
+_IMAGES = (*LOCATIONS, "split", "image_column", "label_column")
+_PLACES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"inliers": _IMAGES, "outliers": _IMAGES, "network": ("weights", "prefix")}
+)
 
 
 def read_recipe_text(path: Path) -> str:
@@ -60,6 +70,23 @@ def recipe_sources(text: str) -> dict[str, tuple[Source, bool]]:
     found = {"inliers": inliers, "outliers": outliers, "evaluation.test": test, **others}
     labelled = {"inliers", "evaluation.test"}
     return {key: (each, key in labelled) for key, each in found.items() if each is not None}
+
+
+def training_settings(text: str) -> str | None:
+    """Return a hash of the settings of a recipe that determine its training and its split.
+
+    Those that determine neither are names, scores, the data of the evaluation, and the places of
+    images and weights, whose content is recorded. None for a text that is no recipe.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    for key in _LATER:
+        tables.pop(key, None)
+    for key, places in _PLACES.items():
+        tables[key] = {k: v for k, v in _table(tables, key).items() if k not in places}
+    return hashlib.sha256(json.dumps(tables, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _table(parent: Mapping[str, object], key: str) -> dict[str, object]:

@@ -60,9 +60,13 @@ class SourceCard(SourceNotes):
 
 
 class DataCard(FrozenModel):
-    """The sources of a recipe by their key."""
+    """The sources of a recipe by their key.
+
+    `settings` is the hash of the settings that the run was trained with, None in older runs.
+    """
 
     sources: dict[str, SourceCard]
+    settings: str | None = None
 
     def with_notes(self, notes: Mapping[str, SourceNotes]) -> "DataCard":
         """Return the card with what was found when the images were read."""

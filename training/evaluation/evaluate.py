@@ -119,6 +119,7 @@ def evaluate(  # noqa: PLR0913  (by keyword)
     report = Report(
         name=target.name,
         measured=target.measured,
+        weights=target.weights,
         suite=suite,
         test_set=test_set.name,
         alpha=policy.alpha,

@@ -33,7 +33,7 @@ from oodguard.training.run_folder import DATA, RunFolder
 from oodguard.training.scoring.fit_scores import scored_network
 from oodguard.training.scoring.graph import ScoredClassifier, evaluation_batch_size, torch_run
 from oodguard.training.scoring.network import frozen
-from oodguard.training.scoring.parity import calibration_scores, onnx_run
+from oodguard.training.scoring.parity import calibration_scores, check_calibration, onnx_run
 
 REQUIRED_SCORES = {"preprocessed_mahalanobis": "mahalanobis"}
 """The score of the graph that a detector needs, if it does not use the logits."""
@@ -69,6 +69,7 @@ class EvaluationTarget:
 
     Attributes:
         measured: "run", or the sha256 of the bundle.
+        weights: The sha256 of the checkpoint of a run; None for a bundle.
         default_score: The score that decides unless another is chosen.
         recipe: Names the data.
         spec: The rule by which images are prepared.
@@ -95,6 +96,7 @@ class EvaluationTarget:
     calibration: Mapping[str, NDArray[np.float32]]
     held_out: ImageSet | None
     onnx_run: RunGraph
+    weights: str | None = None
     method: str | None = None
     training_accuracy: float | None = None
     straight_through: bool = False
@@ -157,7 +159,10 @@ class EvaluationTarget:
                 " from --beside"
             )
         inliers = self.recipe.inliers
-        return split(load(inliers, self.spec), inliers, seed=self.recipe.seed).calibration.images[:]
+        parts = split(load(inliers, self.spec), inliers, seed=self.recipe.seed)
+        found = calibration_scores(self.onnx_run, parts.calibration, list(self.calibration))
+        check_calibration(self.calibration, found)
+        return parts.calibration.images[:]
 
 
 def run_target(run: RunFolder, score: str, others: Sequence[str] = ()) -> EvaluationTarget:
@@ -170,6 +175,7 @@ def run_target(run: RunFolder, score: str, others: Sequence[str] = ()) -> Evalua
         RecipeError: There is no such score, its data cannot be read, or the run has no checkpoint.
     """
     recipe = run.recipe
+    weights = run.weights_sha256()  # first: those of a later checkpoint do not match
     check_score(score, reject_class=recipe.reject_classes > 0)  # before anything is loaded
     needed = dict.fromkeys((score, *(REQUIRED_SCORES.get(name, name) for name in others)))
     in_graph = tuple(name for name in needed if name in SCORE_NAMES)
@@ -182,6 +188,7 @@ def run_target(run: RunFolder, score: str, others: Sequence[str] = ()) -> Evalua
     return EvaluationTarget(
         name=recipe.name,
         measured="run",
+        weights=weights,
         default_score=recipe.default_score,
         recipe=recipe,
         spec=recipe.input,

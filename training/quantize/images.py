@@ -36,11 +36,13 @@ class QuantizationImages:
         tuning: Images that set the ranges of the activations, and that the graph is fine-tuned on.
         calibration: Other images, which set the thresholds; not trained on.
         compared: Other images, which are compared with float32.
+        calibrated: Whether the calibration images are those of the float32 bundle.
     """
 
     tuning: NDArray[np.uint8]
     calibration: ImageSet
     compared: NDArray[np.uint8]
+    calibrated: bool = False
 
     @property
     def ranges(self) -> NDArray[np.uint8]:
@@ -83,6 +85,7 @@ def images_of_recipe(bundle: Bundle) -> QuantizationImages:
         tuning=parts.training.images.numpy(),
         calibration=parts.calibration,
         compared=test.images[:MAX_COMPARED_IMAGES].numpy(),
+        calibrated=True,
     )
 
 

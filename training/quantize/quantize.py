@@ -21,7 +21,7 @@ from oodguard.training.quantize.comparison import (
 from oodguard.training.quantize.finetune import Decision, finetune
 from oodguard.training.quantize.graph import prepare, quantize_graph
 from oodguard.training.quantize.images import QuantizationImages
-from oodguard.training.scoring.parity import calibration_scores, onnx_run
+from oodguard.training.scoring.parity import calibration_scores, check_calibration, onnx_run
 
 
 def quantize(  # noqa: PLR0913  (by keyword)
@@ -53,7 +53,8 @@ def quantize(  # noqa: PLR0913  (by keyword)
     Raises:
         BundleError: The bundle is quantized already, its graph cannot be quantized, or `out` cannot
             be replaced.
-        RecipeError: The bundle does not have the score of the policy.
+        RecipeError: The bundle does not have the score of the policy, or the images of its recipe
+            were changed.
         CalibrationError: There are too few calibration images for the policy.
         ParityError: Too many classes or decisions change; nothing is written.
     """
@@ -71,6 +72,8 @@ def quantize(  # noqa: PLR0913  (by keyword)
     column = manifest.scores.index(policy.score)
     original_run = onnx_run(bundle.model)
     original = calibration_scores(original_run, images.calibration, manifest.scores)
+    if images.calibrated:
+        check_calibration(bundle.calibration, original)  # of the recipe, whose images may change
     old_threshold = threshold(original[policy.score], policy)
     stage("quantizing")
     prepared = prepare(bundle.model, images.ranges)

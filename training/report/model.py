@@ -200,6 +200,7 @@ class Report(FrozenModel):
 
     Attributes:
         measured: "run", or the sha256 of the bundle.
+        weights: The sha256 of the checkpoint of the run; None for a bundle and in older reports.
         alpha: The largest fraction of false rejections that the policy allows.
         delta: 1 - confidence in alpha, or None.
         calibration_images: The number of images that set the threshold.
@@ -219,6 +220,7 @@ class Report(FrozenModel):
     schema_version: Literal[2] = 2
     name: str
     measured: str
+    weights: str | None = None
     suite: Suite
     test_set: str
     alpha: float

@@ -102,7 +102,7 @@ def read_report(run: RunFolder) -> Report:
     """Read the report of a run that a bundle may carry: that of a release suite, else of `quick`.
 
     Raises:
-        RecipeError: The run has no such report, or the file is invalid.
+        RecipeError: The run has no such report, or the file is invalid or of other weights.
     """
     paths = dict.fromkeys(
         run.folder / f"{report_name(suite)}.json" for suite in (*RELEASE_SUITES, *SHIPPABLE_SUITES)
@@ -114,10 +114,16 @@ def read_report(run: RunFolder) -> Report:
             f" with --suite {' or '.join(SHIPPABLE_SUITES)}"
         )
     try:
-        return Report.model_validate_json(path.read_bytes())
+        report = Report.model_validate_json(path.read_bytes())
     except ValidationError as error:
         cause = describe_error(error.errors()[0])
         raise RecipeError(f"{path} is invalid: {cause}. Evaluate the run again") from error
+    if report.measured != "run" or report.weights not in {None, run.weights_sha256()}:
+        raise RecipeError(
+            f"{path} was measured on other weights than the last checkpoint of the run. Evaluate"
+            " the run again"
+        )
+    return report
 
 
 def stamped(

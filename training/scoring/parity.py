@@ -1,6 +1,6 @@
 """Compare torch with ONNX Runtime, and compute calibration scores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 
 from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.decision import rejects
-from oodguard.models.errors import ParityError
+from oodguard.models.errors import ParityError, RecipeError
 from oodguard.training.data.dataset import ImageSet
 from oodguard.training.scoring.graph import evaluation_batch_size
 
 Images = NDArray[np.uint8]
 TOLERANCE = 1e-4
+SAME_SCORE = 1e-2
+"""The largest difference of a score on two machines, relative above 1."""
+
 BATCH_SIZES = (1, 7, 64, 1000)
 
 
@@ -76,6 +79,26 @@ def calibration_scores(
     images = held_out.images.numpy()
     _, values = in_batches(run, images, evaluation_batch_size(*images.shape[1:3]))
     return {name: np.sort(values[:, column]) for column, name in enumerate(scores)}
+
+
+def check_calibration(
+    recorded: Mapping[str, NDArray[np.float32]], found: Mapping[str, NDArray[np.float32]]
+) -> None:
+    """Check that the calibration images of a recipe are those of the bundle, by their scores.
+
+    Raises:
+        RecipeError: They are not; trained images may be among them.
+    """
+    for name, scores in found.items():
+        expected = recorded[name]
+        if scores.shape != expected.shape or not np.allclose(
+            scores, expected, rtol=SAME_SCORE, atol=SAME_SCORE
+        ):
+            raise RecipeError(
+                f"the scores {name} of the {len(scores):,} calibration images of the recipe differ"
+                f" from those of the {len(expected):,} in the bundle: its images were changed, and"
+                " trained ones may be among them. Restore the images"
+            )
 
 
 def in_batches(

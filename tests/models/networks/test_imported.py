@@ -36,6 +36,9 @@ def bare(outputs):
 def words(outputs):
     return "a network"
 
+def leave(outputs):
+    raise SystemExit(0)
+
 NUMBER = 7
 """
 
@@ -73,6 +76,7 @@ def _head_shape(network: Classifier) -> tuple[int, ...]:
         ("a_users_package.nets:NUMBER", None, r"nets\.py is int, expected a function"),
         ("a_users_package.nets:make", 16, r"called as make\(outputs, width\).* is given: too many"),
         ("a_users_package.nets:words", None, r"returned str, expected a torch\.nn\.Module"),
+        ("a_users_package.nets:leave", None, r"raised SystemExit: 0 \(nets\.py, line 29\)"),
         ("a_users_package.nets:headless", None, "returned NoHead without head, a torch"),
         ("a_users_package.nets:bare", None, r"Linear without features\(images\).* and head"),
     ],

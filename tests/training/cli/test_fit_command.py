@@ -9,8 +9,9 @@ from typer.testing import CliRunner
 
 from oodguard.models.errors import RecipeError
 from oodguard.training.cli.app import app
-from oodguard.training.cli.sources import list_recipe
+from oodguard.training.cli.sources import check_run_data, list_recipe
 from oodguard.training.cli.train import calibration_warning
+from oodguard.training.config.recipe_sources import training_settings
 from oodguard.training.data.card import describe_data
 from oodguard.training.run_folder import RunFolder
 from tests.training.recipes import DATA, RECIPE, parsed, with_network
@@ -129,6 +130,50 @@ def test_commands_reject_inliers_that_changed_since_fit(
     assert "photos contains 199 images (sha256 " in result.stderr
     assert ", expected 200 images (sha256 " in result.stderr
     assert (run_of_changed_images / "data.json").read_bytes() == card
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "refused"),
+    [
+        ("seed = 3", "seed = 4", True),
+        ("calibration = 60", "calibration = 61", True),
+        (f'folder = "{DATA}/cifar10"', f'folder = "{DATA}/./cifar10"', False),
+        ('name = "', 'version = "7"\nname = "', False),
+    ],
+)
+def test_settings_of_a_run_that_split_its_images_cannot_be_edited(
+    tmp_path: Path, old: str, new: str, *, refused: bool
+) -> None:
+    run = save_run(tmp_path / "run", RECIPE, outputs=10)
+    card = describe_data(list_recipe(RECIPE))
+    run.write_data(card.model_copy(update={"settings": training_settings(RECIPE)}))
+    assert old in RECIPE
+    edited = RECIPE.replace(old, new, 1)
+    (run.folder / "recipe.toml").write_text(edited)
+    listings = list_recipe(edited)
+    if refused:
+        with pytest.raises(RecipeError, match="the recipe was changed after training"):
+            check_run_data(run.folder / "data.json", edited, listings, "inliers")
+    else:
+        check_run_data(run.folder / "data.json", edited, listings, "inliers")
+
+
+def test_fit_does_not_delete_what_it_did_not_write(tmp_path: Path) -> None:
+    """A recipe in the folder of the run, and the tensors of a run whose progress is lost."""
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE.replace("validation = 20", "validation = 141"), encoding="utf-8")
+    run = save_run(tmp_path / "run", RECIPE, outputs=10)
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    (run.folder / "progress.json").unlink()
+    (tmp_path / "mine").mkdir()
+    mine = path.rename(tmp_path / "mine" / "recipe.toml")
+    for words in (
+        ("fit", str(mine), "--out", str(mine.parent)),
+        ("fit", str(tmp_path / "tiny.toml"), "--out", str(run.folder), "--resume"),
+    ):
+        assert CliRunner().invoke(app, list(words)).exit_code == 1
+    assert [each.name for each in mine.parent.iterdir()] == ["recipe.toml"]
+    assert (run.folder / "epoch-001.safetensors").exists()
 
 
 def test_recipe_without_images_of_a_class_is_rejected(

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import safetensors.torch
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from oodguard.models.bundle import Bundle, open_bundle
 from oodguard.models.calibrated_model import CalibratedModel
 from oodguard.models.decision import Policy, threshold
+from oodguard.models.errors import RecipeError
 from oodguard.training.cli.app import app
 from oodguard.training.config.recipe import evaluation_sources
 from oodguard.training.config.suites import SUITES, SuiteAttack, SuiteTrials
@@ -143,6 +145,15 @@ def test_fitted_score_has_the_same_threshold_in_evaluation_and_bundle(
     limit = threshold(bundle.calibration["vim"], report.policy)
     assert report.threshold == pytest.approx(limit, rel=1e-4)
     assert report.conditions[0].mean_auroc > 0.5
+
+
+def test_report_of_other_weights_is_refused(run: Path, copy: Path) -> None:
+    (tensors,) = copy.glob("epoch-*.safetensors")
+    assert read_report(RunFolder(copy)).weights == RunFolder(run).weights_sha256()
+    saved = safetensors.torch.load_file(tensors)
+    safetensors.torch.save_file({key: each * 2 for key, each in saved.items()}, tensors)
+    with pytest.raises(RecipeError, match="was measured on other weights than the last checkpoint"):
+        read_report(RunFolder(copy))
 
 
 def test_evaluation_of_the_bundle_equals_that_of_the_run(

@@ -1,5 +1,6 @@
 """An INT8 bundle of a shipped bundle, compared with ONNX Runtime directly."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +170,15 @@ def test_quantized_bundle_has_gradients(quantized: Bundle, pictures: NDArray[np.
     )
     similarity = torch.cosine_similarity(int8.flatten(1), float32.flatten(1))
     assert (similarity > 0.9).all()
+
+
+def test_quantize_refuses_other_calibration_images_than_those_of_the_bundle(
+    tmp_path: Path, pictures: NDArray[np.uint8]
+) -> None:
+    images = replace(_images(pictures), calibrated=True)
+    with pytest.raises(RecipeError, match=r"scores .* of the 80 calibration images .* differ from"):
+        _quantize(open_bundle(SOURCE), images, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_quantize_refuses_an_int8_bundle(
