@@ -200,6 +200,11 @@ def _check_names(folder: Path) -> None:
                 f"{folder} is a folder of bundles, expected the folder of one bundle, for example"
                 f" {bundles[0]}"
             )
+        if MANIFEST in missing and "recipe.toml" in found:
+            raise BundleError(
+                f"{folder} is the folder of a training run, expected a bundle. Export it first:"
+                f" oodguard-train export {folder} --out BUNDLE"
+            )
         verb = "is" if len(missing) == 1 else "are"
         raise BundleError(f"{folder}: {', '.join(missing)} {verb} missing; {REMEDY}")
     if extra:

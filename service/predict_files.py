@@ -20,6 +20,9 @@ from oodguard.service.images.header import EncodedImage
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.settings import Settings
 
+PIPE_WIDTH = 1000
+"""The largest width of the table where the output is no terminal."""
+
 _STYLES = {"accept": "green", "reject": "bold red"}
 
 
@@ -67,7 +70,10 @@ def print_table(model: LoadedModel, predicted: Sequence[tuple[Path, Verdict]]) -
             f"{verdict.p_value:.4f}",
             Text(verdict.decision, _STYLES[verdict.decision]),
         )
-    Console(emoji=False).print(table)
+    console = Console(emoji=False)
+    if not console.is_terminal:  # the name of a file remains in one line
+        console.width = PIPE_WIDTH
+    console.print(table)
 
 
 def to_json(model: LoadedModel, predicted: Sequence[tuple[Path, Verdict]]) -> bytes:

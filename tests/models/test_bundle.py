@@ -94,6 +94,11 @@ def test_open_bundle_names_several_missing_files(folder: Path) -> None:
     assert f"{names} are missing; download or export the bundle again" in error_of(folder)
 
 
+def test_open_bundle_names_the_folder_of_a_run(tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_bytes(b"")
+    assert f"oodguard-train export {tmp_path} --out BUNDLE" in error_of(tmp_path)
+
+
 def test_open_bundle_names_an_unexpected_file(folder: Path) -> None:
     (folder / "weights.pkl").write_bytes(b"")
     assert "weights.pkl does not belong to a bundle; remove it" in error_of(folder)

@@ -21,7 +21,12 @@ from oodguard.training.cli.command import (
 )
 from oodguard.training.cli.progress import EvaluationBar
 from oodguard.training.cli.results import print_classes, write_curves
-from oodguard.training.cli.sources import check_run_data, list_recipe, prepare_large
+from oodguard.training.cli.sources import (
+    check_run_data,
+    list_recipe,
+    prepare_large,
+    print_positions,
+)
 from oodguard.training.config.recipe import parse_evaluation_recipe, without_broken_images
 from oodguard.training.config.recipe_sources import read_recipe_text
 from oodguard.training.config.suites import SHIPPABLE_SUITES, SUITES
@@ -41,6 +46,8 @@ from oodguard.training.report.remedies import remedies
 from oodguard.training.report.write import create_report_folder, report_name, write_report
 from oodguard.training.report.write import renew as renew_bundle
 from oodguard.training.run_folder import DATA, RunFolder
+
+TEST = "evaluation.test"
 
 UNTRUSTED = 2
 """The exit status if a gradient-masking check failed."""
@@ -109,6 +116,7 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
             undefended = _open(twin, measured.recipe_text, None, ()) if twin else None
         if is_bundle(target):
             listings = list_recipe(measured.recipe_text, ("evaluation",), skip_broken=skip_broken)
+            print_positions(measured.classes, TEST, listings[TEST])
             prepare_large(listings, measured.spec)
         if measured.black_box:
             warn(f"{measured.black_box}. It is attacked as a black box instead")

@@ -63,4 +63,4 @@ def _export_int8(run: RunFolder, out: Path) -> None:
         tuned=False,
         stage=lambda _: None,
     )
-    print_quantized(out, description)
+    print_quantized(out, description, has_recipe=True)

@@ -9,7 +9,7 @@ import typer
 from oodguard.models.errors import RecipeError
 from oodguard.training.cli.command import Threads, console, run_command
 from oodguard.training.cli.sources import list_recipe
-from oodguard.training.config.recipe_sources import read_recipe_text
+from oodguard.training.config.recipe_sources import read_recipe_text, recipe_tables
 
 START_HELP = "Start from the weights of this run, or of this .safetensors file."
 
@@ -34,6 +34,7 @@ def fit(
                 " continues a run, --from starts a new one"
             )
         text = read_recipe_text(recipe)
+        recipe_tables(text, origin=str(recipe))  # raises an error that names the file
         listings = list_recipe(text)
     with run_command(threads):
         # A wrong path is reported before torch is loaded, which takes seconds.

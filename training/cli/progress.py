@@ -1,5 +1,7 @@
 """Progress bars of training and evaluation."""
 
+import time
+
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -13,6 +15,10 @@ def describe_duration(seconds: float) -> str:
         if seconds >= 1.5 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{max(round(seconds), 1)} s"
+
+
+TIMED_STEPS = 5
+"""The number of steps after which the time of an epoch is estimated."""
 
 
 class ProgressBar:
@@ -37,6 +43,8 @@ class ProgressBar:
             "fit", visible=False, epoch=1, loss=0.0, accuracy=0.0, validated=""
         )
         self._steps_per_epoch = 0
+        self._steps = 0
+        self._started = 0.0
         self._epochs = 0
 
     def start(self, *, epochs: int, steps_per_epoch: int, done: int) -> None:
@@ -50,7 +58,18 @@ class ProgressBar:
         )
 
     def finish_step(self, epoch: int, result: StepResult) -> None:
-        """Advance by one step."""
+        """Advance by one step; without a bar, print the time of an epoch after a few steps."""
+        self._steps += 1
+        if self._steps == 1:  # slower than the others
+            self._started = time.perf_counter()
+        if self._steps == TIMED_STEPS and self.display.disable:
+            seconds = (time.perf_counter() - self._started) / (TIMED_STEPS - 1)
+            self._console.print(
+                f"Training has begun: about {describe_duration(seconds * self._steps_per_epoch)}"
+                f" for each of {self._epochs} epochs, in addition to validation.",
+                highlight=False,
+                soft_wrap=True,
+            )
         self.display.update(
             self._task,
             completed=epoch * self._steps_per_epoch + result.step + 1,

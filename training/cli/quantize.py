@@ -22,6 +22,7 @@ from oodguard.training.cli.command import (
     run_command,
     warn,
 )
+from oodguard.training.cli.sources import print_positions
 from oodguard.training.data.reader import list_sources, source_at
 from oodguard.training.quantize.images import check_classes, images_of_recipe, images_of_source
 from oodguard.training.quantize.quantize import quantize as run_quantize
@@ -79,6 +80,7 @@ def quantize(  # noqa: PLR0913  (each parameter is an option of the command)
             listings = list_sources({"--data": (source, False)}, print_message)
             if warning := check_classes(manifest.classes, listings["--data"]):
                 warn(warning)
+            print_positions(manifest.classes, "--data", listings["--data"])
         with console.status("reading") as status:
             description = run_quantize(
                 original,
@@ -92,19 +94,23 @@ def quantize(  # noqa: PLR0913  (each parameter is an option of the command)
                 tuned=finetune,
                 stage=status.update,
             )
-        print_quantized(out, description)
+        print_quantized(out, description, has_recipe="recipe" in original.evaluation)
 
 
-def print_quantized(out: Path, description: Description) -> None:
-    """Print the differences between the bundle in `out` and its float32 bundle."""
+def print_quantized(out: Path, description: Description, *, has_recipe: bool) -> None:
+    """Print the differences between the bundle in `out` and its float32 bundle.
+
+    A bundle without a recipe, as of `wrap`, is evaluated on the data of another file.
+    """
     record = description.quantization
     if record is not None:
+        recipe = "" if has_recipe else " --recipe FILE, a file that names the evaluation data"
         speeds = " and ".join(f"{ratio:g}" for ratio in record.speed.values())
         print_message(
             f"Exported {out}: INT8, {speeds} times as fast as float32 in batches of"
             f" {' and '.join(record.speed)}. Of {record.compared_images:,} images,"
             f" {record.class_flips:.2%} have another class and {record.decision_flips:.2%} another"
-            f" decision. No attack was run on it: oodguard-train evaluate {out}"
+            f" decision. No attack was run on it: oodguard-train evaluate {out}{recipe}"
         )
         if max(record.speed.values(), default=0) <= 1:
             warn("INT8 is not faster than float32 on this machine: serve the float32 bundle")

@@ -1,6 +1,6 @@
 """List the sources of a recipe before any work begins; torch is not needed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from oodguard.models.manifest import InputSpec
 from oodguard.training.cli.command import console, print_message, warn
 from oodguard.training.config.recipe_sources import recipe_sources, training_settings
 from oodguard.training.data.card import check_unchanged, read_data_card
-from oodguard.training.data.classes import match_all_classes
+from oodguard.training.data.classes import describe_positions, match_all_classes, match_classes
 from oodguard.training.data.listing import Listing, check_inliers
 from oodguard.training.data.reader import list_sources
 
@@ -49,6 +49,7 @@ def list_recipe(
         check_inliers(inliers.location, inliers.classes, inliers.labels)
     if inliers is not None and test is not None:
         match_all_classes(inliers.classes, test.classes, name=f"evaluation.test: {test.location}")
+        print_positions(inliers.classes, "evaluation.test", test)
         if missing := [name for name, count in test.counts.items() if count == 0]:
             warn(
                 f"evaluation.test: {test.location} has no image of {len(missing):,} of"
@@ -56,6 +57,18 @@ def list_recipe(
                 " table is read in its order: shuffle its rows or remove the limit `images`"
             )
     return listings
+
+
+def print_positions(known: Sequence[str], key: str, listing: Listing) -> None:
+    """Print which classes the numbers of a source mean, if they are positions in `known`.
+
+    Raises:
+        RecipeError: A class is not known.
+    """
+    name = f"{key}: {listing.location}"
+    match_classes(known, listing.classes, name=name)
+    if message := describe_positions(known, listing.classes, name=name):
+        print_message(message)
 
 
 def check_run_data(card: Path, recipe: str, listings: Mapping[str, Listing], *keys: str) -> None:

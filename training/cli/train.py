@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
+from shlex import quote
 
 import typer
 from lightning_fabric import Fabric
@@ -23,7 +24,7 @@ from oodguard.training.data.listing import Listing
 from oodguard.training.fit.distributed import launch_processes
 from oodguard.training.fit.fit import fit as run_fit
 from oodguard.training.fit.only_training import only_training
-from oodguard.training.run_folder import DATA, PROGRESS, RunFolder
+from oodguard.training.run_folder import DATA, PROGRESS, RECIPE, RunFolder
 from oodguard.training.scoring.network import build_recipe_network
 from oodguard.training.weights import InitialWeights, read_initial_weights
 
@@ -94,20 +95,23 @@ def _train(  # noqa: PLR0913  (of `train`)
             created.discard()  # only if there is no checkpoint
         if isinstance(error, GuardError):
             raise
-        print_message(_interrupted(run, out))
+        print_message(_interrupted(run))
         raise typer.Exit(INTERRUPTED) from error
     if fabric.is_global_zero:
         write_curves(run, folder)
     print_message(f"Training is finished: {folder}. Next: oodguard-train evaluate {folder}")
 
 
-def _interrupted(run: RunFolder, out: Path | None) -> str:
+def _interrupted(run: RunFolder) -> str:
     """Return the message after Ctrl-C: how the run continues."""
     if not (run.folder / PROGRESS).exists():
         return "interrupted before the first epoch was finished; there is nothing to resume"
-    option = f" --out {out}" if out else ""
-    epochs = len(run.progress().epochs)
-    return f"interrupted after {epochs} epochs. Continue with fit RECIPE{option} --resume"
+    done = len(run.progress().epochs)
+    recipe, folder = quote(str(run.folder / RECIPE)), quote(str(run.folder))
+    return (
+        f"interrupted after {done} {'epoch' if done == 1 else 'epochs'}. Continue with"
+        f" oodguard-train fit {recipe} --out {folder} --resume"
+    )
 
 
 def initial_weights(recipe: Recipe, start: Path | None) -> InitialWeights | None:

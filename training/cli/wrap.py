@@ -24,7 +24,7 @@ from oodguard.training.cli.command import (
     run_command,
     warn,
 )
-from oodguard.training.cli.sources import prepare_large
+from oodguard.training.cli.sources import prepare_large, print_positions
 from oodguard.training.cli.wrap_options import (
     check_columns,
     input_spec,
@@ -185,6 +185,9 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
         fit_source = opened(fit, label_column=label_column) if fit else None
         keys |= {"--fit": (fit_source, True)} if fit_source else {}
         listings = list_sources({"--data": (source, True), **keys}, print_message)
+        for key in ("--data", "--fit"):
+            if key in listings and (known := options.classes or listings["--data"].classes):
+                print_positions(known, key, listings[key])
         if fit_source and (
             warning := check_fit_classes(options.classes, listings["--data"], listings["--fit"])
         ):

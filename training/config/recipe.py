@@ -1,6 +1,5 @@
 """The recipe of a training run: validated, frozen data that is read from a TOML file."""
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -18,7 +17,7 @@ from oodguard.training.config.methods import (
     TradesSettings,
 )
 from oodguard.training.config.recipe_errors import describe_recipe_error
-from oodguard.training.config.recipe_sources import UNKNOWN_CLASSES, read_recipe_text
+from oodguard.training.config.recipe_sources import UNKNOWN_CLASSES, read_recipe_text, recipe_tables
 from oodguard.training.config.schedule import ScheduleSettings, schedule_defaults
 from oodguard.training.config.sources import Inliers, Outliers, Source
 
@@ -241,7 +240,7 @@ def parse_recipe(text: str, *, origin: str) -> Recipe:
         RecipeError: The text is not TOML, or keys are invalid; the error lists each of them with
             the received and the expected value.
     """
-    return _validated(Recipe, _tables(text, origin), origin)
+    return _validated(Recipe, recipe_tables(text, origin=origin), origin)
 
 
 def parse_evaluation_recipe(text: str, *, origin: str) -> Recipe | EvaluationRecipe:
@@ -250,17 +249,10 @@ def parse_evaluation_recipe(text: str, *, origin: str) -> Recipe | EvaluationRec
     Raises:
         RecipeError: As `parse_recipe`.
     """
-    tables = _tables(text, origin)
+    tables = recipe_tables(text, origin=origin)
     if set(tables) == {EVALUATION}:
         return _validated(EvaluationRecipe, tables, origin)
     return _validated(Recipe, tables, origin)
-
-
-def _tables(text: str, origin: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RecipeError(f"{origin}: invalid TOML: {error}") from error
 
 
 def _validated(kind: type[ParsedRecipe], tables: dict[str, Any], origin: str) -> ParsedRecipe:

@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -43,15 +44,27 @@ def read_recipe_text(path: Path) -> str:
         ) from error
 
 
+def recipe_tables(text: str, *, origin: str = "the recipe") -> dict[str, Any]:
+    """Return the tables of a recipe's TOML text; errors name `origin` as its source.
+
+    Raises:
+        RecipeError: The text is not TOML.
+    """
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(f"{origin}: invalid TOML: {error}") from error
+
+
 def recipe_sources(text: str) -> dict[str, tuple[Source, bool]]:
     """Return the sources of a recipe by key, each with whether its images need labels.
 
     Invalid tables are left out: `parse_recipe`, which needs torch, reports them.
+
+    Raises:
+        RecipeError: The text is not TOML.
     """
-    try:
-        tables = tomllib.loads(text)
-    except (ValueError, RecursionError):
-        return {}
+    tables = recipe_tables(text)
     evaluation = _table(tables, "evaluation")
     inliers, test = _source(Inliers, tables.get("inliers")), _source(Source, evaluation.get("test"))
     others: dict[str, Source | None] = {}

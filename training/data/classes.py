@@ -12,6 +12,9 @@ from oodguard.training.config.sources import ClassKey
 NAMED = 5
 """The number of classes that an error names."""
 
+NAMED_PAIRS = 50
+"""The number of pairs of a number and a class that a message names."""
+
 MAX_DIGITS = 4000
 """The number of digits that `int` reads in any case."""
 
@@ -105,6 +108,23 @@ def match_classes(known: Sequence[str], found: Sequence[str], *, name: str) -> l
             f" {_first(known)}"
         )
     return [at for at in positions if at is not None]
+
+
+def describe_positions(known: Sequence[str], found: Sequence[str], *, name: str) -> str | None:
+    """Describe which class each number of the data set `name` means; None if names are equal.
+
+    `match_classes` accepts `found`. Numbers are positions, so that 2 may be the class `sign-10` of
+    names that are sorted as text.
+    """
+    if set(found) <= set(known) or are_numbers(known):
+        return None
+    at = match_classes(known, found, name=name)
+    pairs = [f"{each} is {known[position]}" for each, position in zip(found, at, strict=True)]
+    return (
+        f"{name}: its classes are numbers and mean positions in the names of the classifier:"
+        f" {', '.join(pairs[:NAMED_PAIRS])}{', ...' if len(pairs) > NAMED_PAIRS else ''}. If one of"
+        " them is another class, rename the folders or labels to the names"
+    )
 
 
 def match_all_classes(known: Sequence[str], found: Sequence[str], *, name: str) -> list[int]:

@@ -9,7 +9,6 @@ import torch
 
 from oodguard.models.decision import Policy, rejects
 from oodguard.models.errors import RecipeError
-from oodguard.training.attacks.base import value_and_gradient
 from oodguard.training.config.recipe import Recipe, evaluation_sources
 from oodguard.training.config.sources import Source
 from oodguard.training.config.suites import Suite
@@ -33,15 +32,13 @@ from oodguard.training.evaluation.evaluator import EvaluationObserver, Evaluator
 from oodguard.training.evaluation.masking_checks import run_masking_checks
 from oodguard.training.evaluation.partial_results import PartialResults, evaluation_key
 from oodguard.training.evaluation.results import class_results, evidence, score_result
+from oodguard.training.evaluation.step_time import seconds_per_step
 from oodguard.training.evaluation.target import EvaluationTarget, ScoreUnderTest
 from oodguard.training.provenance import command, hardware
 from oodguard.training.report.evidence import EvaluationEvidence
 from oodguard.training.report.model import ClassResult, Report, ScoreResult
 from oodguard.training.scoring.graph import evaluation_batch_size
-from oodguard.training.scoring.network import frozen
 from oodguard.training.scoring.parity import in_batches
-
-TIMED_IMAGES = 50
 
 DISTILLED_IMAGES = 2000
 """The largest number of images of a set on which the surrogate of a black box is trained."""
@@ -105,7 +102,7 @@ def evaluate(  # noqa: PLR0913  (by keyword)
     )
     subset = _trial_images(target, suite, scores[0], inliers, outliers)
     in_trials = trial_steps(suite, images=subset.count, twin=twin is not None) if subset else 0
-    seconds = (steps + in_trials) * _seconds_per_step(target, scores[0], inliers)
+    seconds = (steps + in_trials) * seconds_per_step(target, suite, scores[0], inliers)
     observer.start(steps + in_trials, seconds=seconds, finished=partial.found)
     evaluations = [
         each.evaluate(inliers, outliers, end_to_end=end_to_end and each is evaluators[0])
@@ -243,25 +240,6 @@ def _trial_epsilon(target: EvaluationTarget, suite: Suite) -> float:
     """
     attack = target.recipe.attack if isinstance(target.recipe, Recipe) else None
     return attack.epsilon if attack and attack.epsilon in suite.budgets else suite.budgets[0]
-
-
-def _seconds_per_step(target: EvaluationTarget, score: ScoreUnderTest, inliers: ImageSet) -> float:
-    """Measure a gradient step, or a query, of one image, on the first batch.
-
-    The first of two steps warms up.
-    """
-    size = evaluation_batch_size(*inliers.images.shape[1:3])
-    pixels = to_pixels(inliers.images[: min(size, TIMED_IMAGES)])
-    seconds = 0.0
-    with frozen(target.classifier):
-        for _ in range(2):
-            started = time.perf_counter()
-            if target.surrogate:
-                score.rejection(pixels, torch.arange(len(pixels)))
-            else:
-                value_and_gradient(score.rejection, pixels, torch.arange(len(pixels)))
-            seconds = time.perf_counter() - started
-    return seconds / len(pixels)
 
 
 def _key(  # noqa: PLR0913  (all that determines the results)

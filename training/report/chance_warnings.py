@@ -27,7 +27,12 @@ def chance_warnings(
             f" {classes} classes): the 95 % Wilson interval of {images:,} images is"
             f" {percent(interval.low)} to {percent(interval.high)}"
         )
-    if clean is not None and clean.auroc_interval.low <= 0.5:
+    if clean is not None and clean.auroc_interval.high < 0.5:
+        warnings.append(
+            f"the mean AUROC of clean images is {share(clean.auroc)}, below .500: the score rejects"
+            " in-distribution images rather than out-of-distribution ones"
+        )
+    elif clean is not None and clean.auroc_interval.low <= 0.5:
         warnings.append(
             f"the mean AUROC of clean images is {share(clean.auroc)}, not significantly above .500,"
             " the value of a random score"

@@ -40,9 +40,24 @@ def test_fit_prints_every_source_before_it_trains(capsys: pytest.CaptureFixture[
     assert lines[3] == f"evaluation.outliers.textures: {DATA}/textures: 24 images"
 
 
-def test_fit_reports_a_wrong_path_without_torch(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "messages"),
+    [
+        (
+            RECIPE.replace("/textures", "/texture"),
+            (
+                "evaluation.outliers.textures: ",
+                "/texture: cannot read the data: the path does not exist",
+            ),
+        ),
+        ("name = mine", ("tiny.toml: invalid TOML: Invalid value (at line 1, column 8)",)),
+    ],
+)
+def test_fit_reports_a_wrong_recipe_without_torch(
+    tmp_path: Path, text: str, messages: tuple[str, ...]
+) -> None:
     path = tmp_path / "tiny.toml"
-    path.write_text(RECIPE.replace("/textures", "/texture"), encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     program = (
         "import sys; sys.modules['torch'] = sys.modules['datasets'] = None;"
         f"sys.argv = ['oodguard-train', 'fit', {str(path)!r}];"
@@ -56,8 +71,7 @@ def test_fit_reports_a_wrong_path_without_torch(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert "evaluation.outliers.textures: " in done.stderr
-    assert "/texture: cannot read the data: the path does not exist" in done.stderr
+    assert all(message in done.stderr for message in messages)
 
 
 @pytest.mark.parametrize(("images", "warned"), [(58, True), (59, False)])
@@ -257,5 +271,6 @@ def test_fit_that_is_interrupted_states_how_it_continues(
     path.write_text(RECIPE, encoding="utf-8")
     result = CliRunner().invoke(app, ["fit", str(path), "--out", str(tmp_path / "run")])
     assert result.exit_code == 130
-    continued = f"Continue with fit RECIPE --out {tmp_path / 'run'} --resume"
-    assert f"interrupted after 1 epochs. {continued}" in result.stdout
+    run = tmp_path / "run"
+    continued = f"oodguard-train fit {run}/recipe.toml --out {run} --resume"
+    assert f"interrupted after 1 epoch. Continue with {continued}" in result.stdout

@@ -1,7 +1,8 @@
 import pytest
 from rich.console import Console
 
-from oodguard.training.cli.progress import EvaluationBar, ProgressBar
+from oodguard.training.cli.progress import TIMED_STEPS, EvaluationBar, ProgressBar
+from oodguard.training.fit.trainer import StepResult
 from tests.training.runs import epoch
 
 
@@ -38,6 +39,23 @@ def test_progress_bar_prints_only_the_line_of_an_epoch_without_a_terminal() -> N
         bar.finish_epoch(epoch(attacked_accuracy=0.625))
     (line,) = console.export_text().splitlines()
     assert line.startswith("epoch 1/1: loss")
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_bar_estimates_an_epoch_in_a_log(
+    monkeypatch: pytest.MonkeyPatch, *, terminal: bool
+) -> None:
+    """A step takes 3 s, an epoch has 100 steps."""
+    clock = iter(range(0, 1000, 3 * (TIMED_STEPS - 1)))
+    monkeypatch.setattr("oodguard.training.cli.progress.time.perf_counter", lambda: next(clock))
+    console = _console(terminal=terminal)
+    bar = ProgressBar(console)
+    with bar.display:
+        bar.start(epochs=2, steps_per_epoch=100, done=0)
+        for step in range(TIMED_STEPS + 1):
+            bar.finish_step(0, StepResult(step=step, loss=1.0, accuracy=0.5))
+    text = "about 5 minutes for each of 2 epochs, in addition to validation."
+    assert (text in console.export_text()) == (not terminal)
 
 
 def test_evaluation_bar_shows_no_time_left_at_the_end() -> None:

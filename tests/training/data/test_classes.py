@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from oodguard.models.errors import RecipeError
 from oodguard.training.config.sources import Source
 from oodguard.training.data.classes import (
+    describe_positions,
     in_order,
     match_all_classes,
     match_classes,
@@ -109,3 +110,13 @@ def test_booleans_select_no_class(key: str) -> None:
 def test_long_numbers_are_ordered() -> None:
     names = ("2", "1" * 5000, "2" * 5000)
     assert in_order(set(names)) == names
+
+
+def test_numbers_that_are_positions_of_names_are_described() -> None:
+    """Sorted as text, `sign-10` is in position 2."""
+    names = tuple(sorted(f"sign-{number}" for number in range(12)))
+    message = describe_positions(names, ("002", "003"), name="x")
+    assert message is not None
+    assert "positions in the names of the classifier: 002 is sign-10, 003 is sign-11. If" in message
+    assert describe_positions(names, names[:2], name="x") is None
+    assert describe_positions(TWELVE, PADDED, name="x") is None

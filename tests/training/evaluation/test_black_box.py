@@ -4,17 +4,21 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from oodguard.training.attacks.base import AttackObjective
 from oodguard.training.attacks.objectives import rejection_objective
 from oodguard.training.config.suites import SUITES
 from oodguard.training.data.dataset import to_pixels
 from oodguard.training.evaluation.black_box import (
+    TRANSFER_STEPS,
     BlackBoxClassifier,
     DistilledSurrogate,
     black_box_suite,
     distil,
     run_black_box_attack,
 )
+from oodguard.training.evaluation.step_time import TIMED_QUERIES, query_seconds
 
 EPSILONS = (0.5 / 255, 4 / 255, 8 / 255)
 GENERATOR = np.random.default_rng(0)
@@ -90,3 +94,24 @@ def test_black_box_suite_counts_queries_and_has_no_trials() -> None:
     assert (suite.ascent.kind, suite.ascent.steps, suite.ascent.targeted) == ("black-box", 100, 0)
     assert suite.trials.images == 0
     assert suite.budgets == SUITES["standard"].budgets
+
+
+def test_black_box_time_of_a_query_has_a_share_of_the_transfer_attack(
+    victim: BlackBoxClassifier, surrogate: DistilledSurrogate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A query takes 1 s, and a gradient of the surrogate 10 s, 20 of them for 50 queries."""
+    clock = 0.0
+
+    def slow(objective: AttackObjective, seconds: float) -> AttackObjective:
+        def value(pixels: Tensor, rows: Tensor) -> Tensor:
+            nonlocal clock
+            clock += seconds
+            return objective(pixels, rows)
+
+        return value
+
+    monkeypatch.setattr("time.perf_counter", lambda: clock)
+    queried = slow(rejection_objective(victim, "energy"), 1.0)
+    source = slow(rejection_objective(surrogate, "energy"), 10.0)
+    found = query_seconds(queried, source, surrogate, to_pixels(IMAGES[:4]), queries=50)
+    assert found == pytest.approx((TIMED_QUERIES + 1) / TIMED_QUERIES + 10 * TRANSFER_STEPS / 50)

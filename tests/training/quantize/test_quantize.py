@@ -330,5 +330,8 @@ def test_quantize_warns_where_int8_is_not_faster(
     record = quantized.manifest.quantization
     assert record is not None
     slow = record.model_copy(update={"speed": {"1": 0.5, "64": ratio}})
-    print_quantized(Path("x"), quantized.manifest.model_copy(update={"quantization": slow}))
-    assert ("INT8 is not faster than float32" in capsys.readouterr().out) == warned
+    description = quantized.manifest.model_copy(update={"quantization": slow})
+    print_quantized(Path("x"), description, has_recipe=warned)
+    text = capsys.readouterr().out
+    assert ("INT8 is not faster than float32" in text) == warned
+    assert ("oodguard-train evaluate x --recipe FILE" in text) == (not warned)

@@ -82,6 +82,12 @@ def test_auroc_at_chance_is_a_warning(auroc: float, low: float, *, is_warned: bo
         assert warnings[0].startswith(f"the mean AUROC of clean images is {share(auroc)}, not")
 
 
+def test_reversed_ranking_is_a_warning() -> None:
+    clean = MeanAuroc(auroc=0.033, auroc_interval=Interval(low=0.02, high=0.05))
+    (warning,) = chance_warnings(accuracy=1.0, images=90, classes=4, clean=clean)
+    assert warning.startswith("the mean AUROC of clean images is .033, below .500: the score")
+
+
 def test_chance_warnings_are_in_the_table_and_in_the_files_of_a_report(tmp_path: Path) -> None:
     assert not report_warnings(REPORT, classes=4)  # accuracy 75 %
     report = REPORT.model_copy(update={"accuracy": 0.23})
