@@ -51,7 +51,7 @@ def train(  # noqa: PLR0913  (by keyword)
     fabric = launch_processes()
     console.quiet = not fabric.is_global_zero
     with _lock(folder, resume=resume) if fabric.is_global_zero else nullcontext():
-        _train(parsed, text, listings, folder, fabric, out=out, resume=resume, weights=weights)
+        _train(parsed, text, listings, folder, fabric, resume=resume, weights=weights)
 
 
 def _lock(folder: Path, *, resume: bool) -> AbstractContextManager[None]:
@@ -68,7 +68,6 @@ def _train(  # noqa: PLR0913  (of `train`)
     folder: Path,
     fabric: Fabric,
     *,
-    out: Path | None,
     resume: bool,
     weights: InitialWeights | None,
 ) -> None:
