@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 
 from oodguard.models.manifest import FrozenModel
@@ -27,6 +27,8 @@ class ScoreOptions(FrozenModel):
         knn_neighbour: The rank of the neighbour that `knn` measures, 1 being the nearest.
         vim_dimensions: The dimension of the principal space of `vim`; None is half of the features.
     """
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     temperature: float = Field(default=1.0, gt=0)
     gen_gamma: float = Field(default=0.1, gt=0, lt=1)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from oodguard.models.manifest import FrozenModel
 
@@ -18,6 +18,8 @@ class EnergySettings(FrozenModel):
     Defaults: Liu et al. 2020, arXiv:2010.03759, for CIFAR-10. For CIFAR-100 the paper uses -27 and
     -5.
     """
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     inlier_margin: float = -23.0
     outlier_margin: float = -5.0
@@ -60,6 +62,8 @@ class TradesSettings(FrozenModel):
 
     Default: Zhang et al. 2019, arXiv:1901.08573, for CIFAR-10.
     """
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     beta: float = Field(default=6.0, gt=0)
 

@@ -192,6 +192,15 @@ class Recipe(FrozenModel):
         return self
 
     @model_validator(mode="after")
+    def _batches_have_outliers(self) -> Self:
+        if self.outliers is not None and self.outliers_per_batch == 0:
+            raise ValueError(
+                f"outliers.per_inlier is {self.outliers.per_inlier}, expected at least one outlier"
+                f" in a batch of {self.schedule.batch_size}, which rounds to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _inliers_select_the_classes(self) -> Self:
         test, others = self.evaluation.test, self.evaluation.outliers
         if not (self.inliers.leave_out or self.inliers.only):

@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from oodguard.models.manifest import FrozenModel
 from oodguard.models.networks.timm_network import is_timm_name
@@ -21,6 +21,8 @@ class ScheduleSettings(FrozenModel):
     result of the run; 0 keeps the weights themselves. With `decay_all` weight decay also applies to
     biases and batch-norm parameters.
     """
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     epochs: int = Field(ge=1)
     batch_size: int = Field(default=128, ge=2)

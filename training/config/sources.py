@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from oodguard.models.manifest import FrozenModel
 from oodguard.models.names import text_of
@@ -124,6 +124,8 @@ class Outliers(Source):
     outliers. `weight` is the weight of the outlier term in the loss, and a batch has `per_inlier`
     outliers for every inlier.
     """
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     synthetic: float = Field(default=0.0, ge=0, le=1)
     vary: float = Field(default=0.0, ge=0, le=1)

@@ -135,6 +135,11 @@ def _train_epoch(trainer: Trainer, number: int, observer: FitObserver) -> Epoch:
             f"epoch {number + 1}: the loss is {loss}, expected a finite number. The last checkpoint"
             " is intact; train again with a smaller schedule.peak_rate"
         )
+    if not all(tensor.isfinite().all() for tensor in trainer.state().values()):
+        raise RecipeError(
+            f"epoch {number + 1}: weights contain NaN or infinity, expected finite numbers. The"
+            " last checkpoint is intact; train again with a smaller schedule.peak_rate"
+        )
     release_memory()
     trained = time.perf_counter()
     validation = trainer.validate()

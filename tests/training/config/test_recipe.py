@@ -48,6 +48,16 @@ def test_recipe_values_are_parsed() -> None:
         ("epochs = 2", "epochs = 0", "schedule.epochs is 0, expected at least 1$"),
         (
             "epochs = 2",
+            "epochs = 2\npeak_rate = inf",
+            "schedule.peak_rate is inf, expected a finite number$",
+        ),
+        (
+            "[outliers]",
+            "[outliers]\nper_inlier = 0.001",
+            "outliers.per_inlier is 0.001, expected at least one outlier in a batch of 30",
+        ),
+        (
+            "epochs = 2",
             "",
             "schedule.epochs is missing, expected a whole number; add `epochs = ...` to"
             r" \[schedule\]",

@@ -1,6 +1,7 @@
 """Whole runs on real images: seeds, resume, data and networks."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from oodguard.models.errors import CheckpointError, RecipeError
 from oodguard.models.networks.timm_network import import_timm
 from oodguard.training.cli.train import initial_weights
 from oodguard.training.fit.fit import fit
+from oodguard.training.fit.trainer import StepResult, Trainer
 from oodguard.training.run_folder import RunFolder
 from oodguard.training.scoring.network import build_recipe_network, trained_network
 from tests.training.fit.observers import RecordingObserver, is_same
@@ -156,3 +158,21 @@ def test_checkpoint_of_another_network_is_an_error(tmp_path: Path) -> None:
         fit(run, RecordingObserver(), resume=True)
     with pytest.raises(CheckpointError, match=r"epoch-001\.safetensors does not fit the recipe"):
         trained_network(run, classes=10)
+
+
+def test_weights_that_are_not_finite_after_the_last_step_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss of an epoch is measured before its last step."""
+    step = Trainer.train_epoch
+
+    def overflow(trainer: Trainer, number: int) -> Iterator[StepResult]:
+        yield from step(trainer, number)
+        if number == 1:
+            next(trainer.network.parameters()).data.fill_(torch.inf)
+
+    monkeypatch.setattr(Trainer, "train_epoch", overflow)
+    run = RunFolder.create(tmp_path, RECIPE)
+    with pytest.raises(RecipeError, match="epoch 2: weights contain NaN or infinity"):
+        fit(run, RecordingObserver(), resume=False)
+    assert len(run.progress().epochs) == 1
