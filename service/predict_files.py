@@ -42,6 +42,8 @@ def predict_files(
         try:
             encoded = EncodedImage(data=path.read_bytes())
             image = decode_image(encoded, spec, max_pixels=settings.max_pixels)
+        except IsADirectoryError:
+            failed.append((path, f"the path is a folder, expected images, such as {path}/*.jpg"))
         except OSError as error:
             failed.append((path, error.strerror or str(error)))
         except ImageError as error:

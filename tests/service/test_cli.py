@@ -39,7 +39,7 @@ def test_predict_command_prints_a_row_per_file(bundle_folder: Path, pictures: li
     result = oodguard("predict", *pictures, "--bundle", bundle_folder)
     assert result.exit_code == 0, result.output
     rows = [line for line in result.stdout.splitlines() if "tmp" in line or ".png" in line]
-    assert "red.png" in result.stdout
+    assert str(pictures[0]) in result.stdout  # in one line
     assert any("accept" in row and "0.6653" in row for row in rows)
     assert "reject" in result.stdout
 
@@ -95,11 +95,13 @@ def test_predict_command_reports_invalid_files_and_predicts_the_others(
     (tmp_path / "text.png").write_text("no image")
     missing = tmp_path / "missing.png"
     result = oodguard(
-        "predict", "--json", missing, *pictures, tmp_path / "text.png", "--bundle", bundle_folder
+        *("predict", "--json", missing, *pictures, tmp_path / "text.png", tmp_path),
+        *("--bundle", bundle_folder),
     )
     assert result.exit_code == 1
     assert len(json.loads(result.stdout)["predictions"]) == 2
-    first, second = result.stderr.splitlines()
+    first, second, third = result.stderr.splitlines()
+    assert f"{tmp_path}: the path is a folder, expected images, such as {tmp_path}/*.jpg" in third
     assert f"{missing}: No such file" in first
     assert f"{tmp_path / 'text.png'}: the 8 bytes are not an image" in second
 

@@ -16,6 +16,9 @@ from oodguard.training.wrap.trials import Trials
 
 SHOWN_CLASSES = 20
 
+CHANCE = 0.5
+"""The AUROC of a random score."""
+
 NOT_HARDENED = (
     "**Not hardened, and no attack was measured.** This is an existing classifier with"
     " out-of-distribution scores added to its graph; its weights are unchanged. An imperceptible"
@@ -103,6 +106,8 @@ def _suggestion(report: WrapReport) -> tuple[str, ...]:
         if report.suggested == report.score
         else f"the best is `{report.suggested}` (`--score {report.suggested}`)"
     )
+    if ranked[0][1] <= CHANCE:
+        advice += ", but no score is better than a random one (.500)"
     return (f"Mean AUROC by score: {listed}. On these sets {advice}.",)
 
 

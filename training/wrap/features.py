@@ -168,5 +168,6 @@ def _unquantized(name: str, makers: Mapping[str, onnx.NodeProto]) -> str:
 
 def _candidates(original: OriginalClassifier) -> list[str]:
     varying = _varying(original)
-    names = [name for node in original.model.graph.node for name in node.output if name in varying]
+    inner = varying - {each.name for each in original.model.graph.output}
+    names = [name for node in original.model.graph.node for name in node.output if name in inner]
     return names[-8:][::-1]

@@ -16,6 +16,7 @@ from oodguard.training.cli.app import app
 from oodguard.training.cli.wrap_options import named_sources
 from oodguard.training.data.reader import source_at
 from oodguard.training.scoring.parity import onnx_run
+from oodguard.training.wrap.card import wrapped_figures
 from tests.training.wrap.classifiers import (
     CLASSES,
     SIZE,
@@ -62,6 +63,23 @@ def test_wrapped_figures_are_of_images_that_did_not_set_the_threshold(of_torch: 
     # Every grey image is darker in its strongest channel than every coloured one.
     assert report.scores["energy"].sets["greys"].auroc > 0.95
     assert report.scores["energy"].sets["greys"].images == 40
+    assert "random" not in wrapped_figures(report)
+
+
+def test_wrapped_figures_state_that_no_score_is_better_than_a_random_one(of_torch: Bundle) -> None:
+    report = report_of(of_torch)
+    worse = {
+        name: figures.model_copy(
+            update={
+                "sets": {
+                    key: row.model_copy(update={"auroc": 0.3}) for key, row in figures.sets.items()
+                }
+            }
+        )
+        for name, figures in report.scores.items()
+    }
+    text = wrapped_figures(report.model_copy(update={"scores": worse}))
+    assert "but no score is better than a random one (.500)." in text
 
 
 def test_wrapped_bundle_predicts_what_is_computed_by_hand(pictures: Path, of_torch: Bundle) -> None:
