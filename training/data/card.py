@@ -74,7 +74,7 @@ class DataCard(FrozenModel):
             key: card.model_copy(update=dict(notes[key])) if key in notes else card
             for key, card in self.sources.items()
         }
-        return DataCard(sources=sources)
+        return self.model_copy(update={"sources": sources})
 
 
 def describe_data(listings: Mapping[str, Listing]) -> DataCard:

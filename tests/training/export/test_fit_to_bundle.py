@@ -147,6 +147,16 @@ def test_fitted_score_has_the_same_threshold_in_evaluation_and_bundle(
     assert report.conditions[0].mean_auroc > 0.5
 
 
+def test_recipe_of_a_run_that_was_edited_is_refused(copy: Path) -> None:
+    recipe = copy / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("seed = 1", "seed = 2"))
+    for words in (("evaluate", copy), ("export", copy, "--out", copy.parent / "edited")):
+        result = CliRunner().invoke(app, [str(word) for word in words])
+        assert result.exit_code == 1
+        assert "the recipe was changed after training" in result.output
+    assert not (copy.parent / "edited").exists()
+
+
 def test_report_of_other_weights_is_refused(run: Path, copy: Path) -> None:
     (tensors,) = copy.glob("epoch-*.safetensors")
     assert read_report(RunFolder(copy)).weights == RunFolder(run).weights_sha256()
