@@ -22,8 +22,6 @@ from oodguard.service.auth.middleware import (
 )
 from oodguard.service.auth.rate_limit import RateLimiter
 from oodguard.service.client_address import ClientAddresses
-from oodguard.service.drift.state_folder import StateFolder
-from oodguard.service.inference import session
 from oodguard.service.inference.model import ChoosePolicy, LoadedModel, load_model
 from oodguard.service.open_inference import routes as open_inference
 from oodguard.service.prediction.memory_budget import plan_memory
@@ -33,29 +31,33 @@ from oodguard.service.registry.deployment import Deployment
 from oodguard.service.registry.policy_file import PolicyFile, policy_path, read_policy
 from oodguard.service.registry.registry import ModelRegistry, bundle_folders
 from oodguard.service.registry.reload import Reloader
-from oodguard.service.sampling.sampler import sampler_from
 from oodguard.service.server.early_load_shedding import EarlyLoadShedding
 from oodguard.service.settings import Settings
 from oodguard.service.start_summary import start_summary
 from oodguard.service.telemetry.metrics import Metrics
 from oodguard.service.telemetry.tracing_config import tracing_from
+from oodguard.service.workers.process import OnlyProcess, Process
 
 if TYPE_CHECKING:
     from oodguard.service.telemetry.tracing import Tracing
 
 
 def create_app(
-    settings: Settings, readiness: Readiness | None = None, tracing: "Tracing | None" = None
+    settings: Settings,
+    readiness: Readiness | None = None,
+    tracing: "Tracing | None" = None,
+    own_process: Process | None = None,
 ) -> FastAPI:
     """Load and warm up the models, and create the application.
 
     The application is ready when its lifespan begins. `app.state` has the `reloader`, the `keys`,
-    the `load_shedding` and the `summary` for the server.
+    the `process`, the `load_shedding` and the `summary` for the server.
 
     Args:
         settings: The settings.
         readiness: The phase of the process, shared with the server; default: a new one.
         tracing: Records spans; default: as the OTEL_* variables configure it.
+        own_process: Its process among those of the service; default: the only one.
 
     Raises:
         BundleError: A bundle cannot be verified, or the default model is ambiguous.
@@ -69,33 +71,45 @@ def create_app(
     """
     readiness = readiness or Readiness()
     tracing = tracing or tracing_from(os.environ, _version())
-    state = StateFolder(settings.state) if settings.state else None
-    if state:
-        settings = settings.model_copy(update={"state": state.path})
-    metrics = Metrics(build=_version(), runtime=session.VERSION)
+    process: Process = own_process or OnlyProcess()
+    runtime = _runtime_version()
+    if settings.state:
+        settings = settings.model_copy(update={"state": process.open_state(settings.state)})
+    metrics = Metrics(build=_version(), runtime=runtime, process_metrics=process.workers == 1)
     keys = open_key_store(settings, metrics)
     registry = ModelRegistry(PolicyFile(path=policy_path(settings), settings=settings).routing)
-    reloader = _create_reloader(registry, settings, metrics)
-    reloader.start()
-    sampler = sampler_from(settings, metrics.registry)
-    budget = plan_memory(settings, [each.model.session for each in registry.deployments()])
-    predictor = Predictor(
-        registry, settings, metrics, readiness, sampler, large_decode_bytes=budget.large_decodes
+    reloader = _create_reloader(registry, settings, metrics, process)
+    reloader.start(record=process.records)
+    sampler = process.open_sampler(settings, metrics.registry)
+    budget = plan_memory(
+        settings,
+        [each.model.session for each in registry.deployments()],
+        workers=process.workers,
+        supervisor_bytes=process.supervisor_bytes,
     )
+    predictor = Predictor(
+        registry,
+        settings,
+        metrics,
+        readiness,
+        sampler,
+        admission=process.admission(settings),
+        large_decode_bytes=budget.large_decodes,
+        reserve=process.decode_memory(budget.large_decodes),
+    )
+    process.connect(metrics, reloader, keys)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        log_authentication_mode(keys)
+        if process.records:
+            log_authentication_mode(keys)
         readiness.warm()
         yield
         readiness.drain()
         reloader.close()
         registry.close()
         predictor.decode_pool.close()
-        if state:
-            state.close()
-        if sampler:
-            sampler.close()
+        await process.close()
         if tracing:
             tracing.close()
 
@@ -117,10 +131,10 @@ def create_app(
     predict_routes = predict.predict_router(predictor, settings.detail)
     routers = [
         predict_routes,
-        *_other_routers(app, settings, registry, predictor, readiness, metrics, keys),
+        *_other_routers(app, settings, registry, predictor, readiness, process, keys),
     ]
     if settings.admin:
-        routers.append(operations.admin_router(reloader, registry))
+        routers.append(operations.admin_router(process.reload, registry))
     for router in routers:
         app.include_router(router)
     _publish_requests(app, metrics)
@@ -129,17 +143,24 @@ def create_app(
     authorizer = None
     if keys is not None:
         authorizer = Authorizer(
-            keys, RateLimiter(settings.requests_per_minute), metrics, app.router
+            keys, RateLimiter(settings.requests_per_minute, process.rates), metrics, app.router
         )
     default_route = predict.default_route(predict_routes)
     _add_middleware(app, settings, readiness, default_route, authorizer, access_log, tracing)
     problems.add_handlers(app)
 
     app.state.summary = start_summary(
-        settings, version=_version(), registry=registry, keys=keys, budget=budget
+        settings,
+        version=_version(),
+        runtime=runtime,
+        processes=process.workers,
+        registry=registry,
+        keys=keys,
+        budget=budget,
     )
     app.state.reloader = reloader
     app.state.keys = keys
+    app.state.process = process
     shedding = EarlyLoadShedding(
         route=default_route,
         may_be_full=predictor.admission.may_be_full,
@@ -160,7 +181,7 @@ def _other_routers(  # noqa: PLR0913 - the parts that the routes use
     registry: ModelRegistry,
     predictor: Predictor,
     readiness: Readiness,
-    metrics: Metrics,
+    process: Process,
     keys: KeyStore | None,
 ) -> list[APIRouter]:
     """Return the routers that every configuration has, except that of `/predict`."""
@@ -169,7 +190,9 @@ def _other_routers(  # noqa: PLR0913 - the parts that the routes use
         open_inference.router(registry, predictor, readiness, version=_version(), detail=detail),
         operations.health_router(readiness),
         operations.models_router(registry, detail),
-        operations.metrics_router(metrics, withhold_scores=detail == "verdict" and keys is None),
+        operations.metrics_router(
+            process.collect, withhold_scores=detail == "verdict" and keys is None
+        ),
         operations.docs_router(app.openapi),
     ]
 
@@ -209,7 +232,11 @@ def _publish_requests(app: FastAPI, metrics: Metrics) -> None:
     metrics.publish_requests(UNMATCHED_ROUTE, (401, 403, 404, 405, 429, 500))
 
 
-def _create_reloader(registry: ModelRegistry, settings: Settings, metrics: Metrics) -> Reloader:
+def _create_reloader(
+    registry: ModelRegistry, settings: Settings, metrics: Metrics, process: Process
+) -> Reloader:
+    open_monitor = process.open_monitor(metrics, settings)
+
     def load_and_warm_up(folder: Path, choose_policy: ChoosePolicy) -> LoadedModel:
         model = load_model(folder, settings, choose_policy)
         model.session.warm_up()
@@ -220,7 +247,7 @@ def _create_reloader(registry: ModelRegistry, settings: Settings, metrics: Metri
         folders=lambda: bundle_folders(settings),
         read_policy=lambda: read_policy(settings),
         load=load_and_warm_up,
-        deploy=lambda model: Deployment(model, metrics, settings),
+        deploy=lambda model: Deployment(model, metrics, settings, open_monitor),
         metrics=metrics,
     )
 
@@ -230,3 +257,10 @@ def _version() -> str:
         return version("ood-guard")
     except PackageNotFoundError:
         return "0+unknown"
+
+
+def _runtime_version() -> str:
+    # Importing the runtime starts a thread, and a process with threads must not fork.
+    from oodguard.service.inference import session  # noqa: PLC0415
+
+    return session.VERSION

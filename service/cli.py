@@ -1,5 +1,6 @@
 """The command `oodguard`: serve, predict and verify a bundle; manage keys, samples and drift."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -54,6 +55,9 @@ def serve(
     ] = None,
 ) -> None:
     """Serve a bundle over HTTP until SIGTERM."""
+    # Before NumPy is imported. The service multiplies no matrices with it, and processes with
+    # threads cannot fork workers.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     options = {"bundle": bundle, "host": host, "port": port}
     settings = _settings(**options)
     given = {name: f"--{name}" for name, value in options.items() if value is not None}

@@ -24,6 +24,15 @@ def resident_bytes() -> int:
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
+def shared_bytes() -> int:
+    """Return the part of the resident memory that several processes of a program share: files."""
+    try:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[2]
+    except OSError:
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
 def memory_limit(root: Path = Path("/")) -> MemoryLimit | None:
     """Return the lowest limit of the control groups (v1 and v2) and of the machine.
 

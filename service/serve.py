@@ -1,13 +1,14 @@
-"""Run the service: create the application, bind the port, start uvicorn."""
+"""Run the service: in this process, or in worker processes that this one supervises."""
 
-import math
+import importlib.util
 import socket
 import sys
-
-import uvicorn
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from oodguard.models.errors import GuardError
 from oodguard.service.app import create_app
+from oodguard.service.memory import resident_bytes
 from oodguard.service.readiness import Readiness
 from oodguard.service.server.connection_limit import limit_unread_time
 from oodguard.service.server.early_load_shedding import http_protocol_class
@@ -15,11 +16,14 @@ from oodguard.service.server.garbage_collector import tune_garbage_collector
 from oodguard.service.server.graceful_shutdown import GracefulServer
 from oodguard.service.settings import Settings
 from oodguard.service.start_summary import log_start
+from oodguard.service.telemetry.logs import keep_lines_whole
+from oodguard.service.worker import SWITCH_INTERVAL_S, WorkerRunner, server_config
+from oodguard.service.workers.count import worker_count
+from oodguard.service.workers.link import SharedMemory
+from oodguard.service.workers.supervisor import supervise
+from oodguard.service.workers.zygote import start_zygote, thread_count
 
-# The event loop waits this long for the interpreter lock while another thread decodes or prepares a
-# batch. With Python's 5 ms, /healthz under a flood of 256-image batches took 112 instead of 20 ms
-# (median; p99 490 instead of 54 ms).
-SWITCH_INTERVAL_S = 0.0005
+BACKLOG = 2048
 
 
 class ListenError(GuardError):
@@ -30,41 +34,97 @@ def serve_app(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
-        GuardError: The application cannot be created (see `create_app`); no port was bound.
+        GuardError: The application cannot be created (see `create_app`); no port was opened.
         ListenError: The port is in use, or the address is not an address of this machine.
     """
+    workers = worker_count(settings, threads=thread_count())
+    if workers == 1:
+        _serve_alone(settings)
+    else:
+        _serve_with_workers(settings, workers)
+
+
+def _serve_alone(settings: Settings) -> None:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     readiness = Readiness()
     app = create_app(settings, readiness)
     tune_garbage_collector()
-    config = uvicorn.Config(
-        app,
-        loop="uvloop",
-        http=http_protocol_class(app.state.load_shedding),
-        ws="none",
-        proxy_headers=False,
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=math.ceil(settings.timeout_s),
-    )
     server = GracefulServer(
-        config, readiness, app.state.reloader, app.state.keys, drain_s=settings.drain_s
+        server_config(settings, app, http_protocol_class(app.state.load_shedding)),
+        readiness,
+        app.state.process.reload_all,
+        drain_s=settings.drain_s,
     )
-    listener = _listen(settings)
-    host, port = listener.getsockname()[:2]
-    log_start(f"http://{f'[{host}]' if ':' in host else host}:{port}", app.state.summary)
+    listener = _bind(settings)
+    _listen(listener, settings)
+    log_start(_address(listener), app.state.summary)
     server.run(sockets=[listener])
 
 
-def _listen(settings: Settings) -> socket.socket:
+def _serve_with_workers(settings: Settings, workers: int) -> None:
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise ModuleNotFoundError("No module named 'onnxruntime'", name="onnxruntime")
+    _import_for_workers()
+    keep_lines_whole()
+    shared = SharedMemory.create(workers)
+    runner = WorkerRunner(settings=settings, shared=shared, supervisor_bytes=resident_bytes())
+    zygote = start_zygote(runner.run)
+    # Bound at once, so that an error ends the start, and opened when all workers are ready.
+    listener = _bind(settings)
+    listener.setblocking(False)
+
+    def open_port(summary: dict[str, object]) -> None:
+        _listen(listener, settings)
+        log_start(_address(listener), summary)
+
+    supervise(settings, shared, zygote, listener, open_port)
+
+
+def _import_for_workers() -> None:
+    """Import what an application imports later, so that the workers share its memory."""
+    for name in (
+        "httptools",
+        "PIL.JpegImagePlugin",
+        "PIL.PngImagePlugin",
+        "PIL.WebPImagePlugin",
+        "uvicorn.lifespan.on",
+        "uvicorn.protocols.http.httptools_impl",
+        "uvloop",
+    ):
+        importlib.import_module(name)
+
+
+def _bind(settings: Settings) -> socket.socket:
+    """Return a socket that is bound to the configured address, and does not listen yet."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    # As `socket.create_server`: the port is free again at once after a restart.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    with _listen_errors(settings):
+        listener.bind((settings.host, settings.port))
+    limit_unread_time(listener)
+    return listener
+
+
+def _listen(listener: socket.socket, settings: Settings) -> None:
+    # Two processes may bind a port that none of them has opened yet.
+    with _listen_errors(settings):
+        listener.listen(BACKLOG)
+
+
+@contextmanager
+def _listen_errors(settings: Settings) -> Iterator[None]:
     try:
-        listener = socket.create_server((settings.host, settings.port), family=family)
+        yield
     except OSError as error:
         raise ListenError(
             f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}. "
             "Choose another address with --host and --port."
         ) from error
-    limit_unread_time(listener)
-    return listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

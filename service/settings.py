@@ -152,14 +152,17 @@ class Settings(BaseSettings):
     """Device that runs models: auto, cpu, cuda or tensorrt. auto: CUDA if available, else the
     CPU."""
 
+    workers: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = "auto"
+    """Worker processes. auto: one for each CPU, fewer if the memory requires it; 1 on a GPU."""
+
     threads: int = Field(default=0, ge=0, le=1024)
-    """CPUs for all runs of a model. 0: the CPUs available to this process."""
+    """CPUs for all runs of a model. 0: the CPUs available to the service."""
 
     threads_per_run: int = Field(default=1, ge=1, le=1024)
     """Threads of one run. More make one run faster, and fewer run in parallel."""
 
     decode_threads: int = Field(default=0, ge=0, le=1024)
-    """Threads that decode images. 0: the CPUs available to this process."""
+    """Threads that decode images. 0: the CPUs available to the service."""
 
     keys_file: Path | None = None
     """TOML file of the API keys. none: authentication is disabled."""

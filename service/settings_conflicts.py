@@ -1,10 +1,10 @@
 """Settings that are valid one by one, and cannot work together or in this file system."""
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from oodguard.models.bundle import MANIFEST, MODEL
 from oodguard.service.settings import POLICY_FILE, Settings, variable
 
 NOT_BELOW = (
@@ -37,6 +37,7 @@ def conflicts(settings: Settings, options: Mapping[str, str] | None = None) -> l
         *_keys(settings),
         *_samples(settings),
         *_times(settings),
+        *_workers(settings),
         *_folders(settings),
     ]
 
@@ -120,6 +121,28 @@ def _times(settings: Settings) -> Iterator[str]:
         )
 
 
+def _workers(settings: Settings) -> Iterator[str]:
+    workers = settings.workers
+    if isinstance(workers, str) or workers == 1:
+        return
+    if sys.platform != "linux":
+        yield (
+            f"OODGUARD_WORKERS is {workers}, but several workers require Linux: set it to 1 or auto"
+        )
+    needed = workers * settings.threads_per_run
+    if 0 < settings.threads < needed:
+        yield (
+            f"OODGUARD_WORKERS is {workers}, which need {needed} threads with"
+            f" OODGUARD_THREADS_PER_RUN, but OODGUARD_THREADS is {settings.threads}: lower the"
+            " former or raise the latter"
+        )
+    if settings.device in {"cuda", "tensorrt"}:
+        yield (
+            f"OODGUARD_WORKERS is {workers} and OODGUARD_DEVICE is {settings.device}: one process"
+            " uses a GPU fully. Set OODGUARD_WORKERS to 1 or auto"
+        )
+
+
 def _folders(settings: Settings) -> Iterator[str]:
     """Yield folders that cannot be written, or whose files would invalidate a bundle."""
     folders = {"state": settings.state}
@@ -154,6 +177,9 @@ def _is_folder(path: Path) -> bool:
 
 def _bundle_around(folder: Path) -> Path | None:
     """Return the folder of the bundle that contains a folder, which need not exist."""
+    # It imports NumPy, which `serve` does not before it has limited NumPy's threads.
+    from oodguard.models.bundle import MANIFEST, MODEL  # noqa: PLC0415
+
     resolved = Path(os.path.realpath(folder))
     for each in (resolved, *resolved.parents):
         # Files of other software have the name of the manifest, too.

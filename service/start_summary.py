@@ -6,7 +6,6 @@ from typing import Any
 from loky import cpu_count
 
 from oodguard.service.auth.key_store import KeyStore
-from oodguard.service.inference import session
 from oodguard.service.memory import memory_limit
 from oodguard.service.prediction.memory_budget import MEGABYTE, MemoryBudget
 from oodguard.service.registry.deployment import Deployment
@@ -17,10 +16,12 @@ from oodguard.service.settings import Settings
 logger = logging.getLogger("oodguard.server")
 
 
-def start_summary(
+def start_summary(  # noqa: PLR0913 - keyword-only
     settings: Settings,
     *,
     version: str,
+    runtime: str,
+    processes: int,
     registry: ModelRegistry,
     keys: KeyStore | None,
     budget: MemoryBudget,
@@ -30,14 +31,14 @@ def start_summary(
     default = registry.default
     return {
         "version": version,
-        "runtime": f"ONNX Runtime {session.VERSION}",
+        "runtime": f"ONNX Runtime {runtime}",
         "models": [_model(each) for each in registry.deployments()],
         "default": f"{default.name}@{default.version}",
         "shadow": registry.routing.shadow.text if registry.routing.shadow else None,
         "policy_file": _policy_file(settings),
         "state": str(settings.state) if settings.state else None,
         "workers": {
-            "processes": 1,
+            "processes": processes,
             "runs": default.model.session.runs,
             "threads_per_run": default.model.session.threads,
             "decode_threads": settings.decode_threads or cpu_count(),

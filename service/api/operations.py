@@ -1,13 +1,14 @@
 """The routes for operators: health, models, metrics, reload, and the API's description."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 from fastapi import APIRouter
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -30,9 +31,10 @@ from oodguard.service.readiness import Readiness
 from oodguard.service.registry.changes import Change
 from oodguard.service.registry.deployment import Deployment
 from oodguard.service.registry.registry import ModelRegistry
-from oodguard.service.registry.reload import Reloader
 from oodguard.service.settings import POLICY_FILE
-from oodguard.service.telemetry.metrics import Metrics, WithoutScores
+from oodguard.service.telemetry.metrics import WithoutScores
+
+Reload: TypeAlias = Callable[[str | None], Awaitable[list[Change]]]
 
 
 def health_router(readiness: Readiness) -> APIRouter:
@@ -81,21 +83,29 @@ def _shadow_facts(registry: ModelRegistry) -> Mapping[str, object] | None:
     return {"name": shadow.name, "version": shadow.version, "share": share}
 
 
-def metrics_router(metrics: Metrics, *, withhold_scores: bool = False) -> APIRouter:
-    """Create /metrics, with or without the metrics that reveal the score of a single image."""
+def metrics_router(
+    collect: Callable[[], Awaitable[Collector]], *, withhold_scores: bool = False
+) -> APIRouter:
+    """Create /metrics, with or without the metrics that reveal the score of a single image.
+
+    Args:
+        collect: Returns the metrics of the service.
+        withhold_scores: Whether to omit those metrics.
+    """
     router = APIRouter(dependencies=[requires("metrics")])
-    registry = WithoutScores(metrics.registry) if withhold_scores else metrics.registry
 
     @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
     async def exposition(request: Request) -> Response:
         encode, media_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(registry), headers={"content-type": media_type})
+        metrics = await collect()
+        shown = WithoutScores(metrics) if withhold_scores else metrics
+        return Response(encode(shown), headers={"content-type": media_type})
 
     return router
 
 
-def admin_router(reloader: Reloader, registry: ModelRegistry) -> APIRouter:
-    """Create the routes under /admin."""
+def admin_router(reload: Reload, registry: ModelRegistry) -> APIRouter:
+    """Create the routes under /admin; `reload` reloads one model, or all of them."""
     router = APIRouter(
         prefix="/admin",
         dependencies=[requires("admin")],
@@ -104,11 +114,11 @@ def admin_router(reloader: Reloader, registry: ModelRegistry) -> APIRouter:
 
     @router.post("/models/reload", summary="Reload every bundle")
     async def reload_all() -> ReloadResponse:
-        return _reload_response(await reloader.reload())
+        return _reload_response(await reload(None))
 
     @router.post("/models/{name}/reload", summary="Reload the bundles of a model")
     async def reload_one(name: str) -> ReloadResponse:
-        return _reload_response(await reloader.reload(name))
+        return _reload_response(await reload(name))
 
     @router.post(
         "/models/{name}/drift/reset",

@@ -38,18 +38,26 @@ class KeyStore:
         # Serializes reloads, so that the latest one wins and not the slowest.
         self._lock = asyncio.Lock()
 
-    async def reload(self) -> None:
-        """Read the keys again. If they are invalid, the previous keys stay active."""
+    async def reload(self, *, record: bool = True) -> None:
+        """Read the keys again. If they are invalid, the previous keys stay active.
+
+        Args:
+            record: Whether to count and log it: one of the workers does.
+        """
         async with self._lock:
             try:
                 self.ring = await asyncio.to_thread(self._read_and_check)
             except KeyFileError as error:
+                if not record:
+                    return
                 self._metrics.count_keys_read("refused")
                 logger.warning(
                     "API keys could not be reloaded; the previous keys stay active.",
                     extra={"fields": {"error": str(error)}},
                 )
             else:
+                if not record:
+                    return
                 self._metrics.count_keys_read("loaded")
                 logger.info("API keys reloaded.", extra={"fields": {"keys": len(self.ring)}})
 

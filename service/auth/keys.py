@@ -106,6 +106,10 @@ class Keyring:
         key = self._keys.get(key_id, self._decoy)
         return key if key.matches(token) and key is not self._decoy else None
 
+    def fingerprint(self) -> bytes:
+        """Return a text that is the same for the same keys."""
+        return "".join(self._keys[each].as_toml() for each in sorted(self._keys)).encode()
+
     def any_has(self, role: Role) -> bool:
         """Return whether a key has a role."""
         return any(role in key.roles for key in self._keys.values())

@@ -18,16 +18,17 @@ class RateLimiter:
 
     Args:
         requests_per_minute: The limit of keys without their own limit; None: no limit.
+        store: Where the two numbers are; None: in this process.
     """
 
-    def __init__(self, requests_per_minute: int | None) -> None:
+    def __init__(self, requests_per_minute: int | None, store: MemoryStore | None = None) -> None:
         self._default = requests_per_minute
-        store = MemoryStore(options={"MAX_SIZE": MAX_KEYS})
+        used = store or MemoryStore(options={"MAX_SIZE": MAX_KEYS})
 
         @lru_cache(maxsize=MAX_KEYS)
         def limiter(rate: int) -> Throttled:
             quota = per_min(rate, burst=rate)
-            return Throttled(using=RateLimiterType.GCRA.value, quota=quota, store=store)
+            return Throttled(using=RateLimiterType.GCRA.value, quota=quota, store=used)
 
         self._limiter = limiter
 

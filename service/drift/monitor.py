@@ -49,6 +49,9 @@ class DriftObserver(Protocol):
     def count_drift_reset(self) -> None:
         """Record a reset."""
 
+    def withdraw_drift(self) -> None:
+        """Forget the evidence, because the model is no longer served."""
+
 
 class DriftMonitor:
     """Feed one model's scores to a detector in a background thread; save its state.
@@ -90,7 +93,7 @@ class DriftMonitor:
         self._request = ResetRequest(file) if file else None
         self._thread: threading.Thread | None = None
 
-    def start(self, previous: "DriftMonitor | None" = None) -> None:
+    def start(self, previous: object = None) -> None:
         """Publish the evidence and start the thread.
 
         Args:
@@ -153,6 +156,11 @@ class DriftMonitor:
         logger.warning("The drift evidence was reset.", extra={"fields": fields})
         return before
 
+    def withdraw(self) -> None:
+        """Close the monitor of a model that is no longer served."""
+        self.close()
+        self._observer.withdraw_drift()
+
     def close(self) -> None:
         """Observe the pending scores, save the state and stop the thread."""
         if self._thread:
@@ -162,9 +170,9 @@ class DriftMonitor:
     def _new_detector(self, state: DriftState) -> DriftDetector:
         return DriftDetector(self._calibration, self._monitored, self._limits, state)
 
-    def _continue(self, previous: "DriftMonitor | None") -> DriftState:
+    def _continue(self, previous: object) -> DriftState:
         """Return the state of the previous monitor, of the file, or the initial one."""
-        if previous is not None and previous._detector is not None:
+        if isinstance(previous, DriftMonitor) and previous._detector is not None:
             before, now = previous._monitored, self._monitored
             if (before.bundle, before.score) == (now.bundle, now.score):
                 state = previous._detector.state

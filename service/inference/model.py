@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from oodguard.models.bundle import Bundle, open_bundle
 from oodguard.models.calibrated_model import CalibratedModel
@@ -13,8 +13,10 @@ from oodguard.models.decision import Policy
 from oodguard.models.errors import BundleError, DeviceError, GuardError
 from oodguard.service.inference.int8 import has_int8_dot_products, read_cpu_info
 from oodguard.service.inference.providers import CPU
-from oodguard.service.inference.session import ModelSession
 from oodguard.service.settings import Settings, variable
+
+if TYPE_CHECKING:
+    from oodguard.service.inference.session import ModelSession
 
 ChoosePolicy: TypeAlias = Callable[[Bundle], Policy]
 """Returns the policy of a bundle."""
@@ -33,7 +35,7 @@ class LoadedModel:
     """
 
     bundle: Bundle
-    session: ModelSession
+    session: "ModelSession"
     guard: CalibratedModel
 
 
@@ -61,6 +63,9 @@ def load_model(
         CalibrationError: Too few calibration scores for alpha and delta.
         DeviceError: The configured device is not available.
     """
+    # Importing the runtime starts a thread, and a process with threads must not fork.
+    from oodguard.service.inference.session import ModelSession  # noqa: PLC0415
+
     bundle = open_bundle(folder)
     policy = choose_policy(bundle) if choose_policy else configured_policy(bundle, settings)
     if policy.score not in bundle.manifest.scores:

@@ -58,12 +58,12 @@ class Admission:
 
     @property
     def requests(self) -> int:
-        """The number of requests in flight."""
+        """The number of requests in flight in this process."""
         return self._held["requests"]
 
     def may_be_full(self) -> bool:
         """Return whether the limit on requests may be reached, in total or for some client."""
-        return self.requests >= self._first_rejection
+        return self.requests + self._elsewhere("requests") >= self._first_rejection
 
     def require_request(self, client: str) -> None:
         """Check that one more request of a client is within the limits, without adding it.
@@ -74,7 +74,7 @@ class Admission:
         if not self.may_be_full():
             return
         known = self._clients.get(client)
-        self._require("requests", 1, known.held["requests"] if known else 0, 0)
+        self._require(client, "requests", 1, known.held["requests"] if known else 0, 0)
 
     def open(self, name: str) -> _Client:
         """Begin a claim of a client."""
@@ -97,7 +97,12 @@ class Admission:
                 # A decode thread begins a job whose request has ended; it will skip the images.
                 mine[unit] += count
                 return
-            self._require(unit, count, client[unit], mine[unit])
+            self._announce(claim.name, unit, count)
+            try:
+                self._require(claim.name, unit, count, client[unit], mine[unit])
+            except Overloaded:
+                self._announce(claim.name, unit, -count)
+                raise
             self._held[unit] += count
             client[unit] += count
             mine[unit] += count
@@ -109,7 +114,8 @@ class Admission:
             Overloaded: A limit would be exceeded.
         """
         with self._lock:
-            self._require(unit, count, claim.client.held[unit], claim.held[unit])
+            held = claim.client.held[unit]
+            self._require(claim.name, unit, count, held, claim.held[unit])
 
     def close(self, claim: "Claim") -> None:
         """End a claim, and release what it holds."""
@@ -117,15 +123,30 @@ class Admission:
             claim.closed = True
             client = claim.client
             for unit, count in claim.held.items():
+                if not count:
+                    continue
                 self._held[unit] -= count
                 client.held[unit] -= count
+                self._announce(claim.name, unit, -count)
             client.claims -= 1
             if not client.claims:
                 del self._clients[claim.name]
 
-    def _require(self, unit: Unit, count: int, of_client: int, of_claim: int) -> None:
-        held, allowed, whose = self._held[unit], self._limits[unit], ""
+    def _elsewhere(self, unit: Unit) -> int:  # noqa: ARG002 - of subclasses
+        """Return what other processes of the service hold."""
+        return 0
+
+    def _elsewhere_of(self, name: str, unit: Unit) -> int:  # noqa: ARG002 - of subclasses
+        """Return what a client holds in other processes of the service."""
+        return 0
+
+    def _announce(self, name: str, unit: Unit, count: int) -> None:
+        """Let other processes of the service count what this one is about to hold."""
+
+    def _require(self, name: str, unit: Unit, count: int, of_client: int, of_claim: int) -> None:
+        held, allowed, whose = self._held[unit] + self._elsewhere(unit), self._limits[unit], ""
         if held + count <= allowed:
+            of_client += self._elsewhere_of(name, unit)
             if of_client == of_claim:
                 return
             allowed = client_share(allowed - held + of_client)

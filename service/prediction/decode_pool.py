@@ -3,9 +3,10 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from oodguard.models.errors import ImageError
 from oodguard.service.errors import DeadlineExceeded
@@ -21,6 +22,8 @@ from oodguard.service.prediction.fair_threads import FairThreads, Rest
 from oodguard.service.registry.deployment import Deployment
 
 T = TypeVar("T")
+
+Reserve: TypeAlias = Callable[[int], AbstractContextManager[object]]
 
 MAX_INLINE_BODY_BYTES = 16 * 1024
 
@@ -65,12 +68,20 @@ class DecodePool:
         threads: Number of threads of each kind.
         limits: Limits of a request.
         large_bytes: Memory of all large images that are decoded at a time.
+        reserve: Holds bytes while a large image is decoded, if other processes share the memory.
     """
 
-    def __init__(self, threads: int, limits: RequestLimits, large_bytes: int) -> None:
+    def __init__(
+        self,
+        threads: int,
+        limits: RequestLimits,
+        large_bytes: int,
+        reserve: Reserve = nullcontext,
+    ) -> None:
         self._limits = limits
         self._threads = FairThreads(threads, "decode")
         self._large_threads = FairThreads(threads, "decode-large", large_bytes)
+        self._reserve = reserve
 
     def decode_and_queue(self, deployment: Deployment, job: Job, body: Body, claim: Claim) -> None:
         """Decode a body, here or in a thread, and queue its job.
@@ -147,7 +158,8 @@ class DecodePool:
     def _decode_large(self, decoding: "_Decoding") -> Rest[None] | None:
         memory = decoding.steps.memory
         try:
-            more = decoding.step()
+            with self._reserve(memory):
+                more = decoding.step()
         except BaseException as error:  # noqa: BLE001 - becomes the future's, as in executors
             decoding.fail(error)
             return None

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from loky import cpu_count
 
@@ -9,10 +10,12 @@ from oodguard.models.manifest import InputSpec
 from oodguard.service.errors import MemoryLimitError
 from oodguard.service.images.decode_memory import largest_decode_bytes, limit_png_texts
 from oodguard.service.images.decode_steps import STEP_BYTES
-from oodguard.service.inference.session import ModelSession
-from oodguard.service.memory import MemoryLimit, memory_limit, resident_bytes
+from oodguard.service.memory import MemoryLimit, memory_limit, resident_bytes, shared_bytes
 from oodguard.service.sampling.sampler import MAX_PENDING_BYTES as MAX_SAMPLE_BYTES
 from oodguard.service.settings import Settings
+
+if TYPE_CHECKING:
+    from oodguard.service.inference.session import ModelSession
 
 CONNECTIONS_BYTES = 64 * 2**20
 """Connections, headers, responses, and memory that the allocator does not return."""
@@ -74,8 +77,20 @@ class MemoryBudget:
         return {name: -(-size // MEGABYTE) for name, size in parts.items()}
 
 
-def plan_memory(settings: Settings, sessions: Sequence[ModelSession]) -> MemoryBudget:
-    """Return the budget of this process, whose models are loaded and warmed up.
+def plan_memory(
+    settings: Settings,
+    sessions: Sequence["ModelSession"],
+    *,
+    workers: int = 1,
+    supervisor_bytes: int = 0,
+) -> MemoryBudget:
+    """Return the budget of the service, whose models are loaded and warmed up in this process.
+
+    Args:
+        settings: The settings of this process.
+        sessions: The sessions of the models.
+        workers: The number of processes like this one.
+        supervisor_bytes: The memory of the process that supervises them.
 
     Raises:
         MemoryLimitError: The budget exceeds the limit of the system.
@@ -83,7 +98,7 @@ def plan_memory(settings: Settings, sessions: Sequence[ModelSession]) -> MemoryB
     limit_png_texts()
     budget = memory_budget(
         settings,
-        idle=resident_bytes(),
+        idle=workers * (resident_bytes() - shared_bytes()) + shared_bytes() + supervisor_bytes,
         decode_threads=settings.decode_threads or cpu_count(),
         models=[
             ModelMemory(
@@ -94,6 +109,7 @@ def plan_memory(settings: Settings, sessions: Sequence[ModelSession]) -> MemoryB
             )
             for each in sessions
         ],
+        workers=workers,
     )
     limit = memory_limit()
     if limit is not None:
@@ -102,19 +118,27 @@ def plan_memory(settings: Settings, sessions: Sequence[ModelSession]) -> MemoryB
 
 
 def memory_budget(
-    settings: Settings, *, idle: int, decode_threads: int, models: Sequence[ModelMemory]
+    settings: Settings,
+    *,
+    idle: int,
+    decode_threads: int,
+    models: Sequence[ModelMemory],
+    workers: int = 1,
 ) -> MemoryBudget:
     """Return the largest memory of each purpose.
+
+    The workers share the limits on bodies, images, large images, samples and connections.
 
     Args:
         settings: The limits.
         idle: Resident memory with all models loaded and warmed up, in bytes.
-        decode_threads: Number of threads that decode small images.
-        models: The loaded models.
+        decode_threads: Number of threads of each worker that decode small images.
+        models: The loaded models of each worker.
+        workers: Number of worker processes.
     """
     image_bytes = [3 * each.spec.height * each.spec.width for each in models]
     # A parsed body is a copy of each image. JSON is also held as text while it is parsed.
-    parsing = min(decode_threads * settings.max_body_bytes, settings.max_pending_bytes)
+    parsing = min(workers * decode_threads * settings.max_body_bytes, settings.max_pending_bytes)
     buffers = sum(
         (each.runs + 1) * settings.max_batch * size
         for each, size in zip(models, image_bytes, strict=True)
@@ -124,9 +148,9 @@ def memory_budget(
         idle=idle,
         bodies=2 * settings.max_pending_bytes + parsing,
         images=settings.max_pending_images * max(image_bytes),
-        runs=buffers + sum((each.runs - 1) * each.run_bytes for each in models),
+        runs=workers * (buffers + sum((each.runs - 1) * each.run_bytes for each in models)),
         # The event loop decodes the smallest.
-        small_decodes=(decode_threads + 1) * STEP_BYTES,
+        small_decodes=workers * (decode_threads + 1) * STEP_BYTES,
         large_decodes=max(
             largest_decode_bytes(
                 each.spec, max_pixels=settings.max_pixels, max_bytes=settings.max_body_bytes
@@ -134,7 +158,7 @@ def memory_budget(
             for each in models
         ),
         samples=MAX_SAMPLE_BYTES + 2 * settings.max_body_bytes if sampling else 0,
-        reload=max(each.load_bytes + each.run_bytes for each in models),
+        reload=workers * max(each.load_bytes + each.run_bytes for each in models),
     )
 
 
@@ -157,5 +181,5 @@ def check_memory(budget: MemoryBudget, limit: MemoryLimit, settings: Settings) -
         f" (OODGUARD_MAX_PENDING_IMAGES is {settings.max_pending_images}), {size['runs']} MB for"
         f" batches (OODGUARD_THREADS, OODGUARD_MAX_BATCH is {settings.max_batch}),"
         f" {size['samples'] + size['reload'] + size['connections']} MB for the rest."
-        " Lower these settings, or raise the limit."
+        " Lower these settings or OODGUARD_WORKERS, or raise the limit."
     )

@@ -16,14 +16,16 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from loky import cpu_count
 from starlette.requests import Request
 from starlette.types import Scope
 
+from oodguard.models.verdicts import Verdict
 from oodguard.service.client_address import client_of
 from oodguard.service.errors import (
     ClientDisconnected,
@@ -34,17 +36,30 @@ from oodguard.service.errors import (
 )
 from oodguard.service.images.body import BodyObserver, read_body
 from oodguard.service.images.types import Body, RequestLimits
+from oodguard.service.inference.model import LoadedModel
 from oodguard.service.inference.queue import Job
 from oodguard.service.prediction.admission import Admission, Claim
 from oodguard.service.prediction.deadline import Deadline, DisconnectListener, request_timeout_s
-from oodguard.service.prediction.decode_pool import DecodePool
+from oodguard.service.prediction.decode_pool import DecodePool, Reserve
 from oodguard.service.prediction.shadow import Shadow
 from oodguard.service.readiness import Readiness
 from oodguard.service.registry.deployment import Deployment
 from oodguard.service.registry.registry import ModelRegistry
-from oodguard.service.sampling.sampler import Sampler
 from oodguard.service.settings import Settings
 from oodguard.service.telemetry.metrics import Metrics
+
+
+class RequestSampler(Protocol):
+    """Samples images of answered requests; see `Sampler`."""
+
+    def selects(self, *, rejected: int, accepted: int) -> bool:
+        """Return whether any of these images may be selected."""
+
+    def sample(
+        self, model: LoadedModel, request_id: str, body: Body, verdicts: Sequence[Verdict]
+    ) -> None:
+        """Select some of the images of a request, and store them."""
+
 
 ReadBody: TypeAlias = Callable[[Request, int, BodyObserver], Awaitable[Body]]
 """Reads the body of a request, up to a number of bytes; see `images.body.read_body`."""
@@ -82,8 +97,6 @@ class _Reception:
 class Predictor:
     """Predict the images of requests, within limits that all models share.
 
-    Large images share `large_decode_bytes` while they are decoded.
-
     ONNX Runtime and the image decoders release the interpreter lock, so the event loop stays free.
 
     Attributes:
@@ -97,9 +110,11 @@ class Predictor:
         settings: Settings,
         metrics: Metrics,
         readiness: Readiness,
-        sampler: Sampler | None = None,
+        sampler: RequestSampler | None = None,
         *,
+        admission: Admission,
         large_decode_bytes: int,
+        reserve: Reserve = nullcontext,
     ) -> None:
         self._registry = registry
         self._metrics = metrics
@@ -108,14 +123,10 @@ class Predictor:
         self._timeout_s = settings.timeout_s
         self._body_timeout_s = settings.body_timeout_s
         self._limits = RequestLimits.of(settings)
-        self.admission = Admission(
-            max_requests=settings.max_pending,
-            max_bytes=settings.max_pending_bytes,
-            max_images=settings.max_pending_images,
-        )
+        self.admission = admission
         metrics.observe_in_flight(lambda: self.admission.requests, settings.max_pending)
         self.decode_pool = DecodePool(
-            settings.decode_threads or cpu_count(), self._limits, large_decode_bytes
+            settings.decode_threads or cpu_count(), self._limits, large_decode_bytes, reserve
         )
         self._shadow = Shadow(
             registry=registry,

@@ -1,22 +1,46 @@
 """A served model: its batcher, its metrics, its drift monitor and the requests that use it."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Self
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, Self, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oodguard.models.verdicts import Verdict
 from oodguard.service import responses
 from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence
 from oodguard.service.drift.monitor import DriftMonitor
-from oodguard.service.drift.state import monitored_score
+from oodguard.service.drift.state import MonitoredScore, monitored_score
 from oodguard.service.inference.batcher import MAX_CPU_RUN_S, Batcher
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.inference.queue import Job
 from oodguard.service.settings import Settings
 from oodguard.service.telemetry.metrics import Metrics
-from oodguard.service.telemetry.model_metrics import ModelMetrics
+
+
+class ScoreMonitor(Protocol):
+    """Tests the deciding scores of one model for drift; see `DriftMonitor`."""
+
+    def start(self, previous: object = None) -> None:
+        """Start; `previous` is the withdrawn monitor that this one replaces."""
+
+    def add(self, scores: NDArray[np.float32]) -> None:
+        """Add the deciding scores `(n,)` of a request."""
+
+    def reset(self, by: str) -> Mapping[str, DriftEvidence]:
+        """Start the tests again, and return the evidence before by test."""
+
+    def withdraw(self) -> None:
+        """Close the monitor of a model that is no longer served."""
+
+    def close(self) -> None:
+        """Observe the pending scores, and stop."""
+
+
+OpenMonitor: TypeAlias = Callable[[LoadedModel], ScoreMonitor]
+"""Creates the monitor of a model."""
 
 
 class Deployment:
@@ -32,7 +56,13 @@ class Deployment:
         constant: The part that all its responses have in common.
     """
 
-    def __init__(self, model: LoadedModel, metrics: Metrics, settings: Settings) -> None:
+    def __init__(
+        self,
+        model: LoadedModel,
+        metrics: Metrics,
+        settings: Settings,
+        open_monitor: OpenMonitor | None = None,
+    ) -> None:
         self.model = model
         self.metrics = metrics.for_model(model)
         spec, policy = model.bundle.manifest.input, model.guard.policy
@@ -52,7 +82,7 @@ class Deployment:
             "model": responses.identity(model),
             "policy": responses.policy(model, settings.detail),
         }
-        self._drift = _drift_monitor(model, self.metrics, settings)
+        self._drift = (open_monitor or monitors_in_this_process(metrics, settings))(model)
         self._requests = 0
         self._retired = False
 
@@ -101,7 +131,7 @@ class Deployment:
 
     def withdraw(self) -> None:
         """Remove the model's gauges, and stop its drift monitor; its requests are still served."""
-        self._drift.close()
+        self._drift.withdraw()
         self.metrics.withdraw()
 
     def __enter__(self) -> Self:
@@ -129,15 +159,33 @@ class Deployment:
             self.batcher.close()
 
 
-def _drift_monitor(model: LoadedModel, metrics: ModelMetrics, settings: Settings) -> DriftMonitor:
-    policy, manifest = model.guard.policy, model.bundle.manifest
-    limits = AlarmLimits(delta=settings.drift_delta)
-    file = f"drift-{manifest.name}-{manifest.version}.safetensors"
-    return DriftMonitor(
-        model.bundle.calibration[policy.score],
-        monitored=monitored_score(model.bundle, policy, limits),
-        limits=limits,
-        file=settings.state / file if settings.state else None,
-        observer=metrics,
-        random=np.random.default_rng(),
-    )
+def monitors_in_this_process(metrics: Metrics, settings: Settings) -> OpenMonitor:
+    """Return the function that creates the drift monitor of a model in this process."""
+
+    def open_monitor(model: LoadedModel) -> ScoreMonitor:
+        calibration, monitored, limits = monitoring(model, settings)
+        return DriftMonitor(
+            calibration,
+            monitored=monitored,
+            limits=limits,
+            file=state_file(settings, monitored),
+            observer=metrics.for_drift(monitored.model, monitored.version),
+            random=np.random.default_rng(),
+        )
+
+    return open_monitor
+
+
+def monitoring(
+    model: LoadedModel, settings: Settings
+) -> tuple[NDArray[np.float32], MonitoredScore, AlarmLimits]:
+    """Return the calibration scores, the score to monitor and the limits of an alarm."""
+    policy, limits = model.guard.policy, AlarmLimits(delta=settings.drift_delta)
+    monitored = monitored_score(model.bundle, policy, limits)
+    return model.bundle.calibration[policy.score], monitored, limits
+
+
+def state_file(settings: Settings, monitored: MonitoredScore) -> Path | None:
+    """Return the file for the drift state of a model; None: it is not saved."""
+    name = f"drift-{monitored.model}-{monitored.version}.safetensors"
+    return settings.state / name if settings.state else None

@@ -89,6 +89,10 @@ class ModelRegistry:
         """The folders of the served bundles."""
         return tuple(self._by_folder)
 
+    def by_folder(self) -> list[tuple[Path, Deployment]]:
+        """Return all deployments with the folders of their bundles, sorted by folder."""
+        return sorted(self._by_folder.items())
+
     def deployments(self) -> list[Deployment]:
         """Return all deployments, sorted by name, newest version first."""
         return [each for name in sorted(self._by_name) for each in self._by_name[name].values()]

@@ -60,8 +60,11 @@ class Reloader:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="loader")
         self._lock = asyncio.Lock()
 
-    def start(self) -> None:
+    def start(self, *, record: bool = True) -> None:
         """Load policy.toml and every bundle.
+
+        Args:
+            record: Whether to log it: one of the workers does.
 
         Raises:
             GuardError: A bundle or the policy is refused, or there is no default model.
@@ -71,13 +74,14 @@ class Reloader:
             with errors_with_folder(folder):
                 deployment = self.deploy(self.load(folder, self._policy.policy))
             self.registry.put(folder, deployment)
-            self._log(bundle_change(folder, deployment, "loaded"))
+            if record:
+                self._log(bundle_change(folder, deployment, "loaded"))
         self._policy.check([each.model.bundle for each in self.registry.deployments()])
         self.registry.route(self._policy.routing)
-        if self._policy.found:
+        if self._policy.found and record:
             self._log(policy_change(self._policy, "loaded"))
 
-    async def reload(self, only: str | None = None) -> list[Change]:
+    async def reload(self, only: str | None = None, *, record: bool = True) -> list[Change]:
         """Load policy.toml, and new and changed bundles; remove the models of missing folders.
 
         If a bundle is refused, the model of its folder remains served. If the policy is refused,
@@ -86,6 +90,7 @@ class Reloader:
         Args:
             only: The name of the model to reload; None: all. The policy is loaded whole, for all
                 models.
+            record: Whether to count and log it: one of the workers does.
 
         Raises:
             UnknownModel: The model is not served.
@@ -95,22 +100,33 @@ class Reloader:
                 self.registry.find(only)
             shadow, default = self.registry.shadow, self.registry.default
             changes = await self._changes(only)
-            for change in changes:
+            for change in changes if record else ():
                 self.metrics.count_reload(change.model, change.outcome)
                 self._log(change)
             before, after = _reference(default), _reference(self.registry.default)
-            if after != before:
+            if record and after != before:
                 logger.info(
                     "The default model was changed.",
                     extra={"fields": {"before": before, "after": after}},
                 )
-            if shadow and self.registry.routing.shadow and not self.registry.shadow:
+            if record and shadow and self.registry.routing.shadow and not self.registry.shadow:
                 logger.warning(
                     "The shadow model predicts no more requests: it was removed, or became the"
                     " default model.",
                     extra={"fields": {"shadow": self.registry.routing.shadow.text}},
                 )
         return changes
+
+    def fingerprint(self) -> list[list[str]]:
+        """Return what is served, as a value that is the same in processes that serve the same."""
+        routing = self.registry.routing
+        served = [
+            [str(folder), each.model.bundle.sha256, repr(each.model.guard.policy)]
+            for folder, each in self.registry.by_folder()
+        ]
+        references = (routing.default, routing.shadow, routing.shadow_share)
+        default = self.registry.default
+        return [*served, [default.name, default.version], [repr(each) for each in references]]
 
     def close(self) -> None:
         """Stop the thread."""

@@ -117,7 +117,45 @@ class SampleQueue:
             return self._closed and not self._requests
 
 
-class Sampler:
+class SampleSelector:
+    """Select the images of answered requests that are sampled.
+
+    Args:
+        rates: Share of the images with each decision that are sampled.
+        random: Selects the images.
+    """
+
+    def __init__(self, rates: Mapping[Decision, float], random: random.Random) -> None:
+        self._rates = rates
+        self._random = random
+
+    def selects(self, *, rejected: int, accepted: int) -> bool:
+        """Return whether any of these images may be selected."""
+        return bool(rejected * self._rates["reject"] or accepted * self._rates["accept"])
+
+    def select(
+        self, model: LoadedModel, request_id: str, body: Body, verdicts: Sequence[Verdict]
+    ) -> SampledRequest | None:
+        """Select some of the images of a request; None: no image."""
+        selected = {
+            index: verdict
+            for index, verdict in enumerate(verdicts)
+            if self._rates[verdict.decision]
+            and self._random.random() < self._rates[verdict.decision]
+        }
+        if not selected:
+            return None
+        return SampledRequest(
+            at=datetime.now(UTC),
+            request_id=request_id,
+            body=body,
+            model=responses.identity(model),
+            policy=responses.policy(model),
+            verdicts=selected,
+        )
+
+
+class Sampler(SampleSelector):
     """Sample images of answered requests.
 
     Requests never wait for it: samples that do not fit into the queue are dropped.
@@ -139,42 +177,30 @@ class Sampler:
         metrics: SampleMetrics,
         random: random.Random,
     ) -> None:
+        super().__init__(rates, random)
         self._retention = retention
-        self._rates = rates
         self._limits = limits
         self._metrics = metrics
-        self._random = random
         self._queue = SampleQueue(max_requests=MAX_PENDING, max_bytes=MAX_PENDING_BYTES)
         self._failing = False
         self._thread = threading.Thread(target=self._work, name="samples", daemon=True)
         self._thread.start()
 
-    def selects(self, *, rejected: int, accepted: int) -> bool:
-        """Return whether any of these images may be selected."""
-        return bool(rejected * self._rates["reject"] or accepted * self._rates["accept"])
-
     def sample(
         self, model: LoadedModel, request_id: str, body: Body, verdicts: Sequence[Verdict]
     ) -> None:
         """Select some of the images of a request and queue them."""
-        selected = {
-            index: verdict
-            for index, verdict in enumerate(verdicts)
-            if self._rates[verdict.decision]
-            and self._random.random() < self._rates[verdict.decision]
-        }
-        if not selected:
-            return
-        request = SampledRequest(
-            at=datetime.now(UTC),
-            request_id=request_id,
-            body=body,
-            model=responses.identity(model),
-            policy=responses.policy(model),
-            verdicts=selected,
-        )
+        if request := self.select(model, request_id, body, verdicts):
+            self.write(request)
+
+    def write(self, request: SampledRequest) -> None:
+        """Queue selected images."""
         if not self._queue.put(request):
-            self._metrics.count("dropped", selected.values())
+            self._metrics.count("dropped", request.verdicts.values())
+
+    def count_dropped(self, verdicts: Iterable[Verdict]) -> None:
+        """Count selected images that could not be queued."""
+        self._metrics.count("dropped", verdicts)
 
     def close(self) -> None:
         """Write the pending samples, or give up after a few seconds."""
@@ -226,6 +252,11 @@ class Sampler:
         return not error
 
 
+def sample_rates(settings: Settings) -> Mapping[Decision, float]:
+    """Return the share of the images with each decision that are sampled."""
+    return {"reject": settings.sample_rate, "accept": settings.sample_accept_rate}
+
+
 def sampler_from(settings: Settings, registry: CollectorRegistry) -> Sampler | None:
     """Create the sampler that the settings request, or return None.
 
@@ -233,10 +264,7 @@ def sampler_from(settings: Settings, registry: CollectorRegistry) -> Sampler | N
         SamplingError: The store is missing, invalid or not writable.
     """
     metrics = SampleMetrics(registry)
-    rates: Mapping[Decision, float] = {
-        "reject": settings.sample_rate,
-        "accept": settings.sample_accept_rate,
-    }
+    rates = sample_rates(settings)
     if not any(rates.values()):
         return None
     if settings.sample_to is None:

@@ -5,7 +5,7 @@ import resource
 import socket
 from collections import Counter
 from collections.abc import MutableMapping
-from typing import ClassVar, cast
+from typing import ClassVar, Protocol, cast
 
 from oodguard.service.client_address import UNKNOWN, network_of
 from oodguard.service.server.pipelining import PipeliningProtocol
@@ -21,6 +21,16 @@ RESERVED_FILES = 100
 UNREAD_TIMEOUT_S = 30.0
 
 
+class ConnectionCounts(Protocol):
+    """The numbers of open connections of the processes that serve together."""
+
+    def set_connections(self, connections: int) -> None:
+        """Set the number of this process."""
+
+    def other_connections(self) -> int:
+        """Return the number of the other processes."""
+
+
 class ConnectionLimitProtocol(PipeliningProtocol):
     """Uvicorn's protocol, which closes a waiting connection if too many are open.
 
@@ -34,11 +44,13 @@ class ConnectionLimitProtocol(PipeliningProtocol):
 
     Attributes:
         max_connections: The maximum number of open connections.
+        counts: The numbers of the processes that serve together; None: there is only this one.
         waiting: The connections that wait, in the order in which they began to.
         peer: The address of the client, or of its proxy; for IPv6 the network.
     """
 
     max_connections: ClassVar[int]
+    counts: ClassVar[ConnectionCounts | None] = None
     waiting: ClassVar[MutableMapping["ConnectionLimitProtocol", None]]
     peer = UNKNOWN
 
@@ -46,7 +58,7 @@ class ConnectionLimitProtocol(PipeliningProtocol):
         """Close a connection if there are too many."""
         super().connection_made(transport)
         self.peer = network_of(self.client[0]) if self.client else UNKNOWN
-        if len(self.connections) > self.max_connections:
+        if self._open_connections() > self.max_connections:
             surplus = self._surplus()
             surplus.set_waits(wait=False)
             surplus.transport.abort()
@@ -56,6 +68,7 @@ class ConnectionLimitProtocol(PipeliningProtocol):
         """Remove the connection."""
         self.set_waits(wait=False)
         super().connection_lost(exc)
+        self._open_connections()
 
     def on_message_complete(self) -> None:
         """End the body; now the application has to act, unless it has already answered."""
@@ -90,6 +103,14 @@ class ConnectionLimitProtocol(PipeliningProtocol):
             return self
         candidates = [each for each in self.waiting if open_of[each.peer] == most]
         return next((each for each in candidates if not each.sends_body()), candidates[0])
+
+    def _open_connections(self) -> int:
+        """Return the number of open connections of all processes; the others see this one's."""
+        mine = len(self.connections)
+        if self.counts is None:
+            return mine
+        self.counts.set_connections(mine)
+        return mine + self.counts.other_connections()
 
     def set_waits(self, *, wait: bool) -> None:
         """State whether the connection waits for its client."""

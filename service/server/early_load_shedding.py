@@ -18,7 +18,7 @@ from oodguard.service.api import problems
 from oodguard.service.api.access_log import REQUEST_ID_HEADER, AccessLog
 from oodguard.service.errors import RequestError
 from oodguard.service.readiness import Phase, Readiness
-from oodguard.service.server.connection_limit import max_connections
+from oodguard.service.server.connection_limit import ConnectionCounts, max_connections
 from oodguard.service.server.header_limits import HeaderLimitProtocol
 
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
@@ -122,9 +122,16 @@ class LoadSheddingProtocol(HeaderLimitProtocol):
         return self.load_shedding.reject(self.parser.get_method(), self.url, scope)
 
 
-def http_protocol_class(shedding: EarlyLoadShedding | None) -> type[HeaderLimitProtocol]:
-    """Return the protocol class for uvicorn, with or without early load shedding."""
-    own = {"max_connections": max_connections(), "waiting": {}}
+def http_protocol_class(
+    shedding: EarlyLoadShedding | None, counts: ConnectionCounts | None = None
+) -> type[HeaderLimitProtocol]:
+    """Return the protocol class for uvicorn, with or without early load shedding.
+
+    Args:
+        shedding: Rejects requests.
+        counts: The connections of the processes that serve together.
+    """
+    own = {"max_connections": max_connections(), "waiting": {}, "counts": counts}
     if shedding is None:
         return type("Protocol", (HeaderLimitProtocol,), own)
     return type("Protocol", (LoadSheddingProtocol,), {**own, "load_shedding": shedding})

@@ -10,15 +10,13 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from types import FrameType
 
 import uvicorn
 
-from oodguard.service.auth.key_store import KeyStore
 from oodguard.service.readiness import Readiness
-from oodguard.service.registry.reload import Reloader
 from oodguard.service.telemetry.logs import request_ids
 
 logger = logging.getLogger("oodguard.server")
@@ -45,18 +43,16 @@ class GracefulServer(uvicorn.Server):
         self,
         config: uvicorn.Config,
         readiness: Readiness,
-        reloader: Reloader,
-        keys: KeyStore | None = None,
+        reload: Callable[[], Awaitable[None]],
         *,
         drain_s: float,
     ) -> None:
         super().__init__(config)
         self._readiness = readiness
-        self._reloader = reloader
-        self._keys = keys
+        self._reload = reload
         self._drain_s = drain_s
         self._drained_at = math.inf
-        self._reload_task: asyncio.Task[None] | None = None
+        self._reload_task: asyncio.Future[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the listeners, and install the handler of SIGHUP."""
@@ -65,20 +61,19 @@ class GracefulServer(uvicorn.Server):
 
     def _on_sighup(self) -> None:
         # The loop has only a weak reference to its tasks.
-        self._reload_task = asyncio.get_running_loop().create_task(self._reload())
+        self._reload_task = asyncio.ensure_future(self._reload())
 
-    async def _reload(self) -> None:
-        # Keys first: a revoked key must not stay active until the models are loaded.
-        if self._keys is not None:
-            await self._keys.reload()
-        await self._reloader.reload()
+    @property
+    def is_draining(self) -> bool:
+        """Whether a signal has begun the shutdown."""
+        return self._drained_at < math.inf
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Begin to drain; on a second signal exit at once, with the status of the signal.
 
         Uvicorn itself raises the signal again after draining, and so never exits with status 0.
         """
-        if self._drained_at < math.inf:
+        if self.is_draining:
             # Python calls this function in the context of any request.
             request_ids.set(None)
             logger.warning("A second signal ended the process before all requests.")

@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 import os
+import select
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -123,10 +124,14 @@ class IterationHandler(logging.StreamHandler[TextIO]):
 
     Warnings and errors, and lines that are logged outside of the event loop, are written at once,
     after all earlier lines. If the process is killed, the lines of its last iteration are lost.
+
+    Attributes:
+        max_bytes: Lines are written together up to this size; None: any size.
     """
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
+        self.max_bytes: int | None = None
         self._lines: list[str] = []
         # The loop in which a flush is scheduled.
         self._scheduled: asyncio.AbstractEventLoop | None = None
@@ -147,9 +152,9 @@ class IterationHandler(logging.StreamHandler[TextIO]):
         try:
             lines, self._lines, self._scheduled = self._lines, [], None
             with suppress(OSError, ValueError):
-                if lines:
-                    self.stream.write("".join(f"{line}{self.terminator}" for line in lines))
-                super().flush()
+                for text in _joined([line + self.terminator for line in lines], self.max_bytes):
+                    self.stream.write(text)
+                    super().flush()
         finally:
             self.release()
 
@@ -163,6 +168,32 @@ class IterationHandler(logging.StreamHandler[TextIO]):
             self._scheduled = loop
             loop.call_soon(self.flush)
         return True
+
+
+def _joined(lines: list[str], max_bytes: int | None) -> Iterator[str]:
+    """Yield the lines, as many together as `max_bytes` allows, but at least one."""
+    if max_bytes is None:
+        if lines:
+            yield "".join(lines)
+        return
+    together: list[str] = []
+    size = 0
+    for line in lines:
+        length = len(line.encode("utf-8", "replace"))
+        if together and size + length > max_bytes:
+            yield "".join(together)
+            together, size = [], 0
+        together.append(line)
+        size += length
+    if together:
+        yield "".join(together)
+
+
+def keep_lines_whole() -> None:
+    """Write no more at once than a pipe takes whole: other processes write to it, too."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, IterationHandler):
+            handler.max_bytes = select.PIPE_BUF
 
 
 def configure(level: str, log_format: Literal["auto", "json", "text"] = "auto") -> None:

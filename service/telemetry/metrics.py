@@ -18,7 +18,9 @@ from prometheus_client.registry import Collector
 from oodguard.service.errors import DenialReason, ShedReason
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.settings import POLICY_FILE
+from oodguard.service.telemetry.drift_metrics import DriftFamilies, DriftMetrics
 from oodguard.service.telemetry.model_metrics import ModelFamilies, ModelMetrics
+from oodguard.service.telemetry.worker_metrics import WorkerMetrics
 
 # The families that are functions of the scores, and not of the decisions alone. A client that reads
 # one of them before and after its requests learns about its scores: the martingale is multiplied by
@@ -67,12 +69,13 @@ class Metrics:
     Args:
         build: Version of the service.
         runtime: Version of ONNX Runtime.
+        process_metrics: Whether the registry has the metrics `process_*` of this process.
 
     Attributes:
         registry: The registry that `/metrics` renders.
     """
 
-    def __init__(self, *, build: str, runtime: str) -> None:
+    def __init__(self, *, build: str, runtime: str, process_metrics: bool = True) -> None:
         # A `_created` series for each counter doubles the number of series without a use.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
@@ -123,13 +126,16 @@ class Metrics:
             ["version", "onnxruntime"],
         ).labels(build, runtime).set(1)
         self._families = ModelFamilies(registry, DURATION_BUCKETS_S)
+        self._drift_families = DriftFamilies(registry)
+        WorkerMetrics(registry)
         self._of_request = cache(
             lambda route, code: (
                 self._requests.labels(route, str(code)),
                 self._durations.labels(route),
             )
         )
-        ProcessCollector(registry=registry)
+        if process_metrics:
+            ProcessCollector(registry=registry)
 
     def publish_requests(self, route: str, codes: Iterable[int]) -> None:
         """Expose the counters of a route, so that they exist before its first request."""
@@ -162,6 +168,10 @@ class Metrics:
         """Read the number of requests in flight from `requests` at each scrape."""
         self._in_flight.set_function(requests)
         self._in_flight_limit.set(limit)
+
+    def for_drift(self, name: str, version: str) -> DriftMetrics:
+        """Create the metrics of the drift tests of one model."""
+        return DriftMetrics(self._drift_families, name, version)
 
     def for_model(self, model: LoadedModel) -> ModelMetrics:
         """Create the metrics of one model."""

@@ -1,4 +1,4 @@
-"""Prometheus metrics of each model: queue, batches, policy, verdicts, drift."""
+"""Prometheus metrics of each model: queue, batches, policy, verdicts."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -12,8 +12,6 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from oodguard.models.verdicts import Decision, Verdict
-from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence
-from oodguard.service.drift.monitor import SaveOutcome
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.inference.queue import SkipReason, Timings
 
@@ -108,32 +106,11 @@ class ModelFamilies:
             "Images that a shadow model predicted, by agreement of its decision.",
             "agreement",
         )
-        self.drift = gauge(
-            "drift_log_martingale",
-            "Evidence that scores are not like the calibration scores: natural logarithm.",
-        )
-        self.rejection = gauge(
-            "rejection_log_martingale",
-            "Evidence that more than alpha is rejected: natural logarithm.",
-        )
-        self.drift_threshold = gauge(
-            "drift_log_threshold",
-            "Limit that a log martingale ever exceeds with probability at most delta.",
-        )
-        self.drift_alarms = counter(
-            "drift_alarms_total",
-            "How often the Shiryaev-Roberts statistic of a test has reached its limit.",
-            "test",
-        )
-        self.drift_saves = counter(
-            "drift_saves_total", "Attempts to save the drift evidence, by outcome.", "outcome"
-        )
-        self.drift_resets = counter("drift_resets_total", "Resets of the drift evidence.")
         self.scores = ScoreHistograms(registry)
 
 
 class ModelMetrics:
-    """The metrics of one model; observer of its batcher and of its drift monitor."""
+    """The metrics of one model; observer of its batcher."""
 
     def __init__(self, families: ModelFamilies, model: LoadedModel) -> None:
         manifest, policy = model.bundle.manifest, model.guard.policy
@@ -150,16 +127,10 @@ class ModelMetrics:
         self._decisions = {
             name: families.decisions.labels(*names, name) for name in get_args(Decision)
         }
-        self._drift_saves = {
-            outcome: families.drift_saves.labels(*names, outcome)
-            for outcome in get_args(SaveOutcome)
-        }
         self._skipped = {
             reason: families.skipped.labels(*names, reason) for reason in get_args(SkipReason)
         }
         self._class = cache(lambda label: families.classes.labels(*names, label))
-        self._alarms: dict[str, int] = {}
-        self._drift_resets = families.drift_resets.labels(*names)
         self._scores = Histogram(
             SCORE,
             SCORE_HELP,
@@ -203,29 +174,6 @@ class ModelMetrics:
         self._families.shadowed.labels(*self._names, "same").inc(same)
         self._families.shadowed.labels(*self._names, "different").inc(different)
 
-    def set_drift_evidence(
-        self, ranks: DriftEvidence, rejections: DriftEvidence, limits: AlarmLimits
-    ) -> None:
-        """Set the evidence that traffic has drifted."""
-        families, names = self._families, self._names
-        families.drift.labels(*names).set(ranks.log_martingale)
-        families.rejection.labels(*names).set(rejections.log_martingale)
-        families.drift_threshold.labels(*names).set(limits.log_martingale)
-        for test, evidence in (("scores", ranks), ("rejections", rejections)):
-            # The evidence survives a restart; the counter starts at 0 in each process.
-            known = self._alarms.setdefault(test, evidence.alarms)
-            families.drift_alarms.labels(*names, test).inc(evidence.alarms - known)
-            self._alarms[test] = evidence.alarms
-
-    def count_drift_save(self, outcome: SaveOutcome) -> None:
-        """Count an attempt to save the drift evidence."""
-        self._drift_saves[outcome].inc()
-
-    def count_drift_reset(self) -> None:
-        """Count a reset of the drift evidence, whose alarms begin at 0 again."""
-        self._drift_resets.inc()
-        self._alarms = dict.fromkeys(self._alarms, 0)
-
     def publish(self, queue_depth: Callable[[], int]) -> None:
         """Expose the gauges and scores of this model: it is served now.
 
@@ -246,11 +194,5 @@ class ModelMetrics:
         families.depth.labels(*names).set_function(float)
         families.info.remove(*names, *self._info)
         families.threshold.remove(*names, self._score_name)
-        for gauge in (
-            families.alpha,
-            families.depth,
-            families.drift,
-            families.rejection,
-            families.drift_threshold,
-        ):
+        for gauge in (families.alpha, families.depth):
             gauge.remove(*names)

@@ -70,7 +70,8 @@ def start(
             [*command, "--port", str(port)],
             stderr=stderr,
             text=True,
-            env={**environment(), **variables},
+            # One process starts faster. `test_workers.py` starts several.
+            env={**environment(), "OODGUARD_WORKERS": "1", **variables},
         )
 
 

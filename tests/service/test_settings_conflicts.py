@@ -63,6 +63,14 @@ def test_settings_have_no_conflicts_by_default() -> None:
             {"threads": 2, "threads_per_run": 4},
             ["OODGUARD_THREADS_PER_RUN is 4", "OODGUARD_THREADS, which is 2"],
         ),
+        (
+            {"workers": 3, "threads_per_run": 2, "threads": 5},
+            ["OODGUARD_WORKERS is 3, which need 6 threads", "OODGUARD_THREADS is 5"],
+        ),
+        (
+            {"workers": 2, "device": "cuda"},
+            ["OODGUARD_WORKERS is 2 and OODGUARD_DEVICE is cuda", "to 1 or auto"],
+        ),
         ({"state": "/nope/state"}, ["OODGUARD_STATE is /nope/state", "create it"]),
     ],
 )
@@ -83,6 +91,9 @@ def test_conflicting_settings_are_reported_with_names_values_and_remedy(
         {"requests_per_minute": 9, "keys_file": "/k"},
         {"sample_to": "/nope"},
         {"threads_per_run": 4},
+        {"workers": 3, "threads_per_run": 2, "threads": 6},
+        {"workers": 1, "device": "cuda"},
+        {"workers": "auto", "threads": 1, "device": "tensorrt"},
     ],
 )
 def test_compatible_settings_are_not_reported(given: dict[str, Any]) -> None:

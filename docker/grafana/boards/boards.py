@@ -64,7 +64,14 @@ def engine() -> Json:
             Row("Bundles and releases", [process.providers(), process.builds(), process.reloads()]),
             Row(
                 "Process",
-                [process.cpu(), process.memory(), process.files(), process.age(), process.keys()],
+                [
+                    process.cpu(),
+                    process.memory(),
+                    process.files(),
+                    process.age(),
+                    process.workers(),
+                    process.keys(),
+                ],
             ),
         ],
     )

@@ -87,6 +87,22 @@ def age() -> Panel:
     return series(about, Query(started, "{{instance}}"))
 
 
+def workers() -> Panel:
+    """Worker processes and their replacements."""
+    about = About(
+        title="Worker processes",
+        text="Those that serve requests, and in 30 minutes those that ended unexpectedly and were "
+        "replaced.",
+        runbooks=("OODGuardRestarts",),
+    )
+    replaced = f"increase(oodguard_workers_replaced_total{{{SERVICE}}}[30m])"
+    return series(
+        about,
+        *_each("oodguard_workers", "serving in"),
+        Query(f"sum by (instance) ({replaced})", "replaced in {{instance}}"),
+    )
+
+
 def keys() -> Panel:
     """Outcomes of API key reloads."""
     about = About(

@@ -42,6 +42,9 @@ class Published:
     def count_drift_save(self, outcome: SaveOutcome) -> None:
         self.saves.append(outcome)
 
+    def withdraw_drift(self) -> None:
+        raise AssertionError
+
     def count_drift_reset(self) -> None:
         self.resets += 1
 

@@ -22,6 +22,19 @@ SPEC = InputSpec(height=10, width=20)
 MODEL = ModelMemory(spec=SPEC, runs=3, run_bytes=7 * MIB, load_bytes=5 * MIB)
 
 
+def test_memory_budget_counts_what_each_worker_has() -> None:
+    settings, models = Settings(max_body_bytes=MIB, max_pending_bytes=10 * MIB), [MODEL]
+    one, four = (
+        memory_budget(settings, idle=9, decode_threads=2, models=models, workers=workers)
+        for workers in (1, 4)
+    )
+    for each in ("runs", "small_decodes", "reload"):
+        assert getattr(four, each) == 4 * getattr(one, each)
+    for each in ("idle", "images", "large_decodes", "samples", "connections"):
+        assert getattr(four, each) == getattr(one, each)
+    assert (one.bodies, four.bodies) == (22 * MIB, 28 * MIB)
+
+
 def test_memory_budget_adds_the_limits_of_every_purpose() -> None:
     settings = Settings(
         max_pixels=10**6,

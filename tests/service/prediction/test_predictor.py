@@ -11,6 +11,7 @@ from starlette.types import Message
 
 from oodguard.service.inference.inline_execution import InlineExecution
 from oodguard.service.inference.model import LoadedModel
+from oodguard.service.prediction.admission import Admission
 from oodguard.service.prediction.predictor import Predictor
 from oodguard.service.readiness import Readiness
 from oodguard.service.registry.deployment import Deployment
@@ -75,7 +76,12 @@ async def test_request_being_read_keeps_a_retired_deployment_alive(model: Loaded
     settings = Settings(timeout_s=10)
     deployment = Deployment(model, metrics, settings)
     predictor = Predictor(
-        ModelRegistry(Routing()), settings, metrics, Readiness(), large_decode_bytes=2**20
+        ModelRegistry(Routing()),
+        settings,
+        metrics,
+        Readiness(),
+        admission=Admission(max_requests=1, max_bytes=2**20, max_images=1),
+        large_decode_bytes=2**20,
     )
     bodies = [encode(plain())]
 

@@ -3,6 +3,7 @@ import io
 import json
 import logging
 import os
+import select
 import sys
 import warnings
 from collections.abc import Iterator
@@ -194,6 +195,21 @@ def test_logs_of_one_loop_iteration_are_written_together(
 
     asyncio.run(log_in_two_iterations())
     assert recording.writes == [["a1", "a2"], ["b1", "b2"]]
+
+
+def test_logs_of_several_processes_are_written_in_parts_that_a_pipe_takes_whole(
+    logger: logging.Logger, recording: RecordingStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A line of one letter has about 100 bytes, and never as many as 150.
+    monkeypatch.setattr(select, "PIPE_BUF", 299)
+    logs.keep_lines_whole()
+
+    async def log_at_once() -> None:
+        for name in ("a", "b", "c" * 300, "d"):
+            logger.info(name)
+
+    asyncio.run(log_at_once())
+    assert recording.writes == [["a", "b"], ["c" * 300], ["d"]]
 
 
 def test_logs_write_a_warning_at_once_after_earlier_lines(

@@ -1,0 +1,1 @@
+"""One worker process a core: supervisor, channel, shared limits, metrics, drift and samples."""

@@ -1,0 +1,202 @@
+"""Drift tests of the scores of all workers: one stream, in the supervisor.
+
+The guarantee of the tests holds for one sequence of scores. Each worker sends its scores, and the
+supervisor tests them in the order in which they arrive, which does not depend on the scores.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence
+from oodguard.service.drift.monitor import DriftMonitor
+from oodguard.service.drift.state import MonitoredScore
+from oodguard.service.errors import DriftNotReset
+from oodguard.service.registry.deployment import state_file
+from oodguard.service.settings import Settings
+from oodguard.service.telemetry.drift_metrics import DriftFamilies, DriftMetrics
+from oodguard.service.workers.channel import Channel, Fields, Message
+
+SEND_INTERVAL_S = 0.25
+
+RESET_TIMEOUT_S = 30.0
+
+Key: TypeAlias = tuple[str, str]
+"""The name and the version of a model."""
+
+
+class SentScores:
+    """The drift monitor of one model in a worker: sends its scores to the supervisor.
+
+    Args:
+        channel: The channel to the supervisor.
+        calibration: The bundle's calibration scores of the deciding score, `(m,)`.
+        monitored: The score and the threshold that are tested.
+        limits: The limits at which evidence becomes an alarm.
+        started: The started monitors of this worker, which this one joins and leaves.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        calibration: NDArray[np.float32],
+        monitored: MonitoredScore,
+        limits: AlarmLimits,
+        started: "list[SentScores]",
+    ) -> None:
+        self._started = started
+        self._channel = channel
+        self._calibration = calibration
+        self._monitored = monitored
+        self._limits = limits
+        self._pending: list[NDArray[np.float32]] = []
+
+    def start(self, previous: object = None) -> None:  # noqa: ARG002 - the supervisor knows it
+        """Let the supervisor start the tests, or continue them."""
+        self._started.append(self)
+        self._channel.notify(
+            "monitor",
+            self._calibration.astype(np.float32).tobytes(),
+            monitored=asdict(self._monitored),
+            limits=asdict(self._limits),
+        )
+
+    def add(self, scores: NDArray[np.float32]) -> None:
+        """Add the deciding scores `(n,)` of a request; they are sent within `SEND_INTERVAL_S`."""
+        if not self._pending:
+            asyncio.get_running_loop().call_later(SEND_INTERVAL_S, self.send)
+        self._pending.append(scores)
+
+    def send(self) -> None:
+        """Send the pending scores now. Call it in the event loop."""
+        if self._pending:
+            scores, self._pending = np.concatenate(self._pending), []
+            each = self._monitored
+            self._channel.notify(
+                "scores",
+                scores.astype(np.float32).tobytes(),
+                key=[each.model, each.version],
+                bundle=each.bundle,
+                score=each.score,
+            )
+
+    def reset(self, by: str) -> Mapping[str, DriftEvidence]:
+        """Start both tests again, without evidence; see `DriftMonitor.reset`. Call it in a thread.
+
+        Raises:
+            DriftNotReset: The evidence is unchanged.
+        """
+        key = [self._monitored.model, self._monitored.version]
+        call = self._channel.call("reset_drift", key=key, by=by)
+        answer = asyncio.run_coroutine_threadsafe(call, self._channel.loop).result(RESET_TIMEOUT_S)
+        return {test: _evidence_from_json(answer.fields[test]) for test in ("scores", "rejections")}
+
+    def withdraw(self) -> None:
+        """Send the pending scores; the supervisor sees for itself what is no longer served."""
+        self.close()
+
+    def close(self) -> None:
+        """Send the pending scores."""
+        self.send()
+        if self in self._started:
+            self._started.remove(self)
+
+
+class DriftTests:
+    """The drift monitors of the service, in the supervisor.
+
+    Args:
+        settings: The settings, whose folder for the state is this service's alone.
+        families: The metrics.
+    """
+
+    def __init__(self, settings: Settings, families: DriftFamilies) -> None:
+        self._settings = settings
+        self._families = families
+        self._monitors: dict[Key, tuple[MonitoredScore, DriftMonitor]] = {}
+
+    def monitor(self, message: Message) -> None:
+        """Start the tests of a model, unless another worker has let them start."""
+        monitored = MonitoredScore(**message.fields["monitored"])
+        key = (monitored.model, monitored.version)
+        before, previous = self._monitors.get(key, (None, None))
+        if before == monitored:
+            return
+        if previous is not None:
+            previous.withdraw()
+        started = DriftMonitor(
+            np.frombuffer(message.payload, np.float32),
+            monitored=monitored,
+            limits=AlarmLimits(**message.fields["limits"]),
+            file=state_file(self._settings, monitored),
+            observer=DriftMetrics(self._families, *key),
+            random=np.random.default_rng(),
+        )
+        started.start(previous)
+        self._monitors[key] = (monitored, started)
+
+    def observe(self, message: Message) -> None:
+        """Add the scores of a request.
+
+        Those of a bundle or of a score that was replaced a moment ago are evidence about neither.
+        """
+        fields = message.fields
+        monitored, monitor = self._monitors.get(tuple(fields["key"]), (None, None))
+        if monitored is None or monitor is None:
+            return
+        if (monitored.bundle, monitored.score) == (fields["bundle"], fields["score"]):
+            monitor.add(np.frombuffer(message.payload, np.float32))
+
+    async def reset(
+        self, message: Message, send_pending: Callable[[], Any]
+    ) -> dict[str, dict[str, Any]]:
+        """Start the tests of a model again; return the evidence before, by test.
+
+        Args:
+            message: Names the model and the origin of the request.
+            send_pending: Lets all workers send their scores, which belong to the time before.
+
+        Raises:
+            DriftNotReset: The evidence is unchanged.
+        """
+        name, version = message.fields["key"]
+        if (name, version) not in self._monitors:
+            raise DriftNotReset(f"the evidence of {name} {version} is being replaced: retry")
+        await send_pending()
+        _, monitor = self._monitors[name, version]
+        before = await asyncio.to_thread(partial(monitor.reset, message.fields["by"]))
+        return {test: _evidence_to_json(each) for test, each in before.items()}
+
+    def keep(self, served: Sequence[Key]) -> None:
+        """End the tests of all models except those that are served."""
+        for key in [key for key in self._monitors if key not in served]:
+            _, monitor = self._monitors.pop(key)
+            monitor.withdraw()
+
+    def close(self) -> None:
+        """Observe the pending scores of all models, and save the states."""
+        for _, monitor in self._monitors.values():
+            monitor.close()
+
+
+def _evidence_to_json(evidence: DriftEvidence) -> dict[str, Any]:
+    return {
+        **asdict(evidence),
+        "log_staked": evidence.log_staked.tolist(),
+        "log_restarting": evidence.log_restarting.tolist(),
+    }
+
+
+def _evidence_from_json(fields: Fields) -> DriftEvidence:
+    return DriftEvidence(
+        steps=fields["steps"],
+        alarms=fields["alarms"],
+        log_peak=fields["log_peak"],
+        log_staked=np.array(fields["log_staked"]),
+        log_restarting=np.array(fields["log_restarting"]),
+    )

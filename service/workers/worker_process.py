@@ -1,0 +1,59 @@
+"""A worker process as the supervisor sees it."""
+
+import asyncio
+import os
+import signal
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from oodguard.models.errors import GuardError
+from oodguard.service.workers.channel import Channel, Message
+
+
+@dataclass(eq=False)
+class Worker:
+    """A worker process.
+
+    Attributes:
+        number: Its number, from 0, which its replacement will have.
+        channel: The channel to it.
+        connected: Serves the channel.
+        pid: Its process id, 0 until it is forked.
+        fingerprint: Identifies the models that it serves; empty until it is ready.
+        served: The names and versions of its models.
+        serves: Whether it may accept connections.
+        leaves: Whether it ends, to be replaced.
+        failure: Why it cannot start.
+    """
+
+    number: int
+    channel: Channel
+    connected: "asyncio.Task[None] | None" = None
+    pid: int = 0
+    fingerprint: list[Any] = field(default_factory=list)
+    served: list[tuple[str, str]] = field(default_factory=list)
+    serves: bool = False
+    leaves: bool = False
+    failure: GuardError | ModuleNotFoundError | None = None
+
+    def update(self, message: Message) -> None:
+        """Note what it serves."""
+        self.fingerprint = message.fields["fingerprint"]
+        self.served = [(name, version) for name, version in message.fields["served"]]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has loaded its models, and stays."""
+        return bool(self.fingerprint) and not self.leaves
+
+    def replace(self) -> None:
+        """Let it finish its requests and end, so that it is replaced."""
+        self.leaves = True
+        self.send_signal(signal.SIGTERM)
+
+    def send_signal(self, sent: signal.Signals) -> None:
+        """Send a signal, unless it has ended."""
+        if self.pid:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, sent)

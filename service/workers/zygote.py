@@ -1,0 +1,150 @@
+"""The process that forks the workers.
+
+It has imported everything but ONNX Runtime, whose import starts a thread, and has no thread itself.
+Forked workers share the memory of what it has imported, which saves a third of the memory of each.
+The supervisor could not fork them: it has threads.
+"""
+
+import gc
+import json
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn, TypeAlias
+
+from oodguard.models.errors import GuardError
+
+Work: TypeAlias = Callable[[int, bool, socket.socket, socket.socket], int]
+"""Runs a worker, given its number, whether it is the first of that number, its connection to the
+supervisor and the listening socket; returns the exit status."""
+
+_MESSAGE_BYTES = 4096
+
+
+class WorkerStartError(GuardError):
+    """The workers cannot be started."""
+
+
+def start_zygote(work: Work) -> tuple[int, socket.socket]:
+    """Fork the zygote; return its process id, and the socket to it.
+
+    Args:
+        work: Runs a worker.
+
+    Raises:
+        WorkerStartError: This process has threads.
+    """
+    _require_no_threads()
+    gc.collect()
+    # A collection would write to all objects, and so copy their memory.
+    gc.freeze()
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    pid = os.fork()
+    if not pid:
+        ours.close()
+        _exit_after(lambda: Zygote(its, work).run())
+    its.close()
+    return pid, ours
+
+
+def thread_count() -> int:
+    """Return the number of threads of this process, on Linux with those that are not Python's."""
+    tasks = Path("/proc/self/task")
+    return len(list(tasks.iterdir())) if tasks.exists() else threading.active_count()
+
+
+def _require_no_threads() -> None:
+    threads = thread_count()
+    if threads != 1:
+        raise WorkerStartError(
+            f"The process has {threads} threads before it starts worker processes, expected 1: a"
+            " package that Python loads at its start may have created them. Remove it, or set"
+            " OODGUARD_WORKERS to 1."
+        )
+
+
+class Zygote:
+    """Forks a worker for each request of the supervisor, and reports the end of each.
+
+    Args:
+        control: The socket to the supervisor.
+        work: Runs a worker.
+    """
+
+    def __init__(self, control: socket.socket, work: Work) -> None:
+        self._control = control
+        self._work = work
+
+    def run(self) -> int:
+        """Work until the supervisor has ended; return the exit status."""
+        # Signals of a terminal are for the supervisor alone.
+        os.setpgid(0, 0)
+        wake, waker = os.pipe()
+        for each in (wake, waker):
+            os.set_blocking(each, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        control = self._control.fileno()
+        while True:
+            readable, _, _ = select.select([control, wake], [], [])
+            if wake in readable:
+                os.read(wake, _MESSAGE_BYTES)
+                self._report_ended()
+            if control in readable:
+                data, files, _, _ = socket.recv_fds(self._control, _MESSAGE_BYTES, 2)
+                if not data:
+                    return 0
+                self._fork(json.loads(data), [socket.socket(fileno=each) for each in files])
+
+    def _fork(self, request: Mapping[str, int], sockets: Sequence[socket.socket]) -> None:
+        worker, first = request["worker"], bool(request["first"])
+        pid = os.fork()
+        if not pid:
+            self._control.close()
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            connection, listener = sockets
+            _exit_after(lambda: self._work(worker, first, connection, listener))
+        for each in sockets:
+            each.close()
+        self._report(worker=worker, forked=pid)
+
+    def _report_ended(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            self._report(ended=pid, status=os.waitstatus_to_exitcode(status))
+
+    def _report(self, **fields: int) -> None:
+        try:
+            self._control.send(json.dumps(fields).encode())
+        except OSError:
+            # The supervisor has ended, which the next read shows.
+            return
+
+
+def _exit_after(work: Callable[[], int]) -> NoReturn:
+    """End this forked process with the status that `work` returns, whatever happens."""
+    status = 1
+    try:
+        status = work()
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else 1
+    except BaseException:
+        logging.getLogger("oodguard.server").exception("A process ended with an error.")
+    finally:
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        # Not the clean-up of the process that was forked.
+        os._exit(status)

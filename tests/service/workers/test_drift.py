@@ -1,0 +1,157 @@
+"""Drift tests of the scores of all workers."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+from safetensors.numpy import load_file
+
+from oodguard.service.drift.martingale import AlarmLimits
+from oodguard.service.drift.state import MonitoredScore
+from oodguard.service.errors import DriftNotReset
+from oodguard.service.settings import Settings
+from oodguard.service.telemetry.drift_metrics import DriftFamilies
+from oodguard.service.workers.channel import Channel
+from oodguard.service.workers.drift import DriftTests, SentScores
+
+pytestmark = pytest.mark.anyio
+
+MONITORED = MonitoredScore(
+    model="m", version="1", bundle="b", score="s", threshold=240.0, rate=0.05
+)
+LIMITS = AlarmLimits()
+CALIBRATION = np.arange(250, dtype=np.float32)
+
+
+class Service:
+    """A supervisor's drift tests, and the monitors of its workers."""
+
+    def __init__(self, state: Path) -> None:
+        self.registry = CollectorRegistry()
+        self.tests = DriftTests(Settings(state=state), DriftFamilies(self.registry))
+        self.file = state / "drift-m-1.safetensors"
+        self.channels: list[Channel] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def connect(self) -> Channel:
+        """Add a worker, and return its end of the channel."""
+        ours, its = socket.socketpair()
+        supervisor = Channel(
+            ours,
+            {
+                "monitor": self.tests.monitor,
+                "scores": self.tests.observe,
+                "reset_drift": lambda message: self.tests.reset(message, self.send_pending),
+                "sync": lambda _message: None,
+            },
+        )
+        worker = Channel(its, {})
+        self._tasks += [asyncio.create_task(each.serve()) for each in (supervisor, worker)]
+        self.channels.append(worker)
+        return worker
+
+    async def send_pending(self) -> None:
+        for each in self.channels:
+            await each.call("sync")
+
+    async def close(self) -> None:
+        await self.send_pending()
+        await asyncio.to_thread(self.tests.close)
+        for each in self._tasks:
+            each.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def service(state: Path) -> AsyncIterator[Service]:
+    running = Service(state)
+    try:
+        yield running
+    finally:
+        await running.close()
+
+
+def monitor(channel: Channel, monitored: MonitoredScore = MONITORED) -> SentScores:
+    started: list[SentScores] = []
+    found = SentScores(channel, CALIBRATION, monitored, LIMITS, started)
+    found.start()
+    assert started == [found]
+    return found
+
+
+async def test_drift_tests_see_the_scores_of_all_workers_as_one_stream(tmp_path: Path) -> None:
+    async with service(tmp_path) as running:
+        first, second = (monitor(running.connect()) for _ in range(2))
+        for number in range(10):
+            first.add(np.array([float(number)], np.float32))
+            second.add(np.array([1.0, 2.0], np.float32))
+        first.send()
+        second.close()
+    assert load_file(running.file)["counts"].sum() == 30
+    assert [each.name for each in tmp_path.iterdir()] == [running.file.name]
+
+
+@pytest.mark.parametrize(
+    ("changed", "images"),
+    # Ranks do not depend on the threshold, so that all scores count.
+    [(replace(MONITORED, threshold=100.0), 9), (replace(MONITORED, bundle="c"), 2)],
+)
+async def test_drift_tests_ignore_scores_of_a_replaced_bundle(
+    tmp_path: Path, changed: MonitoredScore, images: int
+) -> None:
+    async with service(tmp_path) as running:
+        old, new = running.connect(), running.connect()
+        before = monitor(old)
+        before.add(np.ones(3, np.float32))
+        before.send()
+        await running.send_pending()
+        after = monitor(new, changed)
+        await running.send_pending()
+        before.add(np.ones(4, np.float32))
+        before.send()
+        after.add(np.ones(2, np.float32))
+        after.send()
+    assert load_file(running.file)["counts"].sum() == images
+
+
+async def test_drift_reset_returns_the_evidence_of_all_workers(tmp_path: Path) -> None:
+    async with service(tmp_path) as running:
+        first, second = (monitor(running.connect()) for _ in range(2))
+        for each in (first, second):
+            each.add(np.arange(5, dtype=np.float32))
+            each.send()
+        await running.send_pending()
+        # The monitor observes once in a second.
+        (_, started) = running.tests._monitors["m", "1"]
+        await asyncio.to_thread(started._observe)
+        before = await asyncio.to_thread(first.reset, "an operator")
+        again = await asyncio.to_thread(second.reset, "an operator")
+    assert (before["scores"].steps, before["rejections"].steps) == (10, 10)
+    assert again["scores"].steps == 0
+    assert np.isfinite(before["scores"].log_martingale)
+    assert (
+        running.registry.get_sample_value(
+            "oodguard_drift_resets_total", {"model": "m", "version": "1"}
+        )
+        == 2
+    )
+
+
+async def test_drift_tests_end_for_models_that_are_not_served(tmp_path: Path) -> None:
+    async with service(tmp_path) as running:
+        sent = monitor(running.connect())
+        await running.send_pending()
+        labels = {"model": "m", "version": "1"}
+        running.tests.keep([("m", "1")])
+        name = "oodguard_drift_log_martingale"
+        assert running.registry.get_sample_value(name, labels) is not None
+        running.tests.keep([("m", "2")])
+        assert running.registry.get_sample_value(name, labels) is None
+        with pytest.raises(DriftNotReset, match="m 1 is being replaced"):
+            await asyncio.to_thread(sent.reset, "an operator")
