@@ -70,8 +70,7 @@ def start(
             [*command, "--port", str(port)],
             stderr=stderr,
             text=True,
-            # One process starts faster. `test_workers.py` starts several.
-            env={**environment(), "OODGUARD_WORKERS": "1", **variables},
+            env={**environment(), **variables},
         )
 
 
