@@ -90,8 +90,8 @@ def check_run_data(card: Path, recipe: str, listings: Mapping[str, Listing], *ke
     if recorded.settings not in {None, training_settings(recipe)}:
         raise RecipeError(
             f"{card.parent}: the recipe was changed after training, in more than names, scores, the"
-            " places of data and [evaluation]. Other settings split the images differently, so that"
-            " trained ones would calibrate. Restore the recipe, or train a new run"
+            " places of data and [evaluation]. Other settings may split the images differently, so"
+            " that trained ones would calibrate. Restore the recipe, or train a new run"
         )
     check_unchanged(recorded, {key: listings[key] for key in keys if key in listings})
 

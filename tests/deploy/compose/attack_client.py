@@ -14,6 +14,7 @@ PORT = 8000
 POST = b"POST /predict HTTP/1.1\r\nHost: guard\r\nContent-Type: image/webp\r\n"
 SLOW_CONNECTIONS = 100
 CONNECTIONS = 8
+SIDE = 4564  # the default limit of WebP: 20.8 million pixels
 
 
 def large_image() -> bytes:
@@ -21,7 +22,7 @@ def large_image() -> bytes:
     from PIL import Image  # noqa: PLC0415 - the other attacks do not need it
 
     file = io.BytesIO()
-    Image.new("RGBA", (5000, 5000), (1, 2, 3, 128)).save(file, "WEBP", lossless=True, method=0)
+    Image.new("RGBA", (SIDE, SIDE), (1, 2, 3, 128)).save(file, "WEBP", lossless=True, method=0)
     body = file.getvalue()
     return POST + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
@@ -82,6 +83,14 @@ def repeat(number: int) -> None:
             attack(connection)
         time.sleep(0.01)
 
+
+if LARGE:
+    # The image must be decoded, not rejected for its size.
+    with socket.create_connection((host, PORT), timeout=60) as connection:
+        connection.sendall(LARGE)
+        status = connection.recv(65_536).split(b" ")[1]
+    if status != b"200":
+        sys.exit(f"the status of a large image is {status.decode()}, expected 200")
 
 sys.stdout.write("attacking\n")
 sys.stdout.flush()

@@ -1,5 +1,6 @@
 """Fit, evaluate, export and predict on a small image folder that is not CIFAR-10."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -275,9 +276,10 @@ def test_export_rejects_a_run_evaluated_by_another_score(copy: Path) -> None:
 
 
 def test_export_rejects_an_unfinished_run(copy: Path) -> None:
-    path = copy / "recipe.toml"
-    path.write_text(path.read_text().replace("epochs = 16", "epochs = 17"))
-    assert "16 of 17 epochs are done" in _rejected_export(copy)
+    path = copy / "progress.json"
+    progress = json.loads(path.read_text())
+    path.write_text(json.dumps(progress | {"epochs": progress["epochs"][:-1]}))
+    assert "15 of 16 epochs are done" in _rejected_export(copy)
 
 
 def test_evaluate_rejects_an_unknown_score(run: Path) -> None:
