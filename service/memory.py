@@ -1,6 +1,5 @@
 """The memory of the process, and the limit that the system sets: a cgroup, or the machine."""
 
-import ctypes
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -80,17 +79,3 @@ def _read_limit(file: Path) -> MemoryLimit | None:
     except OSError:
         return None
     return MemoryLimit(bytes=int(text), source=f"the cgroup ({file})") if text != "max" else None
-
-
-def _glibc() -> ctypes.CDLL | None:
-    library = ctypes.CDLL(None)
-    return library if hasattr(library, "malloc_trim") else None
-
-
-_LIBC = _glibc()
-
-
-def return_free_memory() -> None:
-    """Return freed memory to the system: glibc keeps up to 64 MiB for each thread."""
-    if _LIBC is not None:
-        _LIBC.malloc_trim(0)

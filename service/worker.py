@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import uvicorn
 
 from oodguard.models.errors import GuardError
+from oodguard.models.free_memory import return_free_memory
 from oodguard.service.app import create_app
-from oodguard.service.memory import return_free_memory
 from oodguard.service.readiness import Readiness
 from oodguard.service.server.early_load_shedding import http_protocol_class
 from oodguard.service.server.garbage_collector import tune_garbage_collector

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TypeAlias, TypeVar
 
 from oodguard.models.errors import ImageError
+from oodguard.models.free_memory import return_free_memory
 from oodguard.service.errors import DeadlineExceeded
 from oodguard.service.images.body import RAW_PIXELS, count_images, parse
 from oodguard.service.images.decode import fits
@@ -16,7 +17,6 @@ from oodguard.service.images.decode_memory import has_compressed_chunks
 from oodguard.service.images.decode_steps import DecodeSteps
 from oodguard.service.images.types import Body, Payload, RequestLimits
 from oodguard.service.inference.queue import Job
-from oodguard.service.memory import return_free_memory
 from oodguard.service.prediction.admission import Claim
 from oodguard.service.prediction.fair_threads import FairThreads, Rest
 from oodguard.service.registry.deployment import Deployment

@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 
 from oodguard.models.networks import build_network
-from oodguard.training.run_folder import Epoch, RunFolder, RunProgress
+from oodguard.training.run_folder import RunFolder
+from oodguard.training.run_progress import Epoch, RunProgress
 from tests.training.recipes import RECIPE
 
 

@@ -27,7 +27,8 @@ from oodguard.training.cli.sources import (
     prepare_large,
     print_positions,
 )
-from oodguard.training.config.recipe import parse_evaluation_recipe, without_broken_images
+from oodguard.training.config.evaluation_sources import without_broken_images
+from oodguard.training.config.recipe import parse_evaluation_recipe
 from oodguard.training.config.recipe_sources import read_recipe_text
 from oodguard.training.config.suites import SHIPPABLE_SUITES, SUITES
 from oodguard.training.evaluation.evaluate import evaluate as run_evaluation

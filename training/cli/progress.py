@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from oodguard.training.fit.trainer import StepResult
-from oodguard.training.run_folder import Epoch
+from oodguard.training.run_progress import Epoch
 
 
 def describe_duration(seconds: float) -> str:

@@ -271,37 +271,3 @@ def _validated(kind: type[ParsedRecipe], tables: dict[str, Any], origin: str) ->
         found = (f"  {describe_recipe_error(item, kind)}" for item in error.errors())
         lines = "\n".join(dict.fromkeys(found))  # a union has an error for each of its types
         raise RecipeError(f"{origin}:\n{lines}") from error
-
-
-def evaluation_sources(
-    recipe: Recipe | EvaluationRecipe,
-) -> tuple[Source, dict[str, Source]]:
-    """Return the source of the test set and those of the out-of-distribution sets by name.
-
-    Where the inliers leave classes out, the test set leaves out the same classes. Its images of
-    these classes become the additional set `unknown_classes`: out-of-distribution images from the
-    same source as the inliers.
-    """
-    test, outliers = recipe.evaluation.test, dict(recipe.evaluation.outliers)
-    inliers = recipe.inliers if isinstance(recipe, Recipe) else None
-    if inliers is None or not (inliers.leave_out or inliers.only):
-        return test, outliers
-    known = {"leave_out": inliers.leave_out, "only": inliers.only}
-    unknown = {"leave_out": inliers.only, "only": inliers.leave_out}
-    return test.model_copy(update=known), {
-        UNKNOWN_CLASSES: test.model_copy(update=unknown),
-        **outliers,
-    }
-
-
-def without_broken_images(recipe: Recipe | EvaluationRecipe) -> Recipe | EvaluationRecipe:
-    """Return a recipe whose evaluation leaves out images that cannot be read.
-
-    The inliers stay as they are: their split depends on the number of images.
-    """
-    skip = {"skip_broken": True}
-    evaluation = recipe.evaluation
-    outliers = {name: each.model_copy(update=skip) for name, each in evaluation.outliers.items()}
-    test = evaluation.test.model_copy(update=skip)
-    sources = evaluation.model_copy(update={"test": test, "outliers": outliers})
-    return recipe.model_copy(update={"evaluation": sources})

@@ -68,11 +68,8 @@ def recipe_sources(text: str) -> dict[str, tuple[Source, bool]]:
     evaluation = _table(tables, "evaluation")
     inliers, test = _source(Inliers, tables.get("inliers")), _source(Source, evaluation.get("test"))
     others: dict[str, Source | None] = {}
-    if inliers is not None and test is not None and (inliers.only or inliers.leave_out):
-        known = {"only": inliers.only, "leave_out": inliers.leave_out}
-        unknown = {"only": inliers.leave_out, "leave_out": inliers.only}
-        others[f"evaluation.outliers.{UNKNOWN_CLASSES}"] = test.model_copy(update=unknown)
-        test = test.model_copy(update=known)
+    if isinstance(inliers, Inliers) and test is not None:
+        test, others[f"evaluation.outliers.{UNKNOWN_CLASSES}"] = inliers.divide_classes(test)
     outliers = _source(Outliers, tables.get("outliers"))
     if isinstance(outliers, Outliers) and outliers.synthetic == 1:
         outliers = None

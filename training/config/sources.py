@@ -104,13 +104,24 @@ class Inliers(Source):
     has the same class, which is false for signs and letters. `distort` is the strength of
     `training.data.augment.distort`, for few images or images of one camera. Images of one `group`
     are assigned to the same part. Classes that are left out are reported as unknown classes, see
-    `training.config.recipe.evaluation_sources`.
+    `training.config.evaluation_sources`.
     """
 
     validation: int = Field(ge=1)
     calibration: int = Field(ge=20)
     mirror: bool = True
     distort: float = Field(default=0.0, ge=0, le=1)
+
+    def divide_classes(self, test: Source) -> tuple[Source, Source | None]:
+        """Return the test images of the classes used here, and those of all others.
+
+        None for the others if no class is left out.
+        """
+        if not (self.leave_out or self.only):
+            return test, None
+        known = {"leave_out": self.leave_out, "only": self.only}
+        unknown = {"leave_out": self.only, "only": self.leave_out}
+        return test.model_copy(update=known), test.model_copy(update=unknown)
 
 
 class Outliers(Source):

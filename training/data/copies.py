@@ -7,7 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from oodguard.models.errors import RecipeError
-from oodguard.training.config.recipe import Recipe, evaluation_sources
+from oodguard.training.config.evaluation_sources import evaluation_sources
+from oodguard.training.config.recipe import Recipe
 from oodguard.training.config.sources import Source
 from oodguard.training.data.card import Copies, SourceNotes
 from oodguard.training.data.dataset import ImageSet, load

@@ -9,7 +9,8 @@ import torch
 
 from oodguard.models.decision import Policy, rejects
 from oodguard.models.errors import RecipeError
-from oodguard.training.config.recipe import Recipe, evaluation_sources
+from oodguard.training.config.evaluation_sources import evaluation_sources
+from oodguard.training.config.recipe import Recipe
 from oodguard.training.config.sources import Source
 from oodguard.training.config.suites import Suite
 from oodguard.training.data.card import EVALUATION, SourceNotes

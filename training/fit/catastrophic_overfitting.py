@@ -13,7 +13,7 @@ from typing import Self
 
 from oodguard.models.errors import RecipeError
 from oodguard.training.config.recipe import AttackSettings, Recipe
-from oodguard.training.run_folder import Epoch, Rollback, RunProgress, tensors_name
+from oodguard.training.run_progress import Epoch, Rollback, RunProgress, tensors_name
 
 RELATIVE_MARGIN = 0.4
 """The share of the best value; robust overfitting loses far less."""

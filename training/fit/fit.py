@@ -1,6 +1,5 @@
 """Train a run from its recipe: an epoch, a checkpoint, and a rollback where it is needed."""
 
-import ctypes
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -10,6 +9,7 @@ from typing import Protocol
 from lightning_fabric import Fabric
 
 from oodguard.models.errors import RecipeError
+from oodguard.models.free_memory import return_free_memory
 from oodguard.training.data.card import read_data_card
 from oodguard.training.data.copies import evaluation_notes
 from oodguard.training.data.training_data import TrainingData, read_training_data
@@ -22,7 +22,8 @@ from oodguard.training.fit.distributed import describe_hardware
 from oodguard.training.fit.run_logs import RunLogs
 from oodguard.training.fit.trainer import StepResult, Trainer
 from oodguard.training.provenance import command, libraries
-from oodguard.training.run_folder import DATA, Epoch, RunFolder, RunProgress, tensors_name
+from oodguard.training.run_folder import DATA, RunFolder
+from oodguard.training.run_progress import Epoch, RunProgress, tensors_name
 from oodguard.training.weights import InitialWeights
 
 
@@ -140,7 +141,7 @@ def _train_epoch(trainer: Trainer, number: int, observer: FitObserver) -> Epoch:
             f"epoch {number + 1}: weights contain NaN or infinity, expected finite numbers. The"
             " last checkpoint is intact; train again with a smaller schedule.peak_rate"
         )
-    release_memory()
+    return_free_memory()
     trained = time.perf_counter()
     validation = trainer.validate()
     finished = time.perf_counter()
@@ -155,16 +156,6 @@ def _train_epoch(trainer: Trainer, number: int, observer: FitObserver) -> Epoch:
         validation_s=finished - trained,
     )
     return trainer.fabric.broadcast(epoch)  # the processes measure different durations
-
-
-def release_memory() -> None:
-    """Return freed memory to the operating system; the C library keeps that of large tensors.
-
-    Otherwise the tensors of validation are added to what is left of the training steps.
-    """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # only glibc has it
-    if trim is not None:
-        trim(0)
 
 
 def _restore(run: RunFolder, trainer: Trainer, progress: RunProgress) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from lightning_fabric.loggers.csv_logs import CSVLogger
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
-from oodguard.training.run_folder import Epoch
+from oodguard.training.run_progress import Epoch
 
 FOLDER = "logs"
 FILES = ("csv/metrics.csv", "tensorboard/events.out.tfevents.*")

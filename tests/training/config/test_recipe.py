@@ -8,9 +8,9 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from oodguard.models.errors import RecipeError
+from oodguard.training.config.evaluation_sources import evaluation_sources
 from oodguard.training.config.recipe import (
     Recipe,
-    evaluation_sources,
     parse_evaluation_recipe,
     parse_recipe,
     read_recipe,

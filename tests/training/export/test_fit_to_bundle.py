@@ -17,7 +17,7 @@ from oodguard.models.calibrated_model import CalibratedModel
 from oodguard.models.decision import Policy, threshold
 from oodguard.models.errors import RecipeError
 from oodguard.training.cli.app import app
-from oodguard.training.config.recipe import evaluation_sources
+from oodguard.training.config.evaluation_sources import evaluation_sources
 from oodguard.training.config.suites import SUITES, SuiteAttack, SuiteTrials
 from oodguard.training.data.dataset import load
 from oodguard.training.report.model import Check, Report, Trust

@@ -3,7 +3,8 @@
 from torch import Tensor
 
 from oodguard.training.fit.trainer import StepResult
-from oodguard.training.run_folder import Epoch, RunFolder, RunProgress
+from oodguard.training.run_folder import RunFolder
+from oodguard.training.run_progress import Epoch, RunProgress
 
 
 class RecordingObserver:

@@ -4,7 +4,7 @@ from oodguard.training.fit.catastrophic_overfitting import (
     CatastrophicOverfittingDetector,
     RobustnessDrop,
 )
-from oodguard.training.run_folder import Epoch
+from oodguard.training.run_progress import Epoch
 from tests.training.recipes import RECIPE, parsed, without_tables
 from tests.training.runs import epoch
 

@@ -8,7 +8,7 @@ from tensorboardX.proto.event_pb2 import Event  # type: ignore[import-untyped]
 from tensorboardX.record_writer import masked_crc32c  # type: ignore[import-untyped]
 
 from oodguard.training.fit.run_logs import RunLogs
-from oodguard.training.run_folder import Epoch
+from oodguard.training.run_progress import Epoch
 from tests.training.runs import epoch
 
 
