@@ -13,8 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodguard.models import calibration_file
+from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.errors import BundleError
-from oodguard.models.manifest import Description, FileRecord, Manifest, parse_manifest
+from oodguard.models.manifest import (
+    ROWS_VERSION,
+    Description,
+    FileRecord,
+    Manifest,
+    parse_manifest,
+)
 from oodguard.models.replace_folder import replace_folder
 from oodguard.models.validation_errors import describe_json_error
 
@@ -46,13 +53,15 @@ class Bundle:
     Attributes:
         manifest: The content of manifest.json.
         model: The bytes of model.onnx.
-        calibration: Held-out in-distribution scores `(n,)` by score name, float32, ascending.
+        rows: The calibration images: held out, in-distribution, one row each.
+        calibration: Their scores `(n,)` by score name, float32, ascending.
         evaluation: The content of evaluation.json.
         sha256: The hash of manifest.json, which holds the hashes of all other files.
     """
 
     manifest: Manifest
     model: bytes
+    rows: CalibrationRows
     calibration: Mapping[str, NDArray[np.float32]]
     evaluation: Mapping[str, object]
     sha256: str
@@ -78,12 +87,13 @@ def open_bundle(folder: Path) -> Bundle:
         name: _verified(name, _read(folder, name), record)
         for name, record in manifest.files.items()
     }
+    rows = calibration_file.decode(content[CALIBRATION], manifest.scores)
+    _check_rows(rows, manifest)
     return Bundle(
         manifest=manifest,
         model=content[MODEL],
-        calibration=MappingProxyType(
-            calibration_file.decode(content[CALIBRATION], manifest.scores)
-        ),
+        rows=rows,
+        calibration=MappingProxyType(rows.ordered()),
         evaluation=MappingProxyType(decode_evaluation(content[EVALUATION])),
         sha256=_sha256(manifest_bytes),
     )
@@ -94,7 +104,7 @@ def write_bundle(  # noqa: PLR0913 - the five parts of a bundle, by keyword
     *,
     description: Description,
     model: bytes,
-    calibration: Mapping[str, NDArray[np.float32]],
+    calibration: CalibrationRows,
     evaluation: Mapping[str, object],
     card: str,
 ) -> Bundle:
@@ -108,6 +118,8 @@ def write_bundle(  # noqa: PLR0913 - the five parts of a bundle, by keyword
             invalid.
     """
     check_replaceable(folder)
+    if not calibration.has_scores_only:
+        description = description.model_copy(update={"schema_version": ROWS_VERSION})
     content = {
         MODEL: model,
         CALIBRATION: calibration_file.encode(calibration, description.scores),
@@ -122,6 +134,21 @@ def write_bundle(  # noqa: PLR0913 - the five parts of a bundle, by keyword
     with _write_errors(folder):
         replace_folder(folder, content, check=open_bundle)
     return open_bundle(folder)
+
+
+def _check_rows(rows: CalibrationRows, manifest: Manifest) -> None:
+    if manifest.schema_version < ROWS_VERSION and not rows.has_scores_only:
+        raise BundleError(
+            f"{CALIBRATION} holds {', '.join(rows.arrays())}, expected scores only by"
+            f" schema_version {manifest.schema_version}; {REMEDY}"
+        )
+    k = len(manifest.classes)
+    for name, indices in (("predicted", rows.predicted), ("labels", rows.labels)):
+        if indices is not None and indices.max() >= k:
+            raise BundleError(
+                f"{CALIBRATION}: {name} holds class {indices.max()}, expected at most {k - 1}, the"
+                f" last of the {k} classes; {REMEDY}"
+            )
 
 
 def encode_evaluation(evaluation: Mapping[str, object]) -> bytes:

@@ -1,4 +1,9 @@
-"""Encode and decode calibration.safetensors: score columns without pickle."""
+"""Encode and decode calibration.safetensors: calibration rows without pickle.
+
+The float32 tensor `scores` `(n, S)` has a column for each score of the manifest, in its order. The
+other tensors `(n,)` exist if the rows have them, under the names of `CalibrationRows.arrays`:
+`predicted`, `labels` and `groups` are int32; `attacked.BUDGET` and `qualities.NAME` are float32.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,37 +12,39 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.errors import BundleError
 
-TENSOR = "scores"
+SCORES = "scores"
+INDICES = ("predicted", "labels", "groups")
+ATTACKED, QUALITIES = "attacked.", "qualities."
 REMEDY = "export the bundle again"
 
 
-def encode(columns: Mapping[str, NDArray[np.float32]], names: Sequence[str]) -> bytes:
-    """Serialize columns `(n,)` as one float32 tensor `(n, S)` in the order of `names`.
-
-    The rows keep their order, so that one row holds the scores of one image.
+def encode(rows: CalibrationRows, names: Sequence[str]) -> bytes:
+    """Serialize calibration rows whose scores have these names.
 
     Raises:
-        BundleError: A column is missing, unexpected, not one-dimensional or of another length.
+        BundleError: A score is missing or unexpected.
     """
-    if set(columns) != set(names):
-        raise BundleError(f"The calibration has scores {sorted(columns)}, expected {sorted(names)}")
-    shapes = {columns[name].shape for name in names}
-    if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+    if set(rows.scores) != set(names):
         raise BundleError(
-            f"The calibration columns have shapes {sorted(shapes)}, expected one shape (n,)"
+            f"The calibration has scores {sorted(rows.scores)}, expected {sorted(names)}"
         )
-    table = np.stack([columns[name] for name in names], axis=1)
-    return save({TENSOR: np.ascontiguousarray(table, dtype=np.float32)})
+    table = np.stack([rows.scores[name] for name in names], axis=1)
+    tensors = {SCORES: np.ascontiguousarray(table, dtype=np.float32)}
+    for name, array in rows.arrays().items():
+        if not name.startswith(f"{SCORES}."):
+            dtype = np.int32 if name in INDICES else np.float32
+            tensors[name] = np.ascontiguousarray(array, dtype=dtype)
+    return save(tensors)
 
 
-def decode(content: bytes, names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-    """Return the columns `(n,)`, each sorted ascending and read-only.
+def decode(content: bytes, names: Sequence[str]) -> CalibrationRows:
+    """Return the rows of calibration.safetensors; their arrays are read-only.
 
     Raises:
-        BundleError: The file is invalid, its columns do not match `names`, or it holds no scores
-            or scores that are not finite.
+        BundleError: The file is invalid, or its tensors are not those of the format.
     """
     try:
         tensors = load(content)
@@ -45,24 +52,47 @@ def decode(content: bytes, names: Sequence[str]) -> dict[str, NDArray[np.float32
         raise BundleError(
             f"calibration.safetensors is not a valid safetensors file; {REMEDY}"
         ) from error
-    found = {name: (str(each.dtype), each.shape) for name, each in tensors.items()}
-    table = tensors.get(TENSOR)
-    if len(found) != 1 or table is None or not _fits(table, len(names)):
+    unexpected = [name for name, each in tensors.items() if not _fits(name, each, len(names))]
+    if unexpected or SCORES not in tensors:
+        found = {name: (str(each.dtype), each.shape) for name, each in tensors.items()}
         raise BundleError(
-            f"calibration.safetensors holds {found}, expected one float32 tensor {TENSOR!r} of"
-            f" shape (n, {len(names)}), one column each of {', '.join(names)}; {REMEDY}"
+            f"calibration.safetensors holds {found}, expected a float32 tensor {SCORES!r} of"
+            f" shape (n, {len(names)}), one column each of {', '.join(names)}, and perhaps the"
+            f" int32 tensors {', '.join(INDICES)} and float32 tensors {ATTACKED}BUDGET and"
+            f" {QUALITIES}NAME of shape (n,); {REMEDY}"
         )
-    if not np.isfinite(table).all():
-        raise BundleError(f"calibration.safetensors holds scores that are not finite; {REMEDY}")
-    ordered = np.sort(table, axis=0)
-    ordered.setflags(write=False)
-    return {name: ordered[:, column] for column, name in enumerate(names)}
+    for each in tensors.values():
+        each.setflags(write=False)
+    table = tensors[SCORES]
+    try:
+        return CalibrationRows(
+            scores={name: table[:, column] for column, name in enumerate(names)},
+            **{name: tensors[name] for name in INDICES if name in tensors},
+            attacked={int(name): each for name, each in _below(ATTACKED, tensors).items()},
+            qualities=_below(QUALITIES, tensors),
+        )
+    except BundleError as error:
+        raise BundleError(f"calibration.safetensors: {error}; {REMEDY}") from error
 
 
-def _fits(table: NDArray[np.generic], columns: int) -> bool:
-    return bool(
-        table.dtype == np.float32
-        and table.ndim == 2
-        and table.shape[0] >= 1
-        and table.shape[1] == columns
+def _below(
+    prefix: str, tensors: Mapping[str, NDArray[np.float32]]
+) -> dict[str, NDArray[np.float32]]:
+    """Return the tensors whose names start with a prefix, by the rest of the name."""
+    return {
+        name.removeprefix(prefix): each
+        for name, each in sorted(tensors.items())
+        if name.startswith(prefix)
+    }
+
+
+def _fits(name: str, tensor: NDArray[np.generic], scores: int) -> bool:
+    if name == SCORES:
+        return tensor.dtype == np.float32 and tensor.ndim == 2 and tensor.shape[1] == scores
+    if name in INDICES:
+        return tensor.dtype == np.int32 and tensor.ndim == 1
+    budget = name.removeprefix(ATTACKED)
+    is_known = name.startswith(QUALITIES) or (
+        name.startswith(ATTACKED) and budget.isascii() and budget.isdigit()
     )
+    return is_known and tensor.dtype == np.float32 and tensor.ndim == 1

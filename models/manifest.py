@@ -18,8 +18,11 @@ from pydantic_core import PydanticKnownError
 from oodguard.models.errors import BundleError
 from oodguard.models.validation_errors import describe_errors, describe_json_error
 
-SCHEMA_VERSIONS: Final = (1, 2)
+SCHEMA_VERSIONS: Final = (1, 2, 3)
 """The manifest versions that are read; a bundle is written with the lowest that describes it."""
+
+ROWS_VERSION: Final = 3
+"""The first version whose calibration file may hold more than scores."""
 
 
 SideLength = Annotated[int, Field(ge=1, le=4096)]
@@ -193,7 +196,7 @@ class Description(_Record):
     `quick` states that the bundle was evaluated with the suite of this name only.
     """
 
-    schema_version: Literal[1, 2] = 1
+    schema_version: Literal[1, 2, 3] = 1
     name: BundleName
     version: BundleVersion
     created: AwareDatetime
@@ -264,7 +267,7 @@ def parse_manifest(text: bytes) -> Manifest:
     if found not in SCHEMA_VERSIONS:
         raise BundleError(
             f"manifest.json: schema_version is {found!r}, expected"
-            f" {' or '.join(map(str, SCHEMA_VERSIONS))}. Use the"
+            f" one of {', '.join(map(str, SCHEMA_VERSIONS))}. Use the"
             " release of OOD Guard that wrote the bundle, or export the bundle again"
         )
     try:

@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import settings
 
 from oodguard.models.bundle import Bundle, write_bundle
+from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.manifest import DataRecord, Description, InputSpec, TrainingRecord
 
 settings.register_profile("deterministic", deadline=None, derandomize=True, database=None)
@@ -68,7 +69,7 @@ def build_bundle(  # noqa: PLR0913 - each has a default
             update={"name": name, "version": version}
         ),
         model=model,
-        calibration=dict.fromkeys(scores, shuffled),
+        calibration=CalibrationRows(scores=dict.fromkeys(scores, shuffled)),
         evaluation={"accuracy": 0.5},
         card="# tiny\n",
     )

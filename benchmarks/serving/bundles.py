@@ -38,7 +38,7 @@ def write_version(bundle: Path, folder: Path, version: str) -> None:
         folder,
         description=Description.model_validate({**description, "version": version}),
         model=opened.model,
-        calibration=opened.calibration,
+        calibration=opened.rows,
         evaluation=opened.evaluation,
         card=(bundle / CARD).read_text(encoding="utf-8"),
     )

@@ -30,7 +30,7 @@ def versions(tmp_path: Path) -> tuple[Path, Path]:
         new,
         description=made.manifest,
         model=made.model,
-        calibration=made.calibration,
+        calibration=made.rows,
         evaluation={"accuracy": 0.75},
         card="# another\n",
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from oodguard.models import bundle as bundle_module
 from oodguard.models.bundle import (
@@ -19,6 +20,7 @@ from oodguard.models.bundle import (
     open_bundle,
     write_bundle,
 )
+from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.errors import BundleError
 from tests.conftest import build_bundle
 
@@ -162,7 +164,7 @@ def make_card_a_folder(folder: Path) -> None:
         (make_card_a_folder, "README.md is a link or not a regular file"),
         (
             lambda folder: rewrite_manifest(folder, scores=["msp", "max_logit", "energy", "knn"]),
-            "expected one float32 tensor 'scores' of shape (n, 4)",
+            "expected a float32 tensor 'scores' of shape (n, 4)",
         ),
         (
             lambda folder: replace_and_record(folder, EVALUATION, b"[]"),
@@ -236,7 +238,7 @@ def write_again(folder: Path, **changes: object) -> None:
     given: dict[str, object] = {
         "description": old.manifest,
         "model": b"new",
-        "calibration": old.calibration,
+        "calibration": old.rows,
         "evaluation": old.evaluation,
         "card": "# new\n",
     }
@@ -247,19 +249,24 @@ FULL = np.arange(5, dtype=np.float32)
 NAMES = ("msp", "max_logit", "energy")
 
 
+def rows_of(predicted: NDArray[np.int32]) -> CalibrationRows:
+    return CalibrationRows(scores=dict.fromkeys(NAMES, FULL), predicted=predicted)
+
+
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
         ({"evaluation": {"auroc": float("nan")}}, "cannot be written as JSON"),
         ({"evaluation": {"auroc": float("inf")}}, "cannot be written as JSON"),
         ({"evaluation": {"when": {1, 2}}}, "cannot be written as JSON"),
-        ({"calibration": {"msp": FULL}}, r"calibration has scores \['msp'\]"),
         (
-            {"calibration": dict.fromkeys(NAMES, FULL) | {"energy": FULL[:4]}},
-            r"columns have shapes \[\(4,\), \(5,\)\]",
+            {"calibration": CalibrationRows(scores={"msp": FULL})},
+            r"calibration has scores \['msp'\]",
         ),
-        ({"calibration": dict.fromkeys(NAMES, FULL[:0])}, "expected one float32 tensor"),
-        ({"calibration": dict.fromkeys(NAMES, FULL * np.nan)}, "not finite"),
+        (
+            {"calibration": rows_of(FULL.astype(np.int32))},
+            "predicted holds class 4, expected",
+        ),
     ],
 )
 def test_write_bundle_rejects_invalid_parts_and_keeps_the_old_bundle(
@@ -270,6 +277,24 @@ def test_write_bundle_rejects_invalid_parts_and_keeps_the_old_bundle(
         write_again(folder, **changes)
     assert open_bundle(folder).sha256 == before
     assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
+
+
+def test_bundle_with_calibration_rows_has_schema_version_3(folder: Path) -> None:
+    write_again(folder, calibration=rows_of(np.array([0, 1, 2, 1, 0], np.int32)))
+    opened = open_bundle(folder)
+    assert opened.manifest.schema_version == 3
+    assert opened.rows.predicted is not None
+    assert opened.rows.predicted.tolist() == [0, 1, 2, 1, 0]
+    assert opened.rows.scores["energy"].tolist() == FULL.tolist()
+
+
+def test_bundle_of_schema_version_1_may_hold_scores_only(folder: Path) -> None:
+    write_again(folder, calibration=rows_of(np.zeros(5, np.int32)))
+    manifest = folder / "manifest.json"
+    text = manifest.read_text().replace('"schema_version": 3', '"schema_version": 1')
+    manifest.write_text(text)
+    with pytest.raises(BundleError, match="expected scores only by schema_version 1"):
+        open_bundle(folder)
 
 
 def test_evaluation_is_the_same_after_encoding_and_decoding() -> None:

@@ -4,40 +4,89 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from oodguard.models.calibration_file import decode, encode
+from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.errors import BundleError
 
 A: NDArray[np.float32] = np.array([3, 1, 2], dtype=np.float32)
 B: NDArray[np.float32] = np.array([-1, -2, -3], dtype=np.float32)
+INDICES: NDArray[np.int32] = np.array([2, 0, 1], dtype=np.int32)
 
 
 def test_calibration_file_keeps_rows_and_the_order_of_columns() -> None:
-    (table,) = load(encode({"a": A, "b": B}, ("b", "a"))).values()
+    (table,) = load(encode(CalibrationRows(scores={"a": A, "b": B}), ("b", "a"))).values()
     assert table.tolist() == [[-1, 3], [-2, 1], [-3, 2]]
     assert table.dtype == np.float32
 
 
-def test_calibration_file_returns_each_column_sorted() -> None:
-    columns = decode(encode({"a": A, "b": B}, ("a", "b")), ("a", "b"))
+def test_calibration_file_returns_every_array_of_the_rows() -> None:
+    rows = CalibrationRows(
+        scores={"a": A, "b": B},
+        predicted=INDICES,
+        labels=INDICES[::-1],
+        groups=INDICES * 0,
+        attacked={2: A + 1, 8: A + 5},
+        qualities={"brightness": B},
+    )
+    found = decode(encode(rows, ("a", "b")), ("a", "b"))
+    assert {name: array.tolist() for name, array in found.arrays().items()} == {
+        "scores.a": [3, 1, 2],
+        "scores.b": [-1, -2, -3],
+        "predicted": [2, 0, 1],
+        "labels": [1, 0, 2],
+        "groups": [0, 0, 0],
+        "attacked.2": [4, 2, 3],
+        "attacked.8": [8, 6, 7],
+        "qualities.brightness": [-1, -2, -3],
+    }
+    assert all(not array.flags.writeable for array in found.arrays().values())
+
+
+def test_calibration_rows_return_each_score_sorted() -> None:
+    columns = CalibrationRows(scores={"a": A, "b": B}).ordered()
     assert columns["a"].tolist() == [1, 2, 3]
     assert columns["b"].tolist() == [-3, -2, -1]
+
+
+SCORES: NDArray[np.float32] = np.zeros((3, 2), np.float32)
 
 
 @pytest.mark.parametrize(
     "tensors",
     [
         {},
-        {"other": np.zeros((3, 2), np.float32)},
-        {"scores": np.zeros((3, 2), np.float32), "other": np.zeros(1, np.float32)},
+        {"other": SCORES},
+        {"scores": SCORES, "other": np.zeros(3, np.float32)},
         {"scores": np.zeros((3, 2), np.float64)},
         {"scores": np.zeros((3, 1), np.float32)},
-        {"scores": np.zeros((0, 2), np.float32)},
         {"scores": np.zeros(2, np.float32)},
+        {"scores": SCORES, "labels": np.zeros(3, np.int64)},
+        {"scores": SCORES, "labels": np.zeros((3, 1), np.int32)},
+        {"scores": SCORES, "attacked.2": np.zeros(3, np.int32)},
+        {"scores": SCORES, "attacked.": A},
+        {"scores": SCORES, "attacked.-2": A},
+        {"scores": SCORES, "attacked.\u00b2": A},
     ],
 )
 def test_calibration_file_rejects_other_tensors(
     tensors: dict[str, NDArray[np.float32]],
 ) -> None:
-    with pytest.raises(BundleError, match="expected one float32 tensor 'scores'"):
+    with pytest.raises(BundleError, match="expected a float32 tensor 'scores'"):
+        decode(save(tensors), ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("tensors", "complaint"),
+    [
+        ({"scores": np.zeros((0, 2), np.float32)}, r"shapes \[\(0,\)\], expected one shape"),
+        ({"scores": SCORES, "labels": INDICES[:2]}, r"shapes \[\(2,\), \(3,\)\], expected one"),
+        ({"scores": SCORES, "groups": INDICES - 1}, "column groups holds -1, expected indices"),
+        ({"scores": SCORES, "attacked.2": A * np.nan}, "column attacked.2 holds values that are"),
+    ],
+)
+def test_calibration_file_rejects_invalid_rows(
+    tensors: dict[str, NDArray[np.float32]], complaint: str
+) -> None:
+    with pytest.raises(BundleError, match=complaint):
         decode(save(tensors), ("a", "b"))
 
 
@@ -54,6 +103,6 @@ def test_calibration_file_rejects_other_formats(content: bytes) -> None:
         decode(content, ("a",))
 
 
-def test_calibration_file_rejects_a_column_that_is_not_one_dimensional() -> None:
+def test_calibration_rows_reject_a_column_that_is_not_one_dimensional() -> None:
     with pytest.raises(BundleError, match=r"shapes \[\(3, 1\)\], expected one shape \(n,\)"):
-        encode({"a": A[:, None]}, ("a",))
+        CalibrationRows(scores={"a": A[:, None]})

@@ -31,7 +31,7 @@ def test_manifest_is_the_same_after_encoding_and_parsing(document: Document) -> 
     assert manifest.created.isoformat() == "2026-01-01T00:00:00+00:00"
 
 
-@pytest.mark.parametrize("version", [3, 0, "1", None])
+@pytest.mark.parametrize("version", [4, 0, "1", None])
 def test_manifest_with_an_unknown_schema_version_is_rejected_first(
     document: Document, version: object
 ) -> None:
@@ -39,7 +39,7 @@ def test_manifest_with_an_unknown_schema_version_is_rejected_first(
     with pytest.raises(BundleError) as refusal:
         parse(document)
     message = str(refusal.value)
-    assert f"schema_version is {version!r}, expected 1 or 2" in message
+    assert f"schema_version is {version!r}, expected one of 1, 2, 3" in message
     assert "export the bundle again" in message
     assert "a_key_of_the_future" not in message
 

@@ -126,7 +126,7 @@ def damage(folder: Path, kind: str) -> None:
         onnx.write_bytes(bytes([content[0] ^ 1]) + content[1:])
     elif kind == "unknown schema":
         content = json.loads(manifest.read_text())
-        manifest.write_text(json.dumps({**content, "schema_version": 3}))
+        manifest.write_text(json.dumps({**content, "schema_version": 4}))
     else:
         shutil.rmtree(folder)
 

@@ -33,7 +33,7 @@ from oodguard.training.run_folder import DATA, RunFolder
 from oodguard.training.scoring.fit_scores import scored_network
 from oodguard.training.scoring.graph import ScoredClassifier, evaluation_batch_size, torch_run
 from oodguard.training.scoring.network import frozen
-from oodguard.training.scoring.parity import calibration_scores, check_calibration, onnx_run
+from oodguard.training.scoring.parity import calibrate, check_calibration, onnx_run
 
 REQUIRED_SCORES = {"preprocessed_mahalanobis": "mahalanobis"}
 """The score of the graph that a detector needs, if it does not use the logits."""
@@ -160,8 +160,8 @@ class EvaluationTarget:
             )
         inliers = self.recipe.inliers
         parts = split(load(inliers, self.spec), inliers, seed=self.recipe.seed)
-        found = calibration_scores(self.onnx_run, parts.calibration, list(self.calibration))
-        check_calibration(self.calibration, found)
+        found = calibrate(self.onnx_run, parts.calibration, list(self.calibration), self.classes)
+        check_calibration(self.calibration, found.ordered())
         return parts.calibration.images[:]
 
 
@@ -195,7 +195,9 @@ def run_target(run: RunFolder, score: str, others: Sequence[str] = ()) -> Evalua
         recipe_text=run.recipe_text,
         classifier=classifier,
         classes=inliers.classes,
-        calibration=calibration_scores(torch_run(classifier), parts.calibration, in_graph),
+        calibration=calibrate(
+            torch_run(classifier), parts.calibration, in_graph, inliers.classes
+        ).ordered(),
         held_out=parts.calibration,
         onnx_run=onnx_run(graph),
         method=recipe.method,

@@ -19,7 +19,7 @@ from oodguard.training.report.write import read_report, report_name, stamped
 from oodguard.training.run_folder import RunFolder
 from oodguard.training.scoring.fit_scores import scored_network
 from oodguard.training.scoring.graph import torch_run
-from oodguard.training.scoring.parity import Parity, calibration_scores, check_parity, onnx_run
+from oodguard.training.scoring.parity import Parity, calibrate, check_parity, onnx_run
 
 PARITY_IMAGES = 1000
 
@@ -42,8 +42,8 @@ def export(run: RunFolder, out: Path) -> Parity:
     classifier = scored_network(run, data.training, names)
     model = to_onnx(classifier, recipe.input)
     serve = onnx_run(model)
-    calibration = calibration_scores(serve, data.calibration, names)
-    limits = np.array([threshold(calibration[name], report.policy) for name in names])
+    calibration = calibrate(serve, data.calibration, names, data.training.classes)
+    limits = np.array([threshold(each, report.policy) for each in calibration.ordered().values()])
     parity = check_parity(torch_run(classifier), serve, _parity_images(data), limits)
     parameters = sum(parameter.numel() for parameter in classifier.network.parameters())
     description = _describe(run, data, report, parameters=parameters)

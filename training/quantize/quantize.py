@@ -21,7 +21,7 @@ from oodguard.training.quantize.comparison import (
 from oodguard.training.quantize.finetune import Decision, finetune
 from oodguard.training.quantize.graph import prepare, quantize_graph
 from oodguard.training.quantize.images import QuantizationImages
-from oodguard.training.scoring.parity import calibration_scores, check_calibration, onnx_run
+from oodguard.training.scoring.parity import calibrate, check_calibration, onnx_run
 
 
 def quantize(  # noqa: PLR0913  (by keyword)
@@ -71,7 +71,9 @@ def quantize(  # noqa: PLR0913  (by keyword)
         )
     column = manifest.scores.index(policy.score)
     original_run = onnx_run(bundle.model)
-    original = calibration_scores(original_run, images.calibration, manifest.scores)
+    original = calibrate(
+        original_run, images.calibration, manifest.scores, manifest.classes
+    ).ordered()
     if images.calibrated:
         check_calibration(bundle.calibration, original)  # of the recipe, whose images may change
     old_threshold = threshold(original[policy.score], policy)
@@ -87,14 +89,14 @@ def quantize(  # noqa: PLR0913  (by keyword)
     model: bytes = graph.SerializeToString()
     quantized_run = onnx_run(model)
     stage("calibrating")
-    calibration = calibration_scores(quantized_run, images.calibration, manifest.scores)
+    calibration = calibrate(quantized_run, images.calibration, manifest.scores, manifest.classes)
     stage("comparing with float32")
     comparison = compare(
         original_run,
         quantized_run,
         images.compared,
         column=column,
-        thresholds=(old_threshold, threshold(calibration[policy.score], policy)),
+        thresholds=(old_threshold, threshold(calibration.ordered()[policy.score], policy)),
     )
     check_comparison(comparison)
     stage("measuring the speed")

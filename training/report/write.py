@@ -161,7 +161,7 @@ def renew(folder: Path, report: Report) -> Bundle:
         folder,
         description=description,
         model=bundle.model,
-        calibration=bundle.calibration,
+        calibration=bundle.rows,
         evaluation=report.model_dump(mode="json"),
         card=write_card(description, report, report.recipe),
     )

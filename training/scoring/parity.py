@@ -8,6 +8,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from oodguard.models.calibrated_model import RunGraph
+from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.decision import rejects
 from oodguard.models.errors import ParityError, RecipeError
 from oodguard.training.data.dataset import ImageSet
@@ -72,13 +73,25 @@ def onnx_run(model: bytes) -> RunGraph:
     return run
 
 
-def calibration_scores(
-    run: RunGraph, held_out: ImageSet, scores: Sequence[str]
-) -> dict[str, NDArray[np.float32]]:
-    """Return the values of each score on the held-out images, `(n,)`, sorted ascending."""
+def calibrate(
+    run: RunGraph, held_out: ImageSet, scores: Sequence[str], classes: Sequence[str]
+) -> CalibrationRows:
+    """Return scores, predicted classes, groups, and labels of the held-out images.
+
+    There are labels only if the images have all `classes` of the graph, in the same order.
+    """
     images = held_out.images.numpy()
-    _, values = in_batches(run, images, evaluation_batch_size(*images.shape[1:3]))
-    return {name: np.sort(values[:, column]) for column, name in enumerate(scores)}
+    logits, values = in_batches(run, images, evaluation_batch_size(*images.shape[1:3]))
+    return CalibrationRows(
+        scores={name: values[:, column] for column, name in enumerate(scores)},
+        predicted=logits.argmax(axis=1).astype(np.int32),
+        labels=held_out.labels.numpy().astype(np.int32)
+        if held_out.classes == tuple(classes)
+        else None,
+        groups=None
+        if held_out.groups is None
+        else np.unique(held_out.groups.numpy(), return_inverse=True)[1].astype(np.int32),
+    )
 
 
 def check_calibration(

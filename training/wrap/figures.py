@@ -28,7 +28,7 @@ def predict(
 def score_figures(
     name: str,
     policy: Policy,
-    calibration: Columns,
+    calibration: Mapping[str, NDArray[np.float32]],
     inside: Columns,
     outside: Mapping[str, Columns],
 ) -> ScoreFigures:

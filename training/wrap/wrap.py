@@ -17,7 +17,7 @@ from oodguard.models.manifest import DataRecord, Description, InputSpec, Trainin
 from oodguard.training.config.sources import Source
 from oodguard.training.data.dataset import ImageSet, load
 from oodguard.training.provenance import command, hardware, libraries
-from oodguard.training.scoring.parity import Parity
+from oodguard.training.scoring.parity import Parity, calibrate
 from oodguard.training.wrap.agreement import check_agreement
 from oodguard.training.wrap.card import write_wrapped_card
 from oodguard.training.wrap.classifier import OriginalClassifier
@@ -113,7 +113,8 @@ def wrap(  # noqa: PLR0913  (by keyword; one step after the other)
     logits = to_logits(torch.from_numpy(raw), options.outputs)
     classes = options.classes or images.classes
     outputs = logits.shape[1]
-    images = replace(images, labels=labels_of_outputs(classes, images, outputs=outputs))
+    labels = labels_of_outputs(classes, images, outputs=outputs)
+    images = replace(images, labels=labels, classes=classes)
     scores = WrappedScores(options.outputs)
     if features and fit and rows is not None:
         fit_images = read(fit, labelled=True)
@@ -139,7 +140,7 @@ def wrap(  # noqa: PLR0913  (by keyword; one step after the other)
     agreement = check_agreement(raw, run, subset, scores, rows)
     stage("calibrating")
     names, policy = scores.names, options.policy
-    _, calibration = predict(run, images.subset(order[:half]), names)
+    calibration = calibrate(run, images.subset(order[:half]), names, classes)
     stage("measuring")
     test = images.subset(order[half:])
     predicted, inside = predict(run, test, names)
@@ -161,7 +162,9 @@ def wrap(  # noqa: PLR0913  (by keyword; one step after the other)
         trials=_run_trials(run_original, options, images, order.flip(0), classes)
         if accuracy < HIGH_ACCURACY
         else None,
-        scores={name: score_figures(name, policy, calibration, inside, outside) for name in names},
+        scores={
+            name: score_figures(name, policy, calibration.scores, inside, outside) for name in names
+        },
         hardware=hardware(),
         command=command(),
     )

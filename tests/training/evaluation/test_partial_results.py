@@ -20,7 +20,7 @@ from oodguard.training.evaluation.target import EvaluationTarget
 from oodguard.training.report.evidence import EvaluationEvidence
 from oodguard.training.report.model import Report
 from oodguard.training.scoring.graph import ScoredNetwork, torch_run
-from oodguard.training.scoring.parity import calibration_scores
+from oodguard.training.scoring.parity import calibrate
 from tests.training.recipes import RECIPE, parsed
 
 SUITE = Suite(
@@ -75,7 +75,7 @@ def target() -> EvaluationTarget:
         recipe_text=RECIPE,
         classifier=classifier,
         classes=inliers.classes,
-        calibration=calibration_scores(torch_run(classifier), held_out, ["energy"]),
+        calibration=calibrate(torch_run(classifier), held_out, ["energy"], ()).ordered(),
         held_out=held_out,
         onnx_run=torch_run(classifier),
     )

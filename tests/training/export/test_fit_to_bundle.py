@@ -245,7 +245,7 @@ def test_quick_evaluation_is_exported_with_a_stamp(copy: Path, tmp_path: Path) -
     output = _oodguard_train("export", copy, "--out", tmp_path / "quick")
     assert "the bundle is stamped quick" in output
     manifest = open_bundle(tmp_path / "quick").manifest
-    assert (manifest.stamp, manifest.schema_version) == ("quick", 2)
+    assert (manifest.stamp, manifest.schema_version) == ("quick", 3)
     card = (tmp_path / "quick" / "README.md").read_text(encoding="utf-8")
     assert "**Quick evaluation.** The figures are those of the suite quick" in card
 
@@ -254,7 +254,7 @@ def test_exported_card_lists_the_classes(run: Path, bundle: Bundle) -> None:
     card = (run.parent / "bundle" / "README.md").read_text(encoding="utf-8")
     section = card.partition("## Classes")[2].partition("## Guarantee")[0]
     assert all(f"| {name} | 15 |" in section for name in bundle.manifest.classes)
-    assert (bundle.manifest.stamp, bundle.manifest.schema_version) == (None, 1)
+    assert (bundle.manifest.stamp, bundle.manifest.schema_version) == (None, 3)
     report = read_report(RunFolder(run))
     correct = sum(each.correct for each in report.classes)
     assert correct / sum(each.images for each in report.classes) == pytest.approx(report.accuracy)

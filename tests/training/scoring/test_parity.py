@@ -6,7 +6,7 @@ import torch
 
 from oodguard.models.errors import ParityError
 from oodguard.training.data.dataset import ImageSet
-from oodguard.training.scoring.parity import calibration_scores, check_parity
+from oodguard.training.scoring.parity import calibrate, check_parity
 
 IMAGES = np.arange(40 * 12, dtype=np.uint8).reshape(40, 2, 2, 3)
 LIMITS = np.array([0.5, 0.5])
@@ -83,7 +83,7 @@ def test_parity_compares_large_scores_relatively() -> None:
         check_parity(large(0), large(0.2), IMAGES, limits)
 
 
-def test_calibration_scores_are_computed_in_batches_and_sorted() -> None:
+def test_calibrate_runs_batches_and_returns_scores_and_predictions() -> None:
     levels = torch.randperm(601, generator=torch.Generator().manual_seed(0))
     images = torch.stack([levels // 256, levels % 256, levels * 0], dim=1).view(601, 1, 1, 3)
     held_out = ImageSet(
@@ -94,9 +94,33 @@ def test_calibration_scores_are_computed_in_batches_and_sorted() -> None:
     def run(batch: np.ndarray) -> Outputs:
         sizes.append(len(batch))
         level = batch[:, 0, 0, 0] * 256.0 + batch[:, 0, 0, 1]
-        return level, np.stack([level, -level], axis=1)
+        logits = np.stack([level < 300, level >= 300], axis=1)
+        return logits, np.stack([level, -level], axis=1)
 
-    scores = calibration_scores(run, held_out, ("up", "down"))
+    rows = calibrate(run, held_out, ("up", "down"), ("low", "high"))
     assert sizes == [250, 250, 101]
-    assert scores["up"].tolist() == list(range(601))
-    assert scores["down"].tolist() == list(range(-600, 1))
+    assert rows.scores["up"].tolist() == levels.tolist()
+    assert rows.scores["down"].tolist() == (-levels).tolist()
+    assert rows.predicted is not None
+    assert rows.predicted.tolist() == [int(level >= 300) for level in levels.tolist()]
+    assert rows.groups is None
+
+
+def test_calibrate_returns_labels_only_for_the_classes_of_the_graph_in_order() -> None:
+    held_out = ImageSet(
+        name="held out",
+        images=torch.zeros(3, 1, 1, 3, dtype=torch.uint8),
+        labels=torch.tensor([1, 0, 1]),
+        classes=("low", "high"),
+        groups=torch.tensor([9, 4, 9]),
+    )
+
+    def run(batch: np.ndarray) -> Outputs:
+        return np.zeros((len(batch), 2)), np.zeros((len(batch), 1))
+
+    rows = calibrate(run, held_out, ("energy",), ("low", "high"))
+    assert rows.labels is not None
+    assert rows.labels.tolist() == [1, 0, 1]
+    assert rows.groups is not None
+    assert rows.groups.tolist() == [1, 0, 1]
+    assert calibrate(run, held_out, ("energy",), ("high", "low")).labels is None
