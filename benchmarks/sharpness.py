@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from oodguard.sources.source import Source
 from oodguard.training.config.recipe import read_recipe
-from oodguard.training.config.sources import Source
 from oodguard.training.data.augment import random_blur
 from oodguard.training.data.dataset import load, to_pixels
 from oodguard.training.report.metrics import auroc

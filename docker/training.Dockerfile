@@ -10,6 +10,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY src src
 COPY models models
 COPY service service
+COPY sources sources
 COPY training training
 RUN python -m hatchling build --target wheel --directory /dist
 

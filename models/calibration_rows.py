@@ -1,4 +1,4 @@
-"""What a bundle holds of each calibration image, one row for each image."""
+"""The calibration images of a bundle: scores, classes and groups, one row each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

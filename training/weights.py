@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from oodguard.models.errors import CheckpointError
 from oodguard.models.networks.classifier import Classifier
 from oodguard.models.networks.timm_network import TimmNetwork
+from oodguard.sources.special_file import is_special
 from oodguard.training.run_folder import RunFolder
 from oodguard.training.run_progress import WeightsOrigin
-from oodguard.training.special_file import is_special
 
 MAX_NAMES = 3
 """The number of tensor names in an error; they suffice to recognize the other network."""

@@ -12,7 +12,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 from oodguard.models.bundle import Bundle
 from oodguard.service.inference.model import LoadedModel, load_model
 from oodguard.service.settings import Settings, default_bundle
-from oodguard.training.config.sources import Source
+from oodguard.sources.source import Source
 from oodguard.training.data import dataset as data
 
 Floats = NDArray[np.float64]

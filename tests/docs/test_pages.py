@@ -59,7 +59,7 @@ def test_page_names_every_file_score_option_method_and_network(
 
 @pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
 def test_page_names_existing_python_files(page: str) -> None:
-    folders = ("models", "service", "training", "tests", "benchmarks", "src", "docker")
+    folders = ("models", "service", "sources", "training", "tests", "benchmarks", "src", "docker")
     files = [file.as_posix() for folder in folders for file in (ROOT / folder).rglob("*.py")]
     named = set(re.findall(r"`([a-z_/0-9]+\.py)`", (ROOT / page).read_text(encoding="utf-8")))
     assert [name for name in named if not any(file.endswith(f"/{name}") for file in files)] == []
@@ -69,7 +69,7 @@ def test_page_names_existing_python_files(page: str) -> None:
 def defined_names() -> frozenset[str]:
     """Return the names that the code defines: `name`, and `Class.name` for members of a class."""
     names: set[str] = set()
-    for folder in ("models", "service", "training", "tests", "docker"):
+    for folder in ("models", "service", "sources", "training", "tests", "docker"):
         for file in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
                 match node:

@@ -5,6 +5,7 @@ from pydantic import BaseModel
 
 from oodguard.models.manifest import InputSpec
 from oodguard.models.scores.base import ScoreOptions
+from oodguard.sources.source import Source
 from oodguard.training.config.methods import EnergySettings, MiningSettings, TradesSettings
 from oodguard.training.config.recipe import (
     AttackSettings,
@@ -14,7 +15,7 @@ from oodguard.training.config.recipe import (
     parse_recipe,
 )
 from oodguard.training.config.schedule import ScheduleSettings
-from oodguard.training.config.sources import Inliers, Outliers, Source
+from oodguard.training.config.sources import Inliers, Outliers
 
 TEXT = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 TABLES: dict[str, type[BaseModel]] = {

@@ -5,7 +5,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FILES = [
     *ROOT.glob("src/oodguard/*.py"),
-    *(path for name in ("models", "service", "training") for path in (ROOT / name).rglob("*.py")),
+    *(
+        path
+        for name in ("models", "service", "sources", "training")
+        for path in (ROOT / name).rglob("*.py")
+    ),
 ]
 
 

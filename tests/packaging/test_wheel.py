@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("models", "service", "training")
+PACKAGES = ("models", "service", "sources", "training")
 OTHER = {f"{package}/__init__.py": f"OWNER = 'other {package}'\n" for package in PACKAGES}
 
 pytestmark = pytest.mark.slow
@@ -161,8 +161,7 @@ def test_wheel_works_next_to_packages_named_like_its_folders(
 
 
 def test_wheel_leaves_the_files_of_other_packages_alone(environment: Path, tmp_path: Path) -> None:
-    code = (
-        "import models as m, service as s, training as t; print(*(x.__file__ for x in (m, s, t)))"
-    )
+    names = ", ".join(PACKAGES)
+    code = f"import {names}; print(*(each.__file__ for each in ({names})))"
     files = run([environment / "bin" / "python", "-c", code], tmp_path).split()
     assert [Path(file).read_text() for file in files] == list(OTHER.values())

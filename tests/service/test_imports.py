@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 
 def output_of(code: str, **environment: str) -> str:
@@ -84,3 +85,26 @@ import {module}
 """
     environment = {} if configured is None else {"ORT_DISABLE_TELEMETRY": configured}
     assert output_of(code, **environment) == f"{configured or 1}\n"
+
+
+def test_sources_read_folders_without_pyarrow_and_name_its_extra_for_tables(tmp_path: Path) -> None:
+    Image.new("RGB", (2, 2)).save(tmp_path / "a.png")
+    (tmp_path / "table.csv").write_text("image\na.png\n")
+    code = f"""
+import sys
+from pathlib import Path
+sys.modules['pyarrow'] = None
+from oodguard.models.errors import RecipeError
+from oodguard.sources.reader import list_source, source_at
+folder = Path({str(tmp_path)!r})
+print(len(list_source(source_at(folder), labelled=False)), 'torch' in sys.modules)
+try:
+    list_source(source_at(folder / 'table.csv'), labelled=False)
+except RecipeError as error:
+    print(error)
+"""
+    assert output_of(code).splitlines() == [
+        "1 False",
+        "pyarrow is not installed. Install the \"tables\" extra: pip install -e '.[tables]' in the"
+        " clone of OOD Guard",
+    ]

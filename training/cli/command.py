@@ -14,7 +14,7 @@ from oodguard.models.errors import ClassifierError, GuardError
 from oodguard.models.manifest import BundleName, BundleVersion
 from oodguard.models.names import escape_control_characters, escape_unencodable_output
 from oodguard.models.validation_errors import describe_error
-from oodguard.training.config.source_options import source_options
+from oodguard.sources.source_options import source_options
 
 console = Console(emoji=False)
 

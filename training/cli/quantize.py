@@ -9,6 +9,7 @@ from oodguard.models.bundle import open_bundle
 from oodguard.models.decision import Policy
 from oodguard.models.errors import BundleError
 from oodguard.models.manifest import Description
+from oodguard.sources.reader import list_sources, source_at
 from oodguard.training.cli.command import (
     Alpha,
     Delta,
@@ -23,7 +24,6 @@ from oodguard.training.cli.command import (
     warn,
 )
 from oodguard.training.cli.sources import print_positions
-from oodguard.training.data.reader import list_sources, source_at
 from oodguard.training.quantize.images import check_classes, images_of_recipe, images_of_source
 from oodguard.training.quantize.quantize import quantize as run_quantize
 

@@ -14,12 +14,12 @@ from rich.progress import (
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import InputSpec
+from oodguard.sources.classes import describe_positions, match_all_classes, match_classes
+from oodguard.sources.listing import Listing, check_inliers
+from oodguard.sources.reader import list_sources
 from oodguard.training.cli.command import console, print_message, warn
 from oodguard.training.config.recipe_sources import recipe_sources, training_settings
 from oodguard.training.data.card import check_unchanged, read_data_card
-from oodguard.training.data.classes import describe_positions, match_all_classes, match_classes
-from oodguard.training.data.listing import Listing, check_inliers
-from oodguard.training.data.reader import list_sources
 
 EVERY_TABLE = ("inliers", "outliers", "evaluation")
 

@@ -13,6 +13,7 @@ from oodguard.models.decision import Policy
 from oodguard.models.errors import GuardError, RecipeError
 from oodguard.models.networks.imported import is_import_string
 from oodguard.models.networks.timm_network import check_timm_name, is_timm_name
+from oodguard.sources.listing import Listing
 from oodguard.training.cli.command import console, print_message, warn
 from oodguard.training.cli.progress import ProgressBar
 from oodguard.training.cli.results import write_curves
@@ -20,7 +21,6 @@ from oodguard.training.cli.sources import check_run_data, prepare_large
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.config.recipe_sources import training_settings
 from oodguard.training.data.card import describe_data
-from oodguard.training.data.listing import Listing
 from oodguard.training.fit.distributed import launch_processes
 from oodguard.training.fit.fit import fit as run_fit
 from oodguard.training.fit.only_training import only_training

@@ -10,6 +10,7 @@ from rich.text import Text
 from oodguard.models.decision import Policy
 from oodguard.models.errors import ClassifierError
 from oodguard.models.names import escape_control_characters
+from oodguard.sources.reader import list_sources, source_at
 from oodguard.training.cli.command import (
     Alpha,
     Delta,
@@ -31,7 +32,6 @@ from oodguard.training.cli.wrap_options import (
     named_sources,
     normalization,
 )
-from oodguard.training.data.reader import list_sources, source_at
 from oodguard.training.wrap.card import wrapped_figures
 from oodguard.training.wrap.classifier import read_original_classifier
 from oodguard.training.wrap.data_checks import check_fit_classes

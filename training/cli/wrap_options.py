@@ -10,8 +10,8 @@ from oodguard.models.errors import ClassifierError
 from oodguard.models.manifest import InputSpec
 from oodguard.models.names import text_of
 from oodguard.models.validation_errors import describe_error
-from oodguard.training.config.sources import Source
-from oodguard.training.data.tables import is_table
+from oodguard.sources.endings import is_table
+from oodguard.sources.source import Source
 from oodguard.training.wrap.form import InputForm
 from oodguard.training.wrap.input import PRESETS, ChannelOrder, Normalization, Triple
 

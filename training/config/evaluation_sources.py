@@ -1,8 +1,8 @@
 """The sources of the images that a recipe evaluates on."""
 
+from oodguard.sources.source import Source
 from oodguard.training.config.recipe import EvaluationRecipe, Recipe
 from oodguard.training.config.recipe_sources import UNKNOWN_CLASSES
-from oodguard.training.config.sources import Source
 
 
 def evaluation_sources(

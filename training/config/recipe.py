@@ -10,6 +10,7 @@ from oodguard.models.manifest import BundleName, BundleVersion, FrozenModel, Inp
 from oodguard.models.networks import check_name
 from oodguard.models.scores import check_score
 from oodguard.models.scores.base import ScoreOptions
+from oodguard.sources.source import Source
 from oodguard.training.config.methods import (
     METHODS,
     EnergySettings,
@@ -19,7 +20,7 @@ from oodguard.training.config.methods import (
 from oodguard.training.config.recipe_errors import describe_recipe_error
 from oodguard.training.config.recipe_sources import UNKNOWN_CLASSES, read_recipe_text, recipe_tables
 from oodguard.training.config.schedule import ScheduleSettings, schedule_defaults
-from oodguard.training.config.sources import Inliers, Outliers, Source
+from oodguard.training.config.sources import Inliers, Outliers
 
 SetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 

@@ -11,8 +11,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from oodguard.models.errors import RecipeError
-from oodguard.training.config.sources import LOCATIONS, Inliers, Outliers, Source
-from oodguard.training.special_file import is_special
+from oodguard.sources.source import LOCATIONS, Source
+from oodguard.sources.special_file import is_special
+from oodguard.training.config.sources import Inliers, Outliers
 
 UNKNOWN_CLASSES = "unknown_classes"
 """The evaluation set of the test images whose classes the inliers leave out."""

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from oodguard.models import jpeg, preprocessing
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import InputSpec
+from oodguard.sources.listing import Encoded, Listing
+from oodguard.sources.pictures import decode_all, reason_of
 from oodguard.training.data.images import MappedImages
-from oodguard.training.data.listing import Encoded, Listing
-from oodguard.training.data.pictures import decode_all, reason_of
 
 LARGE = 256 * 2**20
 """Prepared images of more bytes are mapped; fewer are kept in memory, which is faster."""

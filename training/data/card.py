@@ -9,8 +9,8 @@ from pydantic import Field, ValidationError
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import FrozenModel
 from oodguard.models.validation_errors import describe_error
-from oodguard.training.data.listing import Encoded, Listing
-from oodguard.training.special_file import is_special
+from oodguard.sources.listing import Encoded, Listing
+from oodguard.sources.special_file import is_special
 
 EVALUATION = "evaluation."
 """The beginning of the keys of evaluation sources."""

@@ -7,13 +7,13 @@ import torch
 from numpy.typing import NDArray
 
 from oodguard.models.errors import RecipeError
+from oodguard.sources.reader import list_source
+from oodguard.sources.source import Source
 from oodguard.training.config.evaluation_sources import evaluation_sources
 from oodguard.training.config.recipe import Recipe
-from oodguard.training.config.sources import Source
 from oodguard.training.data.card import Copies, SourceNotes
 from oodguard.training.data.dataset import ImageSet, load
 from oodguard.training.data.images import fingerprints
-from oodguard.training.data.reader import list_source
 
 NAMED_COPIES = 3
 

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import InputSpec
-from oodguard.training.config.sources import Inliers, Source
+from oodguard.sources.listing import Listing, check_inliers
+from oodguard.sources.pictures import decode_all, reason_of
+from oodguard.sources.reader import list_source
+from oodguard.sources.source import Source
+from oodguard.training.config.sources import Inliers
 from oodguard.training.data.cache import cached_images, is_large
 from oodguard.training.data.images import Images, MappedImages, fingerprints
-from oodguard.training.data.listing import Listing, check_inliers
-from oodguard.training.data.pictures import decode_all, reason_of
-from oodguard.training.data.reader import list_source
 
 MIN_CALIBRATION = 20
 """The least number of calibration images, as in a recipe."""

@@ -9,12 +9,12 @@ import torch
 
 from oodguard.models.decision import Policy, rejects
 from oodguard.models.errors import RecipeError
+from oodguard.sources.classes import match_all_classes
+from oodguard.sources.source import Source
 from oodguard.training.config.evaluation_sources import evaluation_sources
 from oodguard.training.config.recipe import Recipe
-from oodguard.training.config.sources import Source
 from oodguard.training.config.suites import Suite
 from oodguard.training.data.card import EVALUATION, SourceNotes
-from oodguard.training.data.classes import match_all_classes
 from oodguard.training.data.copies import without_copies
 from oodguard.training.data.dataset import ImageSet, load, to_pixels
 from oodguard.training.evaluation.attack_trials import (

@@ -11,12 +11,12 @@ from oodguard.models.bundle import Bundle
 from oodguard.models.calibration import images_required
 from oodguard.models.decision import Policy
 from oodguard.models.errors import CalibrationError, RecipeError
+from oodguard.sources.classes import match_all_classes, match_classes
+from oodguard.sources.listing import Listing
+from oodguard.sources.source import Source
 from oodguard.training.config.evaluation_sources import evaluation_sources
 from oodguard.training.config.recipe import Recipe, parse_evaluation_recipe
-from oodguard.training.config.sources import Source
-from oodguard.training.data.classes import match_all_classes, match_classes
 from oodguard.training.data.dataset import ImageSet, load, split
-from oodguard.training.data.listing import Listing
 
 RANGE_IMAGES = 500
 """Images that set the ranges of the activations; 2,000 instead change the flips by nothing."""

@@ -8,9 +8,9 @@ from torch import Tensor
 from oodguard.models.calibration import images_required
 from oodguard.models.decision import Policy
 from oodguard.models.errors import CalibrationError, ClassifierError
-from oodguard.training.data.classes import match_classes
+from oodguard.sources.classes import match_classes
+from oodguard.sources.listing import Listing
 from oodguard.training.data.dataset import ImageSet
-from oodguard.training.data.listing import Listing
 from oodguard.training.wrap.labels import check_has_classes
 
 DIGESTED = 1024

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from oodguard.models.errors import ClassifierError, RecipeError
-from oodguard.training.data.classes import match_classes
+from oodguard.sources.classes import match_classes
+from oodguard.sources.special_file import is_special
 from oodguard.training.data.dataset import ImageSet
-from oodguard.training.special_file import is_special
 
 
 def read_classes(path: Path) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from oodguard.models.bundle import check_replaceable, write_bundle
 from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.decision import Policy
 from oodguard.models.manifest import DataRecord, Description, InputSpec, TrainingRecord
-from oodguard.training.config.sources import Source
+from oodguard.sources.source import Source
 from oodguard.training.data.dataset import ImageSet, load
 from oodguard.training.provenance import command, hardware, libraries
 from oodguard.training.scoring.parity import Parity, calibrate

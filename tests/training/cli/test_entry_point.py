@@ -20,7 +20,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("package", ["torch", "typer", "pyarrow"])
+@pytest.mark.parametrize("package", ["torch", "typer"])
 def test_missing_training_extra_is_reported_without_a_traceback(package: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(package=package), "--help"],

@@ -13,14 +13,14 @@ import torch
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import InputSpec
-from oodguard.training.config.sources import Source
+from oodguard.sources.reader import list_source
+from oodguard.sources.source import Source
 from oodguard.training.data import cache
 from oodguard.training.data.dataset import ImageSet, load
 from oodguard.training.data.images import MappedImages, read_ahead
-from oodguard.training.data.reader import list_source
 from oodguard.training.data.training_data import read_training_data
 from oodguard.training.fit.trainer import Trainer
-from tests.training.data.picture_files import SPEC, encoded, write
+from tests.sources.picture_files import SPEC, encoded, write
 from tests.training.recipes import RECIPE, parsed
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from oodguard.models.errors import RecipeError
-from oodguard.training.config.sources import Source
+from oodguard.sources.reader import list_source
+from oodguard.sources.source import Source
 from oodguard.training.data.card import check_unchanged, describe_data, read_data_card
-from oodguard.training.data.reader import list_source
 from oodguard.training.run_folder import RunFolder
-from tests.training.data.picture_files import encoded, write
+from tests.sources.picture_files import encoded, write
 from tests.training.recipes import RECIPE
 
 

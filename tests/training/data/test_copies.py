@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from oodguard.models.errors import RecipeError
-from oodguard.training.config.sources import Source
+from oodguard.sources.source import Source
 from oodguard.training.data.card import Copies
 from oodguard.training.data.copies import copies_warning, evaluation_notes, without_copies
 from oodguard.training.data.dataset import load
 from oodguard.training.data.training_data import read_training_data
-from tests.training.data.picture_files import SPEC, numbers, write
+from tests.sources.picture_files import SPEC, numbers, write
 from tests.training.recipes import RECIPE, parsed
 
 

@@ -8,7 +8,8 @@ from PIL import Image
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import InputSpec
-from oodguard.training.config.sources import Inliers, Source
+from oodguard.sources.source import Source
+from oodguard.training.config.sources import Inliers
 from oodguard.training.data.dataset import ImageSet, load, split, to_pixels
 
 Row = tuple[torch.Tensor, int]

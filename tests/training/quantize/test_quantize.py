@@ -16,11 +16,11 @@ from oodguard.models.bundle import Bundle, open_bundle
 from oodguard.models.decision import Policy
 from oodguard.models.errors import BundleError, CalibrationError, ParityError, RecipeError
 from oodguard.models.manifest import Description
+from oodguard.sources.reader import list_source
+from oodguard.sources.source import Source
 from oodguard.training.cli.app import app
 from oodguard.training.cli.quantize import print_quantized
-from oodguard.training.config.sources import Source
 from oodguard.training.data.dataset import ImageSet
-from oodguard.training.data.reader import list_source
 from oodguard.training.onnx_torch import operators
 from oodguard.training.onnx_torch.classifier import bundle_classifier
 from oodguard.training.quantize import finetune

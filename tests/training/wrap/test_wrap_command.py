@@ -12,9 +12,9 @@ from typer.testing import CliRunner, Result
 from oodguard.models.bundle import Bundle, open_bundle
 from oodguard.models.calibrated_model import CalibratedModel
 from oodguard.models.decision import Policy
+from oodguard.sources.reader import source_at
 from oodguard.training.cli.app import app
 from oodguard.training.cli.wrap_options import named_sources
-from oodguard.training.data.reader import source_at
 from oodguard.training.scoring.parity import onnx_run
 from oodguard.training.wrap.card import wrapped_figures
 from tests.training.wrap.classifiers import (

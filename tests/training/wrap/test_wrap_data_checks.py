@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from oodguard.models.errors import ClassifierError
-from oodguard.training.data.listing import Encoded, Listing
+from oodguard.sources.listing import Encoded, Listing
 from oodguard.training.wrap.data_checks import check_fit_classes
 
 CLASSES = ("cat", "dog", "eel", "fox")

@@ -10,9 +10,9 @@ from typer.testing import CliRunner, Result
 
 from oodguard.models.bundle import open_bundle
 from oodguard.models.errors import ClassifierError
+from oodguard.sources.reader import source_at
 from oodguard.training.cli.app import app
 from oodguard.training.data.dataset import ImageSet, load
-from oodguard.training.data.reader import source_at
 from oodguard.training.scoring.parity import onnx_run
 from oodguard.training.wrap.classifier import read_original_classifier
 from oodguard.training.wrap.features import find_features

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodguard.models.errors import RecipeError
-from oodguard.training.config.sources import Source
-from oodguard.training.data.columns import choose_columns, encode_labels, number_groups
-from oodguard.training.data.listing import Encoded, Listing
+from oodguard.sources.columns import choose_columns, encode_labels, number_groups
+from oodguard.sources.listing import Encoded, Listing
+from oodguard.sources.source import Source
 
 
 def list_hub(source: Source, name: str) -> Listing:

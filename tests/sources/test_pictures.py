@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, features
 
 from oodguard.models.manifest import InputSpec
-from oodguard.training.config.sources import Source
+from oodguard.sources.source import Source
 from oodguard.training.data.dataset import load
 
 SPEC = InputSpec(height=64, width=64)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from oodguard.models.errors import RecipeError
-from oodguard.training.config.sources import Source
-from oodguard.training.data.reader import list_source
-from tests.training.data.picture_files import contents, write
+from oodguard.sources.reader import list_source
+from oodguard.sources.source import Source
+from tests.sources.picture_files import contents, write
 
 ROWS = ({"kind": "a", "image": "0.png", "label": "cat"}, {"image": "1.png", "label": "dog"})
 LINES = "\n".join(map(json.dumps, ROWS))

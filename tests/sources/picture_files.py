@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from oodguard.models.manifest import InputSpec
-from oodguard.training.config.sources import Source
+from oodguard.sources.source import Source
 from oodguard.training.data.dataset import ImageSet, load
 
 SPEC = InputSpec(height=8, width=8)

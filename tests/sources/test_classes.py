@@ -4,14 +4,14 @@ import pytest
 from pydantic import ValidationError
 
 from oodguard.models.errors import RecipeError
-from oodguard.training.config.sources import Source
-from oodguard.training.data.classes import (
+from oodguard.sources.classes import (
     describe_positions,
     in_order,
     match_all_classes,
     match_classes,
     select_classes,
 )
+from oodguard.sources.source import Source
 
 TWELVE = tuple(map(str, range(12)))
 PADDED = tuple(f"{number:03}" for number in range(12))

@@ -13,26 +13,14 @@ from numpy.typing import NDArray
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.names import text_of
-from oodguard.training.config.source_options import way_to_set
-from oodguard.training.config.sources import Source
-from oodguard.training.data.columns import choose_columns, encode_labels, number_groups
-from oodguard.training.data.folders import ending
-from oodguard.training.data.listing import Encoded, Listing, name_all
-from oodguard.training.data.shards import Shard, open_shard
-from oodguard.training.data.splits import TRAINING, split_of
-from oodguard.training.special_file import is_special
-
-TABLE_ENDINGS = frozenset({".parquet", ".pq", ".csv", ".tsv", ".jsonl", ".ndjson"})
-
-
-def is_table(path: Path) -> bool:
-    """Return whether a path is a file, or a folder of tables without sub-folders."""
-    if not path.is_dir():
-        return True
-    visible = [each for each in path.iterdir() if not each.name.startswith(".")]
-    return bool(visible) and all(
-        each.is_file() and ending(each.name) in TABLE_ENDINGS for each in visible
-    )
+from oodguard.sources.columns import choose_columns, encode_labels, number_groups
+from oodguard.sources.endings import TABLE_ENDINGS, ending
+from oodguard.sources.listing import Encoded, Listing, name_all
+from oodguard.sources.shards import Shard, open_shard
+from oodguard.sources.source import Source
+from oodguard.sources.source_options import way_to_set
+from oodguard.sources.special_file import is_special
+from oodguard.sources.splits import TRAINING, split_of
 
 
 def list_tables(paths: Sequence[Path], source: Source) -> Listing:

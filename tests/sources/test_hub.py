@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from oodguard.models.errors import RecipeError
-from oodguard.training.config.sources import Source
-from tests.training.data.picture_files import contents, encoded
+from oodguard.sources.source import Source
+from tests.sources.picture_files import contents, encoded
 
 
 @pytest.fixture

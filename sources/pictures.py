@@ -15,9 +15,9 @@ from PIL import Image, UnidentifiedImageError
 from oodguard.models.errors import ImageError, RecipeError
 from oodguard.models.manifest import InputSpec
 from oodguard.models.preprocessing import DAMAGED, prepare
-from oodguard.training.config.source_options import way_to_set
-from oodguard.training.data.listing import Encoded, Listing, name_all
-from oodguard.training.special_file import is_special
+from oodguard.sources.listing import Encoded, Listing, name_all
+from oodguard.sources.source_options import way_to_set
+from oodguard.sources.special_file import is_special
 
 NOT_READ = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 """Formats that Pillow identifies but cannot decode by itself."""

@@ -7,7 +7,7 @@ to `011`, are numbers: they are ordered and compared as numbers.
 from collections.abc import Collection, Sequence
 
 from oodguard.models.errors import RecipeError
-from oodguard.training.config.sources import ClassKey
+from oodguard.sources.source import ClassKey
 
 NAMED = 5
 """The number of classes that an error names."""

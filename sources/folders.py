@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.names import text_of
-from oodguard.training.data.classes import in_order
-from oodguard.training.data.listing import NO_LABEL, Encoded, Listing
-from oodguard.training.data.pictures import picture_endings
-from oodguard.training.data.splits import SPLITS, TRAINING, split_of
+from oodguard.sources.classes import in_order
+from oodguard.sources.endings import ending
+from oodguard.sources.listing import NO_LABEL, Encoded, Listing
+from oodguard.sources.pictures import picture_endings
+from oodguard.sources.splits import SPLITS, TRAINING, split_of
 
 OUTSIDE = "outside of the class folders"
 
@@ -74,11 +75,6 @@ def list_folder(folder: Path, *, split: str | None, labelled: bool) -> Listing:
         read=read,
         skipped={name: count for name, count in skipped.items() if count > 0},
     )
-
-
-def ending(name: str) -> str:
-    """Return the ending of a file's name in lower case, with its dot."""
-    return text_of(os.path.splitext(name)[1].lower())  # noqa: PTH122  (a string, many times)
 
 
 def _root(folder: Path, split: str | None) -> Path:

@@ -1,6 +1,7 @@
 """The content of a source before an image is decoded: rows, classes and skipped files."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodguard.models.errors import RecipeError, install_hint
-from oodguard.training.config.source_options import way_to_set
+from oodguard.sources.source_options import way_to_set
 
 NO_LABEL = -1
 
@@ -97,6 +98,20 @@ def name_all(faults: Mapping[str, str]) -> str:
     lines = [f"  {name}: {reason}" for name, reason in faults.items()]
     rest = len(lines) - MAX_NAMED
     return "\n".join(lines[:MAX_NAMED] + ([f"  and {rest:,} more"] if rest > 0 else []))
+
+
+def check_names(names: Sequence[str], *, location: str) -> None:
+    """Check that no two columns have one name.
+
+    Raises:
+        RecipeError: The error names the column.
+    """
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise RecipeError(
+                f"{location}: {count} columns have the name {name!r}, expected different names:"
+                " rename or remove one"
+            )
 
 
 def check_label_column(listing: Listing) -> None:

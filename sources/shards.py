@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.names import text_of
-from oodguard.training.data.columns import is_text
-from oodguard.training.data.text_tables import read_rows
-from oodguard.training.special_file import is_special
+from oodguard.sources.columns import is_text
+from oodguard.sources.special_file import is_special
+from oodguard.sources.text_tables import read_rows
 
 BATCH_ROWS = 64
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -13,10 +12,10 @@ from numpy.typing import NDArray
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.names import text_of
-from oodguard.training.config.source_options import way_to_set
-from oodguard.training.config.sources import Source
-from oodguard.training.data.classes import in_order
-from oodguard.training.data.listing import NO_LABEL, name_all
+from oodguard.sources.classes import in_order
+from oodguard.sources.listing import NO_LABEL, check_names, name_all
+from oodguard.sources.source import Source
+from oodguard.sources.source_options import way_to_set
 
 IMAGE_NAMES = (
     *("image", "img", "picture", "photo", "file", "filename", "file_name"),
@@ -79,20 +78,6 @@ def choose_columns(schema: pa.Schema, source: Source, *, location: str) -> Colum
         label=label,
         names=None if names is None else tuple(map(str, names)),
     )
-
-
-def check_names(names: Sequence[str], *, location: str) -> None:
-    """Check that no two columns have one name.
-
-    Raises:
-        RecipeError: The error names the column.
-    """
-    for name, count in Counter(names).items():
-        if count > 1:
-            raise RecipeError(
-                f"{location}: {count} columns have the name {name!r}, expected different names:"
-                " rename or remove one"
-            )
 
 
 def _check_case(names: Sequence[str], known: Sequence[str], *, key: str, location: str) -> None:

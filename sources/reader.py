@@ -1,22 +1,23 @@
 """List the images of any source; all commands list sources by this module."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from oodguard.models.errors import GuardError, RecipeError
-from oodguard.training.config.sources import Source
-from oodguard.training.data.classes import select_classes
-from oodguard.training.data.folders import list_folder
-from oodguard.training.data.listing import (
+from oodguard.models.errors import GuardError, RecipeError, install_hint
+from oodguard.sources.classes import select_classes
+from oodguard.sources.endings import is_table
+from oodguard.sources.folders import list_folder
+from oodguard.sources.listing import (
     Listing,
     check_label_column,
     check_labels,
     describe_skipped,
 )
-from oodguard.training.data.tables import is_table, list_tables
+from oodguard.sources.source import Source
 
 
 def source_at(
@@ -75,13 +76,24 @@ def list_source(source: Source, *, labelled: bool) -> Listing:
 
 
 def _list_all(source: Source, *, labelled: bool) -> Listing:
-    if source.hub is not None:
-        from oodguard.training.data.hub import list_hub  # noqa: PLC0415 - `datasets` is slow
-
-        return list_hub(source, source.hub)
     if source.folder is not None:
         return list_folder(source.folder, split=source.split, labelled=labelled)
+    # These packages are slow to import, and no part of the service.
+    if source.hub is not None:
+        with _extra("training"):
+            from oodguard.sources.hub import list_hub  # noqa: PLC0415
+        return list_hub(source, source.hub)
+    with _extra("tables"):
+        from oodguard.sources.tables import list_tables  # noqa: PLC0415
     return list_tables(source.tables, source)
+
+
+@contextmanager
+def _extra(name: str) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise RecipeError(f"{error.name} is not installed. {install_hint(name)}") from error
 
 
 def list_sources(

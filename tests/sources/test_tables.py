@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from oodguard.models.errors import RecipeError
-from oodguard.training.config.sources import Source
+from oodguard.sources.reader import list_source, source_at
+from oodguard.sources.source import Source
 from oodguard.training.data import cache
 from oodguard.training.data.card import content_sha256
 from oodguard.training.data.dataset import load
-from oodguard.training.data.reader import list_source, source_at
-from tests.training.data.picture_files import SPEC, contents, encoded, write
+from tests.sources.picture_files import SPEC, contents, encoded, write
 
 CLASSES = ("cat", "dog", "cat", "emu")
 EXPECTED = dict(enumerate(CLASSES))

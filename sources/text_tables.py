@@ -8,8 +8,7 @@ from pathlib import Path
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.names import text_of
-from oodguard.training.data.columns import check_names
-from oodguard.training.data.listing import name_all
+from oodguard.sources.listing import check_names, name_all
 
 Row = Mapping[str, object]
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from oodguard.models.errors import RecipeError
-from oodguard.training.config.sources import Source
+from oodguard.sources.listing import EXTRAS
+from oodguard.sources.reader import list_source, source_at
+from oodguard.sources.source import Source
 from oodguard.training.data.card import content_sha256
 from oodguard.training.data.dataset import load
-from oodguard.training.data.listing import EXTRAS
-from oodguard.training.data.reader import list_source, source_at
-from tests.training.data.picture_files import SPEC, contents, encoded, write
+from tests.sources.picture_files import SPEC, contents, encoded, write
 
 GUESSED = ["train", "test", "val", "dev", "eval", "test-pattern", "freight-train", "training_set"]
 
@@ -113,7 +113,7 @@ def test_folder_reader_follows_links_but_not_in_circles(tmp_path: Path) -> None:
 def test_folder_reader_names_the_extra_that_reads_skipped_files(
     tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("oodguard.training.data.folders.picture_endings", lambda: {".png"})
+    monkeypatch.setattr("oodguard.sources.folders.picture_endings", lambda: {".png"})
     write(tmp_path / "a" / "a.png", 1)
     (tmp_path / "a" / f"b{ending}").write_bytes(b"")
     text = str(list_source(Source(folder=tmp_path), labelled=False))
