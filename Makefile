@@ -29,7 +29,7 @@ demo: $(DEMO_READY) ## serve the shipped bundle and show two verdicts (PORT=8000
 	@exec $(DEMO_VENV)/bin/python examples/demo.py --port $(PORT) $(DEMO)
 
 test: $(READY) ## run the fast tests
-	$(VENV)/bin/python -m pytest -m "not slow"
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile -m "not slow"
 
 test-slow: $(READY) ## run the tests marked slow, except those that need a Docker engine
 	$(VENV)/bin/python -m pytest -m "slow and not deploy"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from oodguard.service.drift.drift_cli import reset_in_folder
 from oodguard.service.drift.state_folder import StateFolder
+from tests.e2e.conftest import wait_until
 from tests.service.checks import ask
 from tests.service.conftest import MakeClient
 
@@ -40,6 +41,9 @@ def test_replicas_keep_their_evidence_in_files_of_their_own_and_reset_it(
     clients = [make_client(state=folder) for _ in range(2)]
     for client in clients:
         ask(client)
+    name = "drift-tiny-1.safetensors"
+    # A thread saves the first state.
+    wait_until(lambda: all((folder / each / name).exists() for each in (".", "replica-2")))
     assert reset_in_folder(folder, "tiny") == [
         "tiny 1: the reset is done",
         "tiny 1 of replica-2: the reset is done",
@@ -47,5 +51,4 @@ def test_replicas_keep_their_evidence_in_files_of_their_own_and_reset_it(
     for client in clients:
         client.__exit__()
     saved = sorted(str(file.relative_to(folder)) for file in folder.rglob("*.safetensors"))
-    name = "drift-tiny-1.safetensors"
     assert saved == [name, f"replica-2/{name}"]
