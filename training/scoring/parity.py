@@ -11,6 +11,7 @@ from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.decision import rejects
 from oodguard.models.errors import ParityError, RecipeError
+from oodguard.models.qualities import measure
 from oodguard.training.data.dataset import ImageSet
 from oodguard.training.scoring.graph import evaluation_batch_size
 
@@ -76,7 +77,7 @@ def onnx_run(model: bytes) -> RunGraph:
 def calibrate(
     run: RunGraph, held_out: ImageSet, scores: Sequence[str], classes: Sequence[str]
 ) -> CalibrationRows:
-    """Return scores, predicted classes, groups, and labels of the held-out images.
+    """Return scores, predicted classes, groups, labels and qualities of the held-out images.
 
     There are labels only if the images have all `classes` of the graph, in the same order.
     """
@@ -91,6 +92,7 @@ def calibrate(
         groups=None
         if held_out.groups is None
         else np.unique(held_out.groups.numpy(), return_inverse=True)[1].astype(np.int32),
+        qualities=measure(images),
     )
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from oodguard.models.errors import ParityError
+from oodguard.models.qualities import measure
 from oodguard.training.data.dataset import ImageSet
 from oodguard.training.scoring.parity import calibrate, check_parity
 
@@ -121,6 +122,9 @@ def test_calibrate_returns_labels_only_for_the_classes_of_the_graph_in_order() -
     rows = calibrate(run, held_out, ("energy",), ("low", "high"))
     assert rows.labels is not None
     assert rows.labels.tolist() == [1, 0, 1]
+    assert {name: column.tolist() for name, column in rows.qualities.items()} == {
+        name: column.tolist() for name, column in measure(held_out.images.numpy()).items()
+    }
     assert rows.groups is not None
     assert rows.groups.tolist() == [1, 0, 1]
     assert calibrate(run, held_out, ("energy",), ("high", "low")).labels is None
