@@ -14,7 +14,7 @@ independent draws of the image that the promise is for, so the rank for independ
 single subsampling, Dunn, Wasserman & Ramdas 2022, "Distribution-free prediction sets for two-layer
 hierarchical models", arXiv:1809.07441. An upper confidence bound on the mean of the groups'
 rejection rates uses all images (Bates et al. 2021, "Distribution-free, risk-controlling prediction
-sets"), but its threshold is higher for 60 to 400 films of 8 frames: docs/calibration.md has figures.
+sets"), but its threshold is higher for 60 to 400 films of 8 frames: see docs/calibration.md.
 """
 
 from dataclasses import dataclass
