@@ -51,7 +51,7 @@ def create_app(
     """Load and warm up the models, and create the application.
 
     The application is ready when its lifespan begins. `app.state` has the `reloader`, the `keys`,
-    the `process`, the `load_shedding` and the `summary` for the server.
+    the `process`, the `admission`, the `load_shedding` and the `summary` for the server.
 
     Args:
         settings: The settings.
@@ -146,7 +146,9 @@ def create_app(
             keys, RateLimiter(settings.requests_per_minute, process.rates), metrics, app.router
         )
     default_route = predict.default_route(predict_routes)
-    _add_middleware(app, settings, readiness, default_route, authorizer, access_log, tracing)
+    _add_middleware(
+        app, settings, readiness, predictor, default_route, authorizer, access_log, tracing
+    )
     problems.add_handlers(app)
 
     app.state.summary = start_summary(
@@ -158,12 +160,11 @@ def create_app(
         keys=keys,
         budget=budget,
     )
-    app.state.reloader = reloader
-    app.state.keys = keys
-    app.state.process = process
+    app.state.admission = predictor.admission
+    app.state.reloader, app.state.keys, app.state.process = reloader, keys, process
     shedding = EarlyLoadShedding(
         route=default_route,
-        may_be_full=predictor.admission.may_be_full,
+        may_be_full=predictor.may_shed,
         requirements=[*([authorizer.require] if authorizer else []), predictor.require_capacity],
         readiness=readiness,
         access_log=access_log,
@@ -201,6 +202,7 @@ def _add_middleware(  # noqa: PLR0913 - one argument for each middleware
     app: FastAPI,
     settings: Settings,
     readiness: Readiness,
+    predictor: Predictor,
     default_route: APIRoute,
     authorizer: Authorizer | None,
     access_log: AccessLog,
@@ -219,8 +221,10 @@ def _add_middleware(  # noqa: PLR0913 - one argument for each middleware
         # Outside of the authorization: a preflight request has no key.
         app.add_middleware(middleware.CorsMiddleware, origins=settings.cors_origins)
     app.add_middleware(middleware.ResponseHeadersMiddleware, readiness=readiness)
-    # Outside of the authorization: requests without a key take turns, too.
-    app.add_middleware(TurnMiddleware)
+    # Outside of the authorization: requests without a key take turns, and have responses, too.
+    app.add_middleware(
+        TurnMiddleware, require=predictor.require_reader, on_error=problems.error_response
+    )
     app.add_middleware(AccessLogMiddleware, access_log=access_log, tracing=tracing)
 
 

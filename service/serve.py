@@ -10,10 +10,10 @@ from oodguard.models.errors import GuardError
 from oodguard.service.app import create_app
 from oodguard.service.memory import resident_bytes
 from oodguard.service.readiness import Readiness
-from oodguard.service.server.connection_limit import limit_unread_time
 from oodguard.service.server.early_load_shedding import http_protocol_class
 from oodguard.service.server.garbage_collector import tune_garbage_collector
 from oodguard.service.server.graceful_shutdown import GracefulServer
+from oodguard.service.server.unread_responses import limit_unread_responses
 from oodguard.service.settings import Settings
 from oodguard.service.start_summary import log_start
 from oodguard.service.telemetry.logs import keep_lines_whole
@@ -50,7 +50,11 @@ def _serve_alone(settings: Settings) -> None:
     app = create_app(settings, readiness)
     tune_garbage_collector()
     server = GracefulServer(
-        server_config(settings, app, http_protocol_class(app.state.load_shedding)),
+        server_config(
+            settings,
+            app,
+            http_protocol_class(app.state.load_shedding, admission=app.state.admission),
+        ),
         readiness,
         app.state.process.reload_all,
         drain_s=settings.drain_s,
@@ -104,7 +108,7 @@ def _bind(settings: Settings) -> socket.socket:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     with _listen_errors(settings):
         listener.bind((settings.host, settings.port))
-    limit_unread_time(listener)
+    limit_unread_responses(listener)
     return listener
 
 

@@ -131,7 +131,7 @@ class WorkerRunner:
             return 1
         tune_garbage_collector()
         return_free_memory()
-        protocol = http_protocol_class(app.state.load_shedding, link.counts)
+        protocol = http_protocol_class(app.state.load_shedding, link.counts, app.state.admission)
 
         async def start_listening() -> None:
             await link.wait_until_all_are_ready(app.state.summary)

@@ -1,10 +1,13 @@
 """Let clients take turns with the requests that are answered in the event loop."""
 
 import asyncio
+from collections.abc import Callable
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from oodguard.service.client_address import network_of
+from oodguard.service.errors import RequestError
 from oodguard.service.inference.turn_queue import TurnQueue
 
 PREDICTION_ENDS = ("/predict", "/infer")
@@ -18,18 +21,37 @@ class TurnMiddleware:
     turns, more than 30 s. Predictions are not counted: they are started together, so that they can
     be run together, and have limits of their own. The client is the address, because the key has
     not been checked.
+
+    Args:
+        app: Answers the requests.
+        require: Called before a request is started; may raise to reject it. The requests that were
+            started before have been answered, unless they wait for something.
+        on_error: Returns the response to a rejected request.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        require: Callable[[Scope], None],
+        on_error: Callable[[Scope, RequestError], Response],
+    ) -> None:
         self._app = app
+        self._require = require
+        self._on_error = on_error
         self._waiting: TurnQueue[asyncio.Future[None]] = TurnQueue()
         # Whether a request was started in this turn of the event loop.
         self._started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] == "http" and not is_prediction(scope):
-            await self._turn(network_of(scope["state"]["client"]))
+        if scope["type"] == "http":
+            if not is_prediction(scope):
+                await self._turn(network_of(scope["state"]["client"]))
+            try:
+                self._require(scope)
+            except RequestError as error:
+                await self._on_error(scope, error)(scope, receive, send)
+                return
         await self._app(scope, receive, send)
 
     async def _turn(self, client: str) -> None:

@@ -59,6 +59,7 @@ class ModelSession:
         max_batch: Maximum number of images in one run; larger arrays are split.
 
     Attributes:
+        manifest: The manifest.
         spec: The size of the images, and the rule for others.
         providers: The providers that the session uses, in order of preference.
         threads: Threads of one run.
@@ -90,6 +91,7 @@ class ModelSession:
         self._session = _open(model, device, self.threads)
         self.load_bytes = len(model) + max(0, resident_bytes() - before)
         self.providers: tuple[str, ...] = tuple(self._session.get_providers())
+        self.manifest = manifest
         self.spec = manifest.input
         self._image = (manifest.input.height, manifest.input.width, 3)
         self._outputs = {"logits": len(manifest.classes), "scores": len(manifest.scores)}

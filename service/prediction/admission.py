@@ -1,7 +1,8 @@
-"""Limits on concurrent requests, and on the bytes and images that they hold in memory.
+"""Limits on concurrent requests, and on what they and their responses hold in memory.
 
-Everything that waits takes memory. These three limits bound the memory of the process while it
-receives more requests than it can serve.
+Everything that waits takes memory. The limits on requests, and on their bytes and images, bound the
+memory of the process while it receives more requests than it can serve. The limit on unread bytes
+bounds that of responses which the system has not taken yet, because their clients do not read.
 
 The requests of one client together may hold at most four fifths of what the other clients leave
 free: alone four fifths of a limit, two clients four ninths each. A further client therefore always
@@ -16,9 +17,15 @@ from typing import Literal, Self, TypeAlias
 
 from oodguard.service.errors import Overloaded
 
-Unit: TypeAlias = Literal["requests", "bytes", "images"]
+Unit: TypeAlias = Literal["requests", "bytes", "images", "unread bytes"]
 
 Held: TypeAlias = dict[Unit, int]
+
+MAX_UNREAD_BYTES = 64 * 2**20
+"""Maximum size of all responses that the system has not taken yet; a larger one may be the only."""
+
+UNREAD_MARGIN_BYTES = 16 * 2**20
+"""Free for the responses to requests that were admitted, which are closed if they do not fit."""
 
 
 def client_share(free: int) -> int:
@@ -27,7 +34,7 @@ def client_share(free: int) -> int:
 
 
 def _nothing() -> Held:
-    return {"requests": 0, "bytes": 0, "images": 0}
+    return {"requests": 0, "bytes": 0, "images": 0, "unread bytes": 0}
 
 
 @dataclass(slots=True)
@@ -48,7 +55,12 @@ class Admission:
     """
 
     def __init__(self, *, max_requests: int, max_bytes: int, max_images: int) -> None:
-        self._limits: Held = {"requests": max_requests, "bytes": max_bytes, "images": max_images}
+        self._limits: Held = {
+            "requests": max_requests,
+            "bytes": max_bytes,
+            "images": max_images,
+            "unread bytes": MAX_UNREAD_BYTES,
+        }
         self._held = _nothing()
         # Only clients with an open claim: memory is bounded by the number of connections.
         self._clients: dict[str, _Client] = {}
@@ -64,6 +76,25 @@ class Admission:
     def may_be_full(self) -> bool:
         """Return whether the limit on requests may be reached, in total or for some client."""
         return self.requests + self._elsewhere("requests") >= self._first_rejection
+
+    def has_unread(self) -> bool:
+        """Return whether the system has not taken some response."""
+        return bool(self._held["unread bytes"] or self._elsewhere("unread bytes"))
+
+    def require_reader(self, address: str) -> None:
+        """Check that the clients of an address read their responses.
+
+        Args:
+            address: The address, see `client_address.network_of`. The key is not known yet where
+                a response is written.
+
+        Raises:
+            Overloaded: The responses that they have not read nearly reach their share of the limit.
+        """
+        known = self._clients.get(address)
+        held = known.held["unread bytes"] if known else 0
+        if held or self._elsewhere_of(address, "unread bytes"):
+            self._require(address, "unread bytes", UNREAD_MARGIN_BYTES, held, 0)
 
     def require_request(self, client: str) -> None:
         """Check that one more request of a client is within the limits, without adding it.
@@ -145,7 +176,8 @@ class Admission:
 
     def _require(self, name: str, unit: Unit, count: int, of_client: int, of_claim: int) -> None:
         held, allowed, whose = self._held[unit] + self._elsewhere(unit), self._limits[unit], ""
-        if held + count <= allowed:
+        # Settings are refused if a request could exceed a limit; a response may.
+        if held + count <= allowed or (unit == "unread bytes" and not held):
             of_client += self._elsewhere_of(name, unit)
             if of_client == of_claim:
                 return
@@ -153,6 +185,11 @@ class Admission:
             if of_client + count <= allowed:
                 return
             held, whose = of_client, " of this client"
+        if unit == "unread bytes":
+            raise Overloaded(
+                f"{held} bytes of responses{whose} are not read, expected at most"
+                f" {max(0, allowed - count)}: read the responses"
+            )
         raise Overloaded(
             f"{held} {unit}{whose} are in flight and {count} more were received,"
             f" at most {allowed} are allowed"

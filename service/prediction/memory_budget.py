@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from loky import cpu_count
 
-from oodguard.models.manifest import InputSpec
+from oodguard.models.manifest import InputSpec, Manifest
 from oodguard.service.errors import MemoryLimitError
 from oodguard.service.images.decode_memory import largest_decode_bytes, limit_png_texts
 from oodguard.service.images.decode_steps import STEP_BYTES
 from oodguard.service.memory import MemoryLimit, memory_limit, resident_bytes, shared_bytes
+from oodguard.service.prediction.admission import MAX_UNREAD_BYTES
 from oodguard.service.sampling.sampler import MAX_PENDING_BYTES as MAX_SAMPLE_BYTES
 from oodguard.service.settings import Settings
 
@@ -18,7 +19,13 @@ if TYPE_CHECKING:
     from oodguard.service.inference.session import ModelSession
 
 CONNECTIONS_BYTES = 64 * 2**20
-"""Connections, headers, responses, and memory that the allocator does not return."""
+"""Connections, headers, small responses, and memory that the allocator does not return."""
+
+VALUE_BYTES = 24
+"""A number in a response: 4 or 8 bytes, and at most 16 characters of JSON, or 24 if of 8 bytes."""
+
+VERDICT_BYTES = 1024
+"""The rest of the verdict on an image: Python objects and JSON."""
 
 MEGABYTE = 10**6
 
@@ -32,12 +39,14 @@ class ModelMemory:
         runs: Number of concurrent runs.
         run_bytes: Memory of one run of the largest batch, which the warm-up allocated once.
         load_bytes: Memory of the model without its runs.
+        response_bytes: Memory of the largest response, for each of its images.
     """
 
     spec: InputSpec
     runs: int
     run_bytes: int
     load_bytes: int
+    response_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +61,7 @@ class MemoryBudget:
         small_decodes: Small images that are being decoded.
         large_decodes: Large images that are being decoded.
         samples: Bodies that wait to be sampled.
+        responses: Responses that are built, and those that are not read.
         reload: A model that is loaded while the one that it replaces is still served.
         connections: Everything else, see `CONNECTIONS_BYTES`.
     """
@@ -63,6 +73,7 @@ class MemoryBudget:
     small_decodes: int
     large_decodes: int
     samples: int
+    responses: int
     reload: int
     connections: int = CONNECTIONS_BYTES
 
@@ -106,6 +117,7 @@ def plan_memory(
                 runs=each.runs,
                 run_bytes=each.run_bytes,
                 load_bytes=each.load_bytes,
+                response_bytes=_response_bytes(each.manifest),
             )
             for each in sessions
         ],
@@ -143,6 +155,7 @@ def memory_budget(
         (each.runs + 1) * settings.max_batch * size
         for each, size in zip(models, image_bytes, strict=True)
     )
+    response_bytes = max(each.response_bytes for each in models)
     sampling = settings.sample_rate or settings.sample_accept_rate
     return MemoryBudget(
         idle=idle,
@@ -158,8 +171,17 @@ def memory_budget(
             for each in models
         ),
         samples=MAX_SAMPLE_BYTES + 2 * settings.max_body_bytes if sampling else 0,
+        responses=settings.max_pending_images * response_bytes
+        + max(MAX_UNREAD_BYTES, settings.max_images * response_bytes),
         reload=workers * max(each.load_bytes + each.run_bytes for each in models),
     )
+
+
+def _response_bytes(manifest: Manifest) -> int:
+    values = len(manifest.classes) + len(manifest.scores)
+    # A label is an object or a JSON string, of at most 4 bytes a character.
+    names = 4 * max(map(len, manifest.classes)) + sum(4 * len(each) for each in manifest.scores)
+    return VERDICT_BYTES + VALUE_BYTES * values + names
 
 
 def check_memory(budget: MemoryBudget, limit: MemoryLimit, settings: Settings) -> None:
@@ -180,6 +202,7 @@ def check_memory(budget: MemoryBudget, limit: MemoryLimit, settings: Settings) -
         f" images (OODGUARD_DECODE_THREADS), {size['images']} MB for decoded images"
         f" (OODGUARD_MAX_PENDING_IMAGES is {settings.max_pending_images}), {size['runs']} MB for"
         f" batches (OODGUARD_THREADS, OODGUARD_MAX_BATCH is {settings.max_batch}),"
+        f" {size['responses']} MB for responses, and"
         f" {size['samples'] + size['reload'] + size['connections']} MB for the rest."
         " Lower these settings or OODGUARD_WORKERS, or raise the limit."
     )

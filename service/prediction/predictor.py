@@ -26,7 +26,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from oodguard.models.verdicts import Verdict
-from oodguard.service.client_address import client_of
+from oodguard.service.client_address import client_of, network_of
 from oodguard.service.errors import (
     ClientDisconnected,
     DeadlineExceeded,
@@ -208,14 +208,34 @@ class Predictor:
                     await self._decode_and_run(deployment, job, body, claim)
         return job
 
+    def may_shed(self) -> bool:
+        """Return whether `require_capacity` may reject a request."""
+        return self.admission.may_be_full() or self.admission.has_unread()
+
     def require_capacity(self, scope: Scope) -> None:
-        """Reject a request while the concurrency limit is reached, and count it as shed.
+        """Reject a request while a limit is reached, and count it as shed.
 
         Raises:
-            Overloaded: The concurrency limit is reached, in total or for the client.
+            Overloaded: The concurrency limit is reached, in total or for the client, or the clients
+                of its address do not read their responses.
         """
+        self.require_reader(scope)
         try:
             self.admission.require_request(client_of(scope))
+        except Overloaded as error:
+            self._count_shed(scope, error)
+            raise
+
+    def require_reader(self, scope: Scope) -> None:
+        """Reject a request while the clients of its address leave too many responses unread.
+
+        Raises:
+            Overloaded: They do, and the request was counted as shed.
+        """
+        if not self.admission.has_unread():
+            return
+        try:
+            self.admission.require_reader(network_of(scope["state"]["client"]))
         except Overloaded as error:
             self._count_shed(scope, error)
             raise

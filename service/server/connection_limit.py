@@ -1,8 +1,7 @@
-"""Limit the number of open connections, and the time that a client reads nothing."""
+"""Limit the number of open connections."""
 
 import asyncio
 import resource
-import socket
 from collections import Counter
 from collections.abc import MutableMapping
 from typing import ClassVar, Protocol, cast
@@ -16,9 +15,6 @@ MAX_CONNECTIONS = 1000
 
 # For models, logs and stores, if the limit of open files is low.
 RESERVED_FILES = 100
-
-# Until the system closes a connection whose client acknowledges or reads nothing.
-UNREAD_TIMEOUT_S = 30.0
 
 
 class ConnectionCounts(Protocol):
@@ -77,9 +73,9 @@ class ConnectionLimitProtocol(PipeliningProtocol):
             self.waiting.pop(self, None)
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, unless it has arrived."""
+        """Wait for the next request, unless it has arrived, or for the client to read."""
         PipeliningProtocol.on_response_complete(self)
-        self.set_waits(wait=not self.is_answering())
+        self.set_waits(wait=self.flow.write_paused or not self.is_answering())
 
     def pause_writing(self) -> None:
         """Wait for the client to read."""
@@ -125,15 +121,3 @@ def max_connections() -> int:
     if files == resource.RLIM_INFINITY:
         return MAX_CONNECTIONS
     return max(1, min(MAX_CONNECTIONS, files - RESERVED_FILES))
-
-
-def limit_unread_time(listener: socket.socket) -> None:
-    """Let the system close accepted connections whose clients read nothing.
-
-    Uvicorn has no timeout for writing, and closing a connection waits for what was not read.
-    """
-    # Elsewhere such a connection stays open until the limit of connections closes it.
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        listener.setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * UNREAD_TIMEOUT_S)
-        )

@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from oodguard.service.api import problems
 from oodguard.service.api.access_log import REQUEST_ID_HEADER, AccessLog
 from oodguard.service.errors import RequestError
+from oodguard.service.prediction.admission import Admission
 from oodguard.service.readiness import Phase, Readiness
 from oodguard.service.server.connection_limit import ConnectionCounts, max_connections
 from oodguard.service.server.header_limits import HeaderLimitProtocol
@@ -110,28 +111,36 @@ class LoadSheddingProtocol(HeaderLimitProtocol):
         """Return the early 429 response, or None if the request needs the full stack.
 
         The full stack is needed if an earlier request of the connection is being answered, for
-        Expect and Upgrade, while writing is paused, and if the connection is to be closed.
+        Expect and Upgrade, and if the connection is to be closed.
         """
         if not self.load_shedding.is_active():
             return None
         negotiates = self.expect_100_continue or self.parser.should_upgrade()
         keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
-        if self.is_answering() or negotiates or self.flow.write_paused or not keep_alive:
+        if self.is_answering() or negotiates or not keep_alive:
             return None
         scope = cast("Scope", self.scope)
         return self.load_shedding.reject(self.parser.get_method(), self.url, scope)
 
 
 def http_protocol_class(
-    shedding: EarlyLoadShedding | None, counts: ConnectionCounts | None = None
+    shedding: EarlyLoadShedding | None,
+    counts: ConnectionCounts | None = None,
+    admission: Admission | None = None,
 ) -> type[HeaderLimitProtocol]:
     """Return the protocol class for uvicorn, with or without early load shedding.
 
     Args:
         shedding: Rejects requests.
         counts: The connections of the processes that serve together.
+        admission: The limits on what clients hold.
     """
-    own = {"max_connections": max_connections(), "waiting": {}, "counts": counts}
+    own = {
+        "max_connections": max_connections(),
+        "waiting": {},
+        "counts": counts,
+        "admission": admission,
+    }
     if shedding is None:
         return type("Protocol", (HeaderLimitProtocol,), own)
     return type("Protocol", (LoadSheddingProtocol,), {**own, "load_shedding": shedding})

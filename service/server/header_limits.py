@@ -6,7 +6,7 @@ import uuid
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from oodguard.service.api.problems import HEADERS_TOO_LARGE, PROBLEM_JSON, problem_body
-from oodguard.service.server.connection_limit import ConnectionLimitProtocol
+from oodguard.service.server.unread_responses import UnreadResponseProtocol
 
 # Request line and headers together. Browsers and proxies send a few thousand bytes.
 MAX_HEADER_BYTES = 65_536
@@ -46,7 +46,7 @@ class HeadersTooLarge(Exception):
     """Stops the parser at headers or trailers that are too large; never leaves the protocol."""
 
 
-class HeaderLimitProtocol(ConnectionLimitProtocol):
+class HeaderLimitProtocol(UnreadResponseProtocol):
     """Uvicorn's protocol with a size limit (431) and a timeout for headers and trailers.
 
     Uvicorn buffers headers without a limit and waits for them without a timeout: one header of
@@ -78,7 +78,7 @@ class HeaderLimitProtocol(ConnectionLimitProtocol):
         self._bytes_between_bodies += len(piece)
         # A piece of a body that is not chunked may be small too.
         self._small_chunks -= 1
-        ConnectionLimitProtocol.parse(self, piece)
+        UnreadResponseProtocol.parse(self, piece)
         if self.request_complete:
             self._bytes_between_bodies = 0
             self._stop_timer()
@@ -112,7 +112,7 @@ class HeaderLimitProtocol(ConnectionLimitProtocol):
         self._bytes_between_bodies = self._trailer_bytes = 0
         self._chunks = 0
         self._small_chunks = 0.0
-        ConnectionLimitProtocol.on_headers_complete(self)
+        UnreadResponseProtocol.on_headers_complete(self)
 
     def on_body(self, body: bytes) -> None:
         """Add to the body; stop the parser if too many of its chunks are small."""
@@ -120,11 +120,11 @@ class HeaderLimitProtocol(ConnectionLimitProtocol):
         self._chunks += 1
         if self._chunks > UNCOUNTED_CHUNKS:
             self._count_small_chunk(len(body))
-        ConnectionLimitProtocol.on_body(self, body)
+        UnreadResponseProtocol.on_body(self, body)
 
     def on_response_complete(self) -> None:
         """Start the timeout of a body that is not complete, which is now ignored."""
-        ConnectionLimitProtocol.on_response_complete(self)
+        UnreadResponseProtocol.on_response_complete(self)
         if (
             not self._is_parsing
             and (self.in_body or self._timer)

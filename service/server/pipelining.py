@@ -81,10 +81,13 @@ class PipeliningProtocol(HttpToolsProtocol):
         self.flow = PausableFlow(wrapper)
 
     def is_answering(self) -> bool:
-        """Return whether a request of the connection has not been answered completely."""
+        """Return whether a request of the connection has not been answered completely.
+
+        While the client does not read its response, the next one would also wait in memory.
+        """
         # None before the first request, although uvicorn declares a cycle.
         is_first = self.cycle is None
-        return not is_first and not self.cycle.response_complete
+        return not is_first and (not self.cycle.response_complete or self.flow.write_paused)
 
     def data_received(self, data: bytes) -> None:
         """Parse the received bytes, or let them wait for the response to an earlier request."""
@@ -170,6 +173,12 @@ class PipeliningProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Continue with the requests that wait."""
         HttpToolsProtocol.on_response_complete(self)
+        if self.flow.requests_wait and not self._is_parsing:
+            self._parse_later()
+
+    def resume_writing(self) -> None:
+        """Continue with the response, or with the requests that wait."""
+        super().resume_writing()
         if self.flow.requests_wait and not self._is_parsing:
             self._parse_later()
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from oodguard.service.prediction.admission import Admission, Unit
 
-UNITS: Sequence[Unit] = ("requests", "bytes", "images")
+UNITS: Sequence[Unit] = ("requests", "bytes", "images", "unread bytes")
 
 # Clients share the counts of a bucket. Two clients in one are limited as one client.
 CLIENT_BUCKETS = 4096

@@ -20,15 +20,23 @@ def graph(
     images: Sequence[int | str] = ("n", SIZE, SIZE, 3),
     input_name: str = "images",
     hidden_width: int | None = None,
+    classes: int = len(CLASSES),
 ) -> bytes:
-    """Serialize the graph; other arguments than the defaults break its contract.
+    """Serialize the graph; most other arguments than the defaults break its contract.
 
-    `hidden_width` slices the logits to a width that the graph does not declare.
+    `hidden_width` slices the logits to a width that the graph does not declare. With more
+    `classes` than channels, the logits of a channel are repeated.
     """
     nodes = [
         helper.make_node("Cast", [input_name], ["pixels"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["pixels", "space"], ["means"], keepdims=0),
-        helper.make_node("Mul", ["means", "gain"], ["logits" if hidden_width is None else "all"]),
+        helper.make_node("Mul", ["means", "gain"], ["channels"]),
+        helper.make_node(
+            "Gather",
+            ["channels", "classes"],
+            ["logits" if hidden_width is None else "all"],
+            axis=1,
+        ),
         helper.make_node("ReduceMean", ["means", "channel"], ["brightness"], keepdims=1),
         helper.make_node("Neg", ["brightness"], ["darkness"]),
         helper.make_node("Concat", ["brightness", "darkness"], ["scores"], axis=1),
@@ -47,6 +55,7 @@ def graph(
         "space": np.array([1, 2], np.int64),
         "channel": np.array([1], np.int64),
         "gain": np.array([0.04], np.float32),
+        "classes": np.arange(classes) % len(CLASSES),
     }
     model = helper.make_model(
         helper.make_graph(
@@ -55,7 +64,7 @@ def graph(
             [helper.make_tensor_value_info(input_name, TensorProto.UINT8, list(images))],
             [
                 helper.make_tensor_value_info(
-                    "logits", TensorProto.FLOAT, ["n", 3 if hidden_width is None else "k"]
+                    "logits", TensorProto.FLOAT, ["n", classes if hidden_width is None else "k"]
                 ),
                 helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 2]),
             ],

@@ -20,7 +20,7 @@ def write_tiny(
         classes=classes,
         height=SIZE,
         width=SIZE,
-        model=graph(),
+        model=graph(classes=len(classes)),
         name=name,
         version=version,
     )

@@ -4,13 +4,19 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from oodguard.service.api.problems import error_response
 from oodguard.service.api.turns import TurnMiddleware
+from oodguard.service.errors import Overloaded
 
 pytestmark = pytest.mark.anyio
 
 FLOODING, OTHER = "192.0.2.1", "192.0.2.2"
+
+
+def accept(_scope: Scope) -> None:
+    pass
 
 
 async def order_of(requests: Sequence[tuple[str, str, str]]) -> list[tuple[int, str]]:
@@ -24,7 +30,7 @@ async def order_of(requests: Sequence[tuple[str, str, str]]) -> list[tuple[int, 
     async def unused(*_: object) -> None:
         raise NotImplementedError
 
-    middleware = TurnMiddleware(app)
+    middleware = TurnMiddleware(app, accept, error_response)
     tasks = [
         asyncio.ensure_future(
             middleware(
@@ -59,7 +65,7 @@ async def test_turns_skip_a_request_that_was_cancelled() -> None:
     async def app(*_: object) -> None:
         pass
 
-    middleware = TurnMiddleware(app)
+    middleware = TurnMiddleware(app, accept, error_response)
     scope = {"type": "http", "method": "GET", "path": "/", "state": {"client": OTHER}}
     first, second, third = (
         asyncio.ensure_future(middleware(dict(scope), app, app))  # type: ignore[arg-type]
@@ -69,3 +75,24 @@ async def test_turns_skip_a_request_that_was_cancelled() -> None:
     second.cancel()
     await asyncio.gather(first, third)
     assert second.cancelled()
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/metrics"), ("POST", "/predict")])
+async def test_turns_reject_a_request_when_it_is_started(method: str, path: str) -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def unused(*_: object) -> None:
+        raise NotImplementedError
+
+    def reject(_scope: Scope) -> None:
+        raise Overloaded("9 bytes are not read")
+
+    middleware = TurnMiddleware(unused, reject, error_response)
+    state = {"client": OTHER, "request_id": "1"}
+    scope = {"type": "http", "method": method, "path": path, "state": state}
+    await middleware(scope, unused, send)  # type: ignore[arg-type]
+    assert sent[0]["status"] == 429
+    assert b"9 bytes are not read" in sent[1]["body"]

@@ -19,7 +19,7 @@ from oodguard.service.settings import Settings
 
 MIB = 2**20
 SPEC = InputSpec(height=10, width=20)
-MODEL = ModelMemory(spec=SPEC, runs=3, run_bytes=7 * MIB, load_bytes=5 * MIB)
+MODEL = ModelMemory(spec=SPEC, runs=3, run_bytes=7 * MIB, load_bytes=5 * MIB, response_bytes=1000)
 
 
 def test_memory_budget_counts_what_each_worker_has() -> None:
@@ -30,7 +30,7 @@ def test_memory_budget_counts_what_each_worker_has() -> None:
     )
     for each in ("runs", "small_decodes", "reload"):
         assert getattr(four, each) == 4 * getattr(one, each)
-    for each in ("idle", "images", "large_decodes", "samples", "connections"):
+    for each in ("idle", "images", "large_decodes", "samples", "responses", "connections"):
         assert getattr(four, each) == getattr(one, each)
     assert (one.bodies, four.bodies) == (22 * MIB, 28 * MIB)
 
@@ -56,6 +56,8 @@ def test_memory_budget_adds_the_limits_of_every_purpose() -> None:
         small_decodes=5 * 16 * MIB,
         large_decodes=largest_decode_bytes(SPEC, max_pixels=10**6, max_bytes=2 * MIB),
         samples=0,
+        # Those of the images in flight, and those that are not read.
+        responses=100 * 1000 + 64 * MIB,
         reload=12 * MIB,
     )
     assert budget.connections == CONNECTIONS_BYTES == 64 * MIB
@@ -67,6 +69,7 @@ def test_memory_budget_adds_the_limits_of_every_purpose() -> None:
             19_200 + 14 * MIB,
             80 * MIB,
             budget.large_decodes,
+            100_000 + 64 * MIB,
             64 * MIB + 12 * MIB,
         )
     )
@@ -80,19 +83,29 @@ def test_memory_budget_parses_no_more_than_the_bodies_in_flight() -> None:
 
 def test_memory_budget_takes_the_largest_model_and_the_runs_of_all() -> None:
     large = ModelMemory(
-        spec=InputSpec(height=100, width=100), runs=1, run_bytes=MIB, load_bytes=90 * MIB
+        spec=InputSpec(height=100, width=100),
+        runs=1,
+        run_bytes=MIB,
+        load_bytes=90 * MIB,
+        response_bytes=MIB,
     )
     settings = Settings(max_pending_images=1000, max_batch=1)
     budget = memory_budget(settings, idle=0, decode_threads=1, models=[MODEL, large])
     assert budget.images == 1000 * 30_000
     assert budget.runs == 4 * 600 + 2 * 30_000 + 14 * MIB
     assert budget.reload == 91 * MIB
+    # The largest response, of 256 images, exceeds the limit of those that are not read.
+    assert budget.responses == (1000 + 256) * MIB
 
 
 def test_memory_budget_of_the_defaults_fits_into_the_default_container() -> None:
     # docker-compose.yml: 2 GiB. GUARD_CPUS=4; cifar10-aloe takes 170 MB and 25 MB for each run.
     model = ModelMemory(
-        spec=InputSpec(height=32, width=32), runs=4, run_bytes=25 * 10**6, load_bytes=25 * 10**6
+        spec=InputSpec(height=32, width=32),
+        runs=4,
+        run_bytes=25 * 10**6,
+        load_bytes=25 * 10**6,
+        response_bytes=1500,
     )
     budget = memory_budget(Settings(), idle=170 * 10**6, decode_threads=4, models=[model])
     limit = MemoryLimit(bytes=2 * 2**30, source="the cgroup")

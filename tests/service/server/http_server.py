@@ -6,17 +6,20 @@ from contextlib import asynccontextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
+from oodguard.service.prediction.admission import Admission
 from oodguard.service.server.early_load_shedding import EarlyLoadShedding, http_protocol_class
 
 
 @asynccontextmanager
 async def running_server(
-    app: ASGIApp, shedding: EarlyLoadShedding | None = None
+    app: ASGIApp,
+    shedding: EarlyLoadShedding | None = None,
+    admission: Admission | None = None,
 ) -> AsyncIterator[int]:
     """Serve an app until the end of the block; yield its port."""
     config = uvicorn.Config(
         app,
-        http=http_protocol_class(shedding),
+        http=http_protocol_class(shedding, admission=admission),
         log_config=None,
         access_log=False,
         server_header=False,

@@ -1,8 +1,7 @@
-"""The limit of open connections, and the end of connections whose clients read nothing."""
+"""The limit of open connections."""
 
 import asyncio
 import resource
-import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -13,7 +12,6 @@ from starlette.types import Receive, Scope, Send
 from oodguard.service.server import connection_limit
 from oodguard.service.server.connection_limit import (
     MAX_CONNECTIONS,
-    limit_unread_time,
     max_connections,
 )
 from tests.service.server.http_server import running_server
@@ -118,30 +116,6 @@ def test_maximum_number_of_connections_fits_the_limit_of_open_files(
     monkeypatch.setattr(connection_limit, "MAX_CONNECTIONS", MAX_CONNECTIONS)
     monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
     assert max_connections() == expected
-
-
-@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="requires TCP_USER_TIMEOUT")
-async def test_connection_is_closed_when_its_client_reads_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(connection_limit, "UNREAD_TIMEOUT_S", 0.1)
-    lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
-
-    class Protocol(asyncio.Protocol):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            assert isinstance(transport, asyncio.WriteTransport)
-            transport.write(bytes(30_000_000))
-            transport.close()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            lost.set_result(exc)
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        limit_unread_time(listener)
-        server = await asyncio.get_running_loop().create_server(Protocol, sock=listener)
-        with socket.create_connection(listener.getsockname()):
-            assert isinstance(await asyncio.wait_for(lost, TIMEOUT_S), TimeoutError)
-        server.close()
 
 
 class BodyReader:
