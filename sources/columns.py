@@ -234,10 +234,3 @@ def _class_name(value: object) -> str | None:
     if isinstance(value, int | float) and value == int(value):
         return str(int(value)) if value >= 0 else None
     raise ValueError(value)
-
-
-def number_groups(values: Sequence[object], labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the number `(n,)` of the group of each row: rows of one label with the same value."""
-    pairs = [f"{label} {value}" for label, value in zip(labels, values, strict=True)]
-    _, numbers = np.unique(pairs, return_inverse=True)
-    return numbers.astype(np.int64)

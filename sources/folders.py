@@ -16,6 +16,7 @@ from oodguard.models.errors import RecipeError
 from oodguard.models.names import text_of
 from oodguard.sources.classes import in_order
 from oodguard.sources.endings import ending
+from oodguard.sources.groups import folder_groups, number_groups
 from oodguard.sources.listing import NO_LABEL, Encoded, Listing
 from oodguard.sources.pictures import picture_endings
 from oodguard.sources.splits import SPLITS, TRAINING, split_of
@@ -26,16 +27,18 @@ SHUFFLE_SEED = 0
 """The order of `datasets.Dataset.shuffle(seed=0)`, which the figures of older runs depend on."""
 
 
-def list_folder(folder: Path, *, split: str | None, labelled: bool) -> Listing:
+def list_folder(
+    folder: Path, *, split: str | None, labelled: bool, group: str | None = None
+) -> Listing:
     """List a folder; the class of a picture is the first folder on its way.
 
     Hidden files are not read. The pictures, which are sorted by class, are shuffled in one fixed
     order, so that the first ones are a representative sample. With `labelled`, pictures outside of
-    the class folders are skipped.
+    the class folders are skipped. `group` is a rule of `sources.groups`.
 
     Raises:
         RecipeError: The folder or a sub-folder cannot be read, or contains splits instead of
-            classes.
+            classes, or the rule does not group every picture.
     """
     root = _root(folder, split)
     location = text_of(root)
@@ -60,6 +63,11 @@ def list_folder(folder: Path, *, split: str | None, labelled: bool) -> Listing:
         number[text_of(name.partition("/")[0])] if "/" in name else NO_LABEL if classes else 0
         for name in pictures
     ]
+    numbers = np.array(labels, np.int64)
+    groups = None
+    if group is not None:
+        found = folder_groups(group, root, pictures, labelled=labelled and bool(classes))
+        groups = number_groups(found, numbers)
     order = np.random.default_rng(SHUFFLE_SEED).permutation(len(pictures))
 
     def read(rows: NDArray[np.int64]) -> Iterator[tuple[str, Encoded]]:
@@ -70,7 +78,8 @@ def list_folder(folder: Path, *, split: str | None, labelled: bool) -> Listing:
     return Listing(
         location=location,
         classes=classes,
-        labels=np.array(labels, np.int64)[order],
+        labels=numbers[order],
+        groups=None if groups is None else groups[order],
         rows=np.arange(len(pictures)),
         read=read,
         skipped={name: count for name, count in skipped.items() if count > 0},

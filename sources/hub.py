@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodguard.models.errors import RecipeError
-from oodguard.sources.columns import choose_columns, encode_labels, number_groups
+from oodguard.sources.columns import choose_columns, encode_labels
+from oodguard.sources.groups import number_groups
 from oodguard.sources.listing import Encoded, Listing
 from oodguard.sources.source import Source
 

@@ -20,19 +20,20 @@ from oodguard.sources.listing import (
 from oodguard.sources.source import Source
 
 
-def source_at(
+def source_at(  # noqa: PLR0913 - the options of commands
     path: Path,
     *,
     images: int | None = None,
     skip_broken: bool = False,
     image_column: str | None = None,
     label_column: str | None = None,
+    group: str | None = None,
 ) -> Source:
     """Return the source at a path: a table, a folder of tables, or a folder of pictures.
 
     The columns are those of a table; a folder of pictures has none, and they are ignored.
     """
-    values = {"images": images, "skip_broken": skip_broken}
+    values = {"images": images, "skip_broken": skip_broken, "group": group}
     if path.exists() and is_table(path):
         columns = {"image_column": image_column, "label_column": label_column}
         return Source.model_validate({"table": path, **values, **columns})
@@ -77,7 +78,7 @@ def list_source(source: Source, *, labelled: bool) -> Listing:
 
 def _list_all(source: Source, *, labelled: bool) -> Listing:
     if source.folder is not None:
-        return list_folder(source.folder, split=source.split, labelled=labelled)
+        return list_folder(source.folder, split=source.split, labelled=labelled, group=source.group)
     # These packages are slow to import, and no part of the service.
     if source.hub is not None:
         with _extra("training"):

@@ -20,7 +20,8 @@ class Source(FrozenModel):
     `table` are Parquet, CSV or JSON Lines files; `parquet` is its older name. `images` limits how
     many images are read; `split` is the hub's split (by default "train") or a sub-folder. With
     `skip_broken` images that cannot be read are left out. `group` names a column, such as a film's
-    number: images with the same group and label are near-duplicates. `leave_out` drops classes, by
+    number, or a rule of `sources.groups` for a folder: images with the same group and label are
+    near-duplicates. `leave_out` drops classes, by
     name, by number or by index; `only` drops all other classes. The remaining labels are renumbered
     from 0.
     """
@@ -69,7 +70,7 @@ class Source(FrozenModel):
     def _keys_suit_the_location(self) -> Self:
         unused: tuple[str, ...] = ("split",) if self.tables else ()
         if self.folder is not None:
-            unused = ("image_column", "label_column", "group")
+            unused = ("image_column", "label_column")
         for key in unused:
             if getattr(self, key) is not None:
                 kind = "folder" if self.folder else "table"

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.names import text_of
-from oodguard.sources.columns import choose_columns, encode_labels, number_groups
+from oodguard.sources.columns import choose_columns, encode_labels
 from oodguard.sources.endings import TABLE_ENDINGS, ending
+from oodguard.sources.groups import number_groups
 from oodguard.sources.listing import Encoded, Listing, name_all
 from oodguard.sources.shards import Shard, open_shard
 from oodguard.sources.source import Source

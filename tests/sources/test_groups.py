@@ -1,0 +1,83 @@
+"""Groups of near-duplicates in folders of pictures."""
+
+from pathlib import Path
+
+import pytest
+
+from oodguard.models.errors import RecipeError
+from oodguard.sources.reader import list_source, source_at
+from oodguard.sources.source import Source
+from tests.sources.picture_files import write
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    """Write two classes with two films of two frames each, film 1 of both classes."""
+    for label in ("cat", "dog"):
+        for film in (1, 2):
+            for frame in (1, 2):
+                write(tmp_path / label / f"film{film}" / f"{film}_{frame}.png", 10 * film + frame)
+    return tmp_path
+
+
+def groups(folder: Path, rule: str, *, labelled: bool = True) -> dict[str, int]:
+    listing = list_source(Source(folder=folder, group=rule), labelled=labelled)
+    assert listing.groups is not None
+    names = [Path(name).relative_to(folder).as_posix() for name, _ in listing.pictures()]
+    return dict(zip(names, listing.groups.tolist(), strict=True))
+
+
+def write_metadata(folder: Path, column: str = "file_name") -> None:
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
+    rows = [f"{name},{name.split('/')[1]}" for name in names]
+    (folder / "metadata.csv").write_text("\n".join([f"{column},film", *rows]) + "\n")
+
+
+@pytest.mark.parametrize(
+    "rule", ["folder", r"name:film(\d)/", r"name:(\d)_\d\.png$", "name:film.", "metadata.csv:film"]
+)
+def test_groups_of_a_folder_are_the_films_of_each_class(films: Path, rule: str) -> None:
+    write_metadata(films)
+    found = groups(films, rule)
+    assert len(set(found.values())) == 4  # film 1 of cats is not film 1 of dogs
+    assert all(found[name] == found[name.replace("_2.", "_1.")] for name in found)
+
+
+def test_groups_of_an_unlabelled_folder_are_its_sub_folders(films: Path) -> None:
+    assert len(set(groups(films / "cat", "folder", labelled=False).values())) == 2
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("film", "group is 'film', expected 'folder', 'name:PATTERN' or 'FILE:COLUMN'"),
+        ("name:(", "expected a regular expression, such as .*: missing \\)"),
+        ("name:reel", "8 of 8 pictures have no group.*\n.*1_1.png: does not match the pattern"),
+        ("none.csv:film", "none.csv: cannot read the groups: No such file or directory"),
+        ("metadata.csv:reel", "found the columns .*, expected 'reel' and one of file_name"),
+        ("metadata.csv:", "group is 'metadata.csv:', expected"),
+    ],
+)
+def test_rule_that_does_not_group_every_picture_is_refused(
+    films: Path, rule: str, message: str
+) -> None:
+    write_metadata(films)
+    with pytest.raises(RecipeError, match=message):
+        groups(films, rule)
+
+
+def test_pictures_without_a_sub_folder_or_a_row_are_named(films: Path) -> None:
+    write_metadata(films)
+    write(films / "cat" / "new.png", 1)
+    with pytest.raises(RecipeError, match=r"1 of 9 pictures .*\n  cat/new.png: is in no sub-fol"):
+        groups(films, "folder")
+    with pytest.raises(RecipeError, match=r"cat/new.png: has no row in metadata.csv"):
+        groups(films, "metadata.csv:film")
+
+
+def test_group_is_a_column_of_a_table_and_a_rule_of_a_folder(films: Path) -> None:
+    write_metadata(films, "image")
+    for path, rule in ((films, "folder"), (films / "metadata.csv", "film")):
+        listing = list_source(source_at(path, group=rule), labelled=False)
+        assert listing.groups is not None
+        assert len(set(listing.groups.tolist())) == (4 if path == films else 2)
