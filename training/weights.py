@@ -11,10 +11,12 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from oodguard.models.bundle import MANIFEST, MODEL, open_bundle
 from oodguard.models.errors import CheckpointError
 from oodguard.models.networks.classifier import Classifier
 from oodguard.models.networks.timm_network import TimmNetwork
 from oodguard.sources.special_file import is_special
+from oodguard.training.exported_weights import graph_tensors, set_statistics, unfold
 from oodguard.training.run_folder import RunFolder
 from oodguard.training.run_progress import WeightsOrigin
 
@@ -34,16 +36,20 @@ class InitialWeights:
     """The weights that a run starts from, by tensor name, and the file that they were read from.
 
     `pretrained` weights are loaded by `load_pretrained`, with `prefix`; other weights must fit the
-    network exactly.
+    network exactly. `exported` ones are those of a bundle, see `exported_weights`.
     """
 
     tensors: dict[str, Tensor]
     origin: WeightsOrigin
     pretrained: bool = False
     prefix: str | None = None
+    exported: bool = False
 
-    def load_into(self, network: Classifier) -> list[str]:
+    def load_into(self, network: Classifier, images: Tensor) -> list[str]:
         """Load the weights into a network; return sentences that state the tensors left out.
+
+        `images` `(n, 3, H, W)` in [0, 1] are examples of the images that the network is trained on,
+        to which the statistics of `exported` weights are set.
 
         Raises:
             CheckpointError: The weights do not fit the network.
@@ -51,22 +57,31 @@ class InitialWeights:
         origin = self.origin.name
         if self.pretrained:
             return load_pretrained(network, self.tensors, prefix=self.prefix, origin=origin)
-        load_weights(network, self.tensors, origin=origin)
+        if not self.exported:
+            load_weights(network, self.tensors, origin=origin)
+            return []
+        tensors, folded = unfold(network, self.tensors, images[:2])
+        load_weights(network, tensors, origin=origin)
+        set_statistics(network, folded, images)
         return []
 
 
 def read_initial_weights(
     path: Path, *, pretrained: bool = False, prefix: str | None = None
 ) -> InitialWeights:
-    """Read the averaged weights of a run's folder, or of one safetensors file.
+    """Read the averaged weights of a run's folder, of a bundle, or of one safetensors file.
 
     A file is a checkpoint of a run or the state dict of a network. `pretrained` and `prefix` are
     those of the result.
 
     Raises:
         RecipeError: The folder is not that of a run, or has no checkpoint.
-        CheckpointError: The file cannot be read, or a weight is not finite.
+        BundleError: The bundle does not verify.
+        CheckpointError: The file cannot be read, or a weight is not finite; or the bundle is INT8,
+            or its weights are to be used as `pretrained` ones.
     """
+    if (path / MANIFEST).exists():
+        return _read_bundle(path, pretrained=pretrained)
     file = path / RunFolder(path).progress().tensors if path.is_dir() else path
     if is_special(file):
         raise CheckpointError(f"{file}: the path is a pipe or a device, expected a file of weights")
@@ -79,8 +94,8 @@ def read_initial_weights(
             f" safetensors.torch.save_file(torch.load({file.name!r}, weights_only=True), ...)"
         )
         raise CheckpointError(
-            f"{file}: cannot read weights: {error}. Expected the folder of a run or a .safetensors"
-            " file with the state dict of a network"
+            f"{file}: cannot read weights: {error}. Expected the folder of a run, a bundle or a"
+            " .safetensors file with the state dict of a network"
             + (pickled if file.is_file() and file.suffix in PICKLED else "")
         ) from error
     if damaged := [name for name, tensor in tensors.items() if not _is_finite(tensor)]:
@@ -94,6 +109,27 @@ def read_initial_weights(
         origin=WeightsOrigin(name=name, sha256=hashlib.sha256(content).hexdigest()),
         pretrained=pretrained,
         prefix=prefix,
+    )
+
+
+def _read_bundle(folder: Path, *, pretrained: bool) -> InitialWeights:
+    bundle = open_bundle(folder)
+    if pretrained:
+        raise CheckpointError(
+            f"network.weights is the bundle {folder}, expected the folder of a run or a"
+            " .safetensors file. Start from a bundle with fit RECIPE --from BUNDLE"
+        )
+    if bundle.manifest.precision != "float32":
+        raise CheckpointError(
+            f"{folder}: the precision of the bundle is {bundle.manifest.precision}, expected"
+            " float32: start from the bundle that it was made of"
+        )
+    return InitialWeights(
+        tensors=graph_tensors(bundle.model),
+        origin=WeightsOrigin(
+            name=f"{folder.name}/{MODEL}", sha256=hashlib.sha256(bundle.model).hexdigest()
+        ),
+        exported=True,
     )
 
 

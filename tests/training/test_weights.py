@@ -110,7 +110,7 @@ def test_unreadable_initial_weights_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"missing\.safetensors: cannot read weights"):
         read_initial_weights(tmp_path / "missing.safetensors")
     (tmp_path / "bad.safetensors").write_bytes(b"short")
-    with pytest.raises(CheckpointError, match="Expected the folder of a run or a"):
+    with pytest.raises(CheckpointError, match="Expected the folder of a run, a bundle or"):
         read_initial_weights(tmp_path / "bad.safetensors")
 
 
@@ -126,7 +126,7 @@ def test_weights_of_a_quantized_or_complex_network_are_an_error(
     start = read_initial_weights(tmp_path / "w.safetensors", pretrained=pretrained)
     name = str(dtype).removeprefix("torch.")
     with pytest.raises(CheckpointError, match=rf"stem.weight \({name}, expected float32\)"):
-        start.load_into(network)
+        start.load_into(network, torch.zeros(2, 3, 4, 4))
     assert torch.equal(network.stem.weight, before)
 
 

@@ -11,7 +11,7 @@ from oodguard.training.cli.command import Threads, console, run_command
 from oodguard.training.cli.sources import list_recipe
 from oodguard.training.config.recipe_sources import read_recipe_text, recipe_tables
 
-START_HELP = "Start from the weights of this run, or of this .safetensors file."
+START_HELP = "Start from the weights of this run, bundle or .safetensors file."
 
 
 def fit(

@@ -202,6 +202,15 @@ class Recipe(FrozenModel):
         return self
 
     @model_validator(mode="after")
+    def _mirror_images_keep_their_class(self) -> Self:
+        if self.schedule.mirror_consistency and not self.inliers.mirror:
+            raise ValueError(
+                f"schedule.mirror_consistency is {self.schedule.mirror_consistency:g}, expected 0"
+                " with inliers.mirror = false, by which mirror images are not of the same class"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _inliers_select_the_classes(self) -> Self:
         test, others = self.evaluation.test, self.evaluation.outliers
         if not (self.inliers.leave_out or self.inliers.only):

@@ -19,7 +19,8 @@ class ScheduleSettings(FrozenModel):
     attacks `attacked_validation` images of each side, None for a number that fits the data.
     `average_decay` is the decay of the exponential moving average of the weights, which is the
     result of the run; 0 keeps the weights themselves. With `decay_all` weight decay also applies to
-    biases and batch-norm parameters.
+    biases and batch-norm parameters. `mirror_consistency` is the weight in the loss of the
+    inconsistency between an image and its mirror image (`objectives.mirror`).
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -35,6 +36,7 @@ class ScheduleSettings(FrozenModel):
     weight_decay: float = Field(default=5e-4, ge=0)
     decay_all: bool = False
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    mirror_consistency: float = Field(default=0.0, ge=0)
     average_decay: float = Field(default=0.998, ge=0, lt=1)
     attacked_validation: int | None = Field(default=None, ge=1)
     precision: Literal["bfloat16", "float32"] = "bfloat16"

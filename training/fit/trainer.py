@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from oodguard.models.networks.classifier import Classifier
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.data.augment import augment
+from oodguard.training.data.dataset import to_pixels
 from oodguard.training.data.images import read_ahead
 from oodguard.training.data.outliers import outlier_batches
 from oodguard.training.data.training_data import TrainingData
@@ -29,9 +30,10 @@ from oodguard.training.fit.optimizer import (
     update_average,
 )
 from oodguard.training.fit.robust_validation import RobustValidation, ValidationResult
-from oodguard.training.objectives import OBJECTIVES
+from oodguard.training.objectives import build_objective
 from oodguard.training.objectives.base import Batch
 from oodguard.training.provenance import epoch_generator
+from oodguard.training.scoring.graph import evaluation_batch_size
 from oodguard.training.scoring.network import MixedPrecisionNetwork, build_recipe_network
 from oodguard.training.weights import InitialWeights, checkpoint_part, load_weights
 
@@ -63,7 +65,7 @@ class Trainer:
         self.average = start_average(self.network)
         several = self.fabric.world_size > 1
         self.runner = ShardedNetwork(runner, self.fabric) if several else runner
-        self.objective = OBJECTIVES[recipe.method](recipe)
+        self.objective = build_objective(recipe)
         self.optimizer = build_optimizer(self.network, recipe.schedule)
         self.validation = RobustValidation.from_data(
             recipe,
@@ -121,15 +123,15 @@ class Trainer:
         Raises:
             CheckpointError: The weights do not fit the network.
         """
-        weights.load_into(cast("Classifier", self.average))
-        return weights.load_into(cast("Classifier", self.network))
+        notes = weights.load_into(cast("Classifier", self.network), self._sample)
+        self.average.load_state_dict(self.network.state_dict())
+        return notes
 
     def strengthen_attack(self, rollbacks: int) -> None:
         """Train with the attack that applies after so many rollbacks."""
         if self.recipe.attack is not None:
             attack = strengthen(self.recipe.attack, rollbacks)
-            recipe = self.recipe.model_copy(update={"attack": attack})
-            self.objective = OBJECTIVES[self.recipe.method](recipe)
+            self.objective = build_objective(self.recipe.model_copy(update={"attack": attack}))
 
     def state(self) -> dict[str, Tensor]:
         """Return the tensors of a checkpoint: the network, its average, the optimizer."""
@@ -158,6 +160,15 @@ class Trainer:
                     # torch holds AdamW's step counts on the CPU
                     device = "cpu" if key == "step" else parameter.device
                     self.optimizer.state[parameter][key] = values[name].to(device)
+
+    @property
+    def _sample(self) -> Tensor:
+        """Some of the images of both sides, as pixels on the device."""
+        sides = (self.data.training, self.data.outliers)
+        images = [side.images for side in sides if side is not None]
+        count = evaluation_batch_size(*images[0].shape[1:3])
+        sample = torch.cat([to_pixels(each[:count]) for each in images])
+        return sample.to(self.fabric.device)
 
     def _freeze_features(self) -> list[nn.Parameter]:
         """Put all but the head into evaluation mode; return its parameters.

@@ -8,6 +8,7 @@ from oodguard.training.objectives.adversary import Adversary
 from oodguard.training.objectives.atom import Atom
 from oodguard.training.objectives.base import Objective
 from oodguard.training.objectives.energy import EnergyBounded
+from oodguard.training.objectives.mirror import MirrorConsistent
 from oodguard.training.objectives.table import OBJECTIVE_TABLE, TableObjective
 from oodguard.training.objectives.trades import TradesAloe
 
@@ -49,3 +50,10 @@ OBJECTIVES: Mapping[str, Callable[[Recipe], Objective]] = {
         outlier_weight=recipe.outlier_weight,
     ),
 }
+
+
+def build_objective(recipe: Recipe) -> Objective:
+    """Return the objective of the recipe's method, with mirror consistency if it has a weight."""
+    objective = OBJECTIVES[recipe.method](recipe)
+    weight = recipe.schedule.mirror_consistency
+    return MirrorConsistent(objective=objective, weight=weight) if weight else objective

@@ -205,6 +205,13 @@ def test_contradictory_class_selection_is_an_error(more: dict[str, str], message
         parsed(_with_classes(inliers="leave_out = [1]", **more))
 
 
+def test_mirror_consistency_without_mirrored_inliers_is_an_error() -> None:
+    text = RECIPE.replace("epochs = 2", "epochs = 2\nmirror_consistency = 4")
+    assert parsed(text).schedule.mirror_consistency == 4
+    with pytest.raises(RecipeError, match=r"mirror_consistency is 4, expected 0 with inliers"):
+        parsed(text.replace("validation = 20", "validation = 20\nmirror = false"))
+
+
 def test_synthetic_outliers_need_no_source() -> None:
     text = 'outliers = "synthetic"\n' + without_tables(RECIPE, "outliers")
     outliers = parsed(text).outliers

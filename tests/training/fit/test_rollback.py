@@ -99,7 +99,7 @@ def test_each_rollback_strengthens_the_attack_until_the_limit(
         steps.append(recipe.attack.steps)
         return OBJECTIVES["aloe"](recipe)
 
-    monkeypatch.setattr("oodguard.training.fit.trainer.OBJECTIVES", {"aloe": record})
+    monkeypatch.setattr("oodguard.training.objectives.OBJECTIVES", {"aloe": record})
     _script(monkeypatch, INTACT, INTACT, *([LOST] * 4))
     run = RunFolder.create(tmp_path, TEXT)
     with pytest.raises(RecipeError, match=r"epoch 3: .* after 3 rollbacks.* more attack\.steps"):
