@@ -4,7 +4,8 @@
 
 The service, the peers, the bare loops and the load all run on the same CPUs. Compared values are
 measured in the same round, and a figure is the median over the rounds. Each peer gets a virtual
-environment on first use. Writes a table, a plot and the raw rounds.
+environment on first use. Writes a table, a plot and the raw rounds after each row; --resume
+continues an interrupted run.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.serving import machine, plot, report
@@ -23,6 +25,7 @@ from benchmarks.serving.rows import ROWS
 from benchmarks.serving.service import ROOT
 
 CPUS = 2
+ROUNDS = "rounds.json"
 BUNDLE = ROOT / "models" / "pretrained" / "cifar10-aloe"
 
 
@@ -32,15 +35,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # SIGTERM unwinds the context managers, which stop the servers.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     cpus = machine.pin(CPUS)
-    facts = machine.facts(cpus)
+    results = Results(machine=_facts(options, cpus), measured=[])
+    if options.resume:
+        results = resume(results, options.out / ROUNDS)
     with tempfile.TemporaryDirectory(prefix="oodguard-benchmark-") as scratch:
-        measured = [
-            measure(name, graph, config)
-            for graph, config in _configs(options, cpus, Path(scratch)).items()
-            for name in options.names or ROWS
-            if graph == SHIPPED or ROWS[name].light
-        ]
-    _write(Results(machine=facts, measured=measured), options.out)
+        for graph, config in _configs(options, cpus, Path(scratch)).items():
+            for name in options.names or ROWS:
+                if results.of(name, graph) is None and (graph == SHIPPED or ROWS[name].light):
+                    one = measure(name, graph, config)
+                    results = replace(results, measured=[*results.measured, one])
+                    _write(results, options.out)
+    print(report.markdown(results))
+    _log(f"written to {options.out}")
+
+
+def resume(new: Results, file: Path) -> Results:
+    """Return the rows of an interrupted run that were measured.
+
+    Raises:
+        SystemExit: Another machine, commit, bundle or length was measured.
+    """
+    if not file.exists():
+        return new
+    old = report.read(file)
+    for name, value in new.machine.items():
+        if name != machine.LOAD_BEFORE and old.machine.get(name) != value:
+            raise SystemExit(
+                f"{file} was measured with {name} {old.machine.get(name)}, expected {value}:"
+                " run without --resume, or with the same options on the same commit"
+            )
+    return replace(old, measured=[one for one in old.measured if not one.missing])
 
 
 def measure(name: str, graph: str, config: Config) -> Measured:
@@ -65,13 +89,29 @@ def _parser() -> argparse.ArgumentParser:
     add("names", nargs="*", metavar="name", choices=[*ROWS, []], help=", ".join(ROWS))
     add("--graph", choices=[SHIPPED, LIGHT], help="measure one of the two bundles only")
     add("--bundle", type=Path, default=BUNDLE, help="the shipped bundle")
+    add("--workers", type=int, default=CPUS, help="number of worker processes of the service")
+    add("--baseline", type=Path, help="a checkout of an earlier commit, for the row single")
+    add("--baseline-bundle", type=Path, default=BUNDLE, help="the bundle that it serves")
     add("--rounds", type=int, default=5)
     add("--seconds", type=int, default=3, help="length of one measurement of a rate")
     add("--overload-s", type=float, default=30.0, help="length of one overload")
     add("--requests", type=int, default=10_000, help="number of requests of rows that count")
     add("--out", type=Path, default=ROOT / "runs" / "serving", help="output folder")
     add("--environments", type=Path, default=ROOT / ".venv-peers", help="folder of the peers'")
+    add("--resume", action="store_true", help="keep the rows in the output folder")
     return parser
+
+
+def _facts(options: argparse.Namespace, cpus: int) -> dict[str, str]:
+    baseline = options.baseline
+    return {
+        machine.BUNDLE: options.bundle.resolve().name,
+        "workers": str(options.workers),
+        "rounds": f"{options.rounds} of {options.seconds} s, overload {options.overload_s:g} s,"
+        f" {options.requests} requests",
+        **({"baseline": machine.commit(baseline)} if baseline else {}),
+        **machine.facts(cpus),
+    }
 
 
 def _configs(options: argparse.Namespace, cpus: int, scratch: Path) -> dict[str, Config]:
@@ -86,6 +126,9 @@ def _configs(options: argparse.Namespace, cpus: int, scratch: Path) -> dict[str,
             configs[graph] = Config(
                 bundle=bundle,
                 threads=cpus,
+                workers=options.workers,
+                baseline=options.baseline.resolve() if options.baseline else None,
+                baseline_bundle=options.baseline_bundle.resolve() if graph == SHIPPED else None,
                 rounds=options.rounds,
                 seconds=options.seconds,
                 overload_s=options.overload_s,
@@ -99,14 +142,11 @@ def _configs(options: argparse.Namespace, cpus: int, scratch: Path) -> dict[str,
 
 def _write(results: Results, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    report.write(results, folder / "rounds.json")
-    text = report.markdown(results)
-    (folder / "table.md").write_text(text, encoding="utf-8")
+    report.write(results, folder / ROUNDS)
+    (folder / "table.md").write_text(report.markdown(results), encoding="utf-8")
     drawn = plot.svg_of(results)
     if drawn is not None:
         (folder / "plot.svg").write_text(drawn, encoding="utf-8")
-    print(text)
-    _log(f"written to {folder}")
 
 
 def _log(text: str) -> None:

@@ -24,7 +24,10 @@ class Config:
 
     Attributes:
         bundle: The folder that every server serves.
-        threads: Threads of one run of the graph, the same for every server and bare loop.
+        threads: CPUs for all runs of the graph, the same for every server and bare loop.
+        workers: Worker processes of the service, except in the figures of one worker.
+        baseline: A checkout of an earlier commit that is compared, or None.
+        baseline_bundle: The bundle that it serves.
         rounds: Number of rounds.
         seconds: Length of one measurement of a rate.
         overload_s: Length of one overload.
@@ -36,6 +39,9 @@ class Config:
 
     bundle: Path
     threads: int
+    workers: int
+    baseline: Path | None = None
+    baseline_bundle: Path | None = None
     rounds: int
     seconds: int
     overload_s: float

@@ -11,8 +11,8 @@ import psutil
 
 from benchmarks.serving.service import ROOT
 
-CPUS, LOAD_BEFORE = "CPUs", "load before"
-"""Names of two facts that the report reads."""
+CPUS, LOAD_BEFORE, BUNDLE = "CPUs", "load before", "bundle"
+"""Names of facts that the report reads."""
 
 
 def pin(cpus: int) -> int:
@@ -30,7 +30,7 @@ def facts(cpus: int) -> Mapping[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
         "ONNX Runtime": version("onnxruntime"),
-        "commit": _commit(),
+        "commit": commit(ROOT),
         LOAD_BEFORE: f"{psutil.getloadavg()[0]:.2f}",
     }
 
@@ -42,7 +42,8 @@ def _cpu_model() -> str:
     return names[0] if names else platform.machine()
 
 
-def _commit() -> str:
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+def commit(checkout: Path) -> str:
+    """Return the commit of a checkout."""
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty"]
     described = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     return described.stdout.strip() or "unknown"

@@ -7,21 +7,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
-from benchmarks.serving.peers.registry import PEERS
 from benchmarks.serving.report import LIGHT, SHIPPED, Results
-from benchmarks.serving.servers import OURS
+from benchmarks.serving.servers import ONE_WORKER, OURS
 from oodguard.training.report.svg import new_figure, svg_document
 
 NAMES = {
     OURS: "OOD Guard",
+    ONE_WORKER: "one worker",
     "litserve": "LitServe",
     "bentoml": "BentoML",
     "mlserver": "MLServer",
     "mosec": "mosec",
     "starlette": "a constant",
 }
-TITLES = {SHIPPED: "shipped bundle", LIGHT: "light graph"}
-
 Panel = Mapping[str, Sequence[float]]
 """Requests per second in every round, by server."""
 
@@ -34,7 +32,7 @@ def svg_of(results: Results) -> str | None:
 
 def figure_of(results: Results) -> Figure | None:
     """Draw one panel for each measured graph: the median of the rounds and their range."""
-    panels = {graph: panel for graph in TITLES if (panel := _panel(results, graph))}
+    panels = {graph: panel for graph in (SHIPPED, LIGHT) if (panel := _panel(results, graph))}
     if not panels:
         return None
     figure = new_figure(90 + 340 * len(panels), 230)
@@ -42,7 +40,7 @@ def figure_of(results: Results) -> Figure | None:
     columns = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     figure.subplots_adjust(left=90 / (90 + 340 * len(panels)), right=0.98, top=0.88, bottom=0.2)
     for axes, (graph, panel) in zip(columns, panels.items(), strict=True):
-        axes.set_title(TITLES[graph], loc="left", fontsize=12, fontweight="bold")
+        axes.set_title(results.title(graph), loc="left", fontsize=12, fontweight="bold")
         _draw(axes, panel)
     return figure
 
@@ -51,7 +49,7 @@ def _panel(results: Results, graph: str) -> Panel:
     measured = results.of("single", graph)
     if measured is None or not measured.rounds:
         return {}
-    return {name: [each[name] for each in measured.rounds] for name in (OURS, *PEERS)}
+    return {name: [each[name] for each in measured.rounds] for name in NAMES}
 
 
 def _draw(axes: Axes, panel: Panel) -> None:

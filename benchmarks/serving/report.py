@@ -8,17 +8,18 @@ from pathlib import Path
 
 from benchmarks.serving.audit import DIFFERENCE
 from benchmarks.serving.config import Round
-from benchmarks.serving.machine import CPUS, LOAD_BEFORE
+from benchmarks.serving.machine import BUNDLE, CPUS, LOAD_BEFORE
 from benchmarks.serving.rows import ROWS
-from benchmarks.serving.rows.figure import FAILED, Figure
+from benchmarks.serving.rows.figure import FAILED, Figure, Goal
 
 SHIPPED, LIGHT = "shipped", "light"
 MET, MISSED = "✓", "✗"
 
 ABOUT = (
-    "Median of the rounds, with minimum and maximum; ✓ reaches the goal, ✗ does not. The light"
-    " graph does almost no work, so its column shows the cost of serving alone. A figure without"
-    " a mark in that column has a goal that applies to the shipped bundle only."
+    "Median of the rounds, with minimum and maximum; ✓ reaches the goal, ✗ does not. The goals are"
+    " those of an INT8 bundle. The light graph does almost no work, so its column shows the cost of"
+    " serving alone. A figure without a mark in that column has a goal that applies to the bundle"
+    " only."
 )
 
 # A higher load per CPU before the run means that something else was running.
@@ -51,6 +52,17 @@ class Results:
         found = [each for each in self.measured if (each.row, each.graph) == (row, graph)]
         return found[0] if found else None
 
+    @property
+    def graphs(self) -> list[str]:
+        """The measured graphs, in the order of the table's columns."""
+        return [
+            graph for graph in (SHIPPED, LIGHT) if graph in {one.graph for one in self.measured}
+        ]
+
+    def title(self, graph: str) -> str:
+        """Return the name of the bundle, or of the light graph."""
+        return "light graph" if graph == LIGHT else self.machine.get(BUNDLE, "shipped bundle")
+
     def total(self, name: str) -> float | None:
         """Return the sum of a measured value over all rounds, or None if no round has it."""
         values = [each[name] for one in self.measured for each in one.rounds if name in each]
@@ -71,16 +83,13 @@ def read(file: Path) -> Results:
 
 def markdown(results: Results) -> str:
     """Return the whole report."""
-    lines = [
-        ABOUT,
-        "",
-        "| measurement | goal | shipped bundle | light graph |",
-        "|---|---|---|---|",
-    ]
+    lines = [ABOUT, "", *_head(results, "measurement", "goal")]
     for name, row in ROWS.items():
-        measured = [results.of(name, graph) for graph in (SHIPPED, LIGHT)]
-        if any(measured):
-            lines += [_line(figure, *measured) for figure in row.figures]
+        measured = {graph: results.of(name, graph) for graph in results.graphs}
+        if any(measured.values()):
+            lines += [
+                _line(figure, measured) for figure in row.figures if _is_measured(figure, measured)
+            ]
     lines += _counted(results)
     doubts = [f"- {doubt}" for doubt in _doubts(results)]
     if doubts:
@@ -90,21 +99,32 @@ def markdown(results: Results) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _line(figure: Figure, shipped: Measured | None, light: Measured | None) -> str:
-    goal = figure.goal.text(figure.form) if figure.goal else ""
-    cells = [_cell(figure, shipped, marked=True), _cell(figure, light, marked=figure.light)]
-    return f"| {figure.title} | {goal} | {' | '.join(cells)} |"
+def _head(results: Results, *columns: str) -> list[str]:
+    names = [*columns, *(results.title(graph) for graph in results.graphs)]
+    return [f"| {' | '.join(names)} |", "|" + len(names) * "---|"]
 
 
-def _cell(figure: Figure, measured: Measured | None, *, marked: bool) -> str:
+def _is_measured(figure: Figure, measured: Mapping[str, Measured | None]) -> bool:
+    rounds = [each for one in measured.values() if one for each in one.rounds]
+    return figure.needs is None or any(figure.needs in each for each in rounds)
+
+
+def _line(figure: Figure, measured: Mapping[str, Measured | None]) -> str:
+    cells = [
+        _cell(figure, one, figure.goal_of(light=graph == LIGHT)) for graph, one in measured.items()
+    ]
+    return f"| {' | '.join([figure.title, figure.goal_text(), *cells])} |"
+
+
+def _cell(figure: Figure, measured: Measured | None, goal: Goal | None) -> str:
     if measured is None:
         return ""
     if measured.missing:
         return f"not available: {measured.missing}"
     text = figure.text(measured.rounds)
-    if figure.goal is None or not marked:
+    if goal is None:
         return text
-    return f"{text} {MET if figure.goal.met(figure.value(measured.rounds)) else MISSED}"
+    return f"{text} {MET if goal.met(figure.value(measured.rounds)) else MISSED}"
 
 
 def _counted(results: Results) -> list[str]:
@@ -114,7 +134,7 @@ def _counted(results: Results) -> list[str]:
         return []
     mark = MET if difference == 0 else MISSED
     title = "requests and images that counters and clients count differently, over all loads"
-    return [f"| {title} | 0 | {difference:.0f} {mark} | |"]
+    return [f"| {title} | 0 | {difference:.0f} {mark} |" + (len(results.graphs) - 1) * " |"]
 
 
 def _doubts(results: Results) -> Iterator[str]:
@@ -129,9 +149,9 @@ def _doubts(results: Results) -> Iterator[str]:
 
 
 def _medians(results: Results) -> list[str]:
-    lines = ["| row | value | shipped bundle | light graph |", "|---|---|---|---|"]
+    lines = _head(results, "row", "value")
     for row in ROWS:
-        medians = [_medians_of(results.of(row, graph)) for graph in (SHIPPED, LIGHT)]
+        medians = [_medians_of(results.of(row, graph)) for graph in results.graphs]
         for name in dict.fromkeys(name for each in medians for name in each):
             cells = [f"{each[name]:.4g}" if name in each else "" for each in medians]
             lines.append(f"| {row} | {name} | {' | '.join(cells)} |")

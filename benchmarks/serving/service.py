@@ -31,12 +31,15 @@ class Service:
 
 
 @contextmanager
-def served(config: Config, *, bundle: Path | None = None) -> Iterator[Service]:
+def served(
+    config: Config, *, bundle: Path | None = None, workers: int | None = None
+) -> Iterator[Service]:
     """Serve a bundle with `python -m oodguard.service serve` until the end of the block.
 
     Args:
         config: The bundle and the number of threads.
         bundle: A folder to serve instead of the configured one.
+        workers: A number of worker processes instead of the configured one.
 
     Raises:
         RuntimeError: The service did not become ready.
@@ -47,7 +50,10 @@ def served(config: Config, *, bundle: Path | None = None) -> Iterator[Service]:
             *(sys.executable, "-m", "oodguard.service", "serve", "--port", str(port)),
             *("--bundle", str(bundle or config.bundle)),
         ],
-        environment={"OODGUARD_THREADS": str(config.threads)},
+        environment={
+            "OODGUARD_THREADS": str(config.threads),
+            "OODGUARD_WORKERS": str(workers or config.workers),
+        },
         log=config.scratch / f"ours-{port}.log",
         folder=ROOT,
     ) as process:

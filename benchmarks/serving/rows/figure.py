@@ -44,6 +44,8 @@ class Figure:
         over_rounds: Combines the rounds.
         of: The name of the measured total, for a figure that counts.
         light: Whether the goal applies to the light graph as well.
+        light_goal: A goal of the light graph that differs.
+        needs: A measured value without which the line is left out of the table.
     """
 
     title: str
@@ -53,6 +55,21 @@ class Figure:
     over_rounds: Summary = statistics.median
     of: str | None = None
     light: bool = True
+    light_goal: Goal | None = None
+    needs: str | None = None
+
+    def goal_text(self) -> str:
+        """Return the goals as the table states them."""
+        if self.goal is None:
+            return ""
+        text = self.goal.text(self.form)
+        return f"{text}, light {self.light_goal.text(self.form)}" if self.light_goal else text
+
+    def goal_of(self, *, light: bool) -> Goal | None:
+        """Return the goal of the shipped bundle or of the light graph, if it has one."""
+        if not light:
+            return self.goal
+        return self.light_goal or (self.goal if self.light else None)
 
     def value(self, rounds: Sequence[Round]) -> float:
         """Return the figure over all rounds."""

@@ -73,13 +73,13 @@ ROWS = {
                 title=f"{TITLE}: raw pixels",
                 formula=_excess("raw ms"),
                 form="{:.2f} ms",
-                goal=at_most(0.6),
+                goal=at_most(0.5),
             ),
             Figure(
                 title=f"{TITLE}: multipart PNG",
                 formula=_excess("multipart ms"),
                 form="{:.2f} ms",
-                goal=at_most(1.0),
+                goal=at_most(0.8),
             ),
         ],
     )

@@ -75,7 +75,7 @@ ROWS = {
                 title=f"{TITLE}: p99 of a 429",
                 formula=lambda measured: measured["429 p99 ms"],
                 form="{:.1f} ms",
-                goal=at_most(50),
+                goal=at_most(30),
             ),
             Figure(
                 title=f"{TITLE}: growth of resident memory",
