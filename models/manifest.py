@@ -174,7 +174,7 @@ class QuantizationRecord(_Record):
     class_flips: float = Field(ge=0, le=1)
     decision_flips: float = Field(ge=0, le=1)
     largest_difference: float = Field(ge=0)
-    speed: dict[str, float]
+    speed: dict[str, Annotated[float, Field(strict=True)]]
     hardware: str
     command: str | None = None
 

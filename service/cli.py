@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from oodguard.models.names import escape_unencodable_output
+from oodguard.models.names import escape_control_characters, escape_unencodable_output
 from oodguard.models.validation_errors import describe_error
 from oodguard.service.auth import keys_cli
 from oodguard.service.cli_errors import FAILURE, Commands, exit_on_error
@@ -98,7 +98,7 @@ def predict(
     elif predicted:
         predict_files.print_table(model, predicted)
     for path, reason in failed:
-        typer.echo(f"oodguard: {path}: {reason}", err=True)
+        typer.echo(f"oodguard: {escape_control_characters(f'{path}: {reason}')}", err=True)
     raise typer.Exit(FAILURE if failed else 0)
 
 

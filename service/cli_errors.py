@@ -45,7 +45,8 @@ class Commands(TyperGroup):
             try:
                 return super().main(*args, **kwargs)
             finally:
-                sys.stdout.flush()
+                if sys.stdout is not None:
+                    sys.stdout.flush()
         except OSError as error:
             # An error that concerns a file has its name.
             if error.filename is not None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from oodguard.models.errors import ImageError
-from oodguard.models.names import text_of
+from oodguard.models.names import escape_control_characters, text_of
 from oodguard.models.verdicts import Verdict
 from oodguard.service import responses
 from oodguard.service.images.decode import decode_image
@@ -65,8 +65,8 @@ def print_table(model: LoadedModel, predicted: Sequence[tuple[Path, Verdict]]) -
         table.add_column(name, justify="left" if name in {"label", "decision"} else "right")
     for path, verdict in predicted:
         table.add_row(
-            Text(text_of(path)),
-            Text(verdict.label),
+            Text(escape_control_characters(text_of(path))),
+            Text(escape_control_characters(verdict.label)),
             f"{verdict.confidence:.3f}",
             f"{verdict.scores[policy.score]:.4g}",
             f"{verdict.p_value:.4f}",

@@ -12,7 +12,7 @@ from oodguard.service.memory import resident_bytes
 from oodguard.service.readiness import Readiness
 from oodguard.service.server.early_load_shedding import http_protocol_class
 from oodguard.service.server.garbage_collector import tune_garbage_collector
-from oodguard.service.server.graceful_shutdown import GracefulServer
+from oodguard.service.server.graceful_shutdown import DrainLog, GracefulServer
 from oodguard.service.server.unread_responses import limit_unread_responses
 from oodguard.service.settings import Settings
 from oodguard.service.start_summary import log_start
@@ -58,6 +58,11 @@ def _serve_alone(settings: Settings) -> None:
         readiness,
         app.state.process.reload_all,
         drain_s=settings.drain_s,
+        drain_log=lambda server: DrainLog(
+            settings=settings,
+            requests=lambda: app.state.admission.requests,
+            connections=lambda: len(server.server_state.connections),
+        ),
     )
     listener = _bind(settings)
     _listen(listener, settings)

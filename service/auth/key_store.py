@@ -48,6 +48,7 @@ class KeyStore:
             try:
                 self.ring = await asyncio.to_thread(self._read_and_check)
             except KeyFileError as error:
+                self._metrics.set_keys_reloaded(successful=False)
                 if not record:
                     return
                 self._metrics.count_keys_read("refused")
@@ -56,6 +57,7 @@ class KeyStore:
                     extra={"fields": {"error": str(error)}},
                 )
             else:
+                self._metrics.set_keys_reloaded(successful=True)
                 if not record:
                     return
                 self._metrics.count_keys_read("loaded")

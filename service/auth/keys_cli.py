@@ -1,6 +1,8 @@
 """The command `oodguard keys`: create API keys and list a key file."""
 
 import os
+import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -40,9 +42,10 @@ def new(
     """Create a key and print it. Only its hash is stored: the key cannot be printed again."""
     with exit_on_error():
         token, entry = create_key(role, key_id or new_id(), requests_per_minute)
-        if file is not None:
-            append_key(file, entry)
-    typer.echo(token)
+        if file is None:
+            _print_key(token)
+        else:
+            append_key(file, entry, before=lambda: _print_key(token))
     if file is None:
         typer.echo(f"\n{entry.as_toml()}", nl=False)
     typer.echo("oodguard: the first line is the key. It is not stored; keep it safe.", err=True)
@@ -81,22 +84,56 @@ def create_key(roles: list[str], key_id: str, requests_per_minute: int | None) -
         raise KeyFileError(describe_error(fault, str(fault["loc"][0]))) from None
 
 
-def append_key(path: Path, key: Key) -> None:
+def append_key(path: Path, key: Key, *, before: Callable[[], None]) -> None:
     """Append a key to a key file; a new file is readable by its owner only.
 
     The key is written with one call, so that a service that reads the file at the same time sees
     either the old keys or the new ones.
 
+    Args:
+        path: The key file.
+        key: The key.
+        before: Called when the file is open; if it fails, the key is not added.
+
     Raises:
-        KeyFileError: The file is not a key file, has the id already, or cannot be written.
+        KeyFileError: The file is not a key file, has the id already, or cannot be written. It is
+            unchanged.
     """
-    before = read_file(path) if path.exists() else ""
-    gap = "" if not before or before.endswith("\n\n") else "\n" if before.endswith("\n") else "\n\n"
+    is_new = not path.exists()
+    text = "" if is_new else read_file(path)
+    gap = "" if not text or text.endswith("\n\n") else "\n" if text.endswith("\n") else "\n\n"
     added = f"{gap}{key.as_toml()}"
-    parse_keys(before + added, str(path))
+    parse_keys(text + added, str(path))
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _OWNER_ONLY)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(added.encode())
     except OSError as error:
         raise KeyFileError(f"{path}: {error.strerror}") from error
+    size = os.fstat(descriptor).st_size
+    try:
+        before()
+        try:
+            _write_all(descriptor, added.encode())
+        except OSError as error:
+            raise KeyFileError(
+                f"{path}: {error.strerror}. The key was not added and is not valid"
+            ) from error
+    except BaseException:
+        # A part of an entry would make the whole file invalid.
+        os.ftruncate(descriptor, size)
+        if is_new:
+            path.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _print_key(token: str) -> None:
+    if sys.stdout is None:
+        raise KeyFileError("standard output is closed, so that the key cannot be printed")
+    typer.echo(token)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+    os.fsync(descriptor)

@@ -11,9 +11,10 @@ from urllib.parse import quote, urlsplit
 import orjson
 import typer
 
+from oodguard.models.names import escape_control_characters
 from oodguard.service.cli_errors import exit_on_error
 from oodguard.service.drift.reset_request import ResetRequest
-from oodguard.service.drift.state_folder import REPLICA
+from oodguard.service.drift.state_folder import REPLICA, is_used
 from oodguard.service.errors import DriftStateError
 
 TIMEOUT_S = 30.0
@@ -22,6 +23,8 @@ TIMEOUT_S = 30.0
 TAKEN_WITHIN_S = 5.0
 
 POLL_INTERVAL_S = 0.05
+
+MAX_KEY_FILE_BYTES = 4096
 
 NO_ROUTE = "/problems/not-found"
 
@@ -83,7 +86,8 @@ def reset(
                 " --url and --key-file, or restart the service"
             )
     for line in lines:
-        typer.echo(line)
+        # From a file or a response, whose content is not trusted.
+        typer.echo(escape_control_characters(line))
 
 
 def reset_in_folder(folder: Path, model: str) -> list[str]:
@@ -93,7 +97,8 @@ def reset_in_folder(folder: Path, model: str) -> list[str]:
         One line for each version of the model and each replica.
 
     Raises:
-        DriftStateError: The folder has no state of the model, or cannot be written.
+        DriftStateError: The folder has no state of the model, or cannot be written, or a running
+            service does not reset the evidence.
     """
     requests = {each: ResetRequest(each.file) for each in _selected(folder, model)}
     for request in requests.values():
@@ -101,15 +106,29 @@ def reset_in_folder(folder: Path, model: str) -> list[str]:
     give_up = time.monotonic() + TAKEN_WITHIN_S
     while any(each.is_pending() for each in requests.values()) and time.monotonic() < give_up:
         time.sleep(POLL_INTERVAL_S)
-    pending = (
-        f"is requested, but no running service has done it within {TAKEN_WITHIN_S:g} s: it is done"
-        " when a service starts with this folder (or see the log of the running one)"
-    )
-    return [
-        f"{state.model} {state.version}{_of(state, folder)}: the reset"
-        f" {pending if request.is_pending() else 'is done'}"
-        for state, request in requests.items()
-    ]
+    done, failed = [], []
+    for state, request in requests.items():
+        name = f"{state.model} {state.version}{_of(state, folder)}"
+        if not request.is_pending():
+            done.append(f"{name}: the reset is done")
+        elif is_used(state.file.parent):
+            failed.append(name)
+        else:
+            done.append(
+                f"{name}: the reset is requested, but no service is running with this folder: it"
+                " is done when one starts"
+            )
+    if failed:
+        raise DriftStateError(
+            "\n".join(
+                [
+                    f"the running service has not reset {', '.join(failed)} within"
+                    f" {TAKEN_WITHIN_S:g} s: see its log. It tries again until it succeeds",
+                    *done,
+                ]
+            )
+        )
+    return done
 
 
 def _of(state: StoredState, folder: Path) -> str:
@@ -176,7 +195,9 @@ def _cause(error: Exception) -> str:
 
 def _read_key(file: Path) -> str:
     try:
-        key = file.read_text(encoding="ascii").strip()
+        # It may be the pipe of a password manager. A device may never end.
+        with file.open("rb") as opened:
+            key = opened.read(MAX_KEY_FILE_BYTES).decode("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise DriftStateError(f"--key-file {file} cannot be read: {_cause(error)}") from error
     if not key.isprintable() or not key:

@@ -11,8 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from oodguard.service.errors import DriftNotReset, DriftStateError
+from oodguard.service.regular_file import write_new_file
 
 logger = logging.getLogger("oodguard.drift")
+
+CONTENT = b"Reset the drift evidence.\n"
 
 
 class ResetRequest:
@@ -42,17 +45,14 @@ class ResetRequest:
         Raises:
             DriftStateError: The file cannot be written, or is not a regular file.
         """
-        # Without waiting for the reader of a named pipe.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        partial = self._file.with_name(self._file.name + ".new")
         try:
             if os.path.lexists(self._file) and not stat.S_ISREG(self._file.lstat().st_mode):
                 raise DriftStateError(f"{self._file} is not a regular file: remove it")
-            descriptor = os.open(self._file, flags, 0o666)
-            try:
-                # A request that was done and could not be removed becomes a new one.
-                os.utime(descriptor)
-            finally:
-                os.close(descriptor)
+            # An empty file could be created on a full disk, where no reset can be saved. A new
+            # file also replaces a request that was done and could not be removed.
+            write_new_file(partial, CONTENT, sync=True)
+            partial.replace(self._file)
         except OSError as error:
             raise DriftStateError(f"{self._file} cannot be written: {error.strerror}") from error
 

@@ -1,7 +1,6 @@
 """The state of the drift tests, and the file that preserves it across restarts."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from oodguard.service.drift.betting import (
 from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence, initial_evidence
 from oodguard.service.drift.ranks import sort_calibration
 from oodguard.service.errors import DriftStateError, UnreadableFile
-from oodguard.service.regular_file import read_regular_file
+from oodguard.service.regular_file import read_regular_file, write_new_file
 
 Floats = NDArray[np.float64]
 
@@ -122,10 +121,7 @@ def write_state(path: Path, state: DriftState, monitored: MonitoredScore) -> Non
     content = save(_to_arrays(state), metadata=_metadata(monitored))
     # A constant name, so that the next write replaces a partial file of a killed process.
     partial = path.with_name(path.name + ".new")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    write_new_file(partial, content, sync=True)
     partial.replace(path)
 
 

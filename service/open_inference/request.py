@@ -68,7 +68,8 @@ def parse_inference(
         # Triton's parameter; 0 means no timeout.
         timeout_s=parameters.timeout / MICROSECONDS if parameters and parameters.timeout else None,
         shape=tensor.shape,
-        pixels=_pixels(tensor, binary, spec),
+        # A search in the text is ten times as fast as a look at the type of every number.
+        pixels=_pixels(tensor, binary, spec, booleans=b"true" in text or b"false" in text),
     )
 
 
@@ -91,7 +92,7 @@ def _describe(error: ValidationError) -> str:
     return describe_error(first, name) + unsupported * (first["type"] == "none_required")
 
 
-def _pixels(tensor: InputTensor, binary: bytes, spec: InputSpec) -> bytes:
+def _pixels(tensor: InputTensor, binary: bytes, spec: InputSpec, *, booleans: bool) -> bytes:
     shape = tensor.shape
     if shape[1:3] != (spec.height, spec.width):
         raise WrongFields(
@@ -112,11 +113,16 @@ def _pixels(tensor: InputTensor, binary: bytes, spec: InputSpec) -> bytes:
         return binary
     if binary:
         raise WrongFields(f"{len(binary)} bytes follow the JSON, expected 0 with inputs[0].data")
-    return flatten(tensor.data, shape)
+    return flatten(tensor.data, shape, booleans=booleans)
 
 
-def flatten(data: list[Any], shape: Shape) -> bytes:
+def flatten(data: list[Any], shape: Shape, *, booleans: bool = True) -> bytes:
     """Convert numbers, in one array or in arrays nested by the shape, to bytes.
+
+    Args:
+        data: The numbers.
+        shape: `(n, H, W, 3)`.
+        booleans: Whether there may be booleans among them, which `bytes` takes for 0 and 1.
 
     Raises:
         WrongFields: Another number or nesting, or values other than whole numbers from 0 to 255.
@@ -131,12 +137,13 @@ def flatten(data: list[Any], shape: Shape) -> bytes:
             )
         rows = list(chain.from_iterable(rows))
     try:
-        return bytes(rows)
-    except (TypeError, ValueError) as error:
-        value = next(each for each in rows if not (isinstance(each, int) and 0 <= each <= 255))
-        raise WrongFields(
-            f"inputs[0].data has the value {short(value)}, expected whole numbers from 0 to 255"
-        ) from error
+        if not booleans or set(map(type, rows)) <= {int}:
+            return bytes(rows)
+    except (TypeError, ValueError):
+        pass
+    value = next(each for each in rows if not (type(each) is int and 0 <= each <= 255))
+    shown = str(value).lower() if isinstance(value, bool) else short(value)
+    raise WrongFields(f"inputs[0].data has the value {shown}, expected whole numbers from 0 to 255")
 
 
 def _requested_outputs(request: InferRequest, available: Collection[str]) -> Mapping[str, bool]:

@@ -1,6 +1,6 @@
 """The outcomes of a reload, and the texts that describe them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -38,6 +38,30 @@ class Change:
     version: str
     outcome: ReloadOutcome
     detail: str = ""
+
+
+class Refusals:
+    """The folders and the policy file that the last reload of each has refused."""
+
+    def __init__(self) -> None:
+        self._models: dict[Path, str] = {}
+
+    @property
+    def models(self) -> frozenset[str]:
+        """The models that they concern."""
+        return frozenset(self._models.values())
+
+    def keep(self, folders: Collection[Path]) -> None:
+        """Forget all others: files that are not there are no longer refused."""
+        self._models = {at: model for at, model in self._models.items() if at in folders}
+
+    def add(self, changes: Iterable[Change]) -> None:
+        """Record the outcomes of a reload, of which the last of each folder counts."""
+        for each in changes:
+            if each.outcome == "refused":
+                self._models[each.folder] = each.model
+            else:
+                self._models.pop(each.folder, None)
 
 
 def bundle_change(

@@ -19,6 +19,7 @@ from oodguard.service.registry.changes import (
     EVENTS,
     POLICY_EVENTS,
     Change,
+    Refusals,
     bundle_change,
     policy_change,
     policy_difference,
@@ -59,6 +60,7 @@ class Reloader:
     def __post_init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="loader")
         self._lock = asyncio.Lock()
+        self._refusals = Refusals()
 
     def start(self, *, record: bool = True) -> None:
         """Load policy.toml and every bundle.
@@ -78,6 +80,7 @@ class Reloader:
                 self._log(bundle_change(folder, deployment, "loaded"))
         self._policy.check([each.model.bundle for each in self.registry.deployments()])
         self.registry.route(self._policy.routing)
+        self._publish_refusals()
         if self._policy.found and record:
             self._log(policy_change(self._policy, "loaded"))
 
@@ -100,6 +103,8 @@ class Reloader:
                 self.registry.find(only)
             shadow, default = self.registry.shadow, self.registry.default
             changes = await self._changes(only)
+            self._refusals.add(changes)
+            self._publish_refusals()
             for change in changes if record else ():
                 self.metrics.count_reload(change.model, change.outcome)
                 self._log(change)
@@ -138,6 +143,8 @@ class Reloader:
         except BundleError as error:
             folder = self._policy.settings.models or Path()
             return [bundle_change(folder, None, "refused", str(error))]
+        # The policy is read in every reload.
+        self._refusals.keep({*present, *self.registry.folders})
         missing = [folder for folder in self.registry.folders if folder not in present]
         before = self._policy
         refusal = await self._accept_policy(present)
@@ -235,6 +242,10 @@ class Reloader:
         except GuardError as error:
             return bundle_change(folder, served, "refused", str(error))
         return bundle_change(folder, served, "removed")
+
+    def _publish_refusals(self) -> None:
+        served = {each.name for each in self.registry.deployments()}
+        self.metrics.set_reloaded(served, self._refusals.models)
 
     def _log(self, change: Change) -> None:
         served = self.registry.at(change.folder)

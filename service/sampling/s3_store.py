@@ -48,10 +48,18 @@ class S3Store:
                 (each["path"], each["size"]) for page in obstore.list(self._store) for each in page
             ]
 
-    def get(self, name: str) -> bytes:
-        """Read an object."""
+    def list_names(self) -> Iterable[str]:
+        """Yield the name of every object, in any order."""
         with _store_errors():
-            return bytes(obstore.get(self._store, name).bytes())
+            yield from (each["path"] for page in obstore.list(self._store) for each in page)
+
+    def get(self, name: str, max_bytes: int) -> bytes:
+        """Read an object; a larger one is an error."""
+        with _store_errors():
+            found = obstore.get(self._store, name)
+            if found.meta["size"] > max_bytes:
+                raise SampleStoreError(f"{name}: larger than the limit of {max_bytes} bytes")
+            return bytes(found.bytes())
 
     def put(self, name: str, data: bytes) -> None:
         """Write an object; S3 makes it visible when it is complete."""

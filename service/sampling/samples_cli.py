@@ -16,15 +16,25 @@ import typer
 from oodguard.models.names import escape_control_characters
 from oodguard.service.cli_errors import exit_on_error
 from oodguard.service.errors import SampleStoreError
+from oodguard.service.regular_file import write_new_file
 
 if TYPE_CHECKING:
     # Imported by the commands, so that help and usage errors are quick.
-    from oodguard.service.sampling.stored import Record, StoredSample
+    from oodguard.service.sampling.stored import FoundSamples, Record, StoredSample
     from oodguard.service.sampling.stores import SampleStore
 
 STDOUT = Path("-")
 
 TAR = ".tar"
+
+# Of the samples that `list` reads to find those with a decision.
+MAX_READ = 10_000
+
+# Characters of a name or a label in a line of `list`.
+MAX_SHOWN = 100
+
+# Of the names that `show` prints.
+MAX_CANDIDATES = 20
 
 app = typer.Typer(
     help="List, show and export the sampled images.", no_args_is_help=True, rich_markup_mode=None
@@ -54,25 +64,34 @@ def list_(
     decision: DecisionOption = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of samples.")] = 50,
 ) -> None:
-    """Print the newest samples: decision, p-value, model, version, predicted class and name."""
+    """Print the newest samples: decision, p-value, model, version, predicted class and name.
+
+    The newest 10,000 records are read at most, or --limit of them if that is more.
+    """
     with exit_on_error():
-        store, samples = _open(location)
+        store, found = _open(location, newest=max(limit, MAX_READ))
         printed = 0
-        for sample, record in _records(store, samples):
+        for sample, record in _records(store, found.samples):
             if isinstance(record, SampleStoreError):
                 _print(f"unreadable  {sample.stem}: {record}")
             elif decision in {None, record.verdict.decision}:
                 model, verdict = record.model, record.verdict
+                names = [_cut(each) for each in (model.name, model.version, verdict.label)]
                 _print(
-                    f"{verdict.decision}  {verdict.p_value:.4f}  {model.name} {model.version}"
-                    f"  {verdict.label}  {sample.stem}"
+                    f"{verdict.decision}  {verdict.p_value:.4f}  {names[0]} {names[1]}"
+                    f"  {names[2]}  {sample.stem}"
                 )
             else:
                 continue
             printed += 1
             if printed == limit:
                 break
-    _print(f"oodguard: printed {printed} of {len(samples)} samples in {location}", err=True)
+    only = f", of which the newest {len(found.samples)} were searched"
+    _print(
+        f"oodguard: printed {printed} of {found.total} samples in {location}"
+        f"{only if printed < limit and found.total > len(found.samples) else ''}",
+        err=True,
+    )
 
 
 @app.command()
@@ -85,21 +104,25 @@ def show(
     with exit_on_error():
         from oodguard.service.sampling.stored import read_image, read_record  # noqa: PLC0415
 
-        store, samples = _open(location)
-        found = [each for each in samples if name in each.stem]
-        if len(found) != 1:
-            names = "".join(f"\n  {each.stem}" for each in found[:20])
+        store, found = _open(location, containing=name, newest=MAX_CANDIDATES)
+        if found.total != 1:
+            names = "".join(f"\n  {each.stem}" for each in found.samples)
             raise SampleStoreError(
-                f"{len(found)} samples of {len(samples)} have {name!r} in their name, expected 1"
-                f"{names}"
+                f"{found.total} samples have {name!r} in their name, expected 1{names}"
             )
-        (sample,) = found
+        (sample,) = found.samples
         _, content = read_record(store, sample)
         # ASCII only: a record may contain the control characters of a terminal.
         typer.echo(json.dumps(content, indent=2))
         if out is not None:
+            image, is_new = read_image(store, sample), not out.exists()
             with _output_errors(out):
-                out.write_bytes(read_image(store, sample))
+                try:
+                    out.write_bytes(image)
+                except OSError:
+                    if is_new:
+                        out.unlink(missing_ok=True)
+                    raise
     _print(str(out) if out else f"{location.rstrip('/')}/{sample.image}")
 
 
@@ -122,11 +145,11 @@ def export(
     with exit_on_error():
         from oodguard.service.sampling.stored import class_folder, read_image  # noqa: PLC0415
 
-        store, samples = _open(location)
+        store, found = _open(location)
         selected: list[tuple[StoredSample, Record]] = []
         classes: Counter[str] = Counter()
         models: set[str] = set()
-        for sample, record in _records(store, samples):
+        for sample, record in _records(store, found.samples):
             if isinstance(record, SampleStoreError):
                 _omit(sample, record)
                 continue
@@ -151,8 +174,7 @@ def export(
                     writer.write(f"{folder}/{sample.image}", image, record)
                 classes[folder] += 1
     _print(
-        f"oodguard: exported {classes.total()} of {len(samples)} samples,"
-        f" of {len(classes)} classes",
+        f"oodguard: exported {classes.total()} of {found.total} samples, of {len(classes)} classes",
         err=True,
     )
 
@@ -187,7 +209,7 @@ class FolderWriter:
         """Write an image to `CLASS/FILE`."""
         file = self._folder / path
         file.parent.mkdir(exist_ok=True)
-        file.write_bytes(data)
+        write_new_file(file, data)
 
 
 class TarWriter:
@@ -234,12 +256,14 @@ def _output_errors(out: Path) -> Iterator[None]:
         raise SampleStoreError(f"{name} cannot be written: {error.strerror}") from error
 
 
-def _open(location: str) -> tuple["SampleStore", list["StoredSample"]]:
+def _open(
+    location: str, *, containing: str = "", newest: int | None = None
+) -> tuple["SampleStore", "FoundSamples"]:
     from oodguard.service.sampling.stored import find_samples  # noqa: PLC0415
     from oodguard.service.sampling.stores import open_store  # noqa: PLC0415
 
     store = open_store(location, write=False)
-    return store, find_samples(store)
+    return store, find_samples(store, containing=containing, newest=newest)
 
 
 def _records(
@@ -253,6 +277,10 @@ def _records(
             yield sample, read_record(store, sample)[0]
         except SampleStoreError as error:
             yield sample, error
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def _print(text: str, *, err: bool = False) -> None:

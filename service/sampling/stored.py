@@ -64,11 +64,11 @@ class StoredSample:
 
     Attributes:
         stem: The common part of their names.
-        files: Their sizes in bytes by name.
+        files: Their names.
     """
 
     stem: str
-    files: dict[str, int]
+    files: frozenset[str]
 
     @property
     def image(self) -> str | None:
@@ -76,17 +76,55 @@ class StoredSample:
         return next((name for name in sorted(self.files) if not name.endswith(RECORD)), None)
 
 
-def find_samples(store: SampleStore) -> list[StoredSample]:
-    """Return the stored samples, newest first; other files are ignored.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundSamples:
+    """Samples of a store.
+
+    Attributes:
+        samples: The newest ones, newest first.
+        total: The number of all that were searched for.
+    """
+
+    samples: list[StoredSample]
+    total: int
+
+
+def find_samples(
+    store: SampleStore, *, containing: str = "", newest: int | None = None
+) -> FoundSamples:
+    """Find stored samples by the names of their files; other files are ignored.
+
+    Memory is bounded by the number of samples that are returned.
+
+    Args:
+        store: The store.
+        containing: A part of the names of the samples.
+        newest: The largest number of samples to return; None: no limit.
 
     Raises:
         SampleStoreError: The store fails.
     """
-    found: dict[str, dict[str, int]] = {}
-    for name, size in store.list_files():
-        if stem := stem_of(name):
-            found.setdefault(stem, {})[name] = size
-    return [StoredSample(stem=stem, files=found[stem]) for stem in sorted(found, reverse=True)]
+    files: dict[str, list[str]] = {}
+    oldest = ""
+    total = 0
+    for name in store.list_names():
+        stem = stem_of(name)
+        if not stem or containing not in stem:
+            continue
+        if name.endswith(RECORD):
+            total += 1
+        # The names begin with the time.
+        if stem < oldest:
+            continue
+        files.setdefault(stem, []).append(name)
+        if newest is not None and len(files) > 2 * newest:
+            files = {stem: files[stem] for stem in sorted(files, reverse=True)[:newest]}
+            oldest = min(files)
+    samples = [
+        StoredSample(stem=stem, files=frozenset(files[stem]))
+        for stem in sorted(files, reverse=True)[:newest]
+    ]
+    return FoundSamples(samples=samples, total=max(total, len(samples)))
 
 
 def read_record(store: SampleStore, sample: StoredSample) -> tuple[Record, dict[str, Any]]:
@@ -118,12 +156,9 @@ def read_image(store: SampleStore, sample: StoredSample) -> bytes:
 
 
 def _read(store: SampleStore, sample: StoredSample, name: str, max_bytes: int) -> bytes:
-    size = sample.files.get(name)
-    if size is None:
+    if name not in sample.files:
         raise SampleStoreError("the record is missing")
-    if size > max_bytes:
-        raise SampleStoreError(f"{name} has {size} bytes, expected at most {max_bytes}")
-    return store.get(name)
+    return store.get(name, max_bytes)
 
 
 def class_folder(label: str) -> str:

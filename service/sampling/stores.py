@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Protocol
 
 from oodguard.models.errors import install_hint
-from oodguard.service.errors import SampleStoreError, SamplingError
+from oodguard.service.errors import SampleStoreError, SamplingError, UnreadableFile
+from oodguard.service.regular_file import read_regular_file, write_new_file
 from oodguard.service.sampling.sample import stem_of
 
 PARTIAL = ".part"
+
+_MODE = 0o600
 
 S3 = "s3://"
 
@@ -33,8 +36,11 @@ class SampleStore(Protocol):
     def list_files(self) -> Iterable[tuple[str, int]]:
         """Return the name and the size in bytes of every file."""
 
-    def get(self, name: str) -> bytes:
-        """Read a file."""
+    def list_names(self) -> Iterable[str]:
+        """Yield the name of every file, in any order, without a look at the files."""
+
+    def get(self, name: str, max_bytes: int) -> bytes:
+        """Read a file; a larger one is an error."""
 
     def put(self, name: str, data: bytes) -> None:
         """Write a file."""
@@ -62,7 +68,7 @@ class FolderStore:
                 if stem_of(path.name.removesuffix(PARTIAL)):
                     path.unlink(missing_ok=True)
             probe = folder / f".oodguard{PARTIAL}"
-            _write(probe, b"")
+            write_new_file(probe, b"", mode=_MODE)
             probe.unlink()
         except OSError as error:
             raise SamplingError(
@@ -81,17 +87,25 @@ class FolderStore:
                         files.append((each.name, each.stat(follow_symlinks=False).st_size))
         return files
 
-    def get(self, name: str) -> bytes:
-        """Read a file."""
+    def list_names(self) -> Iterable[str]:
+        """Yield the name of every file, in any order, without a look at the files."""
+        with _store_errors(self._folder), os.scandir(self._folder) as entries:
+            yield from (each.name for each in entries if each.is_file(follow_symlinks=False))
+
+    def get(self, name: str, max_bytes: int) -> bytes:
+        """Read a file; a larger one is an error."""
         path = self._folder / name
         with _store_errors(path):
-            return path.read_bytes()
+            try:
+                return read_regular_file(path, max_bytes, follow=False)
+            except UnreadableFile as error:
+                raise SampleStoreError(str(error)) from error
 
     def put(self, name: str, data: bytes) -> None:
         """Write a file under a temporary name, then rename it."""
         partial = self._folder / f"{name}{PARTIAL}"
         with _store_errors(partial):
-            _write(partial, data)
+            write_new_file(partial, data, mode=_MODE)
             partial.replace(self._folder / name)
 
     def remove(self, name: str) -> None:
@@ -99,20 +113,6 @@ class FolderStore:
         path = self._folder / name
         with _store_errors(path):
             path.unlink(missing_ok=True)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a new file in the place of whatever has its name; nothing remains if that fails."""
-    path.unlink(missing_ok=True)
-    # A link is not followed, and a named pipe not opened.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-    except OSError:
-        # On a full disk every image would otherwise leave an empty file.
-        path.unlink(missing_ok=True)
-        raise
 
 
 @contextmanager

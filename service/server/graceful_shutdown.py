@@ -12,11 +12,14 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from types import FrameType
 
 import uvicorn
 
 from oodguard.service.readiness import Readiness
+from oodguard.service.settings import Settings
 from oodguard.service.telemetry.logs import request_ids
 
 logger = logging.getLogger("oodguard.server")
@@ -29,6 +32,40 @@ DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
 
 # For the event loop to accept waiting connections, and for their requests to arrive.
 DRAIN_BACKLOG_S = 0.25
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DrainLog:
+    """Logs the begin and the end of draining, once for a service.
+
+    Attributes:
+        settings: The settings of the service.
+        requests: Returns the number of requests in flight.
+        connections: Returns the number of open connections.
+    """
+
+    settings: Settings
+    requests: Callable[[], int]
+    connections: Callable[[], int]
+
+    def begin(self, received: int) -> None:
+        """Log that a signal has begun the shutdown."""
+        longest_s = self.settings.drain_s + DRAIN_BACKLOG_S + math.ceil(self.settings.timeout_s)
+        fields = {
+            "signal": signal.Signals(received).name,
+            "requests_in_flight": self.requests(),
+            "connections": self.connections(),
+            "drain_s": self.settings.drain_s,
+            "deadline": (datetime.now(UTC) + timedelta(seconds=longest_s)).isoformat(
+                timespec="seconds"
+            ),
+        }
+        logger.info("The service drains.", extra={"fields": fields})
+
+    def end(self, since: float) -> None:
+        """Log the end, given the time of the signal on the monotonic clock."""
+        fields = {"duration_s": round(time.monotonic() - since, 3)}
+        logger.info("The service has stopped.", extra={"fields": fields})
 
 
 class GracefulServer(uvicorn.Server):
@@ -46,8 +83,11 @@ class GracefulServer(uvicorn.Server):
         reload: Callable[[], Awaitable[None]],
         *,
         drain_s: float,
+        drain_log: Callable[[uvicorn.Server], DrainLog] | None = None,
     ) -> None:
         super().__init__(config)
+        self._drain_log = drain_log(self) if drain_log else None
+        self._signal: int | None = None
         self._readiness = readiness
         self._reload = reload
         self._drain_s = drain_s
@@ -81,10 +121,15 @@ class GracefulServer(uvicorn.Server):
             # Any other way cancels the tasks, and each of them logs a traceback.
             os._exit(128 + sig)
         self._readiness.drain()
+        self._signal = sig
         self._drained_at = time.monotonic() + self._drain_s
 
     async def on_tick(self, counter: int) -> bool:
         """Return whether to shut down; uvicorn calls it ten times a second."""
+        # Not in the handler of the signal, which may interrupt another log call.
+        if self._signal is not None and self._drain_log:
+            self._drain_log.begin(self._signal)
+            self._signal = None
         drained = time.monotonic() >= self._drained_at
         return await super().on_tick(counter) or drained
 
@@ -92,6 +137,8 @@ class GracefulServer(uvicorn.Server):
         """Drain the accept backlog, close the listeners, finish in-flight requests."""
         await drain_accept_backlog(sockets or [])
         await super().shutdown(sockets)
+        if self._drain_log:
+            self._drain_log.end(self._drained_at - self._drain_s)
 
 
 async def drain_accept_backlog(listeners: Sequence[socket.socket]) -> None:

@@ -100,7 +100,8 @@ class HeaderLimitProtocol(UnreadResponseProtocol):
         # As uvicorn does; a call of its method for each line would take 1 us for a request.
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
+            # RFC 9110, section 10.1.1: a client of HTTP/1.0 cannot read an interim response.
+            self.expect_100_continue = self.parser.get_http_version() == "1.1"
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:

@@ -1,6 +1,6 @@
 """Prometheus metrics of the process: requests, load shedding, API keys, reloads."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache, partial
 from typing import Literal, TypeAlias, get_args
 
@@ -106,6 +106,11 @@ class Metrics:
             "oodguard_keys_read_total", "Reloads of the API keys, by outcome.", ["outcome"]
         )
         self._keys_read = {outcome: keys_read.labels(outcome) for outcome in get_args(KeysOutcome)}
+        self._keys_reloaded = gauge(
+            "oodguard_keys_last_reload_successful",
+            "0 if the last reload refused the API keys, else 1.",
+        )
+        self._keys_reloaded.set(1)
         self._in_flight = gauge(
             "oodguard_requests_in_flight",
             "Requests with a complete body that are not yet answered.",
@@ -120,6 +125,12 @@ class Metrics:
         )
         for name in (UNKNOWN_MODEL, POLICY_FILE):
             self._reloads.labels(name, "refused")
+        self._reloaded = gauge(
+            "oodguard_last_reload_successful",
+            "0 if the last reload refused a bundle of the model, or the policy file, else 1.",
+            ["model"],
+        )
+        self._reloaded_models: frozenset[str] = frozenset()
         gauge(
             "oodguard_build_info",
             "1 for the running release and its ONNX Runtime version.",
@@ -163,6 +174,24 @@ class Metrics:
     def count_reload(self, model: str, outcome: ReloadOutcome) -> None:
         """Count the outcome of a reload for one bundle, or for the policy file."""
         self._reloads.labels(model, outcome).inc()
+
+    def set_keys_reloaded(self, *, successful: bool) -> None:
+        """Set whether the last reload accepted the API keys."""
+        self._keys_reloaded.set(successful)
+
+    def set_reloaded(self, models: Iterable[str], refused: Collection[str]) -> None:
+        """Set for which models, and for the policy file, the last reload refused a file.
+
+        Args:
+            models: The served models.
+            refused: Those of them with a refused file; also `unknown` and `policy.toml`.
+        """
+        shown = frozenset({UNKNOWN_MODEL, POLICY_FILE, *models, *refused})
+        for model in self._reloaded_models - shown:
+            self._reloaded.remove(model)
+        for model in shown:
+            self._reloaded.labels(model).set(model not in refused)
+        self._reloaded_models = shown
 
     def observe_in_flight(self, requests: Callable[[], int], limit: int) -> None:
         """Read the number of requests in flight from `requests` at each scrape."""

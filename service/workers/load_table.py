@@ -44,6 +44,17 @@ class LoadTable:
             if self._counts[index]:
                 self._counts[index] = 0
 
+    def requests(self) -> int:
+        """Return the number of requests in flight in all workers."""
+        return self._sum(UNITS.index("requests"))
+
+    def connections(self) -> int:
+        """Return the number of open connections of all workers."""
+        return self._sum(_CONNECTIONS)
+
+    def _sum(self, column: int) -> int:
+        return sum(self._counts[worker * _ROW + column] for worker in range(self.workers))
+
     def row(self, worker: int) -> "LoadRow":
         """Return the row of one worker."""
         others = [each * _ROW for each in range(self.workers) if each != worker]

@@ -1,5 +1,6 @@
 """Add up the metrics of all workers, of those that have ended, and of the supervisor."""
 
+import operator
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -11,7 +12,12 @@ from prometheus_client.samples import Sample
 from oodguard.service.workers.shared_values import Series
 
 SUMMED_GAUGES = frozenset({"oodguard_requests_in_flight", "oodguard_queue_depth"})
-"""The gauges of which each worker has its part. All others are the same in every worker."""
+"""The gauges of which each worker has its part."""
+
+LEAST_GAUGES = frozenset(
+    {"oodguard_last_reload_successful", "oodguard_keys_last_reload_successful"}
+)
+"""The gauges that are 0 if they are 0 in any worker. All others are the same in every worker."""
 
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 
@@ -51,7 +57,7 @@ def sum_metrics(parts: Sequence[Iterable[Metric]]) -> list[Metric]:
 
     Counters and histograms are added. A histogram is added to the first one with its labels only if
     it has the same buckets: those of the scores change with the threshold. A gauge is added if it
-    is one of `SUMMED_GAUGES`, else the first part's is used.
+    is one of `SUMMED_GAUGES`, the least one is used of `LEAST_GAUGES`, else the first part's.
     """
     by_name: dict[str, list[Metric]] = defaultdict(list)
     for part in parts:
@@ -92,7 +98,8 @@ def _ended(group: Sequence[Series]) -> Iterator[Sample]:
 
 def _sum_families(families: Sequence[Metric]) -> Metric:
     first = families[0]
-    adds = first.type in {"counter", "histogram"} or first.name in SUMMED_GAUGES
+    adds = first.type in {"counter", "histogram"} or first.name in SUMMED_GAUGES | LEAST_GAUGES
+    combine = min if first.name in LEAST_GAUGES else operator.add
     groups: dict[Labels, dict[tuple[str, Labels], Sample]] = {}
     for family in families:
         for base, samples in _groups(family).items():
@@ -101,8 +108,8 @@ def _sum_families(families: Sequence[Metric]) -> Metric:
                 groups[base] = samples
             elif adds and (first.type != "histogram" or _bounds(known) == _bounds(samples)):
                 for key, sample in samples.items():
-                    before = known[key].value if key in known else 0.0
-                    known[key] = sample._replace(value=before + sample.value)
+                    before = known.get(key, sample._replace(value=0.0))
+                    known[key] = sample._replace(value=combine(before.value, sample.value))
     documentation = next((each.documentation for each in families if each.documentation), "")
     added = [sample for group in groups.values() for sample in group.values()]
     return _family(first.name, documentation, first.type, added)

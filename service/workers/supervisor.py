@@ -6,11 +6,13 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from oodguard.models.errors import GuardError
+from oodguard.service.server.graceful_shutdown import DrainLog
 from oodguard.service.settings import Settings
 from oodguard.service.telemetry.worker_metrics import WorkerMetrics
 from oodguard.service.workers.channel import Channel, Message
@@ -64,6 +66,10 @@ class Supervisor:
         self._ended = asyncio.Event()
         self._failure: BaseException | None = None
         self._draining = False
+        self._drain_log = DrainLog(
+            settings=settings, requests=shared.load.requests, connections=shared.load.connections
+        )
+        self._drains_since: float | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def run(self) -> None:
@@ -84,6 +90,8 @@ class Supervisor:
         await self._ended.wait()
         loop.remove_reader(self._zygote)
         await asyncio.to_thread(self._close)
+        if self._drains_since is not None:
+            self._drain_log.end(self._drains_since)
         if self._failure is not None:
             raise self._failure
 
@@ -248,6 +256,8 @@ class Supervisor:
                 each.send_signal(signal.SIGKILL)
             os._exit(128 + received)
         self._draining = True
+        self._drains_since = time.monotonic()
+        self._drain_log.begin(received)
         # The workers have the socket as well, and close it when they have emptied its backlog.
         self._listener.close()
         # A worker that is not ready yet has no requests.

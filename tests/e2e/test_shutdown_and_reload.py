@@ -1,10 +1,12 @@
 """Shutdown, reload and client disconnects under load."""
 
+import json
 import shutil
 import signal
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 import httpx2
@@ -44,6 +46,14 @@ def test_shutdown_reports_not_ready_and_answers_requests(server: RunningServer) 
         except httpx2.TransportError:
             break
     assert (503, 200) in statuses
+    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+    (begin,) = (each for each in lines if each["message"] == "The service drains.")
+    (end,) = (each for each in lines if each["message"] == "The service has stopped.")
+    assert (begin["signal"], begin["requests_in_flight"], begin["drain_s"]) == ("SIGTERM", 0, 1)
+    # OODGUARD_DRAIN_S, the accept backlog and OODGUARD_TIMEOUT_S; one second of rounding.
+    times = [datetime.fromisoformat(begin[each]) for each in ("time", "deadline")]
+    assert 30 <= (times[1] - times[0]).total_seconds() <= 32
+    assert end["duration_s"] >= 1
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])

@@ -73,6 +73,8 @@ def test_workers_shutdown_under_load_loses_no_request(
     assert service.process.wait(30) == 0
     assert set(tally.statuses) == {200}
     assert (tally.failed, tally.unread, tally.refused) == (0, 0, kept + fresh)
+    log = service.log.read_text()
+    assert (log.count("The service drains."), log.count("The service has stopped.")) == (1, 1)
 
 
 def test_workers_share_kept_connections_evenly(service: RunningServer) -> None:

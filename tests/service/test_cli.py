@@ -106,6 +106,26 @@ def test_predict_command_reports_invalid_files_and_predicts_the_others(
     assert f"{tmp_path / 'text.png'}: the 8 bytes are not an image" in second
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_predict_command_prints_no_control_characters_of_file_names(
+    bundle_folder: Path, tmp_path: Path, options: list[str]
+) -> None:
+    name = "\x1b[2J\x07\u202e\n.png"
+    (tmp_path / name).write_bytes(encode(plain()))
+    (tmp_path / f"bad{name}").write_bytes(b"no image")
+    files = [tmp_path / name, tmp_path / f"bad{name}"]
+    result = oodguard("predict", *options, *files, "--bundle", bundle_folder)
+    assert result.exit_code == 1
+    assert "bad\\x1b[2J\\x07\\u202e\\n.png: " in result.stderr
+    if options:
+        (prediction,) = json.loads(result.stdout)["predictions"]
+        assert prediction["file"] == str(files[0])
+    else:
+        assert "\\x1b[2J\\x07\\u202e\\n.png" in result.stdout
+    for text in (result.stderr, result.stdout):
+        assert not {"\x1b", "\x07", *([] if options else "\u202e")} & set(text)
+
+
 def test_verify_command_prints_a_summary(bundle_folder: Path) -> None:
     result = oodguard("verify", bundle_folder)
     assert result.exit_code == 0

@@ -61,7 +61,15 @@ def engine() -> Json:
             Row("Queue", [stages.in_flight(), stages.depth(), stages.waits(), stages.skipped()]),
             Row("Decode", [stages.decodes()]),
             Row("Run", [stages.runs(), stages.run_spread(), stages.batches(), stages.busy()]),
-            Row("Bundles and releases", [process.providers(), process.builds(), process.reloads()]),
+            Row(
+                "Bundles and releases",
+                [
+                    process.providers(),
+                    process.builds(),
+                    process.reloads(),
+                    process.refused_files(),
+                ],
+            ),
             Row(
                 "Process",
                 [

@@ -38,6 +38,23 @@ def reloads() -> Panel:
     return series(about, Query(checked, "{{outcome}}"))
 
 
+def refused_files() -> Panel:
+    """Files that the last reload refused."""
+    about = About(
+        title="Refused files",
+        text="1 from a refused reload until one succeeds: `keys` are the API keys, `unknown` is a "
+        "bundle that was never served.",
+        runbooks=("OODGuardBundleRefused", "OODGuardKeysRefused"),
+        alarm=1,
+    )
+    # 0 from a refused reload on.
+    models = f"1 - min by (instance, model) (oodguard_last_reload_successful{{{SERVICE}}})"
+    keys = f"1 - min by (instance) (oodguard_keys_last_reload_successful{{{SERVICE}}})"
+    return series(
+        about, Query(models, "{{model}} of {{instance}}"), Query(keys, "keys of {{instance}}")
+    )
+
+
 def cpu() -> Panel:
     """CPU usage."""
     about = About(

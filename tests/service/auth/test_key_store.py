@@ -24,6 +24,11 @@ def reloads(client: TestClient, issued: Issued, outcome: str) -> float:
     return metric(text, "oodguard_keys_read_total", outcome=outcome)
 
 
+def last_successful(client: TestClient, issued: Issued) -> float:
+    text = client.get("/metrics", headers=issued["metrics"].headers).text
+    return metric(text, "oodguard_keys_last_reload_successful")
+
+
 def test_key_reload_activates_new_keys_and_revokes_removed_ones(
     secured: TestClient, issued: Issued, key_file: Path
 ) -> None:
@@ -55,6 +60,10 @@ def test_key_reload_of_an_invalid_file_leaves_the_previous_keys_active(
     assert record.__dict__["fields"]["error"].startswith(f"OODGUARD_KEYS_FILE: {key_file}: ")
     assert secured.get("/models", headers=issued["predict"].headers).status_code == 200
     assert (reloads(secured, issued, "loaded"), reloads(secured, issued, "refused")) == (0, 1)
+    assert last_successful(secured, issued) == 0
+    write_key_file(key_file, issued["metrics"], issued["admin"])
+    reload_keys(secured)
+    assert last_successful(secured, issued) == 1
 
 
 def test_key_reload_without_an_admin_key_is_rejected_while_admin_routes_are_enabled(

@@ -1,6 +1,7 @@
 """`oodguard keys` creates valid keys and lists key files."""
 
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from typer.testing import CliRunner, Result
 from oodguard.service.auth.key_file import parse_keys
 from oodguard.service.auth.keys import Keyring
 from oodguard.service.cli import app
+from tests.service.full_disk import full_disk
 
 
 @pytest.fixture
@@ -44,6 +46,39 @@ def test_keys_new_with_a_file_prints_the_key_and_appends_its_hash(path: Path) ->
     found = [ring.find(token) for token in tokens]
     assert [(key.id, key.requests_per_minute) for key in found if key] == [("a", None), ("b", 5)]
     assert all(key.created is not None for key in parse_keys(text, str(path)))
+
+
+@pytest.mark.parametrize("existing", [True, False])
+def test_keys_new_on_a_full_disk_fails_and_leaves_the_file_unchanged(
+    path: Path, *, existing: bool
+) -> None:
+    if existing:
+        keys("new", "--role", "predict", "--id", "a", "--file", path)
+    before = path.read_bytes() if existing else b""
+    with full_disk(len(before) + 20):
+        result = keys("new", "--role", "predict", "--id", "b", "--file", path)
+    assert result.exit_code == 1
+    message = f"oodguard: {path}: File too large. The key was not added and is not valid\n"
+    assert result.stderr == message
+    assert path.exists() == existing
+    assert not existing or path.read_bytes() == before
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_keys_new_adds_no_key_that_cannot_be_printed(
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    closed: bool,
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", None if closed else full)
+        with pytest.raises(SystemExit) as ended:
+            app(["keys", "new", "--role", "predict", "--file", str(path)])
+    assert ended.value.code == 1
+    assert "oodguard: standard output " in capsys.readouterr().err
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("ending", ["", "\n", "\n\n"])

@@ -16,6 +16,7 @@ from oodguard.service.settings import Settings
 from tests.e2e.conftest import wait_until
 from tests.service.conftest import Issued
 from tests.service.drift.drift_service import evidence, flood, resets, serving
+from tests.service.full_disk import full_disk
 
 pytestmark = pytest.mark.usefixtures("quick_observations")
 
@@ -53,7 +54,7 @@ def test_drift_reset_command_without_a_service_is_done_by_the_next_start(
         flood(client, issued)
     result = oodguard("drift", "reset", "one@10", "--state", state)
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("one 10: the reset is requested, but no running service")
+    assert result.stdout.startswith("one 10: the reset is requested, but no service is running")
     with serving(settings, issued) as client:
         wait_until(lambda: evidence(client, issued) == (0, 0))
         assert resets(client, issued) == 1
@@ -78,13 +79,21 @@ def test_drift_reset_command_is_not_done_while_the_state_cannot_be_written(
         with monkeypatch.context() as patch:
             patch.setattr(monitor, "write_state", fail)
             patch.setattr(drift_cli, "TAKEN_WITHIN_S", 0.2)
-            assert (
-                "no running service has done it"
-                in oodguard("drift", "reset", "one@10", "--state", state).stdout
+            result = oodguard("drift", "reset", "one", "--state", state)
+            assert result.exit_code == 1
+            assert result.stderr == (
+                "oodguard: the running service has not reset one 10, one 9 within 0.2 s: see its"
+                " log. It tries again until it succeeds\n"
             )
             assert resets(client, issued) == 0
-        assert caplog.messages.count("A requested drift reset failed.") == 1
+        assert caplog.messages.count("A requested drift reset failed.") == 2
         wait_until(lambda: evidence(client, issued) == (0, 0))
+
+
+def test_drift_reset_request_on_a_full_disk_is_an_error_and_leaves_no_file(tmp_path: Path) -> None:
+    with full_disk(5), pytest.raises(DriftStateError, match=r"\.reset cannot be written: File too"):
+        ResetRequest(tmp_path / "drift-one-9.safetensors").write()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "broken link", "folder"])

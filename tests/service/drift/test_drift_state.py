@@ -57,6 +57,25 @@ def test_drift_state_continues_a_stream_bit_for_bit(path: Path) -> None:
     assert whole.ranks.alarms > 0
 
 
+@pytest.mark.parametrize("kind", ["pipe", "link", "partial file"])
+def test_drift_state_is_written_in_place_of_what_has_the_partial_name(
+    path: Path, kind: str
+) -> None:
+    partial, target = path.with_name("state.new"), path.with_name("target")
+    target.write_bytes(b"unchanged")
+    if kind == "pipe":
+        os.mkfifo(partial)
+    elif kind == "link":
+        partial.symlink_to(target)
+    else:
+        partial.write_bytes(b"a")
+    state = _after(10).state
+    write_state(path, state, MONITORED)
+    assert _values(_read(path)) == _values(state)
+    assert target.read_bytes() == b"unchanged"
+    assert not partial.exists()
+
+
 def test_drift_state_without_a_file_is_the_initial_state(path: Path) -> None:
     state = _read(path)
     assert state.ranks.steps == state.counts.sum() == 0

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from reprlib import repr as short
 from typing import Any
 
+import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
@@ -99,6 +100,24 @@ def test_data_other_than_integers_from_0_to_255_is_rejected(client: TestClient, 
     response = client.post(PATH, json={"inputs": [tensor(data=[*FLAT[1:], value])]})
     expected = f"data has the value {short(value)}, expected whole numbers from 0 to 255"
     assert expected in error_of(response, 422)
+
+
+@pytest.mark.parametrize("value", [True, False])
+@pytest.mark.parametrize("nested", [True, False])
+def test_data_with_a_boolean_in_place_of_a_number_is_rejected(
+    client: TestClient, *, nested: bool, value: bool
+) -> None:
+    numbers: Any = [*FLAT[1:], value]
+    if nested:
+        numbers = np.array(numbers, object).reshape(1, 8, 8, 3).tolist()
+    response = client.post(PATH, json={"inputs": [tensor(data=numbers)]})
+    expected = f"data has the value {json.dumps(value)}, expected whole numbers from 0 to 255"
+    assert expected in error_of(response, 422)
+
+
+def test_data_of_numbers_is_accepted_beside_booleans(client: TestClient) -> None:
+    body = {"inputs": [tensor(data=FLAT)], "parameters": {"binary_data_output": False}}
+    assert client.post(PATH, json=body).status_code == 200
 
 
 @pytest.mark.parametrize(

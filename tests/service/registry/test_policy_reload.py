@@ -178,8 +178,14 @@ def test_policy_reload_keeps_the_previous_policy_if_the_file_is_refused(
     assert used(client) == before
     assert before[1] == 0.1
     assert models(client).shadow is None
-    count = metric(client.get("/metrics").text, "oodguard_reloads_total", outcome="refused")
-    assert count == 1
+    found = client.get("/metrics").text
+    assert metric(found, "oodguard_reloads_total", outcome="refused") == 1
+    assert metric(found, "oodguard_last_reload_successful", model="policy.toml") == 0
+    assert metric(found, "oodguard_last_reload_successful", model="one") == 1
+    policy.unlink()
+    reload(client)
+    found = client.get("/metrics").text
+    assert metric(found, "oodguard_last_reload_successful", model="policy.toml") == 1
 
 
 def test_policy_reload_restores_every_policy_if_the_new_default_cannot_be_loaded(

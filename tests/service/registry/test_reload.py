@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from oodguard.models.bundle import MODEL
@@ -32,6 +33,13 @@ def reload(client: TestClient, path: str = "/admin/models/reload") -> dict[tuple
 
 def refused(client: TestClient, path: str = "/admin/models/reload") -> str:
     return problem(client.post(path), 409, "bundle-refused").detail
+
+
+def unsuccessful(client: TestClient) -> set[str]:
+    """Return the models of `oodguard_last_reload_successful` with the value 0."""
+    found = text_string_to_metric_families(client.get("/metrics").text)
+    (family,) = (each for each in found if each.name == "oodguard_last_reload_successful")
+    return {each.labels["model"] for each in family.samples if each.value == 0}
 
 
 def test_start_logs_each_model_with_its_providers(
@@ -96,10 +104,37 @@ def test_reload_of_invalid_bundle_keeps_old_model(client: TestClient, three_mode
     write_tiny(three_models / "one" / "eleven", name="one", version="11")
     with (three_models / "two" / MODEL).open("ab") as file:
         file.write(b"more")
+    assert unsuccessful(client) == set()
     assert "two: model.onnx" in refused(client)
+    assert unsuccessful(client) == {"two"}
     assert ask(client, "/models/two/predict").predictions[0].label == "rouge"
     # The valid bundle of the same reload is served.
     assert answering_model(client) == ("one", "11")
+    # A reload of another model does not check the refused bundle.
+    reload(client, "/admin/models/one/reload")
+    assert unsuccessful(client) == {"two"}
+    write_tiny(three_models / "two", name="two")
+    reload(client)
+    assert unsuccessful(client) == set()
+
+
+def test_reload_forgets_a_refused_bundle_that_is_gone(
+    client: TestClient, three_models: Path
+) -> None:
+    write_tiny(three_models / "three", name="three")
+    (three_models / "three" / MODEL).write_bytes(b"")
+    refused(client)
+    assert unsuccessful(client) == {"unknown"}
+    shutil.rmtree(three_models / "three")
+    (three_models / "two" / MODEL).write_bytes(b"")
+    refused(client)
+    assert unsuccessful(client) == {"two"}
+    shutil.rmtree(three_models / "two")
+    reload(client)
+    assert unsuccessful(client) == set()
+    shown = client.get("/metrics").text
+    assert 'oodguard_last_reload_successful{model="one"} 1.0' in shown
+    assert 'oodguard_last_reload_successful{model="two"}' not in shown
 
 
 @pytest.mark.parametrize("state", ["missing", "empty"])
@@ -119,7 +154,11 @@ def test_reload_without_any_bundle_is_refused_and_counted(
     assert record.__dict__["fields"]["folder"] == str(three_models)
     found = client.get("/metrics").text
     assert metric(found, "oodguard_reloads_total", model="unknown", outcome="refused") == 1
+    assert unsuccessful(client) == {"unknown"}
     assert answering_model(client) == ("one", "10")
+    write_tiny(three_models / "one" / "ten", name="one", version="10")
+    reload(client)
+    assert unsuccessful(client) == set()
 
 
 def test_reload_does_not_remove_the_default_model(client: TestClient, three_models: Path) -> None:

@@ -24,8 +24,11 @@ class MemoryStore:
         self.lists += 1
         return [(name, len(data)) for name, data in self.files.items()]
 
-    def get(self, name: str) -> bytes:
-        return self.files[name]
+    def list_names(self) -> Iterable[str]:
+        return list(self.files)
+
+    def get(self, name: str, max_bytes: int) -> bytes:
+        return self.files[name][:max_bytes]
 
     def put(self, name: str, data: bytes) -> None:
         self.files[name] = data

@@ -18,12 +18,12 @@ def test_sample_store_lists_and_removes_files(location: Location) -> None:
     store.put(NAME, b"first")
     store.put(NAME, b"second")
     store.put("other.json", b"{}")
-    assert (location.folder / NAME).read_bytes() == store.get(NAME) == b"second"
+    assert (location.folder / NAME).read_bytes() == store.get(NAME, 100) == b"second"
     assert sorted(store.list_files()) == [(NAME, 6), ("other.json", 2)]
     store.remove(NAME)
     assert list(store.list_files()) == [("other.json", 2)]
     with pytest.raises(SampleStoreError):
-        store.get(NAME)
+        store.get(NAME, 100)
 
 
 def test_sample_store_ignores_removing_a_missing_file(location: Location) -> None:
@@ -72,7 +72,7 @@ def test_folder_store_replaces_links_and_pipes_with_the_name_of_a_partial_file(
     plant()
     store.put(NAME, b"image")
     assert not (folder / NAME).is_symlink()
-    assert store.get(NAME) == b"image"
+    assert store.get(NAME, 100) == b"image"
     assert target.read_bytes() == b"kept"
 
 

@@ -15,9 +15,19 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from oodguard.service.cli import app
-from oodguard.service.sampling.stored import MAX_RECORD_BYTES, class_folder
+from oodguard.service.errors import SampleStoreError
+from oodguard.service.sampling import samples_cli
+from oodguard.service.sampling.stored import (
+    MAX_RECORD_BYTES,
+    class_folder,
+    find_samples,
+    read_image,
+    read_record,
+)
+from oodguard.service.sampling.stores import FolderStore
 from tests.service.checks import post
 from tests.service.conftest import MakeClient
+from tests.service.full_disk import full_disk
 from tests.service.pictures import BLACK, GREEN, RED, WHITE, encode, plain
 from tests.service.sampling.conftest import Location
 
@@ -167,6 +177,60 @@ def test_samples_ignore_files_that_the_service_did_not_write(
         assert line.endswith(stem)
 
 
+@pytest.mark.parametrize("newest", [1, 2, 3, 100])
+def test_samples_list_keeps_only_the_newest_names(
+    write: Callable[..., str], location: Location, newest: int
+) -> None:
+    stems = [write(number, record(number)) for number in (3, 1, 5, 2, 4)]
+    found = find_samples(location.open(), newest=newest)
+    assert [each.stem for each in found.samples] == sorted(stems, reverse=True)[:newest]
+    assert all(each.image == f"{each.stem}.png" for each in found.samples)
+    assert found.total == 5
+
+
+def test_samples_list_states_how_many_records_it_searched(
+    write: Callable[..., str], location: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samples_cli, "MAX_READ", 2)
+    for number in range(5):
+        write(number, record(number, decision="reject" if number < 4 else "accept"))
+    result = run("list", "--from", location.to, "--decision", "reject", "--limit", 2)
+    assert len(result.stdout.splitlines()) == 1
+    assert result.stderr == (
+        f"oodguard: printed 1 of 5 samples in {location.to}, of which the newest 2 were searched\n"
+    )
+    everything = run("list", "--from", location.to, "--limit", 5)
+    assert everything.stderr == f"oodguard: printed 5 of 5 samples in {location.to}\n"
+
+
+def test_samples_do_not_follow_a_link_that_replaced_a_file(
+    write: Callable[..., str], tmp_path: Path, location: Location
+) -> None:
+    """The file is replaced after the command has listed the folder."""
+    stem = write(1, record(1))
+    store = FolderStore(location.folder)
+    (found,) = find_samples(store).samples
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret")
+    for name in found.files:
+        (location.folder / name).unlink()
+        (location.folder / name).symlink_to(secret)
+    with pytest.raises(SampleStoreError, match="symbolic link"):
+        read_record(store, found)
+    with pytest.raises(SampleStoreError, match="symbolic link"):
+        read_image(store, found)
+    (location.folder / f"{stem}.json").unlink()
+    os.mkfifo(location.folder / f"{stem}.json")
+    with pytest.raises(SampleStoreError, match="not a regular file"):
+        read_record(store, found)
+
+
+def test_samples_list_shortens_long_labels(write: Callable[..., str], location: Location) -> None:
+    stem = write(1, record(1, label="x" * 100_000))
+    listed = run("list", "--from", location.to).stdout
+    assert listed == f"reject  0.0040  tiny 1  {'x' * 100}...  {stem}\n"
+
+
 def test_samples_print_no_control_characters_of_a_record(
     write: Callable[..., str], location: Location
 ) -> None:
@@ -278,7 +342,7 @@ def test_samples_show_names_the_candidates_if_a_name_is_ambiguous(
     stems = [write(1, record(1)), write(2, record(2))]
     result = run("show", "20260501", "--from", location.to)
     assert result.exit_code == 1
-    assert "2 samples of 2 have '20260501' in their name, expected 1" in result.stderr
+    assert "2 samples have '20260501' in their name, expected 1" in result.stderr
     assert all(stem in result.stderr for stem in stems)
 
 
@@ -303,6 +367,21 @@ def test_samples_export_reports_a_full_disk(
     assert ended.value.code == 1
     message = "oodguard: standard output cannot be written: No space left on device\n"
     assert capsys.readouterr().err == message
+
+
+@pytest.mark.parametrize("kind", ["show", "export folder", "export tar"])
+def test_samples_commands_report_a_full_disk_and_leave_no_incomplete_file(
+    write: Callable[..., str], location: Location, tmp_path: Path, kind: str
+) -> None:
+    stem = write(1, record(1), image=bytes(20_000))
+    out = tmp_path / ("out.tar" if kind == "export tar" else "out")
+    command = ("show", stem, "--out", out) if kind == "show" else ("export", out)
+    with full_disk(15_000):
+        result = run(*command, "--from", location.to)
+    assert result.exit_code == 1
+    assert result.stderr == f"oodguard: {out} cannot be written: File too large\n"
+    assert not [each for each in tmp_path.glob("out*/**/*") if each.is_file()]
+    assert out.exists() == (kind == "export folder")
 
 
 def test_samples_export_leaves_no_incomplete_archive(

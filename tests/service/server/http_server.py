@@ -32,5 +32,13 @@ async def running_server(
     port: int = server.servers[0].sockets[0].getsockname()[1]
     try:
         yield port
+    except BaseException:
+        # A test that failed answers no more: the shutdown would wait for its requests forever.
+        server.force_exit = True
+        for connection in list(server.server_state.connections):
+            connection.transport.abort()
+        for task in list(server.server_state.tasks):
+            task.cancel()
+        raise
     finally:
         await server.shutdown()

@@ -175,6 +175,23 @@ async def test_header_limit_rejects_a_long_target(
     assert (await connection.read_all()).startswith(status)
 
 
+@pytest.mark.parametrize(("version", "interim"), [(b"1.1", 1), (b"1.0", 0)])
+async def test_interim_response_is_sent_to_clients_of_http_1_1_only(
+    reading_connection: Connection, version: bytes, interim: int
+) -> None:
+    """RFC 9110, section 10.1.1: the expectation of an HTTP/1.0 client is ignored."""
+    lines = b"Host: guard\r\nExpect: 100-continue\r\nContent-Length: 1\r\n"
+    reading_connection.write(b"POST / HTTP/" + version + b"\r\n" + lines + CLOSE)
+    if interim:
+        await reading_connection.read_until(b"HTTP/1.1 100 Continue\r\n\r\n")
+    else:
+        await asyncio.sleep(0.01)
+    reading_connection.write(b"x")
+    received = await reading_connection.read_all()
+    assert received.startswith(OK)
+    assert b"100 Continue" not in received
+
+
 @pytest.mark.parametrize("name", [b"Authorization", b"Content-Type", b"Expect", b"X-Shape"])
 async def test_trailers_are_not_headers(reading_connection: Connection, name: bytes) -> None:
     trailer = name + b": 100-continue\r\n"

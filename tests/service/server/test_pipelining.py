@@ -46,8 +46,10 @@ async def connection(
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     async with running_server(app) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        yield reader, writer
-        writer.close()
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
 
 
 def statuses(received: bytes) -> list[bytes]:
@@ -177,6 +179,17 @@ async def test_body_of_an_upgrade_is_not_read_as_a_request(protocol: bytes) -> N
         received = await reader.read()
     assert statuses(received) == [b"200"]
     assert b"connection: close" in received
+
+
+async def test_server_of_a_failed_test_ends_although_requests_wait() -> None:
+    async def fail() -> None:
+        async with connection(Gate()) as (_, writer):
+            writer.write(GET * 3 + CHUNKED + GET)
+            await until_idle()
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await fail()
 
 
 def live_cycles() -> int:

@@ -117,6 +117,17 @@ def test_metrics_of_alerts_exist_before_their_first_event(client: TestClient) ->
     assert expected - zero == set()
 
 
+def test_metrics_of_reloads_exist_from_the_start(client: TestClient) -> None:
+    found = client.get("/metrics").text
+    models = ("tiny", "unknown", "policy.toml")
+    assert [metric(found, "oodguard_last_reload_successful", model=each) for each in models] == [
+        1,
+        1,
+        1,
+    ]
+    assert metric(found, "oodguard_keys_last_reload_successful") == 1
+
+
 def test_metrics_are_documented(client: TestClient) -> None:
     post(client, encode(plain()))
     families = text_string_to_metric_families(client.get("/metrics").text)

@@ -60,6 +60,21 @@ def test_metrics_sum_adds_counters_histograms_and_shared_gauges() -> None:
     assert value(total, "oodguard_alpha") == 0.05
 
 
+def test_metrics_sum_shows_a_refusal_of_any_worker() -> None:
+    parts = []
+    for successful in (1, 0, 1):
+        registry = CollectorRegistry()
+        Gauge("oodguard_keys_last_reload_successful", "help", registry=registry).set(successful)
+        gauge = Gauge("oodguard_last_reload_successful", "help", ["model"], registry=registry)
+        gauge.labels("a").set(1)
+        gauge.labels("b").set(1 - successful)
+        parts.append(registry.collect())
+    total = sum_metrics(parts)
+    assert value(total, "oodguard_keys_last_reload_successful") == 0
+    assert value(total, "oodguard_last_reload_successful", model="a") == 1
+    assert value(total, "oodguard_last_reload_successful", model="b") == 0
+
+
 def test_metrics_sum_does_not_add_histograms_with_other_buckets() -> None:
     total = sum_metrics([part(observed=0.5, bound=1), part(observed=0.5, bound=2)])
     assert value(total, "h_count") == 1
