@@ -25,7 +25,7 @@ from oodguard.service.telemetry.worker_metrics import WorkerMetrics
 # The families that are functions of the scores, and not of the decisions alone. A client that reads
 # one of them before and after its requests learns about its scores: the martingale is multiplied by
 # a function of each p-value, the number of alarms orders repeated images, and the size of a sample
-# depends on the digits of its scores.
+# depends on the digits of its scores; so does the number of samples that fit a limit on their size.
 SCORE_METRICS = frozenset(
     {
         "oodguard_score",
@@ -33,6 +33,7 @@ SCORE_METRICS = frozenset(
         "oodguard_p_value",
         "oodguard_drift_log_martingale",
         "oodguard_drift_alarms",
+        "oodguard_samples_held",
         "oodguard_samples_held_bytes",
     }
 )

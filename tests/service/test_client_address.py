@@ -37,6 +37,17 @@ def test_client_address_is_the_peer_unless_it_is_a_trusted_proxy(peer: str) -> N
         (["[2001:db8:2::5]"], "2001:db8:2::5"),
         (["[2001:db8:2::5]:443"], "2001:db8:2::5"),
         (["::ffff:198.51.100.1"], "198.51.100.1"),
+        # Duplicates, in one header and in several.
+        (["198.51.100.1, 198.51.100.1"], "198.51.100.1"),
+        (["198.51.100.1", "198.51.100.1"], "198.51.100.1"),
+        (["198.51.100.1, 10.0.0.7", "10.0.0.7, 10.0.0.7"], "198.51.100.1"),
+        # A trusted proxy to the left of an untrusted one was written by the untrusted one.
+        (["203.0.113.9, 10.0.0.7, 198.51.100.1"], "198.51.100.1"),
+        (["10.0.0.7, 198.51.100.1", "10.0.0.8"], "198.51.100.1"),
+        (["unknown, 198.51.100.1, 10.0.0.7"], "198.51.100.1"),
+        (["fe80::1%eth0, [2001:db8:2::5]:443 , 10.0.0.7:80"], "2001:db8:2::5"),
+        # Every space around an entry is ignored.
+        (["198.51.100.1" + " " * 8000], "198.51.100.1"),
     ],
 )
 def test_client_address_is_the_rightmost_untrusted_address(
@@ -44,6 +55,21 @@ def test_client_address_is_the_rightmost_untrusted_address(
 ) -> None:
     assert address("10.0.0.1", *forwarded_for) == expected
     assert address("::ffff:10.0.0.1", *forwarded_for) == expected
+
+
+@pytest.mark.parametrize("peer", ["198.51.100.9", "2001:db8:2::9", "fe80::9%eth0"])
+def test_client_address_of_an_untrusted_peer_cannot_be_chosen(peer: str) -> None:
+    chosen = ["192.0.2.7", "10.0.0.7", "192.0.2.7, 10.0.0.7", "unknown", "::1", peer.upper()]
+    found = {address(peer, *values) for value in chosen for values in ([value], [value] * 40, [])}
+    assert found == {peer.partition("%")[0]}
+    # Nor by a client behind a trusted proxy, which appends the address of its peer.
+    behind = {address("10.0.0.1", f"{value}, 198.51.100.9") for value in chosen}
+    assert behind == {"198.51.100.9"}
+
+
+def test_client_address_of_a_link_local_proxy_is_trusted_without_its_zone() -> None:
+    assert address("fe80::1%eth0", "198.51.100.1", trusted=("fe80::/10",)) == "198.51.100.1"
+    assert address("fe80::1%eth0", "198.51.100.1") == "fe80::1"
 
 
 def test_client_address_is_the_leftmost_if_every_address_is_trusted() -> None:
@@ -62,6 +88,7 @@ def test_client_address_is_searched_in_the_last_32_addresses() -> None:
     "malformed",
     [
         "", "unknown", "_hidden", "localhost", "198.51.100", "198.51.100.256", "198.51.100.1:http",
+        "[fe80::1%25eth0]:80", "2001:db8:2::5]:80", "0x7f.1",
         "198.51.100.1:", "[2001:db8:2::5", "[2001:db8:2::5]x", "2001:db8:2::5%eth0",
         'for="198.51.100.1"', "198.51.100.1 203.0.113.9", "\xff", "1" * 5000,
     ],

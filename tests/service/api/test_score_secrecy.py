@@ -32,6 +32,22 @@ PATHS = (
 TIMES = re.compile(r"process_|.*_seconds|oodguard_batch_size")
 
 
+# Samples of 680 and of 681 bytes: 100 of the former fit, and 99 of the latter.
+MAX_SAMPLE_BYTES = 68_100
+
+# Requests that are refused: name, method, path, Content-Type and body.
+REFUSED = (
+    ("no image", "POST", "/predict", "image/png", b"no image"),
+    ("wrong field", "POST", "/predict", "application/json", b'{"image": []}'),
+    ("wrong shape", "POST", "/v2/models/tiny/infer", "application/json", b'{"inputs": []}'),
+    ("no model", "POST", "/models/none/predict", "image/png", b""),
+    ("reset", "POST", "/admin/models/tiny/drift/reset", "application/json", b""),
+    ("reset version", "POST", "/admin/models/tiny/versions/1/drift/reset", "image/png", b""),
+    ("reload", "POST", "/admin/models/reload", "application/json", b""),
+    ("samples", "GET", "/samples", "application/json", b""),
+)
+
+
 def observe(
     make: MakeClient,
     reds: Iterable[int],
@@ -49,8 +65,7 @@ def observe(
             detail="verdict",
             sample_accept_rate=1,
             sample_to=str(to),
-            sample_max_images=9,
-            **settings,
+            **{"sample_max_bytes": MAX_SAMPLE_BYTES, **settings},
         )
         found.append(dict(observations(client, red, headers)))
     return found
@@ -69,6 +84,11 @@ def observations(
     tensor = {"name": "images", "datatype": "UINT8", "shape": [1, SIZE, SIZE, 3]}
     body = {"inputs": [{**tensor, "data": pixels[0].ravel().tolist()}]}
     yield from returned("infer", client.post("/v2/models/tiny/infer", json=body, headers=headers))
+    for name, method, path, kind, content in REFUSED:
+        response = client.request(
+            method, path, content=content, headers={**headers, "content-type": kind}
+        )
+        yield from returned(name, response)
     # The end of the lifespan waits for the drift tests and the samples; routes still answer.
     client.__exit__()
     for path in PATHS:
@@ -125,5 +145,6 @@ def test_role_metrics_sees_the_metrics_that_order_images(
         "oodguard_p_value_sum",
         "oodguard_drift_log_martingale",
         "oodguard_drift_alarms_total",
+        "oodguard_samples_held",
         "oodguard_samples_held_bytes",
     }

@@ -92,6 +92,7 @@ SCORE_METRICS = [
     "p_value",
     "drift_log_martingale",
     "drift_alarms_total",
+    "samples_held",
     "samples_held_bytes",
 ]
 

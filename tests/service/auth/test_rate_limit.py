@@ -114,6 +114,21 @@ def test_returns_429_with_retry_after_when_a_key_exceeds_its_limit(
 
 
 @pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("trusted", [None, "0.0.0.0/0,::/0"])
+def test_rate_limit_of_a_key_does_not_depend_on_the_reported_address(
+    shop: IssuedKey, make_secured: MakeClient, trusted: str | None
+) -> None:
+    client = make_secured(trusted_proxies=trusted)
+    statuses = [
+        client.get(
+            "/models", headers={**shop.headers, "x-forwarded-for": f"198.51.100.{number}"}
+        ).status_code
+        for number in range(4)
+    ]
+    assert statuses == [200, 200, 429, 429]
+
+
+@pytest.mark.usefixtures("clock")
 def test_invalid_keys_do_not_count_against_the_key_with_their_id(
     shop: IssuedKey, make_secured: MakeClient
 ) -> None:

@@ -115,7 +115,7 @@ def test_data_with_a_boolean_in_place_of_a_number_is_rejected(
     assert expected in error_of(response, 422)
 
 
-def test_data_of_numbers_is_accepted_beside_booleans(client: TestClient) -> None:
+def test_data_of_numbers_is_accepted_with_boolean_parameters(client: TestClient) -> None:
     body = {"inputs": [tensor(data=FLAT)], "parameters": {"binary_data_output": False}}
     assert client.post(PATH, json=body).status_code == 200
 
