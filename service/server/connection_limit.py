@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import MutableMapping
 from typing import ClassVar, Protocol, cast
 
-from oodguard.service.client_address import UNKNOWN, network_of
 from oodguard.service.server.pipelining import PipeliningProtocol
 
 # At this number the worst flood takes 180 MB (docs/abuse.md). Behind a proxy there are usually
@@ -42,18 +41,15 @@ class ConnectionLimitProtocol(PipeliningProtocol):
         max_connections: The maximum number of open connections.
         counts: The numbers of the processes that serve together; None: there is only this one.
         waiting: The connections that wait, in the order in which they began to.
-        peer: The address of the client, or of its proxy; for IPv6 the network.
     """
 
     max_connections: ClassVar[int]
     counts: ClassVar[ConnectionCounts | None] = None
     waiting: ClassVar[MutableMapping["ConnectionLimitProtocol", None]]
-    peer = UNKNOWN
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Close a connection if there are too many."""
         super().connection_made(transport)
-        self.peer = network_of(self.client[0]) if self.client else UNKNOWN
         if self._open_connections() > self.max_connections:
             surplus = self._surplus()
             surplus.set_waits(wait=False)

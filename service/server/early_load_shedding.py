@@ -21,6 +21,7 @@ from oodguard.service.prediction.admission import Admission
 from oodguard.service.readiness import Phase, Readiness
 from oodguard.service.server.connection_limit import ConnectionCounts, max_connections
 from oodguard.service.server.header_limits import HeaderLimitProtocol
+from oodguard.service.server.parse_turns import ParseTurns
 
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 
@@ -138,6 +139,7 @@ def http_protocol_class(
     own = {
         "max_connections": max_connections(),
         "waiting": {},
+        "turns": ParseTurns(),
         "counts": counts,
         "admission": admission,
     }

@@ -5,13 +5,15 @@ a call by `super()` takes 0.17 us, one by the name 0.02 us, and there are about 
 """
 
 import asyncio
-import contextvars
+import time
 from collections.abc import Iterable
-from typing import cast
+from typing import ClassVar, cast
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from oodguard.service.client_address import UNKNOWN, network_of
+from oodguard.service.server.parse_turns import ParseTurns
 from oodguard.service.server.transport_wrapper import TransportWrapper
 
 END_OF_HEADERS = b"\r\n\r\n"
@@ -60,16 +62,21 @@ class PipeliningProtocol(HttpToolsProtocol):
     a few requests may be parsed too early.
 
     Attributes:
+        turns: The connections that wait for their turn, one object for all connections.
+        peer: The address of the client, or of its proxy; for IPv6 the network.
         in_body: Whether the headers of a request are complete and its body is not.
         request_complete: Whether the last received bytes completed a request.
     """
 
+    turns: ClassVar[ParseTurns]
     flow: PausableFlow
+    peer = UNKNOWN
 
     in_body = False
     _body_bytes = 0
     _received = b""
     _is_parsing = False
+    _waits_for_turn = False
     request_complete = False
     # Whether input is ignored, because its meaning is unknown.
     _input_ended = False
@@ -79,6 +86,7 @@ class PipeliningProtocol(HttpToolsProtocol):
         wrapper = cast("asyncio.Transport", TransportWrapper(transport))
         super().connection_made(wrapper)
         self.flow = PausableFlow(wrapper)
+        self.peer = network_of(self.client[0]) if self.client else UNKNOWN
 
     def is_answering(self) -> bool:
         """Return whether a request of the connection has not been answered completely.
@@ -90,9 +98,24 @@ class PipeliningProtocol(HttpToolsProtocol):
         return not is_first and (not self.cycle.response_complete or self.flow.write_paused)
 
     def data_received(self, data: bytes) -> None:
-        """Parse the received bytes, or let them wait for the response to an earlier request."""
+        """Parse the received bytes, or let them wait for an earlier request or for their turn."""
         self._received += data
+        if self.turns.is_over(self.peer):
+            self._parse_later()
+            return
+        started = time.perf_counter_ns()
         self._parse_received()
+        self.turns.spend(started)
+
+    def continue_parsing(self) -> None:
+        """Parse the received bytes that have waited for their turn."""
+        self._waits_for_turn = False
+        self._parse_received()
+
+    def shutdown(self) -> None:
+        """Close the connection, or let the application close it after its response."""
+        if not self._waits_for_turn:
+            super().shutdown()
 
     def parse(self, piece: bytes) -> None:
         """Parse a piece of the received bytes."""
@@ -146,8 +169,14 @@ class PipeliningProtocol(HttpToolsProtocol):
         return not self.pipeline if self.in_body else not self.is_answering()
 
     def _parse_later(self) -> None:
-        # Not in the context of the previous request.
-        self.loop.call_soon(self._parse_received, context=contextvars.Context())
+        if self._waits_for_turn:
+            return
+        self._waits_for_turn = True
+        # Otherwise more would be read meanwhile, and an idle connection would be closed.
+        if not self.flow.requests_wait:
+            self.flow.set_requests_wait(wait=True)
+        self._unset_keepalive_if_required()
+        self.turns.wait(self.peer, self)
 
     def on_headers_complete(self) -> None:
         """Start the request; bytes after a request for another protocol are ignored."""
