@@ -14,7 +14,7 @@ STARTED_NS = 250_000
 """The time that a request takes in the next turns, after it was parsed; most are rejected."""
 
 SHARED_NS = 1_000_000_000
-"""How long turns are bounded after a change of the address that bytes were received from.
+"""The time for which turns are bounded after the address that sends has changed.
 
 A client that is alone needs no turns, and further turns would take 5 % of its requests' time.
 """
