@@ -29,6 +29,10 @@ from oodguard.service.images.header import (
 
 PIXEL_BYTES: Mapping[ImageFormat, int] = {"JPEG": 8, "PNG": 8, "WEBP": 12}
 
+FILE_COPIES: Mapping[ImageFormat, int] = {"JPEG": 4, "PNG": 2, "WEBP": 2}
+"""Copies of a file, or of its segments and chunks: Pillow keeps each segment of a JPEG, divides and
+joins the parts of a colour profile, and the file is read once more if it has the model's size."""
+
 COEFFICIENT_BYTES = 2
 """Of each component of a pixel, if a JPEG has several scans and does not subsample it."""
 
@@ -97,7 +101,7 @@ def decode_bytes(image: EncodedImage | NDArray[np.uint8], spec: InputSpec) -> in
     return (
         pixel_bytes(header) * pixels
         + texts
-        + 2 * len(image.data)
+        + FILE_COPIES[header.format] * len(image.data)
         + _resize_bytes(header.width, header.height, spec)
     )
 
@@ -109,7 +113,8 @@ def largest_decode_bytes(spec: InputSpec, *, max_pixels: int, max_bytes: int) ->
     square = math.isqrt(2 * _ratio(spec) * max_pixels) + 1
     longest = square if spec.fit == "crop" else MAX_SIDE
     resize = 4 * max(spec.width, spec.height) * min(longest, MAX_SIDE, max_pixels)
-    return pixels + 2 * max_bytes + CONVERSION_BYTES + resize + _prepared_bytes(spec)
+    files = max(FILE_COPIES.values()) * max_bytes
+    return pixels + files + CONVERSION_BYTES + resize + _prepared_bytes(spec)
 
 
 def limit_png_texts() -> None:

@@ -13,6 +13,7 @@ from oodguard.models.errors import ImageTooLarge
 from oodguard.models.manifest import InputSpec
 from oodguard.service.images.decode_memory import (
     CONVERSION_BYTES,
+    FILE_COPIES,
     TEXT_BYTES,
     check_image_size,
     decode_bytes,
@@ -30,7 +31,9 @@ STRETCH = InputSpec(height=32, width=32, fit="stretch")
 def without_fixed_parts(data: bytes) -> int:
     # The window of a square image: 2 x 1000 pixels would be more than its side.
     resize = 4 * 32 * 1000 + PREPARED
-    return decode_bytes(EncodedImage(data=data), SPEC) - 2 * len(data) - CONVERSION_BYTES - resize
+    image = EncodedImage(data=data)
+    files = FILE_COPIES[image.header.format] * len(data)
+    return decode_bytes(image, SPEC) - files - CONVERSION_BYTES - resize
 
 
 @pytest.mark.parametrize(
@@ -247,6 +250,22 @@ def test_decode_memory_of_a_small_png_with_long_texts_is_at_least_the_measured_p
     assert 28 * 10**6 < measured <= estimated
 
 
+# Measured in files of 8 MB: 1.0, 2.0, 3.0 and 4.0.
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's /proc")
+@pytest.mark.parametrize("start", [b"", b"MPF\0", b"ICC_PROFILE\0\1\1"])
+@pytest.mark.parametrize("side", [MODEL_SIDE, 64])
+def test_decode_memory_of_a_small_jpeg_of_many_segments_is_at_least_the_measured_peak(
+    tmp_path: Path, start: bytes, side: int
+) -> None:
+    small = encode(plain(size=(64, 64)), "JPEG")
+    segment = b"\xff\xe2\xff\xf0" + start.ljust(0xFFEE, b"x")
+    (tmp_path / "small").write_bytes(small)
+    (tmp_path / "large").write_bytes(small[:2] + segment * 128 + small[2:])
+    measured, estimated = peak(tmp_path, side)
+    assert measured <= estimated
+
+
 def measure(
     folder: Path,
     kind: str,
@@ -260,7 +279,13 @@ def measure(
     large.write_bytes(encode(image, kind, **options))
     if "pnginfo" in options:
         small.write_bytes(encode(image, kind))
-    command = [sys.executable, "-c", PEAK, str(side), str(small), str(large)]
+    return peak(folder, side)
+
+
+def peak(folder: Path, side: int) -> tuple[int, int]:
+    """Return the measured and the estimated memory of decoding the file `large` in a folder."""
+    files = [str(folder / name) for name in ("small", "large")]
+    command = [sys.executable, "-c", PEAK, str(side), *files]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     measured, estimated = (int(each) for each in run.stdout.split())
     return measured, estimated

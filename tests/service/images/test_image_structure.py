@@ -6,7 +6,12 @@ import pytest
 
 from oodguard.models.errors import UndecodableImage
 from oodguard.service.images.header import MAX_CHUNKS, MIN_IDAT_BYTES, read_header
-from oodguard.service.images.jpeg_structure import MAX_SCANS, MAX_SEGMENTS, MAX_STRAY_BYTES
+from oodguard.service.images.jpeg_structure import (
+    MAX_EXIF_SEGMENTS,
+    MAX_SCANS,
+    MAX_SEGMENTS,
+    MAX_STRAY_BYTES,
+)
 from tests.service.pictures import encode, noisy, plain, png, png_chunk
 
 JPEG = encode(plain(), "JPEG")
@@ -44,6 +49,13 @@ def test_jpeg_with_too_many_segments_is_rejected(segment: bytes) -> None:
         assert is_read(start + segment * (MAX_SEGMENTS - 10) + end)
         with pytest.raises(UndecodableImage, match="more than 1000 segments"):
             read_header(start + segment * (MAX_SEGMENTS + 1) + end)
+
+
+def test_jpeg_with_too_many_exif_segments_is_rejected() -> None:
+    segment = b"\xff\xe1\x00\x08Exif\0\0"
+    assert is_read(JPEG[:2] + segment * MAX_EXIF_SEGMENTS + JPEG[2:])
+    with pytest.raises(UndecodableImage, match="more than 16 EXIF segments"):
+        read_header(JPEG[:2] + segment * (MAX_EXIF_SEGMENTS + 1) + JPEG[2:])
 
 
 @pytest.mark.parametrize("stray", [b"\xff", b"\x00", b"\xff\x00"])
