@@ -56,6 +56,7 @@ class Bundle:
         rows: The calibration images: held out, in-distribution, one row each.
         calibration: Their scores `(n,)` by score name, float32, ascending.
         evaluation: The content of evaluation.json.
+        card: The text of README.md.
         sha256: The hash of manifest.json, which holds the hashes of all other files.
     """
 
@@ -64,6 +65,7 @@ class Bundle:
     rows: CalibrationRows
     calibration: Mapping[str, NDArray[np.float32]]
     evaluation: Mapping[str, object]
+    card: str
     sha256: str
 
 
@@ -95,6 +97,7 @@ def open_bundle(folder: Path) -> Bundle:
         rows=rows,
         calibration=MappingProxyType(rows.ordered()),
         evaluation=MappingProxyType(decode_evaluation(content[EVALUATION])),
+        card=content[CARD].decode(errors="replace"),
         sha256=_sha256(manifest_bytes),
     )
 

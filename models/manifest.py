@@ -179,13 +179,43 @@ class QuantizationRecord(_Record):
     command: str | None = None
 
 
+class CalibrationRecord(_Record):
+    """A calibration that replaced an earlier one of the same graph, by `oodguard calibrate`.
+
+    `replaced` is the sha256 of the manifest of the bundle with the earlier calibration, and
+    `replaced_version` its version. `evaluated_version` is the version that evaluation.json and the
+    figures of the card were measured with: the one that was exported. Of `source`, `images` were
+    used, of `groups` groups if near-duplicates were named. `skipped` are files that are not read by
+    their ending, `broken` images that cannot be read by the reason, `copies` images with the pixels
+    of another, `dropped` samples that the person who reviewed them left out.
+    """
+
+    source: str
+    images: Count
+    groups: Count | None = None
+    labels: bool = False
+    skipped: dict[str, Count] = {}
+    broken: dict[str, Count] = {}
+    copies: Count = 0
+    dropped: Count = 0
+    created: AwareDatetime
+    by: str
+    command: str
+    replaced: str = Field(pattern=r"^[0-9a-f]{64}$")
+    replaced_version: BundleVersion
+    evaluated_version: BundleVersion
+
+
 def lowest_schema_version(
     spec: InputSpec,
     *,
     stamp: Literal["quick"] | None = None,
     quantization: QuantizationRecord | None = None,
-) -> Literal[1, 2]:
+    calibration: CalibrationRecord | None = None,
+) -> Literal[1, 2, 3]:
     """Return the first manifest version that has all of these keys."""
+    if calibration is not None:
+        return 3
     return 2 if stamp is not None or quantization is not None else spec.schema_version
 
 
@@ -209,6 +239,9 @@ class Description(_Record):
     quantization: QuantizationRecord | None = Field(
         default=None, exclude_if=lambda value: value is None
     )
+    calibration: CalibrationRecord | None = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
 
     @property
     def precision(self) -> Literal["float32", "int8"]:
@@ -218,7 +251,10 @@ class Description(_Record):
     @model_validator(mode="after")
     def _version_has_all_keys(self) -> Self:
         expected = lowest_schema_version(
-            self.input, stamp=self.stamp, quantization=self.quantization
+            self.input,
+            stamp=self.stamp,
+            quantization=self.quantization,
+            calibration=self.calibration,
         )
         if self.schema_version < expected:
             raise ValueError(

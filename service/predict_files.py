@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from oodguard.models.bundle import Bundle
 from oodguard.models.errors import ImageError
 from oodguard.models.names import escape_control_characters, text_of
 from oodguard.models.verdicts import Verdict
@@ -88,6 +89,20 @@ def to_json(model: LoadedModel, predicted: Sequence[tuple[Path, Verdict]]) -> by
     return orjson.dumps(body, option=orjson.OPT_INDENT_2)
 
 
+def _calibration(bundle: Bundle) -> str:
+    """Return the number of images, of groups, and the version whose evaluation the card shows."""
+    groups, record = bundle.rows.groups, bundle.manifest.calibration
+    text = f"{len(bundle.rows)} images"
+    if groups is not None:
+        text += f" in {int(groups.max()) + 1} groups, which count"
+    if record is not None:
+        text += (
+            f"; {record.created:%Y-%m-%d} by {record.by}, replaces version"
+            f" {record.replaced_version}; evaluated with version {record.evaluated_version}"
+        )
+    return text
+
+
 def print_summary(model: LoadedModel) -> None:
     """Print the properties of a verified bundle."""
     manifest, policy = model.bundle.manifest, model.guard.policy
@@ -98,7 +113,7 @@ def print_summary(model: LoadedModel) -> None:
         "classes": ", ".join(manifest.classes),
         "input": f"{manifest.input.height} x {manifest.input.width}, {manifest.input.fit}",
         "scores": ", ".join(manifest.scores),
-        "calibration": f"{len(model.bundle.calibration[policy.score])} images",
+        "calibration": _calibration(model.bundle),
         "policy": f"{policy.score}, alpha {policy.alpha:g}, delta {delta}",
         "threshold": f"{model.guard.threshold:.6g}",
         "providers": ", ".join(model.session.providers),

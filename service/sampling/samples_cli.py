@@ -1,15 +1,12 @@
-"""The command `oodguard samples`: list, show and export the sampled images."""
+"""The command `oodguard samples`: list, show, export and review the sampled images."""
 
 import json
 import sys
-import tarfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,15 +14,12 @@ from oodguard.models.names import escape_control_characters
 from oodguard.service.cli_errors import exit_on_error
 from oodguard.service.errors import SampleStoreError
 from oodguard.service.regular_file import write_new_file
+from oodguard.service.sampling.export_files import open_writer, output_errors
 
 if TYPE_CHECKING:
     # Imported by the commands, so that help and usage errors are quick.
     from oodguard.service.sampling.stored import FoundSamples, Record, StoredSample
     from oodguard.service.sampling.stores import SampleStore
-
-STDOUT = Path("-")
-
-TAR = ".tar"
 
 # Of the samples that `list` reads to find those with a decision.
 MAX_READ = 10_000
@@ -37,7 +31,9 @@ MAX_SHOWN = 100
 MAX_CANDIDATES = 20
 
 app = typer.Typer(
-    help="List, show and export the sampled images.", no_args_is_help=True, rich_markup_mode=None
+    help="List, show, export and review the sampled images.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
@@ -55,6 +51,12 @@ StoreOption = Annotated[
 
 DecisionOption = Annotated[
     Selected | None, typer.Option("--decision", help="Only images with this decision.")
+]
+
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", help="Only images that NAME or NAME@VERSION predicted."),
 ]
 
 
@@ -116,7 +118,7 @@ def show(
         typer.echo(json.dumps(content, indent=2))
         if out is not None:
             image, is_new = read_image(store, sample), not out.exists()
-            with _output_errors(out):
+            with output_errors(out):
                 try:
                     out.write_bytes(image)
                 except OSError:
@@ -133,9 +135,7 @@ def export(
     ],
     location: StoreOption,
     decision: DecisionOption = None,
-    model: Annotated[
-        str | None, typer.Option(help="Only images that NAME or NAME@VERSION predicted.")
-    ] = None,
+    model: ModelOption = None,
 ) -> None:
     """Write the images as OUT/CLASS/FILE, where CLASS is the class that the model predicted.
 
@@ -146,37 +146,92 @@ def export(
         from oodguard.service.sampling.stored import class_folder, read_image  # noqa: PLC0415
 
         store, found = _open(location)
-        selected: list[tuple[StoredSample, Record]] = []
+        selected = _select(store, found, decision, model)
         classes: Counter[str] = Counter()
-        models: set[str] = set()
-        for sample, record in _records(store, found.samples):
-            if isinstance(record, SampleStoreError):
-                _omit(sample, record)
-                continue
-            names = {record.model.name, f"{record.model.name}@{record.model.version}"}
-            models |= names
-            if decision in {None, record.verdict.decision} and model in {None, *names}:
-                selected.append((sample, record))
-        if model not in {None, *models}:
-            raise SampleStoreError(
-                f"--model is {model}, expected the model of a sample:"
-                f" {escape_control_characters(', '.join(sorted(models))) or 'there is none'}"
-            )
-        _require_one_model({record.model.name for _, record in selected})
-        with _writer(out) as writer:
+        with open_writer(out) as writer:
             for sample, record in selected:
                 try:
                     folder, image = class_folder(record.verdict.label), read_image(store, sample)
                 except SampleStoreError as error:
                     _omit(sample, error)
                     continue
-                with _output_errors(out):
+                with output_errors(out):
                     writer.write(f"{folder}/{sample.image}", image, record)
                 classes[folder] += 1
     _print(
         f"oodguard: exported {classes.total()} of {found.total} samples, of {len(classes)} classes",
         err=True,
     )
+
+
+@app.command()
+def review(
+    out: Annotated[Path, typer.Argument(help="A new CSV file, for oodguard calibrate --data.")],
+    location: StoreOption,
+    decision: DecisionOption = None,
+    model: ModelOption = None,
+) -> None:
+    """Write a table in which a person decides which images calibrate, and copy the images.
+
+    In the column keep write yes for an image of the classes that the model should accept, also for
+    a rejected one, and no for any other. A label may be written too. The images are in a folder
+    next to the table.
+    """
+    with exit_on_error():
+        from oodguard.service.sampling.review import (  # noqa: PLC0415
+            images_folder,
+            review_row,
+            write_review,
+        )
+        from oodguard.service.sampling.stored import read_image  # noqa: PLC0415
+
+        if out.exists():
+            raise SampleStoreError(f"{out} exists, expected a new file: it may hold decisions")
+        folder = images_folder(out)
+        store, found = _open(location)
+        selected = _select(store, found, decision, model)
+        with output_errors(folder):
+            folder.mkdir(parents=True)
+        rows = []
+        for sample, record in selected:
+            try:
+                image = read_image(store, sample)
+            except SampleStoreError as error:
+                _omit(sample, error)
+                continue
+            file = folder / str(sample.image)
+            with output_errors(file):
+                write_new_file(file, image)
+            rows.append(review_row(file.relative_to(out.parent), record))
+        with output_errors(out):
+            write_review(out, rows)
+    _print(
+        f"oodguard: wrote {len(rows)} of {found.total} samples to {out}, their images to {folder}",
+        err=True,
+    )
+
+
+def _select(
+    store: "SampleStore", found: "FoundSamples", decision: Selected | None, model: str | None
+) -> list[tuple["StoredSample", "Record"]]:
+    """Return the samples with a decision and of a model, which must be one; report others."""
+    selected: list[tuple[StoredSample, Record]] = []
+    models: set[str] = set()
+    for sample, record in _records(store, found.samples):
+        if isinstance(record, SampleStoreError):
+            _omit(sample, record)
+            continue
+        names = {record.model.name, f"{record.model.name}@{record.model.version}"}
+        models |= names
+        if decision in {None, record.verdict.decision} and model in {None, *names}:
+            selected.append((sample, record))
+    if model not in {None, *models}:
+        raise SampleStoreError(
+            f"--model is {model}, expected the model of a sample:"
+            f" {escape_control_characters(', '.join(sorted(models))) or 'there is none'}"
+        )
+    _require_one_model({record.model.name for _, record in selected})
+    return selected
 
 
 def _require_one_model(names: set[str]) -> None:
@@ -190,70 +245,6 @@ def _require_one_model(names: set[str]) -> None:
 
 def _omit(sample: "StoredSample", error: SampleStoreError) -> None:
     _print(f"oodguard: {sample.stem} is omitted: {error}", err=True)
-
-
-class Writer(Protocol):
-    """Writes the files of an export."""
-
-    def write(self, path: str, data: bytes, record: "Record") -> None:
-        """Write an image to `CLASS/FILE`."""
-
-
-class FolderWriter:
-    """Writes to a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def write(self, path: str, data: bytes, _record: "Record") -> None:
-        """Write an image to `CLASS/FILE`."""
-        file = self._folder / path
-        file.parent.mkdir(exist_ok=True)
-        write_new_file(file, data)
-
-
-class TarWriter:
-    """Writes to a tar archive."""
-
-    def __init__(self, archive: tarfile.TarFile) -> None:
-        self._archive = archive
-
-    def write(self, path: str, data: bytes, record: "Record") -> None:
-        """Write an image to `CLASS/FILE`."""
-        member = tarfile.TarInfo(path)
-        member.size, member.mtime = len(data), int(record.time.timestamp())
-        self._archive.addfile(member, BytesIO(data))
-
-
-@contextmanager
-def _writer(out: Path) -> Iterator[Writer]:
-    if out == STDOUT:
-        # Closing the archive writes too, also after an error.
-        with _output_errors(out), tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as archive:
-            yield TarWriter(archive)
-    elif out.suffix == TAR:
-        with _output_errors(out):
-            archive = tarfile.open(out, "x")  # noqa: SIM115 - closed below
-        try:
-            with _output_errors(out), archive:
-                yield TarWriter(archive)
-        except BaseException:
-            # An incomplete archive would be used, or refused as an existing output.
-            out.unlink(missing_ok=True)
-            raise
-    else:
-        with _output_errors(out):
-            out.mkdir(parents=True)
-        yield FolderWriter(out)
-
-
-@contextmanager
-def _output_errors(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        name = "standard output" if out == STDOUT else out
-        raise SampleStoreError(f"{name} cannot be written: {error.strerror}") from error
 
 
 def _open(

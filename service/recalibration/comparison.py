@@ -1,0 +1,153 @@
+"""Compare a new calibration with the one that it replaces."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oodguard.models.calibration_rows import CalibrationRows
+from oodguard.models.decision import Policy, rejects
+from oodguard.models.errors import CalibrationError
+from oodguard.models.group_calibration import one_per_group
+from oodguard.models.two_sample import (
+    KolmogorovSmirnov,
+    kolmogorov_smirnov,
+    none_exceeding_p_value,
+    tail_p_value,
+)
+from oodguard.service.recalibration.threshold import calibrated_threshold
+
+SIGNIFICANT = 0.01
+"""A warning is given below this p-value: one in a hundred calibrations without a cause."""
+
+CONTAMINATION = (0.01, 0.05)
+"""Shares of outliers for which the lowest threshold is stated."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """A new calibration and the older one, by the deciding score.
+
+    Attributes:
+        older: The older threshold; None: there were too few images for the policy.
+        newer: The new threshold.
+        older_at_older: The share of the older images that the older threshold rejects.
+        newer_at_older: The share of the new images that it rejects.
+        older_at_newer: The share of the older images that the new threshold rejects.
+        newer_at_newer: The share of the new images that it rejects.
+        distribution: The Kolmogorov-Smirnov test of the scores.
+        tail: The p-value of too many large scores among the new ones.
+        lowest: By share of outliers, the lowest threshold without them; None: too few images.
+        warnings: Texts for a person who should look at the images.
+    """
+
+    older: float | None
+    newer: float
+    older_at_older: float | None
+    newer_at_older: float | None
+    older_at_newer: float
+    newer_at_newer: float
+    distribution: KolmogorovSmirnov
+    tail: float
+    lowest: Mapping[float, float | None]
+    warnings: tuple[str, ...]
+
+
+def compare(older: CalibrationRows, newer: CalibrationRows, policy: Policy) -> Comparison:
+    """Compare two calibrations under a policy; the tests use one image per group.
+
+    Raises:
+        CalibrationError: There are too few new images for the policy.
+    """
+    threshold = calibrated_threshold(newer, policy)
+    try:
+        before: float | None = calibrated_threshold(older, policy)
+    except CalibrationError:
+        before = None
+    first, second = _independent(older, policy.score), _independent(newer, policy.score)
+    distribution, tail = kolmogorov_smirnov(first, second), tail_p_value(first, second)
+    return Comparison(
+        older=before,
+        newer=threshold,
+        older_at_older=None if before is None else _rejected(older, policy.score, before),
+        newer_at_older=None if before is None else _rejected(newer, policy.score, before),
+        older_at_newer=_rejected(older, policy.score, threshold),
+        newer_at_newer=_rejected(newer, policy.score, threshold),
+        distribution=distribution,
+        tail=tail,
+        lowest={share: _without_largest(newer, policy, share) for share in CONTAMINATION},
+        warnings=tuple(_warnings(first, second, distribution, tail, before)),
+    )
+
+
+def _warnings(
+    older: NDArray[np.float32],
+    newer: NDArray[np.float32],
+    distribution: KolmogorovSmirnov,
+    tail: float,
+    threshold: float | None,
+) -> list[str]:
+    found = []
+    if tail < SIGNIFICANT:
+        found.append(
+            "More of the images than expected have scores above the largest ones of the older"
+            f" calibration (p {tail:.2g}): outliers may be among them, and would be accepted from"
+            " now on. Look at the images with the largest scores, and leave out those of no class"
+        )
+    if distribution.p_value < SIGNIFICANT:
+        is_lower = np.median(newer) < np.median(older)
+        cause = (
+            "lower: images that the model was trained on, or only accepted ones, may be among them"
+            if is_lower
+            else "higher: the camera or the scene differs, or images of no class are among them"
+        )
+        found.append(
+            "The scores differ from those of the older calibration (Kolmogorov-Smirnov distance"
+            f" {distribution.distance:.3f}, p {distribution.p_value:.2g}), most of them {cause}"
+        )
+    if threshold is not None and (newer <= threshold).all():
+        rank = int((older > threshold).sum()) + 1
+        if none_exceeding_p_value(rank, len(older), len(newer)) < SIGNIFICANT:
+            found.append(
+                f"The older threshold {threshold:.6g} rejects none of the {len(newer):,} images:"
+                " rejected images seem to be left out. The new threshold then rejects too many of"
+                " the images that belong to the classes: add the rejected ones that do"
+            )
+    return found
+
+
+def _independent(rows: CalibrationRows, score: str) -> NDArray[np.float32]:
+    scores = rows.scores[score]
+    return scores if rows.groups is None else scores[one_per_group(rows.groups)]
+
+
+def _rejected(rows: CalibrationRows, score: str, threshold: float) -> float:
+    """Return the share of rejected images; with groups, the mean over the groups."""
+    rejected = rejects(rows.scores[score], threshold)
+    if rows.groups is None:
+        return float(rejected.mean())
+    sums, sizes = np.bincount(rows.groups, rejected), np.bincount(rows.groups)
+    return float((sums[sizes > 0] / sizes[sizes > 0]).mean())
+
+
+def _without_largest(rows: CalibrationRows, policy: Policy, share: float) -> float | None:
+    """Return the threshold without the images of this share that have the largest scores.
+
+    If so many of the images are outliers, the threshold without them is at least this one: no other
+    choice of as many images leaves smaller scores.
+    """
+    scores = rows.scores[policy.score]
+    left_out = int(np.ceil(share * len(scores)))
+    kept = np.sort(np.argsort(scores, kind="stable")[: len(scores) - left_out])
+    if not len(kept):
+        return None
+    groups = None if rows.groups is None else np.unique(rows.groups[kept], return_inverse=True)[1]
+    remaining = CalibrationRows(
+        scores={policy.score: scores[kept]},
+        groups=None if groups is None else groups.astype(np.int32),
+    )
+    try:
+        return calibrated_threshold(remaining, policy)
+    except CalibrationError:
+        return None
