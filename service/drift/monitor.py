@@ -190,13 +190,14 @@ class DriftMonitor:
 
     def _work(self) -> None:
         # So that `oodguard drift reset` finds the model before its first image.
-        self._save()
+        unsaved = not self._save()
         self._take_request()
-        saved_at = time.monotonic()
+        tried_at = time.monotonic()
         while not self._closing.wait(OBSERVE_INTERVAL_S):
-            if self._observe() and time.monotonic() - saved_at >= SAVE_INTERVAL_S:
-                self._save()
-                saved_at = time.monotonic()
+            unsaved |= self._observe()
+            if unsaved and time.monotonic() - tried_at >= SAVE_INTERVAL_S:
+                unsaved = not self._save()
+                tried_at = time.monotonic()
             self._take_request()
         self._observe()
         self._save()
@@ -221,7 +222,8 @@ class DriftMonitor:
                 self._detector.ranks, self._detector.rejections, self._limits
             )
 
-    def _save(self) -> None:
+    def _save(self) -> bool:
+        """Save the state; return False if that fails."""
         with self._lock:
             try:
                 if self._detector is not None:
@@ -234,6 +236,8 @@ class DriftMonitor:
                     "error": error.strerror or str(error),
                 }
                 logger.warning("The drift state cannot be saved.", extra={"fields": fields})
+                return False
+        return True
 
     def _write(self, state: DriftState) -> None:
         if self._file is None:

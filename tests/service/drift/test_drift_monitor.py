@@ -9,12 +9,14 @@ from starlette.testclient import TestClient
 
 from oodguard.models.decision import Policy
 from oodguard.service.app import create_app
+from oodguard.service.drift import monitor as monitor_module
 from oodguard.service.drift.detector import DriftDetector
 from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence
 from oodguard.service.drift.monitor import DriftMonitor, SaveOutcome
 from oodguard.service.drift.state import MonitoredScore, initial_state
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.settings import Settings
+from tests.e2e.conftest import wait_until
 from tests.service.checks import metric
 from tests.service.pictures import BLACK, WHITE, encode, plain
 
@@ -92,6 +94,37 @@ def test_drift_monitor_observes_scores_in_order() -> None:
     assert (published.steps[0], published.steps[-1]) == (0, 140)
     expected = (detector.ranks.log_martingale, detector.rejections.log_martingale)
     assert published.last == pytest.approx(expected)
+
+
+@pytest.mark.usefixtures("quick_observations")
+def test_drift_monitor_saves_without_further_traffic(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(monitor_module, "SAVE_INTERVAL_S", 0.03)
+    published = Published()
+    monitor = DriftMonitor(
+        CALIBRATION,
+        monitored=MONITORED,
+        limits=LIMITS,
+        file=tmp_path / "drift.safetensors",
+        observer=published,
+        random=np.random.default_rng(0),
+    )
+    monitor.start()
+    wait_until(lambda: published.saves == ["saved"])
+    monitor.add(drawn_batches(2, 1)[0])
+    wait_until(lambda: published.saves == ["saved"] * 2)
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(monitor_module, "write_state", fail)
+        monitor.add(drawn_batches(3, 1)[0])
+        wait_until(lambda: published.saves.count("failed") >= 2)
+    wait_until(lambda: published.saves[-1] == "saved")
+    assert published.steps[-1] == 14
+    monitor.close()
 
 
 def test_drift_monitor_continues_from_its_state_file(tmp_path: Path) -> None:
