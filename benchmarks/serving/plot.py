@@ -68,7 +68,13 @@ def _draw(axes: Axes, panel: Panel) -> None:
         rates = panel[name]
         median = statistics.median(rates)
         axes.hlines(row, min(rates), max(rates), color="#88aaaa", linewidth=3)
-        axes.plot(median, row, "o", color="#b3261e" if name == OURS else "#557777", markersize=9)
+        axes.plot(
+            median,
+            row,
+            "o",
+            color="#b3261e" if name in {OURS, ONE_WORKER} else "#557777",
+            markersize=9,
+        )
         axes.annotate(
             f"{median:,.0f}",
             (max(rates), row),
