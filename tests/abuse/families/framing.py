@@ -135,6 +135,9 @@ def _versions() -> Mapping[str, bytes]:
             PICTURE, "image/png", [("Upgrade", "websocket"), ("Connection", "Upgrade")]
         ),
         "an expectation": request(PICTURE, "image/png", [("Expect", "100-continue")]),
+        "an expectation of HTTP/1.0": request(
+            PICTURE, "image/png", [("Expect", "100-continue")], version="HTTP/1.0"
+        ),
         "an unknown expectation": request(PICTURE, "image/png", [("Expect", "a-miracle")]),
     }
 

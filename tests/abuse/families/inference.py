@@ -41,7 +41,8 @@ def _numbers() -> Mapping[str, bytes]:
         "NaN": "NaN", "Infinity": "Infinity", "-Infinity": "-Infinity", "1e999": "1e999",
         "-1": "-1", "256": "256", "1.5": "1.5", "1e308": "1e308",
         "2 to the 64th": str(2**64), "null": "null",
-        "true": "[true]", "a text": '"7"', "a list": "[7]", "an object": "{}", "no digits": "-",
+        "true": "true", "false": "false", "a list of true": "[true]",
+        "a text": '"7"', "a list": "[7]", "an object": "{}", "no digits": "-",
         "a thousand digits": "9" * 1000, "a word": "nan", "a denormal": "5e-324",
     }  # fmt: skip
     valid = infer_body(tensor())
