@@ -78,7 +78,7 @@ lock: ## resolve the packages of the images, at the pinned versions, into docker
 boards: $(READY) ## generate the Grafana boards from their code
 	$(VENV)/bin/python -m docker.grafana.boards
 
-bench-serving: $(READY) ## compare serving with ONNX Runtime and other servers (about 20 minutes)
+bench-serving: $(READY) ## compare serving with ONNX Runtime and other servers (about 30 minutes)
 	$(VENV)/bin/python -m benchmarks.serving
 
 clean: ## remove the environments and all caches
