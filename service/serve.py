@@ -1,6 +1,7 @@
 """Run the service: in this process, or in worker processes that this one supervises."""
 
 import importlib.util
+import logging
 import socket
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 
 from oodguard.models.errors import GuardError
 from oodguard.service.app import create_app
+from oodguard.service.errors import MemoryLimitError
 from oodguard.service.memory import resident_bytes
 from oodguard.service.readiness import Readiness
 from oodguard.service.server.early_load_shedding import http_protocol_class
@@ -21,7 +23,10 @@ from oodguard.service.worker import SWITCH_INTERVAL_S, WorkerRunner, server_conf
 from oodguard.service.workers.count import worker_count
 from oodguard.service.workers.link import SharedMemory
 from oodguard.service.workers.supervisor import supervise
+from oodguard.service.workers.worker_process import longest_end_s
 from oodguard.service.workers.zygote import start_zygote, thread_count
+
+logger = logging.getLogger("oodguard.server")
 
 BACKLOG = 2048
 
@@ -38,10 +43,20 @@ def serve_app(settings: Settings) -> None:
         ListenError: The port is in use, or the address is not an address of this machine.
     """
     workers = worker_count(settings, threads=thread_count())
-    if workers == 1:
-        _serve_alone(settings)
-    else:
-        _serve_with_workers(settings, workers)
+    while workers > 1:
+        try:
+            _serve_with_workers(settings, workers)
+        except MemoryLimitError as error:
+            if settings.workers != "auto":
+                raise
+            logger.warning(
+                "The memory does not suffice for the worker processes: fewer are started.",
+                extra={"fields": {"workers": workers, "error": str(error)}},
+            )
+            workers = workers // 2 if thread_count() == 1 else 1
+        else:
+            return
+    _serve_alone(settings)
 
 
 def _serve_alone(settings: Settings) -> None:
@@ -77,7 +92,7 @@ def _serve_with_workers(settings: Settings, workers: int) -> None:
     keep_lines_whole()
     shared = SharedMemory.create(workers)
     runner = WorkerRunner(settings=settings, shared=shared, supervisor_bytes=resident_bytes())
-    zygote = start_zygote(runner.run)
+    zygote = start_zygote(runner.run, end_s=longest_end_s(settings))
     # Bound at once, so that an error ends the start, and opened when all workers are ready.
     listener = _bind(settings)
     listener.setblocking(False)

@@ -152,7 +152,7 @@ class Settings(BaseSettings):
     """Device that runs models: auto, cpu, cuda or tensorrt. auto: CUDA if available, else the
     CPU."""
 
-    workers: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = 1
+    workers: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = "auto"
     """Worker processes. auto: one for each CPU, fewer if the memory requires it; 1 on a GPU."""
 
     threads: int = Field(default=0, ge=0, le=1024)

@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from types import FrameType
 
 import uvicorn
 
@@ -16,10 +17,10 @@ from oodguard.service.app import create_app
 from oodguard.service.readiness import Readiness
 from oodguard.service.server.early_load_shedding import http_protocol_class
 from oodguard.service.server.garbage_collector import tune_garbage_collector
-from oodguard.service.server.graceful_shutdown import GracefulServer
+from oodguard.service.server.graceful_shutdown import DRAIN_BACKLOG_S, GracefulServer
 from oodguard.service.server.shared_listener import SharedListener
 from oodguard.service.settings import Settings
-from oodguard.service.workers.channel import Channel
+from oodguard.service.workers.channel import Channel, Message
 from oodguard.service.workers.count import settings_of_worker
 from oodguard.service.workers.link import SharedMemory, WorkerLink, report_failure
 from oodguard.service.workers.shared_values import keep_values
@@ -62,11 +63,14 @@ class WorkerServer(GracefulServer):
         super().__init__(config, readiness, link.reload_all, drain_s=drain_s)
         self._link = link
         self._start_listening = start_listening
+        self._ends_with_service = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Connect to the supervisor, wait for the other workers, and accept connections."""
         loop = asyncio.get_running_loop()
-        self._link_task = loop.create_task(self._link.serve(self._on_supervisor_ended))
+        self._link_task = loop.create_task(
+            self._link.serve(self._on_end, self._on_supervisor_ended)
+        )
         await super().startup([])
         await self._start_listening()
 
@@ -85,9 +89,37 @@ class WorkerServer(GracefulServer):
             listener.start()
             self.servers.append(listener)  # type: ignore[arg-type]
 
-    def _on_supervisor_ended(self) -> None:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to drain. The supervisor ends a worker that has to end at once."""
+        # A signal to all processes of a control group, as systemd sends it, arrives here as well.
         if not self.is_draining:
-            self.handle_exit(signal.SIGTERM, None)
+            super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain the accept backlog if the service ends; else the other workers accept from it."""
+        if self._ends_with_service:
+            await super().shutdown(sockets)
+            return
+        self._stop_accepting()
+        # For the requests over the last accepted connections to arrive.
+        await asyncio.sleep(DRAIN_BACKLOG_S)
+        await super().shutdown([])
+
+    def _on_end(self, message: Message) -> None:
+        if message.fields["service"]:
+            self._ends_with_service = True
+        else:
+            self._stop_accepting()
+        self.handle_exit(signal.SIGTERM, None)
+
+    def _stop_accepting(self) -> None:
+        for each in self.servers:
+            each.close()
+
+    def _on_supervisor_ended(self) -> None:
+        # Without waiting for load balancers: the port must be free for another service.
+        self._ends_with_service = True
+        self.drain_now()
 
 
 @dataclass(frozen=True, kw_only=True)

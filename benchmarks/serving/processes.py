@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -104,14 +104,13 @@ class ServerProcess:
                 used += times.user + times.system
         return used
 
-    def reset_peak_rss(self) -> None:
-        """Make the current resident memory of each process its peak."""
-        for process in self.processes():
-            reset_peak_rss(process.pid)
+    def reset_peak(self) -> None:
+        """Make the current memory of each process its peak."""
+        reset_peak(self.processes())
 
-    def peak_rss_bytes(self) -> int:
-        """Return the peak resident memory since `reset_peak_rss`, summed over the processes."""
-        return sum(peak_rss_bytes(process.pid) for process in self.processes())
+    def peak_bytes(self) -> int:
+        """Return the peak memory since `reset_peak`, at most; see `peak_bytes`."""
+        return peak_bytes(self.processes())
 
     def _send_all(self, number: signal.Signals) -> None:
         for process in self.processes():
@@ -143,15 +142,57 @@ def free_port() -> int:
     return port
 
 
-def peak_rss_bytes(pid: int) -> int:
-    """Return the peak resident memory of a process since `reset_peak_rss`, or since its start.
+def process_tree(pid: int) -> list[psutil.Process]:
+    """Return a process and its descendants."""
+    parent = psutil.Process(pid)
+    return [parent, *parent.children(recursive=True)]
 
-    psutil has no peak on Linux; see proc(5) for VmHWM.
+
+def used_bytes(processes: Iterable[psutil.Process]) -> int:
+    """Return the memory of processes without the pages of files, which the system can drop.
+
+    A page that n processes share counts one n-th for each (proc(5), smaps_rollup).
     """
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+    return sum(_of_each(processes, _used_bytes))
 
 
-def reset_peak_rss(pid: int) -> None:
-    """Make the current resident memory of a process its peak; see proc(5) for clear_refs."""
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
+def peak_bytes(processes: Iterable[psutil.Process]) -> int:
+    """Return the peak memory of processes since `reset_peak` or their start, at most.
+
+    Linux has no peak of proportional memory. This is the present one, and what each process has
+    released since the peak of its resident memory. Peaks at different times are added.
+    """
+    return sum(_of_each(processes, _peak_bytes))
+
+
+def reset_peak(processes: Iterable[psutil.Process]) -> None:
+    """Make the current memory of each process its peak; see proc(5) for clear_refs."""
+    for each in processes:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            Path(f"/proc/{each.pid}/clear_refs").write_text("5")
+
+
+def _of_each(
+    processes: Iterable[psutil.Process], measure: Callable[[psutil.Process], int]
+) -> Iterator[int]:
+    for each in processes:
+        with suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+            yield measure(each)
+
+
+def _used_bytes(process: psutil.Process) -> int:
+    return sum(_kibibytes(process, "smaps_rollup", "Pss_Anon", "Pss_Shmem"))
+
+
+def _peak_bytes(process: psutil.Process) -> int:
+    # psutil has no peak on Linux.
+    highest, now = _kibibytes(process, "status", "VmHWM", "VmRSS")
+    return _used_bytes(process) + max(0, highest - now)
+
+
+def _kibibytes(process: psutil.Process, file: str, *names: str) -> list[int]:
+    """Return fields of a file of a process in bytes; the file has them in kibibytes."""
+    lines = Path(f"/proc/{process.pid}/{file}").read_text().splitlines()
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    # A process that has ended has no memory.
+    return [1024 * int(fields.get(name, "0").split()[0]) for name in names]

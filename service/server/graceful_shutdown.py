@@ -124,6 +124,11 @@ class GracefulServer(uvicorn.Server):
         self._signal = sig
         self._drained_at = time.monotonic() + self._drain_s
 
+    def drain_now(self) -> None:
+        """Finish in-flight requests, without answering new ones for `drain_s`."""
+        self._readiness.drain()
+        self._drained_at = time.monotonic()
+
     async def on_tick(self, counter: int) -> bool:
         """Return whether to shut down; uvicorn calls it ten times a second."""
         # Not in the handler of the signal, which may interrupt another log call.

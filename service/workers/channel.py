@@ -178,10 +178,15 @@ def _expected(error: Exception) -> GuardError:
     return GuardError(f"unexpected error between processes: {type(error).__name__}")
 
 
+def error_named(name: str, text: str) -> GuardError:
+    """Return the error of a class name; a GuardError if the service has no error of that name."""
+    kind: type[GuardError] = getattr(errors, name, GuardError)
+    return kind(text)
+
+
 def _resolve(future: "asyncio.Future[Message]", message: Message) -> None:
     name = message.fields.get("error")
     if name is None:
         future.set_result(message)
-        return
-    kind = getattr(errors, name, GuardError)
-    future.set_exception(kind(message.fields["text"]))
+    else:
+        future.set_exception(error_named(name, message.fields["text"]))

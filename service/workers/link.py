@@ -26,6 +26,7 @@ from oodguard.service.settings import Settings
 from oodguard.service.telemetry.metrics import Metrics
 from oodguard.service.workers.channel import Channel, ChannelClosed, Message
 from oodguard.service.workers.drift import SentScores
+from oodguard.service.workers.joined_calls import JoinedCalls
 from oodguard.service.workers.load_table import LoadTable, SharedAdmission
 from oodguard.service.workers.metrics_sum import Collected, from_json, to_json
 from oodguard.service.workers.samples import SentSamples
@@ -91,6 +92,7 @@ class WorkerLink:
         self._channel = channel
         self._shared = shared
         self._monitors: list[SentScores] = []
+        self._collect = JoinedCalls(self._collect_once)
         channel.handlers.update(
             reload=self._on_reload,
             reload_keys=self._on_reload_keys,
@@ -138,8 +140,14 @@ class WorkerLink:
         """Take the parts of the application that the supervisor reaches."""
         self._metrics, self._reloader, self._keys = metrics, reloader, keys
 
-    async def serve(self, on_closed: Callable[[], None]) -> None:
-        """Handle the supervisor's messages; call `on_closed` when it has ended."""
+    async def serve(self, on_end: Callable[[Message], None], on_closed: Callable[[], None]) -> None:
+        """Handle the supervisor's messages.
+
+        Args:
+            on_end: Called when this worker has to end; `service`: with the service, or alone.
+            on_closed: Called when the supervisor has ended.
+        """
+        self._channel.handlers["end"] = on_end
         await self._channel.serve()
         on_closed()
 
@@ -149,6 +157,9 @@ class WorkerLink:
 
     async def collect(self) -> Collector:
         """Return the metrics of the service."""
+        return await self._collect()
+
+    async def _collect_once(self) -> Collector:
         answer = await self._channel.call("collect")
         return Collected(from_json(json.loads(answer.payload)))
 
@@ -210,4 +221,6 @@ class WorkerLink:
 def report_failure(channel: Channel, error: GuardError | ModuleNotFoundError) -> None:
     """Report to the supervisor why this worker cannot start."""
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
-    channel.send_before_the_end("failed", text=str(error), missing=missing)
+    channel.send_before_the_end(
+        "failed", error=type(error).__name__, text=str(error), missing=missing
+    )

@@ -14,6 +14,7 @@ from oodguard.service.settings import Settings
 from oodguard.service.telemetry.drift_metrics import DriftFamilies
 from oodguard.service.workers.channel import Handler, Message
 from oodguard.service.workers.drift import DriftTests
+from oodguard.service.workers.joined_calls import JoinedCalls
 from oodguard.service.workers.metrics_sum import from_json, retired_metrics, sum_metrics, to_json
 from oodguard.service.workers.process_metrics import ServiceProcesses
 from oodguard.service.workers.samples import sample_verdicts, write_sample
@@ -58,6 +59,7 @@ class ServiceParts:
         self._sampler = sampler_from(settings, self.registry)
         self.registry.register(ServiceProcesses(pids))
         self._retired: list[Metric] = []
+        self._collect = JoinedCalls(self._collect_once)
 
     @property
     def handlers(self) -> Mapping[str, Handler]:
@@ -68,7 +70,8 @@ class ServiceParts:
             "reset_drift": self._on_reset_drift,
             "sample": self._on_sample,
             "sample_dropped": self._on_sample_dropped,
-            "collect": self._on_collect,
+            # A client that requests the metrics again and again must not occupy the supervisor.
+            "collect": lambda _message: self._collect(),
             # Answered when all earlier messages are handled.
             "sync": lambda _message: None,
         }
@@ -108,7 +111,7 @@ class ServiceParts:
         if self._sampler:
             self._sampler.count_dropped(sample_verdicts(message).values())
 
-    async def _on_collect(self, _message: Message) -> Message:
+    async def _collect_once(self) -> Message:
         """Return the metrics of the service."""
         asked = [each for each in self._workers() if each.fingerprint]
         answers = await asyncio.gather(

@@ -15,23 +15,16 @@ from oodguard.models.errors import GuardError
 from oodguard.service.server.graceful_shutdown import DrainLog
 from oodguard.service.settings import Settings
 from oodguard.service.telemetry.worker_metrics import WorkerMetrics
-from oodguard.service.workers.channel import Channel, Message
+from oodguard.service.workers.channel import Channel, Message, error_named
 from oodguard.service.workers.common_reload import CommonReload
 from oodguard.service.workers.link import SharedMemory
+from oodguard.service.workers.pings import ping_all
+from oodguard.service.workers.restart_delays import RestartDelays
 from oodguard.service.workers.service_parts import ServiceParts
-from oodguard.service.workers.worker_process import Worker
+from oodguard.service.workers.worker_process import Worker, longest_end_s
 from oodguard.service.workers.zygote import WorkerStartError
 
 logger = logging.getLogger("oodguard.server")
-
-# A worker whose event loop does not answer twice in a row is killed, and replaced. Twice, because
-# the first time-out may have run while the whole service was paused.
-PING_INTERVAL_S = 10.0
-PING_TIMEOUT_S = 15.0
-
-# Between attempts to replace a worker that did not become ready, doubled each time.
-FIRST_RETRY_S = 1.0
-LAST_RETRY_S = 30.0
 
 
 class Supervisor:
@@ -61,7 +54,8 @@ class Supervisor:
         self._metrics = WorkerMetrics(self._parts.registry)
         self._reload = CommonReload(self._ready, self._parts.keep_tests)
         self._workers: dict[int, Worker] = {}
-        self._retry_s = dict.fromkeys(range(shared.load.workers), 0.0)
+        self._delays = RestartDelays()
+        self._end_s = longest_end_s(settings)
         self._all_ready = asyncio.Event()
         self._ended = asyncio.Event()
         self._failure: BaseException | None = None
@@ -86,7 +80,7 @@ class Supervisor:
         loop.add_reader(self._zygote, self._on_zygote)
         for number in range(self._shared.load.workers):
             self._start(number, first=True)
-        self._spawn(self._ping_all())
+        self._spawn(ping_all(self._all))
         await self._ended.wait()
         loop.remove_reader(self._zygote)
         await asyncio.to_thread(self._close)
@@ -137,11 +131,17 @@ class Supervisor:
             if self._draining:
                 worker.send_signal(signal.SIGKILL)
             return
+        if "failed" in event:
+            # The reason may pass, such as a lack of memory or of process ids.
+            worker = self._workers[event["worker"]]
+            worker.failure = WorkerStartError(f"A worker process cannot start: {event['failed']}.")
+            self._spawn(self._on_ended(worker, None))
+            return
         found = [each for each in self._workers.values() if each.pid == event["ended"]]
         for worker in found:
             self._spawn(self._on_ended(worker, event["status"]))
 
-    async def _on_ended(self, worker: Worker, status: int) -> None:
+    async def _on_ended(self, worker: Worker, status: int | None) -> None:
         # The messages that the worker sent before its end come first.
         if worker.connected is not None:
             await worker.connected
@@ -161,19 +161,21 @@ class Supervisor:
             )
             return
         self._metrics.count_replaced()
-        if worker.serves:
-            self._retry_s[worker.number] = 0.0
-        retry_s = self._retry_s[worker.number]
-        self._retry_s[worker.number] = min(max(FIRST_RETRY_S, 2 * retry_s), LAST_RETRY_S)
+        loop = asyncio.get_running_loop()
+        served_s = loop.time() - worker.serves_since if worker.serves_since is not None else 0.0
+        delay_s = self._delays.after(worker.number, served_s=served_s)
         logger.error(
             "A worker process ended and is replaced.",
-            extra={"fields": {**fields, "error": str(worker.failure or ""), "after_s": retry_s}},
+            extra={"fields": {**fields, "error": str(worker.failure or ""), "after_s": delay_s}},
         )
-        asyncio.get_running_loop().call_later(retry_s, self._start, worker.number)
+        loop.call_later(delay_s, self._start, worker.number)
 
     def _on_failed(self, worker: Worker, message: Message) -> None:
         text, missing = message.fields["text"], message.fields["missing"]
-        worker.failure = ModuleNotFoundError(text, name=missing) if missing else GuardError(text)
+        if missing:
+            worker.failure = ModuleNotFoundError(text, name=missing)
+        else:
+            worker.failure = error_named(message.fields["error"], text)
 
     async def _on_ready(self, worker: Worker, message: Message) -> None:
         """Let a worker accept connections once it serves what the others serve."""
@@ -188,12 +190,13 @@ class Supervisor:
                         "The files have changed since the last reload: all workers are reloaded."
                     )
                     await self._reload.together(None)
-        worker.serves = True
+        worker.serves_since = asyncio.get_running_loop().time()
         self._count_serving()
         self._parts.keep_tests()
 
     async def _on_first_ready(self, summary: dict[str, Any]) -> None:
-        if sum(bool(each.fingerprint) for each in self._workers.values()) < len(self._retry_s):
+        ready = sum(bool(each.fingerprint) for each in self._workers.values())
+        if ready < self._shared.load.workers:
             await self._all_ready.wait()
             return
         async with self._reload.lock:
@@ -205,28 +208,6 @@ class Supervisor:
             return
         self._all_ready.set()
 
-    async def _ping_all(self) -> None:
-        """Kill workers that do not answer: probes from outside reach the other workers only."""
-        while not self._draining:
-            await asyncio.sleep(PING_INTERVAL_S)
-            await asyncio.gather(*(self._ping(each) for each in self._all() if each.fingerprint))
-
-    async def _ping(self, worker: Worker) -> None:
-        for _ in range(2):
-            try:
-                await asyncio.wait_for(worker.channel.call("ping"), PING_TIMEOUT_S)
-            except TimeoutError:
-                continue
-            except GuardError:
-                pass
-            return
-        if not self._draining:
-            logger.error(
-                "A worker process does not answer and is killed.",
-                extra={"fields": {"worker": worker.number, "pid": worker.pid}},
-            )
-            worker.send_signal(signal.SIGKILL)
-
     def _count_serving(self) -> None:
         self._metrics.set_serving(sum(each.serves for each in self._workers.values()))
 
@@ -234,12 +215,26 @@ class Supervisor:
         """End all workers at once, then raise an error."""
         if self._failure is None:
             self._failure = error
+        self._end_all()
+
+    def _end_all(self) -> None:
+        """Let all workers finish their requests and end; kill those that do not."""
         self._draining = True
-        sent = signal.SIGTERM if self._all_ready.is_set() else signal.SIGKILL
+        # The workers have the socket as well, and close it when they have emptied its backlog.
+        self._listener.close()
         for each in self._workers.values():
-            each.send_signal(sent)
+            each.end()
+        asyncio.get_running_loop().call_later(self._end_s, self._kill_late)
         if not self._workers:
             self._ended.set()
+
+    def _kill_late(self) -> None:
+        for each in self._workers.values():
+            logger.error(
+                "A worker process did not end in time and is killed.",
+                extra={"fields": {"worker": each.number, "pid": each.pid}},
+            )
+            each.send_signal(signal.SIGKILL)
 
     async def _wait_for_channels(self) -> None:
         """Wait until all workers have closed their channels, as they do at their end."""
@@ -255,16 +250,9 @@ class Supervisor:
             for each in self._workers.values():
                 each.send_signal(signal.SIGKILL)
             os._exit(128 + received)
-        self._draining = True
         self._drains_since = time.monotonic()
         self._drain_log.begin(received)
-        # The workers have the socket as well, and close it when they have emptied its backlog.
-        self._listener.close()
-        # A worker that is not ready yet has no requests.
-        for each in self._workers.values():
-            each.send_signal(signal.SIGTERM if each.serves else signal.SIGKILL)
-        if not self._workers:
-            self._ended.set()
+        self._end_all()
 
     def _spawn(self, work: Any) -> None:  # noqa: ANN401 - a coroutine
         # The loop has only a weak reference to its tasks.

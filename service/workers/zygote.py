@@ -14,7 +14,9 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
@@ -31,11 +33,12 @@ class WorkerStartError(GuardError):
     """The workers cannot be started."""
 
 
-def start_zygote(work: Work) -> tuple[int, socket.socket]:
+def start_zygote(work: Work, *, end_s: float) -> tuple[int, socket.socket]:
     """Fork the zygote; return its process id, and the socket to it.
 
     Args:
         work: Runs a worker.
+        end_s: The longest time in which workers end after the supervisor.
 
     Raises:
         WorkerStartError: This process has threads.
@@ -48,7 +51,7 @@ def start_zygote(work: Work) -> tuple[int, socket.socket]:
     pid = os.fork()
     if not pid:
         ours.close()
-        _exit_after(lambda: Zygote(its, work).run())
+        _exit_after(lambda: Zygote(its, work, end_s).run())
     its.close()
     return pid, ours
 
@@ -75,19 +78,24 @@ class Zygote:
     Args:
         control: The socket to the supervisor.
         work: Runs a worker.
+        end_s: The longest time in which workers end after the supervisor.
     """
 
-    def __init__(self, control: socket.socket, work: Work) -> None:
+    def __init__(self, control: socket.socket, work: Work, end_s: float) -> None:
         self._control = control
         self._work = work
+        self._end_s = end_s
+        self._pids: set[int] = set()
 
     def run(self) -> int:
         """Work until the supervisor has ended; return the exit status."""
-        # Signals of a terminal are for the supervisor alone.
+        # Signals of a terminal, or to all processes of a control group, are for the supervisor.
         os.setpgid(0, 0)
+        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, signal.SIG_IGN)
         wake, waker = os.pipe()
-        for each in (wake, waker):
-            os.set_blocking(each, False)
+        for end in (wake, waker):
+            os.set_blocking(end, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
         control = self._control.fileno()
@@ -99,18 +107,26 @@ class Zygote:
             if control in readable:
                 data, files, _, _ = socket.recv_fds(self._control, _MESSAGE_BYTES, 2)
                 if not data:
+                    self._end_workers(wake)
                     return 0
                 self._fork(json.loads(data), [socket.socket(fileno=each) for each in files])
 
     def _fork(self, request: Mapping[str, int], sockets: Sequence[socket.socket]) -> None:
         worker, first = request["worker"], bool(request["first"])
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            for each in sockets:
+                each.close()
+            self._report(worker=worker, failed=str(error.strerror))
+            return
         if not pid:
             self._control.close()
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             connection, listener = sockets
             _exit_after(lambda: self._work(worker, first, connection, listener))
+        self._pids.add(pid)
         for each in sockets:
             each.close()
         self._report(worker=worker, forked=pid)
@@ -123,9 +139,21 @@ class Zygote:
                 return
             if not pid:
                 return
+            self._pids.discard(pid)
             self._report(ended=pid, status=os.waitstatus_to_exitcode(status))
 
-    def _report(self, **fields: int) -> None:
+    def _end_workers(self, wake: int) -> None:
+        """Wait until the workers have ended, and kill those that do not: nothing else would."""
+        until = time.monotonic() + self._end_s
+        while self._pids and (remaining_s := until - time.monotonic()) > 0:
+            select.select([wake], [], [], remaining_s)
+            with suppress(BlockingIOError):
+                os.read(wake, _MESSAGE_BYTES)
+            self._report_ended()
+        for each in self._pids:
+            os.kill(each, signal.SIGKILL)
+
+    def _report(self, **fields: int | str) -> None:
         try:
             self._control.send(json.dumps(fields).encode())
         except OSError:

@@ -3,9 +3,9 @@
 import asyncio
 from dataclasses import dataclass
 
-import psutil
+import httpx2
 
-from benchmarks.serving.processes import peak_rss_bytes, reset_peak_rss
+from benchmarks.serving.processes import peak_bytes, process_tree, reset_peak, used_bytes
 from tests.abuse.floods import Flood, send
 from tests.e2e.conftest import RunningServer, is_ready, wait_until
 
@@ -19,9 +19,9 @@ class Outcome:
     """The result of a flood.
 
     Attributes:
-        peak_bytes: The peak of the server's resident memory, minus that before the flood.
-        kept_bytes: The resident memory after the flood, minus that before it.
-        fault: The log of the server, if it has a traceback.
+        peak_bytes: The peak of the memory of all processes, minus that before the flood.
+        kept_bytes: Their memory after the flood, minus that before it.
+        fault: The log of the server if it has a traceback, or what happened to its processes.
     """
 
     peak_bytes: int
@@ -32,17 +32,22 @@ class Outcome:
 def outcome(
     server: RunningServer, flood: Flood, *, connections: int = 1, max_bytes: int
 ) -> Outcome:
-    """Send a flood to a server, then wait until it is ready."""
-    process = psutil.Process(server.process.pid)
+    """Send a flood to a server, then wait until all of its processes have handled it."""
+    processes = process_tree(server.process.pid)
     logged = len(server.log.read_text())
-    before = process.memory_info().rss
-    reset_peak_rss(process.pid)
+    before = used_bytes(processes)
+    reset_peak(processes)
     asyncio.run(send(server.address, flood, connections=connections, max_bytes=max_bytes))
     # It may still have to read what was sent before it notices that its clients are gone.
     wait_until(lambda: is_ready(server.url))
+    # Another worker may have answered; this one asks all of them.
+    httpx2.get(f"{server.url}/metrics", timeout=30)
     log = server.log.read_text()[logged:]
+    fault = log if "Traceback" in log else None
+    if process_tree(server.process.pid) != processes:
+        fault = f"a process of the server has ended: {log}"
     return Outcome(
-        peak_bytes=peak_rss_bytes(process.pid) - before,
-        kept_bytes=process.memory_info().rss - before,
-        fault=log if "Traceback" in log else None,
+        peak_bytes=peak_bytes(processes) - before,
+        kept_bytes=used_bytes(processes) - before,
+        fault=fault,
     )

@@ -19,8 +19,11 @@ MAX_REQUESTS_PER_PREDICTION = 100
 
 
 @pytest.mark.slow
-def test_expensive_requests_do_not_exclude_other_clients(tiny_bundle: Path, tmp_path: Path) -> None:
-    with serving(tiny_bundle, tmp_path / "log") as server:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_expensive_requests_do_not_exclude_other_clients(
+    tiny_bundle: Path, tmp_path: Path, workers: int
+) -> None:
+    with serving(tiny_bundle, tmp_path / "log", {"OODGUARD_WORKERS": workers}) as server:
         answered = asyncio.run(_predict_during_flood(server))
     assert answered <= MAX_REQUESTS_PER_PREDICTION * PREDICTIONS
 

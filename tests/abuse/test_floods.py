@@ -13,22 +13,27 @@ from tests.service.tiny import write_tiny
 
 # An access log of a million lines would fill the disk.
 SETTINGS = {"OODGUARD_LOG_LEVEL": "error"}
-FUZZ_S = 30
+FUZZ_S = 12
 
+WORKERS = [pytest.param(1, id="one process"), pytest.param(2, id="two workers")]
 FLOODS = [pytest.param(flood, id=flood.name) for flood in floods()]
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+@pytest.fixture(scope="module", params=WORKERS)
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningServer]:
     """A server for all tests of the module, which must not make it unhealthy."""
     folder: Path = tmp_path_factory.mktemp("floods")
     write_tiny(folder / "tiny")
-    with serving(folder / "tiny", folder / "log", SETTINGS) as running:
+    settings = {**SETTINGS, "OODGUARD_WORKERS": request.param}
+    with serving(folder / "tiny", folder / "log", settings) as running:
         yield running
 
 
+@pytest.mark.parametrize("server", WORKERS[:1], indirect=True)
 @pytest.mark.parametrize("flood", FLOODS)
 def test_flood_on_one_connection_takes_bounded_memory(server: RunningServer, flood: Flood) -> None:
     result = outcome(server, flood, max_bytes=2**24)

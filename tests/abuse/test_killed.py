@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from benchmarks.serving.processes import free_port
+from benchmarks.serving.processes import free_port, process_tree
 from oodguard.models.bundle import open_bundle
 from tests.abuse.case import request
 from tests.e2e.conftest import is_ready, start, wait_until
@@ -24,18 +24,22 @@ RESTART_S = 5.0
 class RestartableServer:
     """A server that can be killed and started again."""
 
-    def __init__(self, bundle: Path, log: Path) -> None:
+    def __init__(self, bundle: Path, log: Path, workers: int) -> None:
         self.bundle = bundle
+        self.workers = workers
         self.log = log
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = self.start()
 
     def start(self) -> subprocess.Popen[str]:
-        return start(self.bundle, self.log, {}, self.port)
+        return start(self.bundle, self.log, {"OODGUARD_WORKERS": self.workers}, self.port)
 
     def kill(self) -> None:
-        os.kill(self.process.pid, signal.SIGKILL)
+        """Kill all of its processes, as the end of a container does."""
+        if self.process.poll() is None:
+            for each in process_tree(self.process.pid):
+                os.kill(each.pid, signal.SIGKILL)
         self.process.wait()
 
     def restart(self) -> float:
@@ -52,9 +56,11 @@ class RestartableServer:
         return response
 
 
-@pytest.fixture
-def server(tiny_bundle: Path, tmp_path: Path) -> Iterator[RestartableServer]:
-    server = RestartableServer(tiny_bundle, tmp_path / "log")
+@pytest.fixture(params=[pytest.param(1, id="one process"), pytest.param(2, id="two workers")])
+def server(
+    request: pytest.FixtureRequest, tiny_bundle: Path, tmp_path: Path
+) -> Iterator[RestartableServer]:
+    server = RestartableServer(tiny_bundle, tmp_path / "log", request.param)
     try:
         wait_until(lambda: is_ready(server.url))
         yield server

@@ -14,11 +14,15 @@ from tests.service.pictures import encode, plain
 
 
 @pytest.mark.slow
-def test_slow_bodies_do_not_exclude_other_requests(tiny_bundle: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_slow_bodies_do_not_exclude_other_requests(
+    tiny_bundle: Path, tmp_path: Path, workers: int
+) -> None:
+    settings = {"OODGUARD_BODY_TIMEOUT_S": 2, "OODGUARD_WORKERS": workers}
     picture = encode(plain())
     unfinished = request(b"x", "image/png", length=2**20)
     with (
-        serving(tiny_bundle, tmp_path / "log", {"OODGUARD_BODY_TIMEOUT_S": 2}) as server,
+        serving(tiny_bundle, tmp_path / "log", settings) as server,
         httpx2.Client(base_url=server.url) as client,
         ExitStack() as stack,
     ):

@@ -60,10 +60,20 @@ def is_ready(url: str) -> bool:
 
 
 def start(
-    bundle: Path, log: Path, settings: Mapping[str, object], port: int
+    bundle: Path, log: Path, settings: Mapping[str, object], port: int, *, before: str = ""
 ) -> subprocess.Popen[str]:
-    """Start a server without waiting for it; an unread pipe instead of the log would block it."""
-    command = [sys.executable, "-m", "oodguard.service", "serve", "--bundle", str(bundle)]
+    """Start a server without waiting for it; an unread pipe instead of the log would block it.
+
+    Args:
+        bundle: The bundle.
+        log: The file for its log.
+        settings: Its settings, by environment variable.
+        port: Its port.
+        before: Python statements that it executes first.
+    """
+    code = f"import runpy; {before}; runpy.run_module('oodguard.service', run_name='__main__')"
+    run = ["-c", code] if before else ["-m", "oodguard.service"]
+    command = [sys.executable, *run, "serve", "--bundle", str(bundle)]
     variables = {name: str(value) for name, value in settings.items()}
     with log.open("a") as stderr:
         return subprocess.Popen(
@@ -76,11 +86,11 @@ def start(
 
 @contextlib.contextmanager
 def serving(
-    bundle: Path, log: Path, settings: Mapping[str, object] | None = None
+    bundle: Path, log: Path, settings: Mapping[str, object] | None = None, *, before: str = ""
 ) -> Iterator[RunningServer]:
-    """Serve a bundle during the block, which starts when the server is ready."""
+    """Serve a bundle during the block, which starts when the server is ready; see `start`."""
     port = free_port()
-    with start(bundle, log, settings or {}, port) as process:
+    with start(bundle, log, settings or {}, port, before=before) as process:
         server = RunningServer(process=process, port=port, bundle=bundle, log=log)
 
         def ready() -> bool:

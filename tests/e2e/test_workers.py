@@ -3,10 +3,8 @@
 import json
 import shutil
 import signal
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -15,53 +13,19 @@ import pytest
 from safetensors.numpy import load_file
 
 from benchmarks.serving.load.generator import ConnectionPool, closed_loop
-from benchmarks.serving.load.tally import Tally
 from benchmarks.serving.requests import encoded
 from tests.e2e.conftest import RunningServer, counter, is_ready, serving, start, wait_until
+from tests.e2e.workers import PNG, WORKERS, post, under_load, versions, workers_of
 from tests.service.api_keys import IssuedKey, write_key_file
-from tests.service.pictures import encode, plain
 from tests.service.tiny import write_tiny
 
 pytestmark = pytest.mark.slow
-
-PNG = encode(plain())
-WORKERS = {"OODGUARD_WORKERS": 2}
 
 
 @pytest.fixture(name="service")
 def _service(tiny_bundle: Path, tmp_path: Path) -> Iterator[RunningServer]:
     with serving(tiny_bundle, tmp_path / "log", WORKERS) as running:
         yield running
-
-
-def workers_of(server: RunningServer) -> list[psutil.Process]:
-    """The worker processes, which are the children of the only child of the first process."""
-    (zygote,) = psutil.Process(server.process.pid).children()
-    return zygote.children()
-
-
-def post(server: RunningServer, **headers: str) -> httpx2.Response:
-    """Predict over a new connection."""
-    headers = {"content-type": "image/png", **headers}
-    return httpx2.post(f"{server.url}/predict", content=PNG, headers=headers, timeout=30)
-
-
-def versions(server: RunningServer, requests: int = 40) -> Counter[str]:
-    """The versions in the answers to requests over new connections, which reach all workers."""
-    return Counter(post(server).json()["model"]["version"] for _ in range(requests))
-
-
-def under_load(server: RunningServer, work: Callable[[], object]) -> Tally:
-    """Do something while clients send requests over kept and new connections."""
-    done = threading.Event()
-    pool = ConnectionPool(server.port, encoded(PNG), kept=6, fresh=2)
-    with ThreadPoolExecutor(1) as executor:
-        load = executor.submit(closed_loop, pool, active=lambda: not done.is_set())
-        try:
-            work()
-        finally:
-            done.set()
-    return load.result()
 
 
 @pytest.mark.parametrize(("kept", "fresh"), [(8, 0), (0, 16)])

@@ -28,8 +28,8 @@ def measure(config: Config) -> list[Round]:
 def _round(config: Config, service: Service, request: Request) -> Round:
     audit = Audit(service.port)
     peak = _peak(service, request, config.seconds)
-    service.process.reset_peak_rss()
-    rss_before, used = service.process.peak_rss_bytes(), time.process_time()
+    service.process.reset_peak()
+    bytes_before, used = service.process.peak_bytes(), time.process_time()
     overload = open_loop(
         ConnectionPool(service.port, request, kept=CONNECTIONS),
         rate=TIMES_PEAK * peak.goodput,
@@ -44,7 +44,7 @@ def _round(config: Config, service: Service, request: Request) -> Round:
         "offered/s": TIMES_PEAK * peak.goodput,
         "429 p99 ms": overload.latency_ms(TOO_MANY, 0.99),
         "200 p99 ms": overload.latency_ms(200, 0.99),
-        "rss growth": service.process.peak_rss_bytes() / rss_before - 1,
+        "memory growth": service.process.peak_bytes() / bytes_before - 1,
         "generator, CPUs": used / overload.elapsed_s,
         "broken": float(overload.broken + overload.unread + overload.refused),
         **{f"responses {status}": float(count) for status, count in overload.statuses.items()},
@@ -78,8 +78,8 @@ ROWS = {
                 goal=at_most(30),
             ),
             Figure(
-                title=f"{TITLE}: growth of resident memory",
-                formula=lambda measured: measured["rss growth"],
+                title=f"{TITLE}: growth of memory",
+                formula=lambda measured: measured["memory growth"],
                 form="{:.1%}",
                 goal=at_most(0.10),
             ),

@@ -19,6 +19,14 @@ subprocess.Popen(wait, start_new_session=True)
 print("ready", flush=True)
 time.sleep(60)
 """
+# Two forks share the memory of their parent.
+FORKED = """
+import os, time
+data = bytes(range(256)) * (80 * 2**12)
+if os.fork() and os.fork():
+    print("ready", flush=True)
+time.sleep(60)
+"""
 CHILD_DURING_SHUTDOWN = """
 import signal, subprocess, sys, time
 def start_child(*_):
@@ -90,10 +98,18 @@ def test_server_process_measures_cpu_time(start: Start) -> None:
 def test_server_process_peak_memory_can_be_reset(start: Start) -> None:
     code = f"data = bytearray(80 * 2**20); del data; print('freed', flush=True); {WAIT}"
     process = start(code, until="freed")
-    peak = process.peak_rss_bytes()
+    peak = process.peak_bytes()
     assert peak > 80 * 2**20
-    process.reset_peak_rss()
-    assert process.peak_rss_bytes() < peak - 60 * 2**20
+    process.reset_peak()
+    assert process.peak_bytes() < peak - 60 * 2**20
+
+
+def test_server_process_peak_memory_counts_shared_pages_once(start: Start) -> None:
+    process = start(FORKED, until="ready")
+    members = process.processes()
+    assert len(members) == 3
+    assert sum(each.memory_info().rss for each in members) > 240 * 2**20
+    assert 80 * 2**20 < process.peak_bytes() < 160 * 2**20
 
 
 def test_server_that_exits_early_is_reported_with_its_output(start: Start) -> None:

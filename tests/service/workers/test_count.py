@@ -20,15 +20,15 @@ def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("settings", "workers"),
     [
-        ({}, 1),
-        ({"workers": "auto"}, 8),
-        ({"threads": 3, "workers": "auto"}, 3),
-        ({"threads_per_run": 2, "workers": "auto"}, 4),
-        ({"threads_per_run": 16, "workers": "auto"}, 1),
+        ({}, 8),
+        ({"threads": 3}, 3),
+        ({"threads_per_run": 2}, 4),
+        ({"threads_per_run": 16}, 1),
+        ({"workers": 1}, 1),
         ({"workers": 5}, 5),
-        ({"device": "cuda", "workers": "auto"}, 1),
-        ({"device": "tensorrt", "workers": "auto"}, 1),
-        ({"device": "cpu", "workers": "auto"}, 8),
+        ({"device": "cuda"}, 1),
+        ({"device": "tensorrt"}, 1),
+        ({"device": "cpu"}, 8),
     ],
 )
 def test_worker_count_follows_the_cpus(settings: dict[str, object], workers: int) -> None:
@@ -37,12 +37,22 @@ def test_worker_count_follows_the_cpus(settings: dict[str, object], workers: int
 
 def test_worker_count_is_one_if_the_runtime_may_use_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(count, "runtime_has_cuda", lambda: True)
-    assert worker_count(Settings(workers="auto")) == 1
-    assert worker_count(Settings(workers="auto", device="cpu")) == 8
+    assert worker_count(Settings()) == 1
+    assert worker_count(Settings(device="cpu")) == 8
+
+
+def test_worker_count_is_one_on_one_cpu_and_on_other_systems(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(count, "cpu_count", lambda: 1)
+    assert worker_count(Settings()) == 1
+    monkeypatch.setattr(count, "cpu_count", lambda: 8)
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert worker_count(Settings()) == 1
 
 
 def test_worker_count_is_one_in_a_process_with_threads() -> None:
-    assert worker_count(Settings(workers="auto"), threads=2) == 1
+    assert worker_count(Settings(), threads=2) == 1
     assert worker_count(Settings(workers=3), threads=2) == 3
 
 
