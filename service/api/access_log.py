@@ -35,8 +35,6 @@ STATE_FIELDS = ("key", "model", "version", "problem", "shed")
 # An address identifies a person: it is logged where an operator has to find the client.
 CODES_WITH_CLIENT = frozenset({401, 403, 408, 429})
 
-_NO_TIMINGS = Timings()
-
 
 class AccessLog:
     """Assigns request ids, and counts and logs answered requests.
@@ -129,8 +127,10 @@ def route_of(scope: Scope) -> str | None:
 
 def _fields(scope: Scope, route: str, status: int, duration_s: float) -> dict[str, Any]:
     state = scope["state"]
-    timings: Timings = state.get("timings", _NO_TIMINGS)
-    stages = {"decode": timings.decode_s, "queue": timings.queue_s, "run": timings.run_s}
+    timings: Timings | None = state.get("timings")
+    stages = {}
+    if timings is not None:
+        stages = {"decode": timings.decode_s, "queue": timings.queue_s, "run": timings.run_s}
     return {
         **({"client": state["client"]} if status in CODES_WITH_CLIENT else {}),
         **{name: state[name] for name in STATE_FIELDS if state.get(name) is not None},

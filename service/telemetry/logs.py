@@ -203,8 +203,10 @@ def configure(level: str, log_format: Literal["auto", "json", "text"] = "auto") 
         level: The least severe level that is logged: debug, info, warning or error.
         log_format: "json", "text", or "auto": text if standard error is a terminal, else JSON.
     """
-    # No line contains them, and collecting them costs system calls for each record.
+    # No line contains them, and collecting them costs system calls for each record, or, for the
+    # calling function, a search of the stack.
     logging.logProcesses = logging.logThreads = logging.logMultiprocessing = False
+    logging._srcfile = None  # as Python's "Logging HOWTO" describes
     text = sys.stderr.isatty() if log_format == "auto" else log_format == "text"
     handler = IterationHandler(sys.stderr)
     handler.setFormatter(TextFormatter() if text else JsonFormatter())
