@@ -1,6 +1,6 @@
 """Compute verdicts for images with a bundle, a policy and any runtime for the graph."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from oodguard.models.calibration import p_values
 from oodguard.models.decision import Policy, rejects, threshold
 from oodguard.models.errors import BundleError, UnsupportedImage
 from oodguard.models.manifest import Manifest
+from oodguard.models.reasons import Explainer, Size
 from oodguard.models.verdicts import VerdictArrays, Verdicts
 
 RunGraph = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
@@ -36,6 +37,7 @@ class CalibratedModel:
         self._run = run
         self._calibration = bundle.calibration[policy.score]
         self._score_column = bundle.manifest.scores.index(policy.score)
+        self._explainer = Explainer(bundle.rows, bundle.manifest.classes)
 
     @property
     def manifest(self) -> Manifest:
@@ -51,6 +53,11 @@ class CalibratedModel:
     def threshold(self) -> float:
         """The value of the deciding score above which an image is rejected."""
         return self._threshold
+
+    @property
+    def explainer(self) -> Explainer:
+        """States why images are rejected."""
+        return self._explainer
 
     def predict(self, images: NDArray[np.uint8]) -> Verdicts:
         """Return the verdicts on images `(n, H, W, 3)`, uint8 RGB of the manifest's size.
@@ -76,6 +83,35 @@ class CalibratedModel:
             rejected=rejects(deciding, self._threshold),
         )
         return Verdicts(arrays, 0, len(images))
+
+    def explain(
+        self,
+        verdicts: Verdicts,
+        images: NDArray[np.uint8],
+        sizes: Sequence[Size | None] | None = None,
+    ) -> Verdicts:
+        """Return the verdicts on images `(n, H, W, 3)` with the reasons for rejections.
+
+        Args:
+            verdicts: The verdicts of `predict` on these images.
+            images: uint8 RGB of the manifest's size.
+            sizes: The size in the header of each image file; None: unknown.
+        """
+        rejected = np.flatnonzero(verdicts.rejected).tolist()
+        if not rejected:
+            return verdicts
+        reasons = {}
+        for index in rejected:
+            verdict, size = verdicts[index], sizes[index] if sizes else None
+            reasons[index] = self._explainer.explain(
+                images[index],
+                size,
+                verdicts.logits(index),
+                class_id=verdict.class_id,
+                confidence=verdict.confidence,
+                p_value=verdict.p_value,
+            )
+        return verdicts.with_reasons(reasons)
 
     def _empty_outputs(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         return (

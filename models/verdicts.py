@@ -1,15 +1,23 @@
 """Verdicts: the prediction and the decision for each image, as arrays and as objects."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from oodguard.models.reasons import Reason
+
 Decision: TypeAlias = Literal["accept", "reject"]
 """Whether an image is accepted as in-distribution."""
+
+Reasons: TypeAlias = Mapping[int, tuple[Reason, ...]]
+"""The reasons for the rejection of images, by the index of the image."""
+
+NO_REASONS: Final[Reasons] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,6 +31,7 @@ class Verdict:
         scores: All scores of the bundle by name; higher means more out-of-distribution.
         p_value: The p-value of the deciding score; small means out-of-distribution.
         decision: By the deciding score.
+        reasons: Why the image is rejected, at least one; none for an accepted image.
     """
 
     label: str
@@ -31,6 +40,7 @@ class Verdict:
     scores: Mapping[str, float]
     p_value: float
     decision: Decision
+    reasons: tuple[Reason, ...] = ()
 
 
 _PER_IMAGE = ("logits", "scores", "class_ids", "confidences", "p_values", "rejected")
@@ -49,6 +59,7 @@ class VerdictArrays:
         confidences: `(n,)`, the softmax probability of that class.
         p_values: `(n,)`, by the deciding score.
         rejected: `(n,)`, by the deciding score.
+        reasons: Of the rejected images, once they are explained.
     """
 
     classes: Sequence[str]
@@ -59,6 +70,7 @@ class VerdictArrays:
     confidences: NDArray[np.float64]
     p_values: NDArray[np.float64]
     rejected: NDArray[np.bool_]
+    reasons: Reasons = field(default_factory=lambda: NO_REASONS)
 
     @cached_property
     def verdicts(self) -> list[Verdict]:
@@ -97,24 +109,45 @@ class Verdicts(Sequence[Verdict]):
         batch: The verdicts on all images of the batch.
         start: The first image.
         stop: The end, exclusive.
+        reasons: Why images are rejected, by their index in these verdicts.
     """
 
-    __slots__ = ("_batch", "_start", "_stop")
+    __slots__ = ("_batch", "_explained", "_reasons", "_start", "_stop")
 
-    def __init__(self, batch: VerdictArrays, start: int, stop: int) -> None:
+    def __init__(
+        self, batch: VerdictArrays, start: int, stop: int, reasons: Reasons = NO_REASONS
+    ) -> None:
         self._batch = batch
         self._start = start
         self._stop = stop
+        self._reasons = reasons
+        self._explained: list[Verdict] | None = None
 
     @property
     def arrays(self) -> VerdictArrays:
         """The arrays of these images."""
         rows = slice(self._start, self._stop)
-        return self._batch.with_per_image(*(array[rows] for array in self._batch.per_image))
+        arrays = self._batch.with_per_image(*(array[rows] for array in self._batch.per_image))
+        return replace(arrays, reasons=self._reasons) if self._reasons else arrays
+
+    @property
+    def rejected(self) -> NDArray[np.bool_]:
+        """Whether each image `(n,)` is rejected."""
+        return self._batch.rejected[self._start : self._stop]
 
     def scores(self, column: int) -> NDArray[np.float32]:
         """Return one score `(n,)` by its index; higher means more out-of-distribution."""
         return self._batch.scores[self._start : self._stop, column]
+
+    def logits(self, index: int) -> NDArray[np.float32]:
+        """Return the logits `(K,)` of an image."""
+        row: NDArray[np.float32] = self._batch.logits[self._start + index]
+        return row
+
+    @property
+    def reasons(self) -> Reasons:
+        """Why images are rejected, by their index in these verdicts, once they are explained."""
+        return self._reasons
 
     def __len__(self) -> int:
         return self._stop - self._start
@@ -124,14 +157,25 @@ class Verdicts(Sequence[Verdict]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[Verdict]: ...
     def __getitem__(self, index: int | slice) -> Verdict | Sequence[Verdict]:
-        return self._batch.verdicts[self._start : self._stop][index]
+        return self._objects()[index]
 
     def __iter__(self) -> Iterator[Verdict]:
-        return iter(self._batch.verdicts[self._start : self._stop])
+        return iter(self._objects())
 
     def subset(self, start: int, stop: int) -> "Verdicts":
         """Return the verdicts on images `start` to `stop` of these, without a copy."""
-        return Verdicts(self._batch, self._start + start, self._start + stop)
+        reasons = {
+            index - start: each for index, each in self._reasons.items() if start <= index < stop
+        }
+        return Verdicts(self._batch, self._start + start, self._start + stop, reasons)
+
+    def with_decisions(self, rejected: NDArray[np.bool_]) -> "Verdicts":
+        """Return the verdicts with other decisions `(n,)`, without reasons."""
+        return Verdicts(replace(self.arrays, rejected=rejected, reasons=NO_REASONS), 0, len(self))
+
+    def with_reasons(self, reasons: Reasons) -> "Verdicts":
+        """Return the verdicts with reasons for rejections, by the index of the image."""
+        return Verdicts(self._batch, self._start, self._stop, reasons)
 
     def __add__(self, others: "Verdicts") -> "Verdicts":
         """Concatenate with verdicts of the same model and policy."""
@@ -139,7 +183,17 @@ class Verdicts(Sequence[Verdict]):
             return others
         pairs = zip(self.arrays.per_image, others.arrays.per_image, strict=True)
         joined = self._batch.with_per_image(*(np.concatenate(pair) for pair in pairs))
-        return Verdicts(joined, 0, len(joined.rejected))
+        shifted = {len(self) + index: each for index, each in others._reasons.items()}
+        return Verdicts(joined, 0, len(joined.rejected), {**self._reasons, **shifted})
+
+    def _objects(self) -> list[Verdict]:
+        if not self._reasons:
+            return self._batch.verdicts[self._start : self._stop]
+        if self._explained is None:
+            self._explained = self._batch.verdicts[self._start : self._stop]
+            for index, reasons in self._reasons.items():
+                self._explained[index] = replace(self._explained[index], reasons=reasons)
+        return self._explained
 
 
 NO_VERDICTS: Final = Verdicts(

@@ -80,6 +80,14 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="JPEG, PNG or WebP files.")],
     bundle: BundleOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    fdr: Annotated[
+        str | None,
+        typer.Option(
+            metavar="Q",
+            help="Decide about all images together, at a false-discovery rate above 0 and below 1.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Predict image files without a server; exit with status 1 if a file cannot be decoded."""
     escape_unencodable_output()
@@ -92,11 +100,12 @@ def predict(
         silence_decoders()
         with errors_with_folder(settings.bundle):
             model = load_model(settings.bundle, settings)
-        predicted, failed = predict_files.predict_files(model, images, settings)
+        rate = None if fdr is None else predict_files.rate_of(fdr, model)
+        predicted, failed = predict_files.predict_files(model, images, settings, rate)
     if as_json:
-        typer.echo(predict_files.to_json(model, predicted))
+        typer.echo(predict_files.to_json(model, predicted, rate))
     elif predicted:
-        predict_files.print_table(model, predicted)
+        predict_files.print_table(model, predicted, rate)
     for path, reason in failed:
         typer.echo(f"oodguard: {escape_control_characters(f'{path}: {reason}')}", err=True)
     raise typer.Exit(FAILURE if failed else 0)

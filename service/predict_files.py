@@ -13,7 +13,9 @@ from rich.text import Text
 
 from oodguard.models.bundle import Bundle
 from oodguard.models.errors import ImageError
+from oodguard.models.false_discovery import at_false_discovery_rate, parse_rate
 from oodguard.models.names import escape_control_characters, text_of
+from oodguard.models.reasons import Size
 from oodguard.models.verdicts import Verdict
 from oodguard.service import responses
 from oodguard.service.images.decode import decode_image
@@ -28,15 +30,19 @@ _STYLES = {"accept": "green", "reject": "bold red"}
 
 
 def predict_files(
-    model: LoadedModel, paths: Sequence[Path], settings: Settings
+    model: LoadedModel, paths: Sequence[Path], settings: Settings, fdr: float | None = None
 ) -> tuple[list[tuple[Path, Verdict]], list[tuple[Path, str]]]:
     """Predict every file that can be decoded.
+
+    With `fdr`, all images are decided together at this false-discovery rate.
 
     Returns:
         The files with their verdicts, and the failed files with the reason, each in the given
         order.
     """
-    images: list[tuple[Path, NDArray[np.uint8]]] = []
+    images: list[NDArray[np.uint8]] = []
+    sizes: list[Size] = []
+    found: list[Path] = []
     failed: list[tuple[Path, str]] = []
     spec = model.bundle.manifest.input
     for path in paths:
@@ -50,20 +56,42 @@ def predict_files(
         except ImageError as error:
             failed.append((path, str(error)))
         else:
-            images.append((path, image))
+            found.append(path)
+            images.append(image)
+            sizes.append((encoded.header.width, encoded.header.height))
     if not images:
         return [], failed
-    verdicts = model.guard.predict(np.stack([image for _, image in images]))
-    return [(path, verdict) for (path, _), verdict in zip(images, verdicts, strict=True)], failed
+    stacked = np.stack(images)
+    verdicts = model.guard.predict(stacked)
+    if fdr is not None:
+        column = model.bundle.manifest.scores.index(model.guard.policy.score)
+        verdicts = at_false_discovery_rate(verdicts, fdr, column=column)
+    verdicts = model.guard.explain(verdicts, stacked, sizes)
+    return list(zip(found, verdicts, strict=True)), failed
 
 
-def print_table(model: LoadedModel, predicted: Sequence[tuple[Path, Verdict]]) -> None:
+def rate_of(text: str, model: LoadedModel) -> float:
+    """Return the false-discovery rate of the option `--fdr`.
+
+    Raises:
+        CalibrationError: The rate is invalid, or no image could be rejected at it.
+    """
+    return parse_rate("--fdr", text, len(model.bundle.calibration[model.guard.policy.score]))
+
+
+def print_table(
+    model: LoadedModel, predicted: Sequence[tuple[Path, Verdict]], fdr: float | None = None
+) -> None:
     """Print one row for each file."""
     policy = model.guard.policy
-    table = Table(caption=f"rejected if {policy.score} > {model.guard.threshold:.4g}")
+    rule = f"rejected if {policy.score} > {model.guard.threshold:.4g}"
+    if fdr is not None:
+        rule = f"rejected at the false-discovery rate {fdr:g} by the p-values of {policy.score}"
+    table = Table(caption=rule)
     table.add_column("file", overflow="fold")
-    for name in ("label", "confidence", policy.score, "p-value", "decision"):
-        table.add_column(name, justify="left" if name in {"label", "decision"} else "right")
+    left = {"label", "decision", "reasons"}
+    for name in ("label", "confidence", policy.score, "p-value", "decision", "reasons"):
+        table.add_column(name, justify="left" if name in left else "right")
     for path, verdict in predicted:
         table.add_row(
             Text(escape_control_characters(text_of(path))),
@@ -72,6 +100,7 @@ def print_table(model: LoadedModel, predicted: Sequence[tuple[Path, Verdict]]) -
             f"{verdict.scores[policy.score]:.4g}",
             f"{verdict.p_value:.4f}",
             Text(verdict.decision, _STYLES[verdict.decision]),
+            Text(", ".join(reason.code for reason in verdict.reasons)),
         )
     console = Console(emoji=False)
     if not console.is_terminal:  # the name of a file remains in one line
@@ -79,11 +108,13 @@ def print_table(model: LoadedModel, predicted: Sequence[tuple[Path, Verdict]]) -
     console.print(table)
 
 
-def to_json(model: LoadedModel, predicted: Sequence[tuple[Path, Verdict]]) -> bytes:
+def to_json(
+    model: LoadedModel, predicted: Sequence[tuple[Path, Verdict]], fdr: float | None = None
+) -> bytes:
     """Return the response body of POST /predict in UTF-8, with the file of each prediction."""
     body = {
         "model": responses.identity(model),
-        "policy": responses.policy(model),
+        "policy": responses.policy(model, fdr=fdr),
         "predictions": [{"file": text_of(path), **asdict(verdict)} for path, verdict in predicted],
     }
     return orjson.dumps(body, option=orjson.OPT_INDENT_2)

@@ -24,10 +24,15 @@ def identity(model: LoadedModel) -> Json:
     return {"name": manifest.name, "version": manifest.version, "sha256": model.bundle.sha256}
 
 
-def policy(model: LoadedModel, detail: Detail = "full") -> Json:
-    """Return the decision policy; the threshold is included in full detail only."""
+def policy(model: LoadedModel, detail: Detail = "full", fdr: float | None = None) -> Json:
+    """Return the decision policy; the threshold is included in full detail only.
+
+    `fdr` is the false-discovery rate at which the images of a request were decided instead.
+    """
     chosen = model.guard.policy
-    fields = {"score": chosen.score, "alpha": chosen.alpha, "delta": chosen.delta}
+    fields: Json = {"score": chosen.score, "alpha": chosen.alpha, "delta": chosen.delta}
+    if fdr is not None:
+        fields["fdr"] = fdr
     return fields if detail == "verdict" else {**fields, "threshold": model.guard.threshold}
 
 

@@ -1,11 +1,12 @@
 """Tiny bundles, and deterministic property tests without deadlines."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from hypothesis import settings
+from numpy.typing import NDArray
 
 from oodguard.models.bundle import Bundle, write_bundle
 from oodguard.models.calibration_rows import CalibrationRows
@@ -59,6 +60,7 @@ def build_bundle(  # noqa: PLR0913 - each has a default
     model: bytes = b"not a graph, but bytes nevertheless",
     name: str = "tiny",
     version: str = "1",
+    qualities: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> Bundle:
     """Write a bundle to `folder`; the calibration of every score is 1, 2, ... n, shuffled."""
     ranks = np.arange(1, n_calibration + 1, dtype=np.float32)
@@ -69,7 +71,9 @@ def build_bundle(  # noqa: PLR0913 - each has a default
             update={"name": name, "version": version}
         ),
         model=model,
-        calibration=CalibrationRows(scores=dict.fromkeys(scores, shuffled)),
+        calibration=CalibrationRows(
+            scores=dict.fromkeys(scores, shuffled), qualities=qualities or {}
+        ),
         evaluation={"accuracy": 0.5},
         card="# tiny\n",
     )

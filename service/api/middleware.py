@@ -28,6 +28,7 @@ _RAW_SECURITY_HEADERS = tuple((k.encode(), v.encode()) for k, v in SECURITY_HEAD
 _CORS_REQUEST_HEADERS = (
     "Authorization",
     "Inference-Header-Content-Length",
+    "X-FDR",
     "X-Request-Id",
     "X-Shape",
     "X-Timeout-Ms",

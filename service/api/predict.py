@@ -56,7 +56,7 @@ def predict_router(predictor: Predictor, detail: Detail = "full") -> APIRouter:
         job = await predictor.predict(deployment, request)
         body = {
             "request_id": request.scope["state"]["request_id"],
-            **deployment.constant,
+            **deployment.common(job),
             "predictions": deployment.predictions(job.verdicts),
         }
         return Response(orjson.dumps(body), media_type="application/json")

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from oodguard.models.manifest import InputSpec, TrainingRecord
+from oodguard.models.reasons import ReasonCode
 
 
 class _Schema(BaseModel):
@@ -24,11 +25,15 @@ class ModelIdentity(_Schema):
 
 
 class BarePolicy(_Schema):
-    """The decision policy without its threshold."""
+    """The decision policy without its threshold.
+
+    With `fdr`, the images of the request were decided together at this false-discovery rate.
+    """
 
     score: str
     alpha: float
     delta: float | None
+    fdr: Annotated[float, Field(gt=0, lt=1)] | None = None
 
 
 class PolicyShape(BarePolicy):
@@ -46,6 +51,18 @@ class BarePrediction(_Schema):
     decision: Literal["accept", "reject"]
 
 
+class ReasonShape(_Schema):
+    """A reason for a rejection: the measured value, and the range of the calibration images.
+
+    A bound that is null does not exist. A number is null if the model returned NaN.
+    """
+
+    code: ReasonCode
+    detail: str
+    value: float | None
+    range: tuple[float | None, float | None] | None
+
+
 class Prediction(BarePrediction):
     """The verdict on an image. A higher score is more out-of-distribution.
 
@@ -54,6 +71,7 @@ class Prediction(BarePrediction):
 
     confidence: Annotated[float, Field(ge=0, le=1)] | None
     scores: dict[str, float | None]
+    reasons: list[ReasonShape]
 
 
 class BareResponse(_Schema):
@@ -219,6 +237,14 @@ REQUEST_HEADERS: Sequence[Mapping[str, Any]] = (
         "required": False,
         "description": "Timeout in milliseconds, if less than the service's timeout.",
         "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+    },
+    {
+        "name": "X-FDR",
+        "in": "header",
+        "required": False,
+        "description": "False-discovery rate: the images are decided together, by the procedure of"
+        " Benjamini and Hochberg, instead of each by the policy. Not with OODGUARD_DETAIL=verdict.",
+        "schema": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
     },
 )
 

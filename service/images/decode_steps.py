@@ -9,6 +9,7 @@ from PIL import Image
 from oodguard.models.errors import ImageError
 from oodguard.models.manifest import InputSpec
 from oodguard.models.preprocessing import prepare
+from oodguard.models.reasons import Size
 from oodguard.service.errors import DeadlineExceeded, InvalidImage
 from oodguard.service.images.decode import decode_image, fits
 from oodguard.service.images.decode_memory import check_image_size, decode_bytes
@@ -54,6 +55,13 @@ class DecodeSteps:
             self.pixels = np.empty((len(payload), spec.height, spec.width, 3), np.uint8)
         self.is_large = max(self._sizes, default=0) > STEP_BYTES
         self._plan()
+
+    @property
+    def file_sizes(self) -> list[Size] | None:
+        """The width and height in the headers of the images; None for raw pixels."""
+        if isinstance(self._payload, np.ndarray):
+            return None
+        return [(image.header.width, image.header.height) for image in self._payload]
 
     @property
     def finished(self) -> bool:

@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from oodguard.models.reasons import Size
 from oodguard.models.verdicts import NO_VERDICTS, Verdicts
 from oodguard.service.errors import ClientDisconnected
 from oodguard.service.inference.turn_queue import TurnQueue
@@ -74,6 +75,9 @@ class Job:
         client: The client that sent the request; clients take turns in the queue.
         abandoned: Set by the event loop when the request ends; threads skip the rest of the job.
         pixels: `(n, H, W, 3)` of the model's size; empty before decoding.
+        sizes: The width and height in the header of each image file; None: raw pixels.
+        fdr: The false-discovery rate at which the images are decided together; None: the policy
+            decides about each of them.
         parts: Verdicts on slices of the job, by the index of their first image.
         verdicts: Verdicts on all images in order, once every slice has run.
         error: Why the job failed.
@@ -85,6 +89,8 @@ class Job:
     client: str = ""
     abandoned: bool = False
     pixels: Pixels = field(default_factory=lambda: np.empty((0, 0, 0, 3), np.uint8))
+    sizes: Sequence[Size] | None = None
+    fdr: float | None = None
     parts: dict[int, Verdicts] = field(default_factory=dict)
     verdicts: Verdicts = NO_VERDICTS
     error: BaseException | None = None

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from oodguard.models.verdicts import VerdictArrays
 from oodguard.service.api.problems import JSON
 from oodguard.service.inference.model import LoadedModel
+from oodguard.service.inference.queue import Job
 from oodguard.service.open_inference.request import Inference
 from oodguard.service.open_inference.schemas import BINARY, HEADER_LENGTH
 from oodguard.service.registry.deployment import Deployment
@@ -61,6 +62,7 @@ def available_outputs(model: LoadedModel, detail: Detail) -> Mapping[str, Output
         **verdict,
         "p_value": Output("FP64", lambda arrays: arrays.p_values),
         "confidence": Output("FP64", lambda arrays: arrays.confidences),
+        "reasons": Output("BYTES", _reason_codes),
     }
 
 
@@ -68,17 +70,23 @@ def _labels(arrays: VerdictArrays) -> list[str]:
     return [arrays.classes[class_id] for class_id in arrays.class_ids.tolist()]
 
 
+def _reason_codes(arrays: VerdictArrays) -> list[str]:
+    """Return the codes of the reasons of each image, separated by commas."""
+    codes = [""] * len(arrays.rejected)
+    for index, reasons in arrays.reasons.items():
+        codes[index] = ",".join(each.code for each in reasons)
+    return codes
+
+
 def _coarse(arrays: VerdictArrays, alpha: float) -> NDArray[np.float64]:
     return np.array([coarse_p_value(p, alpha) for p in arrays.p_values.tolist()], np.float64)
 
 
 def infer_response(
-    deployment: Deployment,
-    inference: Inference,
-    available: Mapping[str, Output],
-    arrays: VerdictArrays,
+    deployment: Deployment, inference: Inference, available: Mapping[str, Output], job: Job
 ) -> Response:
-    """Build the response to an inference request, from the verdicts on its images."""
+    """Build the response to an inference request, from the job with the verdicts on its images."""
+    arrays = job.verdicts.arrays
     tensors: list[dict[str, Any]] = []
     binary: list[bytes] = []
     for name, is_binary in inference.outputs.items():
@@ -96,8 +104,8 @@ def infer_response(
         else:
             tensor["data"] = values if isinstance(values, list) else values.ravel()
         tensors.append(tensor)
-    constant = deployment.constant
-    parameters = {"sha256": constant["model"]["sha256"], **constant["policy"]}
+    common = deployment.common(job)
+    parameters = {"sha256": common["model"]["sha256"], **common["policy"]}
     response = {
         "model_name": deployment.name,
         "model_version": deployment.version,

@@ -82,7 +82,7 @@ def router(
         run_in_thread = partial(predictor.decode_pool.run, client_of(request.scope))
         reader = InferenceReader(spec, outputs, run_in_thread)
         job = await predictor.predict(deployment, request, reader.read)
-        return infer_response(deployment, reader.inference, outputs, job.verdicts.arrays)
+        return infer_response(deployment, reader.inference, outputs, job)
 
     routes = APIRouter()
     # Routes are matched in order: the most frequent comes first.

@@ -201,7 +201,7 @@ HEADERS: Sequence[Mapping[str, Any]] = (
         "description": "Length of the JSON in bytes, if bytes follow it.",
         "schema": _LENGTH,
     },
-    *(header for header in REQUEST_HEADERS if header["name"] == "X-Timeout-Ms"),
+    *(header for header in REQUEST_HEADERS if header["name"] != "X-Shape"),
 )
 
 RESPONSE: Mapping[str, Any] = {

@@ -201,6 +201,7 @@ class _Decoding:
             timings.decode_ended = time.monotonic()
         if self.steps.finished:
             self.job.pixels = self.steps.pixels
+            self.job.sizes = self.steps.file_sizes
         return not self.steps.finished
 
     def fail(self, error: BaseException) -> None:

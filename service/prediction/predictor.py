@@ -9,9 +9,10 @@
     request counts towards the concurrency limit;
  5. decode: to pixels, in a thread or, if small, here (`decode_pool.py`);
  6. batch: run with the images of other requests (`inference/batcher.py`);
- 7. account: metrics and drift monitor (`registry/deployment.py`);
- 8. shadow: maybe predict with a second model, too (`shadow.py`);
- 9. sample: maybe store some of the images (`sampling/sampler.py`).
+ 7. decide about all images together, if the request has X-FDR, and explain rejections;
+ 8. account: metrics and drift monitor (`registry/deployment.py`);
+ 9. shadow: maybe predict with a second model, too (`shadow.py`);
+10. sample: maybe store some of the images (`sampling/sampler.py`).
 """
 
 import asyncio
@@ -19,8 +20,10 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeAlias
 
+import numpy as np
 from loky import cpu_count
 from starlette.requests import Request
 from starlette.types import Scope
@@ -40,7 +43,8 @@ from oodguard.service.inference.model import LoadedModel
 from oodguard.service.inference.queue import Job
 from oodguard.service.prediction.admission import Admission, Claim
 from oodguard.service.prediction.deadline import Deadline, DisconnectListener, request_timeout_s
-from oodguard.service.prediction.decode_pool import DecodePool, Reserve
+from oodguard.service.prediction.decode_pool import MAX_INLINE_PIXELS, DecodePool, Reserve
+from oodguard.service.prediction.false_discovery_header import requested_rate
 from oodguard.service.prediction.shadow import Shadow
 from oodguard.service.readiness import Readiness
 from oodguard.service.registry.deployment import Deployment
@@ -56,7 +60,12 @@ class RequestSampler(Protocol):
         """Return whether any of these images may be selected."""
 
     def sample(
-        self, model: LoadedModel, request_id: str, body: Body, verdicts: Sequence[Verdict]
+        self,
+        model: LoadedModel,
+        request_id: str,
+        body: Body,
+        verdicts: Sequence[Verdict],
+        fdr: float | None = None,
     ) -> None:
         """Select some of the images of a request, and store them."""
 
@@ -122,6 +131,7 @@ class Predictor:
         self._sampler = sampler
         self._timeout_s = settings.timeout_s
         self._body_timeout_s = settings.body_timeout_s
+        self._detail = settings.detail
         self._limits = RequestLimits.of(settings)
         self.admission = admission
         metrics.observe_in_flight(lambda: self.admission.requests, settings.max_pending)
@@ -163,6 +173,7 @@ class Predictor:
         state = request.scope["state"]
         state["model"], state["version"] = deployment.name, deployment.version
         timeout_s = request_timeout_s(request.headers.get("x-timeout-ms"), self._timeout_s)
+        fdr = requested_rate(request.scope, deployment.model, self._detail)
         client = client_of(request.scope)
         try:
             self.admission.require_request(client)
@@ -175,22 +186,26 @@ class Predictor:
                     if body.timeout_s is not None:
                         deadline.shorten(body.timeout_s)
                     job = _new_job(deadline, claim)
+                    job.fdr = fdr
                     # Set before the prediction: the log has the stages of a failed one, too.
                     state["timings"] = job.timings
                     with DisconnectListener(request.receive, job.cancel):
                         await self._decode_and_run(deployment, job, body, claim)
+                        policy_verdicts = job.verdicts
+                        deployment.decide_together(job)
+                        await self._explain(deployment, job)
         except tuple(SHED) as error:
             self._count_shed(request.scope, error)
             raise
         state["images"] = len(job.verdicts)
         state["rejected"] = deployment.account(job)
         if self._registry.shadow:
-            self._shadow.maybe_predict(deployment, body, job.verdicts)
+            self._shadow.maybe_predict(deployment, body, policy_verdicts)
         rejected = state["rejected"]
         if self._sampler and self._sampler.selects(
             rejected=rejected, accepted=state["images"] - rejected
         ):
-            self._sampler.sample(deployment.model, state["request_id"], body, job.verdicts)
+            self._sampler.sample(deployment.model, state["request_id"], body, job.verdicts, fdr)
         return job
 
     async def predict_body(self, deployment: Deployment, body: Body) -> Job:
@@ -249,6 +264,16 @@ class Predictor:
         finally:
             # After an error or a cancellation, the threads skip the rest of the job.
             job.abandoned = True
+
+    async def _explain(self, deployment: Deployment, job: Job) -> None:
+        rejected = int(np.count_nonzero(job.verdicts.rejected))
+        if not rejected:
+            return
+        height, width = job.pixels.shape[1:3]
+        if rejected * height * width <= MAX_INLINE_PIXELS:
+            deployment.explain(job)
+        else:
+            await self.decode_pool.run(job.client, partial(deployment.explain, job))
 
     def _count_shed(self, scope: Scope, error: RequestError) -> None:
         scope["state"]["shed"] = reason = SHED[type(error)]

@@ -8,6 +8,8 @@ from typing import Protocol, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from oodguard.models.false_discovery import at_false_discovery_rate
+from oodguard.models.reasons import repeated
 from oodguard.models.verdicts import Verdict
 from oodguard.service import responses
 from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence
@@ -16,6 +18,7 @@ from oodguard.service.drift.state import MonitoredScore, monitored_score
 from oodguard.service.inference.batcher import MAX_CPU_RUN_S, Batcher
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.inference.queue import Job
+from oodguard.service.registry.recent_rejections import RecentRejections
 from oodguard.service.settings import Settings
 from oodguard.service.telemetry.metrics import Metrics
 
@@ -53,7 +56,6 @@ class Deployment:
         model: The model, which is warmed up.
         batcher: Runs the model on queued images.
         metrics: The model's metrics.
-        constant: The part that all its responses have in common.
     """
 
     def __init__(
@@ -78,10 +80,11 @@ class Deployment:
         )
         self._deciding = model.bundle.manifest.scores.index(policy.score)
         self._detail = settings.detail
-        self.constant = {
+        self._constant = {
             "model": responses.identity(model),
             "policy": responses.policy(model, settings.detail),
         }
+        self._recent_rejections = RecentRejections()
         self._drift = (open_monitor or monitors_in_this_process(metrics, settings))(model)
         self._requests = 0
         self._retired = False
@@ -101,6 +104,26 @@ class Deployment:
         if self._detail == "verdict":
             return responses.bare_predictions(verdicts, self.model.guard.policy.alpha)
         return list(verdicts)
+
+    def common(self, job: Job) -> responses.Json:
+        """Return the part of a response that is not about single images: model and policy."""
+        if job.fdr is None:
+            return self._constant
+        return {**self._constant, "policy": responses.policy(self.model, self._detail, job.fdr)}
+
+    def decide_together(self, job: Job) -> None:
+        """Decide about the images of a finished job at its false-discovery rate, if it has one."""
+        if job.fdr is not None:
+            job.verdicts = at_false_discovery_rate(job.verdicts, job.fdr, column=self._deciding)
+
+    def explain(self, job: Job) -> None:
+        """Add the reasons for rejections to the verdicts of a finished job. Thread-safe."""
+        explained = self.model.guard.explain(job.verdicts, job.pixels, job.sizes)
+        reasons = {}
+        for index, found in explained.reasons.items():
+            before = self._recent_rejections.add(job.client, job.pixels[index])
+            reasons[index] = (*found, repeated(before)) if before else found
+        job.verdicts = explained.with_reasons(reasons)
 
     def account(self, job: Job) -> int:
         """Count the verdicts of a job, and add its scores to the drift monitor.

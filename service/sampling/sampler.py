@@ -134,9 +134,17 @@ class SampleSelector:
         return bool(rejected * self._rates["reject"] or accepted * self._rates["accept"])
 
     def select(
-        self, model: LoadedModel, request_id: str, body: Body, verdicts: Sequence[Verdict]
+        self,
+        model: LoadedModel,
+        request_id: str,
+        body: Body,
+        verdicts: Sequence[Verdict],
+        fdr: float | None = None,
     ) -> SampledRequest | None:
-        """Select some of the images of a request; None: no image."""
+        """Select some of the images of a request; None: no image.
+
+        `fdr` is the false-discovery rate at which they were decided, if there was one.
+        """
         selected = {
             index: verdict
             for index, verdict in enumerate(verdicts)
@@ -150,7 +158,7 @@ class SampleSelector:
             request_id=request_id,
             body=body,
             model=responses.identity(model),
-            policy=responses.policy(model),
+            policy=responses.policy(model, fdr=fdr),
             verdicts=selected,
         )
 
@@ -187,10 +195,15 @@ class Sampler(SampleSelector):
         self._thread.start()
 
     def sample(
-        self, model: LoadedModel, request_id: str, body: Body, verdicts: Sequence[Verdict]
+        self,
+        model: LoadedModel,
+        request_id: str,
+        body: Body,
+        verdicts: Sequence[Verdict],
+        fdr: float | None = None,
     ) -> None:
         """Select some of the images of a request and queue them."""
-        if request := self.select(model, request_id, body, verdicts):
+        if request := self.select(model, request_id, body, verdicts, fdr):
             self.write(request)
 
     def write(self, request: SampledRequest) -> None:

@@ -26,11 +26,13 @@ from oodguard.service.telemetry.worker_metrics import WorkerMetrics
 # one of them before and after its requests learns about its scores: the martingale is multiplied by
 # a function of each p-value, the number of alarms orders repeated images, and the size of a sample
 # depends on the digits of its scores; so does the number of samples that fit a limit on their size.
+# Some reasons depend on the probabilities of the classes.
 SCORE_METRICS = frozenset(
     {
         "oodguard_score",
         "oodguard_threshold",
         "oodguard_p_value",
+        "oodguard_rejection_reasons",
         "oodguard_drift_log_martingale",
         "oodguard_drift_alarms",
         "oodguard_samples_held",

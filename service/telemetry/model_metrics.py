@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from oodguard.models.reasons import ReasonCode
 from oodguard.models.verdicts import Decision, Verdict
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.inference.queue import SkipReason, Timings
@@ -93,6 +94,11 @@ class ModelFamilies:
             "reason",
         )
         self.decisions = counter("decisions_total", "Predicted images by decision.", "decision")
+        self.reasons = counter(
+            "rejection_reasons_total",
+            "Rejected images by the reasons in the response; an image may have several.",
+            "reason",
+        )
         self.classes = counter(
             "predicted_class_total", "Predicted images by predicted class.", "class"
         )
@@ -130,6 +136,9 @@ class ModelMetrics:
         self._skipped = {
             reason: families.skipped.labels(*names, reason) for reason in get_args(SkipReason)
         }
+        self._reasons = {
+            code: families.reasons.labels(*names, code) for code in get_args(ReasonCode)
+        }
         self._class = cache(lambda label: families.classes.labels(*names, label))
         self._scores = Histogram(
             SCORE,
@@ -164,6 +173,8 @@ class ModelMetrics:
                 self._score.observe(score)
             self._p_values.observe(verdict.p_value)
             self._class(verdict.label).inc()
+            for reason in verdict.reasons:
+                self._reasons[reason.code].inc()
         rejected = sum(verdict.decision == "reject" for verdict in verdicts)
         self._decisions["reject"].inc(rejected)
         self._decisions["accept"].inc(len(verdicts) - rejected)

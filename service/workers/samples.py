@@ -4,7 +4,9 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
+from oodguard.models.reasons import Reason
 from oodguard.models.verdicts import Decision, Verdict
 from oodguard.service.images.types import Body
 from oodguard.service.inference.model import LoadedModel
@@ -21,10 +23,15 @@ class SentSamples(SampleSelector):
         self._channel = channel
 
     def sample(
-        self, model: LoadedModel, request_id: str, body: Body, verdicts: Sequence[Verdict]
+        self,
+        model: LoadedModel,
+        request_id: str,
+        body: Body,
+        verdicts: Sequence[Verdict],
+        fdr: float | None = None,
     ) -> None:
         """Select some of the images of a request and send them; drop them if too many wait."""
-        request = self.select(model, request_id, body, verdicts)
+        request = self.select(model, request_id, body, verdicts, fdr)
         if request is None:
             return
         fits = self._channel.unsent_bytes + len(body.data) <= MAX_PENDING_BYTES
@@ -65,7 +72,16 @@ def write_sample(sampler: Sampler, message: Message) -> None:
 
 def sample_verdicts(message: Message) -> dict[int, Verdict]:
     """Return the verdicts of selected images by their index in the request."""
-    return {index: Verdict(**fields) for index, fields in message.fields["verdicts"]}
+    return {index: _verdict(**fields) for index, fields in message.fields["verdicts"]}
+
+
+def _verdict(reasons: Sequence[Mapping[str, Any]], **fields: Any) -> Verdict:  # noqa: ANN401
+    return Verdict(**fields, reasons=tuple(_reason(**each) for each in reasons))
+
+
+def _reason(range: Sequence[float | None] | None, **fields: Any) -> Reason:  # noqa: A002, ANN401
+    low_and_high = None if range is None else (range[0], range[1])
+    return Reason(**fields, range=low_and_high)
 
 
 def _text(data: bytes) -> str:

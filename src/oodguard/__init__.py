@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         UnsupportedImage,
     )
     from oodguard.models.manifest import Manifest
+    from oodguard.models.reasons import Reason
     from oodguard.models.verdicts import Verdict
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "ImageTooLarge",
     "Manifest",
     "Policy",
+    "Reason",
     "UndecodableImage",
     "UnsupportedImage",
     "Verdict",
@@ -49,6 +51,7 @@ _MODULES = {
     "ImageInput": "guard",
     "Manifest": "models.manifest",
     "Policy": "models.decision",
+    "Reason": "models.reasons",
     "Verdict": "models.verdicts",
 }
 

@@ -1,6 +1,6 @@
 """The Python API: open a bundle and get verdicts on images, without HTTP and without torch."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Real
 from os import PathLike
 from pathlib import Path
@@ -17,7 +17,8 @@ from oodguard.models.errors import ImageError, UndecodableImage, UnsupportedImag
 from oodguard.models.manifest import InputSpec, Manifest
 from oodguard.models.names import text_of
 from oodguard.models.preprocessing import prepare
-from oodguard.models.verdicts import Verdict
+from oodguard.models.reasons import Size
+from oodguard.models.verdicts import Verdict, Verdicts
 
 ImageInput: TypeAlias = str | PathLike[str] | Image.Image | NDArray[np.uint8]
 """A path of a JPEG, PNG or WebP file, a PIL image, or uint8 RGB pixels `(H, W, 3)`."""
@@ -126,13 +127,18 @@ class Guard:
             TypeError: An object is none of these.
         """
         verdicts: list[Verdict] = []
-        batch: list[NDArray[np.uint8]] = []
+        batch: list[tuple[NDArray[np.uint8], Size | None]] = []
         for position, image in enumerate(_listed(images)):
             batch.append(_pixels(image, self.manifest.input, position))
             if len(batch) == BATCH_SIZE:
-                verdicts += self._model.predict(np.stack(batch))
+                verdicts += self._predict(batch)
                 batch.clear()
-        return [*verdicts, *self._model.predict(np.stack(batch))] if batch else verdicts
+        return [*verdicts, *self._predict(batch)] if batch else verdicts
+
+    def _predict(self, batch: Sequence[tuple[NDArray[np.uint8], Size | None]]) -> Verdicts:
+        images = np.stack([pixels for pixels, _ in batch])
+        verdicts = self._model.predict(images)
+        return self._model.explain(verdicts, images, [size for _, size in batch])
 
 
 def _listed(images: ImageInput | Iterable[ImageInput]) -> Iterable[ImageInput]:
@@ -145,8 +151,10 @@ def _listed(images: ImageInput | Iterable[ImageInput]) -> Iterable[ImageInput]:
     return images
 
 
-def _pixels(image: ImageInput, spec: InputSpec, position: int) -> NDArray[np.uint8]:
-    """Return the pixels `(H, W, 3)` that the model takes.
+def _pixels(
+    image: ImageInput, spec: InputSpec, position: int
+) -> tuple[NDArray[np.uint8], Size | None]:
+    """Return the pixels `(H, W, 3)` that the model takes, and the size of the file or picture.
 
     Raises:
         ImageError: Of the kind that applies, with the path or the position of the image.
@@ -155,16 +163,17 @@ def _pixels(image: ImageInput, spec: InputSpec, position: int) -> NDArray[np.uin
     name = text_of(image) if isinstance(image, str | PathLike) else f"images[{position}]"
     try:
         if isinstance(image, Image.Image):
-            return _prepared(image, spec)
+            return _prepared(image, spec), image.size
         if isinstance(image, np.ndarray):
-            return _resized(image, spec)
+            return _resized(image, spec), None
         if not isinstance(image, str | PathLike):
             raise TypeError(f"{name} is {image!r}, expected {_EXPECTED}")
         from oodguard.service.images.decode import decode_image  # noqa: PLC0415 - as for HTTP
         from oodguard.service.images.header import EncodedImage  # noqa: PLC0415
 
         encoded = EncodedImage(data=_read(Path(image)))
-        return decode_image(encoded, spec, max_pixels=MAX_PIXELS)
+        pixels = decode_image(encoded, spec, max_pixels=MAX_PIXELS)
+        return pixels, (encoded.header.width, encoded.header.height)
     except ImageError as error:
         raise type(error)(f"{name}: {error}") from error
 

@@ -27,6 +27,7 @@ def ood() -> Json:
                     rejections.evidence(),
                 ],
             ),
+            Row("Why are images rejected?", [rejections.reasons(), rejections.reason_rates()]),
             Row(
                 "Is the input like the calibration images?",
                 [

@@ -13,6 +13,7 @@ from docker.grafana.boards.queries import (
 )
 
 DECISIONS = "oodguard_decisions_total"
+REASONS = "oodguard_rejection_reasons_total"
 REJECT = f'{MODEL},decision="reject"'
 SHARE = Query(f"{rate(DECISIONS, REJECT, BY_MODEL)} / {rate(DECISIONS, MODEL, BY_MODEL)}", VERSION)
 ALPHA = Query(gauge("oodguard_alpha"), f"limit: alpha of {VERSION}")
@@ -43,6 +44,34 @@ def counts() -> Panel:
     )
     predicted = rate(DECISIONS, MODEL, f"{BY_MODEL}, decision")
     return series(about, Query(predicted, f"{{{{decision}}}} {VERSION}"), stacked=True)
+
+
+def reasons() -> Panel:
+    """Reasons for rejections, as shares of the rejected images."""
+    about = About(
+        title="Share of the rejected images with each reason",
+        text="An image may have several reasons. Almost only `unlike_classes` or "
+        "`between_classes`, and `repeated`: an attack or other content. A quality, such as "
+        "`too_dark`, in nearly all: a broken camera. In slowly more images: drift.",
+        unit="percentunit",
+        runbooks=("OODGuardRejectionRate", "OODGuardFlood"),
+    )
+    stated = rate(REASONS, MODEL, f"{BY_MODEL}, reason")
+    share = f"{stated} / ignoring (reason) group_left () {rate(DECISIONS, REJECT, BY_MODEL)}"
+    return series(about, Query(f"{share} > 0", f"{{{{reason}}}} {VERSION}"))
+
+
+def reason_rates() -> Panel:
+    """Reasons for rejections per second."""
+    about = About(
+        title="Rejected images per second, by reason",
+        text="Shows which reason has grown. The rates of the reasons may add up to more than the "
+        "rejected images.",
+        unit="ops",
+        runbooks=("OODGuardRejectionRate",),
+    )
+    stated = rate(REASONS, MODEL, f"{BY_MODEL}, reason")
+    return series(about, Query(f"{stated} > 0", f"{{{{reason}}}} {VERSION}"), stacked=True)
 
 
 def slow_share() -> Panel:

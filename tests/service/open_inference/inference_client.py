@@ -14,7 +14,7 @@ from oodguard.service.open_inference.schemas import InferResponse, OipError
 
 PATH = "/v2/models/tiny/infer"
 LENGTH = "Inference-Header-Content-Length"
-ALL = ("logits", "scores", "class_id", "label", "rejected", "p_value", "confidence")
+ALL = ("logits", "scores", "class_id", "label", "rejected", "p_value", "confidence", "reasons")
 DTYPES: Mapping[str, str] = {
     "BOOL": "?",
     "FP32": "<f4",

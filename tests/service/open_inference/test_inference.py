@@ -43,6 +43,7 @@ def test_infer_returns_outputs_of_graph_and_calibration(client: TestClient, send
     assert found.values["label"] == ["red", "red"]
     # Calibration scores are 1 to 250: 166 of them are no smaller than 85, none than 255.
     assert found.values["rejected"].tolist() == [False, True]
+    assert found.values["reasons"] == ["", "unlike_classes"]  # three classes of 1/3 each
     np.testing.assert_allclose(found.values["p_value"], [167 / 251, 1 / 251])
     np.testing.assert_allclose(
         found.values["confidence"], [1 / (1 + 2 * math.exp(-10.2)), 1 / 3], rtol=1e-6
@@ -193,7 +194,7 @@ def test_detail_verdict_returns_the_verdict_and_a_coarse_p_value(terse: TestClie
     assert set(found.response.parameters) == {"sha256", "score", "alpha", "delta"}
 
 
-@pytest.mark.parametrize("name", ["logits", "scores", "confidence"])
+@pytest.mark.parametrize("name", ["logits", "scores", "confidence", "reasons"])
 def test_detail_verdict_rejects_withheld_outputs_as_unknown(terse: TestClient, name: str) -> None:
     text = error_of(post_json(terse, pixels(BLACK), outputs=[{"name": name}]), 422)
     assert (

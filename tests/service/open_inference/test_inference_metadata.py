@@ -41,6 +41,7 @@ def test_model_metadata_has_every_tensor_with_type_and_shape(client: TestClient,
             {"name": "rejected", "datatype": "BOOL", "shape": [-1]},
             {"name": "p_value", "datatype": "FP64", "shape": [-1]},
             {"name": "confidence", "datatype": "FP64", "shape": [-1]},
+            {"name": "reasons", "datatype": "BYTES", "shape": [-1]},
         ],
     }
 
