@@ -79,7 +79,7 @@ def _serve_alone(settings: Settings) -> None:
             connections=lambda: len(server.server_state.connections),
         ),
     )
-    listener = _bind(settings)
+    listener = _listener(settings)
     _listen(listener, settings)
     log_start(_address(listener), app.state.summary)
     server.run(sockets=[listener])
@@ -93,8 +93,8 @@ def _serve_with_workers(settings: Settings, workers: int) -> None:
     shared = SharedMemory.create(workers)
     runner = WorkerRunner(settings=settings, shared=shared, supervisor_bytes=resident_bytes())
     zygote = start_zygote(runner.run, end_s=longest_end_s(settings))
-    # Bound at once, so that an error ends the start, and opened when all workers are ready.
-    listener = _bind(settings)
+    # The workers get the socket at their start. It is bound when all of them are ready.
+    listener = _listener(settings)
     listener.setblocking(False)
 
     def open_port(summary: dict[str, object]) -> None:
@@ -118,23 +118,22 @@ def _import_for_workers() -> None:
         importlib.import_module(name)
 
 
-def _bind(settings: Settings) -> socket.socket:
-    """Return a socket that is bound to the configured address, and does not listen yet."""
+def _listener(settings: Settings) -> socket.socket:
+    """Return the socket for `_listen`."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     # As `socket.create_server`: the port is free again at once after a restart.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if family == socket.AF_INET6:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    with _listen_errors(settings):
-        listener.bind((settings.host, settings.port))
     limit_unread_responses(listener)
     return listener
 
 
 def _listen(listener: socket.socket, settings: Settings) -> None:
-    # Two processes may bind a port that none of them has opened yet.
     with _listen_errors(settings):
+        listener.bind((settings.host, settings.port))
+        # Two processes may bind a port that none of them has opened yet.
         listener.listen(BACKLOG)
 
 

@@ -106,7 +106,8 @@ def serving(
 
 def counter(server: RunningServer, name: str, **labels: str) -> float:
     """Return the sum of a counter's samples that have these labels among others."""
-    return metric(httpx2.get(f"{server.url}/metrics").text, name, **labels)
+    text = httpx2.get(f"{server.url}/metrics", timeout=TIMEOUT_S).text
+    return metric(text, name, **labels)
 
 
 @pytest.fixture
