@@ -71,6 +71,11 @@ class CalibrationRows:
         }
 
     @property
+    def group_count(self) -> int | None:
+        """The number of groups, or None."""
+        return None if self.groups is None else len(np.unique(self.groups))
+
+    @property
     def has_scores_only(self) -> bool:
         """Whether these are rows of the format that earlier releases read."""
         return len(self.arrays()) == len(self.scores)

@@ -28,7 +28,8 @@ ROWS_VERSION: Final = 3
 SideLength = Annotated[int, Field(ge=1, le=4096)]
 Count = Annotated[int, Field(ge=0)]
 BundleName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
-BundleVersion = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,32}$")]
+VERSION_PATTERN: Final = r"^[A-Za-z0-9._-]{1,32}$"
+BundleVersion = Annotated[str, Field(pattern=VERSION_PATTERN)]
 
 WRAPPED: Final = "wrapped"
 """The method of a bundle whose network was trained elsewhere."""

@@ -122,10 +122,10 @@ def to_json(
 
 def _calibration(bundle: Bundle) -> str:
     """Return the number of images, of groups, and the version whose evaluation the card shows."""
-    groups, record = bundle.rows.groups, bundle.manifest.calibration
+    groups, record = bundle.rows.group_count, bundle.manifest.calibration
     text = f"{len(bundle.rows)} images"
     if groups is not None:
-        text += f" in {int(groups.max()) + 1} groups, which count"
+        text += f" in {groups} groups, which count"
     if record is not None:
         text += (
             f"; {record.created:%Y-%m-%d} by {record.by}, replaces version"

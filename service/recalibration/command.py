@@ -142,9 +142,8 @@ def _rows(older: Bundle, newer: Bundle, found: Comparison) -> list[tuple[str, st
 
 
 def _size(bundle: Bundle) -> str:
-    groups = bundle.rows.groups
-    text = f"{len(bundle.rows):,} images"
-    return text if groups is None else f"{text} in {int(groups.max()) + 1:,} groups"
+    text, groups = f"{len(bundle.rows):,} images", bundle.rows.group_count
+    return text if groups is None else f"{text} in {groups:,} groups"
 
 
 def _echo(text: str) -> None:

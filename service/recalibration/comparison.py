@@ -10,13 +10,13 @@ from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.decision import Policy, rejects
 from oodguard.models.errors import CalibrationError
 from oodguard.models.group_calibration import one_per_group
+from oodguard.models.rows_threshold import rows_threshold
 from oodguard.models.two_sample import (
     KolmogorovSmirnov,
     kolmogorov_smirnov,
     none_exceeding_p_value,
     tail_p_value,
 )
-from oodguard.service.recalibration.threshold import calibrated_threshold
 
 SIGNIFICANT = 0.01
 """A warning is given below this p-value: one in a hundred calibrations without a cause."""
@@ -60,9 +60,9 @@ def compare(older: CalibrationRows, newer: CalibrationRows, policy: Policy) -> C
     Raises:
         CalibrationError: There are too few new images for the policy.
     """
-    threshold = calibrated_threshold(newer, policy)
+    threshold = rows_threshold(newer, policy.score, policy)
     try:
-        before: float | None = calibrated_threshold(older, policy)
+        before: float | None = rows_threshold(older, policy.score, policy)
     except CalibrationError:
         before = None
     first, second = _independent(older, policy.score), _independent(newer, policy.score)
@@ -148,6 +148,6 @@ def _without_largest(rows: CalibrationRows, policy: Policy, share: float) -> flo
         groups=None if groups is None else groups.astype(np.int32),
     )
     try:
-        return calibrated_threshold(remaining, policy)
+        return rows_threshold(remaining, policy.score, policy)
     except CalibrationError:
         return None

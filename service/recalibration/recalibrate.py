@@ -1,6 +1,7 @@
 """Make a bundle with the graph of another one and a new calibration."""
 
 import getpass
+import re
 import shlex
 import sys
 from dataclasses import dataclass
@@ -16,7 +17,13 @@ from oodguard.models.calibration import images_required
 from oodguard.models.decision import Policy
 from oodguard.models.errors import BundleError, CalibrationError
 from oodguard.models.group_calibration import check_groups
-from oodguard.models.manifest import CalibrationRecord, Description, Manifest
+from oodguard.models.manifest import (
+    ROWS_VERSION,
+    VERSION_PATTERN,
+    CalibrationRecord,
+    Description,
+    Manifest,
+)
 from oodguard.models.names import text_of
 from oodguard.service.recalibration.card import recalibrated_card
 from oodguard.service.recalibration.comparison import Comparison, compare
@@ -140,6 +147,11 @@ def new_version(given: str | None, manifest: Manifest) -> str:
                 " new one with --version"
             )
         return f"{parsed.base_version}.post{(parsed.post or 0) + 1}"
+    if not re.fullmatch(VERSION_PATTERN, given):
+        raise BundleError(
+            f"--version is {given!r}, expected 1 to 32 letters, digits, dots, hyphens and"
+            " underscores"
+        )
     if version_key(given) <= version_key(old):
         raise BundleError(
             f"--version is {given!r}, expected one that is newer than {old!r}, such as"
@@ -155,7 +167,7 @@ def _describe(
     record = CalibrationRecord(
         source=images.name,
         images=len(rows),
-        groups=None if rows.groups is None else len(np.unique(rows.groups)),
+        groups=rows.group_count,
         labels=rows.labels is not None,
         skipped=dict(images.listing.skipped),
         broken=dict(found.broken),
@@ -170,9 +182,17 @@ def _describe(
         if manifest.calibration
         else manifest.version,
     )
-    kept = manifest.model_dump(exclude={"files", "calibration", "version", "schema_version"})
+    # Attacked scores are those of the older images.
+    replaced = {"files", "version", "schema_version", "calibration", "calibration_attack"}
+    kept = manifest.model_dump(exclude=replaced)
     return Description.model_validate(
-        {**kept, "schema_version": 3, "version": version, "calibration": record.model_dump()}
+        {
+            **kept,
+            "schema_version": ROWS_VERSION,
+            "version": version,
+            "created": record.created,
+            "calibration": record.model_dump(),
+        }
     )
 
 

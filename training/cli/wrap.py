@@ -71,6 +71,13 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
             show_default="by type and name",
         ),
     ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            help="Groups of near-duplicates in --data, such as films: a column of a table; for a"
+            " folder 'folder', 'name:PATTERN' or 'FILE:COLUMN'."
+        ),
+    ] = None,
     preset: Annotated[
         str | None, typer.Option(help=f"Normalization by name: {', '.join(PRESETS)}.")
     ] = None,
@@ -138,7 +145,7 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
     threads: Threads = None,
 ) -> None:
     """Make a bundle of an existing ONNX classifier: scores and calibration, but no hardening."""
-    with run_command(threads, options=("skip_broken", "image_column", "label_column")):
+    with run_command(threads, options=("skip_broken", "image_column", "label_column", "group")):
         original = read_original_classifier(
             classifier, input_name=input_name, output_name=output_name
         )
@@ -179,7 +186,7 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
         opened = partial(
             source_at, images=images, skip_broken=skip_broken, image_column=image_column
         )
-        source = opened(data, label_column=label_column)
+        source = opened(data, label_column=label_column, group=group)
         others = named_sources(outliers or (), opened)
         keys = {f"--outliers {name}": (each, False) for name, each in others.items()}
         fit_source = opened(fit, label_column=label_column) if fit else None

@@ -122,7 +122,8 @@ def evaluate(  # noqa: PLR0913  (by keyword)
         test_set=test_set.name,
         alpha=policy.alpha,
         delta=policy.delta,
-        calibration_images=target.calibration_images,
+        calibration_images=len(target.rows),
+        calibration_groups=target.rows.group_count,
         accuracy=accuracy,
         accuracy_images=len(test_set),
         method=target.method,
@@ -252,6 +253,7 @@ def _key(  # noqa: PLR0913  (all that determines the results)
     twin: EvaluationTarget | None,
 ) -> str:
     limits = [scores.tobytes().hex() for scores in target.calibration.values()]
+    limits += [] if target.rows.groups is None else [target.rows.groups.tobytes().hex()]
     settings = (target.measured, target.recipe_text, suite.model_dump_json(), repr(policy), *limits)
     others = (each.images[:] for each in outliers.values())
     images = (test_set.images[:], test_set.labels, *others)

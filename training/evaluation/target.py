@@ -11,9 +11,11 @@ from torch import Tensor
 
 from oodguard.models.bundle import MANIFEST, open_bundle
 from oodguard.models.calibrated_model import RunGraph
-from oodguard.models.decision import Policy, threshold
+from oodguard.models.calibration_rows import CalibrationRows
+from oodguard.models.decision import Policy
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import InputSpec
+from oodguard.models.rows_threshold import rows_threshold
 from oodguard.models.scores import SCORE_NAMES, check_score
 from oodguard.training.attacks.base import AttackObjective
 from oodguard.training.attacks.objectives import (
@@ -33,7 +35,12 @@ from oodguard.training.run_folder import DATA, RunFolder
 from oodguard.training.scoring.fit_scores import scored_network
 from oodguard.training.scoring.graph import ScoredClassifier, evaluation_batch_size, torch_run
 from oodguard.training.scoring.network import frozen
-from oodguard.training.scoring.parity import calibrate, check_calibration, onnx_run
+from oodguard.training.scoring.parity import (
+    calibrate,
+    calibration_groups,
+    check_calibration,
+    onnx_run,
+)
 
 REQUIRED_SCORES = {"preprocessed_mahalanobis": "mahalanobis"}
 """The score of the graph that a detector needs, if it does not use the logits."""
@@ -74,7 +81,7 @@ class EvaluationTarget:
         recipe: Names the data.
         spec: The rule by which images are prepared.
         classifier: Torch module with gradients.
-        calibration: Held-out in-distribution scores `(n,)`, ascending, by score in graph order.
+        rows: The calibration images, with their scores in graph order.
         held_out: Images of the calibration scores; None: to be loaded by the recipe.
         onnx_run: The served graph in ONNX Runtime.
         method: The training method, or "wrapped".
@@ -93,7 +100,7 @@ class EvaluationTarget:
     recipe_text: str
     classifier: ScoredClassifier
     classes: tuple[str, ...]
-    calibration: Mapping[str, NDArray[np.float32]]
+    rows: CalibrationRows
     held_out: ImageSet | None
     onnx_run: RunGraph
     weights: str | None = None
@@ -105,9 +112,9 @@ class EvaluationTarget:
     surrogate: DistilledSurrogate | None = None
 
     @property
-    def calibration_images(self) -> int:
-        """The number of images that set the thresholds."""
-        return len(next(iter(self.calibration.values())))
+    def calibration(self) -> Mapping[str, NDArray[np.float32]]:
+        """The scores `(n,)` of the calibration images, ascending, by score in graph order."""
+        return self.rows.ordered()
 
     def score_under_test(self, name: str, policy: Policy) -> ScoreUnderTest:
         """Return a score or detector with the threshold that the policy sets for it.
@@ -119,7 +126,7 @@ class EvaluationTarget:
         if name in self.calibration:
             return ScoreUnderTest(
                 name=name,
-                threshold=threshold(self.calibration[name], policy),
+                threshold=rows_threshold(self.rows, name, policy),
                 detector=lambda images: self.classifier.score(name, images),
                 rejection=rejection_objective(self.classifier, name),
                 acceptance=acceptance_objectives(self.classifier, name),
@@ -133,13 +140,17 @@ class EvaluationTarget:
                 f" graph of {self.name}) or {', '.join(available)} (for comparison)"
             )
         detector = DETECTORS[name](self.classifier)
-        held_out = self._calibration_images()
+        images = self._calibration_images()
+        held_out = images.images[:]
         size = evaluation_batch_size(*held_out.shape[1:3])
         with frozen(self.classifier):
             parts = [detector(to_pixels(batch)).detach() for batch in held_out.split(size)]
+        rows = CalibrationRows(
+            scores={name: torch.cat(parts).numpy()}, groups=calibration_groups(images)
+        )
         return ScoreUnderTest(
             name=name,
-            threshold=threshold(np.sort(torch.cat(parts).numpy()), policy),
+            threshold=rows_threshold(rows, name, policy),
             detector=detector,
             rejection=score_objective(detector, sign=1),
             acceptance=(score_objective(detector, sign=-1),),
@@ -149,9 +160,9 @@ class EvaluationTarget:
     def _has_required_score(self, detector: str) -> bool:
         return detector not in REQUIRED_SCORES or REQUIRED_SCORES[detector] in self.calibration
 
-    def _calibration_images(self) -> Tensor:
+    def _calibration_images(self) -> ImageSet:
         if self.held_out is not None:
-            return self.held_out.images[:]
+            return self.held_out
         if not isinstance(self.recipe, Recipe):
             raise RecipeError(
                 "--recipe has no table [inliers], which names the calibration images of detectors"
@@ -162,7 +173,7 @@ class EvaluationTarget:
         parts = split(load(inliers, self.spec), inliers, seed=self.recipe.seed)
         found = calibrate(self.onnx_run, parts.calibration, list(self.calibration), self.classes)
         check_calibration(self.calibration, found.ordered())
-        return parts.calibration.images[:]
+        return parts.calibration
 
 
 def run_target(run: RunFolder, score: str, others: Sequence[str] = ()) -> EvaluationTarget:
@@ -195,9 +206,7 @@ def run_target(run: RunFolder, score: str, others: Sequence[str] = ()) -> Evalua
         recipe_text=run.recipe_text,
         classifier=classifier,
         classes=inliers.classes,
-        calibration=calibrate(
-            torch_run(classifier), parts.calibration, in_graph, inliers.classes
-        ).ordered(),
+        rows=calibrate(torch_run(classifier), parts.calibration, in_graph, inliers.classes),
         held_out=parts.calibration,
         onnx_run=onnx_run(graph),
         method=recipe.method,
@@ -238,7 +247,7 @@ def bundle_target(folder: Path, recipe_text: str | None) -> EvaluationTarget:
         recipe_text=text,
         classifier=classifier,
         classes=bundle.manifest.classes,
-        calibration={name: bundle.calibration[name] for name in bundle.manifest.scores},
+        rows=bundle.rows,
         held_out=None,
         onnx_run=run,
         straight_through=bundle.manifest.precision == "int8" and black_box is None,

@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from oodguard.models.bundle import check_replaceable, write_bundle
-from oodguard.models.decision import threshold
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import DataRecord, Description, TrainingRecord
+from oodguard.models.rows_threshold import rows_threshold
 from oodguard.training.data.dataset import Split, load, split
 from oodguard.training.export.onnx import to_onnx
 from oodguard.training.report.card import write_card
@@ -43,7 +43,7 @@ def export(run: RunFolder, out: Path) -> Parity:
     model = to_onnx(classifier, recipe.input)
     serve = onnx_run(model)
     calibration = calibrate(serve, data.calibration, names, data.training.classes)
-    limits = np.array([threshold(each, report.policy) for each in calibration.ordered().values()])
+    limits = np.array([rows_threshold(calibration, name, report.policy) for name in names])
     parity = check_parity(torch_run(classifier), serve, _parity_images(data), limits)
     parameters = sum(parameter.numel() for parameter in classifier.network.parameters())
     description = _describe(run, data, report, parameters=parameters)

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from oodguard.models.bundle import Bundle, check_replaceable, write_bundle
-from oodguard.models.decision import Policy, threshold
+from oodguard.models.decision import Policy
 from oodguard.models.errors import BundleError, RecipeError
 from oodguard.models.manifest import Description, QuantizationRecord, lowest_schema_version
+from oodguard.models.rows_threshold import rows_threshold
 from oodguard.training.onnx_torch.node import UnsupportedGraph
 from oodguard.training.provenance import command, hardware
 from oodguard.training.quantize.card import write_quantized_card
@@ -71,12 +72,12 @@ def quantize(  # noqa: PLR0913  (by keyword)
         )
     column = manifest.scores.index(policy.score)
     original_run = onnx_run(bundle.model)
-    original = calibrate(
-        original_run, images.calibration, manifest.scores, manifest.classes
-    ).ordered()
+    original = calibrate(original_run, images.calibration, manifest.scores, manifest.classes)
     if images.calibrated:
-        check_calibration(bundle.calibration, original)  # of the recipe, whose images may change
-    old_threshold = threshold(original[policy.score], policy)
+        check_calibration(
+            bundle.calibration, original.ordered()
+        )  # of the recipe, whose images may change
+    old_threshold = rows_threshold(original, policy.score, policy)
     stage("quantizing")
     prepared = prepare(bundle.model, images.ranges)
     graph = quantize_graph(prepared, images.ranges)
@@ -96,14 +97,14 @@ def quantize(  # noqa: PLR0913  (by keyword)
         quantized_run,
         images.compared,
         column=column,
-        thresholds=(old_threshold, threshold(calibration.ordered()[policy.score], policy)),
+        thresholds=(old_threshold, rows_threshold(calibration, policy.score, policy)),
     )
     check_comparison(comparison)
     stage("measuring the speed")
     record = _record(bundle, images, comparison, model, tuned=tuned)
     description = Description.model_validate(
         {
-            **manifest.model_dump(exclude={"files"}),
+            **manifest.model_dump(exclude={"files", "calibration"}),
             "schema_version": lowest_schema_version(manifest.input, quantization=record),
             "name": name,
             "version": version,

@@ -36,12 +36,18 @@ def figures(report: Report, warnings: Sequence[str] = ()) -> str:
             f" Score `{report.score}`, threshold {report.threshold:.6g}: alpha"
             f" {percent(report.alpha)}"
             + (f" with confidence {percent(1 - report.delta)}" if report.delta else "")
-            + f" from {report.calibration_images:,} calibration images.",
+            + f" from {calibration_size(report.calibration_images, report.calibration_groups)}.",
             *warning_paragraphs(warnings),
             table(report),
             protocol_text(report),
         )
     )
+
+
+def calibration_size(images: int, groups: int | None) -> str:
+    """Return the number of calibration images, and of the groups that count in their place."""
+    text = f"{images:,} calibration images"
+    return text if groups is None else f"{text} in {groups:,} groups, which count as one each"
 
 
 def table(report: Report) -> str:

@@ -204,6 +204,7 @@ class Report(FrozenModel):
         alpha: The largest fraction of false rejections that the policy allows.
         delta: 1 - confidence in alpha, or None.
         calibration_images: The number of images that set the threshold.
+        calibration_groups: The number of their groups, which is the one that counts, or None.
         accuracy: The clean accuracy on `accuracy_images` test images.
         method: The training method of the target, "wrapped" for a classifier that was trained
             elsewhere; None in older reports.
@@ -226,6 +227,7 @@ class Report(FrozenModel):
     alpha: float
     delta: float | None
     calibration_images: int
+    calibration_groups: int | None = Field(default=None, exclude_if=lambda value: value is None)
     accuracy: float
     accuracy_images: int
     method: str | None = None

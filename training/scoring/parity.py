@@ -89,11 +89,16 @@ def calibrate(
         labels=held_out.labels.numpy().astype(np.int32)
         if held_out.classes == tuple(classes)
         else None,
-        groups=None
-        if held_out.groups is None
-        else np.unique(held_out.groups.numpy(), return_inverse=True)[1].astype(np.int32),
+        groups=calibration_groups(held_out),
         qualities=measure(images),
     )
+
+
+def calibration_groups(held_out: ImageSet) -> NDArray[np.int32] | None:
+    """Return the group `(n,)` of each held-out image, numbers from 0; None without groups."""
+    if held_out.groups is None:
+        return None
+    return np.unique(held_out.groups.numpy(), return_inverse=True)[1].astype(np.int32)
 
 
 def check_calibration(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from oodguard.models.manifest import Description
 from oodguard.training.report.chance_warnings import warning_paragraphs
+from oodguard.training.report.figures import calibration_size
 from oodguard.training.report.markdown import (
     code_span,
     escape_markdown,
@@ -83,8 +84,8 @@ def wrapped_figures(report: WrapReport, warnings: Sequence[str] = ()) -> str:
     parts = [
         f"Clean accuracy {percent(report.accuracy)} ({report.accuracy_images:,} images that did not"
         f" set the threshold; chance: {percent(report.chance)}). Alpha"
-        f" {percent(report.alpha)}{confidence} from {report.calibration_images:,} calibration"
-        " images.",
+        f" {percent(report.alpha)}{confidence} from"
+        f" {calibration_size(report.calibration_images, report.calibration_groups)}.",
         *warning_paragraphs([escape_markdown(each) for each in warnings]),
         *_trials(report),
         table,

@@ -23,12 +23,23 @@ NAMED = 20
 
 
 def check_calibration(images: ImageSet, policy: Policy) -> None:
-    """Check that half of the images is enough for the threshold of the policy.
+    """Check that half of the images, or of their groups, is enough for the threshold of the policy.
 
     Raises:
         CalibrationError: There are too few images for the policy.
     """
-    half, required = len(images) // 2, images_required(policy.alpha, policy.delta)
+    required = images_required(policy.alpha, policy.delta)
+    if images.groups is not None:
+        groups = int(images.groups.max()) + 1
+        if groups // 2 < required:
+            raise CalibrationError(
+                f"{images.name}: {groups // 2} of the {groups} groups calibrate, expected at least"
+                f" {required} for alpha {policy.alpha} with delta {policy.delta}: images of one"
+                f" group count as one. Give at least {2 * required} groups (--data, --group), or a"
+                " larger --alpha or --delta"
+            )
+        return
+    half = len(images) // 2
     if half < required:
         raise CalibrationError(
             f"{images.name}: {half} of the {len(images)} images calibrate, expected at least"

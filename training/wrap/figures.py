@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodguard.models.calibrated_model import RunGraph
-from oodguard.models.decision import Policy, threshold
+from oodguard.models.calibration_rows import CalibrationRows
+from oodguard.models.decision import Policy
+from oodguard.models.rows_threshold import rows_threshold
 from oodguard.training.data.dataset import ImageSet
 from oodguard.training.report.metrics import auroc, false_rejection_rate, missed_ood_rate
 from oodguard.training.scoring.parity import in_batches
@@ -28,12 +30,12 @@ def predict(
 def score_figures(
     name: str,
     policy: Policy,
-    calibration: Mapping[str, NDArray[np.float32]],
+    calibration: CalibrationRows,
     inside: Columns,
     outside: Mapping[str, Columns],
 ) -> ScoreFigures:
     """Return the figures of one score; the sets in `outside` are out-of-distribution."""
-    limit = threshold(np.sort(calibration[name]), policy)
+    limit = rows_threshold(calibration, name, policy)
     return ScoreFigures(
         threshold=limit,
         false_rejection_rate=false_rejection_rate(inside[name], limit),

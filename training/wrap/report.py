@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from oodguard.models.manifest import FrozenModel
 from oodguard.training.report.chance_warnings import (
     chance_warnings,
@@ -44,6 +46,7 @@ class WrapReport(FrozenModel):
     features: str | None = None
     images_read: tuple[str, ...] = ()
     calibration_images: int
+    calibration_groups: int | None = Field(default=None, exclude_if=lambda value: value is None)
     accuracy: float
     accuracy_images: int
     chance: float

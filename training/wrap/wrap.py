@@ -131,8 +131,7 @@ def wrap(  # noqa: PLR0913  (by keyword; one step after the other)
         scores = WrappedScores(options.outputs, fitted)
         for name, reason in missing.items():
             log(f"The score {name} is left out: {reason}.")
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SEED))
-    half = len(images) // 2
+    order, half = _divide(images)
     graph = scores.graph(outputs=raw.shape[1], features=0 if rows is None else rows.shape[1])
     model = merge(options.transform.graph(), original, raw.shape[1], features, graph)
     stage("comparing the wrapped classifier with the original")
@@ -156,15 +155,14 @@ def wrap(  # noqa: PLR0913  (by keyword; one step after the other)
         features=f"{features.tensor}, {features.size} values" if features else None,
         images_read=tuple(images_read),
         calibration_images=half,
+        calibration_groups=calibration.group_count,
         accuracy=accuracy,
         accuracy_images=len(test),
         chance=1 / len(classes),
         trials=_run_trials(run_original, options, images, order.flip(0), classes)
         if accuracy < HIGH_ACCURACY
         else None,
-        scores={
-            name: score_figures(name, policy, calibration.scores, inside, outside) for name in names
-        },
+        scores={name: score_figures(name, policy, calibration, inside, outside) for name in names},
         hardware=hardware(),
         command=command(),
     )
@@ -178,6 +176,19 @@ def wrap(  # noqa: PLR0913  (by keyword; one step after the other)
         card=write_wrapped_card(description, report),
     )
     return report, agreement
+
+
+def _divide(images: ImageSet) -> tuple[Tensor, int]:
+    """Return a random order `(n,)` of the images, and how many of the first ones calibrate.
+
+    That is one half of the images, or of the groups: images of one group are in the same part.
+    """
+    generator = torch.Generator().manual_seed(SEED)
+    if images.groups is None:
+        return torch.randperm(len(images), generator=generator), len(images) // 2
+    groups = int(images.groups.max()) + 1
+    ranks = torch.randperm(groups, generator=generator)[images.groups]
+    return ranks.argsort(stable=True), int((ranks < groups // 2).sum())
 
 
 def _features(

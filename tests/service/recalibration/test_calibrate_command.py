@@ -169,7 +169,8 @@ def test_calibrate_reads_a_review_list_of_samples(
         (("--group", r"name:(\d+)\.png"), "each of the 90 groups has 1 image, expected groups of"),
         (("--version", "1"), "--version is '1', expected one that is newer than '1'"),
         (("--version", "2rc1", "--images", "1"), "found 1 images"),
-        (("--version", "a b"), "version"),
+        (("--version", "a b"), "--version is 'a b', expected 1 to 32 letters, digits"),
+        (("--version", "2+local"), "expected 1 to 32 letters, digits"),
         (("--label-column", "x", "--group", "x"), "group is 'x', expected 'folder'"),
     ],
 )

@@ -75,7 +75,7 @@ def target() -> EvaluationTarget:
         recipe_text=RECIPE,
         classifier=classifier,
         classes=inliers.classes,
-        calibration=calibrate(torch_run(classifier), held_out, ["energy"], ()).ordered(),
+        rows=calibrate(torch_run(classifier), held_out, ["energy"], ()),
         held_out=held_out,
         onnx_run=torch_run(classifier),
     )

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from oodguard.models.bundle import Bundle, open_bundle
 from oodguard.models.calibrated_model import CalibratedModel
 from oodguard.models.decision import Policy
+from oodguard.models.group_calibration import group_threshold
 from oodguard.sources.reader import source_at
 from oodguard.training.cli.app import app
 from oodguard.training.cli.wrap_options import named_sources
@@ -64,6 +65,29 @@ def test_wrapped_figures_are_of_images_that_did_not_set_the_threshold(of_torch: 
     assert report.scores["energy"].sets["greys"].auroc > 0.95
     assert report.scores["energy"].sets["greys"].images == 40
     assert "random" not in wrapped_figures(report)
+
+
+def test_wrap_divides_and_calibrates_by_groups(pictures: Path, of_torch: Bundle) -> None:
+    assert of_torch.rows.groups is None
+    films = ("--group", r"name:(\d)\.\w+$")  # by the last digit: 10 films of each of 3 classes
+    refused = wrap(pictures / "net.onnx", pictures, pictures / "films", *films)
+    assert refused.exit_code == 1
+    assert "15 of the 30 groups calibrate, expected at least 59" in refused.output.replace("\n", "")
+    done = wrap(
+        *(pictures / "net.onnx", pictures, pictures / "films", *films),
+        *("--alpha", "0.2", "--delta", "0.2"),
+    )
+    assert done.exit_code == 0, done.output
+    bundle = open_bundle(pictures / "films")
+    report = report_of(bundle)
+    assert bundle.rows.groups is not None
+    assert (bundle.rows.group_count, report.calibration_groups) == (15, 15)
+    assert report.calibration_images + report.accuracy_images == 180
+    assert "calibration images in 15 groups, which count as one each" in " ".join(
+        (pictures / "films" / "README.md").read_text(encoding="utf-8").split()
+    )
+    limit = group_threshold(bundle.rows.scores["energy"], bundle.rows.groups, alpha=0.2, delta=0.2)
+    assert report.scores["energy"].threshold == limit
 
 
 def test_wrapped_figures_state_that_no_score_is_better_than_a_random_one(of_torch: Bundle) -> None:
