@@ -24,6 +24,11 @@ NOT_READ = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 
 UNREADABLE = (*DAMAGED, ImageError, Image.DecompressionBombError)
 
+Size = tuple[int, int]
+"""The width and the height of a picture."""
+
+NO_SIZE: Size = (0, 0)
+
 CHUNK = 64
 """The number of encoded images that are in memory at a time."""
 
@@ -47,10 +52,13 @@ def register_plugins() -> None:
     register_heif_opener()
 
 
-def decode_all(listing: Listing, spec: InputSpec) -> Iterator[tuple[int, NDArray[np.uint8] | str]]:
+def decode_all(
+    listing: Listing, spec: InputSpec, sizes: dict[int, Size] | None = None
+) -> Iterator[tuple[int, NDArray[np.uint8] | str]]:
     """Yield the position and the pixels `(H, W, 3)` of every picture of a listing, in order.
 
-    The reason takes the place of the pixels of a picture that cannot be read.
+    The reason takes the place of the pixels of a picture that cannot be read. `sizes` receives the
+    size in the header of each other picture by its position, before that picture is yielded.
 
     Raises:
         RecipeError: Pictures cannot be read, and the listing does not leave them out. The error
@@ -63,9 +71,11 @@ def decode_all(listing: Listing, spec: InputSpec) -> Iterator[tuple[int, NDArray
     with ThreadPoolExecutor() as pool:
         while chunk := list(islice(pictures, CHUNK)):
             results = pool.map(lambda encoded: _decode(encoded, spec), (each for _, each in chunk))
-            for (name, _), result in zip(chunk, results, strict=True):
+            for (name, _), (result, size) in zip(chunk, results, strict=True):
                 if isinstance(result, str):
                     broken[name] = result
+                elif sizes is not None:
+                    sizes[position] = size
                 yield position, result
                 position += 1
     if broken and not listing.skip_broken:
@@ -81,16 +91,18 @@ def reason_of(message: str) -> str:
     return re.sub(r"\d+", "N", message)
 
 
-def _decode(encoded: Encoded, spec: InputSpec) -> NDArray[np.uint8] | str:
-    """Return the prepared pixels, or the reason why there are none."""
+def _decode(encoded: Encoded, spec: InputSpec) -> tuple[NDArray[np.uint8] | str, Size]:
+    """Return the prepared pixels and the size in the header, or the reason why there are none."""
     if encoded is None:
-        return "the row has no image"
+        return "the row has no image", NO_SIZE
     if isinstance(encoded, Path) and is_special(encoded):
-        return "the path is a pipe or a device, not a file"
+        return "the path is a pipe or a device, not a file", NO_SIZE
     try:
         with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded) as image:
-            return prepare(image, spec)
+            size = image.size  # `prepare` may turn the image
+            return prepare(image, spec), size
     except UnidentifiedImageError:
-        return "the file is not an image of a format that can be read"
+        return "the file is not an image of a format that can be read", NO_SIZE
     except UNREADABLE as error:
-        return getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return reason, NO_SIZE

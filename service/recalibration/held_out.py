@@ -15,7 +15,7 @@ from oodguard.models.errors import CalibrationError, RecipeError
 from oodguard.models.manifest import Description
 from oodguard.models.qualities import measure
 from oodguard.sources.listing import Listing
-from oodguard.sources.pictures import decode_all, reason_of
+from oodguard.sources.pictures import Size, decode_all, reason_of
 
 BATCH_PIXELS = 64 * 224 * 224
 """The number of pixels that are in one run of the graph at most."""
@@ -60,12 +60,14 @@ def hold_out(
     positions: list[int] = []
     parts: list[_Part] = []
     unique = _Unique()
+    sizes: dict[int, Size] = {}
     size = max(1, BATCH_PIXELS // (manifest.input.height * manifest.input.width))
-    decoded = unique.select(_readable(decode_all(listing, manifest.input), broken))
+    decoded = unique.select(_readable(decode_all(listing, manifest.input, sizes), broken))
     while batch := list(islice(decoded, size)):
         images = np.stack([pixels for _, pixels in batch])
         logits, scores = run(images)
-        parts.append((logits.argmax(axis=1), scores, measure(images)))
+        headers = [sizes[position] for position, _ in batch]
+        parts.append((logits.argmax(axis=1), scores, measure(images, headers)))
         positions += [position for position, _ in batch]
     if not parts:
         raise RecipeError(f"{listing.location}: no image can be read, expected at least 1")

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from shlex import quote
 
+import numpy as np
 import typer
 from lightning_fabric import Fabric
 
@@ -42,7 +43,7 @@ def train(  # noqa: PLR0913  (by keyword)
     start: Path | None,
 ) -> None:
     """Create or resume the run of a recipe, write the card of its data, and train it."""
-    if warning := calibration_warning(parsed):
+    if warning := calibration_warning(parsed, listings["inliers"]):
         warn(warning)
     weights = None if resume else initial_weights(parsed, start)
     if is_import_string(parsed.network.name):  # its faults are reported before images are read
@@ -135,10 +136,24 @@ def initial_weights(recipe: Recipe, start: Path | None) -> InitialWeights | None
     return None
 
 
-def calibration_warning(recipe: Recipe) -> str | None:
-    """Return a warning if the default policy needs more calibration images, else None."""
+def calibration_warning(recipe: Recipe, inliers: Listing | None = None) -> str | None:
+    """Return a warning if the default policy needs more calibration images or groups, else None.
+
+    The number of groups is the expected one, because the split is not drawn yet.
+    """
     policy = Policy(score=recipe.default_score)
     required = images_required(policy.alpha, policy.delta)
+    if inliers is not None and inliers.groups is not None:
+        groups = len(np.unique(inliers.groups))
+        expected = int(groups * recipe.inliers.calibration / len(inliers))
+        if expected < required:
+            return (
+                f"inliers.calibration is {recipe.inliers.calibration}, about {expected} of the"
+                f" {groups:,} groups, expected at least {required} for alpha {policy.alpha} with"
+                f" delta {policy.delta}, the default policy: images of one group count as one."
+                " Increase inliers.calibration, or evaluate and serve with a larger alpha or delta"
+            )
+        return None
     if recipe.inliers.calibration >= required:
         return None
     return (

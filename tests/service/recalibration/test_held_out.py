@@ -48,6 +48,18 @@ def test_held_out_images_are_scored_in_batches_and_keep_their_names(
     assert found.rows.predicted.tolist() == [0 if red >= 1 else 1 for red in names]
 
 
+def test_held_out_images_have_the_sizes_in_the_headers_of_their_files(folder: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter, which the header does not know
+    for number in range(5):
+        picture = Image.new("RGB", (40, 10), (50 * number, 0, 0))
+        picture.save(folder / f"{number}.png", exif=exif)
+    listing = list_source(source_at(folder), labelled=False)
+    found = hold_out(listing, DESCRIPTION, run, score="energy", number_of=None)
+    assert found.rows.qualities["aspect"].tolist() == [4] * 5
+    assert found.rows.qualities["size"].tolist() == [20] * 5
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_scores_that_are_not_finite_are_refused_with_the_image(folder: Path, value: float) -> None:
     def broken(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -67,8 +79,11 @@ def test_scores_that_are_not_finite_are_refused_with_the_image(folder: Path, val
 def test_images_are_not_all_in_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alive = 0
 
-    def decoded(*_: object) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    def decoded(
+        _listing: object, _spec: object, sizes: dict[int, tuple[int, int]]
+    ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         for number in range(1000):
+            sizes[number] = (8, 8)
             yield number, np.full((8, 8, 3), number % 256, np.uint8) + np.uint8(number // 256)
 
     def counted(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

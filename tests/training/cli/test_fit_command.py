@@ -4,10 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from oodguard.models.errors import RecipeError
+from oodguard.sources.listing import Listing
 from oodguard.training.cli.app import app
 from oodguard.training.cli.sources import check_run_data, list_recipe
 from oodguard.training.cli.train import calibration_warning
@@ -84,6 +86,26 @@ def test_warning_before_training_if_calibration_images_are_too_few(
     if warning is not None:
         assert "inliers.calibration is 58, expected at least 59 for alpha 0.05 with" in warning
         assert "Increase inliers.calibration" in warning
+
+
+@pytest.mark.parametrize(("films", "warned"), [(98, True), (100, False)])
+def test_warning_before_training_if_calibration_groups_are_too_few(
+    films: int, *, warned: bool
+) -> None:
+    rows = np.arange(200)
+    listing = Listing(
+        location="films",
+        classes=(),
+        labels=rows,
+        rows=rows,
+        read=lambda _: iter(()),
+        groups=rows % films,
+    )
+    text = RECIPE.replace("calibration = 60", "calibration = 120")
+    warning = calibration_warning(parsed(text), listing)
+    assert (warning is not None) == warned
+    if warning is not None:
+        assert "is 120, about 58 of the 98 groups, expected at least 59 for alpha 0.05" in warning
 
 
 def test_fit_leaves_no_folder_if_too_many_images_are_held_out(tmp_path: Path) -> None:
