@@ -5,7 +5,7 @@ service, on the pixels that the graph gets. A definition never changes under its
 the values.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,20 +22,21 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _LONGEST = 512
 """Of an image with a longer side, every second, third, ... row and column is measured."""
 
+_PIXELS = 2**18
+"""The number of pixels that are measured at a time, each in up to 40 bytes."""
+
 # Added to ratios of differences, in levels, so that a constant image has a finite value.
 _ENERGY_FLOOR, _LEVEL_FLOOR = 0.1, 0.5
-
-_sum = np.add.reduce  # the method `sum` takes three times as long for a small image
 
 _BLANK_ENERGY = 0.25**2
 """The largest mean square, in levels, of the differences within a row that is blank."""
 
 
-def qualities(image: Pixels) -> tuple[float, float, float, float, float]:
-    """Return the `PIXEL_QUALITIES` of an image `(H, W, 3)`, uint8 RGB.
+def qualities(images: Pixels) -> Values:
+    """Return the `PIXEL_QUALITIES` `(n, 5)` of images `(n, H, W, 3)`, uint8 RGB.
 
     With the luma Y, d_k the differences of pixels at distance k in a row or a column, and E the
-    mean over both directions:
+    mean in both directions, added:
 
     - brightness: the mean of Y, 0 to 255;
     - contrast: the standard deviation of Y, 0 to 127.5;
@@ -48,30 +49,39 @@ def qualities(image: Pixels) -> tuple[float, float, float, float, float]:
       little weight to the pixels at edges;
     - blank: the share of rows, or of columns if that is larger, within which Y is constant.
     """
-    step = -(-max(image.shape[:2]) // _LONGEST)
+    step = -(-max(images.shape[1:3]) // _LONGEST)
     if step > 1:
-        image = image[::step, ::step]
-    height, width = image.shape[:2]
-    flat = image.reshape(-1, 3).astype(np.float32).dot(_LUMA)
-    mean = float(_sum(flat)) / flat.size
-    centred = flat - np.float32(mean)
-    luma = flat.reshape(height, width)
-    across, down = luma[:, 1:] - luma[:, :-1], luma[1:] - luma[:-1]
-    in_rows = np.einsum("ij,ij->i", across, across)
-    in_columns = np.einsum("ij,ij->j", down, down)
-    near = float(_sum(in_rows)) / max(across.size, 1) + float(_sum(in_columns)) / max(down.size, 1)
-    far = _energy(luma[:, 2:] - luma[:, :-2]) + _energy(luma[2:] - luma[:-2])
-    mixed = (across[1:] - across[:-1]).ravel()
-    rough = float(_sum(np.abs(mixed, out=mixed))) / max(mixed.size, 1)
-    blank_rows = np.count_nonzero(in_rows <= _BLANK_ENERGY * max(width - 1, 1)) / height
-    blank_columns = np.count_nonzero(in_columns <= _BLANK_ENERGY * max(height - 1, 1)) / width
-    return (
-        mean,
-        (float(centred.dot(centred)) / flat.size) ** 0.5,
-        (near + _ENERGY_FLOOR) / (far + 2 * _ENERGY_FLOOR),
-        (rough + _LEVEL_FLOOR) / (near**0.5 + 2 * _LEVEL_FLOOR),
-        float(max(blank_rows, blank_columns)),
-    )
+        images = images[:, ::step, ::step]
+    count = max(1, _PIXELS // (images.shape[1] * images.shape[2]))
+    if len(images) <= count:
+        return _measure(images)
+    parts = (images[start : start + count] for start in range(0, len(images), count))
+    return np.concatenate([_measure(part) for part in parts])
+
+
+def _measure(images: Pixels) -> Values:
+    n, height, width, _ = images.shape
+    luma = images.reshape(-1, 3).astype(np.float32).dot(_LUMA).reshape(n, height * width)
+    values = np.empty((n, len(PIXEL_QUALITIES)), np.float32)
+    values[:, 0] = mean = _sum(luma, 1) / (height * width)
+    centred = luma - mean[:, None]
+    values[:, 1] = (_energy(centred)) ** 0.5
+    luma = luma.reshape(n, height, width)
+    across = luma[:, :, 1:] - luma[:, :, :-1]
+    down = luma[:, 1:] - luma[:, :-1]
+    in_rows = np.einsum("nij,nij->ni", across, across)
+    in_columns = np.einsum("nij,nij->nj", down, down)
+    near = _sum(in_rows, 1) / max(height * (width - 1), 1)
+    near += _sum(in_columns, 1) / max((height - 1) * width, 1)
+    far = _energy(luma[:, :, 2:] - luma[:, :, :-2]) + _energy(luma[:, 2:] - luma[:, :-2])
+    values[:, 2] = (near + _ENERGY_FLOOR) / (far + 2 * _ENERGY_FLOOR)
+    mixed = (across[:, 1:] - across[:, :-1]).reshape(n, -1)
+    rough = _sum(np.abs(mixed, out=mixed), 1) / max(mixed.shape[1], 1)
+    values[:, 3] = (rough + _LEVEL_FLOOR) / (near**0.5 + 2 * _LEVEL_FLOOR)
+    blank_rows = _sum(in_rows <= _BLANK_ENERGY * max(width - 1, 1), 1) / height
+    blank_columns = _sum(in_columns <= _BLANK_ENERGY * max(height - 1, 1), 1) / width
+    values[:, 4] = np.maximum(blank_rows, blank_columns)
+    return values
 
 
 def size_qualities(width: int, height: int) -> tuple[float, float]:
@@ -83,23 +93,25 @@ def size_qualities(width: int, height: int) -> tuple[float, float]:
     return width / height, (width * height) ** 0.5
 
 
-def measure(
-    images: Iterable[Pixels], sizes: Sequence[tuple[int, int]] | None = None
-) -> dict[str, Values]:
+def measure(images: Pixels, sizes: Sequence[tuple[int, int]] | None = None) -> dict[str, Values]:
     """Return every quantity `(n,)` of n images by its name, for `CalibrationRows.qualities`.
 
     Args:
         images: Images `(n, H, W, 3)`, uint8 RGB, as the graph gets them.
         sizes: The width and height in the header of each image file; None: unknown.
     """
-    table = np.array([qualities(image) for image in images], np.float32)
-    measured = dict(zip(PIXEL_QUALITIES, table.reshape(-1, len(PIXEL_QUALITIES)).T, strict=True))
+    measured = dict(zip(PIXEL_QUALITIES, qualities(images).T, strict=True))
     if sizes is not None:
         sides = np.array([size_qualities(*each) for each in sizes], np.float32)
         measured |= zip(SIZE_QUALITIES, sides.reshape(-1, len(SIZE_QUALITIES)).T, strict=True)
     return measured
 
 
-def _energy(differences: NDArray[np.float32]) -> float:
-    flat = differences.ravel()
-    return float(flat.dot(flat)) / max(flat.size, 1)
+_sum = np.add.reduce  # the method `sum` takes three times as long for a small image
+
+
+def _energy(differences: Values) -> Values:
+    """Return the mean square `(n,)` of n images, or 0 without pixels."""
+    flat = differences.reshape(len(differences), -1)
+    squares: Values = np.einsum("ni,ni->n", flat, flat) / max(flat.shape[1], 1)
+    return squares

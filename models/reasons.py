@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from oodguard.models.calibration import images_required, rejection_rank
 from oodguard.models.calibration_rows import CalibrationRows
-from oodguard.models.qualities import PIXEL_QUALITIES, SIZE_QUALITIES, qualities, size_qualities
+from oodguard.models.qualities import PIXEL_QUALITIES, SIZE_QUALITIES, size_qualities
 
 ReasonCode: TypeAlias = Literal[
     "blank",
@@ -144,6 +144,11 @@ class Explainer:
         self._sizes = any(limit.side.quality in SIZE_QUALITIES for limit in self._limits)
 
     @property
+    def measures(self) -> bool:
+        """Whether the pixels of rejected images are measured."""
+        return bool(self._limits)
+
+    @property
     def codes(self) -> tuple[ReasonCode, ...]:
         """The reasons that can be stated about an image, except that it is repeated."""
         own = dict.fromkeys(limit.side.code for limit in self._limits)
@@ -151,7 +156,7 @@ class Explainer:
 
     def explain(  # noqa: PLR0913 - one image with its verdict
         self,
-        image: NDArray[np.uint8],
+        measured: Sequence[float],
         size: Size | None,
         logits: NDArray[np.float32],
         *,
@@ -162,18 +167,18 @@ class Explainer:
         """Return the reasons for the rejection of an image, at least one.
 
         Args:
-            image: The pixels `(H, W, 3)`, uint8 RGB, as the graph got them.
+            measured: The `PIXEL_QUALITIES` of the image, if the explainer `measures`.
             size: From the header of the image file; None: unknown.
             logits: The logits `(K,)`.
             class_id: The index of the largest logit.
             confidence: The softmax probability of that class.
             p_value: The p-value of the deciding score.
         """
-        found = self._beyond_ranges(image, size) if self._limits else ()
+        found = self._beyond_ranges(measured, size) if self._limits else ()
         return found or (self._of_classes(logits, class_id, confidence, p_value),)
 
-    def _beyond_ranges(self, image: NDArray[np.uint8], size: Size | None) -> tuple[Reason, ...]:
-        values: tuple[float, ...] = qualities(image)
+    def _beyond_ranges(self, measured: Sequence[float], size: Size | None) -> tuple[Reason, ...]:
+        values = measured
         if size is not None and self._sizes:
             values = (*values, *size_qualities(*size))
         known = len(values)
@@ -191,14 +196,15 @@ class Explainer:
     def _of_classes(
         self, logits: NDArray[np.float32], class_id: int, confidence: float, p_value: float
     ) -> Reason:
-        others = logits.copy()
-        others[class_id] = -np.inf
-        second = int(others.argmax())
-        runner_up = confidence * math.exp(float(others[second]) - float(logits[class_id]))
+        values = logits.tolist()
+        first = values[class_id]
+        values[class_id] = -math.inf
+        second = values.index(max(values))
+        runner_up = confidence * math.exp(values[second] - first)
         if runner_up >= _RUNNER_UP_SHARE * confidence and confidence + runner_up >= _PAIR_SHARE:
-            first, other = self._classes[class_id], self._classes[second]
             detail = (
-                f"The image is between the classes {first} and {other}: their probabilities are"
+                f"The image is between the classes {self._classes[class_id]} and"
+                f" {self._classes[second]}: their probabilities are"
                 f" {confidence:.2f} and {runner_up:.2f}."
             )
             return Reason(code="between_classes", detail=detail, value=confidence - runner_up)

@@ -43,7 +43,7 @@ class Verdict:
     reasons: tuple[Reason, ...] = ()
 
 
-_PER_IMAGE = ("logits", "scores", "class_ids", "confidences", "p_values", "rejected")
+_PER_IMAGE = ("logits", "scores", "class_ids", "confidences", "p_values", "rejected", "qualities")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,6 +59,8 @@ class VerdictArrays:
         confidences: `(n,)`, the softmax probability of that class.
         p_values: `(n,)`, by the deciding score.
         rejected: `(n,)`, by the deciding score.
+        qualities: `(n, 5)`, the `qualities.PIXEL_QUALITIES` of the images that the policy rejects,
+            and NaN for the others; None: no image is measured.
         reasons: Of the rejected images, once they are explained.
     """
 
@@ -70,12 +72,13 @@ class VerdictArrays:
     confidences: NDArray[np.float64]
     p_values: NDArray[np.float64]
     rejected: NDArray[np.bool_]
+    qualities: NDArray[np.float32] | None = None
     reasons: Reasons = field(default_factory=lambda: NO_REASONS)
 
     @cached_property
     def verdicts(self) -> list[Verdict]:
         """One object for each image, created once for all slices of these arrays."""
-        rows = zip(*(array.tolist() for array in self.per_image[1:]), strict=True)
+        rows = zip(*(array.tolist() for array in self.per_image[1:6]), strict=True)
         return [
             Verdict(
                 label=self.classes[class_id],
@@ -91,11 +94,13 @@ class VerdictArrays:
     @property
     def per_image(self) -> tuple[NDArray[Any], ...]:
         """The arrays with one row for each image, in the order of the fields."""
-        return tuple(getattr(self, name) for name in _PER_IMAGE)
+        arrays = (getattr(self, name) for name in _PER_IMAGE)
+        return tuple(array for array in arrays if array is not None)
 
     def with_per_image(self, *arrays: NDArray[Any]) -> "VerdictArrays":
         """Return the same fields for other images, with `arrays` in the order of `per_image`."""
-        changes: dict[str, Any] = dict(zip(_PER_IMAGE, arrays, strict=True))
+        names = _PER_IMAGE if self.qualities is not None else _PER_IMAGE[:-1]
+        changes: dict[str, Any] = dict(zip(names, arrays, strict=True))
         return replace(self, **changes)
 
 
@@ -143,6 +148,14 @@ class Verdicts(Sequence[Verdict]):
         """Return the logits `(K,)` of an image."""
         row: NDArray[np.float32] = self._batch.logits[self._start + index]
         return row
+
+    def qualities(self, index: int) -> list[float] | None:
+        """Return the measured qualities of an image, or None if it was not measured."""
+        measured = self._batch.qualities
+        if measured is None:
+            return None
+        values: list[float] = measured[self._start + index].tolist()
+        return values if values[0] == values[0] else None
 
     @property
     def reasons(self) -> Reasons:
@@ -192,8 +205,21 @@ class Verdicts(Sequence[Verdict]):
         if self._explained is None:
             self._explained = self._batch.verdicts[self._start : self._stop]
             for index, reasons in self._reasons.items():
-                self._explained[index] = replace(self._explained[index], reasons=reasons)
+                self._explained[index] = _with_reasons(self._explained[index], reasons)
         return self._explained
+
+
+def _with_reasons(verdict: Verdict, reasons: tuple[Reason, ...]) -> Verdict:
+    # `dataclasses.replace` takes twice as long, and requests wait for it.
+    return Verdict(
+        label=verdict.label,
+        class_id=verdict.class_id,
+        confidence=verdict.confidence,
+        scores=verdict.scores,
+        p_value=verdict.p_value,
+        decision=verdict.decision,
+        reasons=reasons,
+    )
 
 
 NO_VERDICTS: Final = Verdicts(

@@ -119,11 +119,13 @@ class Deployment:
     def explain(self, job: Job) -> None:
         """Add the reasons for rejections to the verdicts of a finished job. Thread-safe."""
         explained = self.model.guard.explain(job.verdicts, job.pixels, job.sizes)
-        reasons = {}
+        repetitions = {}
         for index, found in explained.reasons.items():
-            before = self._recent_rejections.add(job.client, job.pixels[index])
-            reasons[index] = (*found, repeated(before)) if before else found
-        job.verdicts = explained.with_reasons(reasons)
+            if before := self._recent_rejections.add(job.client, job.pixels[index]):
+                repetitions[index] = (*found, repeated(before))
+        if repetitions:
+            explained = explained.with_reasons({**explained.reasons, **repetitions})
+        job.verdicts = explained
 
     def account(self, job: Job) -> int:
         """Count the verdicts of a job, and add its scores to the drift monitor.

@@ -17,7 +17,7 @@ GREY = np.full((4, 6, 3), 51, np.uint8)
 
 
 def of(image: NDArray[np.uint8]) -> dict[str, float]:
-    return dict(zip(PIXEL_QUALITIES, qualities(image), strict=True))
+    return dict(zip(PIXEL_QUALITIES, qualities(image[None])[0].tolist(), strict=True))
 
 
 def test_qualities_of_constant_image() -> None:
@@ -72,7 +72,7 @@ def test_qualities_respond_to_damages() -> None:
 
 def test_qualities_of_large_image_are_those_of_every_second_pixel() -> None:
     large = np.random.default_rng(0).integers(0, 256, (600, 20, 3), np.uint8)
-    assert qualities(large) == qualities(np.ascontiguousarray(large[::2, ::2]))
+    assert of(large) == of(np.ascontiguousarray(large[::2, ::2]))
 
 
 def test_size_qualities() -> None:

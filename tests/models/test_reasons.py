@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from oodguard.models.calibration_rows import CalibrationRows
-from oodguard.models.qualities import measure
+from oodguard.models.qualities import measure, qualities
 from oodguard.models.reasons import (
     FAMILY_RATE,
     IMAGES_REQUIRED,
@@ -59,7 +59,12 @@ def explain(
     with np.errstate(invalid="ignore"):
         confidence = float(1 / np.exp(values - values[first]).sum())
     return explainer.explain(
-        image, size, values, class_id=first, confidence=confidence, p_value=p_value
+        qualities(image[None])[0].tolist(),
+        size,
+        values,
+        class_id=first,
+        confidence=confidence,
+        p_value=p_value,
     )
 
 
