@@ -1,25 +1,24 @@
 """The command `oodguard samples`: list, show, export and review the sampled images."""
 
 import json
-import sys
 from collections import Counter
-from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from oodguard.models.names import escape_control_characters
 from oodguard.service.cli_errors import exit_on_error
 from oodguard.service.errors import SampleStoreError
 from oodguard.service.regular_file import write_new_file
 from oodguard.service.sampling.export_files import open_writer, output_errors
-
-if TYPE_CHECKING:
-    # Imported by the commands, so that help and usage errors are quick.
-    from oodguard.service.sampling.stored import FoundSamples, Record, StoredSample
-    from oodguard.service.sampling.stores import SampleStore
+from oodguard.service.sampling.selection import (
+    Selected,
+    omit_sample,
+    open_samples,
+    print_line,
+    records_of,
+    select_samples,
+)
 
 # Of the samples that `list` reads to find those with a decision.
 MAX_READ = 10_000
@@ -35,13 +34,6 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-
-
-class Selected(StrEnum):
-    """The decision of the images to select."""
-
-    ACCEPT = "accept"
-    REJECT = "reject"
 
 
 StoreOption = Annotated[
@@ -71,15 +63,15 @@ def list_(
     The newest 10,000 records are read at most, or --limit of them if that is more.
     """
     with exit_on_error():
-        store, found = _open(location, newest=max(limit, MAX_READ))
+        store, found = open_samples(location, newest=max(limit, MAX_READ))
         printed = 0
-        for sample, record in _records(store, found.samples):
+        for sample, record in records_of(store, found.samples):
             if isinstance(record, SampleStoreError):
-                _print(f"unreadable  {sample.stem}: {record}")
+                print_line(f"unreadable  {sample.stem}: {record}")
             elif decision in {None, record.verdict.decision}:
                 model, verdict = record.model, record.verdict
                 names = [_cut(each) for each in (model.name, model.version, verdict.label)]
-                _print(
+                print_line(
                     f"{verdict.decision}  {verdict.p_value:.4f}  {names[0]} {names[1]}"
                     f"  {names[2]}  {sample.stem}"
                 )
@@ -89,7 +81,7 @@ def list_(
             if printed == limit:
                 break
     only = f", of which the newest {len(found.samples)} were searched"
-    _print(
+    print_line(
         f"oodguard: printed {printed} of {found.total} samples in {location}"
         f"{only if printed < limit and found.total > len(found.samples) else ''}",
         err=True,
@@ -106,7 +98,7 @@ def show(
     with exit_on_error():
         from oodguard.service.sampling.stored import read_image, read_record  # noqa: PLC0415
 
-        store, found = _open(location, containing=name, newest=MAX_CANDIDATES)
+        store, found = open_samples(location, containing=name, newest=MAX_CANDIDATES)
         if found.total != 1:
             names = "".join(f"\n  {each.stem}" for each in found.samples)
             raise SampleStoreError(
@@ -125,7 +117,7 @@ def show(
                     if is_new:
                         out.unlink(missing_ok=True)
                     raise
-    _print(str(out) if out else f"{location.rstrip('/')}/{sample.image}")
+    print_line(str(out) if out else f"{location.rstrip('/')}/{sample.image}")
 
 
 @app.command()
@@ -145,20 +137,20 @@ def export(
     with exit_on_error():
         from oodguard.service.sampling.stored import class_folder, read_image  # noqa: PLC0415
 
-        store, found = _open(location)
-        selected = _select(store, found, decision, model)
+        store, found = open_samples(location)
+        selected = select_samples(store, found, decision, model)
         classes: Counter[str] = Counter()
         with open_writer(out) as writer:
             for sample, record in selected:
                 try:
                     folder, image = class_folder(record.verdict.label), read_image(store, sample)
                 except SampleStoreError as error:
-                    _omit(sample, error)
+                    omit_sample(sample, error)
                     continue
                 with output_errors(out):
                     writer.write(f"{folder}/{sample.image}", image, record)
                 classes[folder] += 1
-    _print(
+    print_line(
         f"oodguard: exported {classes.total()} of {found.total} samples, of {len(classes)} classes",
         err=True,
     )
@@ -188,8 +180,8 @@ def review(
         if out.exists():
             raise SampleStoreError(f"{out} exists, expected a new file: it may hold decisions")
         folder = images_folder(out)
-        store, found = _open(location)
-        selected = _select(store, found, decision, model)
+        store, found = open_samples(location)
+        selected = select_samples(store, found, decision, model)
         with output_errors(folder):
             folder.mkdir(parents=True)
         rows = []
@@ -197,7 +189,7 @@ def review(
             try:
                 image = read_image(store, sample)
             except SampleStoreError as error:
-                _omit(sample, error)
+                omit_sample(sample, error)
                 continue
             file = folder / str(sample.image)
             with output_errors(file):
@@ -205,80 +197,11 @@ def review(
             rows.append(review_row(file.relative_to(out.parent), record))
         with output_errors(out):
             write_review(out, rows)
-    _print(
+    print_line(
         f"oodguard: wrote {len(rows)} of {found.total} samples to {out}, their images to {folder}",
         err=True,
     )
 
 
-def _select(
-    store: "SampleStore", found: "FoundSamples", decision: Selected | None, model: str | None
-) -> list[tuple["StoredSample", "Record"]]:
-    """Return the samples with a decision and of a model, which must be one; report others."""
-    selected: list[tuple[StoredSample, Record]] = []
-    models: set[str] = set()
-    for sample, record in _records(store, found.samples):
-        if isinstance(record, SampleStoreError):
-            _omit(sample, record)
-            continue
-        names = {record.model.name, f"{record.model.name}@{record.model.version}"}
-        models |= names
-        if decision in {None, record.verdict.decision} and model in {None, *names}:
-            selected.append((sample, record))
-    if model not in {None, *models}:
-        raise SampleStoreError(
-            f"--model is {model}, expected the model of a sample:"
-            f" {escape_control_characters(', '.join(sorted(models))) or 'there is none'}"
-        )
-    _require_one_model({record.model.name for _, record in selected})
-    return selected
-
-
-def _require_one_model(names: set[str]) -> None:
-    if len(names) > 1:
-        listed = escape_control_characters(", ".join(sorted(names)))
-        raise SampleStoreError(
-            f"the samples are of several models ({listed}), whose classes may differ: choose one"
-            " with --model"
-        )
-
-
-def _omit(sample: "StoredSample", error: SampleStoreError) -> None:
-    _print(f"oodguard: {sample.stem} is omitted: {error}", err=True)
-
-
-def _open(
-    location: str, *, containing: str = "", newest: int | None = None
-) -> tuple["SampleStore", "FoundSamples"]:
-    from oodguard.service.sampling.stored import find_samples  # noqa: PLC0415
-    from oodguard.service.sampling.stores import open_store  # noqa: PLC0415
-
-    store = open_store(location, write=False)
-    return store, find_samples(store, containing=containing, newest=newest)
-
-
-def _records(
-    store: "SampleStore", samples: list["StoredSample"]
-) -> Iterator[tuple["StoredSample", "Record | SampleStoreError"]]:
-    """Yield each sample with its record, or with the error of an invalid one."""
-    from oodguard.service.sampling.stored import read_record  # noqa: PLC0415
-
-    for sample in samples:
-        try:
-            yield sample, read_record(store, sample)[0]
-        except SampleStoreError as error:
-            yield sample, error
-
-
 def _cut(text: str) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
-
-
-def _print(text: str, *, err: bool = False) -> None:
-    """Print one line; control characters, and what the terminal cannot encode, are escaped."""
-    stream = sys.stderr if err else sys.stdout
-    encoding = stream.encoding or "utf-8"
-    typer.echo(
-        escape_control_characters(text).encode(encoding, "backslashreplace").decode(encoding),
-        err=err,
-    )
