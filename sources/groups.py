@@ -7,6 +7,7 @@ A table names a column. A folder of pictures has three rules:
     FILE:COLUMN       a column of a CSV or JSON file in the folder, by the picture's path from it
 """
 
+import csv
 import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from oodguard.models.errors import RecipeError
 from oodguard.models.names import text_of
 from oodguard.sources.listing import name_all
 from oodguard.sources.source_options import way_to_set
+from oodguard.sources.special_file import is_special
 from oodguard.sources.text_tables import read_rows
 
 PICTURE_COLUMNS = ("file_name", "filename", "file", "path", "image")
@@ -94,12 +96,14 @@ def _by_pattern(pattern: str) -> Callable[[str], str | None]:
 
 def _by_table(root: Path, file: str, column: str) -> Callable[[str], str | None]:
     path = root / file
+    if is_special(path):
+        raise RecipeError(f"{text_of(path)}: the path is a pipe or a device, expected a file")
     try:
         rows = read_rows(path)
-    except OSError as error:
+    except (OSError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise RecipeError(
-            f"{text_of(path)}: cannot read the groups: {error.strerror}. Change"
-            f" {way_to_set('group')}"
+            f"{text_of(path)}: cannot read the groups: {reason}. Change {way_to_set('group')}"
         ) from error
     names = list(dict.fromkeys(name for row in rows for name in row))
     picture = next((name for name in PICTURE_COLUMNS if name in names), None)

@@ -1,5 +1,6 @@
 """Groups of near-duplicates in folders of pictures."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -56,12 +57,16 @@ def test_groups_of_an_unlabelled_folder_are_its_sub_folders(films: Path) -> None
         ("none.csv:film", "none.csv: cannot read the groups: No such file or directory"),
         ("metadata.csv:reel", "found the columns .*, expected 'reel' and one of file_name"),
         ("metadata.csv:", "group is 'metadata.csv:', expected"),
+        ("pipe.csv:film", "pipe.csv: the path is a pipe or a device, expected a file"),
+        ("long.csv:film", "long.csv: cannot read the groups: field larger than field limit"),
     ],
 )
 def test_rule_that_does_not_group_every_picture_is_refused(
     films: Path, rule: str, message: str
 ) -> None:
     write_metadata(films)
+    os.mkfifo(films / "pipe.csv")
+    (films / "long.csv").write_text("file_name,film\n" + "x" * 200_000 + ",1\n")
     with pytest.raises(RecipeError, match=message):
         groups(films, rule)
 
