@@ -86,6 +86,26 @@ def decode_all(
         )
 
 
+def header_sizes(listing: Listing, positions: NDArray[np.int64]) -> list[Size] | None:
+    """Return the width and height in the headers of the pictures at some positions of a listing.
+
+    The pixels are not decoded. None: a picture can no longer be read.
+    """
+    order = np.argsort(positions, kind="stable")
+    sizes = [NO_SIZE] * len(order)
+    for place, (_, encoded) in zip(order, listing.select(positions[order]).pictures(), strict=True):
+        if encoded is None:
+            return None
+        try:
+            with Image.open(
+                io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded
+            ) as image:
+                sizes[place] = image.size
+        except UNREADABLE:
+            return None
+    return sizes
+
+
 def reason_of(message: str) -> str:
     """Return the reason why a picture cannot be read without its numbers, to count equal ones."""
     return re.sub(r"\d+", "N", message)

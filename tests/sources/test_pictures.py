@@ -6,11 +6,15 @@ from pathlib import Path
 import numpy as np
 import pillow_heif
 import pytest
+import torch
+from numpy.typing import NDArray
 from PIL import Image, features
 
 from oodguard.models.manifest import InputSpec
+from oodguard.sources.pictures import header_sizes
 from oodguard.sources.source import Source
 from oodguard.training.data.dataset import load
+from oodguard.training.scoring.parity import calibrate
 
 SPEC = InputSpec(height=64, width=64)
 
@@ -27,3 +31,23 @@ def test_heic_and_avif_are_read_like_any_other_picture(tmp_path: Path, ending: s
     (tmp_path / f"a{ending}").write_bytes(buffer.getvalue())
     images = load(Source(folder=tmp_path), SPEC)
     assert np.abs(images.images.numpy().astype(int) - (200, 40, 30)).max() < 8
+
+
+def test_header_sizes_of_calibration_files_are_in_the_order_of_the_images(tmp_path: Path) -> None:
+    size_of = {"a.png": (20, 10), "b.png": (10, 30), "c.png": (40, 40)}
+    for name, size in size_of.items():
+        Image.new("RGB", size).save(tmp_path / name)
+    images = load(Source(folder=tmp_path), SPEC).subset(torch.tensor([2, 0]))
+    assert images.listing is not None
+    assert images.positions is not None
+    sizes = [size_of[Path(name).name] for name, _ in images.listing.pictures()]
+    assert header_sizes(images.listing, images.positions.numpy()) == [sizes[2], sizes[0]]
+    rows = calibrate(_zeros, images, ("energy",), ("a", "b"))
+    assert rows.qualities["aspect"] == pytest.approx([w / h for w, h in (sizes[2], sizes[0])])
+    for name in size_of:
+        (tmp_path / name).unlink()
+    assert header_sizes(images.listing, images.positions.numpy()) is None
+
+
+def _zeros(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    return np.zeros((len(images), 2), np.float32), np.zeros((len(images), 1), np.float32)

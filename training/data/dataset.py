@@ -35,7 +35,7 @@ class ImageSet:
     `labels` `(n,)` int64 are `NO_LABEL` for rows without a label, and all 0 for data without a
     label column. `groups` `(n,)` int64, if the source has them, are equal for near-duplicates.
     `split` is the split that was read, if the source has several. `positions` `(n,)` int64 are
-    those of the images in the listing of the source, in which images that cannot be read count;
+    those of the images in `listing`, that of the source, in which images that cannot be read count;
     `left_out` are the numbers of these by reason, and `skipped` those of the files that are not
     read, by ending.
     """
@@ -47,6 +47,7 @@ class ImageSet:
     groups: Tensor | None = None
     split: str | None = None
     positions: Tensor | None = None
+    listing: Listing | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
     skipped: Mapping[str, int] = field(default_factory=dict)
 
@@ -124,6 +125,7 @@ def load(source: Source, spec: InputSpec, *, labelled: bool = False) -> ImageSet
         groups=groups,
         split=source.split,
         positions=torch.from_numpy(kept),
+        listing=listing,
         left_out=dict(broken.most_common()),
         skipped=listing.skipped,
     )

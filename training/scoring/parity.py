@@ -12,6 +12,7 @@ from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.decision import rejects
 from oodguard.models.errors import ParityError, RecipeError
 from oodguard.models.qualities import measure
+from oodguard.sources.pictures import Size, header_sizes
 from oodguard.training.data.dataset import ImageSet
 from oodguard.training.scoring.graph import evaluation_batch_size
 
@@ -90,8 +91,15 @@ def calibrate(
         if held_out.classes == tuple(classes)
         else None,
         groups=calibration_groups(held_out),
-        qualities=measure(images),
+        qualities=measure(images, _sizes(held_out)),
     )
+
+
+def _sizes(images: ImageSet) -> list[Size] | None:
+    """Return the sizes of the picture files, if they are known."""
+    if images.listing is None or images.positions is None:
+        return None
+    return header_sizes(images.listing, images.positions.numpy())
 
 
 def calibration_groups(held_out: ImageSet) -> NDArray[np.int32] | None:

@@ -139,6 +139,21 @@ def test_false_discovery_metrics_count_the_decisions_of_the_response(client: Tes
     assert metric(text, REASONS) == 1
 
 
+def test_false_discovery_decisions_do_not_change_the_drift_test_of_the_rejection_rate(
+    make_client: MakeClient,
+) -> None:
+    """It compares scores with the policy's threshold, on whose rate its guarantee rests."""
+    evidence = []
+    for rates in ([], ["0.5"]):
+        client = make_client()
+        answer = send(client, [231] * 50, *rates)
+        assert decisions(answer) == ("r" if rates else "a") * 50
+        client.__exit__()
+        text = client.get("/metrics").text
+        evidence.append(metric(text, "oodguard_rejection_log_martingale"))
+    assert evidence[0] == evidence[1] < 0
+
+
 @pytest.mark.parametrize("rate", ["x", "0", "1", "NaN", "1e-1", "-0.1", ""])
 def test_false_discovery_header_must_be_a_number_between_0_and_1(
     client: TestClient, rate: str
