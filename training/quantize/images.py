@@ -58,8 +58,15 @@ def images_of_recipe(bundle: Bundle) -> QuantizationImages:
     compared. The figures choose nothing, so the test images stay unseen.
 
     Raises:
-        RecipeError: The bundle has no recipe, its data cannot be read or have other classes.
+        RecipeError: The bundle has no recipe or was calibrated on other images, or the data of the
+            recipe cannot be read or have other classes.
     """
+    if record := bundle.manifest.calibration:
+        raise RecipeError(
+            f"{bundle.manifest.name} {bundle.manifest.version}: the bundle was calibrated on"
+            f" {record.source}, not on the images of its recipe. Give held-out images of its"
+            " distribution with --data"
+        )
     text = bundle.evaluation.get("recipe")
     recipe = (
         parse_evaluation_recipe(text, origin=f"the recipe of {bundle.manifest.name}")

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from oodguard.models.bundle import Bundle, open_bundle
 from oodguard.models.decision import Policy
 from oodguard.models.errors import BundleError, CalibrationError, ParityError, RecipeError
-from oodguard.models.manifest import Description
+from oodguard.models.manifest import CalibrationRecord, Description
 from oodguard.sources.reader import list_source
 from oodguard.sources.source import Source
 from oodguard.training.cli.app import app
@@ -29,6 +29,7 @@ from oodguard.training.quantize.graph import prepare, quantize_graph
 from oodguard.training.quantize.images import (
     QuantizationImages,
     check_classes,
+    images_of_recipe,
     images_of_source,
 )
 from oodguard.training.quantize.quantize import quantize
@@ -99,6 +100,23 @@ def _scores(bundle: Bundle, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     session = onnxruntime.InferenceSession(bundle.model, providers=["CPUExecutionProvider"])
     scores: NDArray[np.float32] = session.run(["scores"], {"images": images})[0]
     return scores
+
+
+def test_quantize_needs_other_images_for_a_bundle_that_was_calibrated_again() -> None:
+    source = open_bundle(SOURCE)
+    record = CalibrationRecord(
+        source="recent",
+        images=100,
+        created=source.manifest.created,
+        by="Ada",
+        command="oodguard calibrate",
+        replaced=source.sha256,
+        replaced_version="1",
+        evaluated_version="1",
+    )
+    manifest = source.manifest.model_copy(update={"calibration": record})
+    with pytest.raises(RecipeError, match="was calibrated on recent, not on the images of its rec"):
+        images_of_recipe(replace(source, manifest=manifest))
 
 
 def test_quantize_calibrates_on_the_scores_of_the_int8_graph(
