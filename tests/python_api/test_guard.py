@@ -16,6 +16,7 @@ from oodguard import (
     Guard,
     GuardError,
     ImageError,
+    Reason,
     UndecodableImage,
     UnsupportedImage,
 )
@@ -53,6 +54,15 @@ def test_guard_decides_as_the_bundle_in_batches_of_any_size(guard: Guard) -> Non
     for verdict, same in zip(verdicts, expected, strict=True):
         assert verdict.confidence == pytest.approx(same.confidence, abs=1e-4)
         assert verdict.scores == pytest.approx(same.scores, rel=1e-4, abs=1e-4)
+
+
+def test_guard_states_reasons_for_rejections(guard: Guard) -> None:
+    """The shipped bundle has no ranges."""
+    (black,) = guard(np.zeros((32, 32, 3), np.uint8))
+    assert black.decision == "reject"
+    assert {reason.code for reason in black.reasons} <= {"between_classes", "unlike_classes"}
+    assert isinstance(black.reasons[0], Reason)
+    assert not any(each.reasons for each in guard(PICTURES[:9]) if each.decision == "accept")
 
 
 def test_guard_accepts_paths_pil_images_and_arrays_one_or_many(guard: Guard) -> None:

@@ -55,6 +55,28 @@ def test_predict_command_prints_json_with_the_predictions_of_the_http_response(
     assert answer["model"]["name"] == "tiny"
 
 
+def test_predict_command_decides_at_a_false_discovery_rate(
+    bundle_folder: Path, pictures: list[Path]
+) -> None:
+    """The p-values of red and white are 167 and 1 of 251."""
+    result = oodguard("predict", "--fdr", "0.9", "--json", *pictures, "--bundle", bundle_folder)
+    answer = json.loads(result.stdout)
+    assert answer["policy"]["fdr"] == 0.9
+    assert [each["decision"] for each in answer["predictions"]] == ["reject", "reject"]
+    table = oodguard("predict", "--fdr", "0.1", *pictures, "--bundle", bundle_folder).stdout
+    assert "rejected at the false-discovery rate 0.1" in table
+    assert "unlike_classes" in table
+
+
+@pytest.mark.parametrize("rate", ["0", "1", "nan", "x", "-0.5"])
+def test_predict_command_rejects_invalid_false_discovery_rates(
+    bundle_folder: Path, pictures: list[Path], rate: str
+) -> None:
+    result = oodguard("predict", f"--fdr={rate}", *pictures, "--bundle", bundle_folder)
+    assert result.exit_code == 1
+    assert f'--fdr is "{rate}", expected a number above 0 and below 1' in result.stderr
+
+
 @pytest.mark.parametrize("options", [["--json"], []], ids=["JSON", "table"])
 def test_predict_command_escapes_file_names_that_are_not_utf8(
     bundle_folder: Path, tmp_path: Path, options: list[str]

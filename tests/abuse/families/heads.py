@@ -93,6 +93,8 @@ FORGED = [
 ]  # fmt: skip
 TIMEOUTS = ["", "0", "-1", "1e3", "nan", "inf", "9" * 400, "1.5", "é", "0x10", "1000, 5"]
 
+RATES = ["", "0", "1", "-0.1", "1e-400", "nan", "inf", "0." + "9" * 400, "é", "0x1", "0.1, 0.2"]
+
 
 def header_cases(_rng: np.random.Generator) -> Iterator[Case]:
     picture = encode(plain())
@@ -101,6 +103,11 @@ def header_cases(_rng: np.random.Generator) -> Iterator[Case]:
     for value in TIMEOUTS:
         sent = request(picture, PNG, [("X-Timeout-Ms", value)])
         yield once(f"X-Timeout-Ms: {value[:30]!r}", sent, accept(OK, "wrong-fields"))
+    for value in RATES:
+        sent = request(picture, PNG, [("X-FDR", value)])
+        yield once(f"X-FDR: {value[:30]!r}", sent, accept("wrong-fields"))
+    twice = [("X-FDR", "0.1"), ("x-fdr", "0.2")]
+    yield once("X-FDR twice", request(picture, PNG, twice), accept("wrong-fields"))
     numbered = [(f"X-{number}", "v") for number in range(10_000)]
     yield once("10000 headers", request(picture, PNG, numbered), LARGE)
     yield once("10000 times the same", request(picture, PNG, [("X", "v")] * 10_000), LARGE)

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from oodguard.models.reasons import Reason, repeated
 from oodguard.models.verdicts import Verdict
 from oodguard.service.images.types import Body
 from oodguard.service.inference.model import LoadedModel
@@ -44,6 +45,9 @@ def verdict(decision: Any) -> Verdict:
         scores={"a": 1.5, "b": float("inf")},
         p_value=0.25,
         decision=decision,
+        reasons=(Reason(code="too_dark", detail="Dark.", value=1, range=(2, None)), repeated(2))
+        if decision == "reject"
+        else (),
     )
 
 
@@ -73,7 +77,7 @@ async def test_sent_samples_arrive_as_they_were_selected(
     sent = SentSamples(ends[1], {"reject": 1.0, "accept": 0.0})
     started = datetime.now(UTC)
     await asyncio.sleep(0)
-    sent.sample(model, "r", BODY, [verdict("accept"), verdict("reject")])
+    sent.sample(model, "r", BODY, [verdict("accept"), verdict("reject")], 0.25)
     await ends[1].call("sync")
     for each in tasks:
         each.cancel()
@@ -89,3 +93,4 @@ async def test_sent_samples_arrive_as_they_were_selected(
     assert started <= request.at <= datetime.now(UTC)
     assert request.model["name"] == "tiny"
     assert request.policy["threshold"] == model.guard.threshold
+    assert request.policy["fdr"] == 0.25
