@@ -223,6 +223,20 @@ def test_groups_are_numbered_by_label_and_column_among_the_selected_images(tmp_p
         load(Source(parquet=path, group="reel"), SPEC)
 
 
+def test_groups_of_a_folder_reach_the_split_of_the_inliers(tmp_path: Path) -> None:
+    for number in range(120):
+        path = tmp_path / "ab"[number % 2] / f"film{number // 8}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), (number, 0, 0)).save(path)
+    held_out = Inliers(folder=tmp_path, validation=10, calibration=30, group="folder")
+    parts = split(load(held_out, SPEC), held_out, seed=0)
+    films = [
+        {int(red) // 8 * 2 + int(red) % 2 for red in part.images[:, 0, 0, 0]}
+        for part in (parts.validation, parts.calibration, parts.training)
+    ]
+    assert sum(map(len, films)) == len(set.union(*films)) == 30
+
+
 def test_images_of_mixed_sizes_are_resized_to_one(tmp_path: Path) -> None:
     images = load(_parquet(tmp_path / "mixed.parquet", [0, 1, 0]), SPEC)
     assert images.images.shape == (3, 32, 32, 3)
