@@ -65,6 +65,8 @@ def list_images(  # noqa: PLR0913 - the options of the command
     if path.is_file() and is_review(path):
         found = read_review(path, group=group, skip_broken=skip_broken)
         listing = found.listing
+        if images is not None:
+            listing = listing.select(np.arange(min(images, len(listing))))
         return CalibrationImages(
             name=text_of(path.name),
             listing=listing,

@@ -144,6 +144,8 @@ def test_calibrate_reads_a_review_list_of_samples(
     table.write_text("\n".join([head, *edited]).replace(",yes,,", ",Yes,red,"))
     for path in store.iterdir():
         path.unlink()  # retention does not concern the copies
+    result = run("calibrate", bundle_folder, "--data", table, "--out", out, "--images", "9")
+    assert "found 9 images, expected at least 59" in result.stderr
     result = run("calibrate", bundle_folder, "--data", table, "--out", out, "--group", "request")
     assert "has 1 image, expected groups of near-duplicates" in result.stderr
     result = run("calibrate", bundle_folder, "--data", table, "--out", out)
