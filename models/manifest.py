@@ -1,6 +1,9 @@
 """The manifest of a bundle as validated, immutable data."""
 
 import json
+from collections import Counter
+from collections.abc import Sequence
+from reprlib import repr as short
 from typing import Annotated, Any, Final, Literal, Self, get_args, get_origin
 
 from pydantic import (
@@ -20,6 +23,8 @@ from oodguard.models.validation_errors import describe_errors, describe_json_err
 
 SCHEMA_VERSIONS: Final = (1, 2, 3)
 """The manifest versions that are read; a bundle is written with the lowest that describes it."""
+
+_SHOWN, _SHOWN_CHARACTERS = 20, 100
 
 ROWS_VERSION: Final = 3
 """The first version whose calibration file may hold more than scores."""
@@ -268,14 +273,13 @@ class Description(_Record):
     @model_validator(mode="after")
     def _names_are_unambiguous(self) -> Self:
         for key, names in (("classes", self.classes), ("scores", self.scores)):
-            twice = sorted({name for name in names if names.count(name) > 1})
+            twice = sorted(name for name, times in Counter(names).items() if times > 1)
             if twice:
-                raise ValueError(
-                    f"{key} must be unique, received more than once: {', '.join(twice)}"
-                )
+                raise ValueError(f"{key} must be unique, received more than once: {_listed(twice)}")
         if self.default_score not in self.scores:
             raise ValueError(
-                f"default_score is {self.default_score!r}, expected one of {', '.join(self.scores)}"
+                f"default_score is {short(self.default_score)}, expected one of"
+                f" {_listed(self.scores)}"
             )
         return self
 
@@ -284,6 +288,12 @@ class Manifest(Description):
     """A description and the records of all other files of the bundle."""
 
     files: dict[str, FileRecord]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names for a message, which a manifest of another program must not make long."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(name[:_SHOWN_CHARACTERS] for name in names[:_SHOWN]) + more
 
 
 def parse_manifest(text: bytes) -> Manifest:
@@ -303,7 +313,7 @@ def parse_manifest(text: bytes) -> Manifest:
     found = document.get("schema_version") if isinstance(document, dict) else None
     if found not in SCHEMA_VERSIONS:
         raise BundleError(
-            f"manifest.json: schema_version is {found!r}, expected"
+            f"manifest.json: schema_version is {short(found)}, expected"
             f" one of {', '.join(map(str, SCHEMA_VERSIONS))}. Use the"
             " release of OOD Guard that wrote the bundle, or export the bundle again"
         )

@@ -55,6 +55,11 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
 )
 """The regular expressions of fields in words."""
 
+MAX_ERRORS = 10
+"""A file of another program may have millions, and each becomes a part of one message."""
+
+MAX_KEY_CHARACTERS = 100
+
 _MAPPINGS = frozenset({"dict_type", "model_type", "model_attributes_type"})
 _PREFIX = "Input should be "
 
@@ -130,16 +135,21 @@ def _syntax_error(line: object, column: object) -> str:
 
 
 def describe_errors(error: ValidationError, *, received: bool = True) -> str:
-    """Describe all errors of a `ValidationError`, separated by semicolons."""
+    """Describe the first errors of a `ValidationError`, separated by semicolons."""
+    more = error.error_count() - MAX_ERRORS
     return "; ".join(
-        describe_error(each, received=received) for each in error.errors(include_url=False)
+        [
+            describe_error(each, received=received)
+            for each in error.errors(include_url=False)[:MAX_ERRORS]
+        ]
+        + ([f"and {more} more"] if more > 0 else [])
     )
 
 
 def location(steps: tuple[int | str, ...]) -> str:
-    """Write the location of a value, such as `keys[0].id`."""
+    """Write the location of a value, such as `keys[0].id`; long keys are shortened."""
     return "".join(
-        f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps
+        f"[{step}]" if isinstance(step, int) else f".{step[:MAX_KEY_CHARACTERS]}" for step in steps
     ).removeprefix(".")
 
 

@@ -19,6 +19,7 @@ from oodguard.models.validation_errors import describe_json_error
 from oodguard.service.errors import InvalidImage, MalformedBody, TooManyImages, WrongFields
 from oodguard.service.images.header import EncodedImage, check_size
 from oodguard.service.images.types import Body, Payload, RequestLimits
+from oodguard.service.json_text import require_ascii
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -57,10 +58,11 @@ def parse_json(body: Body, limits: RequestLimits) -> Payload:
 
     Raises:
         MalformedBody: Not JSON.
-        WrongFields: Another structure, or too many values to parse.
+        WrongFields: Another structure, too many values to parse, or long and not ASCII.
         TooManyImages: More images than the limit.
         InvalidImage: A string is not base64.
     """
+    require_ascii(body.data)
     max_values = MAX_JSON_VALUES + limits.max_images
     # Every value but the first follows one of these three characters. None of them is in the
     # alphabet of base64, and counting them allocates nothing.

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -65,13 +67,21 @@ SCORES: NDArray[np.float32] = np.zeros((3, 2), np.float32)
         {"scores": SCORES, "attacked.": A},
         {"scores": SCORES, "attacked.-2": A},
         {"scores": SCORES, "attacked.\u00b2": A},
+        {"scores": SCORES, "attacked.02": A},
+        {"scores": SCORES, "attacked." + "9" * 5000: A},
+        {"scores": SCORES, "qualities.": A},
+        {"scores": SCORES, "qualities.\x1b[2J": A},
+        {"scores": SCORES, "qualities." + "a" * 1000: A},
+        {"scores": SCORES, **{f"x{number}": A for number in range(500)}},
     ],
 )
 def test_calibration_file_rejects_other_tensors(
     tensors: dict[str, NDArray[np.float32]],
 ) -> None:
-    with pytest.raises(BundleError, match="expected a float32 tensor 'scores'"):
+    with pytest.raises(BundleError, match="expected a float32 tensor 'scores'") as raised:
         decode(save(tensors), ("a", "b"))
+    assert len(message := str(raised.value)) < 500
+    assert message.isprintable()
 
 
 @pytest.mark.parametrize(
@@ -101,6 +111,31 @@ def test_calibration_file_rejects_scores_that_are_not_finite(value: float) -> No
 def test_calibration_file_rejects_other_formats(content: bytes) -> None:
     with pytest.raises(BundleError, match=r"not a valid safetensors file"):
         decode(content, ("a",))
+
+
+@pytest.mark.parametrize("kind", ["BF16", "F8_E4M3", "F4", "F6_E2M3"])
+def test_calibration_file_rejects_types_that_numpy_lacks(kind: str) -> None:
+    with pytest.raises(BundleError, match="not a valid safetensors file of NumPy arrays"):
+        decode(_file(kind, [16], 16), ("a",))
+
+
+@pytest.mark.parametrize("shape", [[2**62, 0], [0, 2**63], [1] * 100])
+def test_calibration_file_rejects_shapes_that_numpy_lacks(shape: list[int]) -> None:
+    with pytest.raises(BundleError, match="not a valid safetensors file of NumPy arrays"):
+        decode(_file("F32", shape, 0 if 0 in shape else 4), ("a",))
+
+
+def test_calibration_file_limits_its_header() -> None:
+    """The names and shapes of 300,000 tensors took 600 MB and 46 s."""
+    with pytest.raises(BundleError, match="has a header of 70070 bytes, expected at most 65536"):
+        decode(_file("F32", [1], 4, name="qualities." + "a" * 70_000), ("a",))
+
+
+def _file(kind: str, shape: list[int], size: int, *, name: str = "scores") -> bytes:
+    """Return a file of one tensor, which NumPy may be unable to write."""
+    record = {"dtype": kind, "shape": shape, "data_offsets": [0, size]}
+    header = json.dumps({name: record}).encode()
+    return len(header).to_bytes(8, "little") + header + bytes(size)
 
 
 def test_calibration_rows_reject_a_column_that_is_not_one_dimensional() -> None:

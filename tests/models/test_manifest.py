@@ -92,6 +92,26 @@ def test_manifest_error_names_the_invalid_key(
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        {"schema_version": [1] * 10_000},
+        {"schema_version": "x" * 10_000},
+        {"classes": [f"class {number // 2}" for number in range(20_000)]},
+        {"classes": ["x" * 10_000] * 2},
+        {"scores": [f"score {number}" for number in range(10_000)], "default_score": "other"},
+        {"default_score": "x" * 10_000},
+        {"k" * 10_000: 1},
+        {f"key {number}": 1 for number in range(10_000)},
+    ],
+)
+def test_manifest_error_is_short(document: Document, change: Document) -> None:
+    """The manifest may be that of another program: 300,000 keys became one message of 7 MB."""
+    with pytest.raises(BundleError) as refusal:
+        parse(document | change)
+    assert len(str(refusal.value)) < 1000
+
+
+@pytest.mark.parametrize(
     ("rule", "version"),
     [({}, 1), ({"fit": "stretch"}, 1), ({"resize": 36}, 2), ({"fit": "letterbox", "fill": 9}, 2)],
 )

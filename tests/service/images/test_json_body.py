@@ -16,6 +16,7 @@ from oodguard.service.errors import (
 )
 from oodguard.service.images.formats import MAX_JSON_VALUES
 from oodguard.service.images.header import EncodedImage
+from oodguard.service.json_text import MAX_FREE_BYTES
 from tests.service.checks import post, problem
 from tests.service.images.bodies import LIMITS, parsed
 from tests.service.pictures import encode, plain
@@ -130,6 +131,27 @@ def test_json_of_millions_of_values_is_rejected_before_it_is_parsed(item: bytes)
     finally:
         tracemalloc.stop()
     assert peak < 2**20
+
+
+@pytest.mark.parametrize("character", ["\U0001f600", "\\ud83d\\ude00", "\u00e9", "\\u00e9"])
+def test_long_json_that_is_not_ascii_is_rejected_before_it_is_parsed(character: str) -> None:
+    """One such character makes Python store four bytes for each of the others."""
+    body = f'{{"images":["{"A" * MAX_FREE_BYTES}{character}"]}}'.encode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(WrongFields, match="character that is not ASCII, expected only ASCII"):
+            parsed(body, "application/json")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**20
+
+
+def test_long_json_with_escapes_of_ascii_characters_is_parsed() -> None:
+    r"""The encoder of .NET writes `+` as `\u002B`, and that of PHP `/` as `\/`."""
+    base64_text = "AAAA" * MAX_FREE_BYTES
+    images = parsed(f'{{"images":["\\u002B\\/AA{base64_text}"]}}'.encode(), "application/json")
+    assert images == [EncodedImage(data=base64.b64decode("+/AA") + bytes(3 * MAX_FREE_BYTES))]
 
 
 def test_json_value_limit_is_exact() -> None:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from oodguard.service.json_text import MAX_FREE_BYTES
 from oodguard.service.open_inference import request as tensors
-from oodguard.service.open_inference.request import MAX_JSON_VALUES
+from oodguard.service.open_inference.request import MAX_JSON_OBJECTS, MAX_JSON_VALUES
 from tests.service.checks import still_serves
 from tests.service.conftest import MakeClient
 from tests.service.open_inference.inference_client import (
@@ -166,7 +167,7 @@ def test_invalid_member_is_rejected_with_received_and_expected(
         pytest.param(b'{"inputs": [NaN]}', id="NaN"),
         pytest.param(b'{"inputs": [Infinity]}', id="Infinity"),
         pytest.param(b'{"id": "\xff"}', id="not UTF-8"),
-        pytest.param(b'{"inputs":' * 5_000, id="deeply nested"),
+        pytest.param(b'{"inputs":' + b"[" * 5_000, id="deeply nested"),
         pytest.param(VALUES.tobytes(), id="the tensor alone"),
     ],
 )
@@ -174,15 +175,23 @@ def test_malformed_json_is_rejected(client: TestClient, body: bytes) -> None:
     assert "the request is not valid JSON" in error_of(client.post(PATH, content=body), 400)
 
 
-@pytest.mark.parametrize("item", [b"[],", b"{},", b"0,"])
-def test_json_of_too_many_values_is_rejected_before_it_is_parsed(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch, item: bytes
+@pytest.mark.parametrize(
+    ("item", "times", "expected"),
+    [
+        (b"[],", MAX_JSON_VALUES, f"{MAX_JSON_VALUES}: send the tensor as binary data"),
+        (b"0,", MAX_JSON_VALUES, f"{MAX_JSON_VALUES}: send the tensor as binary data"),
+        (b"{},", MAX_JSON_OBJECTS, f"{MAX_JSON_OBJECTS}"),
+        ('"\U0001f600",'.encode(), MAX_FREE_BYTES // 7, "only ASCII"),
+    ],
+)
+def test_json_of_too_much_is_rejected_before_it_is_parsed(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, item: bytes, times: int, expected: str
 ) -> None:
-    body = b'{"inputs": [' + item * MAX_JSON_VALUES + b"0]}"
+    body = b'{"inputs": [' + item * times + b"0]}"
     with monkeypatch.context() as patch:
         patch.setattr("orjson.loads", lambda _: pytest.fail("the request was parsed"))
         text = error_of(client.post(PATH, content=body), 422)
-    assert f"expected at most {MAX_JSON_VALUES}: send the tensor as binary data" in text
+    assert f"expected {'at most ' * expected[0].isdigit()}{expected}" in text
 
 
 @pytest.mark.parametrize("length", ["-1", "0", "1.5", "x", "", "9" * 19, "1 2", "٣"])
