@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 
 from oodguard.models.bundle import Bundle
 from oodguard.models.calibration import Scores
 from oodguard.models.decision import Policy, threshold
+from oodguard.models.safe_arrays import load_arrays
 from oodguard.service.drift.betting import (
     HISTOGRAM_MEMORIES,
     ODDS_RATIOS,
@@ -147,8 +147,8 @@ def read_state(
     if content is None:
         return initial
     try:
-        arrays = load(content)
-    except SafetensorError as error:
+        arrays = load_arrays(content)
+    except ValueError as error:
         raise DriftStateError(f"{path} is damaged: {error}") from error
     metadata = _read_metadata(content)
     expected_metadata = _metadata(monitored)

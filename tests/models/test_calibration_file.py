@@ -127,7 +127,7 @@ def test_calibration_file_rejects_shapes_that_numpy_lacks(shape: list[int]) -> N
 
 def test_calibration_file_limits_its_header() -> None:
     """The names and shapes of 300,000 tensors took 600 MB and 46 s."""
-    with pytest.raises(BundleError, match="has a header of 70070 bytes, expected at most 65536"):
+    with pytest.raises(BundleError, match="header has 70070 bytes, expected at most 65536"):
         decode(_file("F32", [1], 4, name="qualities." + "a" * 70_000), ("a",))
 
 

@@ -130,6 +130,13 @@ def test_drift_state_of_another_calibration_size_is_rejected(path: Path) -> None
         _read(path, calibration=CALIBRATION[1:])
 
 
+def test_drift_state_rejects_a_type_that_numpy_lacks(path: Path) -> None:
+    header = b'{"keys": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}'
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(2))
+    with pytest.raises(DriftStateError, match="state is damaged: NumPy has no type 'BF16'"):
+        _read(path)
+
+
 @pytest.mark.parametrize("size", [0, 7, 500, -1])
 def test_drift_state_rejects_a_truncated_file(path: Path, size: int) -> None:
     write_state(path, _after(10).state, MONITORED)
