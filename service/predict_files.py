@@ -127,8 +127,9 @@ def _calibration(bundle: Bundle) -> str:
     if groups is not None:
         text += f" in {groups} groups, which count"
     if record is not None:
+        by = escape_control_characters(record.by)
         text += (
-            f"; {record.created:%Y-%m-%d} by {record.by}, replaces version"
+            f"; {record.created:%Y-%m-%d} by {by}, replaces version"
             f" {record.replaced_version}; evaluated with version {record.evaluated_version}"
         )
     return text

@@ -4,6 +4,8 @@ import getpass
 import re
 import shlex
 import sys
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +35,9 @@ from oodguard.service.registry.versions import version_key
 
 SHOWN_IMAGES = 10
 """The number of images with the largest scores that are named."""
+
+RECORDED = 20
+"""The number of endings, and of reasons, that a manifest records."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,8 +174,8 @@ def _describe(
         images=len(rows),
         groups=rows.group_count,
         labels=rows.labels is not None,
-        skipped=dict(images.listing.skipped),
-        broken=dict(found.broken),
+        skipped=_most_common(images.listing.skipped),
+        broken=_most_common(found.broken),
         copies=found.copies,
         dropped=images.dropped,
         created=datetime.now(UTC),
@@ -194,6 +199,13 @@ def _describe(
             "calibration": record.model_dump(),
         }
     )
+
+
+def _most_common(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return the largest counts, and the sum of the others: a folder may hold any file names."""
+    ordered = Counter(counts).most_common()
+    rest = sum(count for _, count in ordered[RECORDED:])
+    return dict(ordered[:RECORDED]) | ({"others": rest} if rest else {})
 
 
 def _user() -> str:

@@ -86,6 +86,20 @@ def test_calibrate_writes_the_same_model_with_new_scores_and_a_record(
     assert "by Ada, replaces version 1; evaluated with version 1" in verified
 
 
+def test_calibrate_records_few_of_many_endings_and_escapes_a_name(
+    bundle_folder: Path, pictures: Path, out: Path
+) -> None:
+    for number in range(30):
+        (pictures / f"x.e{number}").touch()
+    arguments = ("calibrate", bundle_folder, "--data", pictures, "--out", out)
+    assert run(*arguments, "--by", "A\x1b[2J").exit_code == 0
+    found = open_bundle(out).manifest.calibration
+    assert found is not None
+    assert (len(found.skipped), found.skipped["others"]) == (21, 10)
+    assert "\x1b" not in run("verify", out).stdout
+    assert "\x1b" not in (out / "README.md").read_text()
+
+
 def test_calibrate_again_keeps_the_version_that_was_evaluated(
     bundle_folder: Path, pictures: Path, out: Path, tmp_path: Path
 ) -> None:
