@@ -22,7 +22,7 @@ from tests.service.pictures import BLUE, encode, plain
 DIGESTS = "from tests.abuse.corpus import corpus, digest; print(*map(digest, corpus()))"
 SLOW_CLIENTS = 16
 # For each process that serves, because the allocator of each keeps some for its next requests.
-MAX_BYTES_ABOVE_IDLE = 100 * 10**6
+MAX_BYTES_ABOVE_IDLE = 128 * 10**6
 # The pixel limit equals the corpus's largest real images, because memory is proportional to it
 # (docs/abuse.md). The time for a body is short for the clients that never finish.
 SETTINGS = {"OODGUARD_MAX_PIXELS": 2_000_000, "OODGUARD_BODY_TIMEOUT_S": 8}
