@@ -44,13 +44,14 @@ def report(console: Console, bundle: Path, pixels: NDArray[np.uint8], largest: i
     """Print the result for one bundle; return the number of decisions that differ."""
     model = load_model(bundle, Settings(max_batch=largest))
     alone = scores(model, pixels, 1)
-    decisions = rejects(alone, model.guard.threshold)
+    limit = model.guard.thresholds.pool.threshold
+    decisions = rejects(alone, limit)
     maximum, differing = 0.0, 0
     for size in track(range(2, largest + 1), bundle.name, console=console, transient=True):
         batched = scores(model, pixels, size)
         maximum = max(maximum, float(np.abs(batched - alone).max()))
-        differing += int((rejects(batched, model.guard.threshold) != decisions).sum())
-    nearest = float(np.abs(alone.astype(np.float64) - model.guard.threshold).min())
+        differing += int((rejects(batched, limit) != decisions).sum())
+    nearest = float(np.abs(alone.astype(np.float64) - limit).min())
     console.print(
         f"{bundle.name}: {len(pixels)} images alone and in batches of 2 to {largest}: "
         f"{differing} decisions differ; scores differ by at most {maximum:.2g}, and their smallest "

@@ -147,6 +147,12 @@ def _check_rows(rows: CalibrationRows, manifest: Manifest) -> None:
             f"{CALIBRATION} holds {', '.join(rows.arrays())}, expected scores only by"
             f" schema_version {manifest.schema_version}; {REMEDY}"
         )
+    if bool(rows.attacked) != (manifest.calibration_attack is not None):
+        raise BundleError(
+            f"{CALIBRATION} holds scores of attacked images at the budgets"
+            f" {sorted(rows.attacked)}, and calibration_attack of manifest.json is"
+            f" {manifest.calibration_attack}, expected both or none; {REMEDY}"
+        )
     k = len(manifest.classes)
     for name, indices in (("predicted", rows.predicted), ("labels", rows.labels)):
         if indices is not None and indices.max() >= k:

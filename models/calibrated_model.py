@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodguard.models.bundle import Bundle
-from oodguard.models.calibration import p_values
-from oodguard.models.decision import Policy, rejects, threshold
+from oodguard.models.decision import Policy
 from oodguard.models.errors import BundleError, UnsupportedImage
 from oodguard.models.manifest import Manifest
 from oodguard.models.qualities import PIXEL_QUALITIES, qualities
 from oodguard.models.reasons import Explainer, Size
+from oodguard.models.thresholds import Thresholds, limitations, policy_thresholds
 from oodguard.models.verdicts import VerdictArrays, Verdicts
 
 RunGraph = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
@@ -23,20 +23,19 @@ class CalibratedModel:
 
     Args:
         bundle: The verified bundle.
-        policy: The deciding score and the rates.
+        policy: The deciding score and the promises.
         run: Runs the bundle's graph.
 
     Raises:
-        BundleError: The bundle has no score of the policy's name.
+        BundleError: The bundle has no score of the policy's name, or lacks what a promise needs.
         CalibrationError: The bundle has too few calibration scores for the policy.
     """
 
     def __init__(self, bundle: Bundle, policy: Policy, run: RunGraph) -> None:
-        self._threshold = deciding_threshold(bundle, policy)
+        self._thresholds = policy_thresholds(bundle, policy)
         self._manifest = bundle.manifest
         self._policy = policy
         self._run = run
-        self._calibration = bundle.calibration[policy.score]
         self._score_column = bundle.manifest.scores.index(policy.score)
         self._explainer = Explainer(bundle.rows, bundle.manifest.classes)
 
@@ -51,9 +50,22 @@ class CalibratedModel:
         return self._policy
 
     @property
-    def threshold(self) -> float:
-        """The value of the deciding score above which an image is rejected."""
-        return self._threshold
+    def thresholds(self) -> Thresholds:
+        """The thresholds, which decide on a score and a predicted class."""
+        return self._thresholds
+
+    @property
+    def threshold(self) -> float | None:
+        """The value of the deciding score above which an image is rejected.
+
+        None if it depends on the predicted class.
+        """
+        return self._thresholds.single
+
+    @property
+    def limitations(self) -> list[str]:
+        """The parts of the policy that do not hold, in words."""
+        return limitations(self._thresholds, self._manifest.classes)
 
     @property
     def explainer(self) -> Explainer:
@@ -73,7 +85,7 @@ class CalibratedModel:
         self._check_output(len(images), logits, scores)
         deciding = scores[:, self._score_column]
         class_ids, confidences = _most_likely(logits)
-        rejected = rejects(deciding, self._threshold)
+        rejected = self._thresholds.rejects(deciding, class_ids)
         arrays = VerdictArrays(
             classes=self._manifest.classes,
             score_names=self._manifest.scores,
@@ -81,7 +93,7 @@ class CalibratedModel:
             scores=scores,
             class_ids=class_ids,
             confidences=confidences,
-            p_values=p_values(deciding, self._calibration),
+            p_values=self._thresholds.p_values(deciding, class_ids),
             rejected=rejected,
             qualities=self._qualities(images, rejected) if self._explainer.measures else None,
         )
@@ -155,21 +167,6 @@ class CalibratedModel:
                 f"model.onnx returned logits and scores of shapes {received}, expected {expected}"
                 " by the manifest; export the bundle again"
             )
-
-
-def deciding_threshold(bundle: Bundle, policy: Policy) -> float:
-    """Return the value of the deciding score above which an image is rejected.
-
-    Raises:
-        BundleError: The bundle has no score of the policy's name.
-        CalibrationError: The bundle has too few calibration scores for the policy.
-    """
-    if policy.score not in bundle.calibration:
-        raise BundleError(
-            f"the score is {policy.score!r}, expected one of"
-            f" {', '.join(bundle.manifest.scores)}, the scores of {bundle.manifest.name}"
-        )
-    return threshold(bundle.calibration[policy.score], policy)
 
 
 def _most_likely(logits: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -15,36 +15,36 @@ from oodguard.models.errors import CalibrationError
 Scores = NDArray[np.float32] | NDArray[np.float64]
 
 
-def check_rates(alpha: float, delta: float | None) -> None:
-    """Check that alpha and delta are in (0, 1); delta may be None.
+def check_rates(**rates: float | None) -> None:
+    """Check that the rates, by name, are in (0, 1) or None.
 
     Raises:
         CalibrationError: A rate is outside (0, 1).
     """
-    for name, rate in (("alpha", alpha), ("delta", delta)):
+    for name, rate in rates.items():
         if rate is not None and not 0 < rate < 1:
             raise CalibrationError(f"{name} is {rate}, expected a value above 0 and below 1")
 
 
-def rejection_rank(n: int, *, alpha: float, delta: float | None) -> int:
+def rejection_rank(n: int, *, alpha: float, delta: float | None, name: str = "alpha") -> int:
     """Return k such that images above the k-th largest of `n` calibration scores are rejected.
 
     Without `delta`, k = floor(alpha (n + 1)). Then P(reject | in-distribution) <= alpha over the
     draw of the calibration set and the image. With `delta`, the false-rejection rate given the
     calibration set is at most Beta(k, n + 1 - k) distributed, and k is the largest number with
     BetaCDF(alpha; k, n + 1 - k) >= 1 - delta. Vovk 2012, "Conditional validity of inductive
-    conformal predictors".
+    conformal predictors". `name` is what errors call `alpha`.
 
     Raises:
         CalibrationError: No such k exists, or a rate is outside (0, 1).
     """
-    check_rates(alpha, delta)
+    check_rates(**{name: alpha, "delta": delta})
     rank = _marginal_rank(n, alpha) if delta is None else _confident_rank(n, alpha, delta)
     if rank < 1:
-        rates = f"alpha {alpha}" + ("" if delta is None else f" with delta {delta}")
+        rates = f"{name} {alpha}" + ("" if delta is None else f" with delta {delta}")
         raise CalibrationError(
             f"{n} calibration images are too few for {rates}, expected at least"
-            f" {images_required(alpha, delta)}. Calibrate with more images, or set a larger alpha"
+            f" {images_required(alpha, delta)}. Calibrate with more images, or set a larger {name}"
             " or delta"
         )
     return rank
@@ -79,6 +79,25 @@ def _confident_rank(n: int, alpha: float, delta: float) -> int:
     log_pmf = log_choose + counts * math.log(alpha) + (n - counts) * math.log1p(-alpha)
     log_cdf = np.logaddexp.accumulate(log_pmf)
     return min(n, int(np.searchsorted(log_cdf, math.log(delta), side="right")))
+
+
+def smallest_rate(n: int, rank: int, *, delta: float | None) -> float:
+    """Return the smallest alpha at which `rejection_rank` of `n` scores is at least `rank`.
+
+    With `delta` it is the 1 - delta quantile of Beta(rank, n + 1 - rank), rounded up by less than
+    1e-6: the false-rejection rate that a draw of the calibration set exceeds with probability
+    delta, where the rank-th largest score is the threshold.
+    """
+    if delta is None:
+        return rank / (n + 1)
+    low, high = 0.0, 1.0
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        if _confident_rank(n, middle, delta) < rank:
+            low = middle
+        else:
+            high = middle
+    return high
 
 
 def images_required(alpha: float, delta: float | None) -> int:

@@ -25,7 +25,7 @@ class CalibrationRows:
         labels: The index `(n,)` of the true class.
         groups: The number `(n,)` of the group, from 0: images of a group are near-duplicates.
         attacked: The bundle's default score `(n,)` after an attack that raises it, by the attack's
-            budget in 255ths of the pixel range (L-infinity).
+            budget in 255ths of the pixel range (L-infinity); NaN for images that were not attacked.
         qualities: Quantities `(n,)` of the image itself, such as its brightness, by name.
 
     Raises:
@@ -47,7 +47,8 @@ class CalibrationRows:
                 " with n of at least 1"
             )
         for name, array in self.arrays().items():
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
+            given = array[~np.isnan(array)] if name.startswith("attacked.") else array
+            if array.dtype.kind == "f" and not (len(given) and np.isfinite(given).all()):
                 raise BundleError(
                     f"The calibration column {name} holds values that are not finite, expected"
                     " finite numbers"

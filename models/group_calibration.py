@@ -102,7 +102,7 @@ def group_threshold(scores: Scores, groups: Groups, *, alpha: float, delta: floa
     Raises:
         CalibrationError: Too few groups, or a rate is outside (0, 1).
     """
-    check_rates(alpha, delta)
+    check_rates(alpha=alpha, delta=delta)
     reference = group_reference(scores, groups, delta=delta)
     check_groups(reference.groups, alpha=alpha, delta=delta)
     if delta is not None:

@@ -212,6 +212,18 @@ class CalibrationRecord(_Record):
     evaluated_version: BundleVersion
 
 
+class AttackRecord(_Record):
+    """The attack on the calibration images that raised their scores.
+
+    `method` is its name and its effort, such as "APGD, 20 steps", and `images` is the number of
+    images that were attacked. It is no certificate: another attack may raise a score further.
+    """
+
+    method: str = Field(min_length=1)
+    images: int = Field(ge=1)
+    duration_s: float = Field(ge=0)
+
+
 def lowest_schema_version(
     spec: InputSpec,
     *,
@@ -248,6 +260,14 @@ class Description(_Record):
     calibration: CalibrationRecord | None = Field(
         default=None, exclude_if=lambda value: value is None
     )
+    calibration_attack: AttackRecord | None = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
+
+    @property
+    def attack_text(self) -> str:
+        """The attack on the calibration images in words, or an empty text."""
+        return self.calibration_attack.method if self.calibration_attack else ""
 
     @property
     def precision(self) -> Literal["float32", "int8"]:

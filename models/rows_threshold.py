@@ -13,4 +13,6 @@ def rows_threshold(rows: CalibrationRows, name: str, policy: Policy) -> float:
     """
     if rows.groups is None:
         return threshold(rows.ordered()[name], policy)
-    return group_threshold(rows.scores[name], rows.groups, alpha=policy.alpha, delta=policy.delta)
+    return group_threshold(
+        rows.scores[name], rows.groups, alpha=policy.false_rejection_rate, delta=policy.delta
+    )

@@ -1,6 +1,6 @@
 """Predict image files without a server, for `oodguard predict` and `oodguard verify`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def print_table(
 ) -> None:
     """Print one row for each file."""
     policy = model.guard.policy
-    rule = f"rejected if {policy.score} > {model.guard.threshold:.4g}"
+    rule = f"rejected if {policy.score} > {_threshold(model, '.4g')}"
     if fdr is not None:
         rule = f"rejected at the false-discovery rate {fdr:g} by the p-values of {policy.score}"
     table = Table(caption=rule)
@@ -137,8 +137,7 @@ def _calibration(bundle: Bundle) -> str:
 
 def print_summary(model: LoadedModel) -> None:
     """Print the properties of a verified bundle."""
-    manifest, policy = model.bundle.manifest, model.guard.policy
-    delta = "none" if policy.delta is None else f"{policy.delta:g}"
+    manifest, limitations = model.bundle.manifest, model.guard.limitations
     rows = {
         "bundle": f"{manifest.name} {manifest.version}",
         "sha256": model.bundle.sha256,
@@ -146,11 +145,36 @@ def print_summary(model: LoadedModel) -> None:
         "input": f"{manifest.input.height} x {manifest.input.width}, {manifest.input.fit}",
         "scores": ", ".join(manifest.scores),
         "calibration": _calibration(model.bundle),
-        "policy": f"{policy.score}, alpha {policy.alpha:g}, delta {delta}",
-        "threshold": f"{model.guard.threshold:.6g}",
+        "policy": ", ".join(_policy_text(model)),
+        "threshold": _threshold(model, ".6g"),
+        **({"limitations": "; ".join(limitations)} if limitations else {}),
         "providers": ", ".join(model.session.providers),
     }
     grid = Table.grid(padding=(0, 2))
     for name, value in rows.items():
         grid.add_row(Text(name, "bold"), Text(value))
     Console(emoji=False).print(grid)
+
+
+def _policy_text(model: LoadedModel) -> Iterator[str]:
+    """Yield the score and each promise of the policy."""
+    policy = model.guard.policy
+    yield policy.score
+    yield f"alpha {_rate(policy.alpha)}"
+    yield f"delta {_rate(policy.delta)}"
+    if policy.by_class:
+        yield "by predicted class"
+    if policy.under_attack is not None:
+        attack = model.bundle.manifest.attack_text
+        yield f"under attack at {policy.under_attack}/255 by {attack}"
+    if policy.beta is not None:
+        yield f"beta {policy.beta:g}"
+
+
+def _rate(rate: float | None) -> str:
+    return "none" if rate is None else f"{rate:g}"
+
+
+def _threshold(model: LoadedModel, form: str) -> str:
+    threshold = model.guard.threshold
+    return "that of the predicted class" if threshold is None else format(threshold, form)

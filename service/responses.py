@@ -4,8 +4,10 @@ In full detail, orjson serializes a Verdict itself, as an object of its fields.
 """
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any, Literal, TypeAlias
 
+from oodguard.models.class_rejections import class_rejections
 from oodguard.models.verdicts import Verdict
 from oodguard.service.inference.model import LoadedModel
 
@@ -25,38 +27,59 @@ def identity(model: LoadedModel) -> Json:
 
 
 def policy(model: LoadedModel, detail: Detail = "full", fdr: float | None = None) -> Json:
-    """Return the decision policy; the threshold is included in full detail only.
+    """Return the decision policy: the promises in use, and in full detail the threshold.
 
-    `fdr` is the false-discovery rate at which the images of a request were decided instead.
+    The threshold is None if it depends on the predicted class. `fdr` is the false-discovery rate at
+    which the images of a request were decided instead.
     """
-    chosen = model.guard.policy
+    chosen, unkept_beta = model.guard.policy, model.guard.thresholds.pool.unkept_beta
     fields: Json = {"score": chosen.score, "alpha": chosen.alpha, "delta": chosen.delta}
+    if chosen.by_class:
+        fields["by_class"] = True
+    if chosen.under_attack is not None:
+        fields |= {"under_attack": chosen.under_attack, "attack": model.bundle.manifest.attack_text}
+    if chosen.beta is not None:
+        fields["beta"] = chosen.beta
+    if unkept_beta is not None:
+        fields["reachable_beta"] = unkept_beta.reachable_beta
     if fdr is not None:
         fields["fdr"] = fdr
     return fields if detail == "verdict" else {**fields, "threshold": model.guard.threshold}
 
 
-def bare_predictions(verdicts: Iterable[Verdict], alpha: float) -> list[Json]:
-    """Return one object for each verdict, in order, without scores and with a coarse p-value."""
+def bare_predictions(verdicts: Iterable[Verdict], level: float) -> list[Json]:
+    """Return one object for each verdict, in order, without scores and with a coarse p-value.
+
+    `level` is the largest p-value of a rejected image.
+    """
     return [
         {
             "label": verdict.label,
             "class_id": verdict.class_id,
-            "p_value": coarse_p_value(verdict.p_value, alpha),
+            "p_value": coarse_p_value(verdict.p_value, level),
             "decision": verdict.decision,
         }
         for verdict in verdicts
     ]
 
 
-def coarse_p_value(p_value: float, alpha: float) -> float:
-    """Return the smallest coarse level that is at least max(p_value, alpha).
+def coarse_p_value(p_value: float, level: float) -> float:
+    """Return the smallest coarse p-value that is at least max(p_value, level).
 
-    Rounding up keeps it a valid p-value: P(coarse <= t) <= t. Every rejected image has p <= alpha,
-    so all rejected images have the same coarse value.
+    Rounding up keeps it a valid p-value: P(coarse <= t) <= t. Every rejected image has
+    p <= `level`, so all rejected images have the same coarse value.
     """
-    least = max(p_value, alpha)
-    return next(level for level in COARSE_P_VALUES if level >= least)
+    least = max(p_value, level)
+    return next(coarse for coarse in COARSE_P_VALUES if coarse >= least)
+
+
+def by_class(model: LoadedModel) -> list[Json]:
+    """Return the false rejections of the calibration images by predicted class, if it is known."""
+    manifest, guard = model.bundle.manifest, model.guard
+    found = class_rejections(
+        model.bundle.rows, guard.thresholds, score=guard.policy.score, classes=manifest.classes
+    )
+    return [asdict(each) for each in found]
 
 
 def model_facts(model: LoadedModel, detail: Detail = "full") -> Json:
@@ -68,7 +91,9 @@ def model_facts(model: LoadedModel, detail: Detail = "full") -> Json:
         **fields,
         "precision": manifest.precision,
         "policy": policy(model, detail),
-        "calibration_images": len(model.bundle.calibration[model.guard.policy.score]),
+        "calibration_images": len(model.guard.thresholds.pool.calibration),
+        "by_class": by_class(model) if detail == "full" else [],
+        "limitations": model.guard.limitations,
         "providers": list(model.session.providers),
         "threads": model.session.threads,
         "training": manifest.training.model_dump(mode="json"),

@@ -104,11 +104,21 @@ class Settings(BaseSettings):
     score: str | None = None
     """Score that decides. none: the bundle's default score."""
 
-    alpha: float = Field(default=0.05, gt=0, lt=1)
-    """Maximum fraction of in-distribution images that are rejected."""
+    alpha: float | None = Field(default=0.05, gt=0, lt=1)
+    """Maximum fraction of in-distribution images that are rejected. none: beta decides alone."""
 
     delta: float | None = Field(default=0.05, gt=0, lt=1)
     """Probability that the calibration draw violates alpha. none: alpha holds on average."""
+
+    by_class: bool = False
+    """Whether the policy holds for the images of each predicted class."""
+
+    under_attack: int | None = Field(default=None, ge=1, le=255)
+    """Attack budget, in 255ths, up to which alpha holds. none: for images without an attack."""
+
+    beta: float | None = Field(default=None, gt=0, lt=1)
+    """Maximum fraction of in-distribution images that are accepted with a wrong class. none: no
+    bound."""
 
     max_body_bytes: int = Field(default=16 * 2**20, ge=1)
     """Maximum size of a request body, in bytes."""

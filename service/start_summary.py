@@ -5,6 +5,7 @@ from typing import Any
 
 from loky import cpu_count
 
+from oodguard.service import responses
 from oodguard.service.auth.key_store import KeyStore
 from oodguard.service.memory import memory_limit
 from oodguard.service.prediction.memory_budget import MEGABYTE, MemoryBudget
@@ -81,13 +82,11 @@ def log_start(address: str, summary: dict[str, Any]) -> None:
 
 
 def _model(deployment: Deployment) -> dict[str, Any]:
-    policy, guard = deployment.model.guard.policy, deployment.model.guard
+    model = deployment.model
     return {
         "name": deployment.name,
         "version": deployment.version,
-        "score": policy.score,
-        "alpha": policy.alpha,
-        "delta": policy.delta,
-        "threshold": guard.threshold,
-        "provider": deployment.model.session.providers[0],
+        **responses.policy(model),
+        "limitations": model.guard.limitations,
+        "provider": model.session.providers[0],
     }

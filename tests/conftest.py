@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from oodguard.models.bundle import Bundle, write_bundle
 from oodguard.models.calibration_rows import CalibrationRows
-from oodguard.models.manifest import DataRecord, Description, InputSpec, TrainingRecord
+from oodguard.models.manifest import (
+    ROWS_VERSION,
+    AttackRecord,
+    DataRecord,
+    Description,
+    InputSpec,
+    TrainingRecord,
+)
 
 settings.register_profile("deterministic", deadline=None, derandomize=True, database=None)
 settings.load_profile("deterministic")
@@ -65,15 +72,44 @@ def build_bundle(  # noqa: PLR0913 - each has a default
     """Write a bundle to `folder`; the calibration of every score is 1, 2, ... n, shuffled."""
     ranks = np.arange(1, n_calibration + 1, dtype=np.float32)
     shuffled = np.random.default_rng(0).permutation(ranks)
+    return rows_bundle(
+        folder,
+        CalibrationRows(scores=dict.fromkeys(scores, shuffled), qualities=qualities or {}),
+        classes=classes,
+        height=height,
+        width=width,
+        model=model,
+        name=name,
+        version=version,
+    )
+
+
+def rows_bundle(  # noqa: PLR0913 - each has a default
+    folder: Path,
+    rows: CalibrationRows,
+    *,
+    classes: Sequence[str] = ("cat", "dog", "ship"),
+    height: int = 32,
+    width: int = 32,
+    model: bytes = b"not a graph, but bytes nevertheless",
+    name: str = "tiny",
+    version: str = "1",
+) -> Bundle:
+    """Write a bundle with these calibration rows to `folder`."""
+    description = describe(scores=tuple(rows.scores), classes=classes, height=height, width=width)
+    changes: dict[str, object] = {"name": name, "version": version}
+    if rows.attacked:
+        changes |= {
+            "schema_version": ROWS_VERSION,
+            "calibration_attack": AttackRecord(
+                method="APGD, 20 steps", images=len(rows), duration_s=1
+            ),
+        }
     return write_bundle(
         folder,
-        description=describe(scores=scores, classes=classes, height=height, width=width).model_copy(
-            update={"name": name, "version": version}
-        ),
+        description=description.model_copy(update=changes),
         model=model,
-        calibration=CalibrationRows(
-            scores=dict.fromkeys(scores, shuffled), qualities=qualities or {}
-        ),
+        calibration=rows,
         evaluation={"accuracy": 0.5},
         card="# tiny\n",
     )

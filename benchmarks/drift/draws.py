@@ -49,7 +49,7 @@ class Draw:
             bundle="drawn",
             score=POLICY.score,
             threshold=limit,
-            rate=POLICY.alpha,
+            rate=POLICY.false_rejection_rate,
         )
 
     def detector(self, state: DriftState | None = None) -> DriftDetector:

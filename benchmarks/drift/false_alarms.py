@@ -50,13 +50,14 @@ def false_alarm_rows(groups: Sequence[Sequence[Peaks]], m: int) -> list[list[str
         groups: The peaks of each group's streams.
         m: The number of calibration images.
     """
+    alpha = POLICY.false_rejection_rate
     limits = [
         ("martingale, delta .05", "martingale", math.log(20)),
         ("martingale, delta .01", "martingale", math.log(100)),
         ("rejections, delta .05", "rejections", math.log(20)),
         ("rejections, delta .01", "rejections", math.log(100)),
         ("the martingale's bets on p-values of the calibration set alone", "fixed", math.log(100)),
-        ("window: rate of rejections above alpha", "rate", math.nextafter(POLICY.alpha, 1)),
+        ("window: rate of rejections above alpha", "rate", math.nextafter(alpha, 1)),
         ("window: Kolmogorov-Smirnov at 1 %", "ks", ks_limit(m)),
     ]
     return [

@@ -25,21 +25,31 @@ class ModelIdentity(_Schema):
 
 
 class BarePolicy(_Schema):
-    """The decision policy without its threshold.
+    """The decision policy without its threshold. Promises that are not in use have no key.
 
-    With `fdr`, the images of the request were decided together at this false-discovery rate.
+    `attack` is the attack that `under_attack`, its budget in 255ths, refers to; it is no
+    certificate. `reachable_beta` holds in place of `beta` if both bounds cannot hold. With `fdr`,
+    the images of the request were decided together at this false-discovery rate.
     """
 
     score: str
-    alpha: float
+    alpha: float | None
     delta: float | None
     fdr: Annotated[float, Field(gt=0, lt=1)] | None = None
+    by_class: bool = False
+    under_attack: int | None = None
+    attack: str | None = None
+    beta: float | None = None
+    reachable_beta: float | None = None
 
 
 class PolicyShape(BarePolicy):
-    """The decision policy: an image is rejected if its `score` is above `threshold`."""
+    """The decision policy: an image is rejected if its `score` is above `threshold`.
 
-    threshold: float
+    The threshold is null if it depends on the predicted class.
+    """
+
+    threshold: float | None
 
 
 class BarePrediction(_Schema):
@@ -116,6 +126,19 @@ class Problem(_Schema):
     image: ImagePlace | None = None
 
 
+class ClassFacts(_Schema):
+    """The calibration images of one predicted class, and how many of them the policy rejects.
+
+    `common` states that the threshold is that of all classes together.
+    """
+
+    label: str
+    images: int
+    rejected: int
+    threshold: float
+    common: bool
+
+
 class ModelFacts(ModelIdentity):
     """The public fields of a model's manifest, its policy, and its runtime settings."""
 
@@ -126,6 +149,8 @@ class ModelFacts(ModelIdentity):
     precision: Literal["float32", "int8"]
     policy: PolicyShape | BarePolicy
     calibration_images: int
+    by_class: list[ClassFacts]
+    limitations: list[str]
     providers: list[str]
     threads: int
     training: TrainingRecord

@@ -6,12 +6,14 @@ here is constant on the cells of one partition. A bet is then a table look-up, i
 its mean is a finite sum.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
-from oodguard.models.calibration import rejection_rank
+from oodguard.models.calibration import smallest_rate
 from oodguard.models.decision import Policy
-from oodguard.models.errors import CalibrationError
+from oodguard.models.thresholds import ClassThresholds, Limit, Thresholds
 
 Floats = NDArray[np.float64]
 
@@ -42,6 +44,9 @@ MAX_CHUNK = 128
 
 ODDS_RATIOS = (1.1, 1.3, 1.7, 2.5, 5.0, 20.0)
 """The factors by which the bets on rejections assume the odds of a rejection to have grown."""
+
+LARGEST_RATE = 1 - 1e-6
+"""The largest rejection rate that is bet against: a rate of 1 leaves nothing to bet on."""
 
 _LAGS = np.arange(MAX_CHUNK)[:, None] - np.arange(MAX_CHUNK)[None, :] - 1
 
@@ -121,33 +126,35 @@ def rejection_bets(rate: float) -> Floats:
     return np.log(np.stack([(1 - q) / (1 - rate), q / rate]))
 
 
-def null_rejection_rate(calibration_images: int, policy: Policy, *, delta: float) -> float:
+def null_rejection_rate(thresholds: Thresholds, policy: Policy, *, delta: float) -> float:
     """Return the false-rejection rate that the policy guarantees: the rate to bet against.
 
     A policy with its own `delta` guarantees alpha with confidence 1 - `policy.delta` over the draw
     of the calibration set. A policy without one guarantees alpha only on average over draws, and
     about half of the draws exceed it; the rate is then the one that a draw exceeds with probability
-    `delta`, rounded up by less than 1e-6.
-
-    Raises:
-        CalibrationError: There are too few calibration images for the policy.
+    `delta`, rounded up by less than 1e-6. By class, each class has its own draw: the rate is the
+    largest one of the classes that have a threshold of their own, each with `delta` divided by
+    their number. Without alpha, the threshold depends on the wrong predictions among the
+    calibration images, and with weights of groups on dependent images: the rate is then a bound
+    for all thresholds at once (Dvoretzky, Kiefer and Wolfowitz 1956; Massart 1990, for delta up to
+    1/2).
     """
-    k = rejection_rank(calibration_images, alpha=policy.alpha, delta=policy.delta)
-    if policy.delta is not None:
+    if isinstance(thresholds, ClassThresholds):
+        limits = [each for each in thresholds.own if each] or [thresholds.pool]
+    else:
+        limits = [thresholds.pool]
+    if policy.alpha is None or (policy.delta is None and limits[0].weighted):
+        return max(_uniform_bound(each, delta / len(limits)) for each in limits)
+    if policy.delta is not None and len(limits) == 1:
         return policy.alpha
-    low, high = policy.alpha, 1.0
-    for _ in range(24):
-        middle = (low + high) / 2
-        if _rank_within(calibration_images, middle, delta) < k:
-            low = middle
-        else:
-            high = middle
-    return high
+    return max(
+        smallest_rate(len(each.calibration), each.rank, delta=delta / len(limits))
+        for each in limits
+    )
 
 
-def _rank_within(n: int, rate: float, delta: float) -> int:
-    """Return the largest rank of `n` that keeps within `rate` with confidence, or 0."""
-    try:
-        return rejection_rank(n, alpha=rate, delta=delta)
-    except CalibrationError:
-        return 0
+def _uniform_bound(limit: Limit, delta: float) -> float:
+    n = len(limit.calibration)
+    above = float(np.mean(limit.calibration > limit.threshold))
+    bound = above + math.sqrt(math.log(1 / min(delta, 0.5)) / (2 * n))
+    return min(bound, LARGEST_RATE)

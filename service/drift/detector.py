@@ -1,6 +1,7 @@
 """Test a stream of scores for drift: the ranks of the scores, and the rejections."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oodguard.models.calibration import Scores
 from oodguard.models.decision import rejects
@@ -55,17 +56,29 @@ class DriftDetector:
             rejections=self.rejections,
         )
 
-    def observe(self, scores: Scores, random: np.random.Generator) -> None:
+    def observe(
+        self,
+        scores: Scores,
+        random: np.random.Generator,
+        rejected: NDArray[np.bool_] | None = None,
+    ) -> None:
         """Observe the deciding scores `(n,)` of images, in the order of the predictions.
 
         The result does not depend on how a stream is split into calls. A call costs as much as
         about 50 scores, so collect scores and observe them together.
+
+        Args:
+            scores: The deciding scores.
+            random: Generator of the tie-breaking keys and of the positions within slots.
+            rejected: Which images are rejected, `(n,)`, if the threshold depends on the class.
         """
+        if rejected is None:
+            rejected = rejects(scores, self._threshold)
         for start in range(0, len(scores), MAX_CHUNK):
             chunk = scores[start : start + MAX_CHUNK]
             self._observe_ranks(chunk, random)
-            rejected = rejects(chunk, self._threshold).astype(np.int64)
-            bets = self._rejection_bets[rejected]
+            outcomes = rejected[start : start + MAX_CHUNK].astype(np.int64)
+            bets = self._rejection_bets[outcomes]
             self.rejections = advance(self.rejections, bets, self.limits)
 
     def _observe_ranks(self, scores: Scores, random: np.random.Generator) -> None:

@@ -85,7 +85,7 @@ class DriftMonitor:
         self._file = file
         self._observer = observer
         self._random = random
-        self._pending: deque[NDArray[np.float32]] = deque()
+        self._pending: deque[tuple[NDArray[np.float32], NDArray[np.bool_] | None]] = deque()
         self._closing = threading.Event()
         # Guards the detector, its publication and the state file.
         self._lock = threading.Lock()
@@ -106,9 +106,13 @@ class DriftMonitor:
         self._thread = threading.Thread(target=self._work, name="drift", daemon=True)
         self._thread.start()
 
-    def add(self, scores: NDArray[np.float32]) -> None:
-        """Add the deciding scores `(n,)` of a request, in the order of the requests."""
-        self._pending.append(scores)
+    def add(self, scores: NDArray[np.float32], rejected: NDArray[np.bool_] | None = None) -> None:
+        """Add the deciding scores `(n,)` of a request, in the order of the requests.
+
+        `rejected` `(n,)` is needed if the threshold depends on the class; see
+        `ClassThresholds.broken_promises`.
+        """
+        self._pending.append((scores, rejected))
 
     def reset(self, by: str) -> Mapping[str, DriftEvidence]:
         """Start both tests again, without evidence. Blocks until the state is saved.
@@ -212,7 +216,13 @@ class DriftMonitor:
             pending = [self._pending.popleft() for _ in range(len(self._pending))]
             if not pending or self._detector is None:
                 return False
-            self._detector.observe(np.concatenate(pending), self._random)
+            scores, rejected = zip(*pending, strict=True)
+            given = [each for each in rejected if each is not None]
+            self._detector.observe(
+                np.concatenate(scores),
+                self._random,
+                np.concatenate(given) if self._monitored.by_class else None,
+            )
             self._publish()
         return True
 

@@ -12,8 +12,9 @@ from safetensors.numpy import save
 
 from oodguard.models.bundle import Bundle
 from oodguard.models.calibration import Scores
-from oodguard.models.decision import Policy, threshold
+from oodguard.models.decision import Policy
 from oodguard.models.safe_arrays import load_arrays
+from oodguard.models.thresholds import policy_thresholds
 from oodguard.service.drift.betting import (
     HISTOGRAM_MEMORIES,
     ODDS_RATIOS,
@@ -44,8 +45,11 @@ class MonitoredScore:
         version: The bundle's version.
         bundle: The bundle's sha256.
         score: The name of the deciding score.
-        threshold: The score above which an image is rejected.
+        threshold: The score above which an image is rejected; by class, that of all classes
+            together.
         rate: The rejection rate that is bet against.
+        by_class: Whether the threshold depends on the predicted class. The rejections are then
+            observed in addition to the scores.
     """
 
     model: str
@@ -54,6 +58,7 @@ class MonitoredScore:
     score: str
     threshold: float
     rate: float
+    by_class: bool = False
 
 
 def monitored_score(bundle: Bundle, policy: Policy, limits: AlarmLimits) -> MonitoredScore:
@@ -62,14 +67,15 @@ def monitored_score(bundle: Bundle, policy: Policy, limits: AlarmLimits) -> Moni
     Raises:
         CalibrationError: The bundle has too few calibration scores for the policy.
     """
-    calibration = bundle.calibration[policy.score]
+    thresholds = policy_thresholds(bundle, policy)
     return MonitoredScore(
         model=bundle.manifest.name,
         version=bundle.manifest.version,
         bundle=bundle.sha256,
         score=policy.score,
-        threshold=threshold(calibration, policy),
-        rate=null_rejection_rate(len(calibration), policy, delta=limits.delta),
+        threshold=thresholds.pool.threshold,
+        rate=null_rejection_rate(thresholds, policy, delta=limits.delta),
+        by_class=thresholds.single is None,
     )
 
 
@@ -171,8 +177,11 @@ def read_state(
     )
     if not _is_consistent(state, calibration):
         raise DriftStateError(f"{path} holds values that no sequence of scores produces")
-    policy = [metadata.get(key) == expected_metadata[key] for key in ("threshold", "rate")]
-    return state if all(policy) else without_rejections(state)
+    # Releases without policies by class did not write this key.
+    metadata = {"by_class": repr(False), **metadata}
+    keys = ("threshold", "rate", "by_class")
+    same = all(metadata.get(key) == expected_metadata[key] for key in keys)
+    return state if same else without_rejections(state)
 
 
 def _read(path: Path, *, max_bytes: int) -> bytes | None:

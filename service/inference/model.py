@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from oodguard.models.bundle import Bundle, open_bundle
 from oodguard.models.calibrated_model import CalibratedModel
@@ -39,13 +39,21 @@ class LoadedModel:
     guard: CalibratedModel
 
 
+def policy_values(bundle: Bundle, settings: Settings) -> dict[str, Any]:
+    """Return the fields of the policy that the settings define for a bundle."""
+    return {
+        "score": settings.score or bundle.manifest.default_score,
+        "alpha": settings.alpha,
+        "delta": settings.delta,
+        "by_class": settings.by_class,
+        "under_attack": settings.under_attack,
+        "beta": settings.beta,
+    }
+
+
 def configured_policy(bundle: Bundle, settings: Settings) -> Policy:
     """Return the policy that the settings define for a bundle."""
-    return Policy(
-        score=settings.score or bundle.manifest.default_score,
-        alpha=settings.alpha,
-        delta=settings.delta,
-    )
+    return Policy(**policy_values(bundle, settings))
 
 
 def load_model(
@@ -59,8 +67,9 @@ def load_model(
         choose_policy: Returns the bundle's policy; by default, the settings define it.
 
     Raises:
-        BundleError: The bundle is invalid, or its graph does not match the manifest.
-        CalibrationError: Too few calibration scores for alpha and delta.
+        BundleError: The bundle is invalid, its graph does not match the manifest, or it lacks what
+            a promise of the policy needs.
+        CalibrationError: Too few calibration scores for the policy.
         DeviceError: The configured device is not available.
     """
     # Importing the runtime starts a thread, and a process with threads must not fork.
@@ -94,9 +103,13 @@ def load_model(
             " calibration, and it is hardly faster than float32. Serve its float32 bundle.",
             extra={"fields": {"model": bundle.manifest.name}},
         )
-    return LoadedModel(
-        bundle=bundle, session=session, guard=CalibratedModel(bundle, policy, session.run)
-    )
+    guard = CalibratedModel(bundle, policy, session.run)
+    for limitation in guard.limitations:
+        logger.warning(
+            "The policy does not hold in full.",
+            extra={"fields": {"model": bundle.manifest.name, "limitation": limitation}},
+        )
+    return LoadedModel(bundle=bundle, session=session, guard=guard)
 
 
 @contextmanager

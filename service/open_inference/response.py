@@ -48,14 +48,14 @@ def available_outputs(model: LoadedModel, detail: Detail) -> Mapping[str, Output
     With detail `verdict`, outputs that an attacker could maximize are left out, and p-values are
     coarse.
     """
-    manifest, alpha = model.bundle.manifest, model.guard.policy.alpha
+    manifest, level = model.bundle.manifest, model.guard.thresholds.level
     verdict = {
         "class_id": Output("INT64", lambda arrays: arrays.class_ids),
         "label": Output("BYTES", _labels),
         "rejected": Output("BOOL", lambda arrays: arrays.rejected),
     }
     if detail == "verdict":
-        return {**verdict, "p_value": Output("FP64", lambda arrays: _coarse(arrays, alpha))}
+        return {**verdict, "p_value": Output("FP64", lambda arrays: _coarse(arrays, level))}
     return {
         "logits": Output("FP32", lambda arrays: arrays.logits, len(manifest.classes)),
         "scores": Output("FP32", lambda arrays: arrays.scores, len(manifest.scores)),
@@ -78,8 +78,8 @@ def _reason_codes(arrays: VerdictArrays) -> list[str]:
     return codes
 
 
-def _coarse(arrays: VerdictArrays, alpha: float) -> NDArray[np.float64]:
-    return np.array([coarse_p_value(p, alpha) for p in arrays.p_values.tolist()], np.float64)
+def _coarse(arrays: VerdictArrays, level: float) -> NDArray[np.float64]:
+    return np.array([coarse_p_value(p, level) for p in arrays.p_values.tolist()], np.float64)
 
 
 def infer_response(

@@ -72,7 +72,7 @@ def _comparison(comparison: Comparison, policy: Policy) -> str:
     )
     return (
         f"Score `{policy.score}`, threshold {comparison.newer:.6g} (before: {older}): alpha"
-        f" {policy.alpha:.1%}{confidence}."
+        f" {policy.false_rejection_rate:.1%}{confidence}."
         + (f" {lowest[0].upper()}{lowest[1:]}." if lowest else "")
         + (
             ""

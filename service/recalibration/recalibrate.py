@@ -92,7 +92,7 @@ def check_enough(images: CalibrationImages, policy: Policy) -> None:
     """
     listing = images.listing
     if listing.groups is None:
-        required = images_required(policy.alpha, policy.delta)
+        required = images_required(policy.false_rejection_rate, policy.delta)
         if len(listing) < required:
             delta = "" if policy.delta is None else f" with delta {policy.delta}"
             raise CalibrationError(
@@ -108,7 +108,7 @@ def check_enough(images: CalibrationImages, policy: Policy) -> None:
             " near-duplicates. Correct --group, or leave it out if no images resemble each other"
         )
     try:
-        check_groups(len(sizes), alpha=policy.alpha, delta=policy.delta)
+        check_groups(len(sizes), alpha=policy.false_rejection_rate, delta=policy.delta)
     except CalibrationError as error:
         raise CalibrationError(f"{listing.location}: {error}") from error
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from oodguard.models.false_discovery import at_false_discovery_rate
 from oodguard.models.reasons import repeated
+from oodguard.models.thresholds import ClassThresholds
 from oodguard.models.verdicts import Verdict
 from oodguard.service import responses
 from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence
@@ -29,8 +30,8 @@ class ScoreMonitor(Protocol):
     def start(self, previous: object = None) -> None:
         """Start; `previous` is the withdrawn monitor that this one replaces."""
 
-    def add(self, scores: NDArray[np.float32]) -> None:
-        """Add the deciding scores `(n,)` of a request."""
+    def add(self, scores: NDArray[np.float32], rejected: NDArray[np.bool_] | None = None) -> None:
+        """Add the deciding scores `(n,)` of a request, and the rejections if they are needed."""
 
     def reset(self, by: str) -> Mapping[str, DriftEvidence]:
         """Start the tests again, and return the evidence before by test."""
@@ -102,7 +103,7 @@ class Deployment:
     def predictions(self, verdicts: Sequence[Verdict]) -> Sequence[Verdict | responses.Json]:
         """Return the predictions of a response, in the configured level of detail."""
         if self._detail == "verdict":
-            return responses.bare_predictions(verdicts, self.model.guard.policy.alpha)
+            return responses.bare_predictions(verdicts, self.model.guard.thresholds.level)
         return list(verdicts)
 
     def common(self, job: Job) -> responses.Json:
@@ -134,7 +135,14 @@ class Deployment:
             The number of images with the decision `reject`.
         """
         self.metrics.count_request(job.timings)
-        self._drift.add(job.verdicts.scores(self._deciding))
+        scores = job.verdicts.scores(self._deciding)
+        thresholds = self.model.guard.thresholds
+        if isinstance(thresholds, ClassThresholds):
+            arrays = job.verdicts.arrays
+            counted = thresholds.broken_promises(arrays.rejected, arrays.class_ids)
+            self._drift.add(scores, counted)
+        else:
+            self._drift.add(scores)
         return self.metrics.count_verdicts(job.verdicts)
 
     def publish(self, previous: "Deployment | None" = None) -> None:

@@ -12,12 +12,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from oodguard.models.bundle import Bundle
-from oodguard.models.calibrated_model import deciding_threshold
 from oodguard.models.decision import Policy
 from oodguard.models.errors import BundleError, CalibrationError
+from oodguard.models.thresholds import policy_thresholds
 from oodguard.models.validation_errors import describe_error
 from oodguard.service.errors import PolicyError, UnreadableFile
-from oodguard.service.inference.model import configured_policy
+from oodguard.service.inference.model import policy_values
 from oodguard.service.registry.routing import Reference, Routing, Served
 from oodguard.service.registry.versions import split_reference
 from oodguard.service.regular_file import read_regular_file
@@ -44,8 +44,13 @@ class _ModelPolicy(BaseModel):
 
     # A key that is not set leaves the value of the settings; the defaults are not used.
     score: Name = ""
-    alpha: Rate = 0.5
+    alpha: Annotated[Rate | None, BeforeValidator(_absent)] = None
     delta: Annotated[Rate | None, BeforeValidator(_absent)] = None
+    by_class: bool = False
+    under_attack: Annotated[
+        Annotated[int, Field(ge=1, le=255)] | None, BeforeValidator(_absent)
+    ] = None
+    beta: Annotated[Rate | None, BeforeValidator(_absent)] = None
 
 
 class _Document(BaseModel):
@@ -77,22 +82,22 @@ class PolicyFile:
         """Return the policy of a bundle.
 
         Raises:
-            PolicyError: The file names a score that the bundle lacks, or its rates need more
-                calibration images than the bundle has.
+            PolicyError: The file's values exclude each other, or need a score, classes, labels,
+                attacked images or more calibration images than the bundle has.
         """
-        base = configured_policy(bundle, self.settings)
         name, version = bundle.manifest.name, bundle.manifest.version
-        values: dict[str, object] = {"score": base.score, "alpha": base.alpha, "delta": base.delta}
+        values = policy_values(bundle, self.settings)
         used = [key for key in (name, f"{name}@{version}") if key in self.document.models]
         for key in used:
             values |= self.document.models[key].model_dump(exclude_unset=True)
-        policy = Policy(**values)  # type: ignore[arg-type]
-        if used:
-            try:
-                deciding_threshold(bundle, policy)
-            except (BundleError, CalibrationError) as error:
-                key = used[-1] if "@" in used[-1] else f"{used[-1]} ({name}@{version})"
-                raise PolicyError(f"{self.path}: models.{key}: {error}") from error
+        if not used:
+            return Policy(**values)
+        try:
+            policy = Policy(**values)
+            policy_thresholds(bundle, policy)
+        except (BundleError, CalibrationError) as error:
+            key = used[-1] if "@" in used[-1] else f"{used[-1]} ({name}@{version})"
+            raise PolicyError(f"{self.path}: models.{key}: {error}") from error
         return policy
 
     @property

@@ -32,14 +32,19 @@ ScoreLabels: TypeAlias = tuple[str, str, str]
 """Model, version and score."""
 
 
-def score_buckets(calibration: NDArray[np.float32], threshold: float) -> list[float]:
-    """Return upper bounds at quantiles of the calibration scores, and at the threshold.
+def score_buckets(calibration: NDArray[np.float32], threshold: float | None) -> list[float]:
+    """Return upper bounds at quantiles of the calibration scores, and at the threshold of all.
 
     The share of each bucket is then known for in-distribution traffic, and the share above the
     threshold is exactly the rejected share.
     """
     quantiles = np.quantile(calibration.astype(np.float64), SCORE_QUANTILES)
-    return sorted({*quantiles.tolist(), threshold})
+    return sorted({*quantiles.tolist(), *(() if threshold is None else (threshold,))})
+
+
+def _or_nan(value: float | None) -> float:
+    """Return NaN for no value: it is drawn nowhere, and no alert compares with it."""
+    return math.nan if value is None else value
 
 
 class ScoreHistograms(Collector):
@@ -193,8 +198,8 @@ class ModelMetrics:
         """
         families, names, policy = self._families, self._names, self._model.guard.policy
         families.info.labels(*names, *self._info).set(1)
-        families.threshold.labels(*names, policy.score).set(self._model.guard.threshold)
-        families.alpha.labels(*names).set(policy.alpha)
+        families.threshold.labels(*names, policy.score).set(_or_nan(self._model.guard.threshold))
+        families.alpha.labels(*names).set(_or_nan(policy.alpha))
         families.depth.labels(*names).set_function(queue_depth)
         families.scores.publish((*names, policy.score), self._scores)
 

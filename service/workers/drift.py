@@ -55,6 +55,7 @@ class SentScores:
         self._monitored = monitored
         self._limits = limits
         self._pending: list[NDArray[np.float32]] = []
+        self._rejected: list[NDArray[np.bool_]] = []
 
     def start(self, previous: object = None) -> None:  # noqa: ARG002 - the supervisor knows it
         """Let the supervisor start the tests, or continue them."""
@@ -66,20 +67,27 @@ class SentScores:
             limits=asdict(self._limits),
         )
 
-    def add(self, scores: NDArray[np.float32]) -> None:
-        """Add the deciding scores `(n,)` of a request; they are sent within `SEND_INTERVAL_S`."""
+    def add(self, scores: NDArray[np.float32], rejected: NDArray[np.bool_] | None = None) -> None:
+        """Add the deciding scores `(n,)` of a request; they are sent within `SEND_INTERVAL_S`.
+
+        `rejected` `(n,)` is needed if the threshold depends on the class.
+        """
         if not self._pending:
             asyncio.get_running_loop().call_later(SEND_INTERVAL_S, self.send)
         self._pending.append(scores)
+        if rejected is not None:
+            self._rejected.append(rejected)
 
     def send(self) -> None:
         """Send the pending scores now. Call it in the event loop."""
         if self._pending:
             scores, self._pending = np.concatenate(self._pending), []
+            rejected, self._rejected = b"".join(each.tobytes() for each in self._rejected), []
             each = self._monitored
             self._channel.notify(
                 "scores",
-                scores.astype(np.float32).tobytes(),
+                scores.astype(np.float32).tobytes() + rejected,
+                images=len(scores),
                 key=[each.model, each.version],
                 bundle=each.bundle,
                 score=each.score,
@@ -150,7 +158,11 @@ class DriftTests:
         if monitored is None or monitor is None:
             return
         if (monitored.bundle, monitored.score) == (fields["bundle"], fields["score"]):
-            monitor.add(np.frombuffer(message.payload, np.float32))
+            images, payload = fields["images"], message.payload
+            scores = np.frombuffer(payload, np.float32, images)
+            rejected = np.frombuffer(payload, np.bool_, offset=scores.nbytes)
+            if len(rejected) == (images if monitored.by_class else 0):
+                monitor.add(scores, rejected if monitored.by_class else None)
 
     async def reset(
         self, message: Message, send_pending: Callable[[], Any]

@@ -45,13 +45,16 @@ class Guard:
         self._model = CalibratedModel(bundle, policy, run)
 
     @classmethod
-    def open(
+    def open(  # noqa: PLR0913 - each has a default
         cls,
         path: str | PathLike[str],
         *,
         score: str | None = None,
-        alpha: float = 0.05,
+        alpha: float | None = 0.05,
         delta: float | None = 0.05,
+        by_class: bool = False,
+        under_attack: int | None = None,
+        beta: float | None = None,
         device: Literal["auto", "cpu", "cuda", "tensorrt"] = "cpu",
     ) -> Self:
         """Open and verify a bundle folder, and load its graph into ONNX Runtime.
@@ -59,26 +62,41 @@ class Guard:
         Args:
             path: The bundle folder.
             score: The score that decides; by default the bundle's default score.
-            alpha: The largest false-rejection rate, above 0 and below 1.
+            alpha: The largest false-rejection rate, above 0 and below 1. With None, beta alone sets
+                the threshold.
             delta: 1 - confidence in alpha over the draw of the calibration set. With None, the rate
                 is at most alpha on average over such draws.
+            by_class: Whether the promises hold for the images of each predicted class.
+            under_attack: The budget in 255ths within which alpha also holds for images that the
+                attack of the bundle has perturbed.
+            beta: The largest share of in-distribution images that are accepted with a wrong class.
             device: The device of ONNX Runtime.
 
         Raises:
-            BundleError: The bundle is incomplete, altered or invalid, or has no such score.
-            CalibrationError: The bundle has too few calibration scores for alpha and delta.
+            BundleError: The bundle is incomplete, altered or invalid, has no such score, or lacks
+                what a promise needs.
+            CalibrationError: The bundle has too few calibration scores for the policy.
             DeviceError: The device is unknown or not available.
             ImportError: ONNX Runtime is not installed.
             TypeError: The path is not a path, or a rate is not a number.
         """
         if not isinstance(path, str | PathLike):
             raise TypeError(f"path is {path!r}, expected the path of a bundle folder")
-        rates: dict[str, object] = {"alpha": alpha, "delta": 0.5 if delta is None else delta}
+        rates: dict[str, object] = {"alpha": alpha, "delta": delta, "beta": beta}
         for name, rate in rates.items():
-            if not isinstance(rate, Real):
+            if rate is not None and not isinstance(rate, Real):
                 raise TypeError(f"{name} is {rate!r}, expected a number above 0 and below 1")
+        if under_attack is not None and type(under_attack) is not int:
+            raise TypeError(f"under_attack is {under_attack!r}, expected a whole number or None")
         bundle = open_bundle(Path(path))
-        policy = Policy(score=score or bundle.manifest.default_score, alpha=alpha, delta=delta)
+        policy = Policy(
+            score=score or bundle.manifest.default_score,
+            alpha=alpha,
+            delta=delta,
+            by_class=by_class,
+            under_attack=under_attack,
+            beta=beta,
+        )
         try:
             from oodguard.service.inference.session import ModelSession  # noqa: PLC0415 - an extra
         except ModuleNotFoundError as error:
@@ -103,13 +121,21 @@ class Guard:
 
     @property
     def policy(self) -> Policy:
-        """The deciding score, alpha and delta."""
+        """The deciding score and the promises."""
         return self._model.policy
 
     @property
-    def threshold(self) -> float:
-        """The value of the deciding score above which an image is rejected."""
+    def threshold(self) -> float | None:
+        """The value of the deciding score above which an image is rejected.
+
+        None if it depends on the predicted class.
+        """
         return self._model.threshold
+
+    @property
+    def limitations(self) -> list[str]:
+        """The parts of the policy that do not hold, in words; empty if it holds in full."""
+        return self._model.limitations
 
     def __call__(self, images: ImageInput | Iterable[ImageInput]) -> list[Verdict]:
         """Return one verdict for each image, in order.

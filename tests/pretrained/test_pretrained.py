@@ -66,7 +66,7 @@ def test_pretrained_decisions_do_not_depend_on_the_batch(bundle: Bundle) -> None
     column = bundle.manifest.scores.index(bundle.manifest.default_score)
     paths = sorted((PICTURES / _known(bundle)[0]).rglob("*.png"))[:32]
     images = np.stack([prepare(Image.open(path), bundle.manifest.input) for path in paths])
-    threshold = _guard(bundle).threshold
+    threshold = _guard(bundle).thresholds.pool.threshold
     alone = np.concatenate([run(images[[index]])[1][:, column] for index in range(len(images))])
     for size in (2, 3, 4, 7, 8, 16, 31, 32):
         starts = range(0, len(images), size)

@@ -87,7 +87,26 @@ def test_guard_open_sets_the_policy() -> None:
     guard = Guard.open(str(BUNDLE), score="msp", alpha=0.1, delta=None)
     assert guard.policy == Policy(score="msp", alpha=0.1, delta=None)
     assert guard.manifest.name == "cifar10-aloe"
-    assert guard.threshold > Guard.open(BUNDLE, score="msp", alpha=0.2, delta=None).threshold
+    other = Guard.open(BUNDLE, score="msp", alpha=0.2, delta=None)
+    assert guard.threshold is not None
+    assert other.threshold is not None
+    assert guard.threshold > other.threshold
+    assert guard.limitations == []
+
+
+@pytest.mark.parametrize(
+    ("promise", "message"),
+    [
+        ({"by_class": True}, "by_class is true, but the bundle has no predicted classes"),
+        ({"under_attack": 2}, "under_attack is 2, but the bundle has no scores of attacked"),
+        ({"beta": 0.1}, "beta is 0.1, but the bundle has no labels"),
+    ],
+)
+def test_guard_open_refuses_a_promise_that_an_older_bundle_cannot_keep(
+    promise: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(BundleError, match=message):
+        Guard.open(BUNDLE, **promise)
 
 
 def test_guard_errors_name_the_image(guard: Guard, tmp_path: Path) -> None:
@@ -140,7 +159,7 @@ def test_guard_open_names_its_argument_for_an_unusable_device() -> None:
     [
         ({"path": None}, "path is None, expected the path of a bundle folder"),
         ({"alpha": "x"}, "alpha is 'x', expected a number above 0 and below 1"),
-        ({"alpha": None}, "alpha is None, expected a number above 0 and below 1"),
+        ({"under_attack": 2.0}, "under_attack is 2.0, expected a whole number or None"),
         ({"delta": "x"}, "delta is 'x', expected a number above 0 and below 1"),
     ],
 )

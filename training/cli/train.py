@@ -142,7 +142,7 @@ def calibration_warning(recipe: Recipe, inliers: Listing | None = None) -> str |
     The number of groups is the expected one, because the split is not drawn yet.
     """
     policy = Policy(score=recipe.default_score)
-    required = images_required(policy.alpha, policy.delta)
+    required = images_required(policy.false_rejection_rate, policy.delta)
     if inliers is not None and inliers.groups is not None:
         groups = len(np.unique(inliers.groups))
         expected = int(groups * recipe.inliers.calibration / len(inliers))

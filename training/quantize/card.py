@@ -33,9 +33,9 @@ def write_quantized_card(
             ROBUSTNESS,
             "## Guarantee",
             f"Of clean images from the distribution of the {calibration_images:,} calibration"
-            f" images, {confidence}at most {percent(policy.alpha)} are rejected. The thresholds"
-            " come from the scores of the INT8 graph on a CPU that computes INT8 products exactly"
-            " (VNNI on x86). There is no guarantee for the rate of missed out-of-distribution"
-            " images, nor for images under attack.\n",
+            f" images, {confidence}at most {percent(policy.false_rejection_rate)} are rejected."
+            " The thresholds come from the scores of the INT8 graph on a CPU that computes INT8"
+            " products exactly (VNNI on x86). There is no guarantee for the rate of missed"
+            " out-of-distribution images, nor for images under attack.\n",
         )
     )

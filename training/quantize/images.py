@@ -109,9 +109,8 @@ def images_of_source(bundle: Bundle, source: Source, policy: Policy) -> Quantiza
     images = load(source, bundle.manifest.input)
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SEED))
     half = len(images) // 2
-    expected = 2 * max(
-        RANGE_IMAGES + MIN_COMPARED_IMAGES, images_required(policy.alpha, policy.delta)
-    )
+    required = images_required(policy.false_rejection_rate, policy.delta)
+    expected = 2 * max(RANGE_IMAGES + MIN_COMPARED_IMAGES, required)
     if len(images) < expected:
         raise CalibrationError(
             f"{images.name}: found {len(images):,} images, expected at least {expected:,}: one half"

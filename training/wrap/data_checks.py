@@ -28,7 +28,7 @@ def check_calibration(images: ImageSet, policy: Policy) -> None:
     Raises:
         CalibrationError: There are too few images for the policy.
     """
-    required = images_required(policy.alpha, policy.delta)
+    required = images_required(policy.false_rejection_rate, policy.delta)
     if images.groups is not None:
         groups = int(images.groups.max()) + 1
         if groups // 2 < required:

@@ -9,7 +9,7 @@ from scipy import stats
 from scipy.integrate import quad
 
 from oodguard.models.decision import Policy, threshold
-from oodguard.models.errors import CalibrationError
+from oodguard.models.thresholds import ClassThresholds, Limit, PoolThresholds, ranked_limit
 from oodguard.service.drift.betting import (
     CELL_EDGES,
     CELL_WIDTHS,
@@ -136,23 +136,45 @@ def test_rejection_bets_detect_a_higher_rate_only() -> None:
     assert at.log_peak < limits.log_martingale < above.log_peak
 
 
+def limit(n: int, rank: int) -> Limit:
+    return ranked_limit(np.arange(n, dtype=np.float32), rank)
+
+
+def pool(n: int, rank: int) -> PoolThresholds:
+    return PoolThresholds(limit(n, rank))
+
+
 def test_null_rejection_rate_is_alpha_for_a_policy_with_confidence() -> None:
-    assert null_rejection_rate(4000, Policy(score="s", alpha=0.05, delta=0.05), delta=0.01) == 0.05
+    policy = Policy(score="s", alpha=0.05, delta=0.05)
+    assert null_rejection_rate(pool(4000, 100), policy, delta=0.01) == 0.05
 
 
 @pytest.mark.parametrize(("n", "alpha"), [(400, 0.05), (4000, 0.01), (60, 0.5)])
 def test_null_rejection_rate_without_confidence_is_a_beta_quantile(n: int, alpha: float) -> None:
     """The rate of a draw is Beta(k, n + 1 - k) with k = floor(alpha (n + 1)); SciPy inverts it."""
-    found = null_rejection_rate(n, Policy(score="s", alpha=alpha, delta=None), delta=0.01)
     k = int(alpha * (n + 1))
+    policy = Policy(score="s", alpha=alpha, delta=None)
+    found = null_rejection_rate(pool(n, k), policy, delta=0.01)
     quantile = stats.beta(k, n + 1 - k).ppf(0.99)
     assert quantile <= found < quantile + 1e-6
     assert found > alpha
 
 
-def test_null_rejection_rate_rejects_too_few_images() -> None:
-    with pytest.raises(CalibrationError, match="10 calibration images are too few"):
-        null_rejection_rate(10, Policy(score="s", alpha=0.05, delta=None), delta=0.01)
+def test_null_rejection_rate_by_class_holds_for_all_classes_at_once() -> None:
+    own = [limit(400, 20), limit(100, 5), None]
+    thresholds = ClassThresholds(limit(500, 25), own)
+    policy = Policy(score="s", alpha=0.05, by_class=True)
+    found = null_rejection_rate(thresholds, policy, delta=0.01)
+    # Two classes have a threshold of their own, and the smaller one is the less certain.
+    quantile = stats.beta(5, 96).ppf(1 - 0.01 / 2)
+    assert quantile <= found < quantile + 1e-6
+
+
+def test_null_rejection_rate_without_alpha_holds_for_every_threshold() -> None:
+    policy = Policy(score="s", alpha=None, beta=0.05)
+    found = null_rejection_rate(pool(1000, 101), policy, delta=0.05)
+    assert found == pytest.approx(0.1 + math.sqrt(math.log(20) / 2000))
+    assert null_rejection_rate(pool(10, 10), policy, delta=0.05) < 1
 
 
 def test_monitored_score_is_that_of_the_served_bundle(tmp_path: Path) -> None:
@@ -161,4 +183,4 @@ def test_monitored_score_is_that_of_the_served_bundle(tmp_path: Path) -> None:
     found = monitored_score(bundle, policy, AlarmLimits(delta=0.01))
     assert (found.bundle, found.score) == (bundle.sha256, "energy")
     assert found.threshold == threshold(bundle.calibration["energy"], policy) == 381
-    assert found.rate == null_rejection_rate(400, policy, delta=0.01)
+    assert found.rate == null_rejection_rate(pool(400, 20), policy, delta=0.01)

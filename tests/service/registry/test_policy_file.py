@@ -74,12 +74,12 @@ def test_policy_file_of_a_single_bundle_is_the_configured_one(
         ),
         (
             "[models.one]\nshadow_share = 0.1\n",
-            "models.one.shadow_share is not a known key, expected score, alpha, delta: write"
-            " shadow_share above the first table",
+            "models.one.shadow_share is not a known key, expected score, alpha, delta, by_class,"
+            " under_attack, beta: write shadow_share above the first table",
         ),
         (
             "[models.one]\nalhpa = 0.1\n",
-            "models.one.alhpa is not a known key, expected score, alpha, delta",
+            "models.one.alhpa is not a known key, expected score, alpha, delta, by_class,",
         ),
         ("[models.one]\nalpha = nan\n", "models.one.alpha is nan, expected a finite number"),
         ("[models.one]\nalpha = inf\n", "models.one.alpha is inf, expected a finite number"),
@@ -87,7 +87,14 @@ def test_policy_file_of_a_single_bundle_is_the_configured_one(
         ("[models.one]\nalpha = 1.5\n", "models.one.alpha is 1.5, expected a number less than 1"),
         ('[models.one]\nalpha = "0.1"\n', "models.one.alpha is '0.1', expected a number"),
         ("[models.one]\nalpha = true\n", "models.one.alpha is true, expected a number"),
-        ('[models.one]\nalpha = "none"\n', "models.one.alpha is 'none', expected a number"),
+        ('[models.one]\nalpha = "some"\n', "models.one.alpha is 'some', expected a number"),
+        ("[models.one]\nby_class = 1\n", "models.one.by_class is 1, expected true or false"),
+        (
+            "[models.one]\nunder_attack = 0.5\n",
+            "models.one.under_attack is 0.5, expected a whole number",
+        ),
+        ("[models.one]\nunder_attack = 0\n", "models.one.under_attack is 0, expected at least 1"),
+        ("[models.one]\nbeta = 1.5\n", "models.one.beta is 1.5, expected a number less than 1"),
         ("[models.one]\ndelta = -1\n", "models.one.delta is -1, expected a number greater than 0"),
         ("[models.one]\nscore = 1\n", "models.one.score is 1, expected a string"),
         ("[models]\none = 0.1\n", "models.one is 0.1, expected a table"),
@@ -139,6 +146,23 @@ def test_policy_file_with_invalid_content_is_refused(
         (
             '[models."one@9"]\ndelta = 1e-300\n',
             "models.one@9: 250 calibration images are too few",
+        ),
+        ('[models.two]\nalpha = "none"\n', "models.two (two@1): alpha is none and beta is none"),
+        (
+            "[models.two]\nby_class = true\n",
+            "models.two (two@1): by_class is true, but the bundle has no predicted classes",
+        ),
+        (
+            "[models.two]\nbeta = 0.1\n",
+            "models.two (two@1): beta is 0.1, but the bundle has no labels",
+        ),
+        (
+            "[models.two]\nunder_attack = 2\n",
+            "models.two (two@1): under_attack is 2, but the bundle has no scores of attacked",
+        ),
+        (
+            "[models.two]\nunder_attack = 2\nby_class = true\n",
+            "models.two (two@1): by_class is true and under_attack is 2, expected one of them",
         ),
         ("shadow_share = 0.5\n", "shadow_share is 0.5, but there is no shadow model"),
         ('shadow_model = "two"\n', "shadow_model is two, but its share is 0: set shadow_share"),

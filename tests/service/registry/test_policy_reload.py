@@ -40,7 +40,9 @@ def refused(client: TestClient) -> str:
     return problem(client.post("/admin/models/reload"), 409, "bundle-refused").detail
 
 
-def used(client: TestClient, path: str = "/predict") -> tuple[str, float, float | None, float]:
+def used(
+    client: TestClient, path: str = "/predict"
+) -> tuple[str, float | None, float | None, float | None]:
     policy = ask(client, path).policy
     return policy.score, policy.alpha, policy.delta, policy.threshold
 
@@ -156,6 +158,8 @@ def test_policy_reload_routes_to_a_bundle_of_the_same_reload(
         ("[models.one]\nalpha = nan\n", "models.one.alpha is nan, expected a finite number"),
         ("[models.two]\nalpha = 0.001\n", "models.two (two@1): 250 calibration images are too few"),
         ('[models.two]\nscore = "energy"\n', "models.two (two@1): the score is 'energy'"),
+        ("[models.two]\nby_class = true\n", "models.two (two@1): by_class is true, but the bundle"),
+        ("[models.two]\nalpha = 1.1\n", "models.two.alpha is 1.1, expected a number less than 1"),
         ('default_model = "one@11"\n', "default_model: the model 'one' has no version '11'"),
         ("[models.one]\nalpha = 0.0", "the file is empty or its last line has no end"),
         ("[models.three]\nalpha = 0.1\n", "models.three is not a served model"),

@@ -120,6 +120,22 @@ async def test_drift_tests_ignore_scores_of_a_replaced_bundle(
     assert load_file(running.file)["counts"].sum() == images
 
 
+async def test_drift_tests_observe_the_rejections_of_a_policy_by_class(tmp_path: Path) -> None:
+    by_class = replace(MONITORED, by_class=True)
+    async with service(tmp_path) as running:
+        first, second = (monitor(running.connect(), by_class) for _ in range(2))
+        # Scores far above the common threshold, which the classes do not reject.
+        for each in (first, second):
+            each.add(np.full(20, 249, np.float32), np.zeros(20, bool))
+        first.add(np.full(2, 1, np.float32), np.array([False, True]))
+        for each in (first, second):
+            each.close()
+    state = load_file(running.file)
+    assert state["counts"].sum() == state["rejections.steps"][0] == 42
+    # 41 acceptances and a rejection that is the last: no bet has won.
+    assert state["rejections.log_playing"].max() < 0
+
+
 async def test_drift_reset_returns_the_evidence_of_all_workers(tmp_path: Path) -> None:
     async with service(tmp_path) as running:
         first, second = (monitor(running.connect()) for _ in range(2))
