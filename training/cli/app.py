@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-COMMAND_NAMES = ("fit", "evaluate", "export", "runs", "wrap", "quantize")
+COMMAND_NAMES = ("fit", "evaluate", "export", "runs", "wrap", "quantize", "attack")
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {name: f"oodguard.training.cli.{name}" for name in COMMAND_NAMES}

@@ -7,12 +7,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from oodguard.training.attacks.attack_runner import gradient_attack
 from oodguard.training.attacks.base import Attack, AttackObjective, uniform, value_and_gradient
 from oodguard.training.attacks.noise import RandomNoise, transfer_attack
 from oodguard.training.attacks.objectives import acceptance_objectives, rejection_objective
 from oodguard.training.attacks.square import Square
 from oodguard.training.config.suites import Suite, SuiteAttack
-from oodguard.training.evaluation.attack_runner import gradient_attack
 from oodguard.training.report.evidence import Scores
 from oodguard.training.report.metrics import auroc
 from oodguard.training.scoring.graph import ScoredClassifier, evaluation_batch_size

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from oodguard.training.attacks.attack_runner import to_uint8
 from oodguard.training.data.dataset import to_pixels
-from oodguard.training.evaluation.attack_runner import to_uint8
 from oodguard.training.evaluation.results import (
     AttackResult,
     Predictions,

@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from oodguard.training.attacks.attack_runner import run_attack, run_end_to_end_attack
 from oodguard.training.attacks.base import AttackObjective
 from oodguard.training.attacks.objectives import (
     acceptance_objectives,
@@ -16,7 +17,6 @@ from oodguard.training.attacks.objectives import (
 )
 from oodguard.training.config.suites import Suite
 from oodguard.training.data.dataset import ImageSet, to_pixels
-from oodguard.training.evaluation.attack_runner import run_attack, run_end_to_end_attack
 from oodguard.training.evaluation.attacked_images import attack_result, join_results
 from oodguard.training.evaluation.black_box import DistilledSurrogate, run_black_box_attack
 from oodguard.training.evaluation.partial_results import PartialResults

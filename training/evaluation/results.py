@@ -24,6 +24,7 @@ from oodguard.training.report.metrics import (
 from oodguard.training.report.model import (
     ClassResult,
     Condition,
+    ConditionScores,
     Decisions,
     InlierResult,
     MeanAuroc,
@@ -35,6 +36,9 @@ from oodguard.training.report.model import (
 )
 
 Classes = NDArray[np.int64]
+
+STORED_SCORES = 400
+"""The most scores of a set that a report stores; of more, it stores as many quantiles."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,7 +194,21 @@ def _condition(
         },
         mean=means,
         replayed=_replayed(evaluation, index, end_to_end),
+        scores=ConditionScores(
+            inliers=_ordered(inliers.predictions.scores),
+            sets={name: _ordered(each) for name, each in evaluation.outlier_scores(index).items()},
+        ),
     )
+
+
+def _ordered(scores: Scores) -> tuple[float, ...]:
+    """Return finite scores in ascending order, or `STORED_SCORES` quantiles of them."""
+    ordered = np.sort(np.nan_to_num(scores.astype(np.float64), nan=np.inf))
+    if len(ordered) > STORED_SCORES:
+        places = (np.arange(STORED_SCORES) + 0.5) / STORED_SCORES * len(ordered)
+        ordered = ordered[places.astype(np.int64)]
+    largest = np.finfo(np.float32).max
+    return tuple(float(f"{each:.7g}") for each in np.clip(ordered, -largest, largest).tolist())
 
 
 def _sides(evaluation: ScoreEvaluation, index: int) -> dict[Side, tuple[Scores, dict[str, Scores]]]:

@@ -1,5 +1,6 @@
 """Export a finished run: ONNX graph, calibration, parity check, model card, bundle."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import DataRecord, Description, TrainingRecord
 from oodguard.models.rows_threshold import rows_threshold
 from oodguard.training.data.dataset import Split, load, split
+from oodguard.training.export.calibration_attack import ScoredGraph, with_attacked_scores
 from oodguard.training.export.onnx import to_onnx
 from oodguard.training.report.card import write_card
 from oodguard.training.report.model import Report
@@ -24,10 +26,18 @@ from oodguard.training.scoring.parity import Parity, calibrate, check_parity, on
 PARITY_IMAGES = 1000
 
 
-def export(run: RunFolder, out: Path) -> Parity:
+def export(
+    run: RunFolder,
+    out: Path,
+    *,
+    attacked: int = 0,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Parity:
     """Write the bundle of a run to `out`, and return the result of the parity check.
 
-    The calibration scores come from ONNX Runtime, which serves the bundle.
+    The calibration scores come from ONNX Runtime, which serves the bundle. `attacked` calibration
+    images are attacked, for policies under attack; `advance` is called with the number of images
+    after each batch of them.
 
     Raises:
         RecipeError: The run is not finished, or not evaluated by its default score.
@@ -45,15 +55,28 @@ def export(run: RunFolder, out: Path) -> Parity:
     calibration = calibrate(serve, data.calibration, names, data.training.classes)
     limits = np.array([rows_threshold(calibration, name, report.policy) for name in names])
     parity = check_parity(torch_run(classifier), serve, _parity_images(data), limits)
+    record = None
+    if attacked:
+        graph = ScoredGraph(
+            classifier=classifier,
+            run=serve,
+            score=recipe.default_score,
+            column=names.index(recipe.default_score),
+        )
+        calibration, record = with_attacked_scores(
+            calibration, graph, data.calibration.images[:], count=attacked, advance=advance
+        )
     parameters = sum(parameter.numel() for parameter in classifier.network.parameters())
-    description = _describe(run, data, report, parameters=parameters)
+    description = _describe(run, data, report, parameters=parameters).model_copy(
+        update={"calibration_attack": record}
+    )
     write_bundle(
         out,
         description=description,
         model=model,
         calibration=calibration,
         evaluation=report.model_dump(mode="json"),
-        card=write_card(description, report, run.recipe_text),
+        card=write_card(description, report, run.recipe_text, calibration),
     )
     return parity
 

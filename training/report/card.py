@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.manifest import DataRecord, Description, QuantizationRecord
 from oodguard.training.report.chance_warnings import report_warnings
 from oodguard.training.report.classes import classes_table
@@ -15,6 +16,7 @@ from oodguard.training.report.markdown import (
     percent,
 )
 from oodguard.training.report.model import Report
+from oodguard.training.report.promises import promises
 
 PURPOSE: Mapping[str, str] = {
     "wrapped": (
@@ -73,7 +75,9 @@ PURPOSE: Mapping[str, str] = {
 """The first paragraph of the card for each training method."""
 
 
-def write_card(description: Description, report: Report, recipe_text: str) -> str:
+def write_card(
+    description: Description, report: Report, recipe_text: str, calibration: CalibrationRows
+) -> str:
     """Return the card in Markdown."""
     training = description.training
     outliers = training.outliers
@@ -106,6 +110,7 @@ def write_card(description: Description, report: Report, recipe_text: str) -> st
             *(["## Left out of the data", left_out] if (left_out := left_out_list(report)) else []),
             "## Guarantee",
             _guarantee(report),
+            *promises(description, calibration, report.policy),
             "## Recipe",
             code_block(recipe_text, "toml"),
         )

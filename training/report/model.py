@@ -102,6 +102,16 @@ class Replayed(FrozenModel):
         return sum(self.auroc.values()) / len(self.auroc)
 
 
+class ConditionScores(FrozenModel):
+    """The deciding scores of the images of a condition, ascending; of many images, quantiles.
+
+    With them, the outcome of another threshold is known without another evaluation.
+    """
+
+    inliers: tuple[float, ...]
+    sets: dict[str, tuple[float, ...]]
+
+
 class Condition(FrozenModel):
     """All sets under one attack budget; `epsilon_255` 0 is clean. Computed in torch, float32."""
 
@@ -110,6 +120,7 @@ class Condition(FrozenModel):
     sets: dict[str, SetResult]
     mean: dict[Side, MeanAuroc]
     replayed: Replayed | None
+    scores: ConditionScores | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @property
     def side(self) -> Side:

@@ -163,5 +163,5 @@ def renew(folder: Path, report: Report) -> Bundle:
         model=bundle.model,
         calibration=bundle.rows,
         evaluation=report.model_dump(mode="json"),
-        card=write_card(description, report, report.recipe),
+        card=write_card(description, report, report.recipe, bundle.rows),
     )

@@ -19,13 +19,13 @@ from torch import Tensor
 from oodguard.models.bundle import open_bundle
 from oodguard.models.decision import Policy, threshold
 from oodguard.training.attacks.apgd import Apgd
+from oodguard.training.attacks.attack_runner import to_uint8
 from oodguard.training.attacks.base import AttackObjective
 from oodguard.training.attacks.objectives import (
     acceptance_objectives,
     wrong_and_accepted_objective,
 )
 from oodguard.training.data.dataset import to_pixels
-from oodguard.training.evaluation.attack_runner import to_uint8
 from oodguard.training.onnx_torch.classifier import BundleClassifier, bundle_classifier
 from oodguard.training.scoring.network import frozen
 

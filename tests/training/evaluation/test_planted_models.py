@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pytest
 import torch
 
+from oodguard.training.attacks.attack_runner import gradient_attack
 from oodguard.training.config.suites import Suite, SuiteAttack, SuiteTrials
-from oodguard.training.evaluation.attack_runner import gradient_attack
 from oodguard.training.evaluation.attack_trials import TrialImages, run_attack_trials
 from oodguard.training.evaluation.masking_checks import CHECKS, run_masking_checks
 from oodguard.training.report.model import Trust

@@ -3,14 +3,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from oodguard.training.attacks.base import AttackObjective
-from oodguard.training.config.suites import SuiteAttack
-from oodguard.training.evaluation.attack_runner import (
+from oodguard.training.attacks.attack_runner import (
     SUCCESS,
     run_attack,
     run_end_to_end_attack,
     to_uint8,
 )
+from oodguard.training.attacks.base import AttackObjective
+from oodguard.training.config.suites import SuiteAttack
 
 IMAGES = torch.rand(5, 3, 4, 4, generator=torch.Generator().manual_seed(1)) * 0.8 + 0.1
 WEIGHTS = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(0))
