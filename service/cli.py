@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from oodguard.models.names import escape_control_characters, escape_unencodable_output
 from oodguard.models.validation_errors import describe_error
+from oodguard.service import policy_cli
 from oodguard.service.auth import keys_cli
 from oodguard.service.cli_errors import FAILURE, Commands, exit_on_error
 from oodguard.service.drift import drift_cli
@@ -40,6 +41,7 @@ app = typer.Typer(
 app.add_typer(keys_cli.app, name="keys")
 app.add_typer(samples_cli.app, name="samples")
 app.add_typer(drift_cli.app, name="drift")
+app.add_typer(policy_cli.app, name="policy")
 
 BundleOption = Annotated[
     Path | None, typer.Option("--bundle", help="Folder of the bundle.", show_default=False)

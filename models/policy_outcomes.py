@@ -1,0 +1,141 @@
+"""The images that a policy rejects and misses: of the calibration, and of the evaluation."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oodguard.models.bundle import Bundle
+from oodguard.models.decision import Policy, rejects
+from oodguard.models.thresholds import Thresholds, limitations, policy_thresholds
+
+ALPHAS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
+"""The grid of alpha."""
+
+Shares = Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluatedShares:
+    """The images of the evaluation within one attack budget, 0 for clean ones.
+
+    Attributes:
+        budget: The budget in 255ths.
+        rejected: The share of test images that is rejected.
+        missed: The share of each set of outliers that is accepted.
+    """
+
+    budget: float
+    rejected: float
+    missed: Shares
+
+    @property
+    def mean_missed(self) -> float:
+        """The unweighted mean over the sets."""
+        return sum(self.missed.values()) / len(self.missed)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PolicyOutcome:
+    """The outcome of one policy.
+
+    Attributes:
+        policy: The policy.
+        threshold: The threshold of all images; None by class.
+        rejected: The share of the calibration images that is rejected.
+        rejected_attacked: The same of the attacked ones, by budget in 255ths; empty if unknown.
+        evaluation: The images of the evaluation, clean first; empty if unknown.
+        unknown: The reasons why figures are unknown.
+        limitations: The parts of the policy that do not hold.
+    """
+
+    policy: Policy
+    threshold: float | None
+    rejected: float
+    rejected_attacked: Mapping[int, float]
+    evaluation: Sequence[EvaluatedShares]
+    unknown: Sequence[str]
+    limitations: Sequence[str]
+
+
+def policy_outcome(bundle: Bundle, policy: Policy) -> PolicyOutcome:
+    """Return what a policy does to the images whose scores the bundle has.
+
+    Raises:
+        BundleError: The bundle lacks what a promise needs.
+        CalibrationError: There are too few calibration images for the policy.
+    """
+    thresholds = policy_thresholds(bundle, policy)
+    rows = bundle.rows
+    scores = rows.scores[policy.score]
+    classes = np.zeros(len(rows), np.int64) if rows.predicted is None else rows.predicted
+    attacked: dict[int, float] = {}
+    evaluation: tuple[EvaluatedShares, ...] = ()
+    unknown = []
+    limit = thresholds.single
+    if limit is None:
+        unknown.append(
+            "attacked images and those of the evaluation: their predicted classes are not stored"
+        )
+    else:
+        if policy.score == bundle.manifest.default_score:
+            attacked = {
+                budget: float(rejects(found[~np.isnan(found)], limit).mean())
+                for budget, found in sorted(rows.attacked.items())
+            }
+        if not attacked:
+            unknown.append(
+                f"attacked calibration images: the bundle has no attacked scores of {policy.score}"
+            )
+        evaluation = tuple(_evaluated(bundle, policy, limit))
+        if not evaluation:
+            unknown.append(
+                "the images of the evaluation: evaluation.json has no scores of"
+                f" {policy.score}. `oodguard-train evaluate BUNDLE --renew` of this release adds"
+                " them"
+            )
+    return PolicyOutcome(
+        policy=policy,
+        threshold=limit,
+        rejected=float(thresholds.rejects(scores, classes.astype(np.int64)).mean()),
+        rejected_attacked=attacked,
+        evaluation=evaluation,
+        unknown=tuple(unknown),
+        limitations=_limitations(thresholds, bundle),
+    )
+
+
+def _limitations(thresholds: Thresholds, bundle: Bundle) -> tuple[str, ...]:
+    return tuple(limitations(thresholds, bundle.manifest.classes))
+
+
+def _evaluated(bundle: Bundle, policy: Policy, limit: float) -> Iterator[EvaluatedShares]:
+    """Yield the shares of each condition of the evaluation, if they are known at this threshold.
+
+    They are known from the scores, or at the threshold that the evaluation had.
+    """
+    results: Any = bundle.evaluation.get("results", ())
+    measured = [each for each in results if each["score"] == policy.score]
+    if not measured:
+        return
+    same = np.isclose(measured[0]["threshold"], limit, rtol=1e-4, atol=1e-6)
+    for condition in measured[0]["conditions"]:
+        scores = condition.get("scores")
+        if scores is not None:
+            rejected = _share_above(scores["inliers"], limit)
+            missed = {
+                name: 1 - _share_above(found, limit) for name, found in scores["sets"].items()
+            }
+        elif same:
+            rejected = condition["inliers"]["decisions"]["rejected"]
+            missed = {name: each["missed_ood_rate"] for name, each in condition["sets"].items()}
+        else:
+            return
+        yield EvaluatedShares(budget=condition["epsilon_255"], rejected=rejected, missed=missed)
+
+
+def _share_above(scores: Sequence[float], limit: float) -> float:
+    found: NDArray[np.float64] = np.array(scores, np.float64)
+    return float(rejects(found, limit).mean())
