@@ -27,7 +27,7 @@ class TimeEstimate:
         if self._done == images < self._total:
             seconds = (time.perf_counter() - self._started) / images * (self._total - images)
             print_message(
-                f"Attacking {self._total:,} calibration images takes about"
+                f"Attacking {self._total:,} calibration images takes at most"
                 f" {describe_duration(seconds)} more."
             )
 

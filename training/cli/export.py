@@ -7,9 +7,11 @@ from typing import Annotated, Literal
 import typer
 
 from oodguard.models.bundle import check_replaceable, open_bundle
+from oodguard.training.cli.attack import TimeEstimate
 from oodguard.training.cli.command import Threads, print_message, run_command, warn
 from oodguard.training.cli.quantize import print_quantized
 from oodguard.training.cli.sources import check_run_data, list_recipe
+from oodguard.training.export.calibration_attack import ATTACKED_IMAGES
 from oodguard.training.export.export import export as run_export
 from oodguard.training.quantize.images import images_of_recipe
 from oodguard.training.quantize.quantize import quantize
@@ -24,6 +26,14 @@ def export(
     precision: Annotated[
         Literal["float32", "int8"], typer.Option(help="Number format of the graph.")
     ] = "float32",
+    attacked: Annotated[
+        int,
+        typer.Option(
+            "--attack",
+            min=0,
+            help="Number of calibration images to attack, for policies under attack.",
+        ),
+    ] = ATTACKED_IMAGES,
     threads: Threads = None,
 ) -> None:
     """Export a run as a bundle: ONNX graph, calibration, evaluation and model card.
@@ -39,7 +49,7 @@ def export(
         if precision == "int8":
             _export_int8(folder, out)
             return
-        parity = run_export(folder, out)
+        parity = run_export(folder, out, attacked=attacked, advance=TimeEstimate(attacked))
         print_message(
             f"Exported {out}. torch and ONNX Runtime agree on {parity.images} images; the"
             f" largest difference of a score is {parity.largest_difference:.1g}.",

@@ -104,7 +104,7 @@ def quantize(  # noqa: PLR0913  (by keyword)
     record = _record(bundle, images, comparison, model, tuned=tuned)
     description = Description.model_validate(
         {
-            **manifest.model_dump(exclude={"files", "calibration"}),
+            **manifest.model_dump(exclude={"files", "calibration", "calibration_attack"}),
             "schema_version": lowest_schema_version(manifest.input, quantization=record),
             "name": name,
             "version": version,
