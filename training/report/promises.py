@@ -6,9 +6,10 @@ import numpy as np
 
 from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.class_rejections import class_rejections
-from oodguard.models.decision import Policy, rejects, threshold
+from oodguard.models.decision import Policy, rejects
 from oodguard.models.errors import CalibrationError
 from oodguard.models.manifest import Description
+from oodguard.models.rows_threshold import rows_threshold
 from oodguard.models.thresholds import PoolThresholds, ranked_limit
 from oodguard.training.report.markdown import escape_markdown, markdown_table, percent
 
@@ -22,7 +23,7 @@ def promises(description: Description, rows: CalibrationRows, policy: Policy) ->
         policy: The policy of the figures.
     """
     scores = rows.scores[policy.score]
-    limit = threshold(np.sort(scores), policy)
+    limit = rows_threshold(rows, policy.score, policy)
     if rows.predicted is not None:
         rank = int(np.count_nonzero(scores > limit)) + 1
         common = PoolThresholds(ranked_limit(scores, rank))
@@ -56,10 +57,20 @@ def promises(description: Description, rows: CalibrationRows, policy: Policy) ->
     )
     lines = [["budget", "rejected at the threshold above", "threshold under attack"]]
     for budget, attacked in sorted(rows.attacked.items()):
-        known = np.sort(attacked[~np.isnan(attacked)])
+        chosen = ~np.isnan(attacked)
+        known = CalibrationRows(
+            scores={policy.score: attacked[chosen]},
+            groups=None if rows.groups is None else rows.groups[chosen],
+        )
         try:
-            raised = f"{threshold(known, policy):.6g}"
+            raised = f"{rows_threshold(known, policy.score, policy):.6g}"
         except CalibrationError:
             raised = "too few images"
-        lines.append([f"{budget}/255", percent(float(rejects(known, limit).mean())), raised])
+        lines.append(
+            [
+                f"{budget}/255",
+                percent(float(rejects(known.scores[policy.score], limit).mean())),
+                raised,
+            ]
+        )
     yield markdown_table(lines)
