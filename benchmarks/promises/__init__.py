@@ -1,0 +1,1 @@
+"""Check every promise of a policy over many draws of real calibration images."""
