@@ -28,7 +28,7 @@ def epoch_generator(seed: int, epoch: int, device: torch.device | str = "cpu") -
 def hardware() -> str:
     """Return the name of the CPU and the number of threads that torch uses."""
     threads = torch.get_num_threads()
-    return f"{_cpu_name()}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{cpu_name()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def command() -> str:
@@ -42,7 +42,8 @@ def libraries() -> dict[str, str]:
     return {name: version(name) for name in used}
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """Return the name of the CPU by the system, or its architecture."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

@@ -9,6 +9,7 @@ import typer
 from oodguard.models.bundle import open_bundle
 from oodguard.models.decision import Policy
 from oodguard.models.errors import RecipeError
+from oodguard.sources.listing import Listing
 from oodguard.training.cli.command import (
     Alpha,
     Delta,
@@ -116,7 +117,7 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
                 measured = replace(measured, recipe=recipe_used)
             undefended = _open(twin, measured.recipe_text, None, ()) if twin else None
         if is_bundle(target):
-            listings = list_recipe(measured.recipe_text, ("evaluation",), skip_broken=skip_broken)
+            listings = _list_data(target, measured.recipe_text, recipe, skip_broken=skip_broken)
             print_positions(measured.classes, TEST, listings[TEST])
             prepare_large(listings, measured.spec)
         if measured.black_box:
@@ -150,6 +151,20 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
         if not is_bundle(target):
             write_curves(RunFolder(target), folder)
         _exit_if_untrusted(report)
+
+
+def _list_data(
+    bundle: Path, text: str, recipe: Path | None, *, skip_broken: bool
+) -> dict[str, Listing]:
+    try:
+        return list_recipe(text, ("evaluation",), skip_broken=skip_broken)
+    except RecipeError as error:
+        if recipe:
+            raise
+        raise RecipeError(
+            f"{error}\nThe recipe in {bundle} names this data. Run the command in the folder of the"
+            " data, or name other data with --recipe"
+        ) from error
 
 
 def _check_options(  # noqa: PLR0913  (by keyword)

@@ -72,5 +72,6 @@ def _export_int8(run: RunFolder, out: Path) -> None:
         out=out,
         tuned=False,
         stage=lambda _: None,
+        warn=warn,
     )
     print_quantized(out, description, has_recipe=True)

@@ -67,6 +67,11 @@ def quantize(  # noqa: PLR0913  (each parameter is an option of the command)
     """
     with run_command(threads, options=("skip_broken",)):
         original = open_bundle(bundle)
+        if out.resolve() == bundle.resolve():
+            raise BundleError(
+                f"--out is {out}, the folder of the float32 bundle, which would be lost. Give"
+                " another folder"
+            )
         manifest = original.manifest
         policy = Policy(score=score or manifest.default_score, alpha=alpha, delta=delta)
         if data is None and (images is not None or skip_broken):
@@ -93,14 +98,16 @@ def quantize(  # noqa: PLR0913  (each parameter is an option of the command)
                 out=out,
                 tuned=finetune,
                 stage=status.update,
+                warn=warn,
             )
-        print_quantized(out, description, has_recipe="recipe" in original.evaluation)
+        # Without --data, the data of the recipe were found.
+        print_quantized(out, description, has_recipe=data is None)
 
 
 def print_quantized(out: Path, description: Description, *, has_recipe: bool) -> None:
     """Print the differences between the bundle in `out` and its float32 bundle.
 
-    A bundle without a recipe, as of `wrap`, is evaluated on the data of another file.
+    Without a recipe, as of `wrap`, or without its data, the bundle is evaluated by another file.
     """
     record = description.quantization
     if record is not None:

@@ -13,9 +13,13 @@ ROBUSTNESS = (
 
 
 def write_quantized_card(
-    description: Description, source: Manifest, policy: Policy, calibration_images: int
+    description: Description,
+    source: Manifest,
+    policy: Policy,
+    calibration_images: int,
+    warning: str | None,
 ) -> str:
-    """Return the card in Markdown."""
+    """Return the card in Markdown, with the warning about the calibration images, if any."""
     epsilon = source.training.epsilon
     facts = {
         "training": f"that of {source.name}, version {source.version}; "
@@ -32,6 +36,7 @@ def write_quantized_card(
             "## Robustness",
             ROBUSTNESS,
             "## Guarantee",
+            *([f"**Warning:** {warning}."] if warning else []),
             f"Of clean images from the distribution of the {calibration_images:,} calibration"
             f" images, {confidence}at most {percent(policy.false_rejection_rate)} are rejected."
             " The thresholds come from the scores of the INT8 graph on a CPU that computes INT8"

@@ -11,7 +11,7 @@ from oodguard.models.errors import BundleError, RecipeError
 from oodguard.models.manifest import Description, QuantizationRecord, lowest_schema_version
 from oodguard.models.rows_threshold import rows_threshold
 from oodguard.training.onnx_torch.node import UnsupportedGraph
-from oodguard.training.provenance import command, hardware
+from oodguard.training.provenance import command, cpu_name
 from oodguard.training.quantize.card import write_quantized_card
 from oodguard.training.quantize.comparison import (
     Comparison,
@@ -19,6 +19,7 @@ from oodguard.training.quantize.comparison import (
     compare,
     speed_ratios,
 )
+from oodguard.training.quantize.distribution import other_distribution
 from oodguard.training.quantize.finetune import Decision, finetune
 from oodguard.training.quantize.graph import prepare, quantize_graph
 from oodguard.training.quantize.images import QuantizationImages
@@ -35,6 +36,7 @@ def quantize(  # noqa: PLR0913  (by keyword)
     out: Path,
     tuned: bool,
     stage: Callable[[str], None],
+    warn: Callable[[str], None],
 ) -> Description:
     """Write the INT8 bundle of a float32 bundle, and return its description.
 
@@ -50,6 +52,7 @@ def quantize(  # noqa: PLR0913  (by keyword)
         out: Folder of the new bundle.
         tuned: Whether to fine-tune the INT8 graph.
         stage: Called with the name of each stage.
+        warn: Called with a warning, which the card repeats.
 
     Raises:
         BundleError: The bundle is quantized already, its graph cannot be quantized, or `out` cannot
@@ -77,6 +80,9 @@ def quantize(  # noqa: PLR0913  (by keyword)
         check_calibration(
             bundle.calibration, original.ordered()
         )  # of the recipe, whose images may change
+    warning = None if images.calibrated else other_distribution(bundle.rows, original, policy)
+    if warning:
+        warn(warning)
     old_threshold = rows_threshold(original, policy.score, policy)
     stage("quantizing")
     prepared = prepare(bundle.model, images.ranges)
@@ -119,7 +125,7 @@ def quantize(  # noqa: PLR0913  (by keyword)
         model=model,
         calibration=calibration,
         evaluation=_evaluation(bundle, comparison, policy),
-        card=write_quantized_card(description, manifest, policy, len(images.calibration)),
+        card=write_quantized_card(description, manifest, policy, len(images.calibration), warning),
     )
     return description
 
@@ -141,7 +147,7 @@ def _record(
         decision_flips=comparison.decision_flips,
         largest_difference=comparison.largest_difference,
         speed=speed_ratios(bundle.model, model, images.compared),
-        hardware=hardware(),
+        hardware=cpu_name(),
         command=command(),
     )
 

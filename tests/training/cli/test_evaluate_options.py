@@ -138,3 +138,13 @@ def test_evaluate_rejects_a_twin_whose_inliers_changed_since_fit(tmp_path: Path)
     result = CliRunner().invoke(app, ["evaluate", str(run), "--twin", str(twin.folder)])
     assert result.exit_code == 1
     assert "photos contains 199 images (sha256 " in result.stderr
+
+
+def test_evaluate_without_the_data_of_the_recipe_names_the_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["evaluate", str(BUNDLE)])
+    assert result.exit_code == 1
+    assert "data/cifar10_test.parquet: cannot read the data" in result.stderr
+    assert "or name other data with --recipe" in result.stderr

@@ -1,5 +1,6 @@
 """An INT8 bundle of a shipped bundle, compared with ONNX Runtime directly."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from oodguard.models.bundle import Bundle, open_bundle
-from oodguard.models.decision import Policy
+from oodguard.models.calibration_rows import CalibrationRows
+from oodguard.models.decision import Policy, threshold
 from oodguard.models.errors import BundleError, CalibrationError, ParityError, RecipeError
 from oodguard.models.manifest import CalibrationRecord, Description
 from oodguard.sources.reader import list_source
@@ -24,7 +26,9 @@ from oodguard.training.data.dataset import ImageSet
 from oodguard.training.onnx_torch import operators
 from oodguard.training.onnx_torch.classifier import bundle_classifier
 from oodguard.training.quantize import finetune
+from oodguard.training.quantize.card import write_quantized_card
 from oodguard.training.quantize.comparison import Comparison, check_comparison, compare
+from oodguard.training.quantize.distribution import other_distribution
 from oodguard.training.quantize.graph import prepare, quantize_graph
 from oodguard.training.quantize.images import (
     QuantizationImages,
@@ -70,7 +74,12 @@ def _images(pictures: NDArray[np.uint8]) -> QuantizationImages:
 
 
 def _quantize(
-    bundle: Bundle, images: QuantizationImages, out: Path, *, tuned: bool = False
+    bundle: Bundle,
+    images: QuantizationImages,
+    out: Path,
+    *,
+    tuned: bool = False,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Description:
     return quantize(
         bundle,
@@ -81,6 +90,7 @@ def _quantize(
         out=out,
         tuned=tuned,
         stage=lambda _: None,
+        warn=warn,
     )
 
 
@@ -217,6 +227,7 @@ def test_quantize_refuses_an_unknown_score(tmp_path: Path, pictures: NDArray[np.
             out=tmp_path / "x",
             tuned=False,
             stage=lambda _: None,
+            warn=lambda _: None,
         )
 
 
@@ -228,6 +239,56 @@ def test_quantize_names_what_cannot_be_finetuned(
     with pytest.raises(BundleError, match=r"operator ReduceLogSumExp, .* Quantize without it"):
         _quantize(open_bundle(SOURCE), _images(pictures), tmp_path / "out", tuned=True)
     assert not (tmp_path / "out").exists()
+
+
+def test_quantize_keeps_the_float32_bundle(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(SOURCE)
+    words = ["quantize", str(SOURCE), "--data", str(CIFAR10), "--out", str(link)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1
+    assert "the folder of the float32 bundle, which would be lost" in result.stderr
+
+
+def test_quantize_warns_of_images_unlike_the_calibration() -> None:
+    older = open_bundle(SOURCE).rows
+    policy = Policy(score="abstain")
+    scores = older.scores["abstain"]
+    alike = CalibrationRows(scores={"abstain": scores[::3]}, groups=None)
+    assert other_distribution(older, alike, policy) is None
+    outliers = CalibrationRows(scores={"abstain": np.sort(scores)[-200:]}, groups=None)
+    warning = other_distribution(older, outliers, policy)
+    assert warning is not None
+    assert "most of them higher: another camera" in warning
+    rejected = (outliers.scores["abstain"] > threshold(np.sort(scores), policy)).mean()
+    assert f"rejects {rejected:.1%} of them" in warning
+    trained = CalibrationRows(scores={"abstain": np.sort(scores)[:2000]}, groups=None)
+    warning = other_distribution(older, trained, policy)
+    assert warning is not None
+    assert "lower: the classifier may have been trained on them" in warning
+
+
+def test_quantize_gives_the_warning_before_it_quantizes(
+    tmp_path: Path, pictures: NDArray[np.uint8]
+) -> None:
+    images = _images(pictures)
+    noise = np.random.default_rng(0).integers(0, 256, (80, 32, 32, 3), np.uint8)
+    calibration = replace(images.calibration, images=torch.from_numpy(noise))
+
+    def stop(warning: str) -> None:
+        raise InterruptedError(warning)
+
+    with pytest.raises(InterruptedError, match="most of them higher"):
+        _quantize(
+            open_bundle(SOURCE), replace(images, calibration=calibration), tmp_path / "x", warn=stop
+        )
+
+
+def test_quantize_repeats_a_warning_in_the_card(quantized: Bundle) -> None:
+    manifest = open_bundle(SOURCE).manifest
+    card = write_quantized_card(quantized.manifest, manifest, POLICY, 80, "the images differ")
+    assert "\n\n**Warning:** the images differ.\n\n" in card
+    assert "Warning" not in write_quantized_card(quantized.manifest, manifest, POLICY, 80, None)
 
 
 def test_quantize_needs_images_for_ranges_thresholds_and_comparison() -> None:
