@@ -88,16 +88,21 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("names", nargs="*", metavar="name", choices=[*ROWS, []], help=", ".join(ROWS))
     add("--graph", choices=[SHIPPED, LIGHT], help="measure one of the two bundles only")
-    add("--bundle", type=Path, default=BUNDLE, help="the shipped bundle")
+    add("--bundle", type=Path, default=BUNDLE, help="the bundle to measure")
     add("--workers", type=int, default=CPUS, help="number of worker processes of the service")
     add("--baseline", type=Path, help="a checkout of an earlier commit, for the row single")
-    add("--baseline-bundle", type=Path, default=BUNDLE, help="the bundle that it serves")
+    add("--baseline-bundle", type=Path, default=BUNDLE, help="the bundle that the checkout serves")
     add("--rounds", type=int, default=5)
     add("--seconds", type=int, default=3, help="length of one measurement of a rate")
     add("--overload-s", type=float, default=30.0, help="length of one overload")
     add("--requests", type=int, default=10_000, help="number of requests of rows that count")
     add("--out", type=Path, default=ROOT / "runs" / "serving", help="output folder")
-    add("--environments", type=Path, default=ROOT / ".venv-peers", help="folder of the peers'")
+    add(
+        "--environments",
+        type=Path,
+        default=ROOT / ".venv-peers",
+        help="folder of the environments of the peers",
+    )
     add("--resume", action="store_true", help="keep the rows in the output folder")
     return parser
 
