@@ -22,6 +22,7 @@ from oodguard.service.images.decode import decode_image
 from oodguard.service.images.header import EncodedImage
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.settings import Settings
+from oodguard.sources.special_file import is_special
 
 PIPE_WIDTH = 1000
 """The largest width of the table where the output is no terminal."""
@@ -46,6 +47,9 @@ def predict_files(
     failed: list[tuple[Path, str]] = []
     spec = model.bundle.manifest.input
     for path in paths:
+        if is_special(path):
+            failed.append((path, "the path is a pipe or a device, expected an image file"))
+            continue
         try:
             encoded = EncodedImage(data=path.read_bytes())
             image = decode_image(encoded, spec, max_pixels=settings.max_pixels)

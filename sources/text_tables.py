@@ -3,6 +3,7 @@
 import codecs
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -94,8 +95,9 @@ def _object(pairs: list[tuple[str, object]]) -> Row:
     """Return a JSON object; of two values of one key, neither is more likely to be right."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = next(
+            name for name, times in Counter(name for name, _ in pairs).items() if times > 1
+        )
         raise ValueError(f"the key {text_of(twice)!r} occurs twice")
     return found
 

@@ -12,6 +12,7 @@ subject to the total limit only, so that a small limit does not exclude a large 
 """
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Self, TypeAlias
 
@@ -52,6 +53,9 @@ class Admission:
         max_requests: Maximum number of concurrent requests.
         max_bytes: Maximum number of body bytes, over all requests.
         max_images: Maximum number of images, over all requests.
+
+    Attributes:
+        on_released: Called with the bytes of bodies and responses that a claim has released.
     """
 
     def __init__(self, *, max_requests: int, max_bytes: int, max_images: int) -> None:
@@ -67,6 +71,7 @@ class Admission:
         self._first_rejection = max(1, client_share(max_requests))
         # Decode threads add images.
         self._lock = threading.Lock()
+        self.on_released: Callable[[int], None] = lambda _count: None
 
     @property
     def requests(self) -> int:
@@ -162,6 +167,7 @@ class Admission:
             client.claims -= 1
             if not client.claims:
                 del self._clients[claim.name]
+        self.on_released(claim.held["bytes"] + claim.held["unread bytes"])
 
     def _elsewhere(self, unit: Unit) -> int:  # noqa: ARG002 - of subclasses
         """Return what other processes of the service hold."""

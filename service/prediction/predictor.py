@@ -45,6 +45,7 @@ from oodguard.service.prediction.admission import Admission, Claim
 from oodguard.service.prediction.deadline import Deadline, DisconnectListener, request_timeout_s
 from oodguard.service.prediction.decode_pool import MAX_INLINE_PIXELS, DecodePool, Reserve
 from oodguard.service.prediction.false_discovery_header import requested_rate
+from oodguard.service.prediction.memory_return import MemoryReturn
 from oodguard.service.prediction.shadow import Shadow
 from oodguard.service.readiness import Readiness
 from oodguard.service.registry.deployment import Deployment
@@ -134,6 +135,7 @@ class Predictor:
         self._detail = settings.detail
         self._limits = RequestLimits.of(settings)
         self.admission = admission
+        admission.on_released = MemoryReturn().released
         metrics.observe_in_flight(lambda: self.admission.requests, settings.max_pending)
         self.decode_pool = DecodePool(
             settings.decode_threads or cpu_count(), self._limits, large_decode_bytes, reserve

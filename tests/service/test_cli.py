@@ -128,6 +128,19 @@ def test_predict_command_reports_invalid_files_and_predicts_the_others(
     assert f"{tmp_path / 'text.png'}: the 8 bytes are not an image" in second
 
 
+def test_predict_command_reads_no_pipes_and_devices(
+    bundle_folder: Path, pictures: list[Path], tmp_path: Path
+) -> None:
+    """A pipe without a writer blocked the command, and a link to /dev/zero took all memory."""
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    files = [tmp_path / "pipe.png", tmp_path / "zero.png"]
+    result = oodguard("predict", "--json", *files, *pictures, "--bundle", bundle_folder)
+    assert len(json.loads(result.stdout)["predictions"]) == 2
+    expected = "the path is a pipe or a device, expected an image file"
+    assert [line.endswith(expected) for line in result.stderr.splitlines()] == [True, True]
+
+
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_predict_command_prints_no_control_characters_of_file_names(
     bundle_folder: Path, tmp_path: Path, options: list[str]

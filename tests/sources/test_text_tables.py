@@ -92,3 +92,11 @@ def test_key_that_occurs_twice_in_a_json_object_is_refused(tmp_path: Path, form:
     (tmp_path / "t.jsonl").write_text(form.format(row))
     with pytest.raises(RecipeError, match="the key 'label' occurs twice"):
         list_source(Source(table=tmp_path / "t.jsonl"), labelled=True)
+
+
+def test_key_that_occurs_twice_among_many_is_found_in_linear_time(tmp_path: Path) -> None:
+    """A row of 60,000 keys, the last of them twice, took minutes."""
+    keys = ", ".join(f'"key {number}": 0' for number in range(100_000))
+    (tmp_path / "t.jsonl").write_text(f'{{{keys}, "key 99999": 0}}')
+    with pytest.raises(RecipeError, match="the key 'key 99999' occurs twice"):
+        list_source(Source(table=tmp_path / "t.jsonl"), labelled=True)

@@ -1,5 +1,6 @@
 """Match the classes of labelled images with the outputs of a classifier."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def labels_of_outputs(
             " --classes FILE with one name per line, in the order of the outputs."
         )
     if len(set(classes)) != len(classes):
-        repeated = sorted({name for name in classes if classes.count(name) > 1})
+        repeated = sorted(name for name, times in Counter(classes).items() if times > 1)
         raise ClassifierError(f"class names must be unique; repeated: {', '.join(repeated)}")
     try:
         positions = match_classes(classes, data.classes, name=data.name)
