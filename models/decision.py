@@ -38,7 +38,9 @@ class Policy:
     def __post_init__(self) -> None:
         check_rates(alpha=self.alpha, delta=self.delta, beta=self.beta)
         if self.alpha is None and self.beta is None:
-            raise CalibrationError("alpha is none and beta is none, expected one of them")
+            raise CalibrationError(
+                "alpha is none and beta is none, expected a rate for at least one of them"
+            )
         if self.under_attack is None:
             return
         if self.alpha is None:

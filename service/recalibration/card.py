@@ -5,7 +5,7 @@ import re
 from oodguard.models.decision import Policy
 from oodguard.models.manifest import CalibrationRecord, Description
 from oodguard.models.names import escape_control_characters
-from oodguard.service.recalibration.comparison import Comparison
+from oodguard.service.recalibration.comparison import CalibrationComparison
 
 HEADING = "## Calibration"
 
@@ -13,7 +13,7 @@ _MARKUP = re.compile(r"[\\`*_\[\]~|<>&]")
 
 
 def recalibrated_card(
-    earlier: str, description: Description, comparison: Comparison, policy: Policy
+    earlier: str, description: Description, comparison: CalibrationComparison, policy: Policy
 ) -> str:
     """Return the card of the new version: what was replaced, then the earlier card unchanged."""
     record = description.calibration
@@ -60,7 +60,7 @@ def _left_out(record: CalibrationRecord) -> str:
     return "; ".join(parts) or "none"
 
 
-def _comparison(comparison: Comparison, policy: Policy) -> str:
+def _comparison(comparison: CalibrationComparison, policy: Policy) -> str:
     confidence = "" if policy.delta is None else f" with confidence {1 - policy.delta:.1%}"
     older = "unknown" if comparison.older is None else f"{comparison.older:.6g}"
     rejected = comparison.newer_at_older

@@ -12,7 +12,7 @@ from oodguard.models.errors import BundleError
 from oodguard.models.names import escape_control_characters
 from oodguard.service.inference.model import configured_policy, errors_with_folder
 from oodguard.service.inference.session import ModelSession
-from oodguard.service.recalibration.comparison import Comparison
+from oodguard.service.recalibration.comparison import CalibrationComparison
 from oodguard.service.recalibration.inputs import OPTIONS, list_images
 from oodguard.service.recalibration.recalibrate import (
     Recalibrated,
@@ -120,7 +120,7 @@ def _print(older: Bundle, done: Recalibrated, out: Path) -> None:
     _echo(f"Wrote {out}: {newer.manifest.name} {newer.manifest.version}, sha256 {newer.sha256}")
 
 
-def _rows(older: Bundle, newer: Bundle, found: Comparison) -> list[tuple[str, str, str]]:
+def _rows(older: Bundle, newer: Bundle, found: CalibrationComparison) -> list[tuple[str, str, str]]:
     return [
         ("calibration", _size(older), _size(newer)),
         (

@@ -26,7 +26,7 @@ CONTAMINATION = (0.01, 0.05)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Comparison:
+class CalibrationComparison:
     """A new calibration and the older one, by the deciding score.
 
     Attributes:
@@ -54,7 +54,9 @@ class Comparison:
     warnings: tuple[str, ...]
 
 
-def compare(older: CalibrationRows, newer: CalibrationRows, policy: Policy) -> Comparison:
+def compare(
+    older: CalibrationRows, newer: CalibrationRows, policy: Policy
+) -> CalibrationComparison:
     """Compare two calibrations under a policy; the tests use one image per group.
 
     Raises:
@@ -67,7 +69,7 @@ def compare(older: CalibrationRows, newer: CalibrationRows, policy: Policy) -> C
         before = None
     first, second = _independent(older, policy.score), _independent(newer, policy.score)
     distribution, tail = kolmogorov_smirnov(first, second), tail_p_value(first, second)
-    return Comparison(
+    return CalibrationComparison(
         older=before,
         newer=threshold,
         older_at_older=None if before is None else _rejected(older, policy.score, before),

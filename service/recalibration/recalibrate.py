@@ -28,7 +28,7 @@ from oodguard.models.manifest import (
 )
 from oodguard.models.names import text_of
 from oodguard.service.recalibration.card import recalibrated_card
-from oodguard.service.recalibration.comparison import Comparison, compare
+from oodguard.service.recalibration.comparison import CalibrationComparison, compare
 from oodguard.service.recalibration.held_out import HeldOut, hold_out, names_at
 from oodguard.service.recalibration.inputs import CalibrationImages
 from oodguard.service.registry.versions import version_key
@@ -45,7 +45,7 @@ class Recalibrated:
     """A bundle that was written, the comparison, and the images with the largest scores."""
 
     bundle: Bundle
-    comparison: Comparison
+    comparison: CalibrationComparison
     largest: tuple[tuple[str, float], ...]
 
 

@@ -118,6 +118,8 @@ class Supervisor:
             data = self._zygote.recv(4096)
         except BlockingIOError:
             return
+        except ConnectionResetError:  # the zygote ended before it read a request
+            data = b""
         if not data:
             asyncio.get_running_loop().remove_reader(self._zygote)
             self._fail(WorkerStartError("The process that starts the workers has ended."))

@@ -105,7 +105,10 @@ class Zygote:
                 os.read(wake, _MESSAGE_BYTES)
                 self._report_ended()
             if control in readable:
-                data, files, _, _ = socket.recv_fds(self._control, _MESSAGE_BYTES, 2)
+                try:
+                    data, files, _, _ = socket.recv_fds(self._control, _MESSAGE_BYTES, 2)
+                except ConnectionResetError:  # the supervisor ended before it read a report
+                    data = b""
                 if not data:
                     self._end_workers(wake)
                     return 0

@@ -192,7 +192,7 @@ def test_policy_that_needs_what_a_bundle_lacks_is_refused(
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
-        ({"alpha": None}, "alpha is none and beta is none, expected one of them"),
+        ({"alpha": None}, "alpha is none and beta is none, expected a rate"),
         ({"alpha": 1.1}, "alpha is 1.1, expected a value above 0 and below 1"),
         ({"beta": 0.0}, "beta is 0.0, expected a value above 0 and below 1"),
         (

@@ -230,7 +230,7 @@ def test_invalid_bundle_is_reported_in_one_line_with_the_file(
         ("serve", "OODGUARD_ALPHA", "7", 2, "ALPHA is '7', expected a number less than 1$"),
         ("serve", "OODGUARD_ALPHA", "0", 2, "ALPHA is '0', expected a number greater than 0$"),
         ("serve", "OODGUARD_ALPHA", "x", 2, "ALPHA is 'x', expected a number$"),
-        ("serve", "OODGUARD_ALPHA", "none", 2, "ALPHA is none, expected a number$"),
+        ("serve", "OODGUARD_ALPHA", "none", 1, "alpha is none and beta is none, expected a rate"),
         ("serve", "OODGUARD_PORT", "70000", 2, "PORT is '70000', expected at most 65535$"),
         ("serve", "OODGUARD_MAX_BATCH", "2.5", 2, "BATCH is '2.5', expected a whole number$"),
         ("serve", "OODGUARD_DETAIL", "a", 2, "DETAIL is 'a', expected 'full' or 'verdict'$"),
