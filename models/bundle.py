@@ -15,13 +15,8 @@ from numpy.typing import NDArray
 from oodguard.models import calibration_file
 from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.errors import BundleError
-from oodguard.models.manifest import (
-    ROWS_VERSION,
-    Description,
-    FileRecord,
-    Manifest,
-    parse_manifest,
-)
+from oodguard.models.manifest import ROWS_VERSION, Description, Manifest, parse_manifest
+from oodguard.models.records import FileRecord
 from oodguard.models.replace_folder import replace_folder
 from oodguard.models.validation_errors import describe_json_error
 

@@ -4,65 +4,35 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from reprlib import repr as short
-from typing import Annotated, Any, Final, Literal, Self, get_args, get_origin
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import PydanticKnownError
+from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from oodguard.models.errors import BundleError
+from oodguard.models.frozen_model import Record
+from oodguard.models.records import (
+    AttackRecord,
+    BundleVersion,
+    CalibrationRecord,
+    FileRecord,
+    QuantizationRecord,
+    TrainingRecord,
+)
 from oodguard.models.validation_errors import describe_errors, describe_json_error
 
 SCHEMA_VERSIONS: Final = (1, 2, 3)
 """The manifest versions that are read; a bundle is written with the lowest that describes it."""
 
-_SHOWN, _SHOWN_CHARACTERS = 20, 100
-
 ROWS_VERSION: Final = 3
 """The first version whose calibration file may hold more than scores."""
 
+_SHOWN, _SHOWN_CHARACTERS = 20, 100
 
 SideLength = Annotated[int, Field(ge=1, le=4096)]
-Count = Annotated[int, Field(ge=0)]
 BundleName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
-VERSION_PATTERN: Final = r"^[A-Za-z0-9._-]{1,32}$"
-BundleVersion = Annotated[str, Field(pattern=VERSION_PATTERN)]
-
-WRAPPED: Final = "wrapped"
-"""The method of a bundle whose network was trained elsewhere."""
 
 
-class FrozenModel(BaseModel):
-    """Immutable data; unknown keys are errors, and so are booleans in place of numbers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _is_no_boolean_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401
-        """Reject true and false where pydantic would accept them as 1 and 0."""
-        if isinstance(value, bool) and info.field_name is not None:
-            annotation = cls.model_fields[info.field_name].annotation
-            parts = {annotation, *get_args(annotation)}
-            kinds = parts | {part.__origin__ for part in parts if get_origin(part) is Annotated}
-            if bool not in kinds and kinds & {int, float}:
-                raise PydanticKnownError("int_type" if int in kinds else "float_type")
-        return value
-
-
-class _Record(FrozenModel):
-    model_config = ConfigDict(allow_inf_nan=False)
-
-
-class InputSpec(_Record):
+class InputSpec(Record):
     """The input size of the graph in pixels, and the rule for images of another size.
 
     `crop` scales the shorter side to `resize`, by default to the size itself, and crops the centre;
@@ -114,116 +84,6 @@ class InputSpec(_Record):
         return self
 
 
-class DataRecord(_Record):
-    """The name of a data set and the number of its images that were used."""
-
-    name: str
-    images: Count
-
-
-class FileRecord(_Record):
-    """The expected size in bytes and the expected sha256 (hexadecimal) of a file."""
-
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    bytes: Count
-
-
-class TrainingRecord(_Record):
-    """The training of the network, in enough detail to repeat it.
-
-    `epsilon` is the L-infinity radius of the training attack in [0, 1] pixel space, 0 without one.
-    A wrapped network has an `origin`, its source files. Its training is unknown: `inliers` is
-    "unknown" with 0 images, `epochs` and `duration_s` are 0, and `hardware`, `command` and
-    `libraries` describe the wrapping.
-    """
-
-    method: str
-    network: str
-    parameters: Count
-    epsilon: float = Field(ge=0, le=1)
-    attack_steps: Count
-    inliers: DataRecord
-    outliers: DataRecord | None
-    seed: int
-    epochs: Count
-    duration_s: float = Field(ge=0)
-    hardware: str
-    command: str
-    libraries: dict[str, str]
-    origin: dict[str, FileRecord] | None = None
-
-    @model_validator(mode="after")
-    def _origin_belongs_to_wrapped(self) -> Self:
-        if (self.method == WRAPPED) != bool(self.origin):
-            raise ValueError(
-                f"method is {self.method!r} and origin is {self.origin}, expected an origin for the"
-                f" method {WRAPPED!r} and for no other method"
-            )
-        return self
-
-
-class QuantizationRecord(_Record):
-    """Differences of an INT8 graph from the float32 graph of the bundle that it was made from.
-
-    `source` is the sha256 of that bundle's manifest. `range_images` set the ranges of the
-    activations, and the graph was fine-tuned on `tuning_images` (0: not fine-tuned). The shares of
-    `class_flips` and `decision_flips`, each graph at its own threshold, and the
-    `largest_difference` of the deciding score were measured on `compared_images` others.
-    `speed` is the run time of the float32 graph over that of the INT8 graph in one thread, by batch
-    size, on the recorded `hardware`.
-    """
-
-    source: str = Field(pattern=r"^[0-9a-f]{64}$")
-    range_images: Count
-    tuning_images: Count = 0
-    compared_images: Count
-    class_flips: float = Field(ge=0, le=1)
-    decision_flips: float = Field(ge=0, le=1)
-    largest_difference: float = Field(ge=0)
-    speed: dict[str, Annotated[float, Field(strict=True)]]
-    hardware: str
-    command: str | None = None
-
-
-class CalibrationRecord(_Record):
-    """A calibration that replaced an earlier one of the same graph, by `oodguard calibrate`.
-
-    `replaced` is the sha256 of the manifest of the bundle with the earlier calibration, and
-    `replaced_version` its version. `evaluated_version` is the version that evaluation.json and the
-    figures of the card were measured with: the one that was exported. Of `source`, `images` were
-    used, of `groups` groups if near-duplicates were named. `skipped` are files that are not read by
-    their ending, `broken` images that cannot be read by the reason, `copies` images with the pixels
-    of another, `dropped` samples that the person who reviewed them left out.
-    """
-
-    source: str
-    images: Count
-    groups: Count | None = None
-    labels: bool = False
-    skipped: dict[str, Count] = {}
-    broken: dict[str, Count] = {}
-    copies: Count = 0
-    dropped: Count = 0
-    created: AwareDatetime
-    by: str
-    command: str
-    replaced: str = Field(pattern=r"^[0-9a-f]{64}$")
-    replaced_version: BundleVersion
-    evaluated_version: BundleVersion
-
-
-class AttackRecord(_Record):
-    """The attack on the calibration images that raised their scores.
-
-    `method` is its name and its effort, such as "APGD, 20 steps", and `images` is the number of
-    images that were attacked. It is no certificate: another attack may raise a score further.
-    """
-
-    method: str = Field(min_length=1)
-    images: int = Field(ge=1)
-    duration_s: float = Field(ge=0)
-
-
 def lowest_schema_version(
     spec: InputSpec,
     *,
@@ -237,7 +97,7 @@ def lowest_schema_version(
     return 2 if stamp is not None or quantization is not None else spec.schema_version
 
 
-class Description(_Record):
+class Description(Record):
     """The manifest without its file records, which a writer knows before the files exist.
 
     `scores` is the column order of the graph output `scores`; higher means more OOD. The stamp

@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from oodguard.models.manifest import FrozenModel
+from oodguard.models.frozen_model import FrozenModel
 from oodguard.models.names import text_of
 
 ClassKey = str | int

@@ -10,14 +10,8 @@ from numpy.typing import NDArray
 
 from oodguard.models.bundle import Bundle, write_bundle
 from oodguard.models.calibration_rows import CalibrationRows
-from oodguard.models.manifest import (
-    ROWS_VERSION,
-    AttackRecord,
-    DataRecord,
-    Description,
-    InputSpec,
-    TrainingRecord,
-)
+from oodguard.models.manifest import ROWS_VERSION, Description, InputSpec
+from oodguard.models.records import AttackRecord, DataRecord, TrainingRecord
 
 settings.register_profile("deterministic", deadline=None, derandomize=True, database=None)
 settings.load_profile("deterministic")

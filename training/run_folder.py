@@ -18,7 +18,7 @@ from torch import Tensor
 
 from oodguard.models.bundle import EVALUATION
 from oodguard.models.errors import CheckpointError, RecipeError
-from oodguard.models.manifest import FrozenModel
+from oodguard.models.frozen_model import FrozenModel
 from oodguard.models.validation_errors import describe_error
 from oodguard.training.config.recipe import Recipe, parse_recipe
 from oodguard.training.config.recipe_sources import read_recipe_text

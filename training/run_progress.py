@@ -1,6 +1,6 @@
 """The progress of a training run: its epochs, rollbacks, origin and checkpoint."""
 
-from oodguard.models.manifest import FrozenModel
+from oodguard.models.frozen_model import FrozenModel
 
 
 class Epoch(FrozenModel):

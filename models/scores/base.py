@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 
-from oodguard.models.manifest import FrozenModel
+from oodguard.models.frozen_model import FrozenModel
 
 Score = Callable[[Tensor, Tensor], Tensor]
 """Map features `(n, D)` and logits `(n, K)` to `(n,)`; higher means more out-of-distribution."""

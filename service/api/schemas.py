@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from oodguard.models.manifest import InputSpec, TrainingRecord
+from oodguard.models.manifest import InputSpec
 from oodguard.models.reasons import ReasonCode
+from oodguard.models.records import TrainingRecord
 
 
 class _Schema(BaseModel):

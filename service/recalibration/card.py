@@ -3,8 +3,9 @@
 import re
 
 from oodguard.models.decision import Policy
-from oodguard.models.manifest import CalibrationRecord, Description
+from oodguard.models.manifest import Description
 from oodguard.models.names import escape_control_characters
+from oodguard.models.records import CalibrationRecord
 from oodguard.service.recalibration.comparison import CalibrationComparison
 
 HEADING = "## Calibration"

@@ -19,14 +19,9 @@ from oodguard.models.calibration import images_required
 from oodguard.models.decision import Policy
 from oodguard.models.errors import BundleError, CalibrationError
 from oodguard.models.group_calibration import check_groups
-from oodguard.models.manifest import (
-    ROWS_VERSION,
-    VERSION_PATTERN,
-    CalibrationRecord,
-    Description,
-    Manifest,
-)
+from oodguard.models.manifest import ROWS_VERSION, Description, Manifest
 from oodguard.models.names import text_of
+from oodguard.models.records import VERSION_PATTERN, CalibrationRecord
 from oodguard.service.recalibration.card import recalibrated_card
 from oodguard.service.recalibration.comparison import CalibrationComparison, compare
 from oodguard.service.recalibration.held_out import HeldOut, hold_out, names_at

@@ -5,7 +5,8 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
-from oodguard.models.manifest import BundleName, FileRecord, Manifest
+from oodguard.models.manifest import BundleName, Manifest
+from oodguard.models.records import FileRecord
 from oodguard.models.validation_errors import PATTERNS, describe_error
 from oodguard.service.auth.keys import Key
 from oodguard.service.settings import Settings

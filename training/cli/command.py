@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from oodguard.models.errors import ClassifierError, GuardError
-from oodguard.models.manifest import BundleName, BundleVersion
+from oodguard.models.manifest import BundleName
 from oodguard.models.names import escape_control_characters, escape_unencodable_output
+from oodguard.models.records import BundleVersion
 from oodguard.models.validation_errors import describe_error
 from oodguard.sources.source_options import source_options
 

@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from oodguard.models.manifest import FrozenModel
+from oodguard.models.frozen_model import FrozenModel
 
 
 class EnergySettings(FrozenModel):

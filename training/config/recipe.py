@@ -6,8 +6,10 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from oodguard.models.errors import RecipeError
-from oodguard.models.manifest import BundleName, BundleVersion, FrozenModel, InputSpec
+from oodguard.models.frozen_model import FrozenModel
+from oodguard.models.manifest import BundleName, InputSpec
 from oodguard.models.networks import check_name
+from oodguard.models.records import BundleVersion
 from oodguard.models.scores import check_score
 from oodguard.models.scores.base import ScoreOptions
 from oodguard.sources.source import Source

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from oodguard.models.manifest import FrozenModel
+from oodguard.models.frozen_model import FrozenModel
 from oodguard.models.networks.timm_network import is_timm_name
 
 OptimizerName = Literal["sgd", "adamw"]

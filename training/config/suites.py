@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from oodguard.models.manifest import FrozenModel
+from oodguard.models.frozen_model import FrozenModel
 
 
 class SuiteAttack(FrozenModel):

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from oodguard.models.errors import RecipeError
-from oodguard.models.manifest import FrozenModel
+from oodguard.models.frozen_model import FrozenModel
 from oodguard.models.validation_errors import describe_error
 from oodguard.sources.listing import Encoded, Listing
 from oodguard.sources.special_file import is_special

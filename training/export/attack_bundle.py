@@ -12,7 +12,8 @@ from oodguard.models.bundle import Bundle, write_bundle
 from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.errors import BundleError, RecipeError
-from oodguard.models.manifest import ROWS_VERSION, AttackRecord, Description
+from oodguard.models.manifest import ROWS_VERSION, Description
+from oodguard.models.records import AttackRecord
 from oodguard.sources.reader import source_at
 from oodguard.training.config.recipe import Recipe, parse_evaluation_recipe
 from oodguard.training.data.dataset import ImageSet, load, split

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.calibration_rows import CalibrationRows
-from oodguard.models.manifest import AttackRecord
+from oodguard.models.records import AttackRecord
 from oodguard.training.attacks.attack_runner import run_attack, to_uint8
 from oodguard.training.attacks.objectives import rejection_objective
 from oodguard.training.config.suites import SUITES

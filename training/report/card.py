@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from oodguard.models.calibration_rows import CalibrationRows
-from oodguard.models.manifest import DataRecord, Description, QuantizationRecord
+from oodguard.models.manifest import Description
+from oodguard.models.records import DataRecord, QuantizationRecord
 from oodguard.training.report.chance_warnings import report_warnings
 from oodguard.training.report.classes import classes_table
 from oodguard.training.report.figures import figures

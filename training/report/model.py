@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from oodguard.models.decision import Policy
-from oodguard.models.manifest import FrozenModel
+from oodguard.models.frozen_model import FrozenModel
 from oodguard.training.config.suites import Suite
 from oodguard.training.data.card import SourceNotes
 

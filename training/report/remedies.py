@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Iterator
 from typing import Any
 
-from oodguard.models.manifest import WRAPPED
+from oodguard.models.records import WRAPPED
 from oodguard.training.report.classes import weakest_classes
 from oodguard.training.report.markdown import percent
 from oodguard.training.report.model import Condition, Report

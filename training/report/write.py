@@ -9,12 +9,8 @@ from pydantic import ValidationError
 
 from oodguard.models.bundle import EVALUATION, Bundle, open_bundle, write_bundle
 from oodguard.models.errors import BundleError, RecipeError
-from oodguard.models.manifest import (
-    Description,
-    InputSpec,
-    QuantizationRecord,
-    lowest_schema_version,
-)
+from oodguard.models.manifest import Description, InputSpec, lowest_schema_version
+from oodguard.models.records import QuantizationRecord
 from oodguard.models.validation_errors import describe_error
 from oodguard.training.config.suites import RELEASE_SUITES, SHIPPABLE_SUITES
 from oodguard.training.report.card import write_card

@@ -17,7 +17,7 @@ from onnx.external_data_helper import (
 
 from oodguard.models.bundle import MAX_BYTES, MODEL
 from oodguard.models.errors import ClassifierError
-from oodguard.models.manifest import FileRecord
+from oodguard.models.records import FileRecord
 from oodguard.sources.special_file import is_special
 from oodguard.training.export.onnx import strip_metadata
 from oodguard.training.wrap.input import PIXEL_TYPES, PixelType, Shape

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from oodguard.models.manifest import FrozenModel
+from oodguard.models.frozen_model import FrozenModel
 from oodguard.training.report.chance_warnings import (
     chance_warnings,
     missed_warnings,

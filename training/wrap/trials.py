@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from oodguard.models.manifest import FrozenModel
+from oodguard.models.frozen_model import FrozenModel
 from oodguard.training.report.metrics import wilson_interval
 from oodguard.training.wrap.input import PRESETS, Normalization, PixelTransform
 

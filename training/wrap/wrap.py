@@ -13,7 +13,8 @@ from torch import Tensor
 from oodguard.models.bundle import check_replaceable, write_bundle
 from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.decision import Policy
-from oodguard.models.manifest import DataRecord, Description, InputSpec, TrainingRecord
+from oodguard.models.manifest import Description, InputSpec
+from oodguard.models.records import DataRecord, TrainingRecord
 from oodguard.sources.source import Source
 from oodguard.training.data.dataset import ImageSet, load
 from oodguard.training.provenance import command, hardware, libraries

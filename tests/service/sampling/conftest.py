@@ -1,16 +1,19 @@
 """Both kinds of stores, each over a folder that a test can read."""
 
+import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http.server import ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from localbucket import S3Handler
 
 from oodguard.service.sampling.s3_store import S3Store
 from oodguard.service.sampling.stores import SampleStore, open_store
+from tests.service.sampling.records import STEM
 
 BUCKET = "samples"
 
@@ -49,3 +52,18 @@ def location(request: pytest.FixtureRequest, tmp_path: Path) -> Location:
     s3_folder: Path = request.getfixturevalue("s3_folder")
     url = f"s3://{BUCKET}/guard"
     return Location(url, s3_folder / "guard", lambda: S3Store(url))
+
+
+@pytest.fixture
+def write(location: Location) -> Callable[..., str]:
+    """Write a sample to the store, and return its name."""
+
+    def write(number: int, content: Mapping[str, Any] | bytes, image: bytes = b"image") -> str:
+        location.folder.mkdir(parents=True, exist_ok=True)
+        stem = STEM.format(number, f"r{number}")
+        text = content if isinstance(content, bytes) else json.dumps(content).encode()
+        (location.folder / f"{stem}.png").write_bytes(image)
+        (location.folder / f"{stem}.json").write_bytes(text)
+        return stem
+
+    return write

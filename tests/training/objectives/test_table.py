@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from oodguard.models.manifest import WRAPPED
+from oodguard.models.records import WRAPPED
 from oodguard.training.config.methods import METHODS
 from oodguard.training.objectives import OBJECTIVES
 from oodguard.training.objectives.table import OBJECTIVE_TABLE, TableObjective

@@ -14,12 +14,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from oodguard.models.bundle import Bundle, open_bundle
-from oodguard.models.calibration_rows import CalibrationRows
-from oodguard.models.decision import Policy, threshold
-from oodguard.models.errors import BundleError, CalibrationError, ParityError, RecipeError
-from oodguard.models.manifest import CalibrationRecord, Description
-from oodguard.sources.reader import list_source
-from oodguard.sources.source import Source
+from oodguard.models.decision import Policy
+from oodguard.models.errors import BundleError, RecipeError
+from oodguard.models.manifest import Description
 from oodguard.training.cli.app import app
 from oodguard.training.cli.quantize import print_quantized
 from oodguard.training.data.dataset import ImageSet
@@ -27,14 +24,9 @@ from oodguard.training.onnx_torch import operators
 from oodguard.training.onnx_torch.classifier import bundle_classifier
 from oodguard.training.quantize import finetune
 from oodguard.training.quantize.card import write_quantized_card
-from oodguard.training.quantize.comparison import Comparison, check_comparison, compare
-from oodguard.training.quantize.distribution import other_distribution
 from oodguard.training.quantize.graph import prepare, quantize_graph
 from oodguard.training.quantize.images import (
     QuantizationImages,
-    check_classes,
-    images_of_recipe,
-    images_of_source,
 )
 from oodguard.training.quantize.quantize import quantize
 from oodguard.training.scoring.graph import torch_run
@@ -110,23 +102,6 @@ def _scores(bundle: Bundle, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     session = onnxruntime.InferenceSession(bundle.model, providers=["CPUExecutionProvider"])
     scores: NDArray[np.float32] = session.run(["scores"], {"images": images})[0]
     return scores
-
-
-def test_quantize_needs_other_images_for_a_bundle_that_was_calibrated_again() -> None:
-    source = open_bundle(SOURCE)
-    record = CalibrationRecord(
-        source="recent",
-        images=100,
-        created=source.manifest.created,
-        by="Ada",
-        command="oodguard calibrate",
-        replaced=source.sha256,
-        replaced_version="1",
-        evaluated_version="1",
-    )
-    manifest = source.manifest.model_copy(update={"calibration": record})
-    with pytest.raises(RecipeError, match="was calibrated on recent, not on the images of its rec"):
-        images_of_recipe(replace(source, manifest=manifest))
 
 
 def test_quantize_calibrates_on_the_scores_of_the_int8_graph(
@@ -250,24 +225,6 @@ def test_quantize_keeps_the_float32_bundle(tmp_path: Path) -> None:
     assert "the folder of the float32 bundle, which would be lost" in result.stderr
 
 
-def test_quantize_warns_of_images_unlike_the_calibration() -> None:
-    older = open_bundle(SOURCE).rows
-    policy = Policy(score="abstain")
-    scores = older.scores["abstain"]
-    alike = CalibrationRows(scores={"abstain": scores[::3]}, groups=None)
-    assert other_distribution(older, alike, policy) is None
-    outliers = CalibrationRows(scores={"abstain": np.sort(scores)[-200:]}, groups=None)
-    warning = other_distribution(older, outliers, policy)
-    assert warning is not None
-    assert "most of them higher: another camera" in warning
-    rejected = (outliers.scores["abstain"] > threshold(np.sort(scores), policy)).mean()
-    assert f"rejects {rejected:.1%} of them" in warning
-    trained = CalibrationRows(scores={"abstain": np.sort(scores)[:2000]}, groups=None)
-    warning = other_distribution(older, trained, policy)
-    assert warning is not None
-    assert "lower: the classifier may have been trained on them" in warning
-
-
 def test_quantize_gives_the_warning_before_it_quantizes(
     tmp_path: Path, pictures: NDArray[np.uint8]
 ) -> None:
@@ -291,86 +248,12 @@ def test_quantize_repeats_a_warning_in_the_card(quantized: Bundle) -> None:
     assert "Warning" not in write_quantized_card(quantized.manifest, manifest, POLICY, 80, None)
 
 
-def test_quantize_needs_images_for_ranges_thresholds_and_comparison() -> None:
-    with pytest.raises(CalibrationError, match="found 200 images, expected at least 3,000"):
-        images_of_source(open_bundle(SOURCE), Source(folder=CIFAR10), POLICY)
-
-
-def test_quantize_rejects_data_of_other_classes(tmp_path: Path) -> None:
-    words = ["quantize", str(SOURCE), "--data", str(CIFAR10.parent / "signs" / "test")]
-    result = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "out")])
-    assert result.exit_code == 1
-    assert "unknown classes no_entry, priority_road, stop, yield, exp" in result.stderr
-    assert "sub-folders with the names of its classes or all in one folder" in result.stderr
-
-
-def test_quantize_warns_of_classes_without_images() -> None:
-    data = list_source(Source(folder=CIFAR10), labelled=False)
-    assert check_classes(data.classes, data) is None
-    assert check_classes(tuple(reversed(data.classes)), data) is None  # matched by name
-    warning = check_classes((*data.classes, "tram", "bus"), data)
-    assert warning is not None
-    assert "has no image of 2 of the 12 classes: tram, bus. The limit alpha" in warning
-    flat = list_source(Source(folder=CIFAR10 / "ship"), labelled=False)
-    assert check_classes(("a", "b"), flat) is None
-
-
-def test_comparison_counts_flips_at_each_graphs_own_threshold() -> None:
-    images = np.zeros((4, 1, 1, 3), np.uint8)
-    cat, dog = [1, 0], [0, 1]
-    old = np.array([cat, cat, dog, dog], np.float32), np.array([[1], [2], [3], [4]], np.float32)
-    new = np.array([cat, dog, dog, dog], np.float32), np.array([[1], [2], [5], [4]], np.float32)
-    # Above 2.5: images 2 and 3. Above 4.5: image 2.
-    found = compare(lambda _: old, lambda _: new, images, column=0, thresholds=(2.5, 4.5))
-    assert found == Comparison(
-        images=4, class_flips=0.25, decision_flips=0.25, largest_difference=2.0
-    )
-
-
-@pytest.mark.parametrize(
-    ("classes", "decisions", "what"),
-    [(0.0301, 0.0, "predicted class"), (0.0, 0.0101, "decision"), (float("nan"), 0.0, "class")],
-)
-def test_comparison_refuses_too_many_flips(classes: float, decisions: float, what: str) -> None:
-    comparison = Comparison(
-        images=1000, class_flips=classes, decision_flips=decisions, largest_difference=0.1
-    )
-    with pytest.raises(ParityError, match=what):
-        check_comparison(comparison)
-
-
-def test_comparison_accepts_the_limits() -> None:
-    check_comparison(
-        Comparison(images=1000, class_flips=0.03, decision_flips=0.01, largest_difference=9.0)
-    )
-
-
 def test_quantized_graph_runs_any_batch_size(
     quantized: Bundle, pictures: NDArray[np.uint8]
 ) -> None:
     run = onnx_run(quantized.model)
     alone = np.concatenate([run(pictures[k : k + 1])[1] for k in range(3)])
     np.testing.assert_allclose(run(pictures[:3])[1], alone, atol=1e-4)
-
-
-@pytest.mark.parametrize("option", [("--images", "100"), ("--skip-broken",)])
-def test_quantize_rejects_options_of_data_without_data(
-    option: tuple[str, ...], tmp_path: Path
-) -> None:
-    words = ["quantize", str(SOURCE), "--out", str(tmp_path / "out"), *option]
-    result = CliRunner().invoke(app, words)
-    assert result.exit_code == 1
-    assert "--images and --skip-broken: expected --data too" in result.stderr
-
-
-def test_quantize_without_the_data_of_the_recipe_names_the_option(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(app, ["quantize", str(SOURCE), "--out", str(tmp_path / "out")])
-    assert result.exit_code == 1
-    assert "cannot read the data: No such file or directory" in result.stderr
-    assert "Give held-out images of its distribution with --data" in result.stderr
 
 
 def test_quantize_accepts_and_finetunes_a_wrapped_classifier(
