@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from oodguard.service.server import shared_listener
 from oodguard.service.server.shared_listener import SharedListener
 
 pytestmark = pytest.mark.anyio
@@ -79,8 +80,10 @@ async def greeting(listener: Listener) -> bytes:
 
 
 async def test_shared_listener_leaves_connections_to_a_worker_with_fewer(
-    listener: Listener,
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Longer than all connections of this test take, also on a busy machine.
+    monkeypatch.setattr(shared_listener, "DEFER_S", 0.5)
     busy, balance = share(listener, b"busy")
     balance.has_most = True
     idle, _ = share(listener, b"idle")
