@@ -269,8 +269,9 @@ REQUEST_HEADERS: Sequence[Mapping[str, Any]] = (
         "in": "header",
         "required": False,
         "description": "False-discovery rate: the images are decided together, by the procedure of"
-        " Benjamini and Hochberg, instead of each by the policy. Not with OODGUARD_DETAIL=verdict.",
-        "schema": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+        " Benjamini and Hochberg, instead of each by the policy. At least 1 / (n + 1) for n"
+        " calibration images, without an exponent. Not with OODGUARD_DETAIL=verdict.",
+        "schema": {"type": "number", "minimum": 0.0001, "exclusiveMaximum": 1},
     },
 )
 

@@ -70,9 +70,10 @@ def run(operation: Operation, mode: GenerationMode) -> Counter[int]:
             case.path_parameters = {name: SERVED[name] for name in case.path_parameters}
         response = case.call_and_validate()
         statuses[response.status_code] += 1
-        # The schema of multipart bodies states all requirements on their fields.
+        # The schema of multipart bodies states all requirements on their fields. The smallest X-FDR
+        # depends on the bundle.
         if mode is GenerationMode.POSITIVE and case.media_type == "multipart/form-data":
-            assert response.status_code != 422, response.text
+            assert response.status_code != 422 or "X-FDR is 0.00" in response.text, response.text
 
     check()
     return statuses
