@@ -24,7 +24,7 @@ class FrozenModel(BaseModel):
         return value
 
 
-class Record(FrozenModel):
+class FiniteModel(FrozenModel):
     """Immutable data without infinite numbers and NaN."""
 
     model_config = ConfigDict(allow_inf_nan=False)

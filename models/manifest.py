@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from oodguard.models.errors import BundleError
-from oodguard.models.frozen_model import Record
+from oodguard.models.frozen_model import FiniteModel
 from oodguard.models.records import (
     AttackRecord,
     BundleVersion,
@@ -32,7 +32,7 @@ SideLength = Annotated[int, Field(ge=1, le=4096)]
 BundleName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 
 
-class InputSpec(Record):
+class InputSpec(FiniteModel):
     """The input size of the graph in pixels, and the rule for images of another size.
 
     `crop` scales the shorter side to `resize`, by default to the size itself, and crops the centre;
@@ -97,7 +97,7 @@ def lowest_schema_version(
     return 2 if stamp is not None or quantization is not None else spec.schema_version
 
 
-class Description(Record):
+class Description(FiniteModel):
     """The manifest without its file records, which a writer knows before the files exist.
 
     `scores` is the column order of the graph output `scores`; higher means more OOD. The stamp

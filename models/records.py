@@ -4,7 +4,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from oodguard.models.frozen_model import Record
+from oodguard.models.frozen_model import FiniteModel
 
 Count = Annotated[int, Field(ge=0)]
 VERSION_PATTERN: Final = r"^[A-Za-z0-9._-]{1,32}$"
@@ -14,21 +14,21 @@ WRAPPED: Final = "wrapped"
 """The method of a bundle whose network was trained elsewhere."""
 
 
-class DataRecord(Record):
+class DataRecord(FiniteModel):
     """The name of a data set and the number of its images that were used."""
 
     name: str
     images: Count
 
 
-class FileRecord(Record):
+class FileRecord(FiniteModel):
     """The expected size in bytes and the expected sha256 (hexadecimal) of a file."""
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     bytes: Count
 
 
-class TrainingRecord(Record):
+class TrainingRecord(FiniteModel):
     """The training of the network, in enough detail to repeat it.
 
     `epsilon` is the L-infinity radius of the training attack in [0, 1] pixel space, 0 without one.
@@ -62,7 +62,7 @@ class TrainingRecord(Record):
         return self
 
 
-class QuantizationRecord(Record):
+class QuantizationRecord(FiniteModel):
     """Differences of an INT8 graph from the float32 graph of the bundle that it was made from.
 
     `source` is the sha256 of that bundle's manifest. `range_images` set the ranges of the
@@ -85,7 +85,7 @@ class QuantizationRecord(Record):
     command: str | None = None
 
 
-class CalibrationRecord(Record):
+class CalibrationRecord(FiniteModel):
     """A calibration that replaced an earlier one of the same graph, by `oodguard calibrate`.
 
     `replaced` is the sha256 of the manifest of the bundle with the earlier calibration, and
@@ -112,7 +112,7 @@ class CalibrationRecord(Record):
     evaluated_version: BundleVersion
 
 
-class AttackRecord(Record):
+class AttackRecord(FiniteModel):
     """The attack on the calibration images that raised their scores.
 
     `method` is its name and its effort, such as "APGD, 20 steps", and `images` is the number of

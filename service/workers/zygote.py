@@ -108,7 +108,7 @@ class Zygote:
                 try:
                     data, files, _, _ = socket.recv_fds(self._control, _MESSAGE_BYTES, 2)
                 except ConnectionResetError:  # the supervisor ended before it read a report
-                    data = b""
+                    data, files = b"", []
                 if not data:
                     self._end_workers(wake)
                     return 0

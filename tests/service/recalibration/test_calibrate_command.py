@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from oodguard.models.bundle import open_bundle
 from oodguard.service.cli import app
-from tests.service.sampling.test_samples_cli import record
+from tests.service.sampling.records import record
 from tests.service.tiny import write_tiny
 
 N = 90
