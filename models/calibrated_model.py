@@ -9,9 +9,10 @@ from oodguard.models.bundle import Bundle
 from oodguard.models.decision import Policy
 from oodguard.models.errors import BundleError, UnsupportedImage
 from oodguard.models.manifest import Manifest
+from oodguard.models.policy_thresholds import limitations, policy_thresholds
 from oodguard.models.qualities import PIXEL_QUALITIES, qualities
 from oodguard.models.reasons import Explainer, Size
-from oodguard.models.thresholds import Thresholds, limitations, policy_thresholds
+from oodguard.models.thresholds import Thresholds
 from oodguard.models.verdicts import VerdictArrays, Verdicts
 
 RunGraph = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from oodguard.models.bundle import Bundle
 from oodguard.models.decision import Policy, rejects
-from oodguard.models.thresholds import Thresholds, limitations, policy_thresholds
+from oodguard.models.policy_thresholds import limitations, policy_thresholds
+from oodguard.models.thresholds import Thresholds
 
 ALPHAS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 """The grid of alpha."""

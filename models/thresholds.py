@@ -1,30 +1,21 @@
-"""The thresholds of a policy, from the calibration images of a bundle.
+"""Thresholds of a score, for all images or for each predicted class.
 
 Each promise of a policy is a rank k among n calibration scores: an image is rejected if its score
 is above the k-th largest, which is the same as p <= k / (n + 1).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oodguard.models.bundle import Bundle
-from oodguard.models.calibration import Scores, p_values, rejection_rank
-from oodguard.models.calibration_rows import CalibrationRows
-from oodguard.models.decision import Policy, rejects
-from oodguard.models.errors import BundleError, CalibrationError
-from oodguard.models.group_calibration import (
-    GroupReference,
-    group_reference,
-    group_threshold,
-    one_per_group,
-)
-from oodguard.models.wrong_and_accepted import UnkeptBeta, WrongAndAccepted
+from oodguard.models.calibration import Scores, p_values
+from oodguard.models.decision import rejects
+from oodguard.models.group_calibration import GroupReference
+from oodguard.models.wrong_and_accepted import UnkeptBeta
 
-CALIBRATE = "Export the bundle again, or calibrate it with `oodguard calibrate`"
 Classes = NDArray[np.int64]
 
 
@@ -82,6 +73,10 @@ class Thresholds(Protocol):
     def level(self) -> float:
         """The largest p-value of a rejected image."""
 
+    @property
+    def n(self) -> int:
+        """The number of independent calibration images: no p-value is below 1 / (n + 1)."""
+
     def p_values(self, scores: Scores, classes: Classes) -> NDArray[np.float64]:
         """Return the conformal p-values `(m,)`."""
 
@@ -104,6 +99,11 @@ class PoolThresholds:
     def level(self) -> float:
         """The largest p-value of a rejected image."""
         return self.pool.level
+
+    @property
+    def n(self) -> int:
+        """The number of independent calibration images: no p-value is below 1 / (n + 1)."""
+        return len(self.pool.calibration)
 
     def p_values(self, scores: Scores, classes: Classes) -> NDArray[np.float64]:  # noqa: ARG002
         """Return the conformal p-values `(m,)`."""
@@ -144,6 +144,11 @@ class ClassThresholds:
         """The largest p-value of a rejected image."""
         return max(each.level for each in self._limits)
 
+    @property
+    def n(self) -> int:
+        """The number of independent calibration images of the class that has the most."""
+        return max(len(each.calibration) for each in self._limits)
+
     def p_values(self, scores: Scores, classes: Classes) -> NDArray[np.float64]:
         """Return the p-values `(m,)` among the calibration images of the predicted classes."""
         found = np.empty(len(scores))
@@ -160,155 +165,3 @@ class ClassThresholds:
         """Return which rejections `(m,)` count against the promise: those of its classes."""
         counted: NDArray[np.bool_] = rejected & self._promised[classes]
         return counted
-
-
-def policy_thresholds(bundle: Bundle, policy: Policy) -> Thresholds:
-    """Return the thresholds of a bundle under a policy.
-
-    Raises:
-        BundleError: The bundle lacks the policy's score, or what one of its promises needs of each
-            calibration image.
-        CalibrationError: The bundle has too few calibration images for the policy, or they all
-            have the same score.
-    """
-    manifest, rows = bundle.manifest, bundle.rows
-    if policy.score not in bundle.calibration:
-        raise BundleError(
-            f"the score is {policy.score!r}, expected one of"
-            f" {', '.join(manifest.scores)}, the scores of {manifest.name}"
-        )
-    deciding = rows.scores[policy.score]
-    if deciding.min() == deciding.max():
-        raise CalibrationError(
-            f"the {len(rows)} calibration images all have the {policy.score} score"
-            f" {deciding[0]:g}, expected different scores: no threshold separates images. Set"
-            " another score, or calibrate the bundle again"
-        )
-    errors = _errors(rows, policy)
-    if policy.under_attack is not None:
-        if policy.score != manifest.default_score:
-            raise BundleError(
-                f"the score is {policy.score!r} and under_attack is {policy.under_attack}, expected"
-                f" the score {manifest.default_score!r}: the bundle has no other score of attacked"
-                " calibration images"
-            )
-        deciding = attacked_scores(rows, policy.under_attack)
-    known = np.flatnonzero(~np.isnan(deciding))
-    groups = None if rows.groups is None else rows.groups[known]
-    if groups is not None and policy.delta is None and not policy.by_class and errors is None:
-        return PoolThresholds(_weighted_limit(deciding[known], groups, policy))
-    used = known if groups is None else known[one_per_group(groups)]
-    pool = _limit(deciding[used], errors, policy)
-    if not policy.by_class:
-        return PoolThresholds(pool)
-    if rows.predicted is None:
-        raise BundleError(
-            "by_class is true, but the bundle has no predicted classes of its calibration images."
-            f" {CALIBRATE}"
-        )
-    predicted = rows.predicted[used]
-    members = [predicted == k for k in range(len(manifest.classes))]
-    return ClassThresholds(
-        pool, [_class_limit(deciding[used], each, errors, policy) for each in members]
-    )
-
-
-def limitations(thresholds: Thresholds, classes: Sequence[str]) -> list[str]:
-    """Return in words where a policy does not hold."""
-    if not isinstance(thresholds, ClassThresholds):
-        unkept_beta = thresholds.pool.unkept_beta
-        return [] if unkept_beta is None else [str(unkept_beta)]
-    named = list(zip(classes, thresholds.own, strict=True))
-    pooled = [name for name, limit in named if limit is None]
-    texts = [
-        f"class {name}: {limit.unkept_beta}" for name, limit in named if limit and limit.unkept_beta
-    ]
-    if pooled:
-        texts.append(
-            f"{len(pooled)} of {len(named)} classes have too few calibration images and use the"
-            f" common threshold, so the policy does not hold for them: {', '.join(pooled)}"
-        )
-    return texts
-
-
-def attacked_scores(rows: CalibrationRows, budget: int) -> NDArray[np.float32]:
-    """Return the default score `(n,)` of the images attacked within a budget in 255ths.
-
-    It is NaN for images that were not attacked.
-
-    Raises:
-        BundleError: The bundle does not have them for this budget.
-    """
-    if budget in rows.attacked:
-        return rows.attacked[budget]
-    if not rows.attacked:
-        raise BundleError(
-            f"under_attack is {budget}, but the bundle has no scores of attacked calibration"
-            " images. Add them with `oodguard-train attack BUNDLE`"
-        )
-    stored = ", ".join(map(str, sorted(rows.attacked)))
-    raise BundleError(
-        f"under_attack is {budget}, expected one of the budgets at which the calibration images"
-        f" were attacked, in 255ths: {stored}"
-    )
-
-
-def _errors(rows: CalibrationRows, policy: Policy) -> WrongAndAccepted | None:
-    """Return the bound beta, if the policy has one."""
-    if policy.beta is None:
-        return None
-    if rows.labels is None or rows.predicted is None:
-        lacking = "labels" if rows.labels is None else "predicted classes"
-        raise BundleError(
-            f"beta is {policy.beta:g}, but the bundle has no {lacking} of its calibration images."
-            f" {CALIBRATE}, with labelled images"
-        )
-    used = slice(None) if rows.groups is None else one_per_group(rows.groups)
-    return WrongAndAccepted(
-        scores=rows.scores[policy.score][used],
-        wrong=(rows.predicted != rows.labels)[used],
-        beta=policy.beta,
-        delta=policy.delta,
-    )
-
-
-def _class_limit(
-    scores: NDArray[np.float32],
-    members: NDArray[np.bool_],
-    errors: WrongAndAccepted | None,
-    policy: Policy,
-) -> Limit | None:
-    try:
-        return _limit(scores[members], errors and errors.subset(members), policy)
-    except CalibrationError:
-        return None
-
-
-def _limit(deciding: NDArray[np.float32], errors: WrongAndAccepted | None, policy: Policy) -> Limit:
-    """Return the limit that independent images with the scores `deciding` `(n,)` set.
-
-    With alpha, this is its threshold, and beta holds there or not at all. A higher threshold for
-    beta would miss more outliers, and would keep no further promise.
-
-    Raises:
-        CalibrationError: There are too few images.
-    """
-    if policy.alpha is None and errors is not None:
-        return ranked_limit(deciding, errors.rank())
-    n = len(deciding)
-    rank = rejection_rank(n, alpha=policy.false_rejection_rate, delta=policy.delta)
-    limit = ranked_limit(deciding, rank)
-    return replace(limit, unkept_beta=errors.unkept_beta(limit.threshold)) if errors else limit
-
-
-def _weighted_limit(
-    deciding: NDArray[np.float32], groups: NDArray[np.int32], policy: Policy
-) -> Limit:
-    """Return the limit of images that the groups of all of them set together; see `Limit`."""
-    alpha = policy.false_rejection_rate
-    return Limit(
-        calibration=np.sort(deciding[one_per_group(groups)]),
-        threshold=group_threshold(deciding, groups, alpha=alpha, delta=None),
-        level=alpha,
-        weighted=group_reference(deciding, groups, delta=None),
-    )

@@ -100,7 +100,7 @@ def try_(  # noqa: PLR0913 - each parameter is an option of the command
         from oodguard.models.class_rejections import class_rejections  # noqa: PLC0415
         from oodguard.models.decision import Policy  # noqa: PLC0415
         from oodguard.models.policy_outcomes import policy_outcome  # noqa: PLC0415
-        from oodguard.models.thresholds import policy_thresholds  # noqa: PLC0415
+        from oodguard.models.policy_thresholds import policy_thresholds  # noqa: PLC0415
         from oodguard.service import policy_tables  # noqa: PLC0415
 
         opened = open_bundle(bundle)

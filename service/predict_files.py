@@ -80,7 +80,7 @@ def rate_of(text: str, model: LoadedModel) -> float:
     Raises:
         CalibrationError: The rate is invalid, or no image could be rejected at it.
     """
-    return parse_rate("--fdr", text, len(model.bundle.calibration[model.guard.policy.score]))
+    return parse_rate("--fdr", text, model.guard.thresholds.n)
 
 
 def print_table(

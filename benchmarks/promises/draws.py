@@ -14,7 +14,8 @@ from benchmarks.promises.scores import RealScores
 from oodguard.models.bundle import Bundle
 from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.decision import Policy
-from oodguard.models.thresholds import Thresholds, policy_thresholds
+from oodguard.models.policy_thresholds import policy_thresholds
+from oodguard.models.thresholds import Thresholds
 
 Rates = Mapping[str, NDArray[np.float64]]
 Measure = Callable[[RealScores, Thresholds], dict[str, float]]

@@ -13,8 +13,8 @@ from safetensors.numpy import save
 from oodguard.models.bundle import Bundle
 from oodguard.models.calibration import Scores
 from oodguard.models.decision import Policy
+from oodguard.models.policy_thresholds import policy_thresholds
 from oodguard.models.safe_arrays import load_arrays
-from oodguard.models.thresholds import policy_thresholds
 from oodguard.service.drift.betting import (
     HISTOGRAM_MEMORIES,
     ODDS_RATIOS,

@@ -32,7 +32,7 @@ def requested_rate(scope: Mapping[str, Any], model: LoadedModel, detail: Detail)
             f'{HEADER} is "{text[:32]}", expected no {HEADER}: OODGUARD_DETAIL is verdict, and'
             " decisions at a rate of the client's choice reveal p-values"
         )
-    n = len(model.bundle.calibration[model.guard.policy.score])
+    n = model.guard.thresholds.n
     try:
         return parse_rate(HEADER, text, n)
     except CalibrationError as error:

@@ -10,7 +10,7 @@ from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.decision import Policy, rejects
 from oodguard.models.errors import CalibrationError
 from oodguard.models.group_calibration import one_per_group
-from oodguard.models.rows_threshold import rows_threshold
+from oodguard.models.policy_thresholds import rows_threshold
 from oodguard.models.two_sample import (
     KolmogorovSmirnov,
     kolmogorov_smirnov,

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from oodguard.models.bundle import Bundle
 from oodguard.models.decision import Policy
 from oodguard.models.errors import BundleError, CalibrationError
-from oodguard.models.thresholds import policy_thresholds
+from oodguard.models.policy_thresholds import policy_thresholds
 from oodguard.models.validation_errors import describe_error
 from oodguard.service.errors import PolicyError, UnreadableFile
 from oodguard.service.inference.model import policy_values

@@ -17,13 +17,8 @@ from oodguard.models.class_rejections import class_rejections
 from oodguard.models.decision import Policy, rejects
 from oodguard.models.errors import BundleError, CalibrationError
 from oodguard.models.group_calibration import group_p_values, group_threshold
-from oodguard.models.thresholds import (
-    ClassThresholds,
-    PoolThresholds,
-    limitations,
-    policy_thresholds,
-    ranked_limit,
-)
+from oodguard.models.policy_thresholds import limitations, policy_thresholds
+from oodguard.models.thresholds import ClassThresholds, PoolThresholds, ranked_limit
 from tests.conftest import rows_bundle
 
 N = 400
@@ -88,6 +83,7 @@ def test_p_values_by_class_are_those_of_crepes() -> None:
     classifier = ConformalClassifier().fit(scores, bins=classes)
     expected = classifier.predict_p(seen[:, None], bins=of_seen, smoothing=False)[:, 0]
     np.testing.assert_allclose(thresholds.p_values(seen, of_seen), expected)
+    assert thresholds.n == np.bincount(classes).max()
 
 
 def test_policy_under_attack_uses_the_scores_of_attacked_images(tmp_path: Path) -> None:
@@ -98,7 +94,7 @@ def test_policy_under_attack_uses_the_scores_of_attacked_images(tmp_path: Path) 
     assert isinstance(found, PoolThresholds)
     # Of the 200 scores 102, 104, ... 500, the floor(0.05 * 201) = 10th largest is 482.
     assert found.single == 482
-    assert len(found.pool.calibration) == 200
+    assert len(found.pool.calibration) == found.n == 200
     assert found.p_values(np.array([483.0]), np.array([0])).tolist() == [10 / 201]
 
 
@@ -107,7 +103,9 @@ def test_policy_with_groups_counts_groups(tmp_path: Path) -> None:
     groups = (np.arange(N) // 4).astype(np.int32)
     made = bundle(tmp_path, groups=groups, labels=PREDICTED)
     for delta in (None, 0.05):
-        found = policy_thresholds(made, Policy(score="msp", delta=delta)).pool
+        thresholds = policy_thresholds(made, Policy(score="msp", delta=delta))
+        assert thresholds.n == 100
+        found = thresholds.pool
         assert found.threshold == group_threshold(SCORES, groups, alpha=0.05, delta=delta)
         assert len(found.calibration) == 100
         seen = np.arange(300, 402, dtype=np.float32)

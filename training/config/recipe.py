@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from oodguard.models.bundle import Bundle
 from oodguard.models.errors import RecipeError
 from oodguard.models.frozen_model import FrozenModel
 from oodguard.models.manifest import BundleName, InputSpec
@@ -274,6 +275,19 @@ def parse_evaluation_recipe(text: str, *, origin: str) -> Recipe | EvaluationRec
     if set(tables) == {EVALUATION}:
         return _validated(EvaluationRecipe, tables, origin)
     return _validated(Recipe, tables, origin)
+
+
+def recipe_of_bundle(bundle: Bundle) -> Recipe | None:
+    """Return the recipe inside a bundle, or None if it has none that names its training images.
+
+    Raises:
+        RecipeError: As `parse_recipe`.
+    """
+    text = bundle.evaluation.get("recipe")
+    if not isinstance(text, str):
+        return None
+    recipe = parse_evaluation_recipe(text, origin=f"the recipe of {bundle.manifest.name}")
+    return recipe if isinstance(recipe, Recipe) else None
 
 
 def _validated(kind: type[ParsedRecipe], tables: dict[str, Any], origin: str) -> ParsedRecipe:

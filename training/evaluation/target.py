@@ -15,7 +15,7 @@ from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.decision import Policy
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import InputSpec
-from oodguard.models.rows_threshold import rows_threshold
+from oodguard.models.policy_thresholds import rows_threshold
 from oodguard.models.scores import SCORE_NAMES, check_score
 from oodguard.training.attacks.base import AttackObjective
 from oodguard.training.attacks.objectives import (

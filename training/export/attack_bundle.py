@@ -15,7 +15,7 @@ from oodguard.models.errors import BundleError, RecipeError
 from oodguard.models.manifest import ROWS_VERSION, Description
 from oodguard.models.records import AttackRecord
 from oodguard.sources.reader import source_at
-from oodguard.training.config.recipe import Recipe, parse_evaluation_recipe
+from oodguard.training.config.recipe import recipe_of_bundle
 from oodguard.training.data.dataset import ImageSet, load, split
 from oodguard.training.export.calibration_attack import ScoredGraph, with_attacked_scores
 from oodguard.training.onnx_torch.classifier import bundle_classifier
@@ -138,13 +138,8 @@ def _calibration_images(
 
 
 def _of_recipe(bundle: Bundle) -> ImageSet:
-    text = bundle.evaluation.get("recipe")
-    recipe = (
-        parse_evaluation_recipe(text, origin=f"the recipe of {bundle.manifest.name}")
-        if isinstance(text, str)
-        else None
-    )
-    if not isinstance(recipe, Recipe):
+    recipe = recipe_of_bundle(bundle)
+    if recipe is None:
         raise RecipeError(
             f"{bundle.manifest.name} has no recipe that names its calibration images. Give them"
             " with --data"

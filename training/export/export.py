@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from oodguard.models.bundle import check_replaceable, write_bundle
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import Description
+from oodguard.models.policy_thresholds import rows_threshold
 from oodguard.models.records import DataRecord, TrainingRecord
-from oodguard.models.rows_threshold import rows_threshold
 from oodguard.training.data.dataset import Split, load, split
 from oodguard.training.export.calibration_attack import ScoredGraph, with_attacked_scores
 from oodguard.training.export.onnx import to_onnx

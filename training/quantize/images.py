@@ -15,7 +15,7 @@ from oodguard.sources.classes import match_all_classes, match_classes
 from oodguard.sources.listing import Listing
 from oodguard.sources.source import Source
 from oodguard.training.config.evaluation_sources import evaluation_sources
-from oodguard.training.config.recipe import Recipe, parse_evaluation_recipe
+from oodguard.training.config.recipe import recipe_of_bundle
 from oodguard.training.data.dataset import ImageSet, load, split
 
 RANGE_IMAGES = 500
@@ -67,13 +67,8 @@ def images_of_recipe(bundle: Bundle) -> QuantizationImages:
             f" {record.source}, not on the images of its recipe. Give held-out images of its"
             " distribution with --data"
         )
-    text = bundle.evaluation.get("recipe")
-    recipe = (
-        parse_evaluation_recipe(text, origin=f"the recipe of {bundle.manifest.name}")
-        if isinstance(text, str)
-        else None
-    )
-    if not isinstance(recipe, Recipe):
+    recipe = recipe_of_bundle(bundle)
+    if recipe is None:
         raise RecipeError(
             f"{bundle.manifest.name}: the bundle has no recipe that names its images. Give held-out"
             " images of its distribution with --data"

@@ -9,8 +9,8 @@ from oodguard.models.bundle import Bundle, check_replaceable, write_bundle
 from oodguard.models.decision import Policy
 from oodguard.models.errors import BundleError, RecipeError
 from oodguard.models.manifest import Description, lowest_schema_version
+from oodguard.models.policy_thresholds import rows_threshold
 from oodguard.models.records import QuantizationRecord
-from oodguard.models.rows_threshold import rows_threshold
 from oodguard.training.onnx_torch.node import UnsupportedGraph
 from oodguard.training.provenance import command, cpu_name
 from oodguard.training.quantize.card import write_quantized_card

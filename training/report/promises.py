@@ -9,7 +9,7 @@ from oodguard.models.class_rejections import class_rejections
 from oodguard.models.decision import Policy, rejects
 from oodguard.models.errors import CalibrationError
 from oodguard.models.manifest import Description
-from oodguard.models.rows_threshold import rows_threshold
+from oodguard.models.policy_thresholds import rows_threshold
 from oodguard.models.thresholds import PoolThresholds, ranked_limit
 from oodguard.training.report.markdown import escape_markdown, markdown_table, percent
 

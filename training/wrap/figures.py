@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.decision import Policy
-from oodguard.models.rows_threshold import rows_threshold
+from oodguard.models.policy_thresholds import rows_threshold
 from oodguard.training.data.dataset import ImageSet
 from oodguard.training.report.metrics import auroc, false_rejection_rate, missed_ood_rate
 from oodguard.training.scoring.parity import in_batches
