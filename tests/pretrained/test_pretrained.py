@@ -19,8 +19,50 @@ PICTURES = ROOT / "tests" / "data"
 SIGNS = {"no_entry": "17", "priority_road": "12", "stop": "14", "yield": "13"}
 """The folders of the pictures by the class names of the bundles; GTSRB's are numbers."""
 
-HARDENED = {"cifar10-aloe": 2, "cifar10-aloe-int8": 2, "cifar10-aloe-8": 8, "gtsrb-aloe": 4}
+CIFAR100 = {
+    "00013": "spider",
+    "00225": "girl",
+    "00587": "poppy",
+    "00860": "keyboard",
+    "01083": "motorcycle",
+    "01094": "leopard",
+    "01471": "forest",
+    "01943": "cloud",
+    "02039": "fox",
+    "02188": "squirrel",
+    "02251": "cattle",
+    "02417": "shark",
+    "02599": "palm_tree",
+    "02690": "bus",
+    "02760": "cockroach",
+    "02815": "chimpanzee",
+    "02938": "seal",
+    "02985": "camel",
+    "03438": "forest",
+    "03595": "otter",
+    "04115": "porcupine",
+    "04241": "apple",
+    "04570": "skunk",
+    "04972": "wolf",
+}
+"""The classes of the pictures of tests/data/cifar100, which are not in folders by class."""
+
+HARDENED = {
+    "cifar10-aloe": 2,
+    "cifar10-aloe-int8": 2,
+    "cifar10-aloe-8": 8,
+    "cifar100-aloe": 1,
+    "cifar100-aloe-2": 2,
+    "gtsrb-aloe": 4,
+}
 """The bundles that are hardened, with their budgets in 255ths."""
+
+MOST_REJECTED = {200: 22, 60: 9, 24: 6}
+"""By the number of pictures: at a rate of 5 %, more have a chance below one in 1,000."""
+
+
+FLOAT32_VERSION_1 = "15540948d54371bdf6db6e5b72a6f5c1d7d7eaf87ed7b960eecf1f441923b60d"
+"""`cifar10-aloe` 1, of which 1.post1 has the same graph and the same calibration images."""
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -46,19 +88,21 @@ def test_pretrained_bundle_is_small_and_its_card_holds_the_recipe(bundle: Bundle
 
 def test_pretrained_accuracy_and_false_rejections_on_real_images(bundle: Bundle) -> None:
     report = Report.model_validate(bundle.evaluation)
-    assert (report.trust.stamp, report.suite.name) == ("trusted", "standard")
+    assert report.suite.name == "standard"
+    # An undefended network may lack checks, but none has failed.
+    stamps = {"trusted"} if bundle.manifest.training.epsilon else {"trusted", "partly checked"}
+    assert report.trust.stamp in stamps
     folder, names = _known(bundle)
     paths = sorted((PICTURES / folder).rglob("*.png"))
     images = [prepare(Image.open(path), bundle.manifest.input) for path in paths]
     verdicts = _guard(bundle).predict(np.stack(images))
     pairs = zip(paths, verdicts, strict=True)
-    right = np.mean([names.get(p.parent.name, p.parent.name) == v.label for p, v in pairs])
+    right = np.mean([names.get(_key(path), _key(path)) == each.label for path, each in pairs])
     # Four standard errors of a share of so many pictures.
     margin = 4 * (report.accuracy * (1 - report.accuracy) / len(paths)) ** 0.5
     assert right == pytest.approx(report.accuracy, abs=margin)
     rejected = sum(verdict.decision == "reject" for verdict in verdicts)
-    # Of 200 pictures 10 are expected at 5 %, of 60 three; more has a chance below one in 1,000.
-    assert rejected <= (22 if len(verdicts) == 200 else 9)
+    assert rejected <= MOST_REJECTED[len(verdicts)]
 
 
 def test_pretrained_decisions_do_not_depend_on_the_batch(bundle: Bundle) -> None:
@@ -90,7 +134,7 @@ def test_pretrained_int8_bundle_meets_its_goals() -> None:
     manifest = open_bundle(ROOT / "models" / "pretrained" / "cifar10-aloe-int8").manifest
     record = manifest.quantization
     assert record is not None
-    assert record.source == open_bundle(ROOT / "models" / "pretrained" / "cifar10-aloe").sha256
+    assert record.source == FLOAT32_VERSION_1
     assert (record.compared_images, int8.trust.stamp) == (10_000, "trusted")
     assert record.class_flips <= 0.004
     assert record.decision_flips <= 0.0012
@@ -107,4 +151,13 @@ def test_pretrained_int8_bundle_meets_its_goals() -> None:
 
 def _known(bundle: Bundle) -> tuple[str, dict[str, str]]:
     """Return the folder of in-distribution images, and class names that differ from its folders."""
-    return ("cifar10", {}) if "ship" in bundle.manifest.classes else ("signs/test", SIGNS)
+    return {
+        "cifar10": ("cifar10", {}),
+        "cifar100": ("cifar100", CIFAR100),
+        "gtsrb": ("signs/test", SIGNS),
+    }[bundle.manifest.name.partition("-")[0]]
+
+
+def _key(path: Path) -> str:
+    """Return the name of a picture's class, or of the picture if there are no folders by class."""
+    return path.stem if path.parent.name == "cifar100" else path.parent.name
