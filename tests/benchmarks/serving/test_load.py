@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import socket
 import time
 from collections.abc import Callable
 
@@ -101,6 +102,22 @@ def test_closed_loop_sends_nothing_over_refused_connections(planned: Start) -> N
     tally = closed_loop(pool, requests=1000, actions={8: server.stop})
     assert tally.refused == 4
     assert tally.sent < 1000
+
+
+def test_connection_pool_opens_a_connection_only_for_a_request() -> None:
+    """A server that shuts down closes a connection over which no request arrives."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        pool = ConnectionPool(listener.getsockname()[1], REQUEST, kept=2, fresh=2)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+        pool.send(due=0.0)
+        listener.accept()[0].close()
+        pool.collect(timeout_s=10)
+        assert (pool.idle, pool.busy) == (4, 0)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+        pool.close(elapsed_s=1.0)
 
 
 def test_closed_loop_waits_for_the_last_responses(planned: Start) -> None:

@@ -1,0 +1,180 @@
+"""Train small guards that differ in one setting each, with several seeds.
+
+    python -m benchmarks.ablation [NAME ...] [--seeds 3] [--inliers 10000] [--epochs 8]
+
+All variants are CIFAR-10 guards on a short schedule, measured clean and with both sides attacked by
+APGD at the budget of their training. A setting is chosen by the column `choice`: validation images
+against one set, ood_places, which the other columns do not contain. The test columns are for the
+reader and must not be used for choosing. Cells are the mean over the seeds and their standard
+deviation; `gain` is the difference of `choice` to the base with the same seed. On one thread.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from oodguard.models.decision import Policy
+from oodguard.sources.source import Source
+from oodguard.training.cli.progress import EvaluationBar, ProgressBar
+from oodguard.training.config.suites import Suite, SuiteAttack
+from oodguard.training.data.dataset import load, split
+from oodguard.training.evaluation.evaluate import evaluate
+from oodguard.training.evaluation.evaluator import Evaluator
+from oodguard.training.evaluation.partial_results import PartialResults
+from oodguard.training.evaluation.results import score_result
+from oodguard.training.evaluation.target import run_target
+from oodguard.training.fit.fit import fit
+from oodguard.training.report.markdown import markdown_table
+from oodguard.training.run_folder import RunFolder
+
+EPSILON_255 = 2.0
+CHOICE = "ood_places"
+TEST_SETS = ("cifar100_test", "ood_textures", "ood_hands", "ood_fashion_mnist", "gtsrb_test")
+
+BASE: Mapping[str, object] = {
+    "name": "ablation",
+    "method": "aloe-abstain",
+    "default_score": "abstain",
+    "network.name": "resnet8",
+    "network.width": 16,
+    "input.height": 32,
+    "input.width": 32,
+    "inliers.parquet": "data/cifar10_train.parquet",
+    "inliers.validation": 500,
+    "inliers.calibration": 500,
+    "outliers.parquet": "data/aux_tinyimagenet.parquet",
+    "outliers.blur": 0.6,
+    "outliers.vary": 0.25,
+    "outliers.weight": 1.0,
+    "attack.epsilon_255": EPSILON_255,
+    "evaluation.test.parquet": "data/cifar10_test.parquet",
+    **{f"evaluation.outliers.{name}.parquet": f"data/{name}.parquet" for name in TEST_SETS},
+}
+"""The keys of the recipe that all variants share."""
+
+VARIANTS: Mapping[str, Mapping[str, object]] = {
+    "base": {},
+    "no reject class": {"method": "aloe", "default_score": "energy"},
+    "outliers not varied": {"outliers.vary": 0.0},
+    "outlier weight 2": {"outliers.weight": 2.0},
+}
+"""The keys that each variant changes."""
+
+SUITE = Suite(
+    name="ablation",
+    budgets_255=(EPSILON_255,),
+    test_images=300,
+    outlier_images=100,
+    ascent=SuiteAttack(kind="apgd", steps=10, restarts=1),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """The figures of one network: accuracy and mean AUROCs, attacked at the training budget.
+
+    `choice` is that of validation images against the set for choosing.
+    """
+
+    choice: float
+    accuracy: float
+    clean: float
+    attacked: float
+
+
+def recipe(variant: str, *, seed: int, inliers: int, epochs: int) -> str:
+    """Return the recipe of a variant."""
+    schedule = {"seed": seed, "inliers.images": inliers, "schedule.epochs": epochs}
+    keys = {**BASE, **VARIANTS[variant], **schedule}
+    return "\n".join(f"{key} = {json.dumps(value)}" for key, value in keys.items())
+
+
+def measure(text: str, console: Console) -> Outcome:
+    """Train a recipe and measure the network."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = RunFolder.create(Path(folder) / "run", text)
+        bar, evaluation_bar = ProgressBar(console), EvaluationBar(console)
+        with bar.display:
+            fit(run, bar, resume=False)
+        score = run.recipe.default_score
+        target = run_target(run, score)
+        policy = Policy(score=score)
+        with evaluation_bar.display:
+            report, _ = evaluate(target, suite=SUITE, policy=policy, observer=evaluation_bar)
+        data, spec = run.recipe.inliers, run.recipe.input
+        held_out = split(load(data, spec), data, seed=run.recipe.seed).validation
+        others = load(Source(parquet=f"data/{CHOICE}.parquet"), spec)
+        evaluator = Evaluator(
+            target=target,
+            score=target.score_under_test(score, policy),
+            suite=SUITE,
+            observer=evaluation_bar,
+            partial=PartialResults(None, ""),
+        )
+        chosen = evaluator.evaluate(
+            held_out.subset(slice(SUITE.test_images)),
+            {CHOICE: others.subset(slice(SUITE.outlier_images))},
+            end_to_end=False,
+        )
+    clean, attacked = report.conditions
+    return Outcome(
+        choice=score_result(chosen, seed=SUITE.seed).conditions[1].mean_auroc,
+        accuracy=report.accuracy,
+        clean=clean.mean_auroc,
+        attacked=attacked.mean_auroc,
+    )
+
+
+def table(outcomes: Mapping[str, Sequence[Outcome]]) -> str:
+    """Return one row for every variant, each with one outcome for every seed in the same order."""
+    head = ["variant", "choice", "gain", "accuracy", "clean", f"{EPSILON_255:g}/255"]
+    rows = []
+    base = outcomes["base"]
+    for name, found in outcomes.items():
+        gains = [one.choice - other.choice for one, other in zip(found, base, strict=True)]
+        figures = [
+            [each.choice for each in found],
+            gains,
+            [each.accuracy for each in found],
+            [each.clean for each in found],
+            [each.attacked for each in found],
+        ]
+        cells = [_with_spread(values) for values in figures]
+        rows.append([name, cells[0], "" if name == "base" else cells[1], *cells[2:]])
+    return markdown_table([head, *rows])
+
+
+def _with_spread(values: Sequence[float]) -> str:
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{statistics.mean(values):.3f} ± {spread:.3f}"
+
+
+def main() -> None:
+    """Train, measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("variants", nargs="*", choices=[[], *VARIANTS], default=[*VARIANTS])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--inliers", type=int, default=10_000)
+    parser.add_argument("--epochs", type=int, default=8)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    console = Console(stderr=True)
+    outcomes: dict[str, list[Outcome]] = {}
+    for name in dict.fromkeys(["base", *options.variants]):
+        outcomes[name] = []
+        for seed in range(1, options.seeds + 1):
+            text = recipe(name, seed=seed, inliers=options.inliers, epochs=options.epochs)
+            outcomes[name].append(measure(text, console))
+            console.print(f"{name}, seed {seed}: {outcomes[name][-1]}", highlight=False)
+    print(table(outcomes))
+
+
+if __name__ == "__main__":
+    main()
