@@ -8,6 +8,7 @@ COPY docker/build.lock docker/
 RUN pip install --require-hashes --only-binary :all: -r docker/build.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
+COPY client client
 COPY models models
 COPY service service
 COPY sources sources

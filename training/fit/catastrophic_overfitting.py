@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from oodguard.models.errors import RecipeError
-from oodguard.training.config.recipe import AttackSettings, Recipe
+from oodguard.training.config.attack import AttackSettings
+from oodguard.training.config.recipe import Recipe
 from oodguard.training.run_progress import Epoch, Rollback, RunProgress, tensors_name
 
 RELATIVE_MARGIN = 0.4

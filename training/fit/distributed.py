@@ -1,6 +1,7 @@
 """Devices and processes: the GPU if there is one, one process or those that torchrun started."""
 
 import os
+from collections.abc import Iterable
 
 import torch
 from lightning_fabric import Fabric
@@ -31,7 +32,9 @@ def launch_processes() -> Fabric:
         strategy="ddp",
         precision="32-true",
     )
-    fabric.launch()
+    threads = torch.get_num_threads()
+    fabric.launch()  # shares the CPUs between the processes, whatever --threads is
+    torch.set_num_threads(min(threads, torch.get_num_threads()))
     return fabric
 
 
@@ -45,21 +48,18 @@ def describe_hardware(fabric: Fabric) -> str:
 class ShardedNetwork(nn.Module):
     """Runs one process's share of the rows; process r of N has the rows r, r + N, r + 2 N, ...
 
-    In training mode it averages gradients between the processes. In evaluation mode, which attacks
-    use, it exchanges only the logits.
+    It exchanges the logits. Each process has the gradients of its own rows, see `sum_gradients`.
     """
 
     def __init__(self, runner: MixedPrecisionNetwork, fabric: Fabric) -> None:
         super().__init__()
         self.runner = runner
-        self.synchronized = fabric.setup_module(runner)
         self.fabric = fabric
 
     def forward(self, images: Tensor) -> Tensor:
         """Map all images `(n, 3, H, W)` to all logits `(n, K)`."""
         processes, own = self.fabric.world_size, self.fabric.global_rank
-        run = self.synchronized if self.training else self.runner
-        logits: Tensor = run(images[own::processes])
+        logits: Tensor = self.runner(images[own::processes])
         rows = -(-len(images) // processes)  # the largest number of rows of a process
         padded = torch.nn.functional.pad(logits, (0, 0, 0, rows - len(logits)))
         parts = [torch.empty_like(padded) for _ in range(processes)]
@@ -77,11 +77,59 @@ def drop_remainder(inliers: int, outliers: Tensor, *, processes: int) -> Tensor:
     return outliers[: len(outliers) - (inliers + len(outliers)) % processes]
 
 
+def sum_gradients(network: nn.Module) -> None:
+    """Replace the gradients of each process by their sum over all processes.
+
+    They are exchanged as one tensor, in the order of the parameters. The order in which floats are
+    summed depends on their places in it. torch's DistributedDataParallel changes these places after
+    the first step of a session, so with three processes a resumed run would differ by rounding.
+    """
+    gradients = [each.grad for each in network.parameters() if each.grad is not None]
+    _sum(gradients)
+
+
+def average_statistics(network: nn.Module) -> None:
+    """Replace the running statistics of batch-norm by their mean over all processes.
+
+    They differ on CPUs, where each process normalizes by its own rows.
+    """
+    layers = [
+        each
+        for each in network.modules()
+        if isinstance(each, nn.modules.batchnorm._BatchNorm)
+        and not isinstance(each, nn.SyncBatchNorm)
+        and each.training
+    ]
+    found = [each for layer in layers for each in (layer.running_mean, layer.running_var)]
+    statistics = [each for each in found if each is not None]
+    _sum(statistics)
+    for each in statistics:
+        each.div_(torch.distributed.get_world_size())
+
+
+def copy_from_first(tensors: Iterable[Tensor], fabric: Fabric) -> None:
+    """Replace the tensors of each process by those of the first process."""
+    for tensor in tensors:
+        sent = tensor.to(fabric.device).contiguous()
+        torch.distributed.broadcast(sent, src=0)
+        if sent is not tensor:
+            tensor.copy_(sent)
+
+
+def _sum(tensors: list[Tensor]) -> None:
+    """Sum tensors over the processes, in place and as one tensor."""
+    if not tensors:
+        return
+    joined = torch.cat([each.flatten() for each in tensors])
+    torch.distributed.all_reduce(joined)
+    for each, part in zip(tensors, joined.split([each.numel() for each in tensors]), strict=True):
+        each.copy_(part.view_as(each))
+
+
 def synchronize_batch_norm(network: nn.Module, fabric: Fabric) -> nn.Module:
     """Return the network with batch-norm over the batch of all processes.
 
-    Torch supports that on GPUs only. On CPUs each process normalizes by its own rows, and the
-    running statistics are those of the first process.
+    Torch supports that on GPUs only. On CPUs each process normalizes by its own rows.
     """
     if fabric.world_size > 1 and fabric.device.type == "cuda":
         synchronized: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)

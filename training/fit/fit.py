@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import Protocol
 
 from lightning_fabric import Fabric
+from torch import Tensor
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.free_memory import return_free_memory
@@ -18,7 +19,8 @@ from oodguard.training.fit.catastrophic_overfitting import (
     roll_back,
     rollback_warning,
 )
-from oodguard.training.fit.distributed import describe_hardware
+from oodguard.training.fit.distributed import describe_hardware, single_process
+from oodguard.training.fit.process_errors import check_same_data, fail_together
 from oodguard.training.fit.run_logs import RunLogs
 from oodguard.training.fit.trainer import StepResult, Trainer
 from oodguard.training.provenance import command, libraries
@@ -58,23 +60,27 @@ def fit(
     processes in `fabric` each of them calls `fit`, and they train one network.
 
     Raises:
-        RecipeError: The data do not fit the recipe, there is no checkpoint to resume from, the loss
-            is not finite, or catastrophic overfitting persists.
+        OtherProcessError: Another process reports one of the errors below.
+        RecipeError: The data do not fit the recipe or are not those of process 0, there is no
+            checkpoint to resume from, the loss is not finite, or catastrophic overfitting persists.
         CheckpointError: A checkpoint cannot be written, or the weights to start from do not fit the
             network.
     """
-    data = read_training_data(run.recipe, observer.warn)
-    if not resume and (fabric is None or fabric.is_global_zero):
-        _record_data(run, data, observer.warn)
-    trainer = Trainer(run.recipe, data, fabric)
-    progress = _initial_progress(data, trainer)
-    if resume:
-        progress = _resumed_progress(run.progress(), progress)
-        _restore(run, trainer, progress)
-    elif start is not None:
-        for note in trainer.start_from(start):
-            observer.warn(note)
-        progress = progress.model_copy(update={"started_from": start.origin})
+    fabric = fabric or single_process()
+    with fail_together(fabric):
+        data = read_training_data(run.recipe, observer.warn)
+        if not resume and fabric.is_global_zero:
+            _record_data(run, data, observer.warn)
+        trainer = Trainer(run.recipe, data, fabric)
+        progress = _initial_progress(data, trainer)
+        if resume:
+            progress = _resumed_progress(run.progress(), progress)
+            _restore(run, trainer, progress)
+        elif start is not None:
+            for note in trainer.start_from(start):
+                observer.warn(note)
+            progress = progress.model_copy(update={"started_from": start.origin})
+    check_same_data(fabric, data.sha256)
     return _train(run, trainer, progress, observer)
 
 
@@ -91,7 +97,8 @@ def _train(
 ) -> RunProgress:
     """Train the remaining epochs; record each one or roll it back.
 
-    The first process writes the run's folder; the other processes wait until it is done.
+    The first process writes the run's folder; the other processes wait until it is done. If it
+    cannot, all of them end.
     """
     epochs, fabric = run.recipe.schedule.epochs, trainer.fabric
     detector = CatastrophicOverfittingDetector.from_recipe(
@@ -101,26 +108,28 @@ def _train(
         epochs=epochs, steps_per_epoch=trainer.steps_per_epoch, done=len(progress.epochs)
     )
     with closing(RunLogs(run.folder, trainer.learning_rate_after)) as logs:
-        if fabric.is_global_zero:
-            logs.begin(progress.epochs)
+        with fail_together(fabric):
+            if fabric.is_global_zero:
+                logs.begin(progress.epochs)
         while len(progress.epochs) < epochs:
             epoch = _train_epoch(trainer, len(progress.epochs), observer)
             observer.finish_epoch(epoch)
             drop = detector.drop(progress.epochs, epoch)
             if drop is not None and drop.is_catastrophic:
-                progress = roll_back(progress, epoch, drop, run.recipe)
-                if fabric.is_global_zero:
-                    run.commit(progress)
-                    logs.begin(progress.epochs)
-                fabric.barrier()
-                _restore(run, trainer, progress)
+                with fail_together(fabric):
+                    progress = roll_back(progress, epoch, drop, run.recipe)
+                    if fabric.is_global_zero:
+                        run.commit(progress)
+                        logs.begin(progress.epochs)
+                with fail_together(fabric):
+                    _restore(run, trainer, progress)
                 observer.warn(rollback_warning(progress, epoch))
             else:
                 progress = _add_epoch(progress, epoch, is_good=drop is None or drop.is_small)
-                if fabric.is_global_zero:
-                    run.save(progress, trainer.state())
-                    logs.add(epoch)
-                fabric.barrier()
+                with fail_together(fabric):
+                    if fabric.is_global_zero:
+                        run.save(progress, trainer.state())
+                        logs.add(epoch)
     return progress
 
 
@@ -131,16 +140,8 @@ def _train_epoch(trainer: Trainer, number: int, observer: FitObserver) -> Epoch:
         results.append(result)
         observer.finish_step(number, result)
     loss = _mean(result.loss for result in results)
-    if not math.isfinite(loss):
-        raise RecipeError(
-            f"epoch {number + 1}: the loss is {loss}, expected a finite number. The last checkpoint"
-            " is intact; train again with a smaller schedule.peak_rate"
-        )
-    if not all(tensor.isfinite().all() for tensor in trainer.state().values()):
-        raise RecipeError(
-            f"epoch {number + 1}: weights contain NaN or infinity, expected finite numbers. The"
-            " last checkpoint is intact; train again with a smaller schedule.peak_rate"
-        )
+    with fail_together(trainer.fabric):
+        _check_finite(loss, trainer.state(), number)
     return_free_memory()
     trained = time.perf_counter()
     validation = trainer.validate()
@@ -156,6 +157,19 @@ def _train_epoch(trainer: Trainer, number: int, observer: FitObserver) -> Epoch:
         validation_s=finished - trained,
     )
     return trainer.fabric.broadcast(epoch)  # the processes measure different durations
+
+
+def _check_finite(loss: float, state: dict[str, Tensor], epoch: int) -> None:
+    if not math.isfinite(loss):
+        raise RecipeError(
+            f"epoch {epoch + 1}: the loss is {loss}, expected a finite number. The last checkpoint"
+            " is intact; train again with a smaller schedule.peak_rate"
+        )
+    if not all(tensor.isfinite().all() for tensor in state.values()):
+        raise RecipeError(
+            f"epoch {epoch + 1}: weights contain NaN or infinity, expected finite numbers. The"
+            " last checkpoint is intact; train again with a smaller schedule.peak_rate"
+        )
 
 
 def _restore(run: RunFolder, trainer: Trainer, progress: RunProgress) -> None:

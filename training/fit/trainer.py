@@ -18,8 +18,11 @@ from oodguard.training.data.training_data import TrainingData
 from oodguard.training.fit.catastrophic_overfitting import strengthen
 from oodguard.training.fit.distributed import (
     ShardedNetwork,
+    average_statistics,
+    copy_from_first,
     drop_remainder,
     single_process,
+    sum_gradients,
     synchronize_batch_norm,
 )
 from oodguard.training.fit.optimizer import (
@@ -32,7 +35,7 @@ from oodguard.training.fit.optimizer import (
 from oodguard.training.fit.robust_validation import RobustValidation, ValidationResult
 from oodguard.training.objectives import build_objective
 from oodguard.training.objectives.base import Batch
-from oodguard.training.provenance import epoch_generator
+from oodguard.training.provenance import epoch_generator, seed_layers
 from oodguard.training.scoring.graph import evaluation_batch_size
 from oodguard.training.scoring.network import MixedPrecisionNetwork, build_recipe_network
 from oodguard.training.weights import InitialWeights, checkpoint_part, load_weights
@@ -51,7 +54,8 @@ class Trainer:
     """A network in training, with its moving average and its optimizer.
 
     All random numbers depend only on the recipe's seed and the number of the epoch, so a checkpoint
-    holds no generator state and a resumed run repeats an uninterrupted one.
+    holds no generator state and a resumed run repeats an uninterrupted one. Several processes have
+    the same state after every step; on CPUs of different kinds, at the start of every epoch.
     """
 
     def __init__(self, recipe: Recipe, data: TrainingData, fabric: Fabric | None = None) -> None:
@@ -63,8 +67,8 @@ class Trainer:
         self.network = synchronize_batch_norm(network.to(self.fabric.device), self.fabric)
         runner = MixedPrecisionNetwork(self.network, recipe.schedule.precision)
         self.average = start_average(self.network)
-        several = self.fabric.world_size > 1
-        self.runner = ShardedNetwork(runner, self.fabric) if several else runner
+        self.several = self.fabric.world_size > 1
+        self.runner = ShardedNetwork(runner, self.fabric) if self.several else runner
         self.objective = build_objective(recipe)
         self.optimizer = build_optimizer(self.network, recipe.schedule)
         self.validation = RobustValidation.from_data(
@@ -83,19 +87,22 @@ class Trainer:
     def train_epoch(self, epoch: int) -> Iterator[StepResult]:
         """Train epoch number `epoch`, counted from 0, and yield the result of every step."""
         decay = self.recipe.schedule.average_decay
-        batches, attacks = self._generators(epoch)
+        order, draws = self._generators(epoch)
+        seed_layers(self.recipe.seed, epoch, process=self.fabric.global_rank)
+        if self.several:  # a checkpoint has the state of the first, which all continue from
+            copy_from_first(self.state().values(), self.fabric)
         self.runner.train()
         frozen = self._freeze_features() if epoch < self.recipe.schedule.freeze else []
-        for index, batch in enumerate(self._batches(batches)):
+        for index, batch in enumerate(self._batches(order, draws)):
             step = epoch * self.steps_per_epoch + index
             for group in self.optimizer.param_groups:
                 group["lr"] = self.learning_rate(step)
-            result = self.objective(
-                self.runner, replace(batch, progress=step / self.steps), attacks
-            )
+            result = self.objective(self.runner, replace(batch, progress=step / self.steps), draws)
             self.optimizer.zero_grad(set_to_none=True)
-            # Gradients are averaged over the processes, but the loss of the batch needs their sum.
-            self.fabric.backward(result.loss * self.fabric.world_size)
+            self.fabric.backward(result.loss)
+            if self.several:
+                sum_gradients(self.network)
+                average_statistics(self.network)
             for parameter in frozen:
                 parameter.grad = None  # the optimizer skips it
             self.optimizer.step()
@@ -182,35 +189,39 @@ class Trainer:
         return [parameter for parameter in network.parameters() if parameter not in head]
 
     def _generators(self, epoch: int) -> tuple[torch.Generator, torch.Generator]:
-        """Return the generators of the batches and of the attacks; on a CPU they are the same."""
-        seed, device = self.recipe.seed, self.fabric.device
-        batches = epoch_generator(seed, epoch)
-        return batches, batches if device.type == "cpu" else epoch_generator(seed, epoch, device)
+        """Return the generators of the order of the images, and of augmentation and attacks.
 
-    def _batches(self, generator: torch.Generator) -> Iterator[Batch]:
+        The second is on the device; on a CPU they are the same.
+        """
+        seed, device = self.recipe.seed, self.fabric.device
+        order = epoch_generator(seed, epoch)
+        return order, order if device.type == "cpu" else epoch_generator(seed, epoch, device)
+
+    def _batches(self, order: torch.Generator, draws: torch.Generator) -> Iterator[Batch]:
         """Yield the whole batches of an epoch, the same in every process, on the device."""
         size, device = self.recipe.schedule.batch_size, self.fabric.device
         training = self.data.training
-        order = torch.randperm(len(training), generator=generator)
+        rows = torch.randperm(len(training), generator=order)
         outliers = outlier_batches(
             self.recipe.outliers,
             self.data.outliers,
             training,
             size=self.recipe.outliers_per_batch,
-            generator=generator,
+            order=order,
+            generator=draws,
         )
-        batches = order[: self.steps_per_epoch * size].split(size)
-        for rows, images in zip(batches, read_ahead(training.images, batches), strict=True):
+        batches = rows[: self.steps_per_epoch * size].split(size)
+        for batch, images in zip(batches, read_ahead(training.images, batches), strict=True):
             inliers = augment(
                 images,
-                generator,
+                draws,
                 mirror=self.recipe.inliers.mirror,
                 distortion=self.recipe.inliers.distort,
             )
             others = drop_remainder(size, next(outliers), processes=self.fabric.world_size)
             yield Batch(
-                inliers=inliers.to(device),
-                labels=training.labels[rows].to(device),
-                outliers=others.to(device),
+                inliers=inliers,
+                labels=training.labels[batch].to(device),
+                outliers=others,
                 smoothing=self.recipe.schedule.label_smoothing,
             )

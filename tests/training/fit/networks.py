@@ -28,6 +28,13 @@ class PartlyFrozen(nn.Module):
         return logits
 
 
+class WithDropout(PartlyFrozen):
+    """A network that draws from torch's own generator."""
+
+    def features(self, images: Tensor) -> Tensor:
+        return nn.functional.dropout(super().features(images), training=self.training)
+
+
 class KilledNetwork(ResNet):
     """Kills its process in the training step number KILLED_AT, an environment variable.
 
@@ -43,5 +50,22 @@ class KilledNetwork(ResNet):
     def forward(self, images: Tensor) -> Tensor:
         KilledNetwork.calls += self.training and len(images) > 2
         if os.environ.get("KILLED_AT") == str(KilledNetwork.calls):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().forward(images)
+
+
+class LostWorker(ResNet):
+    """Kills the process number LOST of several in the training step number KILLED_AT, once."""
+
+    steps = 0
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__(1, outputs, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        LostWorker.steps += self.training and len(images) > 2
+        is_first_time = os.environ["TORCHELASTIC_RESTART_COUNT"] == "0"
+        is_mine = is_first_time and os.environ["RANK"] == os.environ.get("LOST")
+        if is_mine and os.environ.get("KILLED_AT") == str(LostWorker.steps):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().forward(images)

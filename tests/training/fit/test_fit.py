@@ -86,8 +86,9 @@ def test_non_finite_loss_ends_the_run_and_keeps_the_checkpoint(tmp_path: Path) -
     assert len(run.progress().epochs) == 1
 
 
-def test_custom_network_with_a_frozen_part_trains_and_resumes(tmp_path: Path) -> None:
-    text = with_network(RECIPE, "tests.training.fit.networks:PartlyFrozen")
+@pytest.mark.parametrize("name", ["PartlyFrozen", "WithDropout"])
+def test_custom_network_with_a_frozen_part_trains_and_resumes(tmp_path: Path, name: str) -> None:
+    text = with_network(RECIPE, f"tests.training.fit.networks:{name}")
     uninterrupted = _run(tmp_path / "uninterrupted", text)
     run = _interrupt(tmp_path / "interrupted", text, 1, 2)
     assert is_same(run.tensors(fit(run, RecordingObserver(), resume=True)), uninterrupted)

@@ -6,7 +6,8 @@ import pytest
 from torch import nn
 
 from oodguard.models.errors import RecipeError
-from oodguard.training.config.recipe import AttackSettings, Recipe
+from oodguard.training.config.attack import AttackSettings
+from oodguard.training.config.recipe import Recipe
 from oodguard.training.fit.catastrophic_overfitting import strengthen
 from oodguard.training.fit.fit import fit
 from oodguard.training.fit.robust_validation import RobustValidation, ValidationResult
