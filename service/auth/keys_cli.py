@@ -10,20 +10,29 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from oodguard.command_line.output import json_option, print_json, print_notice
+from oodguard.command_line.program import examples
 from oodguard.models.validation_errors import describe_error
 from oodguard.service.auth.key_file import parse_keys, read_file
 from oodguard.service.auth.keys import Key, hash_key, new_id, new_token
-from oodguard.service.cli_errors import exit_on_error
 from oodguard.service.errors import KeyFileError
 
 _OWNER_ONLY = 0o600
 
 app = typer.Typer(
-    help="Create API keys and list a key file.", no_args_is_help=True, rich_markup_mode=None
+    help="Create API keys and list a key file.",
+    epilog=examples("oodguard keys new --role predict --file keys.toml"),
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "oodguard keys new --role predict --file keys.toml",
+        "oodguard keys new --role metrics --role admin --id operator",
+    )
+)
 def new(
     role: Annotated[
         list[str], typer.Option(help="Role: predict, metrics or admin. Repeat for more roles.")
@@ -38,24 +47,46 @@ def new(
         Path | None,
         typer.Option("--file", help="Key file to append to; created if it does not exist."),
     ] = None,
+    as_json: Annotated[
+        bool, json_option("key", "id", "roles", "hash", "created", "requests_per_minute")
+    ] = False,
 ) -> None:
     """Create a key and print it. Only its hash is stored: the key cannot be printed again."""
-    with exit_on_error():
-        token, entry = create_key(role, key_id or new_id(), requests_per_minute)
-        if file is None:
-            _print_key(token)
+    token, entry = create_key(role, key_id or new_id(), requests_per_minute)
+
+    def print_key() -> None:
+        if sys.stdout is None:
+            raise KeyFileError("standard output is closed, so that the key cannot be printed")
+        if as_json:
+            print_json({"key": token, **entry.model_dump()})
         else:
-            append_key(file, entry, before=lambda: _print_key(token))
+            typer.echo(token)
+
     if file is None:
+        print_key()
+    else:
+        append_key(file, entry, before=print_key)
+    if file is None and not as_json:
         typer.echo(f"\n{entry.as_toml()}", nl=False)
-    typer.echo("oodguard: the first line is the key. It is not stored; keep it safe.", err=True)
+    place = "the value of key" if as_json else "the first line"
+    print_notice(f"{place} is the key. It is not stored; keep it safe.")
 
 
-@app.command("list")
-def list_(file: Annotated[Path, typer.Argument(help="Key file.")]) -> None:
+@app.command("list", epilog=examples("oodguard keys list keys.toml"))
+def list_(
+    file: Annotated[Path, typer.Argument(help="Key file.")],
+    as_json: Annotated[bool, json_option("id", "roles", "created", "requests_per_minute")] = False,
+) -> None:
     """Check a key file and print the id, roles, rate limit and date of each key."""
-    with exit_on_error():
-        keys = parse_keys(read_file(file), str(file))
+    keys = parse_keys(read_file(file), str(file))
+    if as_json:
+        print_json(
+            [
+                key.model_dump(include={"id", "roles", "created", "requests_per_minute"})
+                for key in keys
+            ]
+        )
+        return
     for key in keys:
         limit = key.requests_per_minute
         rate = "" if limit is None else f"  {limit}/min"
@@ -125,12 +156,6 @@ def append_key(path: Path, key: Key, *, before: Callable[[], None]) -> None:
         raise
     finally:
         os.close(descriptor)
-
-
-def _print_key(token: str) -> None:
-    if sys.stdout is None:
-        raise KeyFileError("standard output is closed, so that the key cannot be printed")
-    typer.echo(token)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -11,11 +11,12 @@ from urllib.parse import quote, urlsplit
 import orjson
 import typer
 
+from oodguard.command_line.output import json_option, print_json
+from oodguard.command_line.program import examples
 from oodguard.models.names import escape_control_characters
-from oodguard.service.cli_errors import exit_on_error
 from oodguard.service.drift.reset_request import ResetRequest
 from oodguard.service.drift.state_folder import REPLICA, is_used
-from oodguard.service.errors import DriftStateError
+from oodguard.service.errors import DriftStateError, ServiceUnavailable
 
 TIMEOUT_S = 30.0
 
@@ -28,10 +29,16 @@ MAX_KEY_FILE_BYTES = 4096
 
 NO_ROUTE = "/problems/not-found"
 
+LATER = frozenset({"/problems/not-ready", "/problems/overloaded", "/problems/rate-limited"})
+"""The problems after which the same request may succeed."""
+
 _CONNECTIONS = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
 
 app = typer.Typer(
-    help="Acknowledge drift: reset its evidence.", no_args_is_help=True, rich_markup_mode=None
+    help="Acknowledge drift: reset its evidence.",
+    epilog=examples("oodguard drift reset cifar10-aloe --state state"),
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
@@ -49,7 +56,12 @@ def _group() -> None:
     """Keep `reset` a sub-command: typer would replace `drift` by a command that is alone."""
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "oodguard drift reset cifar10-aloe --state state",
+        "oodguard drift reset cifar10-aloe@1 --url http://localhost:8000 --key-file admin.key",
+    )
+)
 def reset(
     model: Annotated[str, typer.Argument(help="NAME or NAME@VERSION of the model.")],
     state: Annotated[
@@ -64,27 +76,30 @@ def reset(
         Path | None,
         typer.Option(help="File that contains a key with the role admin; requires --url."),
     ] = None,
+    as_json: Annotated[bool, json_option("model", "resets")] = False,
 ) -> None:
     """Start the drift tests of a model again, without evidence.
 
     By default the reset is requested in the state folder, where a running service takes it within
     a second, and a stopped one when it starts. With --url it is requested from the admin route.
     """
-    with exit_on_error():
-        if url is None and key_file is not None:
-            raise DriftStateError(
-                f"--key-file is {key_file}, but --url is not set: set --url to the address of the"
-                " service, or remove --key-file"
-            )
-        if url is not None:
-            lines = reset_by_route(url, model, key_file)
-        elif state is not None:
-            lines = reset_in_folder(state, model)
-        else:
-            raise DriftStateError(
-                "OODGUARD_STATE is not set, so that only a running service has the evidence: use"
-                " --url and --key-file, or restart the service"
-            )
+    if url is None and key_file is not None:
+        raise DriftStateError(
+            f"--key-file is {key_file}, but --url is not set: set --url to the address of the"
+            " service, or remove --key-file"
+        )
+    if url is not None:
+        lines = reset_by_route(url, model, key_file)
+    elif state is not None:
+        lines = reset_in_folder(state, model)
+    else:
+        raise DriftStateError(
+            "OODGUARD_STATE is not set, so that only a running service has the evidence: use"
+            " --url and --key-file, or restart the service"
+        )
+    if as_json:
+        print_json({"model": model, "resets": lines})
+        return
     for line in lines:
         # From a file or a response, whose content is not trusted.
         typer.echo(escape_control_characters(line))
@@ -143,7 +158,8 @@ def reset_by_route(url: str, model: str, key_file: Path | None) -> list[str]:
         One line for each version of the model.
 
     Raises:
-        DriftStateError: The service cannot be reached, or does not reset the evidence.
+        ServiceUnavailable: The service cannot be reached, or is not ready.
+        DriftStateError: The service does not reset the evidence.
     """
     name, _, version = model.partition("@")
     path = f"/admin/models/{quote(name, safe='')}"
@@ -159,7 +175,8 @@ def reset_by_route(url: str, model: str, key_file: Path | None) -> list[str]:
                 if response["type"] == NO_ROUTE
                 else ""
             )
-            raise DriftStateError(f"{url} returned {status}: {response['detail']}{hint}")
+            kind = ServiceUnavailable if response["type"] in LATER else DriftStateError
+            raise kind(f"{url} returned {status}: {response['detail']}{hint}")
         return [
             f"{each['model']} {each['version']}: the reset is done; the log evidence was"
             f" {each['scores']['log_martingale']:.3g} for scores and"
@@ -185,7 +202,7 @@ def _post(url: str, path: str, key_file: Path | None) -> tuple[int, bytes]:
             f"--url is {url}, expected http://HOST:PORT or https://HOST"
         ) from error
     except (OSError, http.client.HTTPException) as error:
-        raise DriftStateError(f"{url} cannot be reached: {_cause(error)}") from error
+        raise ServiceUnavailable(f"{url} cannot be reached: {_cause(error)}") from error
 
 
 def _cause(error: Exception) -> str:

@@ -1,38 +1,23 @@
 """The command `oodguard-train attack`."""
 
-import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from oodguard.command_line.output import json_option, message, print_json
+from oodguard.command_line.progress import describe_duration, stages
 from oodguard.models.bundle import check_replaceable, open_bundle
-from oodguard.training.cli.command import Threads, console, print_message, run_command
-from oodguard.training.cli.progress import describe_duration
+from oodguard.models.versions import new_version
+from oodguard.training.cli.command import Threads, bundle_json, replacement, run_command
+from oodguard.training.cli.progress import attack_progress
 from oodguard.training.export.attack_bundle import attack_bundle
 from oodguard.training.export.calibration_attack import ATTACKED_IMAGES
 
-
-class TimeEstimate:
-    """Prints the estimated time after the first batch."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._started = time.perf_counter()
-        self._done = 0
-
-    def __call__(self, images: int) -> None:
-        """Record attacked images."""
-        self._done += images
-        if self._done == images < self._total:
-            seconds = (time.perf_counter() - self._started) / images * (self._total - images)
-            print_message(
-                f"Attacking {self._total:,} calibration images takes at most"
-                f" {describe_duration(seconds)} more."
-            )
+EXAMPLES = ("oodguard-train attack models/pretrained/cifar10-aloe --out cifar10-attacked",)
 
 
-def attack(
+def attack(  # noqa: PLR0913 - each parameter is an option of the command
     bundle: Annotated[Path, typer.Argument(help="Folder of a bundle.")],
     out: Annotated[Path, typer.Option(help="Folder of the bundle; an existing one is replaced.")],
     data: Annotated[
@@ -45,24 +30,40 @@ def attack(
     images: Annotated[
         int, typer.Option(min=1, help="Number of calibration images to attack.")
     ] = ATTACKED_IMAGES,
+    version: Annotated[
+        str | None,
+        typer.Option(
+            help="Version of the new bundle.",
+            show_default="the next post-release, such as 1.post1",
+        ),
+    ] = None,
     threads: Threads = None,
+    as_json: Annotated[bool, json_option("folder", "model", "calibration_attack")] = False,
 ) -> None:
     """Add the scores of attacked calibration images to a bundle, for policies under attack.
 
-    The model and its calibration are unchanged. The images are recognized by their scores.
+    The model and its calibration are unchanged, the version is new. The images are recognized by
+    their scores.
     """
     with run_command(threads):
         check_replaceable(out)
         opened = open_bundle(bundle)
-        with console.status("attacking"):
-            record = attack_bundle(
+        chosen = new_version(version, opened.manifest)
+        with replacement(out), stages("reading") as stage:
+            made = attack_bundle(
                 opened,
                 data,
                 count=images,
+                version=chosen,
                 out=out,
-                advance=TimeEstimate(min(images, len(opened.rows))),
+                advance=attack_progress(stage),
             )
-        print_message(
-            f"Exported {out}. {record.images:,} calibration images were attacked by"
-            f" {record.method}, in {describe_duration(record.duration_s)}."
-        )
+        record = made.manifest.calibration_attack
+        if as_json:
+            print_json({**bundle_json(out), "calibration_attack": record})
+        elif record is not None:
+            message(
+                f"Exported {out}: {made.manifest.name} {chosen}. {record.images:,} calibration"
+                f" images were attacked by {record.method}, in"
+                f" {describe_duration(record.duration_s)}."
+            )

@@ -1,7 +1,8 @@
-"""Shared parts of the commands: the console, common options and the output of errors."""
+"""Shared parts of the commands: common options, and what several of them print."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from typing import Annotated
 
@@ -10,14 +11,14 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.markdown import Markdown
 
-from oodguard.models.errors import ClassifierError, GuardError
+from oodguard.command_line.output import PIPE_WIDTH, console, message, warn
+from oodguard.models.bundle import CALIBRATION, MODEL, Bundle, open_bundle
+from oodguard.models.errors import BundleError, ClassifierError
 from oodguard.models.manifest import BundleName
-from oodguard.models.names import escape_control_characters, escape_unencodable_output
+from oodguard.models.names import text_of
 from oodguard.models.records import BundleVersion
 from oodguard.models.validation_errors import describe_error
 from oodguard.sources.source_options import source_options
-
-console = Console(emoji=False)
 
 Threads = Annotated[
     int | None, typer.Option(min=1, help="Number of CPU threads.", show_default="all cores")
@@ -40,59 +41,81 @@ Name = Annotated[
 
 @contextmanager
 def run_command(threads: int | None, *, options: Sequence[str] = ()) -> Iterator[None]:
-    """Set torch's threads; print an error of the project as a message and exit with status 1.
+    """Set torch's threads.
 
-    An error of the operating system, such as an unreadable file, is printed as a message too.
     `options` are the keys of sources that the command has options for, which errors name.
     """
-    escape_unencodable_output()
     if threads is not None:
         import torch  # noqa: PLC0415  (slow)
 
         torch.set_num_threads(threads)
-    try:
-        with source_options(options):
-            yield
-    except GuardError as error:
-        _print_error(str(error))
-        raise typer.Exit(1) from error
-    except OSError as error:
-        if error.strerror is None or isinstance(error, BrokenPipeError):  # typer handles the latter
-            raise
-        _print_error(
-            f"{error.filename or 'a file'}: cannot be read or written: {error.strerror}. Check the"
-            " path, its permissions and the free disk space"
+    with source_options(options):
+        yield
+
+
+def bundle_json(folder: Path) -> dict[str, object]:
+    """Return the folder of a bundle that was written, and its identity."""
+    bundle = open_bundle(folder)
+    names = {"name": bundle.manifest.name, "version": bundle.manifest.version}
+    return {"folder": text_of(folder), "model": {**names, "sha256": bundle.sha256}}
+
+
+@contextmanager
+def replacement(out: Path, *, remedy: str = "--version") -> Iterator[None]:
+    """State after the context which bundle in `out` was replaced, if there was one.
+
+    It is a warning if the new bundle has its name and version, but other contents: services and
+    logs distinguish bundles by these. `remedy` is what sets the version.
+    """
+    before = _bundle_in(out)
+    yield
+    after = _bundle_in(out)
+    if before is None or after is None or before.sha256 == after.sha256:
+        return
+    old, new = before.manifest, after.manifest
+    text = f"{out}: replaced the bundle {old.name} {old.version}, sha256 {before.sha256[:12]}"
+    if (old.name, old.version) == (new.name, new.version) and _content(before) != _content(after):
+        warn(
+            f"{text}. The new one has the same name and version, but other contents: give another"
+            f" version with {remedy} if the older one is in use"
         )
-        raise typer.Exit(1) from error
+    else:
+        message(f"{text}.")
 
 
-def print_message(message: str) -> None:
-    """Print a line; control characters, as in names of files, are escaped."""
-    console.print(_printable(message), markup=False, highlight=False, soft_wrap=True)
+def _bundle_in(folder: Path) -> Bundle | None:
+    try:
+        return open_bundle(folder)
+    except BundleError:  # there is none, or it is damaged
+        return None
+
+
+def _content(bundle: Bundle) -> tuple[object, ...]:
+    """Return what decides about an image: not the date, the figures and the card."""
+    manifest = bundle.manifest
+    files = tuple(manifest.files[name].sha256 for name in (MODEL, CALIBRATION))
+    return (*files, manifest.default_score, manifest.classes, manifest.input)
 
 
 def print_figures(markdown: str) -> None:
-    """Print figures in Markdown; a narrow terminal keeps `100 %` and `.5 / 100 %` in one line."""
+    """Print figures in Markdown; a narrow terminal keeps `100 %` and `.5 / 100 %` in one line.
+
+    Without a terminal, the lines are as wide as their content.
+    """
     lines = markdown.split("\n")  # rich breaks the lines of a cell at any space
     joined = (
         line.replace(" %", "%").replace(" / ", "/") if line.startswith("|") else line
         for line in lines
     )
-    console.print(Markdown("\n".join(joined)))
-
-
-def warn(message: str) -> None:
-    """Print a warning in yellow."""
-    console.print(_printable(f"warning: {message}"), style="yellow", markup=False, soft_wrap=True)
-
-
-def _print_error(message: str) -> None:
-    text = _printable(f"error: {message}")
-    Console(stderr=True, emoji=False).print(text, style="red", markup=False, soft_wrap=True)
-
-
-def _printable(message: str) -> str:
-    return escape_control_characters(message, keep="\n")
+    text, shown = Markdown("\n".join(joined)), console()
+    if shown.is_terminal:
+        shown.print(text)
+        return
+    wide = Console(file=StringIO(), width=PIPE_WIDTH, emoji=False)
+    with wide.capture() as rendered:
+        wide.print(text)
+    for line in rendered.get().splitlines():
+        message(line.rstrip())
 
 
 def bundle_name(name: str | None, out: Path) -> str:

@@ -6,19 +6,27 @@ from typing import Annotated
 
 import typer
 
+from oodguard.command_line.exit_codes import ExitCode
+from oodguard.command_line.output import (
+    console,
+    json_option,
+    message,
+    print_error,
+    print_json,
+    warn,
+)
+from oodguard.command_line.progress import stages
 from oodguard.models.bundle import open_bundle
 from oodguard.models.decision import Policy
 from oodguard.models.errors import RecipeError
+from oodguard.models.names import text_of
 from oodguard.sources.listing import Listing
 from oodguard.training.cli.command import (
     Alpha,
     Delta,
     Threads,
-    console,
     print_figures,
-    print_message,
     run_command,
-    warn,
 )
 from oodguard.training.cli.progress import EvaluationBar
 from oodguard.training.cli.results import print_classes, write_curves
@@ -51,11 +59,13 @@ from oodguard.training.run_folder import DATA, RunFolder
 
 TEST = "evaluation.test"
 
-UNTRUSTED = 2
-"""The exit status if a gradient-masking check failed."""
+EXAMPLES = (
+    "oodguard-train evaluate runs/smoke",
+    "oodguard-train evaluate models/pretrained/cifar10-aloe --suite paper --out report",
+)
 
 
-def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
+def evaluate(  # noqa: PLR0913, PLR0915  (each parameter is an option of the command)
     target: Annotated[Path, typer.Argument(help="Folder of a run or of a bundle.")],
     suite: Annotated[str, typer.Option(help=f"Protocol: {', '.join(SUITES)}.")] = "standard",
     score: Annotated[
@@ -87,10 +97,11 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
         bool, typer.Option("--renew", help="Write the results into the bundle.")
     ] = False,
     threads: Threads = None,
+    as_json: Annotated[bool, json_option("page", "report")] = False,
 ) -> None:
     """Measure a run or a bundle on clean and attacked images.
 
-    The exit status is 2 if the report is untrusted, because a gradient-masking check failed.
+    The exit code is 3 if the report is untrusted, because a gradient-masking check failed.
     """
     with run_command(threads, options=("skip_broken",)):
         if suite not in SUITES:
@@ -110,7 +121,7 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
             twin_recipe = RunFolder(twin).recipe_text
             inliers = list_recipe(twin_recipe, ("inliers",))
             check_run_data(twin / DATA, twin_recipe, inliers, "inliers")
-        with console.status("loading"):
+        with stages("loading"):
             measured = _open(target, text, score, tuple(other_scores or ()))
             if skip_broken:
                 recipe_used = without_broken_images(measured.recipe)
@@ -124,7 +135,7 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
             warn(f"{measured.black_box}. It is attacked as a black box instead")
         folder = out or (target if not is_bundle(target) else Path("reports") / measured.name)
         create_report_folder(folder)
-        bar = EvaluationBar(console)
+        bar = EvaluationBar(console())
         parts = folder / f".{report_name(suite)}.parts"
         with only_evaluation(parts), bar.display:
             report, evidence = run_evaluation(
@@ -137,19 +148,22 @@ def evaluate(  # noqa: PLR0913  (each parameter is an option of the command)
                 parts=parts,
             )
         classes = len(measured.classes)
-        page = write_report(folder, report, evidence, classes=classes)
-        if renew:
-            renew_bundle(target, report)
+        with stages("writing the report"):
+            page = write_report(folder, report, evidence, classes=classes)
+            if renew:
+                renew_bundle(target, report)
         print_figures(figures(report))
         print_classes(report)
         _print_warnings(report, classes)
         for remedy in remedies(report):
-            print_message(f"To change: {remedy}")
+            message(f"To change: {remedy}")
         if notice := quick_notice(report):
-            print_message(f"Quick evaluation: {notice}")
-        print_message(f"The full report is in {page}.")
+            message(f"Quick evaluation: {notice}")
+        message(f"The full report is in {page}.")
         if not is_bundle(target):
             write_curves(RunFolder(target), folder)
+        if as_json:
+            print_json({"page": text_of(page), "report": report})
         _exit_if_untrusted(report)
 
 
@@ -225,22 +239,17 @@ def _print_warnings(report: Report, classes: int) -> None:
         warn(warning)
     if report.trust.stamp == "partly checked":
         missing = [each.name for each in report.trust.checks if each.outcome == "not checked"]
-        print_message(
+        message(
             f"Checks of the attack that were not run: {'; '.join(missing)}. A longer suite and"
             " --twin, an undefended model, run them where torch can run the graph."
         )
 
 
 def _exit_if_untrusted(report: Report) -> None:
-    """Print the failed gradient-masking checks, and exit with status 2 if there are any."""
+    """Print the failed gradient-masking checks, and exit if there are any."""
     if report.trust.stamp != "untrusted":
         return
     for check in report.trust.checks:
         if check.outcome == "failed":
-            console.print(
-                f"untrusted: {check.name}: {check.figure}, expected {check.expected}",
-                style="red",
-                markup=False,
-                soft_wrap=True,
-            )
-    raise typer.Exit(UNTRUSTED)
+            print_error(f"untrusted: {check.name}: {check.figure}, expected {check.expected}")
+    raise typer.Exit(ExitCode.REFUSED)

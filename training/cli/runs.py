@@ -1,20 +1,19 @@
 """The command `oodguard-train runs`."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from oodguard.command_line.output import json_option, print_json, table_console, warn
+from oodguard.command_line.progress import describe_duration
 from oodguard.models.errors import RecipeError
 from oodguard.models.names import escape_control_characters
-from oodguard.training.cli.command import console, run_command, warn
-from oodguard.training.cli.progress import describe_duration
+from oodguard.training.cli.command import run_command
 from oodguard.training.report.markdown import budget, percent, share
 from oodguard.training.report.write import read_report
 from oodguard.training.run_folder import PROGRESS, RECIPE, RunFolder
@@ -36,8 +35,7 @@ COLUMNS = (
 )
 """Every run has the first ones; an evaluated run also has those from `test accuracy` on."""
 
-PIPE_WIDTH = 1000
-"""The largest width of the table where the output is no terminal."""
+EXAMPLES = ("oodguard-train runs", "oodguard-train runs runs/cifar10-aloe --json")
 
 
 def runs(
@@ -45,7 +43,7 @@ def runs(
         list[Path] | None,
         typer.Argument(help="Folders of runs, or folders that contain runs.", show_default="runs"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the cells as JSON.")] = False,
+    as_json: Annotated[bool, json_option(*COLUMNS)] = False,
 ) -> None:
     """Compare runs: settings, validation of the last epoch, evaluation and training time."""
     with run_command(None):
@@ -55,13 +53,10 @@ def runs(
             try:
                 rows.append(describe_run(RunFolder(folder)))
             except RecipeError as error:
-                if as_json:  # the output is JSON alone
-                    typer.echo(f"warning: {escape_control_characters(str(error))}", err=True)
-                else:
-                    warn(str(error))
+                warn(str(error))
         if as_json:
             named = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-            typer.echo(json.dumps(named, indent=2))
+            print_json(named)
         elif rows:
             _print_table(rows)
 
@@ -71,7 +66,7 @@ def _print_table(rows: Sequence[Sequence[str]]) -> None:
     table = Table(*(Column(name, overflow="fold") for name in COLUMNS), box=box.SIMPLE)
     for row in rows:
         table.add_row(*(Text(cell.replace(" %", "%")) for cell in row))
-    Console(width=None if console.is_terminal else PIPE_WIDTH).print(table)
+    table_console().print(table)
 
 
 def find_runs(folder: Path) -> list[Path]:

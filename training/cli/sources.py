@@ -1,23 +1,15 @@
 """List the sources of a recipe before any work begins; torch is not needed."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
-
+from oodguard.command_line.output import message, warn
+from oodguard.command_line.progress import progress, stages
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import InputSpec
 from oodguard.sources.classes import describe_positions, match_all_classes, match_classes
 from oodguard.sources.listing import Listing, check_inliers
 from oodguard.sources.reader import list_sources
-from oodguard.training.cli.command import console, print_message, warn
 from oodguard.training.config.recipe_sources import recipe_sources, training_settings
 from oodguard.training.data.card import check_unchanged, read_data_card
 
@@ -43,7 +35,8 @@ def list_recipe(
             for key, (source, labelled) in used.items()
             if key.startswith("evaluation.")
         }
-    listings = list_sources(used, print_message)
+    with stages("listing the images"):
+        listings = list_sources(used, message)
     inliers, test = listings.get("inliers"), listings.get("evaluation.test")
     if inliers is not None:
         check_inliers(inliers.location, inliers.classes, inliers.labels)
@@ -67,8 +60,8 @@ def print_positions(known: Sequence[str], key: str, listing: Listing) -> None:
     """
     name = f"{key}: {listing.location}"
     match_classes(known, listing.classes, name=name)
-    if message := describe_positions(known, listing.classes, name=name):
-        print_message(message)
+    if text := describe_positions(known, listing.classes, name=name):
+        message(text)
 
 
 def check_run_data(card: Path, recipe: str, listings: Mapping[str, Listing], *keys: str) -> None:
@@ -93,11 +86,12 @@ def check_run_data(card: Path, recipe: str, listings: Mapping[str, Listing], *ke
             " places of data and [evaluation]. Other settings may split the images differently, so"
             " that trained ones would calibrate. Restore the recipe, or train a new run"
         )
-    check_unchanged(recorded, {key: listings[key] for key in keys if key in listings})
+    with stages("comparing the images with those of the training"):
+        check_unchanged(recorded, {key: listings[key] for key in keys if key in listings})
 
 
 def prepare_large(listings: Mapping[str, Listing], spec: InputSpec) -> None:
-    """Write the prepared images of large sources to the cache, with a progress bar on a terminal.
+    """Write the prepared images of large sources to the cache, and show the progress.
 
     Raises:
         RecipeError: Images cannot be read, or the cache cannot be written.
@@ -105,15 +99,7 @@ def prepare_large(listings: Mapping[str, Listing], spec: InputSpec) -> None:
     from oodguard.training.data.cache import cached_images, is_large  # noqa: PLC0415  (loads torch)
 
     large = {key: listing for key, listing in listings.items() if is_large(listing, spec)}
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     for key, listing in large.items():
-        with Progress(
-            TextColumn(f"preparing {key}", markup=False),
-            *columns,
-            console=console,
-            transient=True,
-            disable=not console.is_interactive,
-        ) as bar:
-            task = bar.add_task(key, total=len(listing))
-            images, *_ = cached_images(listing, spec, advance=partial(bar.advance, task))
-        print_message(f"{key}: the prepared images are in {images.path.parent}")
+        with progress(f"preparing {key}", len(listing)) as advance:
+            images, *_ = cached_images(listing, spec, advance=advance)
+        message(f"{key}: the prepared images are in {images.path.parent}")

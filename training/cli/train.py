@@ -1,7 +1,8 @@
 """Train a run for the command `fit`, which imports this module after it has listed the data."""
 
+import os
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from shlex import quote
 
@@ -9,13 +10,17 @@ import numpy as np
 import typer
 from lightning_fabric import Fabric
 
+from oodguard.command_line.exit_codes import ExitCode
+from oodguard.command_line.output import console, message, print_error, print_json, silence, warn
+from oodguard.command_line.progress import stages
 from oodguard.models.calibration import images_required
 from oodguard.models.decision import Policy
 from oodguard.models.errors import GuardError, RecipeError
+from oodguard.models.names import text_of
 from oodguard.models.networks.imported import is_import_string
 from oodguard.models.networks.timm_network import check_timm_name, is_timm_name
 from oodguard.sources.listing import Listing
-from oodguard.training.cli.command import console, print_message, warn
+from oodguard.training.cli.processes import explain_lost_process
 from oodguard.training.cli.progress import ProgressBar
 from oodguard.training.cli.results import write_curves
 from oodguard.training.cli.sources import check_run_data, prepare_large
@@ -25,12 +30,15 @@ from oodguard.training.data.card import describe_data
 from oodguard.training.fit.distributed import launch_processes
 from oodguard.training.fit.fit import fit as run_fit
 from oodguard.training.fit.only_training import only_training
-from oodguard.training.run_folder import DATA, PROGRESS, RECIPE, RunFolder
+from oodguard.training.fit.process_errors import fail_together
+from oodguard.training.run_folder import DATA, PROGRESS, RECIPE, RunFolder, check_resumable
+from oodguard.training.run_progress import Epoch
 from oodguard.training.scoring.network import build_recipe_network
 from oodguard.training.weights import InitialWeights, read_initial_weights
 
-INTERRUPTED = 130
-"""The exit status after Ctrl-C."""
+LOW_ATTACKED_AUROC = 0.6
+"""In docs/results.md, networks that were hardened with outliers have .60 or more at the epsilon of
+their training, those without outliers less."""
 
 
 def train(  # noqa: PLR0913  (by keyword)
@@ -41,18 +49,46 @@ def train(  # noqa: PLR0913  (by keyword)
     out: Path | None,
     resume: bool,
     start: Path | None,
+    as_json: bool,
 ) -> None:
     """Create or resume the run of a recipe, write the card of its data, and train it."""
     if warning := calibration_warning(parsed, listings["inliers"]):
         warn(warning)
+    folder = out or Path("runs") / parsed.name
+    resume = resume or _is_started_again(folder)
     weights = None if resume else initial_weights(parsed, start)
     if is_import_string(parsed.network.name):  # its faults are reported before images are read
         build_recipe_network(parsed, classes=len(listings["inliers"].classes))
-    folder = out or Path("runs") / parsed.name
-    fabric = launch_processes()
-    console.quiet = not fabric.is_global_zero
-    with _lock(folder, resume=resume) if fabric.is_global_zero else nullcontext():
-        _train(parsed, text, listings, folder, fabric, resume=resume, weights=weights)
+    with ExitStack() as held:
+        held.enter_context(explain_lost_process(folder / PROGRESS))
+        fabric = launch_processes()
+        silence(not fabric.is_global_zero)
+        with fail_together(fabric):
+            if fabric.is_global_zero:
+                held.enter_context(_lock(folder, resume=resume))
+        run = _train(parsed, text, listings, folder, fabric, resume=resume, weights=weights)
+    if as_json and fabric.is_global_zero:
+        progress = run.progress()
+        last = progress.epochs[-1]
+        print_json(
+            {
+                "run": text_of(folder),
+                "epochs": len(progress.epochs),
+                "duration_s": progress.duration_s,
+                "accuracy": last.accuracy,
+                "attacked_accuracy": last.attacked_accuracy,
+                "attacked_auroc": last.attacked_auroc,
+            }
+        )
+
+
+def _is_started_again(folder: Path) -> bool:
+    """Return whether torchrun has replaced lost processes of a run that has a checkpoint.
+
+    It starts all processes with the command of the first time, which has no --resume.
+    """
+    restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return restarts != "0" and (folder / PROGRESS).exists()
 
 
 def _lock(folder: Path, *, resume: bool) -> AbstractContextManager[None]:
@@ -71,22 +107,26 @@ def _train(  # noqa: PLR0913  (of `train`)
     *,
     resume: bool,
     weights: InitialWeights | None,
-) -> None:
+) -> RunFolder:
     created = None
-    if fabric.is_global_zero and not resume:
-        created = RunFolder.create(folder, text)
-    fabric.barrier()
-    run = RunFolder.resume(folder, text)
-    if fabric.is_global_zero:
-        if resume:
-            check_run_data(folder / DATA, text, listings, *listings)
-        else:
-            card = describe_data(listings)
-            settings = training_settings(text)
-            run.write_data(card.model_copy(update={"settings": settings}))
-        prepare_large(listings, parsed.input)
-    fabric.barrier()
-    bar = ProgressBar(console)
+    with fail_together(fabric):
+        if fabric.is_global_zero:
+            if resume:
+                check_resumable(folder)
+            else:
+                created = RunFolder.create(folder, text)
+    with fail_together(fabric):
+        run = RunFolder.resume(folder, text)
+        if fabric.is_global_zero:
+            if resume:
+                check_run_data(folder / DATA, text, listings, *listings)
+            else:
+                with stages("reading the files of the images"):
+                    card = describe_data(listings)
+                settings = training_settings(text)
+                run.write_data(card.model_copy(update={"settings": settings}))
+            prepare_large(listings, parsed.input)
+    bar = ProgressBar(console())
     try:
         with bar.display:
             run_fit(run, bar, resume=resume, start=weights, fabric=fabric)
@@ -95,23 +135,27 @@ def _train(  # noqa: PLR0913  (of `train`)
             created.discard()  # only if there is no checkpoint
         if isinstance(error, GuardError):
             raise
-        print_message(_interrupted(run))
-        raise typer.Exit(INTERRUPTED) from error
+        if fabric.is_global_zero:
+            print_error(_interrupted(run, processes=fabric.world_size))
+        raise typer.Exit(ExitCode.INTERRUPTED) from error
     if fabric.is_global_zero:
         write_curves(run, folder)
-    print_message(f"Training is finished: {folder}. Next: oodguard-train evaluate {folder}")
+        if warning := robustness_warning(parsed, run.progress().epochs[-1]):
+            warn(warning)
+    message(f"Training is finished: {folder}. Next: oodguard-train evaluate {folder}")
+    return run
 
 
-def _interrupted(run: RunFolder) -> str:
+def _interrupted(run: RunFolder, *, processes: int) -> str:
     """Return the message after Ctrl-C: how the run continues."""
     if not (run.folder / PROGRESS).exists():
         return "interrupted before the first epoch was finished; there is nothing to resume"
     done = len(run.progress().epochs)
     recipe, folder = quote(str(run.folder / RECIPE)), quote(str(run.folder))
-    return (
-        f"interrupted after {done} {'epoch' if done == 1 else 'epochs'}. Continue with"
-        f" oodguard-train fit {recipe} --out {folder} --resume"
-    )
+    command = f"oodguard-train fit {recipe} --out {folder} --resume"
+    if processes > 1:
+        command = "the same command and --resume"
+    return f"interrupted after {done} {'epoch' if done == 1 else 'epochs'}. Continue with {command}"
 
 
 def initial_weights(recipe: Recipe, start: Path | None) -> InitialWeights | None:
@@ -160,4 +204,22 @@ def calibration_warning(recipe: Recipe, inliers: Listing | None = None) -> str |
         f"inliers.calibration is {recipe.inliers.calibration}, expected at least {required} for"
         f" alpha {policy.alpha} with delta {policy.delta}, the default policy. Increase"
         " inliers.calibration, or evaluate and serve with a larger alpha or delta"
+    )
+
+
+def robustness_warning(recipe: Recipe, last: Epoch) -> str | None:
+    """Return a warning if the attacked AUROC of the last epoch is near chance, else None.
+
+    Methods without an attack or without outliers have none.
+    """
+    auroc, attack = last.attacked_auroc, recipe.attack
+    if auroc is None or attack is None or auroc >= LOW_ATTACKED_AUROC:
+        return None
+    epsilon, epochs = attack.epsilon_255, recipe.schedule.epochs
+    return (
+        f"the attacked validation AUROC of the last epoch is {auroc:.3f}, near chance (0.5): within"
+        f" {epsilon:g}/255, attacks hide unknown images from this network. Train longer"
+        f" (schedule.epochs = {2 * epochs}), add inliers and outliers, start from trained weights"
+        " (network.weights, or --from a hardened bundle with the same network and number of"
+        f" classes), or set attack.epsilon_255 = {epsilon / 2:g}"
     )

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.text import Text
 
+from oodguard.command_line.output import json_option, message, print_json, warn
+from oodguard.command_line.progress import stages
 from oodguard.models.decision import Policy
 from oodguard.models.errors import ClassifierError
-from oodguard.models.names import escape_control_characters
 from oodguard.sources.reader import list_sources, source_at
 from oodguard.training.cli.command import (
     Alpha,
@@ -17,14 +17,14 @@ from oodguard.training.cli.command import (
     Name,
     SkipBroken,
     Threads,
+    bundle_json,
     bundle_name,
     bundle_version,
-    console,
     print_figures,
-    print_message,
+    replacement,
     run_command,
-    warn,
 )
+from oodguard.training.cli.results import report_missing_reasons
 from oodguard.training.cli.sources import prepare_large, print_positions
 from oodguard.training.cli.wrap_options import (
     check_columns,
@@ -43,6 +43,11 @@ from oodguard.training.wrap.output import OutputKind
 from oodguard.training.wrap.scores import FEATURE_SCORES
 from oodguard.training.wrap.wrap import WrapOptions
 from oodguard.training.wrap.wrap import wrap as run_wrap
+
+EXAMPLES = (
+    "oodguard-train wrap classifier.onnx --data photos --out mine --preset imagenet",
+    "oodguard-train wrap classifier.onnx --data photos --out mine --fit training --outliers other",
+)
 
 
 def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
@@ -143,6 +148,7 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
     name: Name = None,
     version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1",
     threads: Threads = None,
+    as_json: Annotated[bool, json_option("folder", "model", "agreement", "report")] = False,
 ) -> None:
     """Make a bundle of an existing ONNX classifier: scores and calibration, but no hardening."""
     with run_command(threads, options=("skip_broken", "image_column", "label_column", "group")):
@@ -191,7 +197,8 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
         keys = {f"--outliers {name}": (each, False) for name, each in others.items()}
         fit_source = opened(fit, label_column=label_column) if fit else None
         keys |= {"--fit": (fit_source, True)} if fit_source else {}
-        listings = list_sources({"--data": (source, True), **keys}, print_message)
+        with stages("listing the images"):
+            listings = list_sources({"--data": (source, True), **keys}, message)
         for key in ("--data", "--fit"):
             if key in listings and (known := options.classes or listings["--data"].classes):
                 print_positions(known, key, listings[key])
@@ -200,7 +207,7 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
         ):
             warn(warning)
         prepare_large(listings, options.spec)
-        with console.status("reading") as status:
+        with replacement(out), stages("reading") as stage:
             report, agreement = run_wrap(
                 original,
                 options,
@@ -208,14 +215,18 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
                 outliers=others,
                 fit=fit_source,
                 out=out,
-                stage=lambda text: status.update(Text(escape_control_characters(text))),
-                log=print_message,
+                stage=stage,
+                log=message,
             )
-        print_figures(wrapped_figures(report))
         for warning in report.warnings:
             warn(warning)
-        print_message(
+        if as_json:
+            print_json({**bundle_json(out), "agreement": agreement, "report": report})
+            return
+        print_figures(wrapped_figures(report))
+        message(
             f"Exported {out}, not hardened. It agrees with {classifier.name} on"
             f" {agreement.images} images; the largest difference is"
             f" {agreement.largest_difference:.1g}.",
         )
+        report_missing_reasons(out)

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from oodguard.command_line.exit_codes import ExitCode
 from oodguard.training.cli.app import app
-from oodguard.training.cli.evaluate import UNTRUSTED
 from oodguard.training.cli.sources import list_recipe
 from oodguard.training.data.card import DataCard, check_unchanged, describe_data
+from oodguard.training.evaluation.partial_results import only_evaluation
 from tests.training.recipes import DATA, RECIPE, with_own_test_set
 from tests.training.runs import save_run
 
@@ -43,6 +44,18 @@ def test_evaluate_rejects_options_without_effect(
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
     assert re.search(message, line)
+
+
+def test_export_without_an_evaluation_is_refused_before_images_are_read(tmp_path: Path) -> None:
+    text = RECIPE.replace("epochs = ", "epochs = 1 # ")
+    run = save_run(tmp_path / "run", text.replace("/cifar10", "/missing")).folder
+    words = ["export", str(run), "--out", str(tmp_path / "bundle")]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1
+    assert result.stderr.endswith("first, with --suite quick or standard or full\n")
+    with only_evaluation(run / ".evaluation-quick.parts"):
+        result = CliRunner().invoke(app, words)
+    assert "has not ended: wait for its end" in result.stderr
 
 
 @pytest.mark.slow
@@ -81,7 +94,7 @@ def test_fit_and_evaluate_leave_out_evaluation_images_that_were_trained_on(tmp_p
     assert sources["inliers"]["copies"] == {"images": 0, "names": [], "rows": []}
 
     done = CliRunner().invoke(app, ["evaluate", str(run)])
-    assert done.exit_code in {0, UNTRUSTED}, done.output
+    assert done.exit_code in {0, ExitCode.REFUSED}, done.output
     assert warning in done.output
     report = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))
     assert report["accuracy_images"] == 200
@@ -123,7 +136,7 @@ def test_evaluate_skips_broken_images_of_the_evaluation_only(tmp_path: Path) -> 
     assert "cannot read 1 of 24 images" in refused.stderr
     assert "leave them out with --skip-broken" in refused.stderr
     done = CliRunner().invoke(app, ["evaluate", run, "--skip-broken"])
-    assert done.exit_code in {0, UNTRUSTED}, done.output
+    assert done.exit_code in {0, ExitCode.REFUSED}, done.output
     report = json.loads((tmp_path / "run" / "evaluation.json").read_text(encoding="utf-8"))
     assert report["results"][0]["conditions"][0]["sets"]["textures"]["images"] == 23
 

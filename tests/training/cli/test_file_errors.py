@@ -32,7 +32,7 @@ def _assert_one_line(result: Result, *parts: str) -> None:
     assert result.exit_code == 1
     assert isinstance(result.exception, SystemExit)
     (line,) = result.stderr.splitlines()
-    assert line.startswith("error: ")
+    assert line.startswith("oodguard-train: ")
     for part in parts:
         assert part in line
 

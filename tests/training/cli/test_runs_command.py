@@ -21,7 +21,7 @@ def test_runs_command_compares_runs_side_by_side(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["runs", str(tmp_path)])
     assert result.exit_code == 0
     output = result.stdout
-    assert "warning:" in output
+    assert "warning:" in result.stderr
     rows = {
         cells[0]: cells[1:]
         for line in output.splitlines()

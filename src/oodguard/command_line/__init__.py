@@ -1,0 +1,1 @@
+"""Shared parts of `oodguard` and `oodguard-train`: errors, exit codes, output, progress."""
