@@ -4,30 +4,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-import orjson
-from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from oodguard.command_line.output import table_console
+from oodguard.command_line.progress import track
 from oodguard.models.bundle import Bundle
-from oodguard.models.errors import ImageError
 from oodguard.models.false_discovery import at_false_discovery_rate, parse_rate
 from oodguard.models.names import escape_control_characters, text_of
-from oodguard.models.reasons import Size
+from oodguard.models.reasons import missing_ranges
 from oodguard.models.verdicts import Verdict
 from oodguard.service import responses
-from oodguard.service.images.decode import decode_image
-from oodguard.service.images.header import EncodedImage
 from oodguard.service.inference.model import LoadedModel
+from oodguard.service.scoring.pictures import decode_batch
 from oodguard.service.settings import Settings
-from oodguard.sources.special_file import is_special
-
-PIPE_WIDTH = 1000
-"""The largest width of the table where the output is no terminal."""
-
-_STYLES = {"accept": "green", "reject": "bold red"}
 
 
 def predict_files(
@@ -41,36 +31,18 @@ def predict_files(
         The files with their verdicts, and the failed files with the reason, each in the given
         order.
     """
-    images: list[NDArray[np.uint8]] = []
-    sizes: list[Size] = []
-    found: list[Path] = []
-    failed: list[tuple[Path, str]] = []
-    spec = model.bundle.manifest.input
-    for path in paths:
-        if is_special(path):
-            failed.append((path, "the path is a pipe or a device, expected an image file"))
-            continue
-        try:
-            encoded = EncodedImage(data=path.read_bytes())
-            image = decode_image(encoded, spec, max_pixels=settings.max_pixels)
-        except IsADirectoryError:
-            failed.append((path, f"the path is a folder, expected images, such as {path}/*.jpg"))
-        except OSError as error:
-            failed.append((path, error.strerror or str(error)))
-        except ImageError as error:
-            failed.append((path, str(error)))
-        else:
-            found.append(path)
-            images.append(image)
-            sizes.append((encoded.header.width, encoded.header.height))
-    if not images:
+    decoded = decode_batch(
+        track(paths, "reading"), model.bundle.manifest.input, max_pixels=settings.max_pixels
+    )
+    failed = [(paths[position], reason) for position, reason in decoded.errors.items()]
+    if not len(decoded.images):
         return [], failed
-    stacked = np.stack(images)
-    verdicts = model.guard.predict(stacked)
+    verdicts = model.guard.predict(decoded.images)
     if fdr is not None:
         column = model.bundle.manifest.scores.index(model.guard.policy.score)
         verdicts = at_false_discovery_rate(verdicts, fdr, column=column)
-    verdicts = model.guard.explain(verdicts, stacked, sizes)
+    verdicts = model.guard.explain(verdicts, decoded.images, decoded.sizes)
+    found = (paths[position] for position in decoded.positions)
     return list(zip(found, verdicts, strict=True)), failed
 
 
@@ -83,45 +55,35 @@ def rate_of(text: str, model: LoadedModel) -> float:
     return parse_rate("--fdr", text, model.guard.thresholds.n)
 
 
-def print_table(
+def answer_of(
     model: LoadedModel, predicted: Sequence[tuple[Path, Verdict]], fdr: float | None = None
-) -> None:
-    """Print one row for each file."""
-    policy = model.guard.policy
-    rule = f"rejected if {policy.score} > {_threshold(model, '.4g')}"
-    if fdr is not None:
-        rule = f"rejected at the false-discovery rate {fdr:g} by the p-values of {policy.score}"
-    table = Table(caption=rule)
-    table.add_column("file", overflow="fold")
-    left = {"label", "decision", "reasons"}
-    for name in ("label", "confidence", policy.score, "p-value", "decision", "reasons"):
-        table.add_column(name, justify="left" if name in left else "right")
-    for path, verdict in predicted:
-        table.add_row(
-            Text(escape_control_characters(text_of(path))),
-            Text(escape_control_characters(verdict.label)),
-            f"{verdict.confidence:.3f}",
-            f"{verdict.scores[policy.score]:.4g}",
-            f"{verdict.p_value:.4f}",
-            Text(verdict.decision, _STYLES[verdict.decision]),
-            Text(", ".join(reason.code for reason in verdict.reasons)),
-        )
-    console = Console(emoji=False)
-    if not console.is_terminal:  # the name of a file remains in one line
-        console.width = PIPE_WIDTH
-    console.print(table)
-
-
-def to_json(
-    model: LoadedModel, predicted: Sequence[tuple[Path, Verdict]], fdr: float | None = None
-) -> bytes:
-    """Return the response body of POST /predict in UTF-8, with the file of each prediction."""
-    body = {
+) -> responses.Json:
+    """Return the response body of POST /predict, with the file of each prediction."""
+    return {
         "model": responses.identity(model),
         "policy": responses.policy(model, fdr=fdr),
         "predictions": [{"file": text_of(path), **asdict(verdict)} for path, verdict in predicted],
     }
-    return orjson.dumps(body, option=orjson.OPT_INDENT_2)
+
+
+def summary_json(model: LoadedModel) -> responses.Json:
+    """Return the properties of a verified bundle."""
+    manifest, rows = model.bundle.manifest, model.bundle.rows
+    return {
+        "model": responses.identity(model),
+        "policy": responses.policy(model),
+        "classes": manifest.classes,
+        "input": manifest.input,
+        "scores": manifest.scores,
+        "calibration": {
+            "images": len(rows),
+            "groups": rows.group_count,
+            "record": manifest.calibration,
+        },
+        "limitations": model.guard.limitations,
+        "reasons": model.guard.explainer.codes,
+        "providers": model.session.providers,
+    }
 
 
 def _calibration(bundle: Bundle) -> str:
@@ -139,6 +101,13 @@ def _calibration(bundle: Bundle) -> str:
     return text
 
 
+def _reasons(model: LoadedModel) -> str:
+    """Return the reasons that a rejection can have, and why those of qualities are missing."""
+    codes = ", ".join(model.guard.explainer.codes)
+    missing = missing_ranges(model.bundle.rows)
+    return codes if missing is None else f"{codes}; none such as too_dark: {missing}"
+
+
 def print_summary(model: LoadedModel) -> None:
     """Print the properties of a verified bundle."""
     manifest, limitations = model.bundle.manifest, model.guard.limitations
@@ -152,12 +121,13 @@ def print_summary(model: LoadedModel) -> None:
         "policy": ", ".join(_policy_text(model)),
         "threshold": _threshold(model, ".6g"),
         **({"limitations": "; ".join(limitations)} if limitations else {}),
+        "reasons": _reasons(model),
         "providers": ", ".join(model.session.providers),
     }
     grid = Table.grid(padding=(0, 2))
     for name, value in rows.items():
         grid.add_row(Text(name, "bold"), Text(value))
-    Console(emoji=False).print(grid)
+    table_console().print(grid)
 
 
 def _policy_text(model: LoadedModel) -> Iterator[str]:
