@@ -7,6 +7,9 @@ from pathlib import Path
 
 from oodguard.service.errors import UnreadableFile
 
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
+"""The permissions of images of users, and of all copies of them: the owner's only."""
+
 
 def read_regular_file(path: Path, max_bytes: int, *, follow: bool = True) -> bytes:
     """Return the content of a regular file, or with `follow` of the one that a link points to.

@@ -2,8 +2,10 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from pathlib import Path
+from reprlib import repr as shortened
 from typing import Any, cast
 
 import numpy as np
@@ -80,6 +82,21 @@ def choose_columns(schema: pa.Schema, source: Source, *, location: str) -> Colum
     )
 
 
+def choose_image_column(schema: pa.Schema, image_column: str | None, *, location: str) -> str:
+    """Choose the column of images, where labels are not read; see `choose_columns`.
+
+    Raises:
+        RecipeError: There is no such column, or the choice is not unique.
+    """
+    source = Source(table=Path(location), image_column=image_column)
+    fields = [field for field in schema if field.name.lower() not in LABEL_NAMES]
+    return choose_columns(
+        pa.schema(fields, schema.metadata),
+        source,
+        location=location,
+    ).image
+
+
 def _check_case(names: Sequence[str], known: Sequence[str], *, key: str, location: str) -> None:
     """Check that no known name of a column occurs in two spellings, such as `Label` and `label`."""
     for name in known:
@@ -114,6 +131,8 @@ def _image_column(schema: pa.Schema, kinds: dict[str, dict[str, Any]], location:
         return encoded[0]
     candidates = [name for name in by_name if name in encoded or not encoded]
     usable = [name for name in candidates if encoded or is_text(schema.field(name).type)]
+    if not names:  # as of a CSV file with a header alone
+        raise RecipeError(f"{location}: found no images, expected at least 1")
     if not usable:
         raise RecipeError(
             f"{location}: found the columns {names}, expected one of images: encoded bytes,"
@@ -171,11 +190,13 @@ def encode_labels(
         return names, np.array(indices, np.int64)
     faults: dict[str, str] = {}
     texts: list[str | None] = []
+    known: dict[str | None, str | None] = {}
     for row, value in enumerate(values):
         try:
-            texts.append(_class_name(value))
+            text = _class_name(value)
+            texts.append(known.setdefault(text, text))  # one object for all rows of a class
         except (ValueError, OverflowError):
-            faults[f"row {row}"] = f"the label is {value!r}"
+            faults[f"row {row}"] = f"the label is {shortened(value)}"
     if faults:
         raise RecipeError(
             f"{location}: {len(faults):,} of {len(values):,} labels are invalid, expected text or"
@@ -193,7 +214,8 @@ def encode_labels(
         )
     found = {text for text in texts if text is not None}
     if names is None or not found <= set(names):
-        texts = _without_fractions([text and (text.strip() or None) for text in texts])
+        short = _without_fractions(found)
+        texts = [text and short[text] for text in texts]
         found = {text for text in texts if text is not None}
     classes = names if names is not None and found <= set(names) else in_order(found)
     number = {name: index for index, name in enumerate(classes)}
@@ -208,17 +230,22 @@ def _kind(value: object) -> str:
     return "booleans" if isinstance(value, bool) else "numbers"
 
 
-def _without_fractions(texts: list[str | None]) -> list[str | None]:
-    """Return texts that are all whole numbers, such as `11.0` and `-1`, as a table of numbers does.
+def _without_fractions(found: Set[str]) -> dict[str, str | None]:
+    """Return each text as a class, without spaces; None: no label.
 
-    CSV files contain text only, and pandas writes numbers with a missing one as fractions.
+    Texts that are all whole numbers, such as `11.0` and `-1`, are those that a table of numbers
+    has: CSV files contain text only, and pandas writes numbers with a missing one as fractions.
     """
-    if not all(text is None or WHOLE.fullmatch(text) for text in texts):
-        return [None if text is not None and NEGATIVE.fullmatch(text) else text for text in texts]
-    return [
-        None if text is None or NEGATIVE.fullmatch(text) else text.partition(".")[0]
-        for text in texts
-    ]
+    stripped = {text: text.strip() for text in found}
+    whole = all(WHOLE.fullmatch(text) for text in stripped.values() if text)
+    return {
+        text: None
+        if not short or NEGATIVE.fullmatch(short)
+        else short.partition(".")[0]
+        if whole
+        else short
+        for text, short in stripped.items()
+    }
 
 
 def _class_name(value: object) -> str | None:

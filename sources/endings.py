@@ -7,6 +7,8 @@ from oodguard.models.names import text_of
 
 TABLE_ENDINGS = frozenset({".parquet", ".pq", ".csv", ".tsv", ".jsonl", ".ndjson"})
 
+DOCUMENT_ENDINGS = frozenset({"", ".md", ".rst", ".txt"})
+
 
 def ending(name: str) -> str:
     """Return the ending of a file's name in lower case, with its dot."""
@@ -14,10 +16,16 @@ def ending(name: str) -> str:
 
 
 def is_table(path: Path) -> bool:
-    """Return whether a path is a file, or a folder of tables without sub-folders."""
+    """Return whether a path is a file, or a folder of tables without sub-folders and pictures.
+
+    A README and a licence may be in the folder, as in exports of the Hugging Face hub.
+    """
     if not path.is_dir():
         return True
     visible = [each for each in path.iterdir() if not each.name.startswith(".")]
-    return bool(visible) and all(
-        each.is_file() and ending(each.name) in TABLE_ENDINGS for each in visible
+    found = {ending(each.name) for each in visible}
+    return (
+        all(each.is_file() for each in visible)
+        and bool(found & TABLE_ENDINGS)
+        and found <= TABLE_ENDINGS | DOCUMENT_ENDINGS
     )

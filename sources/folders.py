@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from oodguard.models.errors import RecipeError
 from oodguard.models.names import text_of
 from oodguard.sources.classes import in_order
-from oodguard.sources.endings import ending
+from oodguard.sources.endings import TABLE_ENDINGS, ending
 from oodguard.sources.groups import folder_groups, number_groups
 from oodguard.sources.listing import NO_LABEL, Encoded, Listing
 from oodguard.sources.pictures import picture_endings
@@ -43,7 +43,7 @@ def list_folder(
     root = _root(folder, split)
     location = text_of(root)
     try:
-        files = sorted(_files(root))
+        files = sorted(walk(root))
     except OSError as error:
         path = text_of(error.filename or root)
         raise RecipeError(f"{path}: cannot read the data: {error.strerror}") from error
@@ -64,10 +64,10 @@ def list_folder(
         for name in pictures
     ]
     numbers = np.array(labels, np.int64)
-    groups = None
+    groups = values = None
     if group is not None:
         found = folder_groups(group, root, pictures, labelled=labelled and bool(classes))
-        groups = number_groups(found, numbers)
+        groups, values = number_groups(found, numbers), number_groups(found, 0 * numbers)
     order = np.random.default_rng(SHUFFLE_SEED).permutation(len(pictures))
 
     def read(rows: NDArray[np.int64]) -> Iterator[tuple[str, Encoded]]:
@@ -80,6 +80,7 @@ def list_folder(
         classes=classes,
         labels=numbers[order],
         groups=None if groups is None else groups[order],
+        group_values=None if values is None else values[order],
         rows=np.arange(len(pictures)),
         read=read,
         skipped={name: count for name, count in skipped.items() if count > 0},
@@ -89,36 +90,57 @@ def list_folder(
 def _root(folder: Path, split: str | None) -> Path:
     """Return the folder whose sub-folders are the classes."""
     if not folder.is_dir():
-        found = "is a file" if folder.exists() else "does not exist"
-        remedy = "; a file is read as a table" if folder.exists() else ""
-        raise RecipeError(
-            f"{text_of(folder)}: cannot read the data: the path {found}, expected a folder{remedy}"
-        )
+        fault = "is a file, expected a folder; a file is read as a table"
+        if not folder.exists():
+            expected = "table" if ending(folder.name) in TABLE_ENDINGS else "folder"
+            fault = f"does not exist, expected a {expected}"
+        raise RecipeError(f"{text_of(folder)}: cannot read the data: the path {fault}")
     below = sorted(text_of(each.name) for each in _visible(folder) if _is_folder(each))
     if split is not None:
-        if not (folder / split).is_dir():
+        if (folder / split).is_dir():
+            return folder / split
+        if split_of(text_of(folder.absolute().name)) == (split_of(split) or split):
             raise RecipeError(
-                f"{text_of(folder)}: split is {split!r}, expected one of the sub-folders"
-                f" {', '.join(below) or '(there are none)'}"
+                f"{text_of(folder)}: split is {split!r}, but the folder is that split itself, with"
+                f" the sub-folders {', '.join(below) or '(there are none)'}: remove split, or give"
+                f" the folder {text_of(folder.parent)}"
             )
-        return folder / split
-    filled = [
-        each.name
-        for each in sorted(_visible(folder), key=lambda each: each.name)
-        if _is_folder(each) and _visible(Path(each.path))
-    ]
-    names = [name for name in filled if name.lower() in SPLITS]
-    splits = {split_of(name) for name in filled}
-    if None not in splits and len(splits) > 1:  # such as train2017 and val2017
-        names = filled
-    if len(names) > 1 or (names and len(below) == 1):
-        proposed = next((name for name in names if split_of(name) == TRAINING), names[-1])
         raise RecipeError(
-            f"{text_of(folder)}: its sub-folders {', '.join(names)} are splits, expected classes."
-            f" Give one of them: split = {proposed!r} in a recipe, or the path"
-            f" {text_of(folder / proposed)}. If they are classes, give split = '.'"
+            f"{text_of(folder)}: split is {split!r}, expected one of the sub-folders"
+            f" {', '.join(below) or '(there are none)'}"
+        )
+    if names := _split_folders(folder, len(below)):
+        training = next((name for name in names if split_of(name) == TRAINING), names[-1])
+        held_out = [name for name in names if split_of(name) != TRAINING]
+        example = f", such as {text_of(folder / held_out[0])}" if held_out else ""
+        raise RecipeError(
+            f"{text_of(folder)}: its sub-folders are splits ({', '.join(map(text_of, names))}),"
+            f" expected classes. In a recipe, add split = {text_of(training)!r}, or that of the"
+            " test images in [evaluation.test]. For an option of a command, give the path of images"
+            f" that the model was not trained on{example}. If they are classes, add split = '.' in"
+            " a recipe, or rename one"
         )
     return folder
+
+
+def _split_folders(folder: Path, count: int) -> list[str]:
+    """Return the sub-folders that are splits instead of classes; empty: there are only classes.
+
+    One name of a split among others may be a class, unless it has only folders, as a split has.
+    `count` is the number of sub-folders.
+    """
+    contents = {
+        each.name: inside
+        for each in sorted(_visible(folder), key=lambda each: each.name)
+        if _is_folder(each) and (inside := _visible(Path(each.path)))
+    }
+    splits = {split_of(name) for name in contents}
+    if None not in splits and len(splits) > 1:  # such as train2017 and val2017
+        return list(contents)
+    names = [name for name in contents if name.lower() in SPLITS]
+    if len(names) > 1 or (names and count == 1):
+        return names
+    return [name for name in names if all(map(_is_folder, contents[name]))]
 
 
 def _visible(folder: Path) -> list[os.DirEntry[str]]:
@@ -129,21 +151,29 @@ def _visible(folder: Path) -> list[os.DirEntry[str]]:
         raise RecipeError(f"{text_of(folder)}: cannot read the data: {error.strerror}") from error
 
 
-def _files(root: Path) -> Iterator[str]:
-    """Yield the relative names of all files; a class reads a folder once, whatever links to it."""
-    waiting = [("", {_identity(root)})]
+def walk(root: Path) -> Iterator[str]:
+    """Yield the relative names of all visible files in their order as text.
+
+    A class reads a folder once, whatever links to it.
+    """
+    # Only the names of the folders on the way are in memory.
+    waiting: list[tuple[str, set[tuple[int, int]]]] = [("", {_identity(root)})]
     while waiting:
-        prefix, seen = waiting.pop()
-        for entry in sorted(_visible(root / prefix), key=lambda each: each.name):
-            name = prefix + entry.name
+        name, seen = waiting.pop()
+        if name and not name.endswith("/"):
+            yield name
+            continue
+        found = []
+        for entry in sorted(_visible(root / name), key=lambda each: each.name):
             if not _is_folder(entry):
-                yield name
+                found.append((name + entry.name, seen))
                 continue
-            known = seen if prefix else set(seen)  # each class has its own
+            known = seen if name else set(seen)  # each class has its own
             identity = _identity(entry)
             if identity not in known:
                 known.add(identity)
-                waiting.append((f"{name}/", known))
+                found.append((f"{name}{entry.name}/", known))
+        waiting += sorted(found, key=lambda each: each[0], reverse=True)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

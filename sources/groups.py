@@ -10,8 +10,12 @@ A table names a column. A folder of pictures has three rules:
 import csv
 import posixpath
 import re
-from collections.abc import Callable, Mapping, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +30,47 @@ from oodguard.sources.text_tables import read_rows
 PICTURE_COLUMNS = ("file_name", "filename", "file", "path", "image")
 """The columns that may name the pictures of a metadata file, the first one that exists."""
 
+GROUPING_S, GROUPING_S_PER_NAME = 10.0, 0.001
+"""The CPU time that a rule may take; a usual pattern takes microseconds for each name."""
+
 
 def number_groups(values: Sequence[object], labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the number `(n,)` of the group of each row: rows of one label with the same value."""
-    pairs = [f"{label} {value}" for label, value in zip(labels, values, strict=True)]
-    _, numbers = np.unique(pairs, return_inverse=True)
-    return numbers.astype(np.int64)
+    """Return the number `(n,)` of the group of each row: rows of one label with the same value.
+
+    Groups are numbered in the order of their texts. An array of these texts would take the length
+    of the longest one for each row.
+    """
+    found: dict[str, int] = {}
+    texts = (f"{label} {value}" for label, value in zip(labels, values, strict=True))
+    first = np.fromiter((found.setdefault(text, len(found)) for text in texts), np.int64)
+    ranks = np.empty(len(found), np.int64)
+    ranks[[found[text] for text in sorted(found)]] = np.arange(len(found))
+    return ranks[first]
+
+
+def check_groups_given(location: str, values: Sequence[object], names: Sequence[str]) -> None:
+    """Check that every image has a group: images without one are not near-duplicates.
+
+    Args:
+        location: The source in the error.
+        values: The value of each image: null, NaN and empty text are no group.
+        names: The name of each image in the error.
+
+    Raises:
+        RecipeError: The error names the images.
+    """
+    # NaN, as pandas writes a missing number, differs from itself.
+    faults = {
+        name: "has no group"
+        for name, value in zip(names, values, strict=True)
+        if value is None or value != value or str(value).strip() == ""  # noqa: PLR0124
+    }
+    if faults:
+        raise RecipeError(
+            f"{location}: {len(faults):,} of {len(names):,} images have no group, expected one for"
+            f" each (rows are counted from 0):\n{name_all(faults)}\n"
+            f"Correct these rows, or {way_to_set('group')}"
+        )
 
 
 def folder_groups(rule: str, root: Path, names: Sequence[str], *, labelled: bool) -> list[str]:
@@ -59,8 +98,26 @@ def folder_groups(rule: str, root: Path, names: Sequence[str], *, labelled: bool
             f"{text_of(root)}: group is {rule!r}, expected 'folder', 'name:PATTERN' or"
             f" 'FILE:COLUMN' for a folder. Change {way_to_set('group')}"
         )
-    groups = {name: group_of(name) for name in names}
+    groups: dict[str, str | None] = {}
+    limit_s = GROUPING_S + GROUPING_S_PER_NAME * len(names)
+    try:
+        with _cpu_time_limit(limit_s):
+            for name in names:
+                groups[name] = group_of(name)
+    except TimeoutError:
+        raise RecipeError(
+            f"{text_of(root)}: group is {rule!r}, and the pattern took more than {limit_s:g} s of"
+            f" CPU time, the last of it for {text_of(names[len(groups)])}. A repetition of a"
+            " repetition, such as (a+)+, tries all ways to divide a name: repeat once, such as a+."
+            f" Change {way_to_set('group')}"
+        ) from None
     faults = {text_of(name): fault for name, group in groups.items() if not group}
+    if names and len(faults) == len(names):
+        raise RecipeError(
+            f"{text_of(root)}: group is {rule!r}, but none of the {len(names):,} pictures has a"
+            f" group: the first, {text_of(names[0])}, {fault}. Correct the pictures, or"
+            f" {way_to_set('group')}"
+        )
     if faults:
         raise RecipeError(
             f"{text_of(root)}: group is {rule!r}, but {len(faults):,} of {len(names):,} pictures"
@@ -92,6 +149,28 @@ def _by_pattern(pattern: str) -> Callable[[str], str | None]:
         return "/".join(captured) if captured else match.group()
 
     return group_of
+
+
+@contextmanager
+def _cpu_time_limit(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError after this CPU time, also within a match: `re` checks for signals.
+
+    Only in the main thread, where commands list their sources.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> NoReturn:
+        raise TimeoutError
+
+    earlier = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, earlier)
 
 
 def _by_table(root: Path, file: str, column: str) -> Callable[[str], str | None]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from oodguard.models.errors import RecipeError
 from oodguard.sources.columns import choose_columns, encode_labels
 from oodguard.sources.groups import number_groups
-from oodguard.sources.listing import Encoded, Listing
+from oodguard.sources.listing import Encoded, Listing, check_row_count
 from oodguard.sources.source import Source
 
 
@@ -26,10 +26,11 @@ def list_hub(source: Source, name: str) -> Listing:
         table = datasets.load_dataset(name, split=source.split or "train").shuffle(seed=0)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise RecipeError(f"{name}: cannot read the data: {error}") from error
+    check_row_count(len(table), location=name)
     columns = choose_columns(table.features.arrow_schema, source, location=name)
     values = table[columns.label][:] if columns.label else None
     classes, labels = encode_labels(values, columns.names, rows=len(table), location=name)
-    groups = None if source.group is None else number_groups(table[source.group][:], labels)
+    grouped = None if source.group is None else table[source.group][:]
     images = table.select_columns([columns.image])
     if isinstance(images.features[columns.image], datasets.Image):
         images = images.cast_column(columns.image, datasets.Image(decode=False))
@@ -37,7 +38,8 @@ def list_hub(source: Source, name: str) -> Listing:
         location=name,
         classes=classes,
         labels=labels,
-        groups=groups,
+        groups=None if grouped is None else number_groups(grouped, labels),
+        group_values=None if grouped is None else number_groups(grouped, 0 * labels),
         rows=np.arange(len(table)),
         columns=tuple(table.column_names),
         files=lambda: [Path(each["filename"]) for each in table.cache_files],

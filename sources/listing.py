@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
@@ -20,6 +21,10 @@ Encoded = Path | bytes | None
 ReadRows = Callable[[NDArray[np.int64]], Iterator[tuple[str, Encoded]]]
 """Maps rows of a source to the name and the encoded image of each, in that order."""
 
+MAX_ROWS = 10_000_000
+"""The largest number of rows of a source: all of them are listed in memory, and a table of a few
+kilobytes may declare billions."""
+
 MAX_NAMED = 100
 """The number of files or rows that an error names."""
 
@@ -32,8 +37,9 @@ class Listing:
     """The rows of a source.
 
     `labels` `(n,)` are `NO_LABEL` for rows without a label, and all 0 without `classes`. `groups`
-    are the values of the group column, or their numbers. `skipped` are the numbers of files that
-    are not read, by ending. `files` returns the files that contain the images, unless each image
+    are the numbers of the groups: the rows of one class with one value; `group_values` are the
+    numbers of the values, if classes may share them. `skipped` are the numbers of files that are
+    not read, by ending. `files` returns the files that contain the images, unless each image
     is a file itself. `columns` are those of a table, none for a folder. Images that cannot be read
     are left out with `skip_broken`.
     """
@@ -44,6 +50,7 @@ class Listing:
     rows: NDArray[np.int64]
     read: ReadRows
     groups: NDArray[np.int64] | None = None
+    group_values: NDArray[np.int64] | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)
     files: Callable[[], Iterable[Path]] | None = None
     columns: tuple[str, ...] = ()
@@ -58,8 +65,23 @@ class Listing:
 
     def select(self, index: NDArray[np.int64]) -> "Listing":
         """Return the rows at `index`, in that order."""
-        groups = None if self.groups is None else self.groups[index]
-        return replace(self, rows=self.rows[index], labels=self.labels[index], groups=groups)
+        return replace(
+            self,
+            rows=self.rows[index],
+            labels=self.labels[index],
+            groups=None if self.groups is None else self.groups[index],
+            group_values=None if self.group_values is None else self.group_values[index],
+        )
+
+    @property
+    def shared_values(self) -> str | None:
+        """Describe how many groups there are, if several classes share the values of groups."""
+        if self.groups is None or self.group_values is None:
+            return None
+        groups, values = len(np.unique(self.groups)), len(np.unique(self.group_values))
+        if groups == values:
+            return None
+        return f"{groups:,} groups, because {values:,} values count once for each class"
 
     @property
     def counts(self) -> dict[str, int]:
@@ -80,6 +102,8 @@ class Listing:
                 text += f"{counts[least]:,} ({least}) to {counts[most]:,} ({most}) per class"
             else:
                 text += f"{counts[least]:,} per class"
+        if shared := self.shared_values:
+            text += f"; {shared}"
         if self.skipped:
             text += f"; {describe_skipped(self.skipped)}"
         return text
@@ -93,11 +117,24 @@ def describe_skipped(skipped: Mapping[str, int]) -> str:
     return text + "".join(f". {install_hint(extra)}, to read them" for extra in extras)
 
 
-def name_all(faults: Mapping[str, str]) -> str:
-    """Return one indented line for each fault by its file or row."""
-    lines = [f"  {name}: {reason}" for name, reason in faults.items()]
-    rest = len(lines) - MAX_NAMED
-    return "\n".join(lines[:MAX_NAMED] + ([f"  and {rest:,} more"] if rest > 0 else []))
+def name_all(faults: Mapping[str, str], *, at_most: int = MAX_NAMED) -> str:
+    """Return one indented line for each fault by its file or row, and the number of the others."""
+    lines = [f"  {name}: {reason}" for name, reason in islice(faults.items(), at_most)]
+    rest = len(faults) - len(lines)
+    return "\n".join(lines + ([f"  and {rest:,} more"] if rest > 0 else []))
+
+
+def check_row_count(rows: int, *, location: str) -> None:
+    """Check that a source has at most `MAX_ROWS` rows, of which `rows` are known.
+
+    Raises:
+        RecipeError: There are more.
+    """
+    if rows > MAX_ROWS:
+        raise RecipeError(
+            f"{location}: found at least {rows:,} rows, expected at most {MAX_ROWS:,}, because all"
+            " rows are listed in memory. Write the rows that you need to another table"
+        )
 
 
 def check_names(names: Sequence[str], *, location: str) -> None:

@@ -4,9 +4,11 @@ import io
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from threading import Condition
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +32,36 @@ Size = tuple[int, int]
 NO_SIZE: Size = (0, 0)
 
 CHUNK = 64
-"""The number of encoded images that are in memory at a time."""
+"""The number of encoded images that are in memory at a time, at most."""
+
+CHUNK_BYTES = 2**26
+"""The size of these images together, unless one is larger."""
+
+MAX_PIXELS = 2**27
+"""The number of pixels that are decoded at a time, unless one picture has more."""
+
+
+class _Pixels:
+    """Bounds the memory of decoding: 8 pictures of 169 million pixels took 7 GB together."""
+
+    def __init__(self) -> None:
+        self._decoding = 0
+        self._changed = Condition()
+
+    @contextmanager
+    def hold(self, count: int) -> Iterator[None]:
+        """Wait until there is room for a picture with this number of pixels."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: not self._decoding or self._decoding + count <= MAX_PIXELS
+            )
+            self._decoding += count
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._decoding -= count
+                self._changed.notify_all()
 
 
 @cache
@@ -66,11 +97,13 @@ def decode_all(
     """
     register_plugins()
     broken: dict[str, str] = {}
+    pixels = _Pixels()
     pictures = iter(listing.pictures())
     position = 0
     with ThreadPoolExecutor() as pool:
-        while chunk := list(islice(pictures, CHUNK)):
-            results = pool.map(lambda encoded: _decode(encoded, spec), (each for _, each in chunk))
+        while chunk := next_chunk(pictures):
+            encoded = [each for _, each in chunk]
+            results = pool.map(lambda each: _decode(each, spec, pixels), encoded)
             for (name, _), (result, size) in zip(chunk, results, strict=True):
                 if isinstance(result, str):
                     broken[name] = result
@@ -84,6 +117,18 @@ def decode_all(
             f"{name_all(broken)}\n"
             f"Repair or remove them, or leave them out with {way_to_set('skip_broken', 'true')}"
         )
+
+
+def next_chunk(pictures: Iterator[tuple[str, Encoded]]) -> list[tuple[str, Encoded]]:
+    """Return the next pictures, up to the one at which they reach `CHUNK_BYTES`."""
+    chunk: list[tuple[str, Encoded]] = []
+    size = 0
+    for name, encoded in islice(pictures, CHUNK):
+        chunk.append((name, encoded))
+        size += len(encoded) if isinstance(encoded, bytes) else 0
+        if size >= CHUNK_BYTES:
+            break
+    return chunk
 
 
 def header_sizes(listing: Listing, positions: NDArray[np.int64]) -> list[Size] | None:
@@ -111,7 +156,9 @@ def reason_of(message: str) -> str:
     return re.sub(r"\d+", "N", message)
 
 
-def _decode(encoded: Encoded, spec: InputSpec) -> tuple[NDArray[np.uint8] | str, Size]:
+def _decode(
+    encoded: Encoded, spec: InputSpec, pixels: _Pixels
+) -> tuple[NDArray[np.uint8] | str, Size]:
     """Return the prepared pixels and the size in the header, or the reason why there are none."""
     if encoded is None:
         return "the row has no image", NO_SIZE
@@ -120,7 +167,8 @@ def _decode(encoded: Encoded, spec: InputSpec) -> tuple[NDArray[np.uint8] | str,
     try:
         with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded) as image:
             size = image.size  # `prepare` may turn the image
-            return prepare(image, spec), size
+            with pixels.hold(size[0] * size[1]):
+                return prepare(image, spec), size
     except UnidentifiedImageError:
         return "the file is not an image of a format that can be read", NO_SIZE
     except UNREADABLE as error:

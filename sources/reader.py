@@ -62,16 +62,16 @@ def list_source(source: Source, *, labelled: bool) -> Listing:
     if len(rows) == 0:
         skipped = f"; {describe_skipped(found.skipped)}" if found.skipped else ""
         raise RecipeError(f"{found.location}: found no images, expected at least 1{skipped}")
-    labels = found.labels[rows]
+    chosen = found.select(rows)
+    labels = chosen.labels
     if labelled and classes:
         check_labels(found.location, classes, labels)
-    groups = None if found.groups is None else np.unique(found.groups[rows], return_inverse=True)[1]
+    groups = chosen.groups
     return replace(
-        found,
+        chosen,
         classes=tuple(classes[index] for index in selected),
         labels=labels if are_all else np.searchsorted(selected, labels).astype(np.int64),
-        rows=rows,
-        groups=groups,
+        groups=None if groups is None else np.unique(groups, return_inverse=True)[1],
         skip_broken=source.skip_broken,
     )
 

@@ -15,29 +15,50 @@ LOCATIONS = ("hub", "folder", "table", "parquet")
 
 
 class Source(FrozenModel):
-    """A source of images: exactly one of `hub` (a data set's name), `folder` and `table`.
+    """A source of images: exactly one of `hub`, `folder` and `table`, and these keys.
 
-    `table` are Parquet, CSV or JSON Lines files; `parquet` is its older name. `images` limits how
-    many images are read; `split` is the hub's split (by default "train") or a sub-folder. With
-    `skip_broken` images that cannot be read are left out. `group` names a column, such as a film's
-    number, or a rule of `sources.groups` for a folder: images with the same group and label are
-    near-duplicates. `leave_out` drops classes, by
-    name, by number or by index; `only` drops all other classes. The remaining labels are renumbered
-    from 0.
+    The labels of the classes that remain are renumbered from 0.
     """
 
     hub: str | None = None
+    """A data set of the Hugging Face hub by its name."""
+
     folder: Path | None = None
+    """An image folder, one sub-folder for each class, docs/training.md#folders."""
+
     table: Path | tuple[Path, ...] | None = None
+    """Parquet, CSV, JSON Lines or a JSON array of objects: a file, a list of files or a folder of
+    files, docs/training.md#tables."""
+
     parquet: Path | None = None
+    """Older name of `table`."""
+
     split: str | None = None
+    """The sub-folder of a `folder`, or the part of a hub data set, there `"train"` by default."""
+
     images: int | None = Field(default=None, ge=1)
+    """Maximum number of images that are read; none: all."""
+
     skip_broken: bool = False
+    """Leave out images that cannot be read, with a warning; otherwise they are an error that names
+    all of them."""
+
     image_column: str | None = None
+    """The column of the images in a table; none: by type and name."""
+
     label_column: str | None = None
+    """The column of the labels in a table; none: by type and name."""
+
     group: str | None = None
+    """A column of a table, such as the number of a film, or a rule for a folder: images of one
+    class with the same value are near-duplicates, docs/training.md#the-data."""
+
     leave_out: tuple[ClassKey, ...] = ()
+    """Classes whose images are dropped, by name, by number or by index; for outliers: images that
+    show one of your classes."""
+
     only: tuple[ClassKey, ...] = ()
+    """The classes that are used, instead of `leave_out`."""
 
     @field_validator("leave_out", "only", mode="before")
     @classmethod

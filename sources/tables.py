@@ -15,8 +15,8 @@ from oodguard.models.errors import RecipeError
 from oodguard.models.names import text_of
 from oodguard.sources.columns import choose_columns, encode_labels
 from oodguard.sources.endings import TABLE_ENDINGS, ending
-from oodguard.sources.groups import number_groups
-from oodguard.sources.listing import Encoded, Listing, name_all
+from oodguard.sources.groups import check_groups_given, number_groups
+from oodguard.sources.listing import Encoded, Listing, check_row_count, name_all
 from oodguard.sources.shards import Shard, open_shard
 from oodguard.sources.source import Source
 from oodguard.sources.source_options import way_to_set
@@ -32,7 +32,7 @@ def list_tables(paths: Sequence[Path], source: Source) -> Listing:
             the error names.
     """
     location = ", ".join(map(text_of, paths))
-    shards = [open_shard(file) for path in paths for file in _files(path)]
+    shards = list(_open_all([file for path in paths for file in _files(path)], location))
     first = shards[0]
     columns = choose_columns(first.schema, source, location=location)
     labels: list[object] = []
@@ -47,8 +47,10 @@ def list_tables(paths: Sequence[Path], source: Source) -> Listing:
         labels += shard.column(columns.label) if columns.label else []
         groups += shard.column(source.group) if source.group else []
     rows = sum(shard.rows for shard in shards)
-    values = labels if columns.label else None
-    classes, numbers = encode_labels(values, columns.names, rows=rows, location=location)
+    if source.group:
+        check_groups_given(location, groups, [f"row {row}" for row in range(rows)])
+    given = labels if columns.label else None
+    classes, numbers = encode_labels(given, columns.names, rows=rows, location=location)
     starts = np.cumsum([0, *(shard.rows for shard in shards)])
 
     def read(selected: NDArray[np.int64]) -> Iterator[tuple[str, Encoded]]:
@@ -69,6 +71,7 @@ def list_tables(paths: Sequence[Path], source: Source) -> Listing:
         classes=classes,
         labels=numbers,
         groups=number_groups(groups, numbers) if source.group else None,
+        group_values=number_groups(groups, 0 * numbers) if source.group else None,
         rows=np.arange(rows),
         read=read,
         columns=tuple(first.schema.names),
@@ -77,6 +80,15 @@ def list_tables(paths: Sequence[Path], source: Source) -> Listing:
     if not source.skip_broken:
         _check_files(listing, columns.image, shards, starts)
     return listing
+
+
+def _open_all(files: Sequence[Path], location: str) -> Iterator[Shard]:
+    rows = 0
+    for file in files:
+        shard = open_shard(file)
+        rows += shard.rows
+        check_row_count(rows, location=location)
+        yield shard
 
 
 def _check_files(

@@ -173,7 +173,7 @@ def parse_multipart(body: Body, limits: RequestLimits) -> Payload:
     lines = body.data.count(b"\r\n--" + boundary)
     if lines > limits.max_images + 1:
         raise TooManyImages(
-            f"the body has {lines} lines that start with the boundary,"
+            f"the body has {lines} images, or lines that start with the boundary,"
             f" expected at most {limits.max_images} images"
         )
     form = _FormFiles(limits)

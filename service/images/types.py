@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oodguard.service.images.header import EncodedImage
-from oodguard.service.settings import Settings
+
+if TYPE_CHECKING:  # not needed by `Scorer`, and slow to import
+    from oodguard.service.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,7 +22,7 @@ class RequestLimits:
     max_pixels: int
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def of(cls, settings: "Settings") -> Self:
         """Return the limits in the settings."""
         return cls(
             max_body_bytes=settings.max_body_bytes,

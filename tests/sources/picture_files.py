@@ -36,3 +36,14 @@ def numbers(images: ImageSet) -> dict[int, str | None]:
     names = [images.classes[label] if label >= 0 and images.classes else None
              for label in images.labels.tolist()]  # fmt: skip
     return dict(zip(images.images[:, 0, 0, 0].tolist(), names, strict=True))
+
+
+CLASSES = ("cat", "dog", "cat", "emu")
+"""Of the pictures of `picture_paths`."""
+
+EXPECTED = dict(enumerate(CLASSES))
+
+
+def picture_paths(folder: Path) -> list[str]:
+    """Write four pictures, and return their paths in the folder."""
+    return [write(folder / "pics" / f"{n}.png", n).relative_to(folder).as_posix() for n in range(4)]

@@ -39,7 +39,9 @@ def test_folder_of_splits_is_refused_with_the_option_to_give(tmp_path: Path) -> 
     for number, part in enumerate(("train", "Val", "test")):
         write(tmp_path / part / "cat" / "a.png", number)
     for source in (Source(folder=tmp_path), source_at(tmp_path)):
-        with pytest.raises(RecipeError, match=r"Val, test, train are splits, .* split = 'train'"):
+        with pytest.raises(
+            RecipeError, match=r"splits \(Val, test, train\), .* split = 'train', .*/Val\."
+        ):
             list_source(source, labelled=True)
     classes = Source(folder=tmp_path, split=".")
     assert contents(classes) == {0: "train", 1: "Val", 2: "test"}
@@ -193,9 +195,33 @@ def test_two_splits_are_refused_next_to_other_folders(tmp_path: Path, others: li
     for number, part in enumerate(("train", "Validation", *others)):
         write(tmp_path / part / "cat" / "a.png", number)
     (tmp_path / "test").mkdir()
-    with pytest.raises(RecipeError, match="sub-folders Validation, train are splits"):
+    with pytest.raises(RecipeError, match=r"its sub-folders are splits \(Validation, train\)"):
         list_source(Source(folder=tmp_path), labelled=True)
     assert "train" in contents(Source(folder=tmp_path, split=".")).values()
+
+
+def test_one_split_is_refused_next_to_pictures_of_other_things(tmp_path: Path) -> None:
+    write(tmp_path / "train" / "cat" / "a.png", 0)
+    write(tmp_path / "other" / "b.png", 1)
+    with pytest.raises(RecipeError, match=r"splits \(train\), .* was not trained on\. If"):
+        list_source(Source(folder=tmp_path), labelled=True)
+    assert contents(Source(folder=tmp_path, split="train")) == {0: "cat"}
+    write(tmp_path / "train" / "c.png", 2)
+    assert contents(Source(folder=tmp_path)) == {0: "train", 1: "other", 2: "train"}
+
+
+@pytest.mark.parametrize("name", ["train", "train_images"])
+def test_folder_that_is_the_split_itself_is_refused_with_the_folder_to_give(
+    tmp_path: Path, name: str
+) -> None:
+    for number, part in enumerate(("cat", "dog")):
+        write(tmp_path / name / part / "a.png", number)
+    with pytest.raises(RecipeError) as caught:
+        list_source(Source(folder=tmp_path / name, split="train"), labelled=True)
+    assert str(caught.value) == (
+        f"{tmp_path}/{name}: split is 'train', but the folder is that split itself, with the"
+        f" sub-folders cat, dog: remove split, or give the folder {tmp_path}"
+    )
 
 
 @pytest.mark.parametrize("name", ["train2017", "train_images", "dev"])
@@ -216,7 +242,7 @@ def test_folders_named_like_several_splits_alone_are_refused(
 ) -> None:
     for number, part in enumerate((training, test)):
         write(tmp_path / part / "cat" / "a.png", number)
-    with pytest.raises(RecipeError, match=f"are splits, expected .* split = '{training}'"):
+    with pytest.raises(RecipeError, match=f"are splits .* expected .* split = '{training}'"):
         list_source(Source(folder=tmp_path), labelled=True)
     assert contents(Source(folder=tmp_path, split=".")) == {0: training, 1: test}
     write(tmp_path / "cat" / "a.png", 2)

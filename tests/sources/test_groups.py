@@ -53,7 +53,7 @@ def test_groups_of_an_unlabelled_folder_are_its_sub_folders(films: Path) -> None
     [
         ("film", "group is 'film', expected 'folder', 'name:PATTERN' or 'FILE:COLUMN'"),
         ("name:(", "expected a regular expression, such as .*: missing \\)"),
-        ("name:reel", "8 of 8 pictures have no group.*\n.*1_1.png: does not match the pattern"),
+        ("name:reel", "none of the 8 pictures has a group: the first, .*1_1.png, does not match"),
         ("none.csv:film", "none.csv: cannot read the groups: No such file or directory"),
         ("metadata.csv:reel", "found the columns .*, expected 'reel' and one of file_name"),
         ("metadata.csv:", "group is 'metadata.csv:', expected"),

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from threading import Barrier, Lock
 
 import numpy as np
 import pillow_heif
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image, features
 
 from oodguard.models.manifest import InputSpec
+from oodguard.sources import pictures
 from oodguard.sources.pictures import header_sizes
+from oodguard.sources.reader import list_source, source_at
 from oodguard.sources.source import Source
 from oodguard.training.data.dataset import load
 from oodguard.training.scoring.parity import calibrate
@@ -51,3 +54,29 @@ def test_header_sizes_of_calibration_files_are_in_the_order_of_the_images(tmp_pa
 
 def _zeros(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return np.zeros((len(images), 2), np.float32), np.zeros((len(images), 1), np.float32)
+
+
+def test_pictures_wait_while_too_many_pixels_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight pictures of 169 million pixels took 7 GB together."""
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 8 * 8 * 2)
+    lock, running, peak = Lock(), 0, 0
+    pair = Barrier(2)  # two at a time are allowed, and meet here
+
+    def prepare(_image: Image.Image, _spec: InputSpec) -> NDArray[np.uint8]:
+        nonlocal running, peak
+        with lock:
+            running += 1
+            peak = max(peak, running)
+        pair.wait(timeout=60)
+        with lock:
+            running -= 1
+        return np.zeros((1, 1, 3), np.uint8)
+
+    monkeypatch.setattr(pictures, "prepare", prepare)
+    for number in range(8):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{number}.png")
+    listing = list_source(source_at(tmp_path), labelled=False)
+    assert len(list(pictures.decode_all(listing, SPEC))) == 8
+    assert peak == 2

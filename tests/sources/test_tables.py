@@ -16,20 +16,21 @@ from oodguard.sources.source import Source
 from oodguard.training.data import cache
 from oodguard.training.data.card import content_sha256
 from oodguard.training.data.dataset import load
-from tests.sources.picture_files import SPEC, contents, encoded, write
-
-CLASSES = ("cat", "dog", "cat", "emu")
-EXPECTED = dict(enumerate(CLASSES))
-
-
-def _paths(folder: Path) -> list[str]:
-    return [write(folder / "pics" / f"{n}.png", n).relative_to(folder).as_posix() for n in range(4)]
+from tests.sources.picture_files import (
+    CLASSES,
+    EXPECTED,
+    SPEC,
+    contents,
+    encoded,
+    picture_paths,
+    write,
+)
 
 
 @pytest.mark.parametrize("kind", ["bytes", "struct", "struct of paths", "path", "large binary"])
 @pytest.mark.parametrize("label", ["text", "category"])
 def test_parquet_table_of_pandas_is_read(tmp_path: Path, kind: str, label: str) -> None:
-    paths = _paths(tmp_path)
+    paths = picture_paths(tmp_path)
     data = [encoded(n) for n in range(4)]
     values = {
         "bytes": data,
@@ -45,49 +46,16 @@ def test_parquet_table_of_pandas_is_read(tmp_path: Path, kind: str, label: str) 
     assert contents(Source(parquet=tmp_path / "t.parquet", only=("cat",))) == {0: "cat", 2: "cat"}
 
 
-@pytest.mark.parametrize(
-    ("labels", "expected"),
-    [
-        ([10, 2, 10, 0], ["10", "2", "10", "0"]),
-        ([10.0, 2.0, np.nan, 0.0], ["10", "2", None, "0"]),
-        ([1, -1, 0, 0], ["1", None, "0", "0"]),
-        (["b", None, "", "a"], ["b", None, None, "a"]),
-        ([True, False, True, True], ["True", "False", "True", "True"]),
-        ([b"b", b"a", b"b", b"b"], ["b", "a", "b", "b"]),
-    ],
-    ids=["numbers", "missing", "minus one", "text", "boolean", "bytes"],
-)
-def test_labels_of_a_table_are_text_or_numbers(
-    tmp_path: Path, labels: list[object], expected: list[str | None]
-) -> None:
-    table = pa.table({"image": [encoded(n) for n in range(4)], "label": labels})
-    pq.write_table(table, tmp_path / "t.parquet")
-    source = Source(table=tmp_path / "t.parquet")
-    assert contents(source, labelled=False) == dict(enumerate(expected))
-    missing = [f"  row {row}: has no label" for row, each in enumerate(expected) if each is None]
-    if missing:
-        with pytest.raises(RecipeError) as caught:
-            contents(source)
-        assert str(caught.value).splitlines()[1:-1] == missing
-
-
-def test_invalid_labels_are_named_by_row(tmp_path: Path) -> None:
-    table = pa.table({"image": [encoded(0)] * 3, "label": [0.5, 1.0, float("inf")]})
-    pq.write_table(table, tmp_path / "t.parquet")
-    with pytest.raises(RecipeError, match=r"(?s)2 of 3 labels.*row 0: .* 0\.5\n  row 2: .* inf"):
-        list_source(Source(table=tmp_path / "t.parquet"), labelled=True)
-
-
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_csv_table_of_paths_and_labels_is_read(tmp_path: Path, delimiter: str) -> None:
-    rows = [f'"{path}"{delimiter}{name}' for path, name in zip(_paths(tmp_path), CLASSES)]  # noqa: B905
+    rows = [f'"{path}"{delimiter}{name}' for path, name in zip(picture_paths(tmp_path), CLASSES)]  # noqa: B905
     text = "\n".join([f"File{delimiter}Label", *rows, ""])
     (tmp_path / "t.csv").write_text(text, encoding="utf-8-sig")
     assert contents(Source(table=tmp_path / "t.csv")) == EXPECTED
 
 
 def test_json_lines_of_paths_and_labels_are_read(tmp_path: Path) -> None:
-    rows = [{"path": path, "label": n % 2} for n, path in enumerate(_paths(tmp_path))]
+    rows = [{"path": path, "label": n % 2} for n, path in enumerate(picture_paths(tmp_path))]
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (tmp_path / "rows.jsonl").write_text(text, encoding="utf-8")
     assert contents(Source(table=tmp_path / "rows.jsonl")) == {0: "0", 1: "1", 2: "0", 3: "1"}
@@ -173,35 +141,6 @@ def test_content_hash_depends_on_images_and_classes_only(tmp_path: Path) -> None
     assert digest("d.parquet", [two, one], ["x", "y"]) != base
 
 
-@pytest.mark.parametrize(
-    ("labels", "expected"),
-    [
-        (["-1", "0", "10", "2"], {0: None, 1: "0", 2: "10", 3: "2"}),
-        (["0.0", "", "11.0", "2.0"], {0: "0", 1: None, 2: "11", 3: "2"}),
-        (["007", "-1.0", "cat", "2.0"], {0: "007", 1: None, 2: "cat", 3: "2.0"}),
-    ],
-)
-def test_labels_of_a_csv_file_may_be_numbers(
-    tmp_path: Path, labels: list[str], expected: dict[int, str | None]
-) -> None:
-    lines = [f"{path},{label}" for path, label in zip(_paths(tmp_path), labels, strict=True)]
-    (tmp_path / "t.csv").write_text("\n".join(["image,label", *lines]), encoding="utf-8")
-    source = Source(table=tmp_path / "t.csv")
-    assert contents(source, labelled=False) == expected
-    if labels[1] == "":
-        assert list_source(source, labelled=False).classes == ("0", "2", "11")
-
-
-def test_labels_of_two_kinds_are_refused(tmp_path: Path) -> None:
-    for name, labels in (("a", ["1", "2"]), ("b", [0, 1])):
-        table = pa.table({"image": [encoded(0), encoded(1)], "label": labels})
-        pq.write_table(table, tmp_path / f"{name}.parquet")
-    with pytest.raises(
-        RecipeError, match=r"labels are numbers \(row 2\), text \(row 0\), expected"
-    ):
-        list_source(Source(table=tmp_path), labelled=True)
-
-
 @pytest.mark.parametrize("column", [0, 1])
 @pytest.mark.parametrize("skip_broken", [False, True])
 def test_damaged_page_of_a_parquet_table_is_an_error(
@@ -268,10 +207,11 @@ def test_values_that_exceed_limits_of_the_parsers_are_named(tmp_path: Path) -> N
     (tmp_path / "t.jsonl").write_text("\n".join(lines), encoding="utf-8")
     with pytest.raises(RecipeError, match=r"2 rows are invalid(.|\n)*row 0: (.|\n)*row 2: "):
         list_source(Source(table=tmp_path / "t.jsonl"), labelled=True)
-    paths = _paths(tmp_path)
+    paths = picture_paths(tmp_path)
     text = f"image,label\n{paths[0]},{'1' * 5000}\n{paths[1]},2\n"
     (tmp_path / "t.csv").write_text(text, encoding="utf-8")
-    assert contents(Source(table=tmp_path / "t.csv")) == {0: "1" * 5000, 1: "2"}
+    with pytest.raises(RecipeError, match="the column 'label' has a text of 5,000 bytes"):
+        list_source(Source(table=tmp_path / "t.csv"), labelled=True)
 
 
 @pytest.mark.parametrize(
@@ -296,31 +236,9 @@ def test_tables_of_several_splits_are_refused_wherever_their_names_state_it(
     assert contents(chosen) == {0: "cat"}
 
 
-@pytest.mark.parametrize("label", [10**13, 2**63 + 5])
-def test_label_far_out_of_range_is_invalid_and_costs_no_memory(tmp_path: Path, label: int) -> None:
-    features = {"label": {"_type": "ClassLabel", "names": ["cat", "dog"]}}
-    table = pa.table({"image": [encoded(0)], "label": pa.array([label], pa.uint64())})
-    info = json.dumps({"info": {"features": features}})
-    pq.write_table(table.replace_schema_metadata({"huggingface": info}), tmp_path / "t.parquet")
-    with pytest.raises(RecipeError, match=r"row 0: label [0-9]+"):
-        list_source(Source(table=tmp_path / "t.parquet"), labelled=True)
-    outliers = list_source(Source(table=tmp_path / "t.parquet"), labelled=False)
-    assert outliers.counts == {"cat": 0, "dog": 0}
-
-
-@pytest.mark.parametrize("names", [["cat", "cat"], ["", "cat"]])
-def test_declared_classes_are_different_texts(tmp_path: Path, names: list[str]) -> None:
-    features = {"label": {"_type": "ClassLabel", "names": names}}
-    table = pa.table({"image": [encoded(0), encoded(1)], "label": [0, 1]})
-    info = json.dumps({"info": {"features": features}})
-    pq.write_table(table.replace_schema_metadata({"huggingface": info}), tmp_path / "t.parquet")
-    with pytest.raises(RecipeError, match="are not a list of different texts"):
-        list_source(Source(table=tmp_path / "t.parquet"), labelled=True)
-
-
 @pytest.mark.parametrize("encode", [encoded, "pics/{}.png".format])
 def test_categories_of_pandas_are_read_as_images(tmp_path: Path, encode: Any) -> None:
-    _paths(tmp_path)
+    picture_paths(tmp_path)
     images = pa.array([encode(n) for n in range(4)]).dictionary_encode()
     pq.write_table(pa.table({"image": images, "label": list(CLASSES)}), tmp_path / "t.parquet")
     assert contents(Source(table=tmp_path / "t.parquet")) == EXPECTED
@@ -331,3 +249,17 @@ def test_time_out_of_range_is_an_error(tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "t.parquet")
     with pytest.raises(RecipeError, match="cannot read the data: date value out of range"):
         list_source(Source(table=tmp_path / "t.parquet"), labelled=True)
+
+
+@pytest.mark.parametrize(
+    "films", [[None, "a", None], [np.nan, 1.0, np.nan], [" ", "a", ""]], ids=["null", "NaN", "text"]
+)
+def test_table_with_a_group_column_needs_a_group_for_each_row(
+    tmp_path: Path, films: list[object]
+) -> None:
+    """Images without a group would be one group."""
+    path = tmp_path / "table.parquet"
+    pd.DataFrame({"image": [b"x", b"y", b"z"], "film": films}).to_parquet(path)
+    source = Source(table=path, group="film")
+    with pytest.raises(RecipeError, match=r"2 of 3 images have no group.*\n  row 0: has no group"):
+        list_source(source, labelled=False)

@@ -100,3 +100,9 @@ def test_key_that_occurs_twice_among_many_is_found_in_linear_time(tmp_path: Path
     (tmp_path / "t.jsonl").write_text(f'{{{keys}, "key 99999": 0}}')
     with pytest.raises(RecipeError, match="the key 'key 99999' occurs twice"):
         list_source(Source(table=tmp_path / "t.jsonl"), labelled=True)
+
+
+def test_table_of_a_header_alone_has_no_images(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("image,label\n")
+    with pytest.raises(RecipeError, match=r"t\.csv: found no images, expected at least 1"):
+        list_source(Source(table=tmp_path / "t.csv"), labelled=True)
