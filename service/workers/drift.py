@@ -5,10 +5,11 @@ supervisor tests them in the order in which they arrive, which does not depend o
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,16 @@ from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence
 from oodguard.service.drift.monitor import DriftMonitor
 from oodguard.service.drift.state import MonitoredScore
 from oodguard.service.errors import DriftNotReset
-from oodguard.service.registry.deployment import state_file
+from oodguard.service.registry.deployment import (
+    OpenMonitor,
+    ScoreMonitor,
+    monitoring,
+    state_file,
+)
 from oodguard.service.settings import Settings
 from oodguard.service.telemetry.drift_metrics import DriftFamilies, DriftMetrics
-from oodguard.service.workers.channel import Channel, Fields, Message
+from oodguard.service.telemetry.metrics import Metrics
+from oodguard.service.workers.channel import Fields, Message
 
 SEND_INTERVAL_S = 0.25
 
@@ -30,11 +37,25 @@ Key: TypeAlias = tuple[str, str]
 """The name and the version of a model."""
 
 
+class Sender(Protocol):
+    """Sends messages to the process that has the tests, as a `Channel` does."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that sends them."""
+
+    def notify(self, name: str, payload: bytes = b"", **fields: Any) -> None:  # noqa: ANN401 - JSON
+        """Send a notice."""
+
+    async def call(self, name: str, payload: bytes = b"", **fields: Any) -> Message:  # noqa: ANN401 - JSON
+        """Send a call and return its answer."""
+
+
 class SentScores:
     """The drift monitor of one model in a worker: sends its scores to the supervisor.
 
     Args:
-        channel: The channel to the supervisor.
+        channel: Sends messages to the supervisor.
         calibration: The bundle's calibration scores of the deciding score, `(m,)`.
         monitored: The score and the threshold that are tested.
         limits: The limits at which evidence becomes an alarm.
@@ -43,7 +64,7 @@ class SentScores:
 
     def __init__(
         self,
-        channel: Channel,
+        channel: Sender,
         calibration: NDArray[np.float32],
         monitored: MonitoredScore,
         limits: AlarmLimits,
@@ -60,6 +81,10 @@ class SentScores:
     def start(self, previous: object = None) -> None:  # noqa: ARG002 - the supervisor knows it
         """Let the supervisor start the tests, or continue them."""
         self._started.append(self)
+        self.announce()
+
+    def announce(self) -> None:
+        """Let the supervisor start the tests unless it has."""
         self._channel.notify(
             "monitor",
             self._calibration.astype(np.float32).tobytes(),
@@ -115,6 +140,32 @@ class SentScores:
             self._started.remove(self)
 
 
+class SendsScores:
+    """The link of a process whose scores another process tests.
+
+    Args:
+        sender: Sends messages to the process that has the tests.
+    """
+
+    def __init__(self, sender: Sender) -> None:
+        super().__init__()
+        self._sender = sender
+        self._monitors: list[SentScores] = []
+
+    def open_state(self, folder: Path) -> Path:
+        """Return the folder, which the process with the tests locks."""
+        return folder
+
+    def open_monitor(self, metrics: Metrics, settings: Settings) -> OpenMonitor:  # noqa: ARG002
+        """Return the function that creates a monitor that sends its scores."""
+
+        def open_monitor(model: Any) -> ScoreMonitor:  # noqa: ANN401 - a LoadedModel
+            calibration, monitored, limits = monitoring(model, settings)
+            return SentScores(self._sender, calibration, monitored, limits, self._monitors)
+
+        return open_monitor
+
+
 class DriftTests:
     """The drift monitors of the service, in the supervisor.
 
@@ -127,6 +178,11 @@ class DriftTests:
         self._settings = settings
         self._families = families
         self._monitors: dict[Key, tuple[MonitoredScore, DriftMonitor]] = {}
+
+    @property
+    def keys(self) -> Collection[Key]:
+        """The models that are tested."""
+        return self._monitors.keys()
 
     def monitor(self, message: Message) -> None:
         """Start the tests of a model, unless another worker has let them start."""

@@ -17,15 +17,13 @@ from oodguard.models.errors import GuardError
 from oodguard.service.auth.key_store import KeyStore
 from oodguard.service.prediction.admission import Admission
 from oodguard.service.prediction.decode_pool import Reserve
-from oodguard.service.prediction.predictor import RequestSampler
 from oodguard.service.registry.changes import Change
-from oodguard.service.registry.deployment import OpenMonitor, ScoreMonitor, monitoring
 from oodguard.service.registry.reload import Reloader
-from oodguard.service.sampling.sampler import sample_rates
+from oodguard.service.sampling.sampler import SampleSelector, sample_rates
 from oodguard.service.settings import Settings
 from oodguard.service.telemetry.metrics import Metrics
 from oodguard.service.workers.channel import Channel, ChannelClosed, Message
-from oodguard.service.workers.drift import SentScores
+from oodguard.service.workers.drift import SendsScores
 from oodguard.service.workers.joined_calls import JoinedCalls
 from oodguard.service.workers.load_table import LoadTable, SharedAdmission
 from oodguard.service.workers.metrics_sum import Collected, from_json, to_json
@@ -64,7 +62,7 @@ class SharedMemory:
         )
 
 
-class WorkerLink:
+class WorkerLink(SendsScores):
     """The connection of one worker with the service; see `Process`.
 
     Args:
@@ -84,6 +82,7 @@ class WorkerLink:
         records: bool,
         supervisor_bytes: int,
     ) -> None:
+        super().__init__(channel)
         self.workers = shared.load.workers
         self.records = records
         self.supervisor_bytes = supervisor_bytes
@@ -91,7 +90,6 @@ class WorkerLink:
         self.counts = shared.load.row(worker)
         self._channel = channel
         self._shared = shared
-        self._monitors: list[SentScores] = []
         self._collect = JoinedCalls(self._collect_once)
         channel.handlers.update(
             reload=self._on_reload,
@@ -101,24 +99,11 @@ class WorkerLink:
             ping=lambda _message: None,
         )
 
-    def open_state(self, folder: Path) -> Path:
-        """Return the folder, which the supervisor has locked."""
-        return folder
-
-    def open_monitor(self, metrics: Metrics, settings: Settings) -> OpenMonitor:  # noqa: ARG002
-        """Return the function that creates a monitor that sends scores to the supervisor."""
-
-        def open_monitor(model: Any) -> ScoreMonitor:  # noqa: ANN401 - a LoadedModel
-            calibration, monitored, limits = monitoring(model, settings)
-            return SentScores(self._channel, calibration, monitored, limits, self._monitors)
-
-        return open_monitor
-
     def open_sampler(
         self,
         settings: Settings,
         registry: CollectorRegistry,  # noqa: ARG002 - the supervisor counts
-    ) -> RequestSampler | None:
+    ) -> SampleSelector | None:
         """Return what sends samples to the supervisor, or None."""
         rates = sample_rates(settings)
         return SentSamples(self._channel, rates) if any(rates.values()) else None

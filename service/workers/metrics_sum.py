@@ -2,7 +2,7 @@
 
 import operator
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from prometheus_client.metrics_core import Metric
@@ -52,18 +52,20 @@ def from_json(families: Iterable[FamilyJson]) -> list[Metric]:
     ]
 
 
-def sum_metrics(parts: Sequence[Iterable[Metric]]) -> list[Metric]:
+def sum_metrics(
+    parts: Sequence[Iterable[Metric]], summed_gauges: Collection[str] = SUMMED_GAUGES
+) -> list[Metric]:
     """Return the families of all parts, each once.
 
     Counters and histograms are added. A histogram is added to the first one with its labels only if
     it has the same buckets: those of the scores change with the threshold. A gauge is added if it
-    is one of `SUMMED_GAUGES`, the least one is used of `LEAST_GAUGES`, else the first part's.
+    is one of `summed_gauges`, the least one is used of `LEAST_GAUGES`, else the first part's.
     """
     by_name: dict[str, list[Metric]] = defaultdict(list)
     for part in parts:
         for family in part:
             by_name[family.name].append(family)
-    return [_sum_families(families) for families in by_name.values()]
+    return [_sum_families(families, summed_gauges) for families in by_name.values()]
 
 
 def retired_metrics(series: Iterable[Series]) -> list[Metric]:
@@ -96,9 +98,10 @@ def _ended(group: Sequence[Series]) -> Iterator[Sample]:
         yield Sample(f"{buckets[0].family}_count", labels, total)
 
 
-def _sum_families(families: Sequence[Metric]) -> Metric:
+def _sum_families(families: Sequence[Metric], summed_gauges: Collection[str]) -> Metric:
     first = families[0]
-    adds = first.type in {"counter", "histogram"} or first.name in SUMMED_GAUGES | LEAST_GAUGES
+    gauges = {*summed_gauges, *LEAST_GAUGES}
+    adds = first.type in {"counter", "histogram"} or first.name in gauges
     combine = min if first.name in LEAST_GAUGES else operator.add
     groups: dict[Labels, dict[tuple[str, Labels], Sample]] = {}
     for family in families:

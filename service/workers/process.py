@@ -12,11 +12,10 @@ from oodguard.service.auth.key_store import KeyStore
 from oodguard.service.drift.state_folder import StateFolder
 from oodguard.service.prediction.admission import Admission
 from oodguard.service.prediction.decode_pool import Reserve
-from oodguard.service.prediction.predictor import RequestSampler
 from oodguard.service.registry.changes import Change
 from oodguard.service.registry.deployment import OpenMonitor, monitors_in_this_process
 from oodguard.service.registry.reload import Reloader
-from oodguard.service.sampling.sampler import Sampler, sampler_from
+from oodguard.service.sampling.sampler import Sampler, SampleSelector, sampler_from
 from oodguard.service.server.connection_limit import ConnectionCounts
 from oodguard.service.settings import Settings
 from oodguard.service.telemetry.metrics import Metrics
@@ -53,7 +52,7 @@ class Process(Protocol):
 
     def open_sampler(
         self, settings: Settings, registry: CollectorRegistry
-    ) -> RequestSampler | None:
+    ) -> SampleSelector | None:
         """Return what samples images, or None."""
 
     def admission(self, settings: Settings) -> Admission:
@@ -102,7 +101,7 @@ class OnlyProcess:
 
     def open_sampler(
         self, settings: Settings, registry: CollectorRegistry
-    ) -> RequestSampler | None:
+    ) -> SampleSelector | None:
         """Return a sampler that writes in this process."""
         self._sampler = sampler_from(settings, registry)
         return self._sampler

@@ -48,10 +48,13 @@ def start_zygote(work: Work, *, end_s: float) -> tuple[int, socket.socket]:
     # A collection would write to all objects, and so copy their memory.
     gc.freeze()
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    # Ctrl-C waits until the new process ignores it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     pid = os.fork()
     if not pid:
         ours.close()
         _exit_after(lambda: Zygote(its, work, end_s).run())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     its.close()
     return pid, ours
 
@@ -93,6 +96,7 @@ class Zygote:
         os.setpgid(0, 0)
         for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(each, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         wake, waker = os.pipe()
         for end in (wake, waker):
             os.set_blocking(end, False)
