@@ -1,0 +1,1 @@
+"""CPUs and replicas for a rate of verdicts, from measured costs and a queueing model."""
