@@ -71,7 +71,10 @@ def test_route_pattern_of_rules_and_boards_matches_every_prediction_route(app: F
     }
     routes = [path for path, methods in app.openapi()["paths"].items() if "post" in methods]
     assert routes
-    assert all(re.fullmatch(pattern, path) for path in routes), routes
+    # The playground's own requests are no predictions.
+    assert {path for path in routes if not re.fullmatch(pattern, path)} == {
+        "/models/{name}/versions/{version}/inspect"
+    }
 
 
 def test_every_recorded_series_is_used() -> None:

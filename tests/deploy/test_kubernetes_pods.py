@@ -83,7 +83,7 @@ def test_pod_satisfies_the_restricted_standard_and_has_no_token(manifests: Manif
             "capabilities": {"drop": ["ALL"]},
         }
     kinds = {kind for volume in spec["volumes"] for kind in volume if kind != "name"}
-    assert kinds <= {"emptyDir", "image", "persistentVolumeClaim", "secret"}
+    assert kinds <= {"configMap", "emptyDir", "image", "persistentVolumeClaim", "secret"}
     account = one(manifests, "ServiceAccount", spec["serviceAccountName"])
     for each in (spec, account):
         assert each["automountServiceAccountToken"] is False
@@ -98,9 +98,10 @@ def test_pod_mounts_the_folders_of_its_settings(manifests: Manifests) -> None:
     configured = settings(manifests)
     assert "readOnly" not in mounts[str(configured.state)]
     keys = configured.keys_file and configured.keys_file.parent
-    for folder in {configured.models, keys} - {None}:
+    policy = configured.policy and configured.policy.parent
+    for folder in {configured.models, keys, policy} - {None}:
         assert mounts[str(folder)]["readOnly"] is True
-    expected = {configured.models, configured.state, keys} - {None}
+    expected = {configured.models, configured.state, keys, policy} - {None}
     assert set(mounts) == {"/tmp", *map(str, expected)}  # noqa: S108
 
 

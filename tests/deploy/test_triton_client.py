@@ -16,6 +16,7 @@ from benchmarks.shipped import NAMES, PRETRAINED
 from examples.triton import client as example
 from oodguard.models.bundle import Bundle, open_bundle
 from oodguard.models.calibrated_model import CalibratedModel, RunGraph
+from oodguard.models.calibration import images_required
 from oodguard.models.decision import Policy
 from oodguard.models.errors import CalibrationError
 from oodguard.models.preprocessing import prepare
@@ -110,15 +111,17 @@ def test_page_code_without_this_package_decides_as_the_guard(
     ties = [*bundle.calibration[score], np.nan, np.inf, -np.inf]
     scores = np.zeros((len(ties), len(bundle.manifest.scores)), np.float32)
     scores[:, column] = ties
-    guard = CalibratedModel(
-        bundle, Policy(score=score, alpha=alpha, delta=delta), returning(bundle, scores)
-    )
+    policy = Policy(score=score, alpha=alpha, delta=delta)
+    given = {"folder": PRETRAINED / name, "scores": scores, "alpha": alpha, "delta": delta}
+    if (bundle.rows.group_count or len(bundle.rows.scores[score])) < images_required(alpha, delta):
+        with pytest.raises(ValueError, match="too few"):
+            execute(code_block(1), **given)
+        return
+    guard = CalibratedModel(bundle, policy, returning(bundle, scores))
     size = bundle.manifest.input
     expected = guard.predict(np.zeros((len(ties), size.height, size.width, 3), np.uint8)).arrays
 
-    result = execute(
-        code_block(1), folder=PRETRAINED / name, scores=scores, alpha=alpha, delta=delta
-    )
+    result = execute(code_block(1), **given)
     assert result["threshold"] == guard.threshold
     np.testing.assert_array_equal(result["rejected"], expected.rejected)
     np.testing.assert_array_equal(result["p_values"], expected.p_values)

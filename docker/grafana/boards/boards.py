@@ -118,7 +118,7 @@ def _up() -> Panel:
     about = About(
         title="Instances up",
         text="Instances that answered the last scrape of Prometheus.",
-        runbooks=("OODGuardDown",),
+        runbooks=("OODGuardDown", "OODGuardReplicaLost"),
     )
     return stat(about, Query(f"sum(up{{{SERVICE}}}) or vector(0)"))
 

@@ -4,6 +4,8 @@ from functools import partial
 
 import pytest
 
+from benchmarks.shipped import PRETRAINED
+from oodguard.models.bundle import open_bundle
 from tests.deploy.board_files import BOARDS, other_expressions, panel_expressions
 from tests.deploy.compose import queries, traffic
 from tests.deploy.compose.docker import wait_for
@@ -68,7 +70,8 @@ def test_board_variables_list_present_and_previous_versions(used: Stack, board: 
     models = queries.query_range(used, variables["model"], window_s=60)
     versions = queries.query_range(used, variables["version"], window_s=60)
     assert {each["metric"]["model"] for each in models} == {BUNDLE}
-    assert {each["metric"]["version"] for each in versions} == {"1", NEXT_VERSION}
+    shipped = open_bundle(PRETRAINED / BUNDLE).manifest.version
+    assert {each["metric"]["version"] for each in versions} == {shipped, NEXT_VERSION}
 
 
 def annotation_labels(stack: Stack, expression: str) -> list[dict[str, str]]:

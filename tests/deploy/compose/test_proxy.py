@@ -1,93 +1,44 @@
-"""Two guards behind the proxy of docker-compose.proxy.yml, and their discovery by Prometheus."""
+"""Three guards behind the proxy of docker-compose.proxy.yml: discovery, drills, lost requests."""
 
-import ssl
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
 
-import httpx2
 import pytest
 
-from benchmarks.serving.processes import free_port
-from tests.deploy.compose import queries, traffic
-from tests.deploy.compose.docker import ROOT, wait_for
-from tests.deploy.compose.stack import FOLDER, Stack
+from tests.deploy.compose import queries
+from tests.deploy.compose.docker import wait_for
+from tests.deploy.compose.site import NETWORK, PROXY, REPLICAS, Site, open_site
+from tests.deploy.compose.stack import Stack
+from tests.deploy.fleet_load import CLIENTS, answered, lost
 
 pytestmark = [pytest.mark.slow, pytest.mark.deploy]
 
-PROXY = (str(ROOT / "docker-compose.proxy.yml"),)
-IMAGES_OF_GUARDS = 'sum by (instance) (oodguard_decisions_total{job="oodguard"})'
+SERIES = 'oodguard_decisions_total{job="oodguard",decision="reject"}'
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Site:
-    """The project with two guards and the proxy, and a client of the proxy."""
-
-    stack: Stack
-    client: httpx2.Client
-
-    def predict(self) -> int:
-        """Send an image through the proxy and return the status."""
-        image = traffic.KNOWN[0].read_bytes()
-        headers = {"content-type": "image/png"}
-        return self.client.post("/predict", content=image, headers=headers).status_code
-
-    def guards(self) -> list[str]:
-        """Return the ids of the guards that are running."""
-        return self.stack.compose("ps", "--quiet", "guard", extra=PROXY).split()
+REJECTED = f"sum({SERIES} and timestamp({SERIES}) > time() - 20)"
+"""Without the guards of earlier tests: a query returns their last values for 5 minutes if
+Prometheus was stopped with them."""
 
 
 @pytest.fixture(scope="module")
 def site(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder, port = tmp_path_factory.mktemp("tls"), free_port()
-    _write_certificate(folder)
-    if not stack.is_ordinary:
-        stack.build(str(FOLDER / "nginx.Dockerfile"), "nginx:1.28.0")
-    variables = {
-        "PROXY_CERTIFICATE": str(folder / "chain.pem"),
-        "PROXY_CERTIFICATE_KEY": str(folder / "key.pem"),
-        "PROXY_PORT": str(port),
-    }
-    proxied = replace(stack, environment={**stack.environment, **variables})
-    up = ("up", "--detach", "--no-build", "--wait", "--wait-timeout", "180", "--scale", "guard=2")
-    url, tls = (
-        f"https://127.0.0.1:{port}/guard",
-        ssl.create_default_context(cafile=folder / "chain.pem"),
-    )
-    try:
-        proxied.compose(*up, extra=PROXY)
-        with httpx2.Client(base_url=url, verify=tls, timeout=40) as client:
-            yield Site(stack=proxied, client=client)
-    finally:
-        proxied.compose("rm", "--stop", "--force", "proxy", extra=PROXY)
-        stack.up()
+    with open_site(stack, tmp_path_factory.mktemp("tls")) as opened:
+        yield opened
 
 
-def _write_certificate(folder: Path) -> None:
-    request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    name = ["-nodes", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "chain.pem")]
-    subprocess.run([*request, *name, *files], check=True, capture_output=True)
-    # The proxy runs as another user.
-    (folder / "key.pem").chmod(0o644)
+def wait_until_used(site: Site, guard: str) -> None:
+    """Wait, under load, until the proxy sends requests to a guard."""
+    before = site.rejected(guard)
+    wait_for(lambda: site.rejected(guard) > before, "requests to the guard", within_s=60)
 
 
-def test_prometheus_finds_two_guards_and_the_proxy_sends_images_to_both(site: Site) -> None:
+def test_prometheus_finds_all_guards(site: Site) -> None:
     guards = 'count(up{job="oodguard"} == 1)'
-    wait_for(lambda: queries.query(site.stack, guards) == [2.0], "two targets", within_s=120)
-    assert {site.predict() for _ in range(40)} == {200}
-
-    def both_are_used() -> bool:
-        images = queries.query(site.stack, IMAGES_OF_GUARDS)
-        return len(images) == 2 and min(images) > 0
-
-    wait_for(both_are_used, "decisions of two guards in Prometheus", within_s=30)
+    wait_for(lambda: queries.query(site.stack, guards) == [REPLICAS], "targets", within_s=120)
 
 
 def test_replicas_have_separate_evidence(site: Site) -> None:
     listing = ("exec", "--no-TTY", "guard", "ls", "/var/lib/oodguard/state")
-    assert "replica-2" in site.stack.compose(*listing, extra=PROXY)
+    assert {"replica-2", "replica-3"} <= {*site.stack.compose(*listing, extra=PROXY).split()}
 
 
 def test_proxy_in_the_project_has_the_limits_of_its_configuration(site: Site) -> None:
@@ -98,16 +49,49 @@ def test_proxy_in_the_project_has_the_limits_of_its_configuration(site: Site) ->
     assert site.client.post("/predict", content=large, headers=headers).status_code == 413
 
 
-def test_no_request_fails_while_one_of_two_guards_is_stopped(site: Site) -> None:
-    stopped = site.guards()[1]
-    with subprocess.Popen(
-        ["docker", "stop", "--time", "40", stopped],
-        env=site.stack.environment,
-        stdout=subprocess.DEVNULL,
-    ) as stop:
-        statuses = [site.predict() for _ in range(10)]
-        while stop.poll() is None:
-            statuses.append(site.predict())
-    statuses += [site.predict() for _ in range(50)]
-    assert site.stack.inspect(stopped)["State"]["ExitCode"] == 0
+def test_rejections_of_the_fleet_are_the_sum_over_its_guards(site: Site) -> None:
+    load = site.load()
+    before = [site.rejected(each) for each in site.guards()]
+    with load.sent() as statuses:
+        answered(statuses, 200)
+    after = [site.rejected(each) for each in site.guards()]
     assert set(statuses) == {200}
+    assert all(now > then for then, now in zip(before, after, strict=True))
+    assert sum(after) - sum(before) == statuses.total()
+    wait_for(lambda: queries.query(site.stack, REJECTED) == [sum(after)], "a scrape", within_s=30)
+
+
+def test_rolling_replacement_of_all_guards_loses_no_request(site: Site) -> None:
+    with site.load().sent() as statuses:
+        for guard in site.guards():
+            before = site.guards()
+            site.stack.docker("stop", "--time", "40", guard)
+            assert site.stack.inspect(guard)["State"]["ExitCode"] == 0
+            site.stack.docker("rm", guard)
+            site.up()
+            (new,) = {*site.guards()} - {*before}
+            wait_until_used(site, new)
+    assert set(statuses) == {200}
+
+
+def test_killed_guard_loses_only_what_it_was_answering(site: Site) -> None:
+    guard = site.guards()[0]
+    with site.load().sent() as statuses:
+        answered(statuses, 50)
+        site.stack.docker("kill", guard)
+        answered(statuses, 200)
+        site.stack.docker("start", guard)
+        site.stack.wait_until_healthy(guard, within_s=180)
+        wait_until_used(site, guard)
+    assert lost(statuses) <= CLIENTS
+
+
+def test_guard_that_is_cut_off_loses_only_what_it_was_answering(site: Site) -> None:
+    guard = site.guards()[1]
+    with site.load().sent() as statuses:
+        answered(statuses, 50)
+        site.stack.docker("network", "disconnect", NETWORK, guard)
+        answered(statuses, 200)
+        site.stack.docker("network", "connect", "--alias", "guard", NETWORK, guard)
+        wait_until_used(site, guard)
+    assert lost(statuses) <= CLIENTS
