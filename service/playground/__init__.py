@@ -1,0 +1,1 @@
+"""The playground: a page at GET / on which a person tries images, and the routes that it uses."""
