@@ -22,6 +22,10 @@ NAMES = (
     "cifar10-aloe",
     "cifar10-aloe-int8",
     "cifar10-aloe-8",
+    "cifar100-standard",
+    "cifar100-oe",
+    "cifar100-aloe",
+    "cifar100-aloe-2",
     "gtsrb-standard",
     "gtsrb-aloe",
 )

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,16 +108,18 @@ def write_bundle(  # noqa: PLR0913 - the five parts of a bundle, by keyword
     calibration: CalibrationRows,
     evaluation: Mapping[str, object],
     card: str,
+    replace: bool = True,
 ) -> Bundle:
     """Write a bundle to `folder` and replace the bundle that exists there.
 
     The new bundle is written to a temporary folder, verified, and renamed. If a step fails, the
-    previous bundle is unchanged.
+    previous bundle is unchanged. Without `replace`, an existing bundle is an error.
 
     Raises:
         BundleError: `folder` holds other files than a bundle or cannot be written, or a part is
             invalid.
     """
+    folder = folder.resolve()  # its path may lead through a folder that does not exist
     check_replaceable(folder)
     if not calibration.has_scores_only:
         description = description.model_copy(update={"schema_version": ROWS_VERSION})
@@ -132,7 +135,7 @@ def write_bundle(  # noqa: PLR0913 - the five parts of a bundle, by keyword
     manifest = Manifest.model_validate({**description.model_dump(), "files": files})
     content[MANIFEST] = manifest.model_dump_json(indent=2).encode() + b"\n"
     with _write_errors(folder):
-        replace_folder(folder, content, check=open_bundle)
+        replace_folder(folder, content, check=open_bundle, replace=replace)
     return open_bundle(folder)
 
 
@@ -195,6 +198,10 @@ def _reject_constant(name: str) -> NoReturn:
 def _write_errors(folder: Path) -> Iterator[None]:
     try:
         yield
+    except FileExistsError as error:
+        raise BundleError(
+            f"{folder} exists, expected a new folder. It was not changed: choose another one"
+        ) from error
     except OSError as error:
         raise BundleError(
             f"{folder}: the bundle cannot be written: {error.strerror}. Free disk space, or choose"
@@ -253,7 +260,8 @@ def _read(folder: Path, name: str) -> bytes:
         raise BundleError(f"{name} is a link or not a regular file; replace it by the file itself")
     try:
         with path.open("rb") as file:
-            content = file.read(limit + 1)
+            # `read` allocates what it may return: the limit is that of the largest network.
+            content = file.read(min(os.fstat(file.fileno()).st_size, limit) + 1)
     except OSError as error:
         raise BundleError(f"{name} cannot be read: {error.strerror}") from error
     if len(content) > limit:

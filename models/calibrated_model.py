@@ -10,10 +10,10 @@ from oodguard.models.decision import Policy
 from oodguard.models.errors import BundleError, UnsupportedImage
 from oodguard.models.manifest import Manifest
 from oodguard.models.policy_thresholds import limitations, policy_thresholds
-from oodguard.models.qualities import PIXEL_QUALITIES, qualities
+from oodguard.models.qualities import PIXEL_QUALITIES, image_qualities, qualities
 from oodguard.models.reasons import Explainer, Size
 from oodguard.models.thresholds import Thresholds
-from oodguard.models.verdicts import VerdictArrays, Verdicts
+from oodguard.models.verdicts import Reasons, VerdictArrays, Verdicts
 
 RunGraph = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 """Map images `(n, H, W, 3)` uint8 RGB to logits `(n, K)` and scores `(n, S)`, higher for OOD."""
@@ -106,42 +106,53 @@ class CalibratedModel:
         images: NDArray[np.uint8],
         sizes: Sequence[Size | None] | None = None,
     ) -> Verdicts:
-        """Return the verdicts on images `(n, H, W, 3)` with the reasons for rejections.
+        """Return the verdicts on images `(n, H, W, 3)` with the reasons for rejections."""
+        reasons = self.reasons(verdicts, images, sizes)
+        return verdicts.with_reasons(reasons) if reasons else verdicts
+
+    def reasons(
+        self,
+        verdicts: Verdicts,
+        images: NDArray[np.uint8],
+        sizes: Sequence[Size | None] | None = None,
+    ) -> Reasons:
+        """Return the reasons for the rejections of images `(n, H, W, 3)` by their index.
 
         Args:
             verdicts: The verdicts of `predict` on these images.
             images: uint8 RGB of the manifest's size.
             sizes: The size in the header of each image file; None: unknown.
         """
-        rejected = np.flatnonzero(verdicts.rejected).tolist()
-        if not rejected:
-            return verdicts
         reasons = {}
-        for index in rejected:
-            verdict, size = verdicts[index], sizes[index] if sizes else None
-            measured = verdicts.qualities(index)
-            if measured is None and self._explainer.measures:  # the policy accepts the image
-                measured = qualities(images[index : index + 1])[0].tolist()
+        for index in verdicts.rejected.nonzero()[0].tolist():
+            class_id, confidence, p_value = verdicts.prediction(index)
+            measured: Sequence[float] | None = verdicts.qualities(index)
+            if measured is None and self._explainer.measures:
+                measured = image_qualities(images[index])
             reasons[index] = self._explainer.explain(
                 measured or (),
-                size,
+                sizes[index] if sizes else None,
                 verdicts.logits(index),
-                class_id=verdict.class_id,
-                confidence=verdict.confidence,
-                p_value=verdict.p_value,
+                class_id=class_id,
+                confidence=confidence,
+                p_value=p_value,
             )
-        return verdicts.with_reasons(reasons)
+        return reasons
 
     def _qualities(
         self, images: NDArray[np.uint8], rejected: NDArray[np.bool_]
-    ) -> NDArray[np.float32]:
-        """Measure the rejected images of a batch, which takes less time than one by one."""
+    ) -> NDArray[np.float32] | None:
+        """Measure the rejected images of a batch together, which takes less time than one by one.
+
+        A single one is measured when it is explained.
+        """
         count = np.count_nonzero(rejected)
+        if count <= 1:
+            return None
         if count == len(images):
             return qualities(images)
         measured = np.full((len(images), len(PIXEL_QUALITIES)), np.nan, np.float32)
-        if count:
-            measured[rejected] = qualities(images[rejected])
+        measured[rejected] = qualities(images[rejected])
         return measured
 
     def _empty_outputs(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

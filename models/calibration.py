@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from oodguard.models.errors import CalibrationError
+from oodguard.models.errors import CalibrationError, InvalidPolicy
 
 Scores = NDArray[np.float32] | NDArray[np.float64]
 
@@ -19,11 +19,11 @@ def check_rates(**rates: float | None) -> None:
     """Check that the rates, by name, are in (0, 1) or None.
 
     Raises:
-        CalibrationError: A rate is outside (0, 1).
+        InvalidPolicy: A rate is outside (0, 1).
     """
     for name, rate in rates.items():
         if rate is not None and not 0 < rate < 1:
-            raise CalibrationError(f"{name} is {rate}, expected a value above 0 and below 1")
+            raise InvalidPolicy(f"{name} is {rate}, expected a value above 0 and below 1")
 
 
 def rejection_rank(n: int, *, alpha: float, delta: float | None, name: str = "alpha") -> int:
@@ -73,12 +73,19 @@ def _confident_rank(n: int, alpha: float, delta: float) -> int:
     BetaCDF(alpha; k, n + 1 - k) = P(Binomial(n, alpha) >= k), so k - 1 is the largest count whose
     binomial CDF is at most delta. Computed in log space, which cannot underflow.
     """
+    if n * math.log1p(-alpha) > math.log(delta):  # as in `images_required`
+        return 0
     counts = np.arange(n + 1)
     log_factorial = np.concatenate(([0.0], np.cumsum(np.log(counts[1:]))))
     log_choose = log_factorial[-1] - log_factorial - log_factorial[::-1]
     log_pmf = log_choose + counts * math.log(alpha) + (n - counts) * math.log1p(-alpha)
-    log_cdf = np.logaddexp.accumulate(log_pmf)
-    return min(n, int(np.searchsorted(log_cdf, math.log(delta), side="right")))
+    if delta <= 0.5:
+        log_cdf = np.logaddexp.accumulate(log_pmf)
+        rank = int(np.searchsorted(log_cdf, math.log(delta), side="right"))
+    else:  # Rounding errors of a CDF close to 1 are larger than 1 - delta may be.
+        log_tail = np.logaddexp.accumulate(log_pmf[::-1])[::-1]
+        rank = int(np.count_nonzero(log_tail[1:] >= math.log1p(-delta)))
+    return min(n, max(rank, 1))
 
 
 def smallest_rate(n: int, rank: int, *, delta: float | None) -> float:
@@ -104,5 +111,10 @@ def images_required(alpha: float, delta: float | None) -> int:
     """Return the smallest n for which `rejection_rank` exists."""
     if delta is None:
         return math.ceil(1 / Fraction(str(alpha))) - 1
+    log_delta, log_accepted = math.log(delta), math.log1p(-alpha)
     # The quotient is infinite for the smallest floating-point numbers.
-    return math.ceil(min(math.log(delta) / math.log1p(-alpha), sys.float_info.max))
+    n = math.ceil(min(log_delta / log_accepted, sys.float_info.max))
+    # The comparison of `_confident_rank`: a quotient that is a whole number is rounded otherwise.
+    if n * log_accepted > log_delta:
+        return n + 1
+    return n - 1 if n > 1 and (n - 1) * log_accepted <= log_delta else n

@@ -20,7 +20,8 @@ from oodguard.models.errors import BundleError
 from oodguard.models.safe_arrays import load_arrays
 
 SCORES = "scores"
-INDICES = ("predicted", "labels", "groups")
+GROUPS = "groups"
+INDICES = ("predicted", "labels", GROUPS)
 ATTACKED, QUALITIES = "attacked.", "qualities."
 
 _COLUMN = re.compile(r"attacked\.[1-9][0-9]{0,2}|qualities\.[a-z][a-z0-9_]{0,63}")
@@ -73,6 +74,9 @@ def decode(content: bytes, names: Sequence[str]) -> CalibrationRows:
             f" perhaps the int32 tensors {', '.join(INDICES)} and float32 tensors {ATTACKED}BUDGET"
             f" and {QUALITIES}NAME of shape (n,); {REMEDY}"
         )
+    if GROUPS in tensors and tensors[GROUPS].min(initial=0) >= 0:
+        # Arrays with a place for each number take 16 GiB for the largest one.
+        tensors[GROUPS] = np.unique(tensors[GROUPS], return_inverse=True)[1].astype(np.int32)
     for each in tensors.values():
         each.setflags(write=False)
     table = tensors[SCORES]

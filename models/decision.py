@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodguard.models.calibration import Scores, check_rates, rejection_rank
-from oodguard.models.errors import CalibrationError
+from oodguard.models.errors import InvalidPolicy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,7 +14,7 @@ class Policy:
     """The promises that an operator sets; `models/thresholds.py` computes their thresholds.
 
     Attributes:
-        score: The name of the deciding score.
+        score: The name of the deciding score. Empty: `Scorer` takes the default of its bundle.
         alpha: The largest false-rejection rate. With None, beta alone sets the threshold.
         delta: 1 - confidence in alpha, and in beta, over the draw of the calibration set. With
             None, each holds on average over such draws.
@@ -25,10 +25,10 @@ class Policy:
         beta: The largest share of in-distribution images that are accepted with a wrong class.
 
     Raises:
-        CalibrationError: A rate is not above 0 and below 1, or the promises exclude each other.
+        InvalidPolicy: A rate is not above 0 and below 1, or the promises exclude each other.
     """
 
-    score: str
+    score: str = ""
     alpha: float | None = 0.05
     delta: float | None = 0.05
     by_class: bool = False
@@ -38,20 +38,21 @@ class Policy:
     def __post_init__(self) -> None:
         check_rates(alpha=self.alpha, delta=self.delta, beta=self.beta)
         if self.alpha is None and self.beta is None:
-            raise CalibrationError(
+            raise InvalidPolicy(
                 "alpha is none and beta is none, expected a rate for at least one of them"
             )
         if self.under_attack is None:
             return
         if self.alpha is None:
-            raise CalibrationError(
+            raise InvalidPolicy(
                 f"under_attack is {self.under_attack} and alpha is none, expected alpha too: under"
                 " attack, false rejections are bounded, and beta concerns images without an attack"
             )
         if self.by_class:
-            raise CalibrationError(
+            raise InvalidPolicy(
                 f"by_class is true and under_attack is {self.under_attack}, expected one of them:"
-                " a bundle does not have the classes that are predicted for attacked images"
+                " a perturbation changes the predicted class too, so that thresholds by class would"
+                " not hold for weaker attacks. Set by_class to false, or under_attack to none"
             )
 
     @property
@@ -59,10 +60,10 @@ class Policy:
         """The value of alpha.
 
         Raises:
-            CalibrationError: The policy has none.
+            InvalidPolicy: The policy has none.
         """
         if self.alpha is None:
-            raise CalibrationError("alpha is none, expected a value above 0 and below 1")
+            raise InvalidPolicy("alpha is none, expected a value above 0 and below 1")
         return self.alpha
 
 

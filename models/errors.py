@@ -8,6 +8,7 @@ GuardError
 |- BundleError           an invalid or altered bundle
 |- DeviceError           a device that is unknown or not available
 |- CalibrationError      too few calibration scores for alpha and delta
+|  `- InvalidPolicy        an invalid rate, or promises that exclude each other
 |- RecipeError           an invalid recipe
 |- CheckpointError       a checkpoint that cannot be written or resumed
 |- ClassifierError       a classifier that cannot be wrapped
@@ -52,6 +53,10 @@ class DeviceError(GuardError):
 
 class CalibrationError(GuardError):
     """Too few calibration scores for the guarantee; the message states the required number."""
+
+
+class InvalidPolicy(CalibrationError):
+    """A rate that is not above 0 and below 1, or promises that exclude each other."""
 
 
 class RecipeError(GuardError):

@@ -6,8 +6,10 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from oodguard.models.errors import CalibrationError
+from oodguard.models.errors import CalibrationError, InvalidPolicy
 from oodguard.models.verdicts import Verdicts
+
+_ROUNDING = 1 + 1e-12
 
 _NUMBER = re.compile(r"[0-9]{0,9}\.?[0-9]{1,20}", re.ASCII)
 
@@ -24,11 +26,35 @@ def benjamini_hochberg(p_values: NDArray[np.float64], q: float) -> NDArray[np.bo
     distribution (Bates et al. 2023, "Testing for outliers with conformal p-values", theorem 2). The
     frames of a film are neither.
     """
-    m = len(p_values)
-    ordered = np.sort(p_values)
+    values, counts = np.unique(p_values, return_counts=True)
+    cutoff = rejection_cutoff(values, counts, q)
+    return p_values <= (-np.inf if cutoff is None else cutoff)
+
+
+def rejection_cutoff(
+    values: NDArray[np.float64], counts: NDArray[np.int64], q: float
+) -> float | None:
+    """Return the largest p-value that `benjamini_hochberg` rejects, or None if it rejects none.
+
+    Conformal p-values have few different values, so that their counts fit into memory for any
+    number of images.
+
+    Args:
+        values: The different p-values `(d,)`, ascending.
+        counts: How often each occurs, `(d,)`.
+        q: The false-discovery rate in (0, 1).
+    """
+    # Of equal p-values, the last in their order has the largest limit.
+    ranks = np.cumsum(counts)
+    m = ranks[-1] if len(ranks) else 0
     # In binary floating point, 0.29 * 100 is below 29.
-    within = np.flatnonzero(ordered <= q * np.arange(1, m + 1) / m * (1 + 1e-12))
-    return p_values <= (ordered[within[-1]] if len(within) else -np.inf)
+    within = np.flatnonzero(values <= q * ranks / m * _ROUNDING)
+    return float(values[within[-1]]) if len(within) else None
+
+
+def may_be_rejected(p_values: NDArray[np.float64], q: float) -> NDArray[np.bool_]:
+    """Return which p-values `(m,)` are rejected at q among some other p-values: those up to q."""
+    return p_values <= q * _ROUNDING
 
 
 def least_rate(n: int) -> float:
@@ -38,6 +64,14 @@ def least_rate(n: int) -> float:
     j >= m / (q (n + 1)): a single one if m <= q (n + 1).
     """
     return 1 / (n + 1)
+
+
+def required_at_smallest(m: int, q: float, n: int) -> int:
+    """Return how many of `m` images must have the smallest p-value so that they are rejected.
+
+    If fewer have it, images are rejected only if more of them have somewhat larger p-values.
+    """
+    return max(1, math.ceil(m * least_rate(n) / q / _ROUNDING))
 
 
 def parse_rate(name: str, text: str, n: int) -> float:
@@ -53,7 +87,7 @@ def parse_rate(name: str, text: str, n: int) -> float:
     """
     q = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not 0 < q < 1:
-        raise CalibrationError(f'{name} is "{text[:32]}", expected a number above 0 and below 1')
+        raise InvalidPolicy(f'{name} is "{text[:32]}", expected a number above 0 and below 1')
     if q < least_rate(n):
         raise CalibrationError(
             f"{name} is {q:g}, expected at least 1 / {n + 1} = {least_rate(n):.3g}, the smallest"

@@ -31,7 +31,10 @@ Groups = NDArray[np.integer]
 SEED = 0
 """The seed of the draw of one image per group: the same bundle has the same threshold always."""
 
-ROUNDING = 1e-9
+DECIMALS = 9
+"""Sums of weights in float64 are rounded to them: of thirds, p-values were above 1."""
+
+ROUNDING = 10.0**-DECIMALS
 """The error of a sum of weights in float64 that does not change a decision."""
 
 
@@ -75,6 +78,7 @@ def group_reference(scores: Scores, groups: Groups, *, delta: float | None) -> G
         weights = np.ones(len(scores))
     order = np.argsort(scores, kind="stable")
     above = np.concatenate((np.cumsum(weights[order][::-1])[::-1], [0.0]))
+    above = np.minimum(above.round(DECIMALS), number)
     return GroupReference(scores=scores[order].astype(np.float32), at_or_above=above, groups=number)
 
 
@@ -124,17 +128,18 @@ def group_p_values(
     return group_reference(calibration, groups, delta=delta).p_values(scores)
 
 
-def check_groups(number: int, *, alpha: float, delta: float | None) -> None:
-    """Check that there are enough groups for the promise.
+def check_groups(number: int, *, alpha: float, delta: float | None, name: str = "alpha") -> None:
+    """Check that there are enough groups for the promise; `name` is what errors call `alpha`.
 
     Raises:
         CalibrationError: The error names the number that is required.
     """
+    check_rates(**{name: alpha, "delta": delta})
     required = images_required(alpha, delta)
     if number < required:
-        rates = f"alpha {alpha}" + ("" if delta is None else f" with delta {delta}")
+        rates = f"{name} {alpha}" + ("" if delta is None else f" with delta {delta}")
         raise CalibrationError(
             f"{number} calibration groups are too few for {rates}, expected at least {required}:"
-            " images of one group count as one. Calibrate with more groups, or set a larger alpha"
+            f" images of one group count as one. Calibrate with more groups, or set a larger {name}"
             " or delta"
         )

@@ -35,21 +35,31 @@ BundleName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 class InputSpec(FiniteModel):
     """The input size of the graph in pixels, and the rule for images of another size.
 
-    `crop` scales the shorter side to `resize`, by default to the size itself, and crops the centre;
-    `stretch` ignores the aspect ratio; `letterbox` scales the longer side to the size and fills
-    both ends of the shorter one with the grey value `fill`. The resampling filters are Pillow's,
-    which antialias on reduction.
+    The resampling filters are Pillow's, which antialias on reduction.
 
     A manifest has the keys `resize` and `fill` only if they are set: earlier releases read every
     bundle that does not use them.
     """
 
     height: SideLength
+    """Height of the network's images, in pixels."""
+
     width: SideLength
+    """Width of the network's images, in pixels."""
+
     fit: Literal["crop", "stretch", "letterbox"] = "crop"
+    """`crop`: shorter side to size, centre kept; `stretch`: aspect ratio ignored; `letterbox`:
+    longer side to size, the rest filled with the grey value `fill`."""
+
     resample: Literal["bicubic", "bilinear"] = "bicubic"
+    """Filter of the scaling."""
+
     resize: SideLength | None = Field(default=None, exclude_if=lambda value: value is None)
+    """With `crop`: the shorter side is scaled to this number before the centre is cropped, such as
+    256 for 224; none: to the size."""
+
     fill: int = Field(default=0, ge=0, le=255, exclude_if=lambda value: value == 0)
+    """Grey value of `letterbox`."""
 
     @property
     def schema_version(self) -> Literal[1, 2]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from oodguard.models.bundle import Bundle
 from oodguard.models.decision import Policy, rejects
 from oodguard.models.policy_thresholds import limitations, policy_thresholds
+from oodguard.models.records import WRAPPED
 from oodguard.models.thresholds import Thresholds
 
 ALPHAS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
@@ -90,13 +91,25 @@ def policy_outcome(bundle: Bundle, policy: Policy) -> PolicyOutcome:
             unknown.append(
                 f"attacked calibration images: the bundle has no attacked scores of {policy.score}"
             )
-        evaluation = tuple(_evaluated(bundle, policy, limit))
-        if not evaluation:
+        try:
+            evaluation = tuple(_evaluated(bundle, policy, limit))
+        except (LookupError, TypeError, ValueError, AttributeError):
             unknown.append(
-                "the images of the evaluation: evaluation.json has no scores of"
-                f" {policy.score}. `oodguard-train evaluate BUNDLE --renew` of this release adds"
-                " them"
+                "the images of the evaluation: evaluation.json has another form than those of"
+                " `oodguard-train evaluate` and `wrap`"
             )
+        else:
+            if not evaluation and _is_of_wrap(bundle):
+                unknown.append(
+                    f"outliers: none were measured with {policy.score} at this threshold."
+                    " `oodguard-train wrap --outliers` measures them at that of its --alpha"
+                )
+            elif not evaluation:
+                unknown.append(
+                    "the images of the evaluation: evaluation.json has no scores of"
+                    f" {policy.score}. `oodguard-train evaluate BUNDLE --renew` of this release"
+                    " adds them"
+                )
     return PolicyOutcome(
         policy=policy,
         threshold=limit,
@@ -117,11 +130,14 @@ def _evaluated(bundle: Bundle, policy: Policy, limit: float) -> Iterator[Evaluat
 
     They are known from the scores, or at the threshold that the evaluation had.
     """
+    if _is_of_wrap(bundle):
+        yield from _measured_by_wrap(bundle, policy, limit)
+        return
     results: Any = bundle.evaluation.get("results", ())
     measured = [each for each in results if each["score"] == policy.score]
     if not measured:
         return
-    same = np.isclose(measured[0]["threshold"], limit, rtol=1e-4, atol=1e-6)
+    same = _is_same(measured[0]["threshold"], limit)
     for condition in measured[0]["conditions"]:
         scores = condition.get("scores")
         if scores is not None:
@@ -134,9 +150,63 @@ def _evaluated(bundle: Bundle, policy: Policy, limit: float) -> Iterator[Evaluat
             missed = {name: each["missed_ood_rate"] for name, each in condition["sets"].items()}
         else:
             return
+        if not missed:
+            raise ValueError("there are no outliers")
         yield EvaluatedShares(budget=condition["epsilon_255"], rejected=rejected, missed=missed)
+
+
+def measured_aurocs(bundle: Bundle, score: str) -> Mapping[float, float]:
+    """Return the mean AUROC of a score over the sets of outliers, by attack budget in 255ths.
+
+    0 is the budget of clean images; else the images of both sides are attacked. It is empty where
+    no outliers were measured, and where evaluation.json has another form than those of `evaluate`
+    and `wrap`.
+    """
+    try:
+        found = dict(_aurocs(bundle, score))
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return {}
+    return found if all(0 <= each <= 1 for each in found.values()) else {}
+
+
+def _aurocs(bundle: Bundle, score: str) -> Iterator[tuple[float, float]]:
+    if _is_of_wrap(bundle):
+        figures: Any = bundle.evaluation["scores"]
+        sets = figures[score]["sets"].values()
+        if sets:
+            yield 0.0, sum(each["auroc"] for each in sets) / len(sets)
+        return
+    results: Any = bundle.evaluation["results"]
+    (measured,) = (each for each in results if each["score"] == score)
+    for condition in measured["conditions"]:
+        budget = float(condition["epsilon_255"])
+        yield budget, float(condition["mean"]["both_attacked" if budget else "clean"]["auroc"])
+
+
+def _is_of_wrap(bundle: Bundle) -> bool:
+    """Return whether evaluation.json has the figures of `oodguard-train wrap`."""
+    return bundle.evaluation.get("kind") == WRAPPED
+
+
+def _measured_by_wrap(bundle: Bundle, policy: Policy, limit: float) -> Iterator[EvaluatedShares]:
+    """Yield the shares that `oodguard-train wrap` measured, if it was at this threshold."""
+    figures: Any = bundle.evaluation["scores"]
+    measured = figures.get(policy.score)
+    if measured is None or not measured["sets"] or not _is_same(measured["threshold"], limit):
+        return
+    yield EvaluatedShares(
+        budget=0,
+        rejected=measured["false_rejection_rate"],
+        missed={name: each["missed_ood_rate"] for name, each in measured["sets"].items()},
+    )
+
+
+def _is_same(measured: float, limit: float) -> bool:
+    return bool(np.isclose(measured, limit, rtol=1e-4, atol=1e-6))
 
 
 def _share_above(scores: Sequence[float], limit: float) -> float:
     found: NDArray[np.float64] = np.array(scores, np.float64)
+    if not found.size:
+        raise ValueError("there are no images")
     return float(rejects(found, limit).mean())

@@ -1,35 +1,48 @@
 """The thresholds of a policy, from the calibration images of a bundle."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oodguard.models.bundle import Bundle
-from oodguard.models.calibration import rejection_rank
+from oodguard.models.calibration import images_required, rejection_rank
 from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.decision import Policy, threshold
 from oodguard.models.errors import BundleError, CalibrationError
-from oodguard.models.group_calibration import group_reference, group_threshold, one_per_group
+from oodguard.models.group_calibration import (
+    check_groups,
+    group_reference,
+    group_threshold,
+    one_per_group,
+)
 from oodguard.models.thresholds import (
+    ClassCounts,
     ClassThresholds,
     Limit,
     PoolThresholds,
     Thresholds,
     ranked_limit,
 )
-from oodguard.models.wrong_and_accepted import WrongAndAccepted
+from oodguard.models.wrong_and_accepted import WrongAndAccepted, rounded_up
 
 CALIBRATE = "Export the bundle again, or calibrate it with `oodguard calibrate`"
 
 
 def rows_threshold(rows: CalibrationRows, name: str, policy: Policy) -> float:
-    """Return the value of a score above which the policy's alpha and delta reject an image.
+    """Return the value of a score above which the policy rejects an image of any class.
+
+    Alpha sets it, or beta if there is no alpha.
 
     Raises:
         CalibrationError: There are too few images, or groups, for the policy.
+        BundleError: Beta sets it, and the rows have no labels.
     """
+    if policy.alpha is None:
+        scores = rows.scores[name]
+        used = scores if rows.groups is None else scores[one_per_group(rows.groups)]
+        return _limit(used, _errors(rows, policy), policy).threshold
     if rows.groups is None:
         return threshold(rows.ordered()[name], policy)
     return group_threshold(
@@ -73,6 +86,10 @@ def policy_thresholds(bundle: Bundle, policy: Policy) -> Thresholds:
     if groups is not None and policy.delta is None and not policy.by_class and errors is None:
         return PoolThresholds(_weighted_limit(deciding[known], groups, policy))
     used = known if groups is None else known[one_per_group(groups)]
+    if groups is not None:
+        for name, rate in (("alpha", policy.alpha), ("beta", policy.beta)):
+            if rate is not None:
+                check_groups(len(used), alpha=rate, delta=policy.delta, name=name)
     pool = _limit(deciding[used], errors, policy)
     if not policy.by_class:
         return PoolThresholds(pool)
@@ -83,9 +100,17 @@ def policy_thresholds(bundle: Bundle, policy: Policy) -> Thresholds:
         )
     predicted = rows.predicted[used]
     members = [predicted == k for k in range(len(manifest.classes))]
-    return ClassThresholds(
-        pool, [_class_limit(deciding[used], each, errors, policy) for each in members]
+    counts = ClassCounts(
+        found=[int(np.count_nonzero(each)) for each in members],
+        required=max(
+            images_required(rate, policy.delta)
+            for rate in (policy.alpha, policy.beta)
+            if rate is not None
+        ),
+        unit="images" if groups is None else "groups",
     )
+    own = [_class_limit(deciding[used], each, errors, policy) for each in members]
+    return ClassThresholds(pool, own, counts)
 
 
 def limitations(thresholds: Thresholds, classes: Sequence[str]) -> list[str]:
@@ -93,17 +118,40 @@ def limitations(thresholds: Thresholds, classes: Sequence[str]) -> list[str]:
     if not isinstance(thresholds, ClassThresholds):
         unkept_beta = thresholds.pool.unkept_beta
         return [] if unkept_beta is None else [str(unkept_beta)]
-    named = list(zip(classes, thresholds.own, strict=True))
-    pooled = [name for name, limit in named if limit is None]
-    texts = [
-        f"class {name}: {limit.unkept_beta}" for name, limit in named if limit and limit.unkept_beta
+    return [*_beta_by_class(thresholds, classes), *_classes_in_pool(thresholds, classes)]
+
+
+def _beta_by_class(thresholds: ClassThresholds, classes: Sequence[str]) -> Iterator[str]:
+    unkept = [
+        (name, limit.unkept_beta)
+        for name, limit in zip(classes, thresholds.own, strict=True)
+        if limit and limit.unkept_beta
     ]
-    if pooled:
-        texts.append(
-            f"{len(pooled)} of {len(named)} classes have too few calibration images and use the"
-            f" common threshold, so the policy does not hold for them: {', '.join(pooled)}"
+    if unkept:
+        beta = f"beta {unkept[0][1].beta:g}"
+        figures = ", ".join(
+            f"{name} {rounded_up(each.reachable_beta)} ({each.alpha_text})" for name, each in unkept
         )
-    return texts
+        yield (
+            f"{beta} does not hold with alpha for {len(unkept)} of {len(classes)} classes. The beta"
+            f" that holds at the threshold of each (and the alpha from which {beta} holds):"
+            f" {figures}"
+        )
+
+
+def _classes_in_pool(thresholds: ClassThresholds, classes: Sequence[str]) -> Iterator[str]:
+    pooled = [index for index, limit in enumerate(thresholds.own) if limit is None]
+    if pooled:
+        counts = thresholds.counts
+        unit = counts.unit if counts else "images"
+        expected = f", expected at least {counts.required:,} of each," if counts else ""
+        figures = ", ".join(
+            f"{classes[at]} ({counts.found[at]:,})" if counts else classes[at] for at in pooled
+        )
+        yield (
+            f"{len(pooled)} of {len(classes)} classes have too few calibration {unit}{expected} and"
+            f" use the common threshold, so the policy does not hold for them: {figures}"
+        )
 
 
 def attacked_scores(rows: CalibrationRows, budget: int) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """Convert a decoded image to the input of a model, identically in training and service."""
 
 import struct
+import zlib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import cast
@@ -52,7 +53,17 @@ makes an object of each value: a record of 15 MB of fractions took 9 s and 570 M
 MAX_EXIF_CHARACTERS = 4 * MAX_EXIF_BYTES
 """Of the text in which some PNGs have the record: two hexadecimal digits a byte, and lines."""
 
-DAMAGED = (EOFError, LookupError, OSError, SyntaxError, TypeError, ValueError, struct.error)
+DAMAGED = (
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,  # of AVIF
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
 """The exceptions of Pillow's parsers on damaged bytes, found by fuzzing."""
 
 RESAMPLE: Mapping[str, Image.Resampling] = MappingProxyType(
@@ -69,7 +80,7 @@ def prepare(image: Image.Image, spec: InputSpec) -> NDArray[np.uint8]:
     Raises:
         UnsupportedImage: The image is animated, or its pixel mode has no unique colour meaning.
         UndecodableImage: The bytes after the first frame are damaged.
-        OSError: Pillow cannot decode a lazily opened image.
+        Exception: Those of `DAMAGED`, if Pillow cannot decode a lazily opened image.
     """
     if _is_animated(image):
         raise UnsupportedImage(

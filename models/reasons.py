@@ -10,6 +10,7 @@ et al. 2005). Among rejected in-distribution images, the share can be larger.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from oodguard.models.calibration import images_required, rejection_rank
 from oodguard.models.calibration_rows import CalibrationRows
+from oodguard.models.group_calibration import group_threshold
 from oodguard.models.qualities import PIXEL_QUALITIES, SIZE_QUALITIES, size_qualities
 
 ReasonCode: TypeAlias = Literal[
@@ -81,13 +83,19 @@ class Side:
     widening: float
     is_factor: bool = False
 
-    def limit(self, column: NDArray[np.float32]) -> float:
+    def limit(self, column: NDArray[np.float32], groups: NDArray[np.int32] | None) -> float:
         """Return the bound of the values `(n,)` of the calibration images on this side.
 
-        It is the k-th smallest or largest value with k = floor(`SIDE_RATE` (n + 1)).
+        It is the k-th smallest or largest value with k = floor(`SIDE_RATE` (n + 1)); with groups,
+        which count instead of the images, that of `group_threshold`.
         """
-        rank = rejection_rank(len(column), alpha=SIDE_RATE, delta=None)
-        bound = float(np.sort(column)[len(column) - rank if self.is_high else rank - 1])
+        outward = column if self.is_high else -column
+        if groups is None:
+            rank = rejection_rank(len(outward), alpha=SIDE_RATE, delta=None)
+            bound = float(np.sort(outward)[len(outward) - rank])
+        else:
+            bound = group_threshold(outward, groups, alpha=SIDE_RATE, delta=None)
+        bound = bound if self.is_high else -bound
         if self.is_factor:
             return bound * self.widening if self.is_high else bound / self.widening
         return bound + self.widening if self.is_high else bound - self.widening
@@ -112,7 +120,7 @@ SIDE_RATE: Final = FAMILY_RATE / len(SIDES)
 """The largest probability that an in-distribution image is beyond one side (Bonferroni)."""
 
 IMAGES_REQUIRED: Final = images_required(SIDE_RATE, None)
-"""The smallest number of calibration images whose quantities have ranges."""
+"""The smallest number of calibration images, or of their groups, that give ranges."""
 
 _NAMES = {name: place for place, name in enumerate((*PIXEL_QUALITIES, *SIZE_QUALITIES))}
 
@@ -121,26 +129,46 @@ _NAMES = {name: place for place, name in enumerate((*PIXEL_QUALITIES, *SIZE_QUAL
 _RUNNER_UP_SHARE, _PAIR_SHARE = 0.5, 0.75
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Limit:
     side: Side
     place: int
     bound: float
     range: tuple[float | None, float | None]
 
+    @cached_property
+    def text(self) -> str:
+        """The sentence of a reason, with a place for the value: a request waits for it."""
+        low, high = self.range
+        if low is None:
+            expected = f"at most {high:.3g}"
+        elif high is None:
+            expected = f"at least {low:.3g}"
+        else:
+            expected = f"{low:.3g} to {high:.3g}"
+        noun = "blank share" if self.side.quality == "blank" else self.side.quality
+        return (
+            f"The image {self.side.text}: its {noun} is %.3g, that of nearly all calibration images"
+            f" {expected}."
+        )
+
 
 class Explainer:
     """States why images are rejected, by the ranges of a bundle's calibration images.
 
     Args:
-        rows: The calibration images. If they have no quantities, or are fewer than
-            `IMAGES_REQUIRED`, the only reasons are `unlike_classes` and `between_classes`.
+        rows: The calibration images. If they have no quantities, or they or their groups are fewer
+            than `IMAGES_REQUIRED`, the only reasons are `unlike_classes` and `between_classes`.
         classes: The names of the classes.
     """
 
     def __init__(self, rows: CalibrationRows, classes: Sequence[str]) -> None:
         self._classes = classes
         self._limits = _limits(rows)
+        # Tuples are read in half the time, and requests wait for it.
+        self._bounds = tuple(
+            (limit.place, limit.side.is_high, limit.bound, limit) for limit in self._limits
+        )
         self._sizes = any(limit.side.quality in SIZE_QUALITIES for limit in self._limits)
 
     @property
@@ -183,14 +211,11 @@ class Explainer:
             values = (*values, *size_qualities(*size))
         known = len(values)
         return tuple(
-            _reason(limit, values[limit.place])
-            for limit in self._limits
-            if limit.place < known
-            and (
-                values[limit.place] > limit.bound
-                if limit.side.is_high
-                else values[limit.place] < limit.bound
-            )
+            [
+                _reason(limit, values[place])
+                for place, is_high, bound, limit in self._bounds
+                if place < known and (values[place] > bound if is_high else values[place] < bound)
+            ]
         )
 
     def _of_classes(
@@ -219,12 +244,24 @@ def repeated(count: int) -> Reason:
     return Reason(code="repeated", detail=detail, value=count)
 
 
+def missing_ranges(rows: CalibrationRows) -> str | None:
+    """Return in words why no reason names a quality of the image; None: reasons do."""
+    if not rows.qualities:
+        return "the bundle has no qualities of its calibration images"
+    count = len(rows) if rows.group_count is None else rows.group_count
+    if count >= IMAGES_REQUIRED:
+        return None
+    unit = "images" if rows.group_count is None else "groups"
+    return f"the bundle has {count} calibration {unit}, expected at least {IMAGES_REQUIRED}"
+
+
 def _limits(rows: CalibrationRows) -> tuple[_Limit, ...]:
-    sides = [side for side in SIDES if side.quality in rows.qualities]
-    if len(rows) < IMAGES_REQUIRED:
+    if missing_ranges(rows) is not None:
         return ()
+    sides = [side for side in SIDES if side.quality in rows.qualities]
     bounds = {
-        (side.quality, side.is_high): side.limit(rows.qualities[side.quality]) for side in sides
+        (side.quality, side.is_high): side.limit(rows.qualities[side.quality], rows.groups)
+        for side in sides
     }
     return tuple(
         _Limit(
@@ -238,15 +275,5 @@ def _limits(rows: CalibrationRows) -> tuple[_Limit, ...]:
 
 
 def _reason(limit: _Limit, value: float) -> Reason:
-    side, (low, high) = limit.side, limit.range
-    if low is None:
-        expected = f"at most {high:.3g}"
-    elif high is None:
-        expected = f"at least {low:.3g}"
-    else:
-        expected = f"{low:.3g} to {high:.3g}"
-    detail = (
-        f"The image {side.text}: its {side.quality} is {value:.3g}, that of nearly all calibration"
-        f" images {expected}."
-    )
-    return Reason(code=side.code, detail=detail, value=value, range=limit.range)
+    code, detail = limit.side.code, limit.text % value
+    return Reason(code=code, detail=detail, value=value, range=limit.range)

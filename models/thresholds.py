@@ -77,6 +77,10 @@ class Thresholds(Protocol):
     def n(self) -> int:
         """The number of independent calibration images: no p-value is below 1 / (n + 1)."""
 
+    @property
+    def unkept_beta(self) -> UnkeptBeta | None:
+        """The promise beta, if it does not hold."""
+
     def p_values(self, scores: Scores, classes: Classes) -> NDArray[np.float64]:
         """Return the conformal p-values `(m,)`."""
 
@@ -105,6 +109,11 @@ class PoolThresholds:
         """The number of independent calibration images: no p-value is below 1 / (n + 1)."""
         return len(self.pool.calibration)
 
+    @property
+    def unkept_beta(self) -> UnkeptBeta | None:
+        """The promise beta, if it does not hold."""
+        return self.pool.unkept_beta
+
     def p_values(self, scores: Scores, classes: Classes) -> NDArray[np.float64]:  # noqa: ARG002
         """Return the conformal p-values `(m,)`."""
         return self.pool.p_values(scores)
@@ -112,6 +121,21 @@ class PoolThresholds:
     def rejects(self, scores: Scores, classes: Classes) -> NDArray[np.bool_]:  # noqa: ARG002
         """Return for each image `(m,)` whether it is rejected."""
         return rejects(scores, self.pool.threshold)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassCounts:
+    """The independent calibration images of each predicted class, and how many a class needs.
+
+    Attributes:
+        found: The number of images of each class, in the order of the manifest.
+        required: The number that the promises require.
+        unit: The unit of both numbers: "images" or "groups".
+    """
+
+    found: Sequence[int]
+    required: int
+    unit: str
 
 
 class ClassThresholds:
@@ -125,10 +149,14 @@ class ClassThresholds:
     Args:
         pool: The limit of all calibration images.
         classes: The limit of each class, in the order of the manifest; None: the pool's.
+        counts: The numbers of images that the limits were computed from, for messages.
     """
 
-    def __init__(self, pool: Limit, classes: Sequence[Limit | None]) -> None:
+    def __init__(
+        self, pool: Limit, classes: Sequence[Limit | None], counts: ClassCounts | None = None
+    ) -> None:
         self.pool = pool
+        self.counts = counts
         self.own = tuple(classes)
         self._limits = tuple(each or pool for each in classes)
         self._thresholds = np.array([each.threshold for each in self._limits])
@@ -149,6 +177,12 @@ class ClassThresholds:
         """The number of independent calibration images of the class that has the most."""
         return max(len(each.calibration) for each in self._limits)
 
+    @property
+    def unkept_beta(self) -> UnkeptBeta | None:
+        """The promise beta of the class in which the largest share is wrong and accepted."""
+        unkept = [each.unkept_beta for each in self.own if each and each.unkept_beta]
+        return max(unkept, key=lambda each: each.reachable_beta, default=None)
+
     def p_values(self, scores: Scores, classes: Classes) -> NDArray[np.float64]:
         """Return the p-values `(m,)` among the calibration images of the predicted classes."""
         found = np.empty(len(scores))
@@ -161,7 +195,7 @@ class ClassThresholds:
         """Return for each image `(m,)` whether it is rejected."""
         return rejects(scores, self._thresholds[classes])
 
-    def broken_promises(self, rejected: NDArray[np.bool_], classes: Classes) -> NDArray[np.bool_]:
-        """Return which rejections `(m,)` count against the promise: those of its classes."""
-        counted: NDArray[np.bool_] = rejected & self._promised[classes]
+    def broken_promises(self, scores: Scores, classes: Classes) -> NDArray[np.bool_]:
+        """Return which images `(m,)` the policy rejects against a promise: those of its classes."""
+        counted: NDArray[np.bool_] = self.rejects(scores, classes) & self._promised[classes]
         return counted

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, TypeAlias, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from oodguard.models.qualities import PIXEL_QUALITIES
 from oodguard.models.reasons import Reason
 
 Decision: TypeAlias = Literal["accept", "reject"]
@@ -59,8 +60,8 @@ class VerdictArrays:
         confidences: `(n,)`, the softmax probability of that class.
         p_values: `(n,)`, by the deciding score.
         rejected: `(n,)`, by the deciding score.
-        qualities: `(n, 5)`, the `qualities.PIXEL_QUALITIES` of the images that the policy rejects,
-            and NaN for the others; None: no image is measured.
+        qualities: `(n, 5)`, the `qualities.PIXEL_QUALITIES` of the images that were measured in
+            the batch, and NaN for the others; None: no image was.
         reasons: Of the rejected images, once they are explained.
     """
 
@@ -78,7 +79,15 @@ class VerdictArrays:
     @cached_property
     def verdicts(self) -> list[Verdict]:
         """One object for each image, created once for all slices of these arrays."""
-        rows = zip(*(array.tolist() for array in self.per_image[1:6]), strict=True)
+        return self.objects(0, len(self.rejected), NO_REASONS)
+
+    def objects(self, start: int, stop: int, reasons: Reasons) -> list[Verdict]:
+        """Return one object for each image from `start` to `stop`, exclusive.
+
+        `reasons` are by the index of the image from `start`.
+        """
+        arrays = (self.scores, self.class_ids, self.confidences, self.p_values, self.rejected)
+        rows = zip(*(array[start:stop].tolist() for array in arrays), strict=True)
         return [
             Verdict(
                 label=self.classes[class_id],
@@ -87,8 +96,9 @@ class VerdictArrays:
                 scores=dict(zip(self.score_names, scores, strict=True)),
                 p_value=p_value,
                 decision="reject" if rejected else "accept",
+                reasons=reasons.get(index, ()),
             )
-            for scores, class_id, confidence, p_value, rejected in rows
+            for index, (scores, class_id, confidence, p_value, rejected) in enumerate(rows)
         ]
 
     @property
@@ -96,6 +106,13 @@ class VerdictArrays:
         """The arrays with one row for each image, in the order of the fields."""
         arrays = (getattr(self, name) for name in _PER_IMAGE)
         return tuple(array for array in arrays if array is not None)
+
+    def with_qualities(self) -> "VerdictArrays":
+        """Return the same arrays, with NaN as the qualities if they have none."""
+        if self.qualities is not None:
+            return self
+        nothing = np.full((len(self.rejected), len(PIXEL_QUALITIES)), np.nan, np.float32)
+        return replace(self, qualities=nothing)
 
     def with_per_image(self, *arrays: NDArray[Any]) -> "VerdictArrays":
         """Return the same fields for other images, with `arrays` in the order of `per_image`."""
@@ -149,6 +166,15 @@ class Verdicts(Sequence[Verdict]):
         row: NDArray[np.float32] = self._batch.logits[self._start + index]
         return row
 
+    def prediction(self, index: int) -> tuple[int, float, float]:
+        """Return the predicted class of an image, its confidence and the p-value."""
+        at, batch = self._start + index, self._batch
+        return (
+            batch.class_ids[at].item(),
+            batch.confidences[at].item(),
+            batch.p_values[at].item(),
+        )
+
     def qualities(self, index: int) -> list[float] | None:
         """Return the measured qualities of an image, or None if it was not measured."""
         measured = self._batch.qualities
@@ -194,8 +220,11 @@ class Verdicts(Sequence[Verdict]):
         """Concatenate with verdicts of the same model and policy."""
         if not self:
             return others
-        pairs = zip(self.arrays.per_image, others.arrays.per_image, strict=True)
-        joined = self._batch.with_per_image(*(np.concatenate(pair) for pair in pairs))
+        first, second = self.arrays, others.arrays
+        if (first.qualities is None) != (second.qualities is None):
+            first, second = first.with_qualities(), second.with_qualities()
+        pairs = zip(first.per_image, second.per_image, strict=True)
+        joined = first.with_per_image(*(np.concatenate(pair) for pair in pairs))
         shifted = {len(self) + index: each for index, each in others._reasons.items()}
         return Verdicts(joined, 0, len(joined.rejected), {**self._reasons, **shifted})
 
@@ -203,23 +232,8 @@ class Verdicts(Sequence[Verdict]):
         if not self._reasons:
             return self._batch.verdicts[self._start : self._stop]
         if self._explained is None:
-            self._explained = self._batch.verdicts[self._start : self._stop]
-            for index, reasons in self._reasons.items():
-                self._explained[index] = _with_reasons(self._explained[index], reasons)
+            self._explained = self._batch.objects(self._start, self._stop, self._reasons)
         return self._explained
-
-
-def _with_reasons(verdict: Verdict, reasons: tuple[Reason, ...]) -> Verdict:
-    # `dataclasses.replace` takes twice as long, and requests wait for it.
-    return Verdict(
-        label=verdict.label,
-        class_id=verdict.class_id,
-        confidence=verdict.confidence,
-        scores=verdict.scores,
-        p_value=verdict.p_value,
-        decision=verdict.decision,
-        reasons=reasons,
-    )
 
 
 NO_VERDICTS: Final = Verdicts(

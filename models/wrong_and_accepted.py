@@ -33,15 +33,18 @@ class UnkeptBeta:
     reachable_beta: float
     required_alpha: float | None
 
+    @property
+    def alpha_text(self) -> str:
+        """The smallest alpha that keeps the bound, or "none"."""
+        return "none" if self.required_alpha is None else rounded_up(self.required_alpha)
+
     def __str__(self) -> str:
         needed = (
-            "at no alpha"
-            if self.required_alpha is None
-            else f"from an alpha of {_rounded_up(self.required_alpha)}"
+            "at no alpha" if self.required_alpha is None else f"from an alpha of {self.alpha_text}"
         )
         return (
             f"beta {self.beta:g} does not hold with alpha: at its threshold a beta of"
-            f" {_rounded_up(self.reachable_beta)} holds, and beta {self.beta:g} holds {needed}"
+            f" {rounded_up(self.reachable_beta)} holds, and beta {self.beta:g} holds {needed}"
         )
 
 
@@ -119,6 +122,6 @@ class WrongAndAccepted:
         )
 
 
-def _rounded_up(rate: float) -> str:
+def rounded_up(rate: float) -> str:
     """Write a rate with four decimals, not below it."""
     return f"{np.ceil(rate * 1e4) / 1e4:g}"

@@ -13,6 +13,7 @@ from starlette.middleware.errors import ServerErrorMiddleware
 
 from oodguard.service.api import middleware, openapi, operations, predict, problems
 from oodguard.service.api.access_log import UNMATCHED_ROUTE, AccessLog, AccessLogMiddleware
+from oodguard.service.api.guide import guide_router, missing_guide_router
 from oodguard.service.api.turns import TurnMiddleware
 from oodguard.service.auth.key_store import KeyStore, open_key_store
 from oodguard.service.auth.middleware import (
@@ -24,6 +25,9 @@ from oodguard.service.auth.rate_limit import RateLimiter
 from oodguard.service.client_address import ClientAddresses
 from oodguard.service.inference.model import ChoosePolicy, LoadedModel, load_model
 from oodguard.service.open_inference import routes as open_inference
+from oodguard.service.playground.assets import assets_router
+from oodguard.service.playground.inspect import inspect_router
+from oodguard.service.playground.samples import samples_router
 from oodguard.service.prediction.memory_budget import plan_memory
 from oodguard.service.prediction.predictor import Predictor
 from oodguard.service.readiness import Readiness
@@ -31,6 +35,7 @@ from oodguard.service.registry.deployment import Deployment
 from oodguard.service.registry.policy_file import PolicyFile, policy_path, read_policy
 from oodguard.service.registry.registry import ModelRegistry, bundle_folders
 from oodguard.service.registry.reload import Reloader
+from oodguard.service.sampling.stores import open_store
 from oodguard.service.server.early_load_shedding import EarlyLoadShedding
 from oodguard.service.settings import Settings
 from oodguard.service.start_summary import start_summary
@@ -185,8 +190,10 @@ def _other_routers(  # noqa: PLR0913 - the parts that the routes use
     process: Process,
     keys: KeyStore | None,
 ) -> list[APIRouter]:
-    """Return the routers that every configuration has, except that of `/predict`."""
+    """Return the routers except that of `/predict` and those of administrators."""
     detail = settings.detail
+    guide = missing_guide_router() if settings.guide is None else guide_router(settings.guide)
+    page = _playground_routers(settings, predictor, keys) if settings.playground else ()
     return [
         open_inference.router(registry, predictor, readiness, version=_version(), detail=detail),
         operations.health_router(readiness),
@@ -195,7 +202,30 @@ def _other_routers(  # noqa: PLR0913 - the parts that the routes use
             process.collect, withhold_scores=detail == "verdict" and keys is None
         ),
         operations.docs_router(app.openapi),
+        guide,
+        *page,
     ]
+
+
+def _playground_routers(
+    settings: Settings, predictor: Predictor, keys: KeyStore | None
+) -> list[APIRouter]:
+    """Return the routers of the playground; that of samples needs admin keys and a store."""
+    store = None
+    if settings.admin and settings.sample_to is not None:
+        store = open_store(settings.sample_to, write=False)
+    config = {
+        "keys": keys is not None,
+        "detail": settings.detail,
+        "samples": store is not None,
+        "guide": settings.guide is not None,
+        "max_images": settings.max_images,
+        "max_body_bytes": settings.max_body_bytes,
+    }
+    routers = [assets_router(config), inspect_router(predictor, settings.detail)]
+    if store is not None:
+        routers.append(samples_router(store, settings.max_body_bytes))
+    return routers
 
 
 def _add_middleware(  # noqa: PLR0913 - one argument for each middleware

@@ -24,9 +24,11 @@
     |- KeyFileError             API keys that cannot be read
     |  `- AdminWithoutKeys      admin routes enabled, but no key has the role admin
     |- UnreadableFile           file of the operator that cannot be read
+    |- ServiceUnavailable       service that a command calls and that does not answer
     |- MemoryLimitError         settings that need more memory than the process may have
     |- SamplingError            sampling settings that cannot be used
     |- SampleStoreError         failed operation of a sample store
+    |- ScoringError             folder of verdicts that cannot be written or continued
     |- TracingError             OTEL_* variables that cannot be used
     |- PolicyError              policy.toml that cannot be used
     `- DriftStateError          saved drift state that cannot be used
@@ -34,8 +36,9 @@
 `service.api.problems` maps each RequestError to its HTTP response.
 """
 
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
+from oodguard.command_line.exit_codes import ExitCode
 from oodguard.models.errors import GuardError, ImageError
 
 ShedReason: TypeAlias = Literal["overloaded", "late", "gone"]
@@ -49,6 +52,22 @@ class MemoryLimitError(GuardError):
     """The settings need more memory than the process may have."""
 
 
+class CapacityError(GuardError):
+    """Costs cannot be read, or no number of replicas meets the limit."""
+
+
+class CapacityOptionError(CapacityError):
+    """An option of `oodguard capacity` is missing or invalid."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.USAGE
+
+
+class ServiceUnavailable(GuardError):
+    """The service that a command calls cannot be reached, or may answer later."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.UNREACHABLE
+
+
 class UnreadableFile(GuardError):
     """A file of the operator is not a regular file, too large, or cannot be read."""
 
@@ -59,6 +78,10 @@ class SamplingError(GuardError):
 
 class SampleStoreError(GuardError):
     """An operation of a sample store failed; a later one may succeed."""
+
+
+class ScoringError(GuardError):
+    """Verdicts on a source cannot be written to a folder, or those in it cannot be continued."""
 
 
 class KeyFileError(GuardError):

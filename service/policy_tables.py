@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from oodguard.command_line.output import table_console
 from oodguard.models.class_rejections import ClassRejections
+from oodguard.models.decision import Policy
 from oodguard.models.manifest import Manifest
 from oodguard.models.policy_outcomes import PolicyOutcome
-from oodguard.service.predict_files import PIPE_WIDTH
 
 WIDTH, HEIGHT, MARGIN = 640, 400, 60
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#17becf", "#7f7f7f")
@@ -32,9 +33,15 @@ def figures(manifest: Manifest, outcome: PolicyOutcome) -> dict[str, float]:
     return shares
 
 
-def print_grid(manifest: Manifest, outcomes: Sequence[PolicyOutcome], *, left_out: int) -> None:
-    """Print a row for each share and a column for each alpha."""
-    table = Table(title=_title(manifest, outcomes[0]))
+def print_grid(
+    manifest: Manifest, outcomes: Sequence[PolicyOutcome], *, left_out: Sequence[float], unit: str
+) -> None:
+    """Print a row for each share and a column for each alpha.
+
+    `left_out` are the values of alpha for which there are too few calibration images or groups,
+    which is the `unit`.
+    """
+    table = Table()
     table.add_column("alpha", overflow="fold")
     for each in outcomes:
         table.add_column(f"{each.policy.alpha:g}", justify="right")
@@ -45,19 +52,25 @@ def print_grid(manifest: Manifest, outcomes: Sequence[PolicyOutcome], *, left_ou
     columns = [figures(manifest, each) for each in outcomes]
     for name in dict.fromkeys(name for column in columns for name in column):
         table.add_row(Text(name), *(_percent(column.get(name)) for column in columns))
-    console = _console()
+    console = table_console()
+    _print(console, _title(manifest, outcomes[0].policy))
     console.print(table)
     if left_out:
-        console.print(f"{left_out} smaller values of alpha need more calibration images.")
-    _print_notes(console, outcomes[-1])
+        alphas = ", ".join(f"{alpha:g}" for alpha in left_out)
+        _print(console, f"Left out, because they need more calibration {unit}: alpha {alphas}.")
+    _print_notes(console, outcomes)
 
 
 def print_outcome(
     manifest: Manifest, outcome: PolicyOutcome, classes: Sequence[ClassRejections]
 ) -> None:
     """Print the shares of one policy, and its false rejections by class."""
-    console = _console()
-    table = Table(title=_title(manifest, outcome))
+    console = table_console()
+    policy = outcome.policy
+    alpha = "none" if policy.alpha is None else f"{policy.alpha:g}"
+    threshold = "by class" if outcome.threshold is None else f"{outcome.threshold:.4g}"
+    _print(console, f"{_title(manifest, policy, f'alpha {alpha}')}; threshold {threshold}")
+    table = Table()
     table.add_column("images", overflow="fold")
     table.add_column("share", justify="right")
     for name, share in figures(manifest, outcome).items():
@@ -76,7 +89,7 @@ def print_outcome(
             threshold = f"{row.threshold:.4g}{' (common)' if row.common else ''}"
             by_class.add_row(Text(row.label), f"{row.images:,}", rejected, threshold)
         console.print(by_class)
-    _print_notes(console, outcome)
+    _print_notes(console, [outcome])
 
 
 def svg(manifest: Manifest, outcomes: Sequence[PolicyOutcome]) -> str:
@@ -98,7 +111,7 @@ def svg(manifest: Manifest, outcomes: Sequence[PolicyOutcome]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT + legend}"'
         ' font-family="sans-serif" font-size="12">',
         '<rect width="100%" height="100%" fill="white"/>',
-        f'<text x="{MARGIN}" y="30">{escape(_title(manifest, outcomes[0]))}</text>',
+        f'<text x="{MARGIN}" y="30">{escape(_title(manifest, outcomes[0].policy))}</text>',
     ]
     parts += [
         f'<path d="M{MARGIN} {y(share):.1f}H{WIDTH - MARGIN}" stroke="#ddd"/>'
@@ -128,10 +141,11 @@ def svg(manifest: Manifest, outcomes: Sequence[PolicyOutcome]) -> str:
     return "\n".join([*parts, "</svg>", ""])
 
 
-def _title(manifest: Manifest, outcome: PolicyOutcome) -> str:
-    policy = outcome.policy
+def _title(manifest: Manifest, policy: Policy, *rates: str) -> str:
+    """Return the bundle and the policy, of which a grid has several `rates`."""
     texts = [
         f"{manifest.name} {manifest.version}: {policy.score}",
+        *rates,
         f"delta {'none' if policy.delta is None else format(policy.delta, 'g')}",
         *(["by class"] if policy.by_class else []),
         *([f"under attack at {policy.under_attack}/255"] if policy.under_attack else []),
@@ -140,19 +154,22 @@ def _title(manifest: Manifest, outcome: PolicyOutcome) -> str:
     return ", ".join(texts)
 
 
-def _print_notes(console: Console, outcome: PolicyOutcome) -> None:
-    for text in outcome.unknown:
-        console.print(f"Not known: {text}.", markup=False, highlight=False, soft_wrap=True)
-    for text in outcome.limitations:
-        console.print(f"Limitation: {text}.", markup=False, highlight=False, soft_wrap=True)
+def _print_notes(console: Console, outcomes: Sequence[PolicyOutcome]) -> None:
+    """Print what is not known and what does not hold, with the values of alpha if they differ."""
+    alphas_of: dict[tuple[str, str], list[float | None]] = {}
+    for kind, field in (("Not known", "unknown"), ("Limitation", "limitations")):
+        for each in outcomes:
+            for text in getattr(each, field):
+                alphas_of.setdefault((kind, text), []).append(each.policy.alpha)
+    for (kind, text), alphas in alphas_of.items():
+        named = ", ".join(f"{alpha:g}" for alpha in alphas if alpha is not None)
+        of = "" if len(alphas) == len(outcomes) else f" at alpha {named}"
+        _print(console, f"{kind}{of}: {text}.")
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.3g} %"
-
-
-def _console() -> Console:
-    console = Console(emoji=False)
-    if not console.is_terminal:
-        console.width = PIPE_WIDTH
-    return console

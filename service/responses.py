@@ -32,7 +32,7 @@ def policy(model: LoadedModel, detail: Detail = "full", fdr: float | None = None
     The threshold is None if it depends on the predicted class. `fdr` is the false-discovery rate at
     which the images of a request were decided instead.
     """
-    chosen, unkept_beta = model.guard.policy, model.guard.thresholds.pool.unkept_beta
+    chosen, unkept_beta = model.guard.policy, model.guard.thresholds.unkept_beta
     fields: Json = {"score": chosen.score, "alpha": chosen.alpha, "delta": chosen.delta}
     if chosen.by_class:
         fields["by_class"] = True
@@ -82,6 +82,13 @@ def by_class(model: LoadedModel) -> list[Json]:
     return [asdict(each) for each in found]
 
 
+def _calibration_facts(model: LoadedModel, detail: Detail) -> Json:
+    """Return who calibrated on what, and the attack; clients of the lesser detail do not see it."""
+    keys = ("calibration", "calibration_attack")
+    known = model.bundle.manifest.model_dump(mode="json", include=set(keys))
+    return {key: known.get(key) if detail == "full" else None for key in keys}
+
+
 def model_facts(model: LoadedModel, detail: Detail = "full") -> Json:
     """Return the manifest's public fields, the policy and the runtime settings of a model."""
     manifest = model.bundle.manifest
@@ -94,6 +101,7 @@ def model_facts(model: LoadedModel, detail: Detail = "full") -> Json:
         "calibration_images": len(model.guard.thresholds.pool.calibration),
         "by_class": by_class(model) if detail == "full" else [],
         "limitations": model.guard.limitations,
+        **_calibration_facts(model, detail),
         "providers": list(model.session.providers),
         "threads": model.session.threads,
         "training": manifest.training.model_dump(mode="json"),

@@ -10,7 +10,12 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from oodguard.command_line.exit_codes import DEBUG_VARIABLE
+
 PREFIX = "OODGUARD_"
+
+CLIENT_KEY = "OODGUARD_CLIENT_KEY"
+"""The API key of `oodguard predict --url`, which is no setting of the service."""
 
 # In the folder OODGUARD_MODELS, unless OODGUARD_POLICY is set.
 POLICY_FILE = "policy.toml"
@@ -192,6 +197,13 @@ class Settings(BaseSettings):
     cors_origins: str | None = Field(default=None, pattern=rf"^(\*|{_ORIGIN}(,\s*{_ORIGIN})*)$")
     """Allowed CORS origins, separated by commas, or *. none: no other origin."""
 
+    guide: Path | None = None
+    """Folder of the documentation site, as `make docs` builds it, to serve at /guide. none: it is
+    not served."""
+
+    playground: bool = True
+    """Serve the playground, a page to try images on, at GET /."""
+
     admin: bool = False
     """Enable the routes under /admin; requires a key with the role admin."""
 
@@ -209,7 +221,7 @@ def variable(field: str) -> str:
 
 def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
     """Return the OODGUARD_* variables that are not settings, most likely misspelt."""
-    known = {variable(field) for field in Settings.model_fields}
+    known = {CLIENT_KEY, DEBUG_VARIABLE, *(variable(field) for field in Settings.model_fields)}
     return sorted(
         name
         for name in environment

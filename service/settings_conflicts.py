@@ -39,6 +39,7 @@ def conflicts(settings: Settings, options: Mapping[str, str] | None = None) -> l
         *_times(settings),
         *_workers(settings),
         *_folders(settings),
+        *_guide(settings),
     ]
 
 
@@ -140,6 +141,14 @@ def _workers(settings: Settings) -> Iterator[str]:
         yield (
             f"OODGUARD_WORKERS is {workers} and OODGUARD_DEVICE is {settings.device}: one process"
             " uses a GPU fully. Set OODGUARD_WORKERS to 1 or auto"
+        )
+
+
+def _guide(settings: Settings) -> Iterator[str]:
+    if settings.guide is not None and not (settings.guide / "index.html").is_file():
+        yield (
+            f"OODGUARD_GUIDE is {settings.guide}, which has no index.html: build the site with"
+            " make docs, or set it to none"
         )
 
 

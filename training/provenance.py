@@ -25,6 +25,12 @@ def epoch_generator(seed: int, epoch: int, device: torch.device | str = "cpu") -
     return torch.Generator(device).manual_seed(seed * 100_003 + epoch + 1)
 
 
+def seed_layers(seed: int, epoch: int, *, process: int = 0) -> None:
+    """Seed torch's own generators, which layers such as dropout use, for one epoch of a process."""
+    own = process << 32  # the images of the processes differ, and so do their random numbers
+    torch.manual_seed(epoch_generator(seed, epoch).initial_seed() + own)
+
+
 def hardware() -> str:
     """Return the name of the CPU and the number of threads that torch uses."""
     threads = torch.get_num_threads()

@@ -188,6 +188,23 @@ class RunFolder:
             self.folder.rmdir()
 
 
+def check_resumable(folder: Path) -> None:
+    """Check that a folder exists and, if it is that of a run, that it has a checkpoint.
+
+    Raises:
+        RecipeError: There is nothing to continue.
+    """
+    if not folder.exists():
+        found = "does not exist"
+    elif (folder / RECIPE).exists() and not (folder / PROGRESS).exists():
+        found = "has no checkpoint, because no epoch was finished"
+    else:
+        return
+    raise RecipeError(
+        f"{folder} {found}: there is nothing to continue. Repeat the command without --resume"
+    )
+
+
 def _check_replaceable(folder: Path, recipe_text: str) -> None:
     """Check that a folder is missing or empty, or is a run without a checkpoint.
 

@@ -13,6 +13,7 @@ import typer
 from numpy.typing import NDArray
 
 from benchmarks.promises.draws import (
+    alpha_and_beta,
     attacked_rate,
     class_rates,
     group_rate,
@@ -31,6 +32,9 @@ from oodguard.models.decision import Policy
 
 ALPHA, BETA, BUDGET = 0.05, 0.03, 2
 """The bounds of all rows, and the attack budget in 255ths."""
+
+BETA_WITH_ALPHA = 0.1125
+"""The hardest one: at the thresholds of alpha, about half of the rates are above it."""
 
 CALIBRATION_IMAGES = 2000
 GROUPS = 100
@@ -82,6 +86,31 @@ def _of_images(real: RealScores, draws: int) -> Iterator[list[str]]:
         on_average=True,
     )
     yield _row("beta alone, delta 5 %", drawn(wrong_and_accepted, alpha=None, beta=BETA), BETA)
+    yield from _together(real, draws)
+
+
+def _together(real: RealScores, draws: int) -> Iterator[list[str]]:
+    """Yield a row for each promise of a policy with alpha and beta.
+
+    Alpha sets the threshold. The policy states that beta holds there, or which other one does: a
+    draw breaks the statement if more images are accepted with a wrong class.
+    """
+    policy = Policy(score=real.bundle.manifest.default_score, alpha=ALPHA, beta=BETA_WITH_ALPHA)
+    found = rates(real, policy, alpha_and_beta, n=CALIBRATION_IMAGES, draws=draws)
+    promise = f"alpha together with beta {100 * BETA_WITH_ALPHA:g} %"
+    yield _row(f"{promise}: alpha", {"rejected": found["rejected"]}, ALPHA)
+    holds = found["reachable"] == 0
+    stated_beta = np.where(holds, BETA_WITH_ALPHA, found["reachable"])
+    for text, chosen in (("beta holds", holds), ("beta does not hold, another does", ~holds)):
+        broken = chosen & (found["wrong"] > stated_beta)
+        stated = stated_beta[chosen]
+        yield [
+            f"{promise}: {text} ({chosen.mean():.0%} of the draws)",
+            f"{100 * stated.mean():.3g} %" if chosen.any() else "",
+            f"{100 * found['wrong'][chosen].mean():.2f} %" if chosen.any() else "",
+            f"{100 * broken.mean():.1f} %",
+            "5 %",
+        ]
 
 
 def _of_groups(name: str, real: RealScores, draws: int) -> Iterator[list[str]]:

@@ -101,6 +101,16 @@ def wrong_and_accepted(real: RealScores, thresholds: Thresholds) -> dict[str, fl
     return {"wrong": float((wrong & ~rejected(real, thresholds)).mean())}
 
 
+def alpha_and_beta(real: RealScores, thresholds: Thresholds) -> dict[str, float]:
+    """Return the rates of both promises, and the `reachable_beta` if beta does not hold, or 0."""
+    unkept = thresholds.pool.unkept_beta
+    return {
+        **rejection_rate(real, thresholds),
+        **wrong_and_accepted(real, thresholds),
+        "reachable": 0.0 if unkept is None else unkept.reachable_beta,
+    }
+
+
 def _members(real: RealScores) -> list[NDArray[np.intp]]:
     if real.groups is None:
         raise ValueError("the images have no groups")

@@ -17,25 +17,27 @@ LogitScore = Callable[[Tensor], Tensor]
 
 
 class ScoreOptions(FrozenModel):
-    """The table `[score_options]` of a recipe. The defaults are those of the papers.
-
-    Attributes:
-        temperature: The temperature of `energy`.
-        gen_gamma: The exponent of `gen`.
-        gen_top: The number of largest probabilities that `gen` uses.
-        knn_bank: The number of training images whose features `knn` keeps.
-        knn_neighbour: The rank of the neighbour that `knn` measures, 1 being the nearest.
-        vim_dimensions: The dimension of the principal space of `vim`; None is half of the features.
-    """
+    """The table `[score_options]` of a recipe. The defaults are those of the papers."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
     temperature: float = Field(default=1.0, gt=0)
+    """Temperature of `energy`."""
+
     gen_gamma: float = Field(default=0.1, gt=0, lt=1)
+    """Exponent of `gen`."""
+
     gen_top: int = Field(default=100, ge=1)
+    """Number of largest probabilities that `gen` sums over."""
+
     knn_bank: int = Field(default=2000, ge=1, le=100_000)
+    """Number of training images whose features `knn` stores in the graph."""
+
     knn_neighbour: int = Field(default=5, ge=1)
+    """Rank of the neighbour that `knn` measures, 1 being the nearest."""
+
     vim_dimensions: int | None = Field(default=None, ge=1)
+    """Dimension of the principal space of `vim`; none: half of the features."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

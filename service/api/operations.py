@@ -205,7 +205,7 @@ def docs_router(schema: Callable[[], Mapping[str, Any]]) -> APIRouter:
     return router
 
 
-class _WholeFile(FileResponse):
+class WholeFile(FileResponse):
     """A file without ranges: Starlette answers their errors with plain text, not a problem."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -218,6 +218,6 @@ def _file_endpoint(file: Path) -> Callable[[Request], Coroutine[Any, Any, FileRe
     headers = {"content-security-policy": _DOCS_POLICY, "accept-ranges": "none"}
 
     async def endpoint(_request: Request) -> FileResponse:
-        return _WholeFile(file, headers=headers)
+        return WholeFile(file, headers=headers)
 
     return endpoint

@@ -70,7 +70,7 @@ def predict_router(predictor: Predictor, detail: Detail = "full") -> APIRouter:
             summary=summary,
             operation_id=operation_id(path),
             response_model=None,
-            responses={200: {"model": _RESPONSES[detail]}, **_problem_responses(path)},
+            responses={200: {"model": _RESPONSES[detail]}, **problem_responses(path)},
             openapi_extra={
                 "requestBody": REQUEST_BODY,
                 "parameters": [*REQUEST_HEADERS, *path_parameters(path)],
@@ -86,7 +86,8 @@ def default_route(router: APIRouter) -> APIRoute:
     )
 
 
-def _problem_responses(path: str) -> dict[int | str, dict[str, Any]]:
+def problem_responses(path: str) -> dict[int | str, dict[str, Any]]:
+    """Return the descriptions of the problems of a route that predicts."""
     content = {PROBLEM_JSON: {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
     return {
         status: {"description": "Problem", "content": content}

@@ -2,7 +2,6 @@
 
 import http
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import orjson
 from fastapi import FastAPI
@@ -11,8 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from oodguard.models.errors import GuardError, ImageTooLarge, UndecodableImage, UnsupportedImage
+from oodguard.models.errors import GuardError
 from oodguard.service import errors
+from oodguard.service.api.problem_types import (
+    INTERNAL_ERROR,
+    METHOD_NOT_ALLOWED,
+    PROBLEM_TYPES,
+    ProblemType,
+)
 
 JSON = "application/json"
 
@@ -27,43 +32,6 @@ _TITLES: Mapping[int, str] = {413: "Payload too large", 422: "Unprocessable cont
 
 _RETRY_LATER = frozenset({429, 503})
 
-
-@dataclass(frozen=True, slots=True)
-class ProblemType:
-    """A stable type of problem; `slug` is the end of its `type` and its anchor in the docs."""
-
-    slug: str
-    status: int
-
-
-PROBLEM_TYPES: Mapping[type[GuardError], ProblemType] = {
-    UndecodableImage: ProblemType("undecodable-image", 400),
-    errors.MalformedBody: ProblemType("malformed-body", 400),
-    errors.KeyMissing: ProblemType("key-missing", 401),
-    errors.KeyUnknown: ProblemType("key-unknown", 401),
-    errors.RoleMissing: ProblemType("role-missing", 403),
-    errors.RouteNotFound: ProblemType("not-found", 404),
-    errors.UnknownModel: ProblemType("unknown-model", 404),
-    errors.BodyTooSlow: ProblemType("request-timeout", 408),
-    errors.BundleRejected: ProblemType("bundle-refused", 409),
-    ImageTooLarge: ProblemType("image-too-large", 413),
-    errors.BodyTooLarge: ProblemType("body-too-large", 413),
-    errors.TooManyImages: ProblemType("too-many-images", 413),
-    UnsupportedImage: ProblemType("unsupported-image", 415),
-    errors.UnsupportedContent: ProblemType("unsupported-content", 415),
-    errors.WrongFields: ProblemType("wrong-fields", 422),
-    errors.Overloaded: ProblemType("overloaded", 429),
-    errors.RateLimited: ProblemType("rate-limited", 429),
-    errors.DriftNotReset: ProblemType("drift-not-reset", 503),
-    errors.NotReady: ProblemType("not-ready", 503),
-    errors.DeadlineExceeded: ProblemType("deadline-exceeded", 504),
-}
-
-METHOD_NOT_ALLOWED = ProblemType("method-not-allowed", 405)
-
-HEADERS_TOO_LARGE = ProblemType("request-header-fields-too-large", 431)
-
-INTERNAL_ERROR = ProblemType("internal-error", 500)
 
 _CHALLENGE = 'Bearer realm="oodguard"'
 
@@ -150,7 +118,7 @@ async def _on_http_exception(request: Request, error: HTTPException) -> Response
         detail = f"{where}: method not allowed, expected {headers.get('Allow', 'another')}"
     else:
         phrase = http.HTTPStatus(status).phrase
-        problem = ProblemType(phrase.lower().replace(" ", "-"), status)
+        problem = ProblemType(slug=phrase.lower().replace(" ", "-"), status=status)
         detail = f"{where}: {phrase.lower()}"
     response = _response(request.scope, problem, detail)
     response.headers.update(headers)

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from oodguard.models.manifest import InputSpec
 from oodguard.models.reasons import ReasonCode
-from oodguard.models.records import TrainingRecord
+from oodguard.models.records import AttackRecord, CalibrationRecord, TrainingRecord
 
 
 class _Schema(BaseModel):
@@ -141,7 +141,10 @@ class ClassFacts(_Schema):
 
 
 class ModelFacts(ModelIdentity):
-    """The public fields of a model's manifest, its policy, and its runtime settings."""
+    """The public fields of a model's manifest, its policy, and its runtime settings.
+
+    `calibration` is the record of `oodguard calibrate`, null for the calibration of the export.
+    """
 
     created: AwareDatetime
     classes: list[str]
@@ -152,6 +155,8 @@ class ModelFacts(ModelIdentity):
     calibration_images: int
     by_class: list[ClassFacts]
     limitations: list[str]
+    calibration: CalibrationRecord | None
+    calibration_attack: AttackRecord | None
     providers: list[str]
     threads: int
     training: TrainingRecord
@@ -177,7 +182,8 @@ class ModelsResponse(_Schema):
 class BundleChange(_Schema):
     """The outcome of a reload for one bundle, or for the policy file (`policy.toml`).
 
-    `detail` has the previous and the new values of a changed policy.
+    `detail` has the previous and the new values of a changed policy, and where it does not hold in
+    full.
     """
 
     model: str

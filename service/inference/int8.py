@@ -8,6 +8,12 @@ DOT_PRODUCT_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "asimddp"})
 """Linux's names of the instructions: VNNI of x86, the dot products of ARM."""
 
 
+INT8_WARNING = (
+    "The CPU has no INT8 dot products: the scores of an INT8 model can differ from its"
+    " calibration, and it is hardly faster than float32. Serve its float32 bundle."
+)
+
+
 def has_int8_dot_products(cpu_info: str) -> bool:
     """Return whether the CPU has instructions that add INT8 products in 32 bits.
 

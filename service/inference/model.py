@@ -11,7 +11,7 @@ from oodguard.models.bundle import Bundle, open_bundle
 from oodguard.models.calibrated_model import CalibratedModel
 from oodguard.models.decision import Policy
 from oodguard.models.errors import BundleError, DeviceError, GuardError
-from oodguard.service.inference.int8 import has_int8_dot_products, read_cpu_info
+from oodguard.service.inference.int8 import INT8_WARNING, has_int8_dot_products, read_cpu_info
 from oodguard.service.inference.providers import CPU
 from oodguard.service.settings import Settings, variable
 
@@ -99,16 +99,10 @@ def load_model(
         and not has_int8_dot_products(read_cpu_info())
     ):
         logger.warning(
-            "The CPU has no INT8 dot products: the scores of an INT8 model can differ from its"
-            " calibration, and it is hardly faster than float32. Serve its float32 bundle.",
+            INT8_WARNING,
             extra={"fields": {"model": bundle.manifest.name}},
         )
     guard = CalibratedModel(bundle, policy, session.run)
-    for limitation in guard.limitations:
-        logger.warning(
-            "The policy does not hold in full.",
-            extra={"fields": {"model": bundle.manifest.name, "limitation": limitation}},
-        )
     return LoadedModel(bundle=bundle, session=session, guard=guard)
 
 

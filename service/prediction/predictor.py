@@ -17,18 +17,17 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from loky import cpu_count
 from starlette.requests import Request
 from starlette.types import Scope
 
-from oodguard.models.verdicts import Verdict
 from oodguard.service.client_address import client_of, network_of
 from oodguard.service.errors import (
     ClientDisconnected,
@@ -39,7 +38,6 @@ from oodguard.service.errors import (
 )
 from oodguard.service.images.body import BodyObserver, read_body
 from oodguard.service.images.types import Body, RequestLimits
-from oodguard.service.inference.model import LoadedModel
 from oodguard.service.inference.queue import Job
 from oodguard.service.prediction.admission import Admission, Claim
 from oodguard.service.prediction.deadline import Deadline, DisconnectListener, request_timeout_s
@@ -50,26 +48,9 @@ from oodguard.service.prediction.shadow import Shadow
 from oodguard.service.readiness import Readiness
 from oodguard.service.registry.deployment import Deployment
 from oodguard.service.registry.registry import ModelRegistry
+from oodguard.service.sampling.sampler import SampleSelector
 from oodguard.service.settings import Settings
 from oodguard.service.telemetry.metrics import Metrics
-
-
-class RequestSampler(Protocol):
-    """Samples images of answered requests; see `Sampler`."""
-
-    def selects(self, *, rejected: int, accepted: int) -> bool:
-        """Return whether any of these images may be selected."""
-
-    def sample(
-        self,
-        model: LoadedModel,
-        request_id: str,
-        body: Body,
-        verdicts: Sequence[Verdict],
-        fdr: float | None = None,
-    ) -> None:
-        """Select some of the images of a request, and store them."""
-
 
 ReadBody: TypeAlias = Callable[[Request, int, BodyObserver], Awaitable[Body]]
 """Reads the body of a request, up to a number of bytes; see `images.body.read_body`."""
@@ -120,7 +101,7 @@ class Predictor:
         settings: Settings,
         metrics: Metrics,
         readiness: Readiness,
-        sampler: RequestSampler | None = None,
+        sampler: SampleSelector | None = None,
         *,
         admission: Admission,
         large_decode_bytes: int,
@@ -160,11 +141,19 @@ class Predictor:
         return self._registry.find(named["name"], named.get("version"))
 
     async def predict(
-        self, deployment: Deployment, request: Request, read: ReadBody = read_body
+        self,
+        deployment: Deployment,
+        request: Request,
+        read: ReadBody = read_body,
+        *,
+        record: bool = True,
+        finish: Callable[[Job], Awaitable[None]] | None = None,
     ) -> Job:
         """Predict every image of a request.
 
-        Facts for the access log are added to the request's state.
+        Facts for the access log are added to the request's state. With `record`, the images are
+        traffic: they are counted, tested for drift, sampled, and copied to the shadow model.
+        `finish` is called with the verdicts, within the limits and the deadline of the request.
 
         Returns:
             The job with the verdicts, in the order of the images.
@@ -195,11 +184,16 @@ class Predictor:
                         await self._decode_and_run(deployment, job, body, claim)
                         policy_verdicts = job.verdicts
                         deployment.decide_together(job)
-                        await self._explain(deployment, job)
+                        await self._explain(deployment, job, record=record)
+                        if finish is not None:
+                            await finish(job)
         except tuple(SHED) as error:
             self._count_shed(request.scope, error)
             raise
         state["images"] = len(job.verdicts)
+        if not record:
+            state["rejected"] = int(np.count_nonzero(job.verdicts.rejected))
+            return job
         state["rejected"] = deployment.account(job)
         if self._registry.shadow:
             self._shadow.maybe_predict(deployment, body, policy_verdicts)
@@ -267,15 +261,16 @@ class Predictor:
             # After an error or a cancellation, the threads skip the rest of the job.
             job.abandoned = True
 
-    async def _explain(self, deployment: Deployment, job: Job) -> None:
+    async def _explain(self, deployment: Deployment, job: Job, *, record: bool) -> None:
         rejected = int(np.count_nonzero(job.verdicts.rejected))
         if not rejected:
             return
         height, width = job.pixels.shape[1:3]
         if rejected * height * width <= MAX_INLINE_PIXELS:
-            deployment.explain(job)
+            deployment.explain(job, record=record)
         else:
-            await self.decode_pool.run(job.client, partial(deployment.explain, job))
+            explain = partial(deployment.explain, job, record=record)
+            await self.decode_pool.run(job.client, explain)
 
     def _count_shed(self, scope: Scope, error: RequestError) -> None:
         scope["state"]["shed"] = reason = SHED[type(error)]

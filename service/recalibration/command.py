@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
-import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from oodguard.command_line.output import message, print_json, table_console, warn
+from oodguard.command_line.progress import progress, stages
 from oodguard.models.bundle import Bundle, open_bundle
 from oodguard.models.errors import BundleError
-from oodguard.models.names import escape_control_characters
+from oodguard.models.names import escape_control_characters, text_of
+from oodguard.models.versions import new_version
 from oodguard.service.inference.model import configured_policy, errors_with_folder
 from oodguard.service.inference.session import ModelSession
 from oodguard.service.recalibration.comparison import CalibrationComparison
@@ -17,7 +18,6 @@ from oodguard.service.recalibration.inputs import OPTIONS, list_images
 from oodguard.service.recalibration.recalibrate import (
     Recalibrated,
     check_output,
-    new_version,
     recalibrate,
 )
 from oodguard.service.settings import Settings, variable
@@ -39,6 +39,7 @@ def run(  # noqa: PLR0913 - the options of the command
     skip_broken: bool,
     image_column: str | None,
     label_column: str | None,
+    as_json: bool,
 ) -> None:
     """Write the bundle, and print the comparison with the older calibration.
 
@@ -46,7 +47,7 @@ def run(  # noqa: PLR0913 - the options of the command
         GuardError: The bundle or the images are invalid; nothing is written.
     """
     silence_decoders()
-    check_output(out, settings.bundle)
+    check_output(out)
     with errors_with_folder(settings.bundle):
         bundle = open_bundle(settings.bundle)
         chosen = new_version(version, bundle.manifest)
@@ -58,17 +59,24 @@ def run(  # noqa: PLR0913 - the options of the command
             )
         session = _session(bundle, settings)
     with source_options(OPTIONS):
-        listed = list_images(
-            data,
-            bundle.manifest.classes,
-            images=images,
-            labels=labels,
-            group=group,
-            skip_broken=skip_broken,
-            image_column=image_column,
-            label_column=label_column,
-        )
+        with stages("listing the images"):
+            listed = list_images(
+                data,
+                bundle.manifest.classes,
+                images=images,
+                labels=labels,
+                group=group,
+                skip_broken=skip_broken,
+                image_column=image_column,
+                label_column=label_column,
+            )
         _echo(str(listed.listing))
+        if shared := listed.listing.shared_values:
+            warn(
+                f"The images have {shared}. If images of several classes with one value resemble"
+                " each other, such as those of one film, the promises do not hold: calibrate"
+                " without labels (--no-labels), where each value is one group."
+            )
         if listed.unlabelled:
             _echo(f"No labels are used: {listed.unlabelled:,} of the images have none")
         if listed.number_of is not None and (
@@ -77,10 +85,23 @@ def run(  # noqa: PLR0913 - the options of the command
             )
         ):
             _echo(pairs)
-        done = recalibrate(
-            bundle, session.run, listed, policy=policy, out=out, version=chosen, by=by
-        )
-    _print(bundle, done, out)
+        with progress("calibrating", len(listed.listing)) as advance:
+            done = recalibrate(
+                bundle,
+                session.run,
+                listed,
+                policy=policy,
+                out=out,
+                version=chosen,
+                by=by,
+                advance=advance,
+            )
+    for warning in (*done.comparison.warnings, *done.notes):
+        warn(f"{warning}.")
+    if as_json:
+        print_json(_json(bundle, done, out))
+    else:
+        _print(bundle, done, out)
 
 
 def _session(bundle: Bundle, settings: Settings) -> ModelSession:
@@ -100,24 +121,36 @@ def _print(older: Bundle, done: Recalibrated, out: Path) -> None:
     table = Table("", f"version {older.manifest.version}", f"version {newer.manifest.version}")
     for name, before, after in _rows(older, newer, comparison):
         table.add_row(name, before, after)
-    console = Console(emoji=False)
+    console = table_console()
     console.print(table)
     test = comparison.distribution
     _echo(
         f"Kolmogorov-Smirnov distance of the scores {test.distance:.3f} (p {test.p_value:.2g}); p"
         f" of too many large scores {comparison.tail:.2g}"
     )
+    units = "images" if newer.rows.groups is None else "groups"
     for share, lowest in comparison.lowest.items():
         if lowest is not None:
-            _echo(f"Threshold if {share:.0%} of the images were outliers: at least {lowest:.6g}")
+            _echo(f"Threshold if {share:.0%} of the {units} were outliers: at least {lowest:.6g}")
     _echo("Largest scores, to look at:")
     for name, score in done.largest:
         console.print(Text(f"  {score:.6g}  {escape_control_characters(name)}"), soft_wrap=True)
     if record is not None and record.copies:
         _echo(f"Left out: {record.copies:,} images with the pixels of another")
-    for warning in comparison.warnings:
-        typer.echo(f"oodguard: warning: {escape_control_characters(warning)}.", err=True)
     _echo(f"Wrote {out}: {newer.manifest.name} {newer.manifest.version}, sha256 {newer.sha256}")
+
+
+def _json(older: Bundle, done: Recalibrated, out: Path) -> dict[str, object]:
+    newer = done.bundle
+    names = {"name": newer.manifest.name, "version": newer.manifest.version}
+    return {
+        "folder": text_of(out),
+        "model": {**names, "sha256": newer.sha256},
+        "replaced": {"version": older.manifest.version, "sha256": older.sha256},
+        "calibration": newer.manifest.calibration,
+        "comparison": done.comparison,
+        "largest": [{"image": name, "score": score} for name, score in done.largest],
+    }
 
 
 def _rows(older: Bundle, newer: Bundle, found: CalibrationComparison) -> list[tuple[str, str, str]]:
@@ -147,4 +180,4 @@ def _size(bundle: Bundle) -> str:
 
 
 def _echo(text: str) -> None:
-    typer.echo(escape_control_characters(text))
+    message(escape_control_characters(text))

@@ -1,6 +1,7 @@
 """Compare a new calibration with the one that it replaces."""
 
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +9,9 @@ from numpy.typing import NDArray
 
 from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.decision import Policy, rejects
-from oodguard.models.errors import CalibrationError
-from oodguard.models.group_calibration import one_per_group
+from oodguard.models.decision import threshold as threshold_of
+from oodguard.models.errors import BundleError, CalibrationError
+from oodguard.models.group_calibration import ROUNDING, check_groups, one_per_group
 from oodguard.models.policy_thresholds import rows_threshold
 from oodguard.models.two_sample import (
     KolmogorovSmirnov,
@@ -30,7 +32,7 @@ class CalibrationComparison:
     """A new calibration and the older one, by the deciding score.
 
     Attributes:
-        older: The older threshold; None: there were too few images for the policy.
+        older: The older threshold; None: there were too few images for the policy, or no labels.
         newer: The new threshold.
         older_at_older: The share of the older images that the older threshold rejects.
         newer_at_older: The share of the new images that it rejects.
@@ -38,7 +40,8 @@ class CalibrationComparison:
         newer_at_newer: The share of the new images that it rejects.
         distribution: The Kolmogorov-Smirnov test of the scores.
         tail: The p-value of too many large scores among the new ones.
-        lowest: By share of outliers, the lowest threshold without them; None: too few images.
+        lowest: By share of outliers among the images, or the groups, the lowest threshold without
+            them; None: too few images, or no alpha.
         warnings: Texts for a person who should look at the images.
     """
 
@@ -61,11 +64,12 @@ def compare(
 
     Raises:
         CalibrationError: There are too few new images for the policy.
+        BundleError: The policy has no alpha, and the new images have no labels.
     """
     threshold = rows_threshold(newer, policy.score, policy)
     try:
         before: float | None = rows_threshold(older, policy.score, policy)
-    except CalibrationError:
+    except (BundleError, CalibrationError):
         before = None
     first, second = _independent(older, policy.score), _independent(newer, policy.score)
     distribution, tail = kolmogorov_smirnov(first, second), tail_p_value(first, second)
@@ -79,7 +83,7 @@ def compare(
         distribution=distribution,
         tail=tail,
         lowest={share: _without_largest(newer, policy, share) for share in CONTAMINATION},
-        warnings=tuple(_warnings(first, second, distribution, tail, before)),
+        warnings=(*_warnings(first, second, distribution, tail, before), *_lost(older, newer)),
     )
 
 
@@ -119,6 +123,27 @@ def _warnings(
     return found
 
 
+def _lost(older: CalibrationRows, newer: CalibrationRows) -> Iterator[str]:
+    """Yield what the older calibration has, the new one has not, and a policy may need."""
+    if older.attacked and not newer.attacked:
+        yield (
+            "The scores of attacked images are left out: they are those of the older images. A"
+            " policy with under_attack is refused for this bundle until `oodguard-train attack`"
+            " adds scores of the new images"
+        )
+    if older.labels is not None and newer.labels is None:
+        yield (
+            "The older calibration has labels and the new one has none: a policy with beta is"
+            " refused for this bundle. Calibrate with labelled images to use beta"
+        )
+    if older.groups is not None and newer.groups is None:
+        yield (
+            "The older calibration has groups and the new one has none: each image counts as"
+            " independent. If images resemble each other, such as frames of a film, the promises do"
+            " not hold: name the groups with --group"
+        )
+
+
 def _independent(rows: CalibrationRows, score: str) -> NDArray[np.float32]:
     scores = rows.scores[score]
     return scores if rows.groups is None else scores[one_per_group(rows.groups)]
@@ -134,22 +159,31 @@ def _rejected(rows: CalibrationRows, score: str, threshold: float) -> float:
 
 
 def _without_largest(rows: CalibrationRows, policy: Policy, share: float) -> float | None:
-    """Return the threshold without the images of this share that have the largest scores.
+    """Return the lowest threshold without this share of images, or of groups if there are any.
 
-    If so many of the images are outliers, the threshold without them is at least this one: no other
-    choice of as many images leaves smaller scores.
+    Of n images at most m are outliers. The j-th largest score of the others is at least the
+    (j + m)-th largest of all, so the threshold without the m largest scores is the lowest one. It
+    also is for fewer outliers, because the rank grows by at most 1 with each image. With groups, an
+    outlier is a group, and each other one is represented by the same image; without delta, the
+    m groups of which the largest shares are above a threshold are left out, for each threshold.
+    Beta depends on labels: None.
     """
-    scores = rows.scores[policy.score]
-    left_out = int(np.ceil(share * len(scores)))
-    kept = np.sort(np.argsort(scores, kind="stable")[: len(scores) - left_out])
-    if not len(kept):
+    alpha, scores, groups = policy.alpha, rows.scores[policy.score], rows.groups
+    if alpha is None:
         return None
-    groups = None if rows.groups is None else np.unique(rows.groups[kept], return_inverse=True)[1]
-    remaining = CalibrationRows(
-        scores={policy.score: scores[kept]},
-        groups=None if groups is None else groups.astype(np.int32),
-    )
+    drawn = _independent(rows, policy.score)
+    count = len(drawn) - int(np.ceil(share * len(drawn)))
     try:
-        return rows_threshold(remaining, policy.score, policy)
+        if groups is None or policy.delta is not None:
+            return threshold_of(np.sort(drawn)[:count], policy)
+        check_groups(count, alpha=alpha, delta=None)
     except CalibrationError:
         return None
+    candidates = np.unique(scores)
+    _, numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+
+    def is_enough(limit: np.float32) -> bool:
+        above = np.sort(np.bincount(numbers, scores > limit) / sizes)
+        return bool(1 + above[:count].sum() <= alpha * (count + 1) + ROUNDING)
+
+    return float(candidates[bisect_left(candidates, True, key=is_enough)])

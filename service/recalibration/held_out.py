@@ -2,9 +2,10 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,9 @@ from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.errors import CalibrationError, RecipeError
 from oodguard.models.manifest import Description
+from oodguard.models.names import text_of
 from oodguard.models.qualities import measure
-from oodguard.sources.listing import Listing
+from oodguard.sources.listing import Encoded, Listing
 from oodguard.sources.pictures import Size, decode_all, reason_of
 
 BATCH_PIXELS = 64 * 224 * 224
@@ -39,18 +41,19 @@ class HeldOut:
     copies: int
 
 
-def hold_out(
+def hold_out(  # noqa: PLR0913 - by keyword
     listing: Listing,
     manifest: Description,
     run: RunGraph,
     *,
     score: str,
     number_of: NDArray[np.int32] | None,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> HeldOut:
     """Score all images of a listing; an image with the pixels of an earlier one is left out.
 
     `score` is the deciding one. `number_of` maps the labels of the listing to classes of the model;
-    None: no labels.
+    None: no labels. `advance` is called with the number of images after each batch.
 
     Raises:
         RecipeError: Images cannot be read.
@@ -69,6 +72,7 @@ def hold_out(
         headers = [sizes[position] for position, _ in batch]
         parts.append((logits.argmax(axis=1), scores, measure(images, headers)))
         positions += [position for position, _ in batch]
+        advance(len(batch))
     if not parts:
         raise RecipeError(f"{listing.location}: no image can be read, expected at least 1")
     predicted, values, qualities = zip(*parts, strict=True)
@@ -99,8 +103,16 @@ def hold_out(
 def names_at(listing: Listing, positions: NDArray[np.int64]) -> list[str]:
     """Return the names of the images at these positions of a listing, in this order."""
     order = np.argsort(positions, kind="stable")
-    names = [name for name, _ in listing.select(positions[order]).pictures()]
+    names = [_with_path(*picture) for picture in listing.select(positions[order]).pictures()]
     return [names[at] for at in np.argsort(order, kind="stable")]
+
+
+def _with_path(name: str, encoded: Encoded) -> str:
+    """Return the name of a row with the file that it names: a person looks at the file."""
+    path = text_of(encoded) if isinstance(encoded, Path) else ""
+    if path in name:
+        return name
+    return path if path.endswith(f"/{name}") else f"{name} ({path})"
 
 
 class _Unique:

@@ -1,7 +1,7 @@
 """The images of a calibration: a folder, a table, or a review list of samples."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.names import text_of
-from oodguard.service.sampling.review import is_review, read_review
+from oodguard.service.sampling.review import check_no_decisions, is_review, read_review
 from oodguard.sources.classes import match_classes
+from oodguard.sources.endings import is_table
 from oodguard.sources.listing import Listing
 from oodguard.sources.reader import list_source, source_at
+from oodguard.sources.source_options import way_to_set
 from oodguard.sources.special_file import is_special
 
 OPTIONS = ("images", "skip_broken", "image_column", "label_column", "group")
@@ -52,8 +54,8 @@ def list_images(  # noqa: PLR0913 - the options of the command
     """List the images at a path; a CSV file with the columns image and keep is a review list.
 
     Images are labelled if the folder has sub-folders, or the table a column of labels, unless
-    `labels` is false. In a review list, all images or none are labelled. `known` are the classes of
-    the model.
+    `labels` is false: then a group has the images of all classes with one value. In a review list,
+    all images or none are labelled. `known` are the classes of the model.
 
     Raises:
         RecipeError: The images cannot be listed, or have labels of unknown classes.
@@ -74,6 +76,12 @@ def list_images(  # noqa: PLR0913 - the options of the command
             dropped=found.dropped,
             unlabelled=found.unlabelled if listing.classes else 0,
         )
+    for key, column in (("image_column", image_column), ("label_column", label_column)):
+        if column is not None and not is_table(path):
+            raise RecipeError(
+                f"{way_to_set(key)} is {column!r}, expected none: {text_of(path)} is no table."
+                " Remove the option"
+            )
     source = source_at(
         path,
         images=images,
@@ -83,9 +91,12 @@ def list_images(  # noqa: PLR0913 - the options of the command
         group=group,
     )
     listing = list_source(source, labelled=False)
+    check_no_decisions(listing)
     number_of = _numbers(known, listing) if labels else None
     if number_of is not None:
         listing = list_source(source, labelled=True)
+    elif listing.group_values is not None:
+        listing = replace(listing, groups=listing.group_values)
     return CalibrationImages(name=source.name, listing=listing, number_of=number_of)
 
 

@@ -1,32 +1,32 @@
 """Make a bundle with the graph of another one and a new calibration."""
 
 import getpass
-import re
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from packaging.version import InvalidVersion, Version
 
-from oodguard.models.bundle import Bundle, write_bundle
+from oodguard.models.bundle import MANIFEST, Bundle, write_bundle
 from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.calibration import images_required
 from oodguard.models.decision import Policy
 from oodguard.models.errors import BundleError, CalibrationError
 from oodguard.models.group_calibration import check_groups
-from oodguard.models.manifest import ROWS_VERSION, Description, Manifest
+from oodguard.models.manifest import ROWS_VERSION, Description
 from oodguard.models.names import text_of
-from oodguard.models.records import VERSION_PATTERN, CalibrationRecord
+from oodguard.models.policy_thresholds import limitations, policy_thresholds
+from oodguard.models.reasons import missing_ranges
+from oodguard.models.records import CalibrationRecord
 from oodguard.service.recalibration.card import recalibrated_card
 from oodguard.service.recalibration.comparison import CalibrationComparison, compare
 from oodguard.service.recalibration.held_out import HeldOut, hold_out, names_at
 from oodguard.service.recalibration.inputs import CalibrationImages
-from oodguard.service.registry.versions import version_key
+from oodguard.service.settings import variable
 
 SHOWN_IMAGES = 10
 """The number of images with the largest scores that are named."""
@@ -37,11 +37,20 @@ RECORDED = 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recalibrated:
-    """A bundle that was written, the comparison, and the images with the largest scores."""
+    """A bundle that was written.
+
+    Attributes:
+        bundle: The bundle.
+        comparison: Its calibration and the older one.
+        largest: The names and the scores of the images with the largest scores.
+        notes: Where the policy does not hold for the bundle, or why it is refused, and why reasons
+            name no qualities of images.
+    """
 
     bundle: Bundle
     comparison: CalibrationComparison
     largest: tuple[tuple[str, float], ...]
+    notes: tuple[str, ...]
 
 
 def recalibrate(  # noqa: PLR0913 - by keyword
@@ -53,8 +62,11 @@ def recalibrate(  # noqa: PLR0913 - by keyword
     out: Path,
     version: str,
     by: str | None,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> Recalibrated:
     """Write `bundle` with these calibration images to the new folder `out`.
+
+    `advance` is called with the number of images after each batch.
 
     Raises:
         RecipeError: Images cannot be read, or have labels of unknown classes.
@@ -63,7 +75,14 @@ def recalibrate(  # noqa: PLR0913 - by keyword
     """
     manifest = bundle.manifest
     check_enough(images, policy)
-    found = hold_out(images.listing, manifest, run, score=policy.score, number_of=images.number_of)
+    found = hold_out(
+        images.listing,
+        manifest,
+        run,
+        score=policy.score,
+        number_of=images.number_of,
+        advance=advance,
+    )
     comparison = compare(bundle.rows, found.rows, policy)
     description = _describe(bundle, images, found, version=version, by=by)
     written = write_bundle(
@@ -72,11 +91,33 @@ def recalibrate(  # noqa: PLR0913 - by keyword
         model=bundle.model,
         calibration=found.rows,
         evaluation=bundle.evaluation,
-        card=recalibrated_card(bundle.card, description, comparison, policy),
+        card=recalibrated_card(bundle, description, comparison, policy),
+        replace=False,
     )
     return Recalibrated(
-        bundle=written, comparison=comparison, largest=_largest(images, found, policy.score)
+        bundle=written,
+        comparison=comparison,
+        largest=_largest(images, found, policy.score),
+        notes=(*_notes(written, policy), *_missing_reasons(written)),
     )
+
+
+def _notes(bundle: Bundle, policy: Policy) -> tuple[str, ...]:
+    """Return where a policy does not hold for a bundle, or why the service refuses it."""
+    try:
+        thresholds = policy_thresholds(bundle, policy)
+    except (BundleError, CalibrationError) as error:
+        return (f"The service refuses this bundle under the policy of the settings: {error}",)
+    return tuple(
+        f"The policy of the settings does not hold in full: {each}"
+        for each in limitations(thresholds, bundle.manifest.classes)
+    )
+
+
+def _missing_reasons(bundle: Bundle) -> Iterator[str]:
+    missing = missing_ranges(bundle.rows)
+    if missing is not None:
+        yield f"No reason for a rejection names a quality of the image, such as too_dark: {missing}"
 
 
 def check_enough(images: CalibrationImages, policy: Policy) -> None:
@@ -86,14 +127,24 @@ def check_enough(images: CalibrationImages, policy: Policy) -> None:
         CalibrationError: The error names the number that is required.
     """
     listing = images.listing
+    # Alpha sets the threshold, or beta if there is no alpha.
+    name = "beta" if policy.alpha is None else "alpha"
+    rate = policy.beta if policy.alpha is None else policy.alpha
+    if rate is None:
+        raise ValueError("the policy has neither alpha nor beta")
+    if name == "beta" and images.number_of is None:
+        raise CalibrationError(
+            f"{listing.location}: the images have no labels, expected them for beta {rate} with"
+            f" alpha none. Calibrate with labelled images, or set {variable('alpha')}"
+        )
     if listing.groups is None:
-        required = images_required(policy.false_rejection_rate, policy.delta)
+        required = images_required(rate, policy.delta)
         if len(listing) < required:
             delta = "" if policy.delta is None else f" with delta {policy.delta}"
             raise CalibrationError(
                 f"{listing.location}: found {len(listing):,} images, expected at least {required:,}"
-                f" for alpha {policy.alpha}{delta}. Calibrate with more images, or set a larger"
-                " OODGUARD_ALPHA or OODGUARD_DELTA"
+                f" for {name} {rate}{delta}. Calibrate with more images, or set a larger"
+                f" {variable(name)} or {variable('delta')}"
             )
         return
     sizes = np.bincount(listing.groups)
@@ -103,61 +154,27 @@ def check_enough(images: CalibrationImages, policy: Policy) -> None:
             " near-duplicates. Correct --group, or leave it out if no images resemble each other"
         )
     try:
-        check_groups(len(sizes), alpha=policy.false_rejection_rate, delta=policy.delta)
+        check_groups(len(sizes), alpha=rate, delta=policy.delta)
     except CalibrationError as error:
         raise CalibrationError(f"{listing.location}: {error}") from error
 
 
-def check_output(out: Path, bundle: Path) -> None:
-    """Check that the output is a new folder, outside of the bundle that is replaced.
+def check_output(out: Path) -> None:
+    """Check that the output is a new folder, outside of every bundle.
 
     Raises:
-        BundleError: It exists, or is in the folder of the bundle.
+        BundleError: It exists, or is in the folder of a bundle.
     """
     if out.exists() or out.is_symlink():
         raise BundleError(
             f"--out {text_of(out)} exists, expected a new folder. It was not changed: choose"
             " another one"
         )
-    if out.resolve().is_relative_to(bundle.resolve()):
+    if any((parent / MANIFEST).exists() for parent in out.resolve().parents):
         raise BundleError(
-            f"--out {text_of(out)} is in the folder of the bundle, expected another place: a bundle"
+            f"--out {text_of(out)} is in the folder of a bundle, expected another place: a bundle"
             " with an additional file is invalid"
         )
-
-
-def new_version(given: str | None, manifest: Manifest) -> str:
-    """Return the version of the new bundle: the given one, or the next post-release of PEP 440.
-
-    Raises:
-        BundleError: The version is not newer than that of the bundle, or none can be derived.
-    """
-    old = manifest.version
-    if given is None:
-        try:
-            parsed = Version(old)
-        except InvalidVersion:
-            raise BundleError(
-                f"the version of the bundle is {old!r}, which is no version of PEP 440. Give the"
-                " new one with --version"
-            ) from None
-        if parsed.is_prerelease or parsed.local:
-            raise BundleError(
-                f"the version of the bundle is {old!r}, a pre-release or a local version. Give the"
-                " new one with --version"
-            )
-        return f"{parsed.base_version}.post{(parsed.post or 0) + 1}"
-    if not re.fullmatch(VERSION_PATTERN, given):
-        raise BundleError(
-            f"--version is {given!r}, expected 1 to 32 letters, digits, dots, hyphens and"
-            " underscores"
-        )
-    if version_key(given) <= version_key(old):
-        raise BundleError(
-            f"--version is {given!r}, expected one that is newer than {old!r}, such as"
-            f" {old}.post1: versions are ordered by PEP 440"
-        )
-    return given
 
 
 def _describe(
@@ -174,7 +191,7 @@ def _describe(
         copies=found.copies,
         dropped=images.dropped,
         created=datetime.now(UTC),
-        by=by or _user(),
+        by=text_of(by or _user()),
         command=text_of(shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])),
         replaced=bundle.sha256,
         replaced_version=manifest.version,

@@ -30,7 +30,8 @@ POLICY_EVENTS: Mapping[ReloadOutcome, str] = {
 class Change:
     """The outcome of a reload for one folder, or for policy.toml.
 
-    `detail` is the error if it was refused, and the previous and the new values of a policy.
+    `detail` is the error if it was refused, or the previous and the new values of a policy and
+    where it does not hold in full.
     """
 
     folder: Path
@@ -86,6 +87,14 @@ def policy_difference(old: Deployment, new: Deployment) -> str:
     before, after = asdict(old.model.guard.policy), asdict(new.model.guard.policy)
     before["threshold"], after["threshold"] = (each.model.guard.threshold for each in (old, new))
     return _difference(before, after)
+
+
+def with_limitations(detail: str, deployment: Deployment) -> str:
+    """Return a detail with what does not hold of the policy that is served."""
+    found = (
+        f"the policy does not hold in full: {each}" for each in deployment.model.guard.limitations
+    )
+    return "; ".join([*([detail] if detail else []), *found])
 
 
 def routing_difference(old: Routing, new: Routing) -> str:

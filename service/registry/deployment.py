@@ -117,16 +117,16 @@ class Deployment:
         if job.fdr is not None:
             job.verdicts = at_false_discovery_rate(job.verdicts, job.fdr, column=self._deciding)
 
-    def explain(self, job: Job) -> None:
-        """Add the reasons for rejections to the verdicts of a finished job. Thread-safe."""
-        explained = self.model.guard.explain(job.verdicts, job.pixels, job.sizes)
-        repetitions = {}
-        for index, found in explained.reasons.items():
+    def explain(self, job: Job, *, record: bool = True) -> None:
+        """Add the reasons for rejections to the verdicts of a finished job. Thread-safe.
+
+        With `record`, its rejected images are compared with recent ones, and remembered.
+        """
+        reasons = dict(self.model.guard.reasons(job.verdicts, job.pixels, job.sizes))
+        for index, found in reasons.items() if record else ():
             if before := self._recent_rejections.add(job.client, job.pixels[index]):
-                repetitions[index] = (*found, repeated(before))
-        if repetitions:
-            explained = explained.with_reasons({**explained.reasons, **repetitions})
-        job.verdicts = explained
+                reasons[index] = (*found, repeated(before))
+        job.verdicts = job.verdicts.with_reasons(reasons)
 
     def account(self, job: Job) -> int:
         """Count the verdicts of a job, and add its scores to the drift monitor.
@@ -138,9 +138,9 @@ class Deployment:
         scores = job.verdicts.scores(self._deciding)
         thresholds = self.model.guard.thresholds
         if isinstance(thresholds, ClassThresholds):
-            arrays = job.verdicts.arrays
-            counted = thresholds.broken_promises(arrays.rejected, arrays.class_ids)
-            self._drift.add(scores, counted)
+            # Not the decisions of the response: a client chooses the rate X-FDR.
+            classes = job.verdicts.arrays.class_ids
+            self._drift.add(scores, thresholds.broken_promises(scores, classes))
         else:
             self._drift.add(scores)
         return self.metrics.count_verdicts(job.verdicts)

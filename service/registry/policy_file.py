@@ -16,10 +16,10 @@ from oodguard.models.decision import Policy
 from oodguard.models.errors import BundleError, CalibrationError
 from oodguard.models.policy_thresholds import policy_thresholds
 from oodguard.models.validation_errors import describe_error
+from oodguard.models.versions import split_reference
 from oodguard.service.errors import PolicyError, UnreadableFile
 from oodguard.service.inference.model import policy_values
 from oodguard.service.registry.routing import Reference, Routing, Served
-from oodguard.service.registry.versions import split_reference
 from oodguard.service.regular_file import read_regular_file
 from oodguard.service.settings import POLICY_FILE, Settings, variable
 from oodguard.service.toml_file import parse_toml
@@ -39,9 +39,24 @@ Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=100)]
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class _ModelPolicy(BaseModel):
+class _Table(BaseModel):
+    """A table is equal to one with the same keys and values.
+
+    A key that is set to its default differs from an absent one: `alpha = "none"` replaces the value
+    of the settings, which is in effect without the key.
+    """
+
     model_config = _STRICT
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Table):
+            return NotImplemented
+        return self.model_dump(exclude_unset=True) == other.model_dump(exclude_unset=True)
+
+    __hash__ = None  # type: ignore[assignment]  # pydantic's hash ignores which keys are set
+
+
+class _ModelPolicy(_Table):
     # A key that is not set leaves the value of the settings; the defaults are not used.
     score: Name = ""
     alpha: Annotated[Rate | None, BeforeValidator(_absent)] = None
@@ -53,9 +68,7 @@ class _ModelPolicy(BaseModel):
     beta: Annotated[Rate | None, BeforeValidator(_absent)] = None
 
 
-class _Document(BaseModel):
-    model_config = _STRICT
-
+class _Document(_Table):
     default_model: Name | None = None
     shadow_model: Annotated[Name | None, BeforeValidator(_absent)] = None
     shadow_share: Annotated[float, Field(ge=0, le=1)] | None = None

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from oodguard.models.bundle import MANIFEST
 from oodguard.models.errors import BundleError
+from oodguard.models.versions import split_reference, version_key
 from oodguard.service.errors import UnknownModel
 from oodguard.service.registry.deployment import Deployment
 from oodguard.service.registry.routing import Reference, Routing, find_version
-from oodguard.service.registry.versions import split_reference, version_key
 from oodguard.service.settings import Settings
 
 

@@ -24,6 +24,7 @@ from oodguard.service.registry.changes import (
     policy_change,
     policy_difference,
     routing_difference,
+    with_limitations,
 )
 from oodguard.service.registry.deployment import Deployment
 from oodguard.service.registry.policy_file import PolicyFile
@@ -78,6 +79,7 @@ class Reloader:
             self.registry.put(folder, deployment)
             if record:
                 self._log(bundle_change(folder, deployment, "loaded"))
+                _log_limitations(deployment)
         self._policy.check([each.model.bundle for each in self.registry.deployments()])
         self.registry.route(self._policy.routing)
         self._publish_refusals()
@@ -108,6 +110,9 @@ class Reloader:
             for change in changes if record else ():
                 self.metrics.count_reload(change.model, change.outcome)
                 self._log(change)
+                served = self.registry.at(change.folder)
+                if served and change.outcome in {"loaded", "policy-changed"}:
+                    _log_limitations(served)
             before, after = _reference(default), _reference(self.registry.default)
             if record and after != before:
                 logger.info(
@@ -232,8 +237,9 @@ class Reloader:
         except (GuardError, OSError) as error:
             return bundle_change(folder, served, "refused", str(error))
         if served and same:
-            return bundle_change(folder, new, "policy-changed", policy_difference(served, new))
-        return bundle_change(folder, new, "loaded")
+            difference = policy_difference(served, new)
+            return bundle_change(folder, new, "policy-changed", with_limitations(difference, new))
+        return bundle_change(folder, new, "loaded", with_limitations("", new))
 
     def _remove(self, folder: Path) -> Change:
         served = self.registry.at(folder)
@@ -274,6 +280,20 @@ def _bundles(folders: Sequence[Path], served: Mapping[Path, Bundle]) -> list[Bun
         except (GuardError, OSError):
             bundles += [served[folder]] if folder in served else []
     return bundles
+
+
+def _log_limitations(deployment: Deployment) -> None:
+    for limitation in deployment.model.guard.limitations:
+        logger.warning(
+            "The policy does not hold in full.",
+            extra={
+                "fields": {
+                    "model": deployment.name,
+                    "version": deployment.version,
+                    "limitation": limitation,
+                }
+            },
+        )
 
 
 def _reference(deployment: Deployment) -> str:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from oodguard.models.errors import BundleError
+from oodguard.models.versions import is_prerelease, preference, split_reference
 from oodguard.service.errors import UnknownModel
-from oodguard.service.registry.versions import is_prerelease, preference, split_reference
 
 Served: TypeAlias = Mapping[str, Collection[str]]
 """The versions of each served model, by name."""

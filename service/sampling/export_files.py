@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from oodguard.service.errors import SampleStoreError
-from oodguard.service.regular_file import write_new_file
+from oodguard.service.regular_file import PRIVATE_FILE, PRIVATE_FOLDER, write_new_file
 
 if TYPE_CHECKING:
     from oodguard.service.sampling.stored import Record  # so that help is quick
@@ -35,8 +35,8 @@ class FolderWriter:
     def write(self, path: str, data: bytes, _record: "Record") -> None:
         """Write an image to `CLASS/FILE`."""
         file = self._folder / path
-        file.parent.mkdir(exist_ok=True)
-        write_new_file(file, data)
+        file.parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+        write_new_file(file, data, mode=PRIVATE_FILE)
 
 
 class TarWriter:
@@ -49,6 +49,7 @@ class TarWriter:
         """Write an image to `CLASS/FILE`."""
         member = tarfile.TarInfo(path)
         member.size, member.mtime = len(data), int(record.time.timestamp())
+        member.mode = PRIVATE_FILE
         self._archive.addfile(member, BytesIO(data))
 
 
@@ -65,7 +66,8 @@ def open_writer(out: Path) -> Iterator[Writer]:
             yield TarWriter(archive)
     elif out.suffix == TAR:
         with output_errors(out):
-            archive = tarfile.open(out, "x")  # noqa: SIM115 - closed below
+            out.touch(mode=PRIVATE_FILE, exist_ok=False)
+            archive = tarfile.open(out, "w")  # noqa: SIM115 - closed below
         try:
             with output_errors(out), archive:
                 yield TarWriter(archive)
@@ -75,7 +77,7 @@ def open_writer(out: Path) -> Iterator[Writer]:
             raise
     else:
         with output_errors(out):
-            out.mkdir(parents=True)
+            out.mkdir(mode=PRIVATE_FOLDER, parents=True)
         yield FolderWriter(out)
 
 

@@ -5,6 +5,7 @@ The images lie next to it in a folder of its name, because retention removes sam
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,10 +16,10 @@ from numpy.typing import NDArray
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.names import text_of
-from oodguard.service.regular_file import write_new_file
+from oodguard.service.regular_file import PRIVATE_FILE, write_new_file
 from oodguard.service.sampling.stored import Record
 from oodguard.sources.classes import in_order
-from oodguard.sources.groups import number_groups
+from oodguard.sources.groups import check_groups_given, number_groups
 from oodguard.sources.listing import NO_LABEL, Encoded, Listing, name_all
 from oodguard.sources.text_tables import Row, read_rows
 
@@ -28,8 +29,16 @@ COLUMNS = (
 )
 """A person edits the first three at most; the others are the service's."""
 
+NAMED_ROWS = 5
+"""The number of rows without a decision that an error names."""
+
+KEEP_COLUMN = "keep"
+
 KEEP: Mapping[str, bool] = {"yes": True, "keep": True, "y": True, "no": False, "drop": False}
 ACCEPT = "accept"
+
+_FORMULA = re.compile(r"((?:^|[;\t\r\n])\s*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])")
+"""The place before a sign that starts a formula, also a full-width one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,24 +59,30 @@ def images_folder(path: Path) -> Path:
 
 
 def review_row(image: Path, record: Record) -> dict[str, object]:
-    """Return the row of a sample: an accepted image is kept, a rejected one is to be decided."""
+    """Return the row of a sample: an accepted image is kept, a rejected one is to be decided.
+
+    So is an image that was accepted at the false-discovery rate of the client's choice.
+    """
     verdict = record.verdict
     return {
         "image": image.as_posix(),
-        "keep": "yes" if verdict.decision == ACCEPT else "",
+        "keep": "yes" if verdict.decision == ACCEPT and record.policy.fdr is None else "",
         "label": "",
         "predicted": _cell(verdict.label),
         "decision": verdict.decision,
         "p_value": f"{verdict.p_value:.6g}",
-        "model": f"{record.model.name}@{record.model.version}",
+        "model": _cell(f"{record.model.name}@{record.model.version}"),
         "time": record.time.isoformat(),
-        "request": record.request_id,
+        "request": _cell(record.request_id),
     }
 
 
 def _cell(text: str) -> str:
-    """Return a text that a spreadsheet does not read as a formula; records are not trusted."""
-    return f"'{text}" if text[:1] in {*"=+-@\t\r"} else text
+    """Return a text that no spreadsheet reads as a formula; records are not trusted.
+
+    Where the settings of a computer separate cells by semicolons, each of them starts a cell.
+    """
+    return _FORMULA.sub(r"\1'", text)
 
 
 def write_review(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
@@ -80,7 +95,7 @@ def write_review(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     writer = csv.DictWriter(text, COLUMNS)
     writer.writeheader()
     writer.writerows(rows)
-    write_new_file(path, text.getvalue().encode())
+    write_new_file(path, text.getvalue().encode(), mode=PRIVATE_FILE)
 
 
 def is_review(path: Path) -> bool:
@@ -90,8 +105,28 @@ def is_review(path: Path) -> bool:
             head = file.readline(4096)
     except OSError:  # reading the source states the reason
         return False
-    names = {name.strip().strip('"') for name in head.replace(";", ",").split(",")}
-    return {"image", "keep"} <= names
+    return {"image", KEEP_COLUMN} <= {_column(name) for name in re.split("[,;\t]", head)}
+
+
+def check_no_decisions(listing: Listing) -> None:
+    """Check that a table which is no review list has no column of decisions.
+
+    Otherwise the images that a person dropped would calibrate.
+
+    Raises:
+        RecipeError: It has one: it was a review list before it was converted.
+    """
+    found = [name for name in listing.columns if _column(name) == KEEP_COLUMN]
+    if found:
+        raise RecipeError(
+            f"{listing.location}: a table with the column {found[0]!r}, expected a review list as a"
+            f" CSV file with the columns image and {KEEP_COLUMN}. Save it as CSV, or rename the"
+            " column if it is no decision"
+        )
+
+
+def _column(name: str) -> str:
+    return name.strip().strip('"').strip().lower()
 
 
 def read_review(path: Path, *, group: str | None, skip_broken: bool) -> ReviewList:
@@ -106,27 +141,39 @@ def read_review(path: Path, *, group: str | None, skip_broken: bool) -> ReviewLi
         RecipeError: The list is invalid, or a row is not decided.
     """
     try:
-        rows = read_rows(path)
+        rows = [_named(row, path) for row in read_rows(path)]
     except (OSError, csv.Error) as error:
         raise RecipeError(f"{text_of(path)}: cannot read the review list: {error}") from error
-    answers = [str(row.get("keep") or "").strip().lower() for row in rows]
+    answers = [str(row.get(KEEP_COLUMN) or "").strip().lower() for row in rows]
     faults = {
         f"row {number} ({row.get('image')})": f"keep is {answer!r}"
         for number, (row, answer) in enumerate(zip(rows, answers, strict=True))
         if answer not in KEEP
     }
     if faults:
+        named = name_all(faults, at_most=NAMED_ROWS)
         raise RecipeError(
             f"{text_of(path)}: {len(faults):,} of {len(rows):,} rows are not decided, expected keep"
-            f" 'yes' or 'no' in each (rows are counted from 0):\n{name_all(faults)}\n"
+            f" 'yes' or 'no' in each (rows are counted from 0):\n{named}\n"
             "Write yes for an image of the classes that the model should accept, no for any other"
         )
-    kept = [row for row, answer in zip(rows, answers, strict=True) if KEEP[answer]]
+    decided = [(row, KEEP[answer]) for row, answer in zip(rows, answers, strict=True)]
+    kept = [row for row, is_kept in decided if is_kept]
+    dropped = {row.get("image") for row, is_kept in decided if not is_kept}
+    if both := sorted({str(row.get("image")) for row in kept if row.get("image") in dropped}):
+        raise RecipeError(
+            f"{text_of(path)}: {len(both):,} images have rows with keep 'yes' and with 'no', such"
+            f" as {both[0]}, expected one decision for each image"
+        )
     if not kept:
         raise RecipeError(f"{text_of(path)}: no image is kept, expected at least 1")
     if group is not None and group not in kept[0]:
         raise RecipeError(
             f"{text_of(path)}: --group is {group!r}, expected one of the columns {list(kept[0])}"
+        )
+    if group is not None:
+        check_groups_given(
+            text_of(path), [row[group] for row in kept], [str(row.get("image")) for row in kept]
         )
     labels = [str(row.get("label") or "").strip() for row in kept]
     return ReviewList(
@@ -134,6 +181,16 @@ def read_review(path: Path, *, group: str | None, skip_broken: bool) -> ReviewLi
         dropped=len(rows) - len(kept),
         unlabelled=Counter(labels)[""],
     )
+
+
+def _named(row: Row, path: Path) -> Row:
+    """Return a row by the names of its columns as `oodguard samples review` writes them."""
+    named = {_column(name): value for name, value in row.items()}
+    if len(named) < len(row):
+        raise RecipeError(
+            f"{text_of(path)}: found the columns {list(row)}, expected different names"
+        )
+    return named
 
 
 def _listing(

@@ -3,7 +3,7 @@
 import logging
 import random
 import threading
-from collections import deque
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -18,6 +18,7 @@ from oodguard.service.images.types import Body, RequestLimits
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.sampling.retention import Retention
 from oodguard.service.sampling.sample import SampledRequest, build_samples
+from oodguard.service.sampling.sample_queue import SampleQueue
 from oodguard.service.sampling.stores import EXPECTED, open_store
 from oodguard.service.settings import Settings
 
@@ -66,59 +67,8 @@ class SampleMetrics:
         self._bytes.set(size)
 
 
-class SampleQueue:
-    """A thread-safe queue that is bounded by number of requests and by size of their bodies.
-
-    Args:
-        max_requests: Maximum number of requests.
-        max_bytes: Maximum size of their bodies; a single larger body is accepted if it is alone.
-    """
-
-    def __init__(self, *, max_requests: int, max_bytes: int) -> None:
-        self._max_requests = max_requests
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self._requests: deque[SampledRequest] = deque()
-        self._changed = threading.Condition()
-        self._closed = False
-
-    def put(self, request: SampledRequest) -> bool:
-        """Add a request; return False if the queue is full or closed."""
-        size = len(request.body.data)
-        with self._changed:
-            full = len(self._requests) >= self._max_requests or self._bytes + size > self._max_bytes
-            if self._closed or (self._requests and full):
-                return False
-            self._requests.append(request)
-            self._bytes += size
-            self._changed.notify()
-        return True
-
-    def take(self, timeout_s: float) -> SampledRequest | None:
-        """Wait for a request; return None at the timeout or if the queue is closed and empty."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._requests or self._closed, timeout_s)
-            if not self._requests:
-                return None
-            request = self._requests.popleft()
-            self._bytes -= len(request.body.data)
-            return request
-
-    def close(self) -> None:
-        """Accept no further requests; pending ones can still be taken."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
-
-    @property
-    def finished(self) -> bool:
-        """True if the queue is closed and empty."""
-        with self._changed:
-            return self._closed and not self._requests
-
-
-class SampleSelector:
-    """Select the images of answered requests that are sampled.
+class SampleSelector(ABC):
+    """Select the images of answered requests that are sampled; `sample` stores or sends them.
 
     Args:
         rates: Share of the images with each decision that are sampled.
@@ -132,6 +82,17 @@ class SampleSelector:
     def selects(self, *, rejected: int, accepted: int) -> bool:
         """Return whether any of these images may be selected."""
         return bool(rejected * self._rates["reject"] or accepted * self._rates["accept"])
+
+    @abstractmethod
+    def sample(
+        self,
+        model: LoadedModel,
+        request_id: str,
+        body: Body,
+        verdicts: Sequence[Verdict],
+        fdr: float | None = None,
+    ) -> None:
+        """Select some of the images of a request, and store or send them."""
 
     def select(
         self,

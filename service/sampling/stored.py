@@ -49,6 +49,12 @@ class StoredVerdict(_Stored):
     decision: Decision
 
 
+class StoredPolicy(_Stored):
+    """The fields of a policy that commands use."""
+
+    fdr: float | None = None
+
+
 class Record(_Stored):
     """The fields of a record that commands use."""
 
@@ -56,6 +62,7 @@ class Record(_Stored):
     time: AwareDatetime
     model: StoredModel
     verdict: StoredVerdict
+    policy: StoredPolicy = StoredPolicy()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

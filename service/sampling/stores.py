@@ -12,12 +12,15 @@ from typing import Protocol
 
 from oodguard.models.errors import install_hint
 from oodguard.service.errors import SampleStoreError, SamplingError, UnreadableFile
-from oodguard.service.regular_file import read_regular_file, write_new_file
+from oodguard.service.regular_file import (
+    PRIVATE_FILE,
+    PRIVATE_FOLDER,
+    read_regular_file,
+    write_new_file,
+)
 from oodguard.service.sampling.sample import stem_of
 
 PARTIAL = ".part"
-
-_MODE = 0o600
 
 S3 = "s3://"
 
@@ -63,12 +66,12 @@ class FolderStore:
         """
         folder = self._folder
         try:
-            folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+            folder.mkdir(parents=True, mode=PRIVATE_FOLDER, exist_ok=True)
             for path in folder.glob(f"*{PARTIAL}"):
                 if stem_of(path.name.removesuffix(PARTIAL)):
                     path.unlink(missing_ok=True)
             probe = folder / f".oodguard{PARTIAL}"
-            write_new_file(probe, b"", mode=_MODE)
+            write_new_file(probe, b"", mode=PRIVATE_FILE)
             probe.unlink()
         except OSError as error:
             raise SamplingError(
@@ -105,7 +108,7 @@ class FolderStore:
         """Write a file under a temporary name, then rename it."""
         partial = self._folder / f"{name}{PARTIAL}"
         with _store_errors(partial):
-            write_new_file(partial, data, mode=_MODE)
+            write_new_file(partial, data, mode=PRIVATE_FILE)
             partial.replace(self._folder / name)
 
     def remove(self, name: str) -> None:

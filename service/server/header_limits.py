@@ -5,7 +5,8 @@ import uuid
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from oodguard.service.api.problems import HEADERS_TOO_LARGE, PROBLEM_JSON, problem_body
+from oodguard.service.api.problem_types import HEADERS_TOO_LARGE
+from oodguard.service.api.problems import PROBLEM_JSON, problem_body
 from oodguard.service.server.unread_responses import UnreadResponseProtocol
 
 # Request line and headers together. Browsers and proxies send a few thousand bytes.

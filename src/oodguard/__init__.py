@@ -10,8 +10,8 @@ Importing this package imports none of its dependencies: each name is imported a
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # type checkers know the name, and the import of `typing` takes time
 if TYPE_CHECKING:
     from oodguard.guard import Guard, ImageInput
     from oodguard.models.decision import Policy
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from oodguard.models.manifest import Manifest
     from oodguard.models.reasons import Reason
     from oodguard.models.verdicts import Verdict
+    from oodguard.service.scoring.scorer import Scorer
 
 __all__ = [
     "BundleError",
@@ -41,6 +42,7 @@ __all__ = [
     "Manifest",
     "Policy",
     "Reason",
+    "Scorer",
     "UndecodableImage",
     "UnsupportedImage",
     "Verdict",
@@ -52,6 +54,7 @@ _MODULES = {
     "Manifest": "models.manifest",
     "Policy": "models.decision",
     "Reason": "models.reasons",
+    "Scorer": "service.scoring.scorer",
     "Verdict": "models.verdicts",
 }
 

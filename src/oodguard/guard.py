@@ -13,10 +13,9 @@ from PIL import Image
 from oodguard.models.bundle import Bundle, open_bundle
 from oodguard.models.calibrated_model import CalibratedModel, RunGraph
 from oodguard.models.decision import Policy
-from oodguard.models.errors import ImageError, UndecodableImage, UnsupportedImage, install_hint
+from oodguard.models.errors import ImageError, install_hint
 from oodguard.models.manifest import InputSpec, Manifest
 from oodguard.models.names import text_of
-from oodguard.models.preprocessing import prepare
 from oodguard.models.reasons import Size
 from oodguard.models.verdicts import Verdict, Verdicts
 
@@ -186,47 +185,12 @@ def _pixels(
         ImageError: Of the kind that applies, with the path or the position of the image.
         TypeError: The object is not an image.
     """
-    name = text_of(image) if isinstance(image, str | PathLike) else f"images[{position}]"
-    try:
-        if isinstance(image, Image.Image):
-            return _prepared(image, spec), image.size
-        if isinstance(image, np.ndarray):
-            return _resized(image, spec), None
-        if not isinstance(image, str | PathLike):
-            raise TypeError(f"{name} is {image!r}, expected {_EXPECTED}")
-        from oodguard.service.images.decode import decode_image  # noqa: PLC0415 - as for HTTP
-        from oodguard.service.images.header import EncodedImage  # noqa: PLC0415
+    if not isinstance(image, str | PathLike | Image.Image | np.ndarray):
+        raise TypeError(f"images[{position}] is {image!r}, expected {_EXPECTED}")
+    from oodguard.service.scoring.pictures import pixels_of  # noqa: PLC0415 - as for HTTP
 
-        encoded = EncodedImage(data=_read(Path(image)))
-        pixels = decode_image(encoded, spec, max_pixels=MAX_PIXELS)
-        return pixels, (encoded.header.width, encoded.header.height)
+    try:
+        return pixels_of(image, spec, max_pixels=MAX_PIXELS)
     except ImageError as error:
+        name = text_of(image) if isinstance(image, str | PathLike) else f"images[{position}]"
         raise type(error)(f"{name}: {error}") from error
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ImageError(f"the file cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ImageError(f"the path is invalid: {error}") from error
-
-
-def _prepared(image: Image.Image, spec: InputSpec) -> NDArray[np.uint8]:
-    if 0 in image.size:
-        raise UnsupportedImage(f"the image is {image.width}x{image.height}, expected at least 1x1")
-    try:
-        return prepare(image, spec)
-    except (OSError, ValueError) as error:  # ValueError: the image was closed
-        raise UndecodableImage("the image is damaged, truncated or closed") from error
-
-
-def _resized(pixels: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
-        raise UnsupportedImage(
-            f"the array is {pixels.dtype} {pixels.shape}, expected uint8 (H, W, 3) in RGB"
-        )
-    if pixels.shape[:2] == (spec.height, spec.width):
-        return pixels
-    return prepare(Image.fromarray(np.ascontiguousarray(pixels)), spec)

@@ -1,12 +1,12 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from oodguard.models import bundle as bundle_module
 from oodguard.models.bundle import (
@@ -18,20 +18,12 @@ from oodguard.models.bundle import (
     decode_evaluation,
     encode_evaluation,
     open_bundle,
-    write_bundle,
 )
-from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.errors import BundleError
 from tests.conftest import build_bundle
 
 FILES = (MODEL, CALIBRATION, EVALUATION, CARD, MANIFEST)
 PINNED = (MODEL, CALIBRATION, EVALUATION, CARD)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    build_bundle(tmp_path / "tiny")
-    return tmp_path / "tiny"
 
 
 def error_of(folder: Path) -> str:
@@ -187,6 +179,17 @@ def test_open_bundle_rejects_a_file_over_the_limit(
     assert "model.onnx has more than 34 bytes" in error_of(folder)
 
 
+def test_open_bundle_needs_no_memory_for_the_largest_network(folder: Path) -> None:
+    """Its limit is 2 GiB, and `read(n)` allocates n bytes: small machines have fewer."""
+    tracemalloc.start()
+    try:
+        open_bundle(folder)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10 * 2**20
+
+
 @pytest.mark.parametrize(
     ("method", "message"),
     [("open", "manifest.json cannot be read"), ("iterdir", "tiny cannot be listed")],
@@ -199,102 +202,6 @@ def test_open_bundle_reports_missing_permissions(
 
     monkeypatch.setattr(Path, method, deny)
     assert f"{message}: Permission denied" in error_of(folder)
-
-
-@pytest.mark.parametrize("missing", [[], [MODEL], FILES])
-def test_write_bundle_replaces_a_bundle_a_damaged_one_and_an_empty_folder(
-    folder: Path, missing: Sequence[str]
-) -> None:
-    for name in missing:
-        (folder / name).unlink()
-    build_bundle(folder, model=b"new")
-    assert open_bundle(folder).model == b"new"
-    assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
-
-
-@pytest.mark.parametrize(
-    "present", [["thesis.tex"], ["manifest.json", "thesis.tex"], ["README.md"]]
-)
-def test_write_bundle_does_not_change_another_folder(tmp_path: Path, present: list[str]) -> None:
-    (tmp_path / "work").mkdir()
-    for name in present:
-        (tmp_path / "work" / name).write_text("mine")
-    with pytest.raises(BundleError, match="is not a bundle"):
-        build_bundle(tmp_path / "work")
-    with pytest.raises(BundleError, match="is not a bundle"):
-        build_bundle(tmp_path / "work" / present[0])
-    assert sorted(path.name for path in (tmp_path / "work").iterdir()) == sorted(present)
-
-
-@pytest.mark.parametrize("folder", ["/proc/x", "x" * 300], ids=["proc", "long"])
-def test_write_bundle_reports_a_folder_that_cannot_be_written(folder: str) -> None:
-    with pytest.raises(BundleError, match=f"{folder}: the bundle cannot be written: "):
-        build_bundle(Path(folder))
-
-
-def write_again(folder: Path, **changes: object) -> None:
-    """Write the bundle of `folder` again with changes."""
-    old = open_bundle(folder)
-    given: dict[str, object] = {
-        "description": old.manifest,
-        "model": b"new",
-        "calibration": old.rows,
-        "evaluation": old.evaluation,
-        "card": "# new\n",
-    }
-    write_bundle(folder, **(given | changes))  # type: ignore[arg-type]
-
-
-FULL = np.arange(5, dtype=np.float32)
-NAMES = ("msp", "max_logit", "energy")
-
-
-def rows_of(predicted: NDArray[np.int32]) -> CalibrationRows:
-    return CalibrationRows(scores=dict.fromkeys(NAMES, FULL), predicted=predicted)
-
-
-@pytest.mark.parametrize(
-    ("changes", "complaint"),
-    [
-        ({"evaluation": {"auroc": float("nan")}}, "cannot be written as JSON"),
-        ({"evaluation": {"auroc": float("inf")}}, "cannot be written as JSON"),
-        ({"evaluation": {"when": {1, 2}}}, "cannot be written as JSON"),
-        (
-            {"calibration": CalibrationRows(scores={"msp": FULL})},
-            r"calibration has scores \['msp'\]",
-        ),
-        (
-            {"calibration": rows_of(FULL.astype(np.int32))},
-            "predicted holds class 4, expected",
-        ),
-    ],
-)
-def test_write_bundle_rejects_invalid_parts_and_keeps_the_old_bundle(
-    folder: Path, changes: dict[str, object], complaint: str
-) -> None:
-    before = open_bundle(folder).sha256
-    with pytest.raises(BundleError, match=complaint):
-        write_again(folder, **changes)
-    assert open_bundle(folder).sha256 == before
-    assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
-
-
-def test_bundle_with_calibration_rows_has_schema_version_3(folder: Path) -> None:
-    write_again(folder, calibration=rows_of(np.array([0, 1, 2, 1, 0], np.int32)))
-    opened = open_bundle(folder)
-    assert opened.manifest.schema_version == 3
-    assert opened.rows.predicted is not None
-    assert opened.rows.predicted.tolist() == [0, 1, 2, 1, 0]
-    assert opened.rows.scores["energy"].tolist() == FULL.tolist()
-
-
-def test_bundle_of_schema_version_1_may_hold_scores_only(folder: Path) -> None:
-    write_again(folder, calibration=rows_of(np.zeros(5, np.int32)))
-    manifest = folder / "manifest.json"
-    text = manifest.read_text().replace('"schema_version": 3', '"schema_version": 1')
-    manifest.write_text(text)
-    with pytest.raises(BundleError, match="expected scores only by schema_version 1"):
-        open_bundle(folder)
 
 
 def test_evaluation_is_the_same_after_encoding_and_decoding() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from oodguard.models.calibration import p_values, rejection_rank
+from oodguard.models.calibration import images_required, p_values, rejection_rank
 from oodguard.models.errors import CalibrationError
 
 RATES = st.floats(min_value=0.001, max_value=0.999)
@@ -52,6 +52,12 @@ def test_rank_is_correct_for_very_many_images(n: int) -> None:
     rank = rejection_rank(n, alpha=0.05, delta=1e-9)
     assert stats.beta.sf(0.05, rank, n + 1 - rank) <= 1e-9
     assert stats.beta.sf(0.05, rank + 1, n - rank) > 1e-9
+
+
+def test_rank_of_hardly_any_confidence_does_not_reject_everything() -> None:
+    """P(Binomial(4000, 0.05) >= k) is at least 1e-12 up to k = 304."""
+    assert rejection_rank(4000, alpha=0.05, delta=1 - 1e-12) == 304
+    assert (stats.binom.sf([303, 304], 4000, 0.05) >= 1e-12).tolist() == [True, False]
 
 
 def test_rank_decreases_with_confidence() -> None:
@@ -120,3 +126,14 @@ def test_p_values_of_in_distribution_scores_are_valid() -> None:
     # 4000 draws of rate 0.1 have a standard deviation of 0.0047.
     assert np.mean(hits) <= 0.1 + 3 * 0.0047
     assert np.mean(hits) > 0.02
+
+
+@pytest.mark.parametrize("alpha", [0.5, 0.25, 0.1, 0.05])
+def test_images_required_is_the_first_number_that_has_a_rank(alpha: float) -> None:
+    """With delta = (1 - alpha)^n, rounding decided: 5 images were too few, expected at least 5."""
+    for delta in [float((1 - alpha) ** n) for n in range(1, 60)]:
+        required = images_required(alpha, delta)
+        assert rejection_rank(required, alpha=alpha, delta=delta) == 1
+        if required > 1:
+            with pytest.raises(CalibrationError, match="are too few"):
+                rejection_rank(required - 1, alpha=alpha, delta=delta)

@@ -141,3 +141,12 @@ def _file(kind: str, shape: list[int], size: int, *, name: str = "scores") -> by
 def test_calibration_rows_reject_a_column_that_is_not_one_dimensional() -> None:
     with pytest.raises(BundleError, match=r"shapes \[\(3, 1\)\], expected one shape \(n,\)"):
         CalibrationRows(scores={"a": A[:, None]})
+
+
+def test_calibration_file_renumbers_groups() -> None:
+    """An array with a place for each number up to 2**31 - 1 takes 16 GiB."""
+    table = np.arange(3, dtype=np.float32)[:, None]
+    groups = np.array([2**31 - 1, 7, 2**31 - 1], np.int32)
+    rows = decode(save({"scores": table, "groups": groups}), ("a",))
+    assert rows.groups is not None
+    assert rows.groups.tolist() == [1, 0, 1]

@@ -11,6 +11,7 @@ from oodguard.models.false_discovery import (
     benjamini_hochberg,
     least_rate,
     parse_rate,
+    required_at_smallest,
 )
 from oodguard.models.verdicts import Verdicts
 from tests.models.arrays import verdict_arrays
@@ -48,6 +49,19 @@ def test_false_discovery_of_a_single_outlier_depends_on_the_batch(m: int, reject
     values = np.ones(m)
     values[3] = least_rate(199)
     assert benjamini_hochberg(values, 0.1)[3] == rejected
+    assert (required_at_smallest(m, 0.1, 199) == 1) == rejected
+
+
+@pytest.mark.parametrize("m", [1, 99, 100, 101, 20_000])
+@pytest.mark.parametrize("q", [0.1, 0.29])
+def test_false_discovery_requires_so_many_images_with_the_smallest_p_value(
+    m: int, q: float
+) -> None:
+    required = required_at_smallest(m, q, 999)
+    for count in (required - 1, required):
+        values = np.ones(m)
+        values[:count] = least_rate(999)
+        assert benjamini_hochberg(values, q).any() == (count == required)
 
 
 @pytest.mark.parametrize(

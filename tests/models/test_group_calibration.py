@@ -57,8 +57,16 @@ def test_group_p_values_agree_with_the_threshold(delta: float | None) -> None:
     cut = ALPHA if delta is None else rejection_rank(n, alpha=ALPHA, delta=delta) / (n + 1)
     threshold = group_threshold(scores, groups, alpha=ALPHA, delta=delta)
     found = group_p_values(new, scores, groups, delta=delta)
-    assert (rejects(new, threshold) == (found <= cut + 1e-9)).all()
+    assert (rejects(new, threshold) == (found <= cut)).all()
     assert group_reference(scores, groups, delta=delta).groups == n
+
+
+def test_group_p_values_are_fractions_of_the_groups() -> None:
+    """10 groups of 3 and 9 of 11 images: in binary, the sum of their weights is above 19."""
+    groups = np.concatenate([np.repeat(np.arange(10), 3), np.repeat(np.arange(10, 19), 11)])
+    scores = np.random.default_rng(0).permutation(len(groups)).astype(np.float32)
+    found = group_p_values(np.array([-1.0, 1e6]), scores, groups, delta=None)
+    assert found.tolist() == [1, 1 / 20]
 
 
 def test_one_image_of_each_group_is_drawn_by_a_fixed_seed() -> None:

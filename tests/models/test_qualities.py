@@ -8,6 +8,7 @@ from PIL import Image, ImageFilter
 from oodguard.models.qualities import (
     PIXEL_QUALITIES,
     SIZE_QUALITIES,
+    image_qualities,
     measure,
     qualities,
     size_qualities,
@@ -24,6 +25,11 @@ def test_qualities_of_constant_image() -> None:
     """The floors of the ratios: .1 / .2 and .5 / 1."""
     expected = {"brightness": 51, "contrast": 0, "sharpness": 0.5, "noise": 0.5, "blank": 1}
     assert of(GREY) == pytest.approx(expected, abs=1e-4)
+
+
+def test_qualities_of_one_image_are_numbers_of_python() -> None:
+    """The reasons of a verdict contain them, and orjson refuses those of NumPy."""
+    assert [type(value) for value in image_qualities(GREY)] == [float] * len(PIXEL_QUALITIES)
 
 
 def test_qualities_of_linear_slope() -> None:
@@ -73,6 +79,23 @@ def test_qualities_respond_to_damages() -> None:
 def test_qualities_of_large_image_are_those_of_every_second_pixel() -> None:
     large = np.random.default_rng(0).integers(0, 256, (600, 20, 3), np.uint8)
     assert of(large) == of(np.ascontiguousarray(large[::2, ::2]))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (16, 16), (31, 5), (90, 92)])
+def test_qualities_of_one_image_are_those_in_a_batch(shape: tuple[int, int]) -> None:
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (6, *shape, 3), np.uint8)
+    images[1] = 77
+    images[2, shape[0] // 2 :] = 0
+    images[3:5] //= 16
+    one_by_one = np.concatenate([qualities(image[None]) for image in images])
+    assert one_by_one.dtype == np.float32
+    assert qualities(images) == pytest.approx(one_by_one, rel=1e-5, abs=1e-5)
+
+
+def test_qualities_of_no_image() -> None:
+    for side in (8, 200):
+        assert qualities(np.empty((0, side, side, 3), np.uint8)).shape == (0, 5)
 
 
 def test_size_qualities() -> None:

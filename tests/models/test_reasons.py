@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -17,6 +18,7 @@ from oodguard.models.reasons import (
     Explainer,
     Reason,
     ReasonCode,
+    missing_ranges,
     repeated,
 )
 
@@ -200,3 +202,19 @@ def test_reasons_for_a_repeated_image_state_how_often() -> None:
     assert "rejected once before" in repeated(1).detail
     assert "rejected 3 times before" in repeated(3).detail
     assert (repeated(3).code, repeated(3).value) == ("repeated", 3)
+
+
+def test_ranges_count_groups_and_not_their_images() -> None:
+    images = textures(2 * IMAGES_REQUIRED)
+    few, enough = (np.arange(len(images)) % number for number in (200, IMAGES_REQUIRED))
+    grouped = [replace(rows(images), groups=each.astype(np.int32)) for each in (few, enough)]
+    assert [Explainer(each, CLASSES).measures for each in grouped] == [False, True]
+    assert [missing_ranges(each) for each in grouped] == [
+        "the bundle has 200 calibration groups, expected at least 219",
+        None,
+    ]
+    # 219 groups reach the rate 1 / 220 only at the most extreme value of all images.
+    dark = np.full((16, 16, 3), 30, np.uint8)
+    found = {each.code: each for each in explain(dark, explainer=Explainer(grouped[1], CLASSES))}
+    lowest = float(measure(images)["brightness"].min()) - 1
+    assert (found["too_dark"].range or ())[:1] == pytest.approx((lowest,))

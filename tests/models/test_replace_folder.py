@@ -98,3 +98,21 @@ def test_replace_folder_applies_the_umask(folder: Path) -> None:
     plain = folder.parent / "plain"
     plain.mkdir()
     assert folder.stat().st_mode == plain.stat().st_mode
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_replace_folder_keeps_what_another_process_writes_meanwhile(
+    tmp_path: Path, kind: str
+) -> None:
+    place = tmp_path / "it"
+
+    def other(_new: Path) -> None:
+        if kind == "file":
+            place.write_bytes(b"other")
+        else:
+            replace_folder(place, OLD, check=accept, replace=False)
+
+    with pytest.raises(FileExistsError):
+        replace_folder(place, NEW, check=other, replace=False)
+    assert place.read_bytes() == b"other" if kind == "file" else content(place) == OLD
+    assert [path.name for path in tmp_path.iterdir()] == ["it"]

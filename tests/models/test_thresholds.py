@@ -1,5 +1,6 @@
 """The thresholds of each promise, their p-values, and what a bundle must have for them."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,15 @@ def test_policy_by_class_uses_the_calibration_of_the_predicted_class(tmp_path: P
     scores = np.array([373, 374, 374, 375, 381, 382], np.float32)
     classes = np.array([0, 0, 1, 1, 2, 2])
     assert found.rejects(scores, classes).tolist() == [False, True, False, True, False, True]
-    assert found.broken_promises(np.ones(6, bool), classes).tolist() == [True] * 4 + [False] * 2
+    # That of class 2 is no promise.
+    assert found.broken_promises(scores, classes).tolist() == [
+        False,
+        True,
+        False,
+        True,
+        False,
+        False,
+    ]
     assert found.level == max(9 / 196, 20 / 401)
 
 
@@ -115,7 +124,7 @@ def test_policy_with_groups_counts_groups(tmp_path: Path) -> None:
     by_class = policy_thresholds(made, Policy(score="msp", delta=None, by_class=True))
     assert isinstance(by_class, ClassThresholds)
     assert sum(len(each.calibration) for each in by_class.own if each) <= 100
-    with pytest.raises(CalibrationError, match=r"100 .* images are too few for beta 0\.02"):
+    with pytest.raises(CalibrationError, match=r"100 .* groups are too few for beta 0\.02"):
         policy_thresholds(made, Policy(score="msp", beta=0.02))
 
 
@@ -142,8 +151,8 @@ def test_limitations_name_the_classes_with_the_common_threshold(tmp_path: Path) 
     made = bundle(tmp_path)
     thresholds = policy_thresholds(made, Policy(score="msp", by_class=True))
     assert limitations(thresholds, ("a", "b", "c")) == [
-        "1 of 3 classes have too few calibration images and use the common threshold, so the policy"
-        " does not hold for them: c"
+        "1 of 3 classes have too few calibration images, expected at least 59 of each, and use the"
+        " common threshold, so the policy does not hold for them: c (10)"
     ]
     assert limitations(policy_thresholds(made, Policy(score="msp")), ("a", "b", "c")) == []
 
@@ -237,3 +246,32 @@ def test_policy_of_a_constant_score_is_refused(tmp_path: Path) -> None:
         CalibrationError, match=r"400 calibration images all have the msp score 0\.25"
     ):
         policy_thresholds(made, Policy(score="msp"))
+
+
+def test_limitations_count_the_groups_of_a_class_and_not_their_images(tmp_path: Path) -> None:
+    groups = (np.arange(N) // 4).astype(np.int32)
+    made = bundle(tmp_path, groups=groups)
+    (text,) = limitations(
+        policy_thresholds(made, Policy(score="msp", by_class=True)), ("a", "b", "c")
+    )
+    assert text.startswith("3 of 3 classes have too few calibration groups, expected at least 59")
+    counts = [int(each) for each in re.findall(r"\((\d+)\)", text)]
+    assert len(counts) == 3
+    assert sum(counts) == 100
+
+
+def test_limitations_name_the_beta_of_all_classes_in_one_text(tmp_path: Path) -> None:
+    labels = PREDICTED.copy()
+    labels[PREDICTED == 0] = np.where(np.arange(np.count_nonzero(PREDICTED == 0)) % 2, 0, 1)
+    labels[PREDICTED == 1] = np.where(np.arange(np.count_nonzero(PREDICTED == 1)) % 4, 1, 0)
+    made = bundle(tmp_path, labels=labels)
+    thresholds = policy_thresholds(made, Policy(score="msp", by_class=True, delta=None, beta=0.1))
+    assert isinstance(thresholds, ClassThresholds)
+    unkept = [each.unkept_beta for each in thresholds.own if each and each.unkept_beta]
+    assert len(unkept) == 2
+    (text,) = [each for each in limitations(thresholds, ("a", "b", "c")) if each.startswith("beta")]
+    assert text.startswith("beta 0.1 does not hold with alpha for 2 of 3 classes.")
+    assert re.search(r": a [0-9.]+ \([0-9.]+\), b [0-9.]+ \([0-9.]+\)$", text)
+    # The beta that holds in every class is that of the class with the most errors.
+    assert thresholds.unkept_beta is unkept[0]
+    assert unkept[0].reachable_beta > unkept[1].reachable_beta

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mapie.risk_control import BinaryClassificationController
 from mapie.risk_control.fwer_control import FWERFixedSequenceTesting, control_fwer
+from mapie.risk_control.risks import BinaryRisk
 from scipy import stats
 
 from oodguard.models.errors import CalibrationError
@@ -37,6 +39,36 @@ def test_beta_threshold_is_that_of_fixed_sequence_testing_in_mapie(
             found.rank()
         return
     assert ordered[len(ordered) - found.rank()] == ordered[max(kept)]
+
+
+@pytest.mark.parametrize("beta", [0.03, 0.05])
+def test_beta_threshold_is_that_of_the_controller_of_mapie(beta: float) -> None:
+    """The same from labels and predictions, with the p-values of MAPIE.
+
+    MAPIE accepts where a probability is at least its parameter: here 1 - rank / n of the score.
+    """
+    rng = np.random.default_rng(5)
+    scores = rng.normal(size=400).astype(np.float32)
+    wrong = rng.random(400) < stats.norm.cdf(scores) * 0.2
+    found = WrongAndAccepted(scores=scores, wrong=wrong, beta=beta, delta=0.05)
+    probabilities = 1 - stats.rankdata(scores) / 401
+    accepted_wrong = BinaryRisk(
+        risk_occurrence=lambda right, accepted: (accepted == 1) & (right == 0),
+        risk_condition=lambda right, _: np.ones_like(right, bool),
+        higher_is_better=False,
+    )
+    controller = BinaryClassificationController(
+        lambda index: np.stack([1 - probabilities[index], probabilities[index]], axis=1),
+        accepted_wrong,
+        beta,
+        confidence_level=0.95,
+        best_predict_param_choice=accepted_wrong,
+        list_predict_params=np.sort(probabilities)[::-1],
+        fwer_method="fixed_sequence",
+    )
+    controller.calibrate(np.arange(400), ~wrong)
+    least = min(controller.valid_predict_params)
+    assert np.sort(scores)[400 - found.rank()] == scores[probabilities == least]
 
 
 def test_beta_without_delta_is_conformal_risk_control() -> None:

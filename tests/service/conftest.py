@@ -6,11 +6,13 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from localbucket import S3Handler
 from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
@@ -22,11 +24,14 @@ from oodguard.service.settings import Settings
 from oodguard.service.telemetry.logs import JsonFormatter, TextFormatter
 from tests.service.api_keys import IssuedKey, write_key_file
 from tests.service.checks import still_serves
+from tests.service.pictures import RED, WHITE, encode, plain
 from tests.service.tiny import write_tiny
 
 MakeClient = Callable[..., TestClient]
 AccessLog = Callable[[], list[dict[str, Any]]]
 Issued = dict[str, IssuedKey]
+
+BUCKET = "samples"
 
 
 class Gate:
@@ -161,3 +166,29 @@ def make_secured(make_client: MakeClient, key_file: Path) -> MakeClient:
 @pytest.fixture
 def secured(make_secured: MakeClient) -> TestClient:
     return make_secured()
+
+
+@pytest.fixture
+def s3_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder behind a bucket of an S3-compatible server, configured by the AWS_* variables."""
+    folder = tmp_path / "s3" / BUCKET
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(S3Handler, "data_root", folder.parent, raising=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), S3Handler) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield folder
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    """Two files: the tiny bundle accepts the first and rejects the second."""
+    paths = [tmp_path / "red.png", tmp_path / "white.jpg"]
+    paths[0].write_bytes(encode(plain(RED)))
+    paths[1].write_bytes(encode(plain(WHITE), "JPEG"))
+    return paths

@@ -44,7 +44,7 @@ def test_missing_runtime_is_reported_with_the_extra_to_install(
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (4, "")
     assert done.stderr == (
         'oodguard: onnxruntime is not installed. Install the "cpu" extra:'
         " pip install -e '.[cpu]' in the clone of OOD Guard, or the \"gpu\" extra\n"

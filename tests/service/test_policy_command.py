@@ -4,13 +4,13 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from oodguard.models.bundle import write_bundle
+from oodguard.models.bundle import open_bundle, write_bundle
 from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.manifest import Description
 from oodguard.service.cli import app
@@ -37,9 +37,18 @@ Make: TypeAlias = Callable[..., Path]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    def made(*, with_scores: bool = True) -> Path:
+    def made(
+        *,
+        with_scores: bool = True,
+        evaluated: dict[str, Any] | None = None,
+        images_per_group: int | None = None,
+    ) -> Path:
+        groups = None
+        if images_per_group is not None:
+            groups = (np.arange(N) // images_per_group).astype(np.int32)
         rows = CalibrationRows(
             scores={"msp": SCORES},
+            groups=groups,
             predicted=(np.arange(N) % 2).astype(np.int32),
             attacked={2: SCORES + 40},
         )
@@ -50,7 +59,7 @@ def make(tmp_path: Path) -> Make:
             description=Description.model_validate(plain.manifest.model_dump(exclude={"files"})),
             model=plain.model,
             calibration=rows,
-            evaluation=evaluation(with_scores=with_scores),
+            evaluation=evaluated or evaluation(with_scores=with_scores),
             card="# tiny\n",
         )
         return folder
@@ -83,14 +92,27 @@ def test_policy_show_prints_the_shares_for_each_alpha(make: Make, tmp_path: Path
     assert "missed: outliers, clean" in names
 
 
+def test_policy_show_has_the_outliers_that_wrap_measured_at_its_threshold(make: Make) -> None:
+    measured = {"images": 9, "auroc": 0.5, "missed_ood_rate": 0.75}
+    figures = {"threshold": 381.0, "false_rejection_rate": 0.125, "sets": {"places": measured}}
+    folder = make(evaluated={"kind": "wrapped", "scores": {"msp": figures}})
+    found = json.loads(oodguard("policy", "show", folder, "--delta", "none", "--json"))
+    by_alpha = {each["policy"]["alpha"]: each for each in found}
+    assert by_alpha[0.05]["evaluation"] == [
+        {"budget": 0, "rejected": 0.125, "missed": {"places": 0.75}}
+    ]
+    assert by_alpha[0.1]["evaluation"] == []
+    assert "none were measured with msp at this threshold" in " ".join(by_alpha[0.1]["unknown"])
+
+
 def test_policy_show_without_scores_of_the_evaluation_knows_its_threshold_only(
     make: Make,
 ) -> None:
     text = oodguard("policy", "show", make(with_scores=False), "--delta", "none")
     (row,) = [line for line in text.splitlines() if "missed: outliers, clean" in line]
     assert [cell.strip() for cell in row.strip("│").split("│")][1:] == ["", "", "", "50 %", "", ""]
-    assert "2 smaller values of alpha need more calibration images." in text
-    assert "Not known: the images of the evaluation: evaluation.json has no scores of msp." in text
+    assert "Left out, because they need more calibration images: alpha 0.001, 0.002." in text
+    assert "Not known at alpha 0.005, 0.01, 0.02, 0.1, 0.2: the images of the evaluation:" in text
 
 
 def test_policy_try_prints_the_classes_and_the_cost_of_a_policy_under_attack(
@@ -98,14 +120,36 @@ def test_policy_try_prints_the_classes_and_the_cost_of_a_policy_under_attack(
 ) -> None:
     bundle = make()
     text = oodguard("policy", "try", bundle, "--under-attack", 2, "--delta", "none")
-    assert "under attack at 2/255" in text
+    assert "msp, alpha 0.05, delta none, under attack at 2/255; threshold 421\n" in text
     # The threshold 421 rejects no clean image, and 19 of the attacked ones.
     assert "4.75 %" in text
     assert "missed: hands, clean" in text
     by_class = oodguard("policy", "try", bundle, "--by-class")
     assert "Not known: attacked images and those of the evaluation: their predicted" in by_class
+    assert "msp, alpha 0.05, delta 0.05, by class; threshold by class" in by_class
     assert "7 of" not in by_class
     assert "Limitation: 1 of 3 classes have too few calibration images" in by_class
+
+
+def test_policy_show_states_for_each_alpha_which_classes_have_too_few_images(make: Make) -> None:
+    text = oodguard("policy", "show", make(), "--by-class")
+    # 200 images of two classes, none of the third: 2 % requires 149, 1 % 299.
+    required = re.findall(
+        r"Limitation at alpha (\S+): (\d) of 3 classes .* at least (\d+) of each", text
+    )
+    assert required == [
+        *(("0.01", "3", "299"), ("0.02", "1", "149"), ("0.05", "1", "59")),
+        *(("0.1", "1", "29"), ("0.2", "1", "14")),
+    ]
+    assert text.count("Not known: attacked images and those of the evaluation") == 1
+
+
+def test_policy_states_the_number_of_groups_that_is_missing(make: Make) -> None:
+    bundle = make(images_per_group=4)
+    text = oodguard("policy", "show", bundle)
+    assert "need more calibration groups: alpha 0.001, 0.002, 0.005, 0.01, 0.02." in text
+    result = CliRunner().invoke(app, ["policy", "try", str(bundle), "--alpha", "0.02"])
+    assert "100 calibration groups are too few for alpha 0.02 with delta 0.05" in result.output
 
 
 @pytest.mark.parametrize(
@@ -128,3 +172,36 @@ def test_policy_try_refuses_a_policy_that_the_bundle_cannot_keep(
     result = CliRunner().invoke(app, ["policy", "try", str(make()), *words])
     assert result.exit_code != 0
     assert message in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        "x",
+        None,
+        [1],
+        [{}],
+        [{"score": "msp", "threshold": "x", "conditions": "y"}],
+        [{"score": "msp", "threshold": 1, "conditions": [{"scores": {"inliers": ["a"]}}]}],
+        [
+            {
+                "score": "msp",
+                "threshold": 1,
+                "conditions": [{"scores": {"inliers": [1], "sets": {}}}],
+            }
+        ],
+    ],
+)
+def test_policy_show_names_an_evaluation_of_another_form(make: Make, results: object) -> None:
+    found = oodguard("policy", "show", make(evaluated={"results": results}))
+    assert "Not known: the images of the evaluation: evaluation.json has another form" in found
+
+
+def test_policy_show_does_not_write_its_plot_into_a_bundle(make: Make) -> None:
+    folder = make()
+    result = CliRunner().invoke(
+        app, ["policy", "show", str(folder), "--plot", str(folder / "manifest.json")]
+    )
+    assert result.exit_code == 1
+    assert "is in the folder of a bundle, expected another" in result.stderr
+    assert open_bundle(folder).manifest.name == "tiny"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from oodguard.training.config.suites import SUITES, SuiteAttack, SuiteTrials
+from tests.training.short_suite import SHORT_SUITES
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -17,16 +17,7 @@ def _one_thread() -> None:
 @pytest.fixture
 def short_suite(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reduce the standard suite to one budget, one step and few images."""
-    short = SUITES["standard"].model_copy(
-        update={
-            "budgets_255": (2.0,),
-            "test_images": 40,
-            "outlier_images": 40,
-            "ascent": SuiteAttack(kind="apgd", steps=1, restarts=1),
-            "trials": SuiteTrials(),
-        }
-    )
-    monkeypatch.setattr("oodguard.training.cli.evaluate.SUITES", {**SUITES, "standard": short})
+    monkeypatch.setattr("oodguard.training.cli.evaluate.SUITES", SHORT_SUITES)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,4 +1,5 @@
 import errno
+import re
 import resource
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import torch
 
 from oodguard.models.errors import CheckpointError, RecipeError
 from oodguard.training.fit.only_training import only_training
-from oodguard.training.run_folder import RunFolder
+from oodguard.training.run_folder import RunFolder, check_resumable
 from tests.training.recipes import RECIPE
 from tests.training.runs import progress
 
@@ -76,6 +77,7 @@ def test_failed_fsync_keeps_the_previous_checkpoint(
 
 @pytest.mark.usefixtures("run")
 def test_folder_with_a_run_is_not_overwritten(tmp_path: Path) -> None:
+    check_resumable(tmp_path)
     with pytest.raises(RecipeError, match="already contains a run: continue it with --resume"):
         RunFolder.create(tmp_path, RECIPE)
     with pytest.raises(RecipeError, match="differs from the given recipe"):
@@ -87,6 +89,19 @@ def test_run_without_a_checkpoint_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "data.json").write_text("{}")
     corrected = RECIPE.replace("seed = 3", "seed = 4")
     assert RunFolder.create(tmp_path, corrected).recipe.seed == 4
+
+
+def test_resume_without_a_checkpoint_states_to_repeat_the_command_without_it(
+    tmp_path: Path,
+) -> None:
+    RunFolder.create(tmp_path, RECIPE)
+    for folder, cause in (
+        (tmp_path, "has no checkpoint, because no epoch was finished"),
+        (tmp_path / "other", "does not exist"),
+    ):
+        expected = f"{folder} {cause}: there is nothing to continue. Repeat the command without"
+        with pytest.raises(RecipeError, match=re.escape(expected)):
+            check_resumable(folder)
 
 
 def test_error_names_the_missing_or_damaged_file(tmp_path: Path, run: RunFolder) -> None:

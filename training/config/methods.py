@@ -22,7 +22,10 @@ class EnergySettings(FrozenModel):
     model_config = ConfigDict(allow_inf_nan=False)
 
     inlier_margin: float = -23.0
+    """Inliers are trained to energies below it."""
+
     outlier_margin: float = -5.0
+    """Outliers are trained to energies above it."""
 
     @model_validator(mode="after")
     def _inlier_margin_is_lower(self) -> Self:
@@ -37,14 +40,18 @@ class EnergySettings(FrozenModel):
 class MiningSettings(FrozenModel):
     """The `[mining]` table: how training outliers are chosen from a larger pool.
 
-    The pool holds `pool` times as many images as are used. Images are ranked from least to most
-    out-of-distribution; those from `quantile` on are used, and the share `attacked` of them is
-    attacked. Defaults: Chen et al. 2021, arXiv:2006.15207, for CIFAR-10.
+    Images are ranked from least to most out-of-distribution. Defaults: Chen et al. 2021,
+    arXiv:2006.15207, for CIFAR-10.
     """
 
     pool: int = Field(default=4, ge=2, le=64)
+    """Size of the pool, as a multiple of the outliers that are used."""
+
     quantile: float = Field(default=0.125, ge=0, lt=1)
+    """Share of the pool that is skipped: the outliers that are most similar to inliers."""
+
     attacked: float = Field(default=0.5, gt=0, le=1)
+    """Share of the mined outliers that is attacked."""
 
     @model_validator(mode="after")
     def _enough_images_remain(self) -> Self:
@@ -58,7 +65,7 @@ class MiningSettings(FrozenModel):
 
 
 class TradesSettings(FrozenModel):
-    """The `[trades]` table: `beta`, the weight of the divergence term relative to the clean loss.
+    """The `[trades]` table: the weight of the divergence term relative to the clean loss.
 
     Default: Zhang et al. 2019, arXiv:1901.08573, for CIFAR-10.
     """
@@ -66,6 +73,7 @@ class TradesSettings(FrozenModel):
     model_config = ConfigDict(allow_inf_nan=False)
 
     beta: float = Field(default=6.0, gt=0)
+    """Weight of consistency."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,7 @@
 """The recipe of a training run: validated, frozen data that is read from a TOML file."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -9,17 +9,18 @@ from oodguard.models.bundle import Bundle
 from oodguard.models.errors import RecipeError
 from oodguard.models.frozen_model import FrozenModel
 from oodguard.models.manifest import BundleName, InputSpec
-from oodguard.models.networks import check_name
 from oodguard.models.records import BundleVersion
 from oodguard.models.scores import check_score
 from oodguard.models.scores.base import ScoreOptions
 from oodguard.sources.source import Source
+from oodguard.training.config.attack import AttackSettings
 from oodguard.training.config.methods import (
     METHODS,
     EnergySettings,
     MiningSettings,
     TradesSettings,
 )
+from oodguard.training.config.network import NetworkSettings
 from oodguard.training.config.recipe_errors import describe_recipe_error
 from oodguard.training.config.recipe_sources import UNKNOWN_CLASSES, read_recipe_text, recipe_tables
 from oodguard.training.config.schedule import ScheduleSettings, schedule_defaults
@@ -30,79 +31,15 @@ SetName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 EVALUATION = "evaluation"
 """The table that a file for the evaluation of a bundle may have alone."""
 
-AttackKind = Literal["pgd", "fgsm", "n-fgsm"]
-
-
-class NetworkSettings(FrozenModel):
-    """The architecture, by its name in `models.networks`, as `timm:MODEL` or as a factory.
-
-    `width` is the number of channels of the first stage, for an architecture without a fixed width.
-    With `mirror` the trained network averages its logits over each image and its mirror image;
-    training is not affected. A new run starts from the safetensors file `weights`; `prefix` is the
-    beginning of its tensors' names, None to find it.
-    """
-
-    name: str
-    width: int | None = Field(default=None, ge=4, le=1024)
-    mirror: bool = False
-    weights: Path | None = None
-    prefix: str | None = None
-
-    @model_validator(mode="after")
-    def _is_known(self) -> Self:
-        try:
-            check_name(self.name, width=self.width)
-        except RecipeError as error:  # pydantic collects only ValueErrors
-            raise ValueError(str(error)) from error
-        if self.prefix is not None and self.weights is None:
-            raise ValueError(
-                f"prefix is {self.prefix!r}, expected none without weights, the file that it is for"
-            )
-        return self
-
-    def __str__(self) -> str:
-        width = f", width {self.width}" if self.width is not None else ""
-        return f"{self.name}{width}{', mean over the mirror image' if self.mirror else ''}"
-
-
-class AttackSettings(FrozenModel):
-    """The L-infinity attack of the inner maximization.
-
-    `epsilon_255` is in 255ths of the pixel range; `step_size` is a multiple of epsilon. `fgsm` and
-    `n-fgsm` take one step. Over the first `ramp` share of the run epsilon grows linearly from 0.
-    `outlier_epsilon_255`, if given, is the radius for outliers: a larger radius for them does not
-    reduce the accuracy on inliers.
-    """
-
-    kind: AttackKind = "pgd"
-    epsilon_255: float = Field(gt=0, le=64)
-    outlier_epsilon_255: float | None = Field(default=None, gt=0, le=64)
-    steps: int = Field(default=1, ge=1, le=100)
-    step_size: float = Field(default=1.25, gt=0, le=4)
-    ramp: float = Field(default=0.0, ge=0, le=1)
-
-    @model_validator(mode="after")
-    def _has_one_step_unless_pgd(self) -> Self:
-        if self.kind != "pgd" and self.steps != 1:
-            raise ValueError(f"steps is {self.steps}, expected 1 for kind = {self.kind!r}")
-        return self
-
-    @property
-    def epsilon(self) -> float:
-        """The radius of the L-infinity ball around an inlier, in [0, 1] pixel units."""
-        return self.epsilon_255 / 255
-
-    @property
-    def outlier_epsilon(self) -> float | None:
-        """The radius around an outlier in [0, 1] pixel units; None where it is `epsilon`."""
-        return None if self.outlier_epsilon_255 is None else self.outlier_epsilon_255 / 255
-
 
 class EvaluationSettings(FrozenModel):
-    """The evaluation data: the test set and the named out-of-distribution sets."""
+    """The evaluation data."""
 
     test: Source
+    """The test set, with the inliers' classes."""
+
     outliers: dict[SetName, Source] = Field(min_length=1)
+    """Out-of-distribution sets; their rows in the table."""
 
 
 class EvaluationRecipe(FrozenModel):
@@ -112,14 +49,26 @@ class EvaluationRecipe(FrozenModel):
 
 
 class Recipe(FrozenModel):
-    """Everything that determines the result of a training run, except for the machine."""
+    """The keys that determine the result of a training run, except for the machine."""
 
     name: BundleName
+    """Name of the run and of the bundle: lower-case letters, digits, hyphens."""
+
     version: BundleVersion = "1"
+    """Version of the bundle."""
+
     method: str
+    """Method of training, docs/training.md#the-methods."""
+
     seed: int = Field(ge=0, lt=2**31)
+    """Determines weights, order, augmentation, attack starts and the split."""
+
     default_score: str = "energy"
+    """The deciding score unless the operator selects another."""
+
     scores: tuple[str, ...] = ("msp", "max_logit", "energy")
+    """The scores of the bundle, in addition to `default_score`, docs/detectors.md."""
+
     score_options: ScoreOptions = ScoreOptions()
     network: NetworkSettings
     input: InputSpec

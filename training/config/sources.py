@@ -8,20 +8,28 @@ from oodguard.sources.source import Source
 
 
 class Inliers(Source):
-    """The in-distribution images; `validation` and `calibration` of them are held out.
+    """The in-distribution images: a source, and the numbers of images that are held out.
 
     Validation images are measured after every epoch. Calibration images are used only by
-    `evaluate` and `export`, to set the rejection threshold. `mirror` states that a mirrored image
-    has the same class, which is false for signs and letters. `distort` is the strength of
-    `training.data.augment.distort`, for few images or images of one camera. Images of one `group`
-    are assigned to the same part. Classes that are left out are reported as unknown classes, see
+    `evaluate` and `export`, to set the rejection threshold. Images of one `group` are assigned to
+    the same part. Classes that are left out are reported as unknown classes, see
     `training.config.evaluation_sources`.
     """
 
     validation: int = Field(ge=1)
+    """Number of images for robust validation during training,
+    docs/training.md#robust-validation."""
+
     calibration: int = Field(ge=20)
+    """Number of images that only the threshold uses."""
+
     mirror: bool = True
+    """Half of the training images are mirrored; false if left and right distinguish classes, as on
+    signs and letters."""
+
     distort: float = Field(default=0.0, ge=0, le=1)
+    """Strength with which every second training image is rotated, zoomed, sheared and changed in
+    brightness: useful if images are few or from one camera."""
 
     def divide_classes(self, test: Source) -> tuple[Source, Source | None]:
         """Return the test images of the classes used here, and those of all others.
@@ -36,25 +44,31 @@ class Inliers(Source):
 
 
 class Outliers(Source):
-    """The auxiliary out-of-distribution images, used in training only.
-
-    `synthetic` is the share of every batch that is generated (`training.data.synthetic`); at 1 no
-    source of images is given. `vary` is the share of the other images whose colours and frame are
-    changed strongly. `blur` is the largest weight, drawn per image, with which an outlier is mixed
-    with its blurred copy, so that sharpness alone does not separate outliers from inliers. The last
-    `validation` real images are held out for validation; at 0 validation uses the first training
-    outliers. `weight` is the weight of the outlier term in the loss, and a batch has `per_inlier`
-    outliers for every inlier.
-    """
+    """The auxiliary out-of-distribution images, used in training only: a source, and these keys."""
 
     model_config = ConfigDict(allow_inf_nan=False)
 
     synthetic: float = Field(default=0.0, ge=0, le=1)
+    """Share of every batch that is generated: noise, fractals, dead leaves, distorted inliers.
+    `outliers = "synthetic"` is short for a table with 1, which needs no source of images."""
+
     vary: float = Field(default=0.0, ge=0, le=1)
+    """Share of the real outliers whose colours and frame are changed strongly."""
+
     blur: float = Field(default=0.0, ge=0, le=1)
+    """Largest weight of an outlier's blurred copy, drawn for each, so that sharpness alone does not
+    distinguish outliers, docs/training.md#sharpness."""
+
     weight: float = Field(default=0.5, gt=0)
+    """Weight of the outlier term in the loss."""
+
     per_inlier: float = Field(default=1.0, gt=0, le=4)
+    """Outliers in a batch for every inlier."""
+
     validation: int = Field(default=0, ge=0)
+    """Number of real outliers that are held out of training for robust validation,
+    docs/training.md#robust-validation: the last ones. With 0, validation uses the first training
+    outliers."""
 
     @model_validator(mode="after")
     def _has_images_to_hold_out(self) -> Self:

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from oodguard.command_line.output import print_notice
 from oodguard.models import jpeg, preprocessing
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import InputSpec
@@ -177,5 +178,9 @@ def _image_bytes(spec: InputSpec) -> int:
 def _locked(path: Path) -> Iterator[None]:
     """Wait until no other process prepares the same images."""
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print_notice(f"waiting for another process that prepares these images: {path.parent}")
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from oodguard.command_line.progress import counted
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import InputSpec
 from oodguard.sources.listing import Listing, check_inliers
@@ -135,7 +136,9 @@ def _in_memory(listing: Listing, spec: InputSpec) -> tuple[Tensor, NDArray[np.in
     images = np.empty((len(listing), spec.height, spec.width, 3), np.uint8)
     kept: list[int] = []
     broken: Counter[str] = Counter()
+    advance = counted(len(listing))
     for position, pixels in decode_all(listing, spec):
+        advance(1)
         if isinstance(pixels, str):
             broken[reason_of(pixels)] += 1
             continue

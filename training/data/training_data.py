@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 import numpy as np
 import torch
@@ -30,6 +31,15 @@ class TrainingData:
     held_out: ImageSet | None = None
     notes: Mapping[str, SourceNotes] = field(default_factory=dict)
     fingerprints: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
+
+    @property
+    def sha256(self) -> str:
+        """The sha256 of all images and of the labels, in their order."""
+        digest = sha256(self.fingerprints.tobytes())
+        for part in (self.training, self.validation):
+            digest.update(repr(part.classes).encode(errors="surrogateescape"))
+            digest.update(part.labels.numpy().tobytes())
+        return digest.hexdigest()
 
 
 def read_training_data(recipe: Recipe, warn: Callable[[str], None]) -> TrainingData:

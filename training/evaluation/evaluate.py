@@ -36,8 +36,10 @@ from oodguard.training.evaluation.results import class_results, evidence, score_
 from oodguard.training.evaluation.step_time import seconds_per_step
 from oodguard.training.evaluation.target import EvaluationTarget, ScoreUnderTest
 from oodguard.training.provenance import command, hardware
+from oodguard.training.report.class_results import ClassResult
+from oodguard.training.report.classes import rejections_by_class
 from oodguard.training.report.evidence import EvaluationEvidence
-from oodguard.training.report.model import ClassResult, Report, ScoreResult
+from oodguard.training.report.model import Report, ScoreResult
 from oodguard.training.scoring.graph import evaluation_batch_size
 from oodguard.training.scoring.parity import in_batches
 
@@ -128,6 +130,7 @@ def evaluate(  # noqa: PLR0913  (by keyword)
         accuracy_images=len(test_set),
         method=target.method,
         classes=classes,
+        predicted_classes=rejections_by_class(target.rows, policy, target.classes),
         training_accuracy=target.training_accuracy,
         data=notes,
         results=results,

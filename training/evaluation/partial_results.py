@@ -136,6 +136,19 @@ def only_evaluation(parts: Path) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
+def is_being_evaluated(folder: Path) -> bool:
+    """Return whether another process evaluates into a folder, with any suite."""
+    for path in folder.glob(".*.lock"):
+        try:
+            with path.open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # it has ended, or the file system has no locks
+            continue
+    return False
+
+
 def evaluation_key(settings: Iterable[str], images: Iterable[Tensor], network: nn.Module) -> str:
     """Return the sha256 of all that determines the results."""
     digest = hashlib.sha256()

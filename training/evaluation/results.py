@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodguard.models.decision import rejects
+from oodguard.training.report.class_results import ClassResult
 from oodguard.training.report.evidence import (
     ConditionEvidence,
     EvaluationEvidence,
@@ -22,7 +23,6 @@ from oodguard.training.report.metrics import (
     ranking,
 )
 from oodguard.training.report.model import (
-    ClassResult,
     Condition,
     ConditionScores,
     Decisions,

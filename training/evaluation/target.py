@@ -1,6 +1,6 @@
 """The evaluation target: a finished run or an exported bundle in one form."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -89,6 +89,7 @@ class EvaluationTarget:
         straight_through: Whether gradients are those of an INT8 graph without its rounding.
         black_box: The reason why torch cannot run the graph; None if it can.
         notes: The images that `fit` left out of each source, by its key; empty if unknown.
+        detectors: Factories of the detectors outside the graph, by name.
         surrogate: The network that imitates a black box, once it was distilled.
     """
 
@@ -109,6 +110,9 @@ class EvaluationTarget:
     straight_through: bool = False
     black_box: str | None = None
     notes: Mapping[str, SourceNotes] = field(default_factory=dict)
+    detectors: Mapping[str, Callable[[ScoredClassifier], Detector]] = field(
+        default_factory=lambda: DETECTORS
+    )
     surrogate: DistilledSurrogate | None = None
 
     @property
@@ -132,14 +136,14 @@ class EvaluationTarget:
                 acceptance=acceptance_objectives(self.classifier, name),
                 column=list(self.calibration).index(name),
             )
-        detectors = () if self.black_box else DETECTORS  # they need gradients
+        detectors = () if self.black_box else self.detectors  # they need gradients
         available = [each for each in detectors if self._has_required_score(each)]
         if name not in available:
             raise RecipeError(
                 f"score: received {name!r}, expected one of {', '.join(self.calibration)} (in the"
                 f" graph of {self.name}) or {', '.join(available)} (for comparison)"
             )
-        detector = DETECTORS[name](self.classifier)
+        detector = self.detectors[name](self.classifier)
         images = self._calibration_images()
         held_out = images.images[:]
         size = evaluation_batch_size(*held_out.shape[1:3])

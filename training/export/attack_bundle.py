@@ -1,6 +1,6 @@
 """Add the scores of attacked calibration images to an existing bundle."""
 
-from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,48 +11,63 @@ from torch import Tensor
 from oodguard.models.bundle import Bundle, write_bundle
 from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.calibration_rows import CalibrationRows
-from oodguard.models.errors import BundleError, RecipeError
+from oodguard.models.decision import Policy
+from oodguard.models.derived_card import derive_card, parse_card
+from oodguard.models.errors import BundleError, CalibrationError, RecipeError
 from oodguard.models.manifest import ROWS_VERSION, Description
+from oodguard.models.names import text_of
 from oodguard.models.records import AttackRecord
 from oodguard.sources.reader import source_at
 from oodguard.training.config.recipe import recipe_of_bundle
 from oodguard.training.data.dataset import ImageSet, load, split
-from oodguard.training.export.calibration_attack import ScoredGraph, with_attacked_scores
+from oodguard.training.export.calibration_attack import Advance, ScoredGraph, with_attacked_scores
 from oodguard.training.onnx_torch.classifier import bundle_classifier
 from oodguard.training.onnx_torch.node import UnsupportedGraph
+from oodguard.training.report.promises import attacked_images
 from oodguard.training.scoring.parity import calibrate, check_calibration, onnx_run
+
+HEADING = "Under attack"
 
 SAME_IMAGE = 1e-4
 """The largest difference of the scores of one image, relative above 1."""
 
 
-def attack_bundle(
+def attack_bundle(  # noqa: PLR0913 - by keyword
     bundle: Bundle,
     data: Path | None,
     *,
     count: int,
+    version: str,
     out: Path,
-    advance: Callable[[int], None],
-) -> AttackRecord:
-    """Write the bundle with attacked scores to `out`; return what was done.
+    advance: Advance,
+) -> Bundle:
+    """Write the bundle with attacked scores to `out`, and return it.
 
     Args:
         bundle: The bundle.
         data: A source that has the calibration images; None: the bundle's recipe names it.
         count: The number of images that are attacked.
+        version: The version of the new bundle.
         out: The folder of the new bundle.
-        advance: Called after each attacked batch with its number of images.
+        advance: Shows the progress.
 
     Raises:
         BundleError: Torch cannot run the graph, or `out` cannot be replaced.
         RecipeError: The calibration images are not found.
     """
     manifest = bundle.manifest
+    if data is None and manifest.calibration is not None:
+        raise RecipeError(
+            f"{manifest.name} {manifest.version} was calibrated on {manifest.calibration.source},"
+            " and --data is missing. Give these images with --data"
+        )
     try:
         classifier = bundle_classifier(bundle)
     except UnsupportedGraph as error:
         raise BundleError(
-            f"{error}: the calibration images of {manifest.name} cannot be attacked with gradients"
+            f"{error}. The calibration images of {manifest.name} are not attacked, and a policy"
+            " with under_attack cannot be used. Serve the bundle without under_attack, or make it"
+            " again from a graph of operators that torch runs"
         ) from error
     run = onnx_run(bundle.model)
     graph = ScoredGraph(
@@ -68,25 +83,33 @@ def attack_bundle(
         {
             **manifest.model_dump(exclude={"files"}),
             "schema_version": ROWS_VERSION,
+            "version": version,
+            "created": datetime.now(UTC),
             "calibration_attack": record,
         }
     )
-    added = (
-        f"## Under attack\n\n{record.images:,} calibration images were attacked towards rejection"
-        f" by {record.method}. A policy with `under_attack` rejects at most alpha of"
-        " in-distribution images even if that attack perturbs them. This is no certificate: a"
-        " stronger attack may raise a score further. `oodguard policy show` prints what such a"
-        " policy misses.\n"
-    )
-    write_bundle(
+    # Without a new calibration, the section about the present one remains true.
+    sections = {**parse_card(bundle.card).sections, HEADING: _section(record, rows, manifest)}
+    return write_bundle(
         out,
         description=description,
         model=bundle.model,
         calibration=rows,
         evaluation=bundle.evaluation,
-        card=f"{bundle.card.rstrip()}\n\n{added}",
+        card=derive_card(manifest, bundle.card, version, sections),
     )
-    return record
+
+
+def _section(record: AttackRecord, rows: CalibrationRows, manifest: Description) -> str:
+    """Return the section of the card, with the thresholds of the default policy."""
+    policy = Policy(score=manifest.default_score)
+    try:
+        parts = list(attacked_images(record, rows, policy))
+    except CalibrationError:  # too few images for the default policy
+        return f"{record.images:,} calibration images were attacked by {record.method}."
+    return "\n\n".join(
+        [*parts, f"The thresholds are those of alpha {policy.alpha} with delta {policy.delta}."]
+    )
 
 
 def matching_images(rows: CalibrationRows, found: CalibrationRows) -> NDArray[np.intp]:
@@ -100,17 +123,22 @@ def matching_images(rows: CalibrationRows, found: CalibrationRows) -> NDArray[np
         RecipeError: A row has no such image.
     """
     names = list(rows.scores)
-    recorded = np.stack([rows.scores[name] for name in names], axis=1)
-    scores = np.stack([found.scores[name] for name in names], axis=1)
-    order = np.argsort(scores[:, 0], kind="stable")
-    places = np.searchsorted(scores[order, 0], recorded[:, 0])
+    recorded, scores = _comparable(rows, names), _comparable(found, names)
+    # Of a classifier that is nearly always certain, many values of a score are equal.
+    column = int(np.argmax([len(np.unique(each)) for each in scores.T]))
+    order = np.argsort(scores[:, column], kind="stable")
+    ordered = scores[order, column]
+    first = np.searchsorted(ordered, recorded[:, column] - SAME_IMAGE, side="left")
+    last = np.searchsorted(ordered, recorded[:, column] + SAME_IMAGE, side="right")
     index = np.zeros(len(recorded), np.intp)
     matched = np.zeros(len(recorded), bool)
-    for shift in (-2, -1, 0, 1, 2):
-        candidates = order[np.clip(places + shift, 0, len(order) - 1)]
-        same = np.isclose(recorded, scores[candidates], rtol=SAME_IMAGE, atol=SAME_IMAGE)
-        better = ~matched & same.all(axis=1)
-        index[better], matched = candidates[better], matched | better
+    for row, (start, stop) in enumerate(zip(first, last, strict=True)):
+        if start == stop:
+            continue
+        differences = np.abs(scores[order[start:stop]] - recorded[row]).max(axis=1)
+        nearest = int(np.argmin(differences))
+        index[row] = order[start + nearest]
+        matched[row] = differences[nearest] <= SAME_IMAGE
     if not matched.all():
         raise RecipeError(
             f"{np.count_nonzero(~matched):,} of the {len(recorded):,} calibration images of the"
@@ -118,6 +146,12 @@ def matching_images(rows: CalibrationRows, found: CalibrationRows) -> NDArray[np
             " scores. Give the images that the bundle was calibrated on with --data"
         )
     return index
+
+
+def _comparable(rows: CalibrationRows, names: list[str]) -> NDArray[np.float64]:
+    """Return the named scores `(n, names)`, with differences that are relative above 1."""
+    scores = np.stack([rows.scores[name] for name in names], axis=1).astype(np.float64)
+    return np.sign(scores) * np.log1p(np.abs(scores))
 
 
 def _calibration_images(
@@ -130,6 +164,12 @@ def _calibration_images(
     """
     spec, manifest, rows = bundle.manifest.input, bundle.manifest, bundle.rows
     images = load(source_at(data), spec) if data is not None else _of_recipe(bundle)
+    if data is not None and rows.has_scores_only and len(images.images) != len(rows):
+        raise RecipeError(
+            f"{text_of(data)} has {len(images.images):,} images, expected the {len(rows):,}"
+            f" calibration images of {manifest.name}. Give these, or calibrate the bundle on the"
+            " images first (`oodguard calibrate`), and attack the new bundle"
+        )
     found = calibrate(run, images, manifest.scores, manifest.classes)
     if rows.has_scores_only:
         check_calibration(bundle.calibration, found.ordered())

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -28,7 +29,17 @@ METHOD = f"APGD, {SUITE.ascent.steps} steps"
 ATTACKED_IMAGES = 1000
 """The calibration images that are attacked: enough for alpha 1 % with delta 5 %."""
 
+BATCH = 50
+"""The largest batch: the time that is left is known after the first one."""
+
 SEED = 0
+
+Advance: TypeAlias = Callable[[int, int], None]
+"""Called with the number of attacked images and that of all: first with 0, then after batches."""
+
+
+def no_progress(done: int, total: int) -> None:
+    """Show nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +64,7 @@ def attack_scores(
     images: Tensor,
     *,
     budgets: Sequence[int] = BUDGETS,
-    advance: Callable[[int], None] = lambda _: None,
+    advance: Advance = no_progress,
 ) -> dict[int, NDArray[np.float32]]:
     """Return the highest score `(n,)` that the attack of the suite `standard` finds, by budget.
 
@@ -65,13 +76,16 @@ def attack_scores(
         graph: The graph.
         images: Images `(n, H, W, 3)` uint8.
         budgets: The budgets in 255ths, ascending.
-        advance: Called after each batch with its number of images.
+        advance: Shows the progress.
     """
+    advance(0, len(images))
     objective = rejection_objective(graph.classifier, graph.score)
     generator = torch.Generator().manual_seed(SUITE.seed)
     epsilons = [budget / 255 for budget in budgets]
     parts: dict[int, list[NDArray[np.float32]]] = {budget: [] for budget in budgets}
-    for clean in images.split(evaluation_batch_size(*images.shape[1:3])):
+    done = 0
+    size = min(BATCH, evaluation_batch_size(*images.shape[1:3]))
+    for clean in images.split(size):
         highest = graph.run(clean.numpy())[1][:, graph.column]
         with frozen(graph.classifier):
             attacked = run_attack(
@@ -81,7 +95,8 @@ def attack_scores(
                 scores = graph.run(to_uint8(pixels, clean, epsilon))[1][:, graph.column]
                 highest = np.maximum(highest, scores)
                 parts[budget].append(highest)
-        advance(len(clean))
+        done += len(clean)
+        advance(done, len(images))
     return {budget: np.concatenate(scores) for budget, scores in parts.items()}
 
 
@@ -91,7 +106,7 @@ def with_attacked_scores(
     images: Tensor,
     *,
     count: int,
-    advance: Callable[[int], None] = lambda _: None,
+    advance: Advance = no_progress,
 ) -> tuple[CalibrationRows, AttackRecord]:
     """Return calibration rows with the attacked scores of `count` of the images.
 
@@ -100,7 +115,7 @@ def with_attacked_scores(
         graph: The graph.
         images: The image `(n, H, W, 3)` uint8 of each row.
         count: The number of images that are attacked, drawn without regard to anything.
-        advance: Called after each batch with its number of images.
+        advance: Shows the progress.
     """
     started = time.perf_counter()
     chosen = np.sort(np.random.default_rng(SEED).permutation(len(rows))[:count])

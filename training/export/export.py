@@ -14,7 +14,12 @@ from oodguard.models.manifest import Description
 from oodguard.models.policy_thresholds import rows_threshold
 from oodguard.models.records import DataRecord, TrainingRecord
 from oodguard.training.data.dataset import Split, load, split
-from oodguard.training.export.calibration_attack import ScoredGraph, with_attacked_scores
+from oodguard.training.export.calibration_attack import (
+    Advance,
+    ScoredGraph,
+    no_progress,
+    with_attacked_scores,
+)
 from oodguard.training.export.onnx import to_onnx
 from oodguard.training.report.card import write_card
 from oodguard.training.report.model import Report
@@ -32,13 +37,14 @@ def export(
     out: Path,
     *,
     attacked: int = 0,
-    advance: Callable[[int], None] = lambda _: None,
+    stage: Callable[[str], None] = lambda _: None,
+    advance: Advance = no_progress,
 ) -> Parity:
     """Write the bundle of a run to `out`, and return the result of the parity check.
 
     The calibration scores come from ONNX Runtime, which serves the bundle. `attacked` calibration
-    images are attacked, for policies under attack; `advance` is called with the number of images
-    after each batch of them.
+    images are attacked, for policies under attack. `stage` is called with the name of each stage,
+    `advance` with the number of images after each batch of attacked ones.
 
     Raises:
         RecipeError: The run is not finished, or not evaluated by its default score.
@@ -46,15 +52,20 @@ def export(
         BundleError: `out` cannot be replaced.
     """
     check_replaceable(out)
-    report = _checked_report(run)
+    report = checked_report(run)
     recipe = run.recipe
+    stage(f"reading {recipe.inliers.name}")
     data = split(load(recipe.inliers, recipe.input), recipe.inliers, seed=recipe.seed)
     names = recipe.score_names
+    stage("fitting the scores")
     classifier = scored_network(run, data.training, names)
+    stage("exporting the graph")
     model = to_onnx(classifier, recipe.input)
     serve = onnx_run(model)
+    stage("calibrating")
     calibration = calibrate(serve, data.calibration, names, data.training.classes)
     limits = np.array([rows_threshold(calibration, name, report.policy) for name in names])
+    stage("comparing torch with ONNX Runtime")
     parity = check_parity(torch_run(classifier), serve, _parity_images(data), limits)
     record = None
     if attacked:
@@ -67,6 +78,7 @@ def export(
         calibration, record = with_attacked_scores(
             calibration, graph, data.calibration.images[:], count=attacked, advance=advance
         )
+    stage("writing the bundle")
     parameters = sum(parameter.numel() for parameter in classifier.network.parameters())
     description = _describe(run, data, report, parameters=parameters).model_copy(
         update={"calibration_attack": record}
@@ -82,8 +94,12 @@ def export(
     return parity
 
 
-def _checked_report(run: RunFolder) -> Report:
-    """Return the report of a finished run whose figures may be shipped."""
+def checked_report(run: RunFolder) -> Report:
+    """Return the report of a finished run whose figures may be shipped.
+
+    Raises:
+        RecipeError: The run is not finished, or its figures may not be shipped.
+    """
     recipe, done = run.recipe, len(run.progress().epochs)
     if done < recipe.schedule.epochs:
         raise RecipeError(

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from oodguard.training.attacks.base import Attack
 from oodguard.training.attacks.pgd import NFgsm, Pgd
-from oodguard.training.config.recipe import AttackSettings
+from oodguard.training.config.attack import AttackSettings
 from oodguard.training.objectives.base import Batch, InlierLoss, OutlierLoss
 from oodguard.training.scoring.network import frozen
 
@@ -72,8 +72,9 @@ def _attack(  # noqa: PLR0913
     attacked_outliers = batch.outliers if outliers else batch.outliers[:0]
 
     def loss(images: Tensor, rows: Tensor) -> Tensor:
+        # Rows are in ascending order. Read before the pass, for which a GPU would be waited for.
+        cut = int((rows < count).sum())
         logits = network(images)
-        cut = int((rows < count).sum())  # rows are in ascending order
         return torch.cat(
             [
                 *([inliers(logits[:cut], batch.labels[rows[:cut]])] if inliers else []),

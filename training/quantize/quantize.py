@@ -84,6 +84,11 @@ def quantize(  # noqa: PLR0913  (by keyword)
     warning = None if images.calibrated else other_distribution(bundle.rows, original, policy)
     if warning:
         warn(warning)
+    if bundle.rows.attacked:
+        warn(
+            "the scores of attacked calibration images are those of the float32 graph and are left"
+            " out: a policy with under_attack needs `oodguard-train attack` on the INT8 bundle"
+        )
     old_threshold = rows_threshold(original, policy.score, policy)
     stage("quantizing")
     prepared = prepare(bundle.model, images.ranges)

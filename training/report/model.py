@@ -9,6 +9,7 @@ from oodguard.models.decision import Policy
 from oodguard.models.frozen_model import FrozenModel
 from oodguard.training.config.suites import Suite
 from oodguard.training.data.card import SourceNotes
+from oodguard.training.report.class_results import ClassResult, PredictedClass
 
 Side = Literal["clean", "in_attacked", "out_attacked", "both_attacked"]
 """The attacked images: none, the in-distribution images, the outliers, or both."""
@@ -155,29 +156,6 @@ class ScoreResult(FrozenModel):
     conditions: tuple[Condition, ...]
 
 
-class ClassResult(FrozenModel):
-    """The clean test images of one class: how many are predicted correctly, and are rejected.
-
-    `confused` counts the predictions of each wrong class, the most frequent first.
-    """
-
-    name: str
-    images: int
-    correct: int
-    rejected: int
-    confused: dict[str, int]
-
-    @property
-    def accuracy(self) -> float:
-        """The share of correct predictions; 1 without images."""
-        return self.correct / self.images if self.images else 1.0
-
-    @property
-    def rejection_rate(self) -> float:
-        """The share of rejected images; 0 without images."""
-        return self.rejected / self.images if self.images else 0.0
-
-
 Outcome = Literal["passed", "failed", "not checked"]
 Stamp = Literal["trusted", "partly checked", "not checked", "untrusted"]
 
@@ -220,6 +198,8 @@ class Report(FrozenModel):
         method: The training method of the target, "wrapped" for a classifier that was trained
             elsewhere; None in older reports.
         classes: The results of the same images by class; empty in older reports.
+        predicted_classes: The calibration images by predicted class; empty in older reports, and
+            for bundles without predicted classes.
         training_accuracy: That of the last epoch, on the images as they were trained on; None for
             a bundle.
         data: The images left out of each source of the recipe, by its key; empty in older reports.
@@ -243,6 +223,9 @@ class Report(FrozenModel):
     accuracy_images: int
     method: str | None = None
     classes: tuple[ClassResult, ...] = ()
+    predicted_classes: tuple[PredictedClass, ...] = Field(
+        default=(), exclude_if=lambda value: not value
+    )
     training_accuracy: float | None = None
     data: dict[str, SourceNotes] = Field(default_factory=dict)
     results: tuple[ScoreResult, ...]

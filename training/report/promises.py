@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from oodguard.models.calibration_rows import CalibrationRows
-from oodguard.models.class_rejections import class_rejections
 from oodguard.models.decision import Policy, rejects
 from oodguard.models.errors import CalibrationError
 from oodguard.models.manifest import Description
 from oodguard.models.policy_thresholds import rows_threshold
-from oodguard.models.thresholds import PoolThresholds, ranked_limit
-from oodguard.training.report.markdown import escape_markdown, markdown_table, percent
+from oodguard.models.records import AttackRecord
+from oodguard.training.report.classes import rejections_by_class, rejections_table
+from oodguard.training.report.markdown import markdown_table, percent
 
 
 def promises(description: Description, rows: CalibrationRows, policy: Policy) -> Iterator[str]:
@@ -22,32 +22,18 @@ def promises(description: Description, rows: CalibrationRows, policy: Policy) ->
         rows: The calibration images.
         policy: The policy of the figures.
     """
-    scores = rows.scores[policy.score]
-    limit = rows_threshold(rows, policy.score, policy)
-    if rows.predicted is not None:
-        rank = int(np.count_nonzero(scores > limit)) + 1
-        common = PoolThresholds(ranked_limit(scores, rank))
-        found = class_rejections(rows, common, score=policy.score, classes=description.classes)
+    if table := rejections_table(rejections_by_class(rows, policy, description.classes)):
         yield (
             "The common threshold rejects these calibration images of each predicted class; a"
             " policy with `by_class` bounds the share of each class."
         )
-        yield markdown_table(
-            [
-                ["predicted class", "images", "rejected"],
-                *(
-                    [
-                        escape_markdown(each.label),
-                        f"{each.images:,}",
-                        percent(each.rejected / each.images) if each.images else "",
-                    ]
-                    for each in found
-                ),
-            ]
-        )
-    record = description.calibration_attack
-    if record is None:
-        return
+        yield table
+    if description.calibration_attack is not None:
+        yield from attacked_images(description.calibration_attack, rows, policy)
+
+
+def attacked_images(record: AttackRecord, rows: CalibrationRows, policy: Policy) -> Iterator[str]:
+    """Yield what the attack on the calibration images was, and the thresholds under attack."""
     yield (
         f"{record.images:,} calibration images were attacked towards rejection by {record.method},"
         " at the budgets below. A policy with `under_attack` uses their scores: its threshold"
@@ -55,7 +41,8 @@ def promises(description: Description, rows: CalibrationRows, policy: Policy) ->
         " is no certificate: a stronger attack may raise a score further. A higher threshold misses"
         " more outliers; `oodguard policy show` prints how many."
     )
-    lines = [["budget", "rejected at the threshold above", "threshold under attack"]]
+    limit = rows_threshold(rows, policy.score, policy)
+    lines = [["budget", "rejected at the common threshold", "threshold under attack"]]
     for budget, attacked in sorted(rows.attacked.items()):
         chosen = ~np.isnan(attacked)
         known = CalibrationRows(

@@ -48,9 +48,10 @@ def _low_accuracy(report: Report, recipe: dict[str, Any]) -> Iterator[str]:
         else (", or start from pretrained weights (network.weights)")
     )
     if training is not None and training < LOW_ACCURACY:
+        attacked = ", as they were attacked," if "attack" in recipe else ""
         yield (
-            f"The accuracy on the training images, as they were attacked, is only"
-            f" {percent(training)}: the network has not learned them. Train longer"
+            f"The accuracy on the training images{attacked} is only {percent(training)}:"
+            " the network has not learned them. Train longer"
             f" (schedule.epochs = {2 * epochs}), use a larger network{pretrained}."
         )
     elif training is not None and training > test + OVERFITTING:

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from oodguard.models.bundle import EVALUATION, Bundle, open_bundle, write_bundle
+from oodguard.models.derived_card import evaluated_again
 from oodguard.models.errors import BundleError, RecipeError
 from oodguard.models.manifest import Description, InputSpec, lowest_schema_version
 from oodguard.models.records import QuantizationRecord
@@ -15,7 +16,7 @@ from oodguard.models.validation_errors import describe_error
 from oodguard.training.config.suites import RELEASE_SUITES, SHIPPABLE_SUITES
 from oodguard.training.report.card import write_card
 from oodguard.training.report.chance_warnings import report_warnings
-from oodguard.training.report.classes import classes_table
+from oodguard.training.report.classes import classes_table, rejections_table
 from oodguard.training.report.evidence import EvaluationEvidence
 from oodguard.training.report.figures import figures
 from oodguard.training.report.left_out import left_out_list
@@ -60,6 +61,7 @@ def write_report(
                 f"# {report.name}: {suite}",
                 figures(report, warnings),
                 classes_table(report),
+                rejections_table(report.predicted_classes),
                 left_out_list(report),
                 *(f"- {remedy}" for remedy in remedies(report)),
             )
@@ -149,15 +151,22 @@ def renew(folder: Path, report: Report) -> Bundle:
             f"The report is for the score {report.score!r}, expected"
             f" {bundle.manifest.default_score!r}, the default score of {folder}"
         )
-    description = Description.model_validate(
-        bundle.manifest.model_dump(exclude={"files"})
-        | stamped(report, bundle.manifest.input, bundle.manifest.quantization)
-    )
+    manifest = bundle.manifest
+    fields = stamped(report, manifest.input, manifest.quantization)
+    if manifest.calibration is not None:
+        # Its other keys require this version, and the figures are those of this calibration now.
+        evaluated = {"evaluated_version": manifest.version}
+        fields |= {
+            "schema_version": manifest.schema_version,
+            "calibration": manifest.calibration.model_copy(update=evaluated),
+        }
+    description = Description.model_validate(manifest.model_dump(exclude={"files"}) | fields)
+    card = write_card(description, report, report.recipe, bundle.rows)
     return write_bundle(
         folder,
         description=description,
         model=bundle.model,
         calibration=bundle.rows,
         evaluation=report.model_dump(mode="json"),
-        card=write_card(description, report, report.recipe, bundle.rows),
+        card=evaluated_again(description, bundle.card, card),
     )

@@ -7,6 +7,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from oodguard.command_line.progress import counted
 from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.decision import rejects
@@ -133,7 +134,10 @@ def in_batches(
     run: RunGraph, images: Images, size: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Run images `(n, H, W, 3)` in batches of `size`; return logits and scores."""
-    parts = [run(images[start : start + size]) for start in range(0, len(images), size)]
+    advance, parts = counted(len(images)), []
+    for start in range(0, len(images), size):
+        parts.append(run(images[start : start + size]))
+        advance(len(parts[-1][0]))
     logits, scores = zip(*parts, strict=True)
     return np.concatenate(logits), np.concatenate(scores)
 

@@ -102,6 +102,11 @@ def _suggestion(report: WrapReport) -> tuple[str, ...]:
         return ()
     ranked = sorted(report.mean_aurocs.items(), key=lambda each: -each[1])
     listed = ", ".join(f"{name} {share(auroc)}" for name, auroc in ranked)
+    if report.is_in_doubt:
+        return (
+            f"Mean AUROC by score: {listed}. Compare the scores once the accuracy is right: the"
+            " preprocessing changes them.",
+        )
     advice = (
         "the deciding score is the best"
         if report.suggested == report.score
@@ -115,7 +120,7 @@ def _suggestion(report: WrapReport) -> tuple[str, ...]:
 def _trials(report: WrapReport) -> tuple[str, ...]:
     """Return what was tried to find the cause of a low accuracy, if there is a cause."""
     trials = report.trials
-    if trials is None or not (trials.is_improved or report.is_near_chance):
+    if trials is None or not report.is_in_doubt:
         return ()
     orders = list(trials.tried[0].accuracies)
     table = markdown_table(

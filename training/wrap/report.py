@@ -72,12 +72,15 @@ class WrapReport(FrozenModel):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Warnings of an accuracy near chance, and of sets that are hardly rejected."""
-        return (*self._accuracy_warnings(), *self._miss_warnings())
+        """Warnings of a preprocessing in doubt, else of sets that are hardly rejected.
+
+        Another preprocessing changes the scores, so they are compared once the accuracy is right.
+        """
+        return self._accuracy_warnings() or self._miss_warnings()
 
     @property
-    def is_near_chance(self) -> bool:
-        """Whether a classifier that guesses could have the accuracy."""
+    def is_in_doubt(self) -> bool:
+        """Whether the accuracy is near chance, or another preprocessing has a higher one."""
         return bool(self._accuracy_warnings())
 
     def _miss_warnings(self) -> tuple[str, ...]:

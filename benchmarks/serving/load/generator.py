@@ -8,8 +8,9 @@ import select
 import socket
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 
 from benchmarks.serving.load.client import parse_head
 from benchmarks.serving.load.tally import Tally
@@ -27,8 +28,8 @@ Action = Callable[[], object]
 class _PooledConnection:
     """One connection; `due` is the time at which its request was due, None if it has none."""
 
-    socket: socket.socket
     fresh: bool
+    opened: socket.socket | None = None
     due: float | None = None
     received: bytes = b""
 
@@ -36,8 +37,9 @@ class _PooledConnection:
 class ConnectionPool:
     """Connections to one server over which the same request is sent repeatedly.
 
-    Each connection has at most one request in flight. A connection that the server closes is
-    opened again; one that is refused is dropped.
+    Each connection has at most one request in flight. It is opened, and opened again, when its
+    next request is sent: a server that shuts down closes connections over which no request
+    arrives, and these are no lost requests. A connection that is refused is dropped.
 
     Args:
         port: The server's port on 127.0.0.1.
@@ -51,13 +53,12 @@ class ConnectionPool:
         self._kept_request = request.to_bytes()
         self._closing_request = request.to_bytes(close=True)
         self._epoll = select.epoll()
-        self._connections: dict[int, _PooledConnection] = {}
-        self._idle: deque[_PooledConnection] = deque()
+        self._connections: dict[int, tuple[socket.socket, _PooledConnection]] = {}
+        self._idle = deque(_PooledConnection(fresh=index >= kept) for index in range(kept + fresh))
+        self._busy = 0
         self._statuses: Counter[int] = Counter()
         self._latencies: defaultdict[int, list[float]] = defaultdict(list)
         self._broken = self._refused = 0
-        for index in range(kept + fresh):
-            self._open(fresh=index >= kept)
 
     @property
     def idle(self) -> int:
@@ -67,7 +68,7 @@ class ConnectionPool:
     @property
     def busy(self) -> int:
         """The number of connections with a request in flight."""
-        return len(self._connections) - len(self._idle)
+        return self._busy
 
     def send(self, due: float) -> None:
         """Send the request over an idle connection.
@@ -76,31 +77,35 @@ class ConnectionPool:
             due: The value of `time.perf_counter()` from which its latency counts.
         """
         connection = self._idle.popleft()
+        opened = connection.opened or self._open(connection)
+        if opened is None:
+            self._refused += 1
+            return
         connection.due = due
-        request = self._closing_request if connection.fresh else self._kept_request
+        self._busy += 1
         try:
-            connection.socket.sendall(request)
+            opened.sendall(self._closing_request if connection.fresh else self._kept_request)
         except OSError:
-            self._end(connection)
+            self._end(opened, connection)
 
     def collect(self, timeout_s: float) -> None:
         """Wait until data arrives, then read all of it."""
         for number, _ in self._epoll.poll(timeout_s):
-            connection = self._connections[number]
+            opened, connection = self._connections[number]
             try:
-                data = connection.socket.recv(READ_BYTES)
+                data = opened.recv(READ_BYTES)
             except OSError:
                 data = b""
             if data:
-                self._receive(connection, data)
+                self._receive(opened, connection, data)
             else:
-                self._end(connection)
+                self._end(opened, connection)
 
     def close(self, elapsed_s: float) -> Tally:
         """Close every connection and return the counts."""
         unread = self.busy
-        for connection in self._connections.values():
-            connection.socket.close()
+        for opened, _ in self._connections.values():
+            opened.close()
         self._epoll.close()
         return Tally(
             elapsed_s=elapsed_s,
@@ -111,43 +116,45 @@ class ConnectionPool:
             latencies_s=self._latencies,
         )
 
-    def _open(self, *, fresh: bool) -> None:
+    def _open(self, connection: _PooledConnection) -> socket.socket | None:
         try:
             opened = socket.create_connection(("127.0.0.1", self._port))
         except OSError:
-            self._refused += 1
-            return
+            return None
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = _PooledConnection(socket=opened, fresh=fresh)
-        self._connections[opened.fileno()] = connection
+        self._connections[opened.fileno()] = (opened, connection)
         self._epoll.register(opened, select.EPOLLIN)
-        self._idle.append(connection)
+        connection.opened = opened
+        return opened
 
-    def _receive(self, connection: _PooledConnection, data: bytes) -> None:
+    def _receive(self, opened: socket.socket, connection: _PooledConnection, data: bytes) -> None:
         connection.received += data
         head = parse_head(connection.received)
         if head is None or connection.due is None:
             return
         self._statuses[head.status] += 1
         self._latencies[head.status].append(time.perf_counter() - connection.due)
-        connection.due, connection.received = None, b""
         if connection.fresh or head.closes:
-            self._reopen(connection)
-        else:
-            self._idle.append(connection)
+            self._close(opened, connection)
+        self._free(connection)
 
-    def _end(self, connection: _PooledConnection) -> None:
+    def _end(self, opened: socket.socket, connection: _PooledConnection) -> None:
         """Handle a connection that the server closed, with or without a request in flight."""
-        if connection.due is None:
-            self._idle.remove(connection)
-        else:
+        self._close(opened, connection)
+        if connection.due is not None:
             self._broken += 1
-        self._reopen(connection)
+            self._free(connection)
 
-    def _reopen(self, connection: _PooledConnection) -> None:
-        del self._connections[connection.socket.fileno()]
-        connection.socket.close()
-        self._open(fresh=connection.fresh)
+    def _close(self, opened: socket.socket, connection: _PooledConnection) -> None:
+        del self._connections[opened.fileno()]
+        opened.close()
+        connection.opened = None
+
+    def _free(self, connection: _PooledConnection) -> None:
+        """Give the connection back after its request."""
+        connection.due, connection.received = None, b""
+        self._busy -= 1
+        self._idle.append(connection)
 
 
 def closed_loop(
@@ -187,25 +194,38 @@ def closed_loop(
 def open_loop(pool: ConnectionPool, *, rate: float, duration_s: float) -> Tally:
     """Send a request every 1 / `rate` seconds, then wait for the last responses.
 
-    Latency counts from the time at which a request was due, so that time spent waiting for a free
-    connection or for the generator is included (no coordinated omission).
-
     Args:
         pool: The request, and enough connections that one is always idle unless the server stalls.
         rate: Requests per second.
         duration_s: Time in which requests are sent.
     """
-    total = round(rate * duration_s)
+    return _send_at(pool, [each / rate for each in range(round(rate * duration_s))])
+
+
+def poisson_loop(pool: ConnectionPool, *, rate: float, duration_s: float, seed: int) -> Tally:
+    """Send requests at the times of a Poisson process, then wait for the last responses."""
+    random, due, times = Random(seed), 0.0, []  # noqa: S311 - the times are not secret
+    while (due := due + random.expovariate(rate)) < duration_s:
+        times.append(due)
+    return _send_at(pool, times)
+
+
+def _send_at(pool: ConnectionPool, times: Sequence[float]) -> Tally:
+    """Send a request at each time, in seconds after the start.
+
+    Latency counts from the time at which a request was due, so that time spent waiting for a free
+    connection or for the generator is included (no coordinated omission).
+    """
     start = last = time.perf_counter()
-    sent = 0
+    end = start + PATIENCE_S + (times[-1] if times else 0.0)
+    sent, total = 0, len(times)
     while True:
         now = time.perf_counter()
-        due = min(total, int((now - start) * rate) + 1)
-        while sent < due and pool.idle:
-            pool.send(start + sent / rate)
+        while sent < total and start + times[sent] <= now and pool.idle:
+            pool.send(start + times[sent])
             sent += 1
-        if (sent == total and not pool.busy) or now > start + duration_s + PATIENCE_S:
+        if (sent == total and not pool.busy) or now > end:
             return pool.close(last - start)
         waits = sent == total or not pool.idle
-        pool.collect(TICK_S if waits else max(0.0, start + sent / rate - now))
+        pool.collect(TICK_S if waits else max(0.0, start + times[sent] - now))
         last = time.perf_counter()

@@ -1,12 +1,17 @@
 """Health, models, docs and the OpenAPI schema."""
 
 import re
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from fastapi.routing import iter_route_contexts
 from starlette.testclient import TestClient
 
+from oodguard.models.bundle import write_bundle
+from oodguard.models.manifest import ROWS_VERSION, Description
+from oodguard.models.records import AttackRecord, CalibrationRecord
 from oodguard.service.api.schemas import ModelsResponse
 from oodguard.service.app import create_app
 from oodguard.service.readiness import Readiness
@@ -14,6 +19,7 @@ from oodguard.service.settings import Settings
 from tests.service.checks import metric, post, problem, still_serves
 from tests.service.conftest import MakeClient
 from tests.service.pictures import encode, plain
+from tests.service.tiny import write_tiny
 
 
 def test_readyz_is_200_only_between_warm_up_and_draining(bundle_folder: Path) -> None:
@@ -49,14 +55,16 @@ def test_draining_process_does_not_become_ready() -> None:
 def test_every_route_answers_head_as_get_without_the_body(client: TestClient) -> None:
     routes = list(iter_route_contexts(client.app.router.routes))  # type: ignore[attr-defined]
     paths = {
-        route.path.format(name="tiny", version="1")
+        route.path.format(name="tiny", version="1", file="playground.css")
         for route in routes
         if route.path and "GET" in (route.methods or ())
     }
-    assert {"/healthz", "/docs", "/openapi.json", "/models", "/metrics", "/v2"} < paths
+    assert {"/healthz", "/docs", "/openapi.json", "/models", "/metrics", "/v2", "/"} < paths
     for path in paths:
         response, expected = client.head(path), client.get(path)
-        assert (response.status_code, response.content) == (200, b""), path
+        status = 404 if path.startswith("/guide") else 200  # the documentation is not served here
+        assert expected.status_code == status, path
+        assert (response.status_code, response.content) == (status, b""), path
         assert response.headers["content-type"] == expected.headers["content-type"]
         assert int(response.headers["content-length"]) > 0
 
@@ -84,6 +92,47 @@ def test_models_returns_the_facts_of_the_bundle(client: TestClient) -> None:
     assert model.providers == ["CPUExecutionProvider"]
     assert model.training.method == "aloe"
     assert model.training.epsilon == 2 / 255
+
+
+def test_models_returns_the_calibration_record_in_full_detail(
+    make_client: MakeClient, tmp_path: Path
+) -> None:
+    made = write_tiny(tmp_path / "source")
+    record = CalibrationRecord(
+        source="recent",
+        images=90,
+        groups=30,
+        skipped={".txt": 1},
+        created=datetime(2026, 5, 1, tzinfo=UTC),
+        by="Ada",
+        command="oodguard calibrate",
+        replaced="0" * 64,
+        replaced_version="1",
+        evaluated_version="1",
+    )
+    attack = AttackRecord(method="APGD, 20 steps", images=9, duration_s=1)
+    description = Description.model_validate(
+        {
+            **made.manifest.model_dump(exclude={"files"}),
+            "schema_version": ROWS_VERSION,
+            "calibration": record,
+            "calibration_attack": attack,
+        }
+    )
+    folder = tmp_path / "calibrated"
+    write_bundle(
+        folder,
+        description=description,
+        model=made.model,
+        calibration=replace(made.rows, attacked={2: made.rows.scores["brightness"]}),
+        evaluation=made.evaluation,
+        card=made.card,
+    )
+    content = make_client(bundle=folder).get("/models").content
+    (model,) = ModelsResponse.model_validate_json(content).models
+    assert (model.calibration, model.calibration_attack) == (record, attack)
+    coarse = make_client(bundle=folder, detail="verdict").get("/models").json()["models"][0]
+    assert (coarse["calibration"], coarse["calibration_attack"]) == (None, None)
 
 
 @pytest.mark.parametrize("ranges", ["bytes=0-1", "bytes=5-1", "bytes=99999999-", "x"])

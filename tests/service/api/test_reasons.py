@@ -1,16 +1,20 @@
 """Reasons in the responses and the metrics, and decisions at a false-discovery rate."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
+from oodguard.models.bundle import write_bundle
 from oodguard.models.qualities import measure
 from oodguard.models.reasons import ReasonCode
 from oodguard.service.api.schemas import Prediction, PredictResponse
+from oodguard.service.drift.monitor import DriftMonitor
 from tests.service.checks import metric, post, post_pixels, predictions, problem
 from tests.service.conftest import MakeClient
 from tests.service.graphs import SIZE
@@ -204,3 +208,30 @@ def test_false_discovery_rate_is_in_the_stored_sample(
     assert record["policy"]["fdr"] == 0.084
     assert record["verdict"]["decision"] == "reject"
     assert [each["code"] for each in record["verdict"]["reasons"]] == ["unlike_classes"]
+
+
+def test_false_discovery_rate_of_a_client_does_not_reach_the_drift_tests(
+    tmp_path: Path, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By class, the test of rejections needs the decisions: those of the policy."""
+    tiny = write_tiny(tmp_path / "scores")
+    rows = replace(tiny.rows, predicted=np.zeros(len(tiny.rows), np.int32))
+    folder = tmp_path / "by-class"
+    write_bundle(
+        folder,
+        description=tiny.manifest,
+        model=tiny.model,
+        calibration=rows,
+        evaluation=tiny.evaluation,
+        card=tiny.card,
+    )
+    seen: list[list[bool]] = []
+
+    def add(_self: DriftMonitor, _scores: object, rejected: NDArray[np.bool_]) -> None:
+        seen.append(rejected.tolist())
+
+    monkeypatch.setattr(DriftMonitor, "add", add)
+    client = make_client(bundle=folder, by_class=True)
+    decided = [decisions(send(client, [255, 241, 10], *rate)) for rate in ((), ("0.9",), ("0.01",))]
+    assert decided == ["raa", "rra", "aaa"]
+    assert seen == [[True, False, False]] * 3

@@ -26,6 +26,7 @@ REPETITIONS = 128
 PATHS = (
     *("/metrics", "/models", "/healthz", "/readyz", "/openapi.json", "/docs"),
     *("/v2", "/v2/models/tiny", "/v2/models/tiny/ready", "/v2/health/ready"),
+    *("/", "/playground/config", "/models/tiny/versions/1/thresholds"),
 )
 
 # Times, and the batches that images share by their time of arrival, differ between any two runs.
@@ -44,7 +45,7 @@ REFUSED = (
     ("reset", "POST", "/admin/models/tiny/drift/reset", "application/json", b""),
     ("reset version", "POST", "/admin/models/tiny/versions/1/drift/reset", "image/png", b""),
     ("reload", "POST", "/admin/models/reload", "application/json", b""),
-    ("samples", "GET", "/samples", "application/json", b""),
+    ("samples", "GET", "/admin/samples", "application/json", b""),
 )
 
 
@@ -81,6 +82,13 @@ def observations(
     yield from returned(
         "predict", client.post("/predict", content=pixels.tobytes(), headers={**headers, **raw})
     )
+    inspection = client.post(
+        "/models/tiny/versions/1/inspect", content=pixels.tobytes(), headers={**headers, **raw}
+    )
+    assert inspection.status_code == 200
+    # The client knows its image; times differ between any two runs.
+    own = {"input", "timings_ms"}
+    yield "inspect", str({k: v for k, v in inspection.json().items() if k not in own})
     tensor = {"name": "images", "datatype": "UINT8", "shape": [1, SIZE, SIZE, 3]}
     body = {"inputs": [{**tensor, "data": pixels[0].ravel().tolist()}]}
     yield from returned("infer", client.post("/v2/models/tiny/infer", json=body, headers=headers))

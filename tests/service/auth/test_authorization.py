@@ -33,7 +33,13 @@ PUBLIC_PATHS = {
     "/docs/swagger-ui-bundle.js",
     "/docs/swagger-ui.css",
     "/docs/favicon.png",
+    "/",
+    "/playground/config",
+    "/playground/{file}",
 }
+
+GUIDE_PATHS = {"/guide", "/guide/"}
+"""Answered by 404 with the setting OODGUARD_GUIDE, where the documentation is not served."""
 
 
 def app_of(client: TestClient) -> FastAPI:
@@ -54,7 +60,9 @@ def test_every_route_declares_its_access(secured: TestClient) -> None:
     }
     assert len(declared) > 20
     assert [route for route, roles in declared.items() if roles is None] == []
-    assert {path for (path, _), roles in declared.items() if not roles} == PUBLIC_PATHS
+    assert {
+        path for (path, _), roles in declared.items() if not roles
+    } == PUBLIC_PATHS | GUIDE_PATHS
     assert declared["/predict", "POST"] == frozenset({"predict"})
     assert declared["/v2/models/{name}/infer", "POST"] == frozenset({"predict"})
     assert declared["/admin/models/{name}/reload", "POST"] == frozenset({"admin"})
@@ -152,13 +160,14 @@ def test_role_predict_allows_every_predict_route(secured: TestClient, issued: Is
         ("POST", "/models/tiny/predict"),
         ("POST", "/models/unknown/predict"),
         ("POST", "/v2/models/tiny/infer"),
-        ("GET", "/"),
+        ("GET", "/playground"),
+        ("GET", "/admin/samples"),
         ("GET", "/.env"),
         ("GET", "/docs/none"),
         ("GET", "/docs/../metrics"),
         ("GET", "/healthz/"),
         ("GET", "/healthz%0a"),
-        ("GET", "//metrics"),
+        ("GET", "http://testserver//metrics"),
         ("GET", "/%6detrics"),
         ("OPTIONS", "/predict"),
         ("HEAD", "/metrics"),
@@ -180,7 +189,7 @@ def test_without_a_key_existing_and_missing_paths_get_equal_responses(
 
 @pytest.mark.parametrize("path", sorted(PUBLIC_PATHS))
 def test_public_paths_require_no_key(secured: TestClient, path: str) -> None:
-    assert secured.get(path).status_code == 200
+    assert secured.get(path.format(file="app.js")).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -3,28 +3,23 @@
 import os
 from pathlib import Path
 
+import orjson
 import pytest
 from starlette.testclient import TestClient
-from typer.testing import CliRunner, Result
 
+from oodguard.command_line.exit_codes import ExitCode
 from oodguard.service.app import create_app
-from oodguard.service.cli import app as cli
 from oodguard.service.drift import drift_cli, monitor
 from oodguard.service.drift.reset_request import ResetRequest
 from oodguard.service.errors import DriftStateError
 from oodguard.service.settings import Settings
 from tests.e2e.conftest import wait_until
+from tests.service.commands import oodguard
 from tests.service.conftest import Issued
 from tests.service.drift.drift_service import evidence, flood, resets, serving
 from tests.service.full_disk import full_disk
 
 pytestmark = pytest.mark.usefixtures("quick_observations")
-
-
-def oodguard(*arguments: object, **environment: str) -> Result:
-    return CliRunner().invoke(
-        cli, [str(each) for each in arguments], env={"COLUMNS": "200", **environment}
-    )
 
 
 def test_drift_reset_command_uses_the_state_folder_of_a_running_service(
@@ -136,10 +131,6 @@ def test_drift_reset_command_ignores_requests_that_are_not_files(
         (["one", "--url", "localhost:8000"], "expected http://HOST:PORT or https://HOST"),
         (["one", "--url", "http://[::1"], "--url is http://[::1, expected"),
         (
-            ["one", "--url", "http://127.0.0.1:1"],
-            "http://127.0.0.1:1 cannot be reached: Connection refused",
-        ),
-        (
             ["one", "--url", "http://127.0.0.1:1", "--key-file", "missing"],
             "--key-file missing cannot be read: No such file or directory",
         ),
@@ -154,6 +145,27 @@ def test_drift_reset_command_reports_errors(
     assert result.exit_code == 1
     assert result.stderr.startswith("oodguard: ")
     assert message in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("slug", "code"),
+    [
+        ("not-ready", ExitCode.UNREACHABLE),
+        ("rate-limited", ExitCode.UNREACHABLE),
+        ("drift-not-reset", ExitCode.INVALID),
+    ],
+)
+def test_drift_reset_command_has_an_exit_code_for_a_service_that_may_answer_later(
+    monkeypatch: pytest.MonkeyPatch, slug: str, code: ExitCode
+) -> None:
+    unreachable = oodguard("drift", "reset", "one", "--url", "http://127.0.0.1:1")
+    assert unreachable.exit_code == ExitCode.UNREACHABLE
+    assert "http://127.0.0.1:1 cannot be reached: Connection refused" in unreachable.stderr
+    body = orjson.dumps({"type": f"/problems/{slug}", "detail": "DETAIL"})
+    monkeypatch.setattr(drift_cli, "_post", lambda *_: (503, body))
+    result = oodguard("drift", "reset", "one", "--url", "http://guard")
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert result.stderr == "oodguard: http://guard returned 503: DETAIL\n"
 
 
 def test_drift_reset_command_names_the_setting_if_the_service_has_no_admin_routes(

@@ -114,7 +114,7 @@ def test_multipart_of_many_boundary_lines_is_rejected_before_it_is_parsed(
     line: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(MultipartParser, "write", lambda *_: pytest.fail("the body was parsed"))
-    with pytest.raises(TooManyImages, match="1001 lines that start with the boundary"):
+    with pytest.raises(TooManyImages, match="1001 images, or lines that start with the boundary"):
         parsed(PART + line * 1000 + b"\r\n--x--\r\n", MULTIPART)
 
 

@@ -1,50 +1,20 @@
 """`oodguard calibrate`: folders, tables and review lists to a new bundle; bad input is refused."""
 
-import errno
-import json
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
 from oodguard.models.bundle import open_bundle
+from oodguard.models.calibration_rows import CalibrationRows
+from oodguard.models.derived_card import parse_card
 from oodguard.service.cli import app
-from tests.service.sampling.records import record
-from tests.service.tiny import write_tiny
-
-N = 90
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [*map(str, arguments)])
-
-
-def message(result: Result) -> str:
-    """Return the error of a command that failed."""
-    assert result.exit_code == 1
-    return result.stderr
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Write `red/film0/0.png` and so on: 90 pictures of different brightness, 3 a film."""
-    folder = tmp_path / "recent"
-    for number in range(N):
-        label = ("red", "green", "blue")[number % 3]
-        path = folder / label / f"film{number // 9}" / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        colour = [number, number, number]
-        colour[number % 3] += 120
-        Image.new("RGB", (8, 8), tuple(colour)).save(path)
-    return folder
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "new"
+from tests.conftest import rows_bundle
+from tests.service.graphs import CLASSES, SIZE, graph
+from tests.service.recalibration.calibrate import N, message, run
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -84,6 +54,9 @@ def test_calibrate_writes_the_same_model_with_new_scores_and_a_record(
     verified = " ".join(run("verify", out).stdout.split())
     assert "90 images; " in verified
     assert "by Ada, replaces version 1; evaluated with version 1" in verified
+    assert "such as too_dark: the bundle has 90 calibration images, expected at least 219" in (
+        " ".join(result.stderr.split())
+    )
 
 
 def test_calibrate_records_few_of_many_endings_and_escapes_a_name(
@@ -105,11 +78,82 @@ def test_calibrate_again_keeps_the_version_that_was_evaluated(
 ) -> None:
     for source, target in ((bundle_folder, out), (out, tmp_path / "third")):
         assert run("calibrate", source, "--data", pictures, "--out", target).exit_code == 0
-    manifest = open_bundle(tmp_path / "third").manifest
+    third = open_bundle(tmp_path / "third")
+    manifest = third.manifest
     assert manifest.version == "1.post2"
+    card = parse_card(third.card)
+    assert list(card.sections) == ["Calibration"]
+    assert card.exported == open_bundle(bundle_folder).card
+    later, first = card.history
+    assert later.startswith("version 1.post1, calibrated ")
+    assert later.endswith(" on 90 images of recent")
+    assert first == "version 1"
     assert manifest.calibration is not None
     assert manifest.calibration.replaced == open_bundle(out).sha256
     assert manifest.calibration.evaluated_version == "1"
+
+
+def test_calibrate_with_beta_alone_needs_labels_and_sets_the_threshold(
+    bundle_folder: Path, pictures: Path, out: Path
+) -> None:
+    runner = CliRunner(
+        env={"OODGUARD_ALPHA": "none", "OODGUARD_DELTA": "none", "OODGUARD_BETA": "0.05"}
+    )
+    arguments = ["calibrate", str(bundle_folder), "--data", str(pictures), "--out", str(out)]
+    refused = runner.invoke(app, [*arguments, "--no-labels"])
+    assert "the images have no labels, expected them for beta 0.05 with alpha none" in message(
+        refused
+    )
+    few = runner.invoke(app, [*arguments, "--images", "18"])
+    assert "found 18 images, expected at least 19 for beta 0.05. Calibrate" in message(few)
+    result = runner.invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    # Every image is predicted correctly, so only the largest score sets the threshold.
+    assert "unknown" in result.output  # the older images have no labels
+    assert "threshold 129 (before: unknown): beta 5.0%." in (out / "README.md").read_text()
+
+
+def test_calibrate_warns_of_what_the_older_bundle_has_and_the_new_one_has_not(
+    pictures: Path, out: Path, tmp_path: Path
+) -> None:
+    scores = np.arange(250, dtype=np.float32)
+    classes = np.zeros(250, np.int32)
+    rows = CalibrationRows(
+        scores={"brightness": scores, "darkness": -scores},
+        predicted=classes,
+        labels=classes,
+        groups=np.arange(250, dtype=np.int32) // 2,
+        attacked={2: scores},
+    )
+    older = tmp_path / "older"
+    rows_bundle(older, rows, classes=CLASSES, height=SIZE, width=SIZE, model=graph())
+    result = CliRunner(env={"OODGUARD_UNDER_ATTACK": "2"}).invoke(
+        app,
+        ["calibrate", str(older), "--data", str(pictures), "--out", str(out), "--no-labels"],
+    )
+    assert result.exit_code == 0, result.output
+    for expected in (
+        "warning: The scores of attacked images are left out",
+        "warning: The older calibration has labels and the new one has none",
+        "warning: The older calibration has groups and the new one has none",
+        "warning: The service refuses this bundle under the policy of the settings: under_attack",
+    ):
+        assert expected in result.stderr
+    card = (out / "README.md").read_text()
+    assert "**Warning.** The scores of attacked images are left out" in card
+    assert open_bundle(out).manifest.calibration_attack is None
+
+
+def test_calibrate_names_the_file_of_a_row_with_a_large_score(
+    bundle_folder: Path, pictures: Path, out: Path
+) -> None:
+    names = sorted(path.relative_to(pictures).as_posix() for path in pictures.rglob("*.png"))
+    table = pictures / "table.csv"
+    table.write_text("\n".join(["image", *names]))
+    result = run("calibrate", bundle_folder, "--data", table, "--out", out)
+    assert result.exit_code == 0, result.output
+    row = names.index("blue/film9/89.png")
+    assert f"  129  row {row} ({pictures}/blue/film9/89.png)" in result.output
 
 
 def test_calibrate_reads_a_table_with_its_groups(
@@ -118,58 +162,25 @@ def test_calibrate_reads_a_table_with_its_groups(
     names = sorted(path.relative_to(pictures).as_posix() for path in pictures.rglob("*.png"))
     rows = [f"{name},{name.split('/')[0]},{name.split('/')[1]}" for name in names]
     (pictures / "table.csv").write_text("\n".join(["image,label,film", *rows]))
-    for data, group in ((pictures / "table.csv", "film"), (pictures, "folder")):
-        target = out / group
-        arguments = ("--data", data, "--out", target, "--group", group, "--no-labels")
-        result = CliRunner(env={"OODGUARD_DELTA": "none"}).invoke(
-            app, [*map(str, ("calibrate", bundle_folder, *arguments))]
+    table = ("--data", pictures / "table.csv", "--group", "film")
+    calibrations = {
+        "labels": (*table,),
+        "no labels": (*table, "--no-labels"),
+        "folder": ("--data", pictures, "--group", "folder", "--no-labels"),
+    }
+    groups = {}
+    for name, arguments in calibrations.items():
+        result = CliRunner(env={"OODGUARD_DELTA": "none", "OODGUARD_ALPHA": "0.1"}).invoke(
+            app, [*map(str, ("calibrate", bundle_folder, *arguments, "--out", out / name))]
         )
         assert result.exit_code == 0, result.output
-        found = open_bundle(target).manifest.calibration
+        found = open_bundle(out / name).manifest.calibration
         assert found is not None
-        assert (found.groups, found.labels) == (30, False)
-
-
-def test_calibrate_reads_a_review_list_of_samples(
-    bundle_folder: Path, pictures: Path, out: Path, tmp_path: Path
-) -> None:
-    store = tmp_path / "store"
-    store.mkdir()
-    for number, path in enumerate(sorted(pictures.rglob("*.png"))):
-        stem = f"20260501T120000.{number:06}Z-r{number}-0"
-        decision = "reject" if number < 10 else "accept"
-        content = record(number, label="=1+1", decision=decision)
-        (store / f"{stem}.png").write_bytes(path.read_bytes())
-        (store / f"{stem}.json").write_text(json.dumps(content))
-    table = tmp_path / "review.csv"
-    result = run("samples", "review", table, "--from", store)
-    assert result.exit_code == 0, result.output
-    head, *lines = table.read_text().splitlines()
-    assert head.startswith("image,keep,label,predicted,decision")
-    assert lines[0].startswith("review-images/20260501T120000.000089Z-r89-0.png,yes,,'=1+1,accept")
-    undecided = run("calibrate", bundle_folder, "--data", table, "--out", out)
-    assert "10 of 90 rows are not decided, expected keep 'yes' or 'no'" in undecided.stderr
-    # A person keeps half of the rejected images, and labels all.
-    edited = [
-        line.replace(",,,", ",yes,red,", 1) if at % 2 else line.replace(",,,", ",no,red,", 1)
-        for at, line in enumerate(lines)
-        if line
-    ]
-    table.write_text("\n".join([head, *edited]).replace(",yes,,", ",Yes,red,"))
-    for path in store.iterdir():
-        path.unlink()  # retention does not concern the copies
-    result = run("calibrate", bundle_folder, "--data", table, "--out", out, "--images", "9")
-    assert "found 9 images, expected at least 59" in result.stderr
-    result = run("calibrate", bundle_folder, "--data", table, "--out", out, "--group", "request")
-    assert "has 1 image, expected groups of near-duplicates" in result.stderr
-    result = run("calibrate", bundle_folder, "--data", table, "--out", out)
-    assert result.exit_code == 0, result.output
-    found = open_bundle(out)
-    assert found.manifest.calibration is not None
-    assert (found.manifest.calibration.images, found.manifest.calibration.dropped) == (85, 5)
-    assert found.rows.labels is not None
-    assert set(found.rows.labels.tolist()) == {0}
-    assert "exists, expected a new file" in run("samples", "review", table, "--from", store).stderr
+        groups[name] = found.groups
+        shared = "warning: The images have 30 groups, because 10 values count once for each class"
+        assert (shared in result.stderr) == (name == "labels")
+    # The 10 films have pictures of all three classes.
+    assert groups == {"labels": 30, "no labels": 10, "folder": 30}
 
 
 @pytest.mark.parametrize(
@@ -181,13 +192,15 @@ def test_calibrate_reads_a_review_list_of_samples(
         ),
         (("--group", "folder"), "30 calibration groups are too few"),
         (("--group", "name:red|green|blue"), "3 calibration groups are too few for alpha 0.05"),
-        (("--group", "name:^"), "have no group, expected one for each"),
+        (("--group", "name:^"), "none of the 90 pictures has a group: the first, "),
         (("--group", r"name:(\d+)\.png"), "each of the 90 groups has 1 image, expected groups of"),
         (("--version", "1"), "--version is '1', expected one that is newer than '1'"),
         (("--version", "2rc1", "--images", "1"), "found 1 images"),
         (("--version", "a b"), "--version is 'a b', expected 1 to 32 letters, digits"),
         (("--version", "2+local"), "expected 1 to 32 letters, digits"),
-        (("--label-column", "x", "--group", "x"), "group is 'x', expected 'folder'"),
+        (("--group", "x"), "group is 'x', expected 'folder'"),
+        (("--label-column", "x"), "--label-column is 'x', expected none: "),
+        (("--image-column", "x"), "--image-column is 'x', expected none: "),
     ],
 )
 def test_calibrate_refuses_bad_options_and_writes_nothing(
@@ -227,7 +240,8 @@ def test_calibrate_refuses_unreadable_data(
     def refused(data: Path) -> str:
         return message(run("calibrate", bundle_folder, "--data", data, "--out", out))
 
-    assert "the path does not exist" in refused(tmp_path / "none")
+    assert "the path does not exist, expected a folder" in refused(tmp_path / "none")
+    assert "the path does not exist, expected a table" in refused(tmp_path / "none.csv")
     os.mkfifo(tmp_path / "pipe")
     assert "the path is a pipe or a device" in refused(tmp_path / "pipe")
     (tmp_path / "empty").mkdir()
@@ -251,37 +265,3 @@ def test_calibrate_refuses_unreadable_data(
     found = open_bundle(out).manifest.calibration
     assert found is not None
     assert sum(found.broken.values()) == 2
-
-
-def test_calibrate_never_writes_into_the_bundle_or_over_anything(
-    bundle_folder: Path, pictures: Path, tmp_path: Path
-) -> None:
-    other = tmp_path / "other"
-    write_tiny(other, version="7")
-    before = files(bundle_folder), files(other)
-    for out in (bundle_folder, other, tmp_path / "link"):
-        if out.name == "link":
-            out.symlink_to(tmp_path / "nowhere")
-        text = message(run("calibrate", bundle_folder, "--data", pictures, "--out", out))
-        assert "exists, expected a new folder" in text
-    inside = bundle_folder / "new" / "one"
-    text = message(run("calibrate", bundle_folder, "--data", pictures, "--out", inside))
-    assert "is in the folder of the bundle, expected another place" in text
-    assert (files(bundle_folder), files(other)) == before
-
-
-def test_calibrate_on_a_full_disk_leaves_nothing(
-    bundle_folder: Path, pictures: Path, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_bytes = Path.write_bytes
-
-    def full(path: Path, data: bytes) -> int:
-        if path.name == "calibration.safetensors":
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        return write_bytes(path, data)
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    text = message(run("calibrate", bundle_folder, "--data", pictures, "--out", out))
-    assert "the bundle cannot be written: No space left on device. Free disk space" in text
-    assert sorted(path.name for path in out.parent.iterdir()) == ["recent", "tiny"]
-    assert run("verify", bundle_folder).exit_code == 0

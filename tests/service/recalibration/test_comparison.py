@@ -1,11 +1,15 @@
 """A new calibration compared with the one that it replaces."""
 
+from dataclasses import replace
+from itertools import combinations
+
 import numpy as np
 import pytest
 
 from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.decision import Policy
 from oodguard.models.errors import CalibrationError
+from oodguard.models.group_calibration import group_threshold, one_per_group
 from oodguard.service.recalibration.comparison import compare
 
 POLICY = Policy(score="energy")
@@ -82,3 +86,25 @@ def test_comparison_without_an_older_threshold_or_enough_images(rng: np.random.G
     with pytest.raises(CalibrationError, match="30 calibration images are too few"):
         compare(many, few, POLICY)
     assert compare(many, rows(rng.normal(size=60)), POLICY).lowest[0.05] is None
+
+
+@pytest.mark.parametrize("delta", [None, 0.2])
+def test_threshold_without_outlier_groups_is_a_bound_for_every_choice_of_them(
+    rng: np.random.Generator, delta: float | None
+) -> None:
+    """Leave out each pair of 40 groups, and compute the threshold of the others."""
+    groups = np.sort(rng.integers(0, 40, 200))
+    found = rows(rng.normal(size=200) + rng.normal(size=40)[groups], groups)
+    policy = replace(POLICY, alpha=0.2, delta=delta)
+    lowest = compare(found, found, policy).lowest[0.05]
+    assert lowest is not None
+    represented = np.arange(200) if delta is None else one_per_group(groups)
+    thresholds = []
+    for pair in combinations(range(40), 2):
+        kept = represented[~np.isin(groups[represented], pair)]
+        others = np.unique(groups[kept], return_inverse=True)[1]
+        scores = found.scores[POLICY.score][kept]
+        thresholds.append(group_threshold(scores, others, alpha=0.2, delta=delta))
+    assert lowest <= min(thresholds)
+    # The bound is tight where each group has one image.
+    assert delta is None or lowest == min(thresholds)

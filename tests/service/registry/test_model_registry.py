@@ -6,9 +6,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from oodguard.models.errors import BundleError
+from oodguard.models.versions import version_key
 from oodguard.service.api.schemas import ModelsResponse
 from oodguard.service.app import create_app
-from oodguard.service.registry.versions import version_key
 from oodguard.service.settings import Settings
 from tests.service.checks import answering_model, ask, post, problem
 from tests.service.pictures import encode, plain

@@ -4,18 +4,21 @@ import logging
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
 from oodguard.models.bundle import MODEL
+from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.errors import BundleError
-from oodguard.service.api.schemas import ModelsResponse
 from oodguard.service.app import create_app
 from oodguard.service.errors import PolicyError
 from oodguard.service.settings import Settings
+from tests.conftest import rows_bundle
 from tests.e2e.conftest import wait_until
-from tests.service.checks import answering_model, ask, metric, problem
-from tests.service.conftest import MakeClient
+from tests.service.checks import answering_model, ask, metric
+from tests.service.graphs import CLASSES, SIZE, graph
+from tests.service.registry.reloads import models, refused, reload, used
 from tests.service.tiny import write_tiny
 
 PREVIOUS = ("brightness", 0.05, 0.05, 244.0)
@@ -25,30 +28,6 @@ PREVIOUS = ("brightness", 0.05, 0.05, 244.0)
 @pytest.fixture(name="policy")
 def _policy(three_models: Path) -> Path:
     return three_models / "policy.toml"
-
-
-def reload(client: TestClient, path: str = "/admin/models/reload") -> dict[str, tuple[str, str]]:
-    response = client.post(path)
-    assert response.status_code == 200, response.text
-    return {
-        f"{each['model']}@{each['version']}": (each["outcome"], each["detail"])
-        for each in response.json()["changes"]
-    }
-
-
-def refused(client: TestClient) -> str:
-    return problem(client.post("/admin/models/reload"), 409, "bundle-refused").detail
-
-
-def used(
-    client: TestClient, path: str = "/predict"
-) -> tuple[str, float | None, float | None, float | None]:
-    policy = ask(client, path).policy
-    return policy.score, policy.alpha, policy.delta, policy.threshold
-
-
-def models(client: TestClient) -> ModelsResponse:
-    return ModelsResponse.model_validate_json(client.get("/models").content)
 
 
 def test_policy_reload_changes_alpha_and_delta_of_one_model(
@@ -233,31 +212,47 @@ def test_policy_is_refused_at_the_start(
         create_app(Settings(models=three_models, default_model="one"))
 
 
-def test_prerelease_is_not_the_default_unless_it_is_referred_to(
-    client: TestClient, three_models: Path, policy: Path
+def test_policy_reload_checks_a_key_that_is_set_to_none(client: TestClient, policy: Path) -> None:
+    policy.write_text("[models.one]\n", encoding="utf-8")
+    reload(client)
+    # `alpha = "none"` differs from no alpha, though both are None in Python.
+    policy.write_text('[models.one]\nalpha = "none"\n', encoding="utf-8")
+    assert "alpha is none and beta is none" in refused(client)
+    policy.write_text('[models.one]\ndelta = "none"\n', encoding="utf-8")
+    assert reload(client)["policy.toml@"] == ("loaded", "")
+    assert used(client)[2] is None
+
+
+def test_reload_warns_once_of_a_policy_that_does_not_hold_in_full(
+    client: TestClient, three_models: Path, policy: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    write_tiny(three_models / "one" / "rc", name="one", version="11rc1")
-    reload(client)
-    assert answering_model(client) == ("one", "10")
-    assert answering_model(client, "/models/one/predict") == ("one", "10")
-    assert answering_model(client, "/models/one/versions/11rc1/predict") == ("one", "11rc1")
-    assert [each.version for each in models(client).models][:3] == ["11rc1", "10", "9"]
-    shutil.rmtree(three_models / "one" / "nine")
-    shutil.rmtree(three_models / "one" / "ten")
-    assert "is the default and remains served" in refused(client)
-    policy.write_text('default_model = "one@11rc1"\n', encoding="utf-8")
-    reload(client)
-    assert answering_model(client) == ("one", "11rc1")
+    rows = CalibrationRows(
+        scores={name: np.arange(250, dtype=np.float32) for name in ("brightness", "darkness")},
+        predicted=np.repeat([0, 1, 2], [200, 40, 10]).astype(np.int32),
+    )
+    rows_bundle(
+        three_models / "rows",
+        rows,
+        classes=CLASSES,
+        height=SIZE,
+        width=SIZE,
+        model=graph(),
+        name="rows",
+    )
+    policy.write_text("[models.rows]\nby_class = true\n", encoding="utf-8")
 
+    def warned() -> list[dict[str, str]]:
+        found = [each.__dict__["fields"] for each in caplog.records if "in full" in each.message]
+        caplog.clear()
+        return found
 
-def test_start_fails_if_every_version_of_the_default_model_is_a_prerelease(tmp_path: Path) -> None:
-    write_tiny(tmp_path / "a", name="one", version="2rc1")
-    write_tiny(tmp_path / "b", name="one", version="2b1")
-    with pytest.raises(BundleError, match="set the default model to one@2rc1"):
-        create_app(Settings(models=tmp_path))
-    create_app(Settings(models=tmp_path, default_model="one@2b1"))
-
-
-def test_single_bundle_may_be_a_prerelease(bundle_folder: Path, make_client: MakeClient) -> None:
-    write_tiny(bundle_folder, version="2rc1")
-    assert answering_model(make_client()) == ("tiny", "2rc1")
+    with caplog.at_level(logging.WARNING):
+        loaded = reload(client)["rows@1"]
+        (fields,) = warned()
+        assert loaded == ("loaded", f"the policy does not hold in full: {fields['limitation']}")
+        assert (fields["model"], fields["version"]) == ("rows", "1")
+        assert "green (40), blue (10)" in fields["limitation"]
+        reload(client)  # unchanged
+        policy.write_text("[models.rows]\nby_class = 3\n", encoding="utf-8")
+        refused(client)
+        assert warned() == []

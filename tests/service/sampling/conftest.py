@@ -1,38 +1,17 @@
 """Both kinds of stores, each over a folder that a test can read."""
 
 import json
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from localbucket import S3Handler
 
 from oodguard.service.sampling.s3_store import S3Store
 from oodguard.service.sampling.stores import SampleStore, open_store
+from tests.service.conftest import BUCKET
 from tests.service.sampling.records import STEM
-
-BUCKET = "samples"
-
-
-@pytest.fixture
-def s3_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder behind a bucket of an S3-compatible server, configured by the AWS_* variables."""
-    folder = tmp_path / "s3" / BUCKET
-    folder.mkdir(parents=True)
-    monkeypatch.setattr(S3Handler, "data_root", folder.parent, raising=False)
-    with ThreadingHTTPServer(("127.0.0.1", 0), S3Handler) as server:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        yield folder
-        server.shutdown()
-        thread.join()
 
 
 @dataclass(frozen=True, slots=True)

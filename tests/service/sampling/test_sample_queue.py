@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from oodguard.service.images.types import Body
 from oodguard.service.sampling.sample import SampledRequest
-from oodguard.service.sampling.sampler import SampleQueue
+from oodguard.service.sampling.sample_queue import SampleQueue
 
 
 def sampled_request(size: int) -> SampledRequest:

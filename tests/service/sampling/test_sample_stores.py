@@ -7,7 +7,8 @@ import pytest
 from oodguard.service.errors import SampleStoreError, SamplingError
 from oodguard.service.sampling.s3_store import S3Store
 from oodguard.service.sampling.stores import FolderStore, open_store
-from tests.service.sampling.conftest import BUCKET, Location
+from tests.service.conftest import BUCKET
+from tests.service.sampling.conftest import Location
 
 NAME = "20260102T030405.000006Z-a.b_c-1-0.png"
 

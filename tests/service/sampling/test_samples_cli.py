@@ -57,11 +57,14 @@ def test_samples_of_a_service_are_listed_shown_and_exported(
     out = tmp_path / "one.png"
     assert run("show", words[0][5], "--from", location.to, "--out", out).exit_code == 0
     assert out.read_bytes() == encode(plain(RED))
+    assert out.stat().st_mode & 0o777 == 0o600
 
     folder = tmp_path / "exported"
     result = run("export", folder, "--from", location.to)
     assert result.exit_code == 0
     assert "exported 4 of 4 samples, of 2 classes" in result.stderr
+    for path in (folder, *folder.rglob("*")):
+        assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600)
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*.png")}
     assert files == {f"{row[4]}/{row[5]}.png" for row in words}
     with Image.open(folder / "green" / f"{words[2][5]}.png") as image:

@@ -29,10 +29,12 @@ def test_samples_export_writes_a_tar_archive(
     chosen = ("--from", location.to, "--decision", "reject")
     result = run("export", "-" if to_stdout else out, *chosen)
     assert result.exit_code == 0
+    assert to_stdout or out.stat().st_mode & 0o777 == 0o600
     data = result.stdout_bytes if to_stdout else out.read_bytes()
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         (member,) = archive.getmembers()
         assert (member.name, member.mtime) == (f"red/{stem}.png", 1777636800)
+        assert member.mode == 0o600
         content = archive.extractfile(member)
         assert content is not None
         assert content.read() == b"image"

@@ -7,6 +7,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
+from guide.references.blocks import renew
+from guide.references.service import metrics_table
 from oodguard.models.verdicts import Verdict
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.telemetry.metrics import Metrics
@@ -128,10 +130,8 @@ def test_metrics_of_reloads_exist_from_the_start(client: TestClient) -> None:
     assert metric(found, "oodguard_keys_last_reload_successful") == 1
 
 
-def test_metrics_are_documented(client: TestClient) -> None:
+def test_metrics_documentation_is_up_to_date(client: TestClient) -> None:
     post(client, encode(plain()))
-    families = text_string_to_metric_families(client.get("/metrics").text)
-    exposed = {family.name + ("_total" if family.type == "counter" else "") for family in families}
     text = (DOCS / "metrics.md").read_text(encoding="utf-8")
-    documented = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
-    assert documented == exposed
+    generate = {"metrics": lambda: metrics_table(client.get("/metrics").text, text)}
+    assert renew(text, generate) == text

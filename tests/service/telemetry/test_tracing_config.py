@@ -5,7 +5,7 @@ import pytest
 
 from oodguard.service.errors import TracingError
 from oodguard.service.telemetry.tracing_config import enabling_variable, tracing_from
-from tests.service.test_cli import oodguard
+from tests.service.commands import oodguard
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"

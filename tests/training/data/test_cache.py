@@ -1,5 +1,6 @@
 """Prepared images in a file are those in memory, also after an interruption."""
 
+import fcntl
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -226,3 +227,20 @@ def test_changed_picture_of_a_table_is_prepared_again(
     changed.write_bytes(encoded(200))
     os.utime(changed, ns=(0, 0))
     assert 200 in load(source, SPEC).images[:][:, 0, 0, 0]
+
+
+def test_cache_names_the_lock_that_it_waits_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed: list[str] = []
+    with (tmp_path / "lock").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+
+        def end_other(text: str) -> None:
+            printed.append(text)
+            fcntl.flock(other, fcntl.LOCK_UN)
+
+        monkeypatch.setattr(cache, "print_notice", end_other)
+        with cache._locked(tmp_path / "lock"):
+            pass
+    assert printed == [f"waiting for another process that prepares these images: {tmp_path}"]

@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+import pytest
 import torch
 
 from oodguard.training.config.sources import Outliers
@@ -20,7 +21,9 @@ def _set(level: int, n: int) -> ImageSet:
 def _batches(pool: ImageSet | None, size: int, **settings: object) -> Iterator[torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     outliers = Outliers.model_validate(settings)
-    return outlier_batches(outliers, pool, _set(0, 30), size=size, generator=generator)
+    return outlier_batches(
+        outliers, pool, _set(0, 30), size=size, order=generator, generator=generator
+    )
 
 
 def test_batch_is_from_the_pool_without_synthetic_outliers() -> None:
@@ -54,3 +57,22 @@ def test_share_of_varied_outliers_is_the_configured_one() -> None:
     kept = ((batch - 0.2).abs().amax(dim=(1, 2, 3)) < 1e-6).float().mean().item()
     # Half are varied. These are grey already, so one in eight is not changed by the other three.
     assert abs(kept - (0.5 + 0.5 / 8)) < 0.08
+
+
+def test_order_of_the_pool_is_independent_of_the_generator_that_augments() -> None:
+    levels = torch.arange(40, dtype=torch.uint8)
+    pool = replace(_set(0, 40), images=levels[:, None, None, None].expand(40, 8, 8, 3).clone())
+
+    def order(seed: int) -> list[float]:
+        batches = outlier_batches(
+            Outliers.model_validate({"folder": "x", "blur": 0.5}),
+            pool,
+            _set(0, 30),
+            size=16,
+            order=torch.Generator().manual_seed(0),
+            generator=torch.Generator().manual_seed(seed),
+        )
+        return [level for _ in range(3) for level in (next(batches) * 255).mean((1, 2, 3)).tolist()]
+
+    assert order(1) == pytest.approx(order(2), abs=1e-3)
+    assert sorted(order(1)) == pytest.approx(list(range(40)), abs=1e-3)

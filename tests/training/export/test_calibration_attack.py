@@ -1,21 +1,31 @@
 """Attacks on calibration images: what a bundle stores of them, and for which images."""
 
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
 import torch
 
-from oodguard.models.bundle import open_bundle
+from oodguard.models.bundle import Bundle, open_bundle, write_bundle
 from oodguard.models.calibration_rows import CalibrationRows
-from oodguard.models.errors import RecipeError
+from oodguard.models.derived_card import derive_card, parse_card
+from oodguard.models.errors import BundleError, RecipeError
+from oodguard.models.manifest import ROWS_VERSION, Description
+from oodguard.models.records import CalibrationRecord
 from oodguard.sources.reader import source_at
 from oodguard.training.data.dataset import load
 from oodguard.training.export.attack_bundle import attack_bundle, matching_images
-from oodguard.training.export.calibration_attack import ScoredGraph, with_attacked_scores
+from oodguard.training.export.calibration_attack import (
+    ScoredGraph,
+    no_progress,
+    with_attacked_scores,
+)
 from oodguard.training.onnx_torch.classifier import bundle_classifier
-from oodguard.training.scoring.parity import onnx_run
+from oodguard.training.onnx_torch.node import unsupported
+from oodguard.training.scoring.parity import calibrate, onnx_run
 
 ROOT = Path(__file__).parents[3]
 BUNDLE = ROOT / "models" / "pretrained" / "gtsrb-standard"
@@ -34,11 +44,15 @@ def test_attacked_scores_rise_with_the_budget_and_only_for_chosen_images() -> No
     )
     images = load(source_at(SIGNS, images=6), bundle.manifest.input).images[:]
     clean = run(images.numpy())[1][:, graph.column]
-    seen: list[int] = []
+    seen: list[tuple[int, int]] = []
     rows, record = with_attacked_scores(
-        CalibrationRows(scores={score: clean}), graph, images, count=3, advance=seen.append
+        CalibrationRows(scores={score: clean}),
+        graph,
+        images,
+        count=3,
+        advance=lambda *counts: seen.append(counts),
     )
-    assert (record.method, record.images, seen) == ("APGD, 20 steps", 3, [3])
+    assert (record.method, record.images, seen) == ("APGD, 20 steps", 3, [(0, 3), (3, 3)])
     assert list(rows.attacked) == [1, 2, 4, 8]
     known = ~np.isnan(rows.attacked[1])
     assert known.sum() == 3
@@ -49,12 +63,77 @@ def test_attacked_scores_rise_with_the_budget_and_only_for_chosen_images() -> No
     assert (columns[-1] > columns[0]).all()
 
 
+def attacked(bundle: Bundle, data: Path | None, out: Path, version: str = "2") -> Bundle:
+    return attack_bundle(bundle, data, count=2, version=version, out=out, advance=no_progress)
+
+
 def test_attack_of_a_bundle_refuses_other_images(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="differ from those of the"):
-        attack_bundle(
-            open_bundle(BUNDLE), SIGNS, count=3, out=tmp_path / "out", advance=lambda _: None
-        )
+    with pytest.raises(RecipeError, match="has 60 images, expected the "):
+        attacked(open_bundle(BUNDLE), SIGNS, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_attack_of_a_bundle_whose_graph_torch_cannot_run_names_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Bundle) -> NoReturn:
+        raise unsupported("the operator 'Custom'")
+
+    monkeypatch.setattr("oodguard.training.export.attack_bundle.bundle_classifier", refuse)
+    with pytest.raises(BundleError, match=r"'Custom'.*Serve the bundle without under_attack, or"):
+        attacked(open_bundle(BUNDLE), SIGNS, tmp_path / "out")
+
+
+def test_attack_of_a_calibrated_bundle_again_has_one_section_and_a_new_version(
+    tmp_path: Path,
+) -> None:
+    bundle = open_bundle(BUNDLE)
+    images = load(source_at(SIGNS), bundle.manifest.input)
+    manifest = bundle.manifest
+    rows = calibrate(onnx_run(bundle.model), images, manifest.scores, manifest.classes)
+    record = CalibrationRecord(
+        source="test",
+        images=len(rows),
+        created=datetime(2026, 5, 1, tzinfo=UTC),
+        by="Ada",
+        command="oodguard calibrate",
+        replaced=bundle.sha256,
+        replaced_version="1",
+        evaluated_version="1",
+    )
+    description = Description.model_validate(
+        {
+            **manifest.model_dump(exclude={"files"}),
+            "schema_version": ROWS_VERSION,
+            "version": "1.post1",
+            "calibration": record,
+        }
+    )
+    first = write_bundle(
+        tmp_path / "first",
+        description=description,
+        model=bundle.model,
+        calibration=rows,
+        evaluation=bundle.evaluation,
+        card=derive_card(manifest, bundle.card, "1.post1", {"Calibration": "On the test signs."}),
+    )
+    with pytest.raises(RecipeError, match="calibrated on test, and --data is missing"):
+        attacked(first, None, tmp_path / "out")
+    second = attacked(first, SIGNS, tmp_path / "second", "1.post2")
+    third = attacked(second, SIGNS, tmp_path / "third", "1.post3")
+    assert (third.manifest.version, third.manifest.calibration) == ("1.post3", record)
+    card = parse_card(third.card)
+    assert third.card.startswith("# gtsrb-standard, version 1.post3\n\n## Calibration\n")
+    assert list(card.sections) == ["Calibration", "Under attack"]
+    assert card.sections["Calibration"] == "On the test signs."
+    assert card.sections["Under attack"].startswith("2 calibration images were attacked")
+    assert card.exported == bundle.card
+    calibrated = "calibrated 2026-05-01 00:00 UTC by Ada on 60 images of test"
+    assert card.history == (
+        f"version 1.post2, {calibrated}, 2 of its calibration images attacked",
+        f"version 1.post1, {calibrated}",
+        "version 1",
+    )
 
 
 def test_calibration_images_are_recognized_by_their_scores() -> None:
@@ -68,3 +147,14 @@ def test_calibration_images_are_recognized_by_their_scores() -> None:
     other = CalibrationRows(scores={**rows.scores, "energy": rows.scores["energy"] + 1})
     with pytest.raises(RecipeError, match="20 of the 20 calibration images of the bundle are not"):
         matching_images(other, CalibrationRows(scores=scores))
+
+
+def test_calibration_images_with_equal_values_of_a_score_are_recognized_by_the_others() -> None:
+    random = np.random.default_rng(0)
+    scores = {
+        "msp": np.zeros(50, np.float32),  # of a classifier that is certain
+        "energy": random.normal(-20, 1, size=50).astype(np.float32),
+    }
+    order = random.permutation(50)[:40]
+    rows = CalibrationRows(scores={name: each[order] for name, each in scores.items()})
+    np.testing.assert_array_equal(matching_images(rows, CalibrationRows(scores=scores)), order)

@@ -20,6 +20,7 @@ from oodguard.training.cli.app import app
 from oodguard.training.config.evaluation_sources import evaluation_sources
 from oodguard.training.config.suites import SUITES, SuiteAttack, SuiteTrials
 from oodguard.training.data.dataset import load
+from oodguard.training.evaluation.partial_results import only_evaluation
 from oodguard.training.report.model import Check, Report, Trust
 from oodguard.training.report.write import read_report
 from oodguard.training.run_folder import RunFolder
@@ -211,7 +212,7 @@ def test_evaluate_compares_a_detector_outside_the_graph(copy: Path) -> None:
 
 
 @pytest.mark.usefixtures("short_suite")
-def test_untrusted_evaluation_exits_with_status_2_and_is_not_exported(
+def test_untrusted_evaluation_exits_with_code_3_and_is_not_exported(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed = Check(name="reaches zero", outcome="failed", figure=0.5, expected="at most 0.02")
@@ -220,7 +221,7 @@ def test_untrusted_evaluation_exits_with_status_2_and_is_not_exported(
         "oodguard.training.evaluation.evaluate.run_masking_checks", lambda _: stamped
     )
     result = CliRunner().invoke(app, ["evaluate", str(copy)])
-    assert result.exit_code == 2
+    assert result.exit_code == 3
     assert "untrusted: reaches zero: 0.5, expected at most 0.02" in result.output
     assert "the figures are untrusted" in _rejected_export(copy)
 
@@ -267,6 +268,12 @@ def test_fit_and_evaluate_write_the_training_curves(run: Path) -> None:
 def test_export_rejects_a_run_without_an_evaluation(copy: Path) -> None:
     (copy / "evaluation.json").unlink()
     assert "has no evaluation.json. Run `oodguard-train evaluate" in _rejected_export(copy)
+
+
+def test_export_during_another_evaluation_warns(copy: Path, tmp_path: Path) -> None:
+    with only_evaluation(copy / ".evaluation-quick.parts"):
+        output = _oodguard_train("export", copy, "--out", tmp_path / "bundle", "--attack", 0)
+    assert "has not ended: the bundle gets the figures of the last finished one" in output
 
 
 def test_export_rejects_a_run_evaluated_by_another_score(copy: Path) -> None:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from oodguard.training.config.recipe import AttackSettings
+from oodguard.training.config.attack import AttackSettings
 from oodguard.training.objectives.adversary import Adversary
 from oodguard.training.objectives.base import Batch
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from oodguard.training.attacks.pgd import NFgsm, Pgd
-from oodguard.training.config.recipe import AttackSettings
+from oodguard.training.config.attack import AttackSettings
 from oodguard.training.objectives.adversary import Adversary
 from oodguard.training.objectives.base import Batch, cross_entropy, uniform_cross_entropy
 from tests.training.objectives.known_network import ADVERSARY, BATCH, KnownNetwork

@@ -1,7 +1,8 @@
 import pytest
 
+from oodguard.training.report.class_results import ClassResult
 from oodguard.training.report.classes import classes_table
-from oodguard.training.report.model import ClassResult, Report
+from oodguard.training.report.model import Report
 from oodguard.training.report.remedies import remedies
 from tests.training.report.example import REPORT
 
@@ -59,3 +60,13 @@ def test_remedies_state_that_epsilon_is_too_large() -> None:
 @pytest.mark.parametrize("update", [{"recipe": REPORT.recipe}, {"method": "wrapped"}])
 def test_remedies_are_empty_without_a_recipe_of_training(update: dict[str, object]) -> None:
     assert remedies(_report(accuracy=0.1, **update)) == ()
+
+
+def test_remedies_call_training_images_attacked_only_where_they_were() -> None:
+    plain = HARDENED.replace("[attack]\nepsilon_255 = 2\n", "")
+    first = {
+        text: next(iter(remedies(_report(accuracy=0.7, training_accuracy=0.5, recipe=text))))
+        for text in (HARDENED, plain)
+    }
+    assert "training images, as they were attacked, is only 50 %" in first[HARDENED]
+    assert "training images is only 50 %" in first[plain]

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from oodguard.training.report.class_results import PredictedClass
 from oodguard.training.report.evidence import EvaluationEvidence
 from oodguard.training.report.model import Check, Report, Trust
 from oodguard.training.report.page import write_html
@@ -251,3 +252,14 @@ def test_page_of_a_quick_evaluation_states_it() -> None:
     page = write_html(REPORT.model_copy(update={"suite": suite}), EVIDENCE)
     assert "<strong>Quick evaluation.</strong>" in page
     assert "Quick evaluation" not in write_html(REPORT, EVIDENCE)
+
+
+def test_page_has_the_false_rejections_of_each_predicted_class(root: Node) -> None:
+    caption = "False rejections of calibration images by predicted class"
+    assert not [t for t in root.every("table") if t.every("caption")[0].text == caption]
+    found = (
+        PredictedClass(name="a <b>", images=80, rejected=6),
+        PredictedClass(name="never predicted", images=0, rejected=0),
+    )
+    page = _root(REPORT.model_copy(update={"predicted_classes": found}), EVIDENCE)
+    assert _rows(page, caption) == [["a <b>", "80", "7.5 %"], ["never predicted", "0", ""]]

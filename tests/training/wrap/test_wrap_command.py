@@ -71,7 +71,7 @@ def test_wrap_divides_and_calibrates_by_groups(pictures: Path, of_torch: Bundle)
     assert of_torch.rows.groups is None
     films = ("--group", r"name:(\d)\.\w+$")  # by the last digit: 10 films of each of 3 classes
     refused = wrap(pictures / "net.onnx", pictures, pictures / "films", *films)
-    assert refused.exit_code == 1
+    assert refused.exit_code == 3
     assert "15 of the 30 groups calibrate, expected at least 59" in refused.output.replace("\n", "")
     done = wrap(
         *(pictures / "net.onnx", pictures, pictures / "films", *films),
@@ -177,6 +177,44 @@ def test_wrap_warns_where_hardly_anything_is_rejected_and_suggests_a_score(
     for text in (" ".join(done.output.split()), " ".join(card.split())):
         assert "it rejects hardly any of these images" in text
         assert "Mean AUROC by score:" in text
+
+
+def test_wrap_advises_no_score_while_the_preprocessing_is_in_doubt(
+    pictures: Path, tmp_path: Path
+) -> None:
+    onnx.save(hand_made(), tmp_path / "classifier.onnx")
+    shutil.copytree(pictures / "colours" / "red", tmp_path / "similar")
+    (tmp_path / "names.txt").write_text("\n".join(CLASSES), encoding="utf-8")
+    wrong = ("--channel-order", "bgr", "--classes", tmp_path / "names.txt")
+    outliers = ("--outliers", tmp_path / "similar")
+    done = wrap(tmp_path / "classifier.onnx", pictures, tmp_path / "bundle", *wrong, *outliers)
+    assert done.exit_code == 0, done.output
+    missed = report_of(open_bundle(tmp_path / "bundle")).scores["energy"].sets["similar"]
+    assert missed.missed_ood_rate > 0.8
+    card = (tmp_path / "bundle" / "README.md").read_text(encoding="utf-8")
+    for text in (" ".join(done.output.split()), " ".join(card.split())):
+        assert text.count("wrap the classifier again with --channel-order rgb") == 1
+        assert "Compare the scores once the accuracy is right" in text
+        assert "it rejects hardly any" not in text
+        assert "--score" not in text
+
+
+def test_wrap_states_that_it_replaced_a_bundle_of_the_same_version(
+    pictures: Path, tmp_path: Path
+) -> None:
+    onnx.save(hand_made(), tmp_path / "classifier.onnx")
+    words = (tmp_path / "classifier.onnx", pictures, tmp_path / "bundle")
+    first = wrap(*words)
+    old = open_bundle(tmp_path / "bundle").sha256[:12]
+    again = wrap(*words, "--score", "msp")
+    assert "replaced the bundle" not in first.output
+    assert (
+        f"warning: {tmp_path}/bundle: replaced the bundle bundle 1, sha256 {old}. The new one has"
+        " the same name and version, but other contents: give another version with --version"
+    ) in again.output
+    newer = wrap(*words, "--version", "2").output
+    assert f"{tmp_path}/bundle: replaced the bundle bundle 1, sha256" in newer
+    assert "same name and version" not in newer
 
 
 @pytest.mark.slow

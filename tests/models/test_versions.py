@@ -1,10 +1,13 @@
 """The order of versions, and which of them a name stands for."""
 
 import itertools
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from oodguard.service.registry.versions import is_prerelease, preference, version_key
+from oodguard.models.errors import BundleError
+from oodguard.models.versions import is_prerelease, new_version, preference, version_key
 
 # From PEP 440's own example of an order, and two texts that are not versions of PEP 440.
 ASCENDING = [
@@ -67,3 +70,12 @@ def test_version_of_a_release_is_recognized(version: str) -> None:
 def test_version_preference_is_the_newest_release_or_else_the_newest_prerelease() -> None:
     assert max(["1.9", "1.10", "2.0rc1"], key=preference) == "1.10"
     assert max(["2.0rc1", "2.0a1", "2.0.dev1"], key=preference) == "2.0rc1"
+
+
+@pytest.mark.parametrize(
+    ("old", "example"), [("1.post1", ", such as 1.post2"), ("2rc1", ""), ("main-9", "")]
+)
+def test_version_that_is_not_newer_is_refused_with_a_newer_one(old: str, example: str) -> None:
+    manifest: Any = SimpleNamespace(version=old)
+    with pytest.raises(BundleError, match=f"newer than '{old}'{example}: versions are ordered"):
+        new_version(old, manifest)
