@@ -9,6 +9,7 @@ COPY docker/build.lock docker/
 RUN pip install --require-hashes --only-binary :all: -r docker/build.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
+COPY client client
 COPY models models
 COPY service service
 COPY sources sources
@@ -27,6 +28,15 @@ COPY --from=wheel /dist /dist
 RUN pip install --no-deps --no-index /dist/*.whl \
     && pip uninstall --yes pip setuptools
 
+# The documentation site, which the service serves at /guide.
+FROM python:3.11-slim-bookworm AS guide
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /src
+COPY docker/guide.lock docker/
+RUN pip install --require-hashes --only-binary :all: -r docker/guide.lock
+COPY . .
+RUN python -m guide --out /opt/guide
+
 FROM python:3.11-slim-bookworm
 ARG VERSION=0.1.0
 ARG REVISION=unknown
@@ -40,6 +50,7 @@ RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin
     && install --directory --owner=10001 --group=10001 --mode=0750 \
        /var/lib/oodguard /var/lib/oodguard/state /var/lib/oodguard/samples
 COPY --from=build /opt/oodguard /opt/oodguard
+COPY --from=guide /opt/guide /opt/guide
 # Byte code is compiled at build time and nothing else is written, so the root can be read-only.
 # ORT_DISABLE_TELEMETRY: ONNX Runtime reports each start and each model to its vendor otherwise.
 ENV PATH=/opt/oodguard/bin:$PATH \
@@ -49,7 +60,8 @@ ENV PATH=/opt/oodguard/bin:$PATH \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     ORT_DISABLE_TELEMETRY=1 \
     OODGUARD_HOST=0.0.0.0 \
-    OODGUARD_PORT=8000
+    OODGUARD_PORT=8000 \
+    OODGUARD_GUIDE=/opt/guide
 USER 10001:10001
 WORKDIR /
 EXPOSE 8000

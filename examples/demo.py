@@ -1,9 +1,10 @@
-"""Serve a bundle and show two verdicts, for an in-distribution image and for another one.
+"""Serve two bundles and show two verdicts, for an in-distribution image and for another one.
 
     python examples/demo.py [--port 8000] [--once]
 
-Starts `oodguard serve`, waits until it is ready, posts a CIFAR-10 test image and a texture, and
-serves until Ctrl-C. With --once it stops after the two verdicts; the exit status is 0 if they were
+Starts `oodguard serve` with `cifar10-aloe`, which answers, and `cifar10-standard` for comparison in
+the playground, waits until it is ready, posts a CIFAR-10 test image and a texture, and serves until
+Ctrl-C. With --once it stops after the two verdicts; the exit status is 0 if they were
 the expected ones. It uses the standard library only.
 """
 
@@ -15,6 +16,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 from contextlib import closing
 from http import HTTPStatus
@@ -22,7 +24,9 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-IMAGES = Path(__file__).resolve().parents[1] / "tests" / "data"
+ROOT = Path(__file__).resolve().parents[1]
+IMAGES = ROOT / "tests" / "data"
+BUNDLES = ("cifar10-aloe", "cifar10-standard")
 EXPECTED = {
     IMAGES / "cifar10" / "ship" / "00588.png": "accept",
     IMAGES / "textures" / "00057.png": "reject",
@@ -91,20 +95,35 @@ def show(port: int) -> bool:
     return as_expected
 
 
+def environment(folder: Path) -> dict[str, str]:
+    """Return the environment of the server, with both bundles linked into `folder`.
+
+    The environment of the caller precedes, for example with another OODGUARD_BUNDLE.
+    """
+    settings = {"OODGUARD_LOG_LEVEL": "warning"}  # the access log would hide the verdicts
+    if not {"OODGUARD_BUNDLE", "OODGUARD_MODELS"} & os.environ.keys():
+        for name in BUNDLES:
+            (folder / name).symlink_to(ROOT / "models" / "pretrained" / name)
+        settings |= {"OODGUARD_MODELS": str(folder), "OODGUARD_DEFAULT_MODEL": BUNDLES[0]}
+    return {**settings, **os.environ}
+
+
 def run(port: int, *, once: bool) -> int:
     """Serve, show the two verdicts, keep serving unless `once`, and return the exit status."""
     command = [sysconfig.get_path("scripts") + "/oodguard", "serve", "--port", str(port)]
-    # The access log would hide the verdicts; set the variable to see it.
-    quiet = {"OODGUARD_LOG_LEVEL": "warning", **os.environ}
     started = time.monotonic()
-    with subprocess.Popen(command, env=quiet) as server:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(command, env=environment(Path(folder))) as server,
+    ):
         try:
             wait_until_ready(server, port)
             print(f"\nServing on port {port}, ready after {time.monotonic() - started:.1f} s.\n")
             as_expected = show(port)
             if once:
                 return 0 if as_expected else 1
-            print(f"\nTry your own:  curl -F files=@photo.png localhost:{port}/predict")
+            print(f"\nPlayground:    http://localhost:{port}/")
+            print(f"Try your own:  curl -F files=@photo.png localhost:{port}/predict")
             print("Ctrl-C stops.\n", flush=True)
             return server.wait()
         except KeyboardInterrupt:

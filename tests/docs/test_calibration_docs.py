@@ -30,6 +30,6 @@ def test_calibration_page_commands_run(tmp_path: Path) -> None:
         (tmp_path / name).symlink_to(ROOT / name)
     section = TEXT.partition("# Calibrate on recent images\n")[2].partition("\n## ")[0]
     calibrated, verified = run_commands(section, tmp_path).values()
-    assert "cifar10-aloe 1.post1" in calibrated
+    assert "cifar10-aloe 1.post2" in calibrated
     assert re.search(r"calibration\s+200 images", verified)
     assert open_bundle(tmp_path / "cifar10-recent").manifest.calibration is not None

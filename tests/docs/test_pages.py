@@ -59,7 +59,18 @@ def test_page_names_every_file_score_option_method_and_network(
 
 @pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
 def test_page_names_existing_python_files(page: str) -> None:
-    folders = ("models", "service", "sources", "training", "tests", "benchmarks", "src", "docker")
+    folders = (
+        "client",
+        "models",
+        "service",
+        "sources",
+        "training",
+        "tests",
+        "benchmarks",
+        "src",
+        "docker",
+        "guide",
+    )
     files = [file.as_posix() for folder in folders for file in (ROOT / folder).rglob("*.py")]
     named = set(re.findall(r"`([a-z_/0-9]+\.py)`", (ROOT / page).read_text(encoding="utf-8")))
     assert [name for name in named if not any(file.endswith(f"/{name}") for file in files)] == []
@@ -69,7 +80,17 @@ def test_page_names_existing_python_files(page: str) -> None:
 def defined_names() -> frozenset[str]:
     """Return the names that the code defines: `name`, and `Class.name` for members of a class."""
     names: set[str] = set()
-    for folder in ("models", "service", "sources", "training", "tests", "docker"):
+    for folder in (
+        "client",
+        "models",
+        "service",
+        "sources",
+        "src",
+        "training",
+        "tests",
+        "docker",
+        "guide",
+    ):
         for file in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
                 match node:

@@ -1,0 +1,1 @@
+"""Generate the reference tables in docs/ from the code: `python -m guide.references`."""
