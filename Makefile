@@ -10,22 +10,40 @@ DEMO_VENV := .venv-demo
 READY := $(VENV)/.ready
 DEMO_READY := $(DEMO_VENV)/.ready
 FUZZ_SECONDS ?= 60
+DOCS_VENV := .venv-docs
+DOCS_READY := $(DOCS_VENV)/.ready
 FUZZ_VENV := .venv-fuzz
 FUZZ_READY := $(FUZZ_VENV)/.ready
+BROWSER_VENV := .venv-browser
+BROWSER_READY := $(BROWSER_VENV)/.ready
+GUIDE := dist/guide/index.html
+RAY_VENV := .venv-ray
+RAY_READY := $(RAY_VENV)/.ready
+RAY_EXTRAS := cpu,ray
 PINS := pyproject.toml constraints.txt
 LOCK := .venv-lock/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 \
   --generate-hashes --no-annotate --custom-compile-command "make lock" --constraints constraints.txt
 
+# Of pip's output, the direct dependencies, the downloads of 10 MB and more, and the last stage. The
+# shell has the status of pip.
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
+PROGRESS := sed -u -n -E \
+  -e 's/^(Collecting [^ ]+) \(from ood-guard.*/  \1/p' \
+  -e 's/^ *((Downloading|Using cached) [^ ]+ \([0-9]{2,}\.[0-9] [MG]B\)).*/  \1/p' \
+  -e 's/^Installing collected packages: .*/  Installing the packages, which takes minutes on a busy machine .../p'
+PIP := -m pip install --disable-pip-version-check
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-deploy test-images fuzz check format hooks constraints lock \
-  boards bench-serving clean
+.PHONY: help setup demo test test-slow test-ray test-browser screenshots test-deploy test-images fuzz check format hooks constraints \
+  lock boards docs references bench-serving clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## create .venv with all development dependencies
 
-demo: $(DEMO_READY) ## serve the shipped bundle and show two verdicts (PORT=8000; no torch)
+demo: $(DEMO_READY) ## serve two shipped bundles and show two verdicts (PORT=8000; no torch)
 	@exec $(DEMO_VENV)/bin/python examples/demo.py --port $(PORT) $(DEMO)
 
 test: $(READY) ## run the fast tests
@@ -33,6 +51,15 @@ test: $(READY) ## run the fast tests
 
 test-slow: $(READY) ## run the tests marked slow, except those that need a Docker engine
 	$(VENV)/bin/python -m pytest -m "slow and not deploy"
+
+test-ray: $(RAY_READY) ## run the tests with Ray, in an environment of their own (900 MB)
+	$(RAY_VENV)/bin/python -m pytest tests/ray
+
+test-browser: $(BROWSER_READY) $(GUIDE) ## run the tests in a browser (needs Chromium: apt-get install chromium)
+	$(BROWSER_VENV)/bin/python -m pytest tests/browser
+
+screenshots: $(BROWSER_READY) ## make the screenshots in docs/images (needs Chromium)
+	SCREENSHOTS=docs/images $(BROWSER_VENV)/bin/python -m pytest tests/browser/test_screenshots.py
 
 test-deploy: $(READY) ## build and start the compose project and test it (needs a Docker engine)
 	tests/deploy/compose/run
@@ -59,7 +86,7 @@ hooks: $(READY) ## check every commit with the tools in .venv
 
 constraints: ## resolve the newest versions and pin them in constraints.txt
 	$(PYTHON) -m venv --clear .venv-pins
-	.venv-pins/bin/pip install --quiet -e '.[dev]'
+	.venv-pins/bin/pip install --quiet -e '.[dev,ray,browser]'
 	@{ echo "# The development environment, pinned by \`make constraints\`."; \
 	  .venv-pins/bin/pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//'; } > .venv-pins/constraints.txt
 	mv .venv-pins/constraints.txt constraints.txt
@@ -73,10 +100,17 @@ lock: ## resolve the packages of the images, at the pinned versions, into docker
 	$(LOCK) pyproject.toml --extra gpu --extra otel --extra s3 --output-file docker/gpu.lock
 	$(LOCK) pyproject.toml --extra training --output-file docker/training.lock
 	echo hatchling | $(LOCK) - --output-file docker/build.lock
+	echo zensical==0.0.73 | $(LOCK) - --output-file docker/guide.lock
 	rm -rf .venv-lock
 
 boards: $(READY) ## generate the Grafana boards from their code
 	$(VENV)/bin/python -m docker.grafana.boards
+
+docs: $(DOCS_READY) ## build the documentation site in dist/guide, and check it
+	$(DOCS_VENV)/bin/python -m guide
+
+references: $(READY) ## generate the tables of settings, metrics, problems and recipe keys in docs/
+	$(VENV)/bin/python -m guide.references
 
 bench-serving: $(READY) ## compare serving with ONNX Runtime and other servers (about 30 minutes)
 	$(VENV)/bin/python -m benchmarks.serving
@@ -87,15 +121,34 @@ clean: ## remove the environments and all caches
 # torchattacks, a reference of the tests, pins a version of `requests` of 2021; newer ones work.
 $(READY): $(PINS)
 	$(call environment,$(VENV),dev)
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps torchattacks
+	@$(VENV)/bin/python $(PIP) --quiet -c constraints.txt --no-deps torchattacks
 	@touch $@
 
 $(DEMO_READY): $(PINS)
 	$(call environment,$(DEMO_VENV),cpu)
 	@touch $@
 
+$(DOCS_READY): docker/guide.lock
+	@echo "Setting up $(DOCS_VENV) ..."
+	@$(PYTHON) -m venv $(DOCS_VENV)
+	@$(DOCS_VENV)/bin/python $(PIP) --quiet --require-hashes -r docker/guide.lock
+	@touch $@
+
+$(GUIDE): | $(DOCS_READY)
+	$(DOCS_VENV)/bin/python -m guide
+
+$(BROWSER_READY): $(PINS)
+	$(call environment,$(BROWSER_VENV),browser)
+	@touch $@
+
 $(FUZZ_READY): $(PINS)
 	$(call environment,$(FUZZ_VENV),fuzz)
+	@touch $@
+
+$(RAY_READY): $(PINS)
+	$(call environment,$(RAY_VENV),$(RAY_EXTRAS))
+	@$(RAY_VENV)/bin/python $(PIP) --quiet -c constraints.txt \
+	  httpx2 hypothesis onnx psutil pytest
 	@touch $@
 
 # An editable install of one extra at the pinned versions. The target writes the stamp last, so that
@@ -105,5 +158,5 @@ define environment
 	  || { echo "$(PYTHON) is older than 3.11, expected 3.11 or newer: make PYTHON=python3.11" >&2; exit 1; }
 	@echo "Setting up $(1) with the [$(2)] extra ..."
 	@$(PYTHON) -m venv $(1)
-	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(2)]'
+	@$(1)/bin/python $(PIP) --progress-bar off -c constraints.txt -e '.[$(2)]' | $(PROGRESS)
 endef

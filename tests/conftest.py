@@ -1,13 +1,16 @@
-"""Tiny bundles, and deterministic property tests without deadlines."""
+"""Tiny bundles, deterministic property tests without deadlines, and the output of commands."""
 
+import signal
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
 
+from oodguard.command_line import output, progress
 from oodguard.models.bundle import Bundle, write_bundle
 from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.manifest import ROWS_VERSION, Description, InputSpec
@@ -15,6 +18,20 @@ from oodguard.models.records import AttackRecord, DataRecord, TrainingRecord
 
 settings.register_profile("deterministic", deadline=None, derandomize=True, database=None)
 settings.load_profile("deterministic")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts background jobs so. The commands of the tests inherit it, and tests of Ctrl-C
+    # would wait forever.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+progress.POLL_S = 3600
+"""No line about a step that takes longer on a busy machine is among those that a test expects."""
+
+
+@pytest.fixture(autouse=True)
+def command_output() -> None:
+    """Start every test as a new command: the options for output are the state of a process."""
+    output.start("oodguard")
 
 
 def describe(

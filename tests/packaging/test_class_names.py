@@ -7,7 +7,7 @@ FILES = [
     *ROOT.glob("src/oodguard/*.py"),
     *(
         path
-        for name in ("models", "service", "sources", "training")
+        for name in ("client", "models", "service", "sources", "training")
         for path in (ROOT / name).rglob("*.py")
     ),
 ]

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("models", "service", "sources", "training")
+PACKAGES = ("client", "models", "service", "sources", "training")
 OTHER = {f"{package}/__init__.py": f"OWNER = 'other {package}'\n" for package in PACKAGES}
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,9 @@ NOWHERE = accept("not-found", "unknown-model", "v2-404", PLAIN_400)
 PATHS = [
     "/../../etc/passwd", "/..%2f..%2fetc%2fpasswd", "/%2e%2e/%2e%2e/etc/passwd", "/....//etc",
     "/docs/../../settings.py", "/docs/..%2f..%2fsettings.py", "/docs/%2e%2e/settings.py",
-    "/docs/swagger-ui/../../../app.py", "/%00", "/predict%00", "/predict%00.png", "/predict/",
+    "/docs/swagger-ui/../../../app.py", "/playground/../app.py", "/playground/..%2fapp.py",
+    "/playground/%00", "/playground/none.js", "/admin/samples/..%2f..%2fkeys.toml",
+    "/%00", "/predict%00", "/predict%00.png", "/predict/",
     "//predict", "/./predict", "/predict/..", "/PREDICT", "/predict;a=b", "/%70redict%2f",
     "/%ff%fe", "/%e2%82%ac", "/%", "/%zz", "/%u0041", "/\\..\\..", "/" + "a" * 8000,
     "/" + "a/" * 4000, "/" + "%41" * 2500, "/.git/config", "/.env", "/admin", "/models/../predict",
