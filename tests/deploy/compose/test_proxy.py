@@ -12,11 +12,17 @@ from tests.deploy.fleet_load import CLIENTS, answered, lost
 
 pytestmark = [pytest.mark.slow, pytest.mark.deploy]
 
-SERIES = 'oodguard_decisions_total{job="oodguard",decision="reject"}'
 
-REJECTED = f"sum({SERIES} and timestamp({SERIES}) > time() - 20)"
-"""Without the guards of earlier tests: a query returns their last values for 5 minutes if
-Prometheus was stopped with them."""
+def recent(series: str) -> str:
+    """Return a query without the guards of earlier tests.
+
+    Prometheus was stopped with them, so that it returns their last values for 5 minutes.
+    """
+    return f"({series} and timestamp({series}) > time() - 20)"
+
+
+FOUND = "count({} == 1)".format(recent('up{job="oodguard"}'))
+REJECTED = "sum({})".format(recent('oodguard_decisions_total{job="oodguard",decision="reject"}'))
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +38,7 @@ def wait_until_used(site: Site, guard: str) -> None:
 
 
 def test_prometheus_finds_all_guards(site: Site) -> None:
-    guards = 'count(up{job="oodguard"} == 1)'
-    wait_for(lambda: queries.query(site.stack, guards) == [REPLICAS], "targets", within_s=120)
+    wait_for(lambda: queries.query(site.stack, FOUND) == [REPLICAS], "targets", within_s=120)
 
 
 def test_replicas_have_separate_evidence(site: Site) -> None:
