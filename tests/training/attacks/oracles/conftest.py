@@ -39,11 +39,14 @@ def outside() -> Tensor:
 
 @pytest.fixture(scope="session")
 def classifier() -> ScoredNetwork:
-    """A network trained for ten classes and for uniform outputs on outliers."""
+    """A network trained for ten classes and for uniform outputs on outliers.
+
+    In float64, so that it is the same on every CPU: the kernels of float32 round differently.
+    """
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    network = build_network("resnet8", 10, width=8).train()
-    images, outliers = pixels("cifar10"), pixels("outliers")
+    network = build_network("resnet8", 10, width=8).double().train()
+    images, outliers = pixels("cifar10").double(), pixels("outliers").double()
     labels = torch.arange(10).repeat_interleave(20)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
     for _ in range(STEPS):
@@ -56,5 +59,5 @@ def classifier() -> ScoredNetwork:
         loss.backward()
         optimizer.step()
     scores = {name: of_logits(score) for name, score in LOGIT_SCORES.items()}
-    classifier = ScoredNetwork(network, scores, classes=10).eval()
+    classifier = ScoredNetwork(network.float(), scores, classes=10).eval()
     return classifier.requires_grad_(requires_grad=False)
