@@ -64,6 +64,17 @@ VARIANTS: Mapping[str, Mapping[str, object]] = {
     "no reject class": {"method": "aloe", "default_score": "energy"},
     "outliers not varied": {"outliers.vary": 0.0},
     "outlier weight 2": {"outliers.weight": 2.0},
+    "a quarter synthetic outliers": {"outliers.synthetic": 0.25},
+    "two attack steps": {"attack.steps": 2, "attack.step_size": 0.75},
+    "N-FGSM": {"attack.kind": "n-fgsm"},
+    "mirror consistency 1": {"schedule.mirror_consistency": 1.0},
+    "label smoothing 0.1": {"schedule.label_smoothing": 0.1},
+    "average decay 0.995": {"schedule.average_decay": 0.995},
+    "KL terms, no reject class": {
+        "method": "trades-aloe",
+        "default_score": "energy",
+        "trades.beta": 2.5,
+    },
 }
 """The keys that each variant changes."""
 
@@ -98,6 +109,7 @@ def recipe(variant: str, *, seed: int, inliers: int, epochs: int) -> str:
 
 def measure(text: str, console: Console) -> Outcome:
     """Train a recipe and measure the network."""
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder.create(Path(folder) / "run", text)
         bar, evaluation_bar = ProgressBar(console), EvaluationBar(console)
@@ -156,18 +168,19 @@ def _with_spread(values: Sequence[float]) -> str:
     return f"{statistics.mean(values):.3f} ± {spread:.3f}"
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Train, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("variants", nargs="*", choices=[[], *VARIANTS], default=[*VARIANTS])
+    parser.add_argument("variants", nargs="*", metavar="NAME", help=f"of {', '.join(VARIANTS)}")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--inliers", type=int, default=10_000)
     parser.add_argument("--epochs", type=int, default=8)
-    options = parser.parse_args()
-    torch.set_num_threads(1)
+    options = parser.parse_args(arguments)
+    if unknown := set(options.variants) - set(VARIANTS):
+        parser.error(f"the variants {sorted(unknown)} are unknown, expected of {[*VARIANTS]}")
     console = Console(stderr=True)
     outcomes: dict[str, list[Outcome]] = {}
-    for name in dict.fromkeys(["base", *options.variants]):
+    for name in dict.fromkeys(["base", *(options.variants or VARIANTS)]):
         outcomes[name] = []
         for seed in range(1, options.seeds + 1):
             text = recipe(name, seed=seed, inliers=options.inliers, epochs=options.epochs)

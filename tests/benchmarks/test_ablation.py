@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks import ablation
 from benchmarks.ablation import CHOICE, TEST_SETS, VARIANTS, Outcome, recipe, table
 from oodguard.training.config.recipe import parse_recipe
 
@@ -22,3 +23,27 @@ def test_ablation_table_has_mean_spread_and_paired_gain() -> None:
     expected = "| other | 0.730 ± 0.115 | 0.030 ± 0.017 | 0.600 ± 0.000 |"
     assert lines[-1].startswith(expected)
     assert lines[2].startswith("| base | 0.700 ± 0.100 |  | 0.700")
+
+
+def test_ablation_without_names_trains_each_variant_with_each_seed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts: list[str] = []
+
+    def measure(text: str, _: object) -> Outcome:
+        texts.append(text)
+        return Outcome(choice=0.5, accuracy=0.5, clean=0.5, attacked=0.5)
+
+    monkeypatch.setattr(ablation, "measure", measure)
+    ablation.main(["--seeds", "2", "--inliers", "3000", "--epochs", "1"])
+    expected = {recipe(name, seed=s, inliers=3000, epochs=1) for name in VARIANTS for s in (1, 2)}
+    assert set(texts) == expected
+    assert len(capsys.readouterr().out.splitlines()) == 2 + len(VARIANTS)
+
+
+def test_ablation_unknown_variant_is_refused_before_training(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        ablation.main(["bsae"])
+    assert "['bsae'] are unknown" in capsys.readouterr().err
