@@ -37,11 +37,11 @@ class Listing:
     """The rows of a source.
 
     `labels` `(n,)` are `NO_LABEL` for rows without a label, and all 0 without `classes`. `groups`
-    are the numbers of the groups: the rows of one class with one value; `group_values` are the
-    numbers of the values, if classes may share them. `skipped` are the numbers of files that are
-    not read, by ending. `files` returns the files that contain the images, unless each image
-    is a file itself. `columns` are those of a table, none for a folder. Images that cannot be read
-    are left out with `skip_broken`.
+    are the numbers of the groups: the rows of one class with one value, or of all classes;
+    `group_values` are the numbers of the values, if classes may share them. `skipped` are the
+    numbers of files that are not read, by ending. `files` returns the files that contain the
+    images, unless each image is a file itself. `columns` are those of a table, none for a folder.
+    Images that cannot be read are left out with `skip_broken`.
     """
 
     location: str
@@ -81,7 +81,11 @@ class Listing:
         groups, values = len(np.unique(self.groups)), len(np.unique(self.group_values))
         if groups == values:
             return None
-        return f"{groups:,} groups, because {values:,} values count once for each class"
+        once = way_to_set("group_across_classes", "true")
+        return (
+            f"{groups:,} groups, because {values:,} values count once for each class ({once}: once"
+            " in all)"
+        )
 
     @property
     def counts(self) -> dict[str, int]:

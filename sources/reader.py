@@ -18,6 +18,7 @@ from oodguard.sources.listing import (
     describe_skipped,
 )
 from oodguard.sources.source import Source
+from oodguard.sources.source_options import way_to_set
 
 
 def source_at(  # noqa: PLR0913 - the options of commands
@@ -28,12 +29,26 @@ def source_at(  # noqa: PLR0913 - the options of commands
     image_column: str | None = None,
     label_column: str | None = None,
     group: str | None = None,
+    group_across_classes: bool = False,
 ) -> Source:
     """Return the source at a path: a table, a folder of tables, or a folder of pictures.
 
     The columns are those of a table; a folder of pictures has none, and they are ignored.
+
+    Raises:
+        RecipeError: There is no group for `group_across_classes`.
     """
-    values = {"images": images, "skip_broken": skip_broken, "group": group}
+    if group_across_classes and group is None:
+        raise RecipeError(
+            f"{way_to_set('group_across_classes')} has no groups to join, expected"
+            f" {way_to_set('group')} too, or neither"
+        )
+    values = {
+        "images": images,
+        "skip_broken": skip_broken,
+        "group": group,
+        "group_across_classes": group_across_classes,
+    }
     if path.exists() and is_table(path):
         columns = {"image_column": image_column, "label_column": label_column}
         return Source.model_validate({"table": path, **values, **columns})
@@ -50,6 +65,8 @@ def list_source(source: Source, *, labelled: bool) -> Listing:
         RecipeError: The source cannot be read, has no images, or has no such classes.
     """
     found = _list_all(source, labelled=labelled)
+    if source.group_across_classes:
+        found = replace(found, groups=found.group_values)
     if labelled:
         check_label_column(found)
     classes = found.classes

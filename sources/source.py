@@ -53,6 +53,10 @@ class Source(FrozenModel):
     """A column of a table, such as the number of a film, or a rule for a folder: images of one
     class with the same value are near-duplicates, docs/training.md#the-data."""
 
+    group_across_classes: bool = False
+    """Images of all classes with the same value are one group, such as those of a film that shows
+    several classes."""
+
     leave_out: tuple[ClassKey, ...] = ()
     """Classes whose images are dropped, by name, by number or by index; for outliers: images that
     show one of your classes."""
@@ -75,6 +79,12 @@ class Source(FrozenModel):
     def _has_one_class_selection(self) -> Self:
         if self.leave_out and self.only:
             raise ValueError("received both leave_out and only, expected at most one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _has_values_of_groups(self) -> Self:
+        if self.group_across_classes and self.group is None:
+            raise ValueError("group_across_classes is true, expected group too, or neither")
         return self
 
     @model_validator(mode="after")

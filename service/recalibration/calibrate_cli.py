@@ -44,6 +44,14 @@ def add_to(app: typer.Typer, read_settings: Callable[..., Settings]) -> None:
                 " 'folder', 'name:PATTERN' or 'FILE:COLUMN'."
             ),
         ] = None,
+        group_across_classes: Annotated[
+            bool,
+            typer.Option(
+                "--group-across-classes",
+                help="Images of all classes with one value are one group, such as a film that"
+                " shows several classes.",
+            ),
+        ] = False,
         images: Annotated[int | None, typer.Option(min=1, help="Maximum number of images.")] = None,
         labels: Annotated[
             bool, typer.Option("--labels/--no-labels", help="Read the labels, if there are any.")
@@ -78,6 +86,7 @@ def add_to(app: typer.Typer, read_settings: Callable[..., Settings]) -> None:
             version=version,
             by=by,
             group=group,
+            group_across_classes=group_across_classes,
             images=images,
             labels=labels,
             skip_broken=skip_broken,

@@ -34,6 +34,7 @@ def run(  # noqa: PLR0913 - the options of the command
     version: str | None,
     by: str | None,
     group: str | None,
+    group_across_classes: bool,
     images: int | None,
     labels: bool,
     skip_broken: bool,
@@ -66,6 +67,7 @@ def run(  # noqa: PLR0913 - the options of the command
                 images=images,
                 labels=labels,
                 group=group,
+                group_across_classes=group_across_classes,
                 skip_broken=skip_broken,
                 image_column=image_column,
                 label_column=label_column,
@@ -74,8 +76,7 @@ def run(  # noqa: PLR0913 - the options of the command
         if shared := listed.listing.shared_values:
             warn(
                 f"The images have {shared}. If images of several classes with one value resemble"
-                " each other, such as those of one film, the promises do not hold: calibrate"
-                " without labels (--no-labels), where each value is one group."
+                " each other, such as those of one film, the promises hold only with this option."
             )
         if listed.unlabelled:
             _echo(f"No labels are used: {listed.unlabelled:,} of the images have none")

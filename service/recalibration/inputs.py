@@ -17,7 +17,14 @@ from oodguard.sources.reader import list_source, source_at
 from oodguard.sources.source_options import way_to_set
 from oodguard.sources.special_file import is_special
 
-OPTIONS = ("images", "skip_broken", "image_column", "label_column", "group")
+OPTIONS = (
+    "images",
+    "skip_broken",
+    "image_column",
+    "label_column",
+    "group",
+    "group_across_classes",
+)
 """The keys of a source that are options of the command."""
 
 
@@ -47,6 +54,7 @@ def list_images(  # noqa: PLR0913 - the options of the command
     images: int | None,
     labels: bool,
     group: str | None,
+    group_across_classes: bool,
     skip_broken: bool,
     image_column: str | None,
     label_column: str | None,
@@ -54,8 +62,9 @@ def list_images(  # noqa: PLR0913 - the options of the command
     """List the images at a path; a CSV file with the columns image and keep is a review list.
 
     Images are labelled if the folder has sub-folders, or the table a column of labels, unless
-    `labels` is false: then a group has the images of all classes with one value. In a review list,
-    all images or none are labelled. `known` are the classes of the model.
+    `labels` is false. In a review list, all images or none are labelled. A group has the images of
+    all classes with one value, if there are no labels, with `group_across_classes`, and in a review
+    list. `known` are the classes of the model.
 
     Raises:
         RecipeError: The images cannot be listed, or have labels of unknown classes.
@@ -64,6 +73,15 @@ def list_images(  # noqa: PLR0913 - the options of the command
         raise RecipeError(
             f"{text_of(path)}: the path is a pipe or a device, expected a folder or a table"
         )
+    source = source_at(
+        path,
+        images=images,
+        skip_broken=skip_broken,
+        image_column=image_column,
+        label_column=label_column,
+        group=group,
+        group_across_classes=group_across_classes,
+    )
     if path.is_file() and is_review(path):
         found = read_review(path, group=group, skip_broken=skip_broken)
         listing = found.listing
@@ -82,14 +100,6 @@ def list_images(  # noqa: PLR0913 - the options of the command
                 f"{way_to_set(key)} is {column!r}, expected none: {text_of(path)} is no table."
                 " Remove the option"
             )
-    source = source_at(
-        path,
-        images=images,
-        skip_broken=skip_broken,
-        image_column=image_column,
-        label_column=label_column,
-        group=group,
-    )
     listing = list_source(source, labelled=False)
     check_no_decisions(listing)
     number_of = _numbers(known, listing) if labels else None

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from oodguard.models.errors import RecipeError
 from oodguard.sources.reader import list_source, source_at
@@ -86,3 +87,29 @@ def test_group_is_a_column_of_a_table_and_a_rule_of_a_folder(films: Path) -> Non
         listing = list_source(source_at(path, group=rule), labelled=False)
         assert listing.groups is not None
         assert len(set(listing.groups.tolist())) == (4 if path == films else 2)
+
+
+def test_group_across_classes_joins_the_images_of_one_value_and_keeps_their_labels(
+    films: Path,
+) -> None:
+    write_metadata(films, "image")
+    rule = r"name:film(\d)/"
+    for path, group in ((films, rule), (films / "metadata.csv", "film")):
+        listing = list_source(
+            source_at(path, group=group, group_across_classes=True), labelled=path == films
+        )
+        assert listing.groups is not None
+        assert len(set(listing.groups.tolist())) == 2
+        assert listing.shared_values is None
+        if path == films:
+            assert set(listing.labels.tolist()) == {0, 1}
+            # Half of each group's images show cats, and half dogs.
+            for number in (0, 1):
+                assert listing.labels[listing.groups == number].mean() == 0.5
+
+
+def test_group_across_classes_without_a_group_is_refused(films: Path) -> None:
+    with pytest.raises(RecipeError, match=r"group_across_classes .* expected group"):
+        source_at(films, group_across_classes=True)
+    with pytest.raises(ValidationError, match="group_across_classes is true, expected group too"):
+        Source(folder=films, group_across_classes=True)

@@ -44,6 +44,15 @@ from oodguard.training.wrap.scores import FEATURE_SCORES
 from oodguard.training.wrap.wrap import WrapOptions
 from oodguard.training.wrap.wrap import wrap as run_wrap
 
+SOURCE_OPTIONS = (
+    "skip_broken",
+    "image_column",
+    "label_column",
+    "group",
+    "group_across_classes",
+)
+"""The keys of a source that are options of the command."""
+
 EXAMPLES = (
     "oodguard-train wrap classifier.onnx --data photos --out mine --preset imagenet",
     "oodguard-train wrap classifier.onnx --data photos --out mine --fit training --outliers other",
@@ -83,6 +92,14 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
             " folder 'folder', 'name:PATTERN' or 'FILE:COLUMN'."
         ),
     ] = None,
+    group_across_classes: Annotated[
+        bool,
+        typer.Option(
+            "--group-across-classes",
+            help="Images of all classes with one value are one group, such as a film that shows"
+            " several classes.",
+        ),
+    ] = False,
     preset: Annotated[
         str | None, typer.Option(help=f"Normalization by name: {', '.join(PRESETS)}.")
     ] = None,
@@ -151,7 +168,7 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
     as_json: Annotated[bool, json_option("folder", "model", "agreement", "report")] = False,
 ) -> None:
     """Make a bundle of an existing ONNX classifier: scores and calibration, but no hardening."""
-    with run_command(threads, options=("skip_broken", "image_column", "label_column", "group")):
+    with run_command(threads, options=SOURCE_OPTIONS):
         original = read_original_classifier(
             classifier, input_name=input_name, output_name=output_name
         )
@@ -192,7 +209,12 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
         opened = partial(
             source_at, images=images, skip_broken=skip_broken, image_column=image_column
         )
-        source = opened(data, label_column=label_column, group=group)
+        source = opened(
+            data,
+            label_column=label_column,
+            group=group,
+            group_across_classes=group_across_classes,
+        )
         others = named_sources(outliers or (), opened)
         keys = {f"--outliers {name}": (each, False) for name, each in others.items()}
         fit_source = opened(fit, label_column=label_column) if fit else None

@@ -165,22 +165,25 @@ def test_calibrate_reads_a_table_with_its_groups(
     table = ("--data", pictures / "table.csv", "--group", "film")
     calibrations = {
         "labels": (*table,),
+        "across": (*table, "--group-across-classes"),
         "no labels": (*table, "--no-labels"),
         "folder": ("--data", pictures, "--group", "folder", "--no-labels"),
     }
-    groups = {}
+    groups, labelled = {}, {}
     for name, arguments in calibrations.items():
         result = CliRunner(env={"OODGUARD_DELTA": "none", "OODGUARD_ALPHA": "0.1"}).invoke(
             app, [*map(str, ("calibrate", bundle_folder, *arguments, "--out", out / name))]
         )
         assert result.exit_code == 0, result.output
-        found = open_bundle(out / name).manifest.calibration
+        written = open_bundle(out / name)
+        found = written.manifest.calibration
         assert found is not None
-        groups[name] = found.groups
+        groups[name], labelled[name] = found.groups, written.rows.labels is not None
         shared = "warning: The images have 30 groups, because 10 values count once for each class"
         assert (shared in result.stderr) == (name == "labels")
     # The 10 films have pictures of all three classes.
-    assert groups == {"labels": 30, "no labels": 10, "folder": 30}
+    assert groups == {"labels": 30, "across": 10, "no labels": 10, "folder": 30}
+    assert labelled == {"labels": True, "across": True, "no labels": False, "folder": False}
 
 
 @pytest.mark.parametrize(
@@ -199,6 +202,7 @@ def test_calibrate_reads_a_table_with_its_groups(
         (("--version", "a b"), "--version is 'a b', expected 1 to 32 letters, digits"),
         (("--version", "2+local"), "expected 1 to 32 letters, digits"),
         (("--group", "x"), "group is 'x', expected 'folder'"),
+        (("--group-across-classes",), "--group-across-classes has no groups to join, expected"),
         (("--label-column", "x"), "--label-column is 'x', expected none: "),
         (("--image-column", "x"), "--image-column is 'x', expected none: "),
     ],
