@@ -1,4 +1,4 @@
-"""Store samples in S3 or a compatible object store. The only module that imports obstore."""
+"""Store samples in S3 or a compatible object store. Importing it needs the extra `s3`."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import obstore
 from obstore.exceptions import BaseError
-from obstore.store import S3Store as ObstoreS3
 
 from oodguard.service.errors import SampleStoreError, SamplingError
+from oodguard.service.s3_bucket import describe_store_error, open_bucket
 
 # Shorter than the time in which the sample queue fills up.
 TIMEOUT = timedelta(seconds=10)
@@ -30,13 +30,12 @@ class S3Store:
 
     def __init__(self, url: str) -> None:
         try:
-            self._store = ObstoreS3.from_url(
+            self._store = open_bucket(
                 url,
+                timeout=TIMEOUT,
+                retry={"max_retries": RETRIES, "retry_timeout": TIMEOUT},
                 # Not every compatible store supports bulk deletion.
                 config={"disable_bulk_delete": True},
-                # Applies if the configured endpoint is http.
-                client_options={"timeout": TIMEOUT, "allow_http": True},
-                retry_config={"max_retries": RETRIES, "retry_timeout": TIMEOUT},
             )
         except (BaseError, ValueError) as error:
             raise SamplingError(f"Samples cannot be written to {url}: {error}") from error
@@ -77,4 +76,4 @@ def _store_errors() -> Iterator[None]:
     try:
         yield
     except (BaseError, OSError, ValueError) as error:
-        raise SampleStoreError(str(error).partition("\n")[0]) from error
+        raise SampleStoreError(describe_store_error(error)) from error

@@ -18,11 +18,10 @@ from oodguard.service.regular_file import (
     read_regular_file,
     write_new_file,
 )
+from oodguard.service.s3_bucket import S3
 from oodguard.service.sampling.sample import stem_of
 
 PARTIAL = ".part"
-
-S3 = "s3://"
 
 # Also a mistyped one, such as s3:/bucket, which would be created as the folder "s3:".
 _URL = re.compile(r"[a-z][a-z0-9+.-]*:/|s3:", re.IGNORECASE)

@@ -15,7 +15,7 @@ from oodguard.models.manifest import InputSpec
 from oodguard.models.preprocessing import DAMAGED, prepare
 from oodguard.models.reasons import Size
 from oodguard.service.images.decode import decode_image
-from oodguard.service.images.header import EncodedImage
+from oodguard.service.images.header import EncodedImage, check_size
 from oodguard.sources.special_file import is_special
 
 TORCH = frozenset({"torch", "torchvision"})
@@ -53,7 +53,7 @@ def decode_batch(pictures: Iterable[object], spec: InputSpec, *, max_pixels: int
         pictures: Pictures as `pixels_of` takes them, or the `ImageError` of a picture that could
             not be read.
         spec: The input size and the resize rule, from the manifest.
-        max_pixels: Maximum number of pixels of an encoded picture.
+        max_pixels: Maximum number of pixels of a picture.
     """
     images: list[NDArray[np.uint8]] = []
     sizes: list[Size | None] = []
@@ -88,7 +88,7 @@ def pixels_of(
         picture: Encoded bytes, a path, a PIL image, a uint8 RGB array `(H, W, 3)`, or a mapping
             with `bytes` or `path`, as `datasets` has it; or a uint8 tensor of torch `(3, H, W)`.
         spec: The input size and the resize rule, from the manifest.
-        max_pixels: Maximum number of pixels of an encoded picture.
+        max_pixels: Maximum number of pixels of a picture.
 
     Raises:
         ImageError: Of the kind that applies.
@@ -108,8 +108,10 @@ def pixels_of(
         pixels = decode_image(encoded, spec, max_pixels=max_pixels)
         return pixels, (encoded.header.width, encoded.header.height)
     if isinstance(picture, np.ndarray):
-        return _resized(picture, spec), None
+        return _resized(picture, spec, max_pixels), None
     if isinstance(picture, Image.Image):
+        # Many are read from their file at the first access to their pixels.
+        check_size(*picture.size, max_pixels)
         return _prepared(picture, spec), picture.size
     if isinstance(picture, ImageError):
         raise picture
@@ -155,11 +157,12 @@ def _prepared(image: Image.Image, spec: InputSpec) -> NDArray[np.uint8]:
         raise UndecodableImage("the image is damaged, truncated or closed") from error
 
 
-def _resized(pixels: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
+def _resized(pixels: NDArray[np.uint8], spec: InputSpec, max_pixels: int) -> NDArray[np.uint8]:
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
         raise UnsupportedImage(
             f"the array is {pixels.dtype} {pixels.shape}, expected uint8 (H, W, 3) in RGB"
         )
     if pixels.shape[:2] == (spec.height, spec.width):
         return pixels
+    check_size(pixels.shape[1], pixels.shape[0], max_pixels)
     return prepare(Image.fromarray(np.ascontiguousarray(pixels)), spec)

@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
-from urllib.parse import quote
 
 from oodguard.models.errors import ImageError, ImageTooLarge, RecipeError, install_hint
+from oodguard.service.s3_bucket import S3, describe_store_error, open_bucket
 from oodguard.sources.special_file import is_special
-
-BUCKET = "s3://"
 
 TIMEOUT = timedelta(seconds=60)
 """Of one request to a store."""
@@ -57,7 +55,7 @@ class Files:
 
     def read(self, name: str) -> bytes:
         """Return the content of a picture."""
-        if name.startswith(BUCKET):
+        if name.startswith(S3):
             raise ImageError("the table names an object of a bucket: put the table into the bucket")
         path = Path(name)
         try:
@@ -83,7 +81,7 @@ class Files:
 
     def resolve(self, table: str, value: str) -> str:
         """Return the path of a picture that a table names."""
-        if value.startswith(BUCKET):
+        if value.startswith(S3):
             return value
         return os.path.join(os.path.dirname(table), value)  # noqa: PTH118, PTH120 - many names
 
@@ -103,7 +101,6 @@ class Bucket:
         try:
             import obstore  # noqa: PLC0415 - an extra
             from obstore.exceptions import BaseError, InvalidPathError  # noqa: PLC0415
-            from obstore.store import S3Store  # noqa: PLC0415
         except ModuleNotFoundError as error:
             raise RecipeError(f"{error.name} is not installed. {install_hint('s3')}") from error
         self._obstore = obstore
@@ -112,14 +109,11 @@ class Bucket:
         self._url = url
         self._max_bytes = max_bytes
         try:
-            self._store = S3Store.from_url(
-                _escaped(url),
-                # Applies if the configured endpoint is http.
-                client_options={"timeout": TIMEOUT, "allow_http": True},
-                retry_config={"retry_timeout": RETRY_TIMEOUT},
-            )
+            self._store = open_bucket(url, timeout=TIMEOUT, retry={"retry_timeout": RETRY_TIMEOUT})
         except (BaseError, ValueError) as error:
-            raise RecipeError(f"{url}: the store cannot be used: {_first_line(error)}") from error
+            raise RecipeError(
+                f"{url}: the store cannot be used: {describe_store_error(error)}"
+            ) from error
 
     def list(self) -> Iterator[tuple[str, int, str]]:
         """Yield the name, the size in bytes and the version of each object, in the store's order.
@@ -141,7 +135,7 @@ class Bucket:
             ) from error
         except self._errors as error:
             raise RecipeError(
-                f"{self._url}: cannot list the objects: {_first_line(error)}"
+                f"{self._url}: cannot list the objects: {describe_store_error(error)}"
             ) from error
 
     def read(self, name: str) -> bytes:
@@ -153,7 +147,7 @@ class Bucket:
             ImageError: There is no such object, or it has more bytes than the limit.
             RecipeError: The store cannot be read.
         """
-        if name.startswith(BUCKET):
+        if name.startswith(S3):
             raise ImageError(f"the object is in another bucket, expected one of {self._url}")
         try:
             found = self._obstore.get(self._store, name)
@@ -164,7 +158,9 @@ class Bucket:
         except FileNotFoundError as error:
             raise ImageError("the object does not exist") from error
         except self._errors as error:
-            raise RecipeError(f"{self._url}/{name}: cannot read: {_first_line(error)}") from error
+            raise RecipeError(
+                f"{self._url}/{name}: cannot read: {describe_store_error(error)}"
+            ) from error
 
     def open(self, name: str) -> BinaryIO:
         """Open a table."""
@@ -172,11 +168,13 @@ class Bucket:
             reader = _Reader(self._obstore.open_reader(self._store, name), self._errors)
             return cast("BinaryIO", io.BufferedReader(reader, READ_BYTES))
         except self._errors as error:
-            raise RecipeError(f"{self._url}/{name}: cannot read: {_first_line(error)}") from error
+            raise RecipeError(
+                f"{self._url}/{name}: cannot read: {describe_store_error(error)}"
+            ) from error
 
     def resolve(self, table: str, value: str) -> str:
         """Return the name of an object that a table names, also by its URL."""
-        if value.startswith(BUCKET):
+        if value.startswith(S3):
             return value.removeprefix(f"{self._url}/")
         folder = posixpath.dirname(table)
         return posixpath.normpath(posixpath.join("/", folder, value)).lstrip("/")
@@ -203,15 +201,9 @@ class _Reader(io.RawIOBase):
         try:
             data = bytes(self._reader.read(len(view)))
         except self._errors as error:
-            raise OSError(_first_line(error)) from error
+            raise OSError(describe_store_error(error)) from error
         view[: len(data)] = data
         return len(data)
-
-
-def _escaped(url: str) -> str:
-    """Return a URL that the store decodes to the same prefix, which may contain `%20` or `#`."""
-    bucket = "/".join(url.split("/")[:3])
-    return bucket + quote(url.removeprefix(bucket))
 
 
 def check_size(size: int, max_bytes: int) -> None:
@@ -225,7 +217,3 @@ def check_size(size: int, max_bytes: int) -> None:
             f"the image has more than {max_bytes} bytes, expected at most that many: set"
             " OODGUARD_MAX_BODY_BYTES"
         )
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0]

@@ -47,17 +47,25 @@ ENVIRONMENT: Final = {
 }
 
 
-def check_device(device: Device) -> None:
-    """Check that a run on Ray is on CPUs.
+def check_ray(address: str, device: Device) -> None:
+    """Check what a run on Ray needs, before its source is listed.
 
     Raises:
-        ScoringError: The device is another one.
+        ScoringError: Ray is not installed or not reachable, or the device is no CPU.
     """
     if device not in {"cpu", "auto"}:
         raise ScoringError(
             f"OODGUARD_DEVICE is {device}, expected cpu or auto with --ray: the workers of Ray use"
             " one CPU each"
         )
+    _check_address(address)
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray  # noqa: PLC0415 - an extra
+        import ray.data  # noqa: F401, PLC0415
+    except ModuleNotFoundError as error:
+        raise ScoringError(f"{error.name} is not installed. {install_hint('ray')}") from error
 
 
 def score_parts_on_ray(
@@ -78,7 +86,7 @@ def score_parts_on_ray(
         on_images: Called with the number of images that were scored since its last call.
 
     Raises:
-        ScoringError: Ray is not installed or not reachable, or a worker failed.
+        ScoringError: Ray does not start, or a worker failed.
         OSError: A shard cannot be written.
     """
     if not len(parts):
@@ -187,14 +195,9 @@ def enter(folder: Path, sizes: dict[str, int]) -> None:
 @contextmanager
 def _connected(address: str, workers: int | None) -> Iterator[Any]:
     """Connect to Ray, or start it, and leave it with the context."""
-    _check_address(address)
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    try:
-        import ray  # noqa: PLC0415 - an extra
-        import ray.data  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise ScoringError(f"{error.name} is not installed. {install_hint('ray')}") from error
+    import ray  # noqa: PLC0415 - an extra, see `check_ray`
+    import ray.data  # noqa: PLC0415
+
     options: dict[str, Any] = {}
     if address == LOCAL:
         options = {

@@ -23,7 +23,7 @@ PICTURE_COLUMNS: Final = ("image", "bytes", "content", "img", "picture", "item")
 """Names of the column of pictures: those of datasets, Ray Data, Spark, and others."""
 
 MAX_PIXELS: Final = 25_000_000
-"""The most pixels of an encoded picture, as in the Python API and by default in the service."""
+"""The most pixels of a picture, as in the Python API and by default in the service."""
 
 BATCH_SIZE: Final = 64
 """The most images in one run of the graph."""
@@ -62,7 +62,7 @@ class Scorer:
         keep: Columns of the batch that are returned, too, such as a path. Their names are not those
             of the verdicts.
         device: The device of ONNX Runtime: cpu, auto, cuda or tensorrt.
-        max_pixels: The most pixels of an encoded picture.
+        max_pixels: The most pixels of a picture.
 
     Raises:
         BundleError: The bundle is incomplete, altered or invalid, or lacks what a promise needs.

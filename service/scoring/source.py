@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.names import text_of
+from oodguard.service.s3_bucket import S3
 from oodguard.service.scoring.name_list import NameListWriter
 from oodguard.service.scoring.picture_source import PictureSource, Segment, abbreviated
-from oodguard.service.scoring.places import BUCKET, Bucket, Files, Place
+from oodguard.service.scoring.places import Bucket, Files, Place
 from oodguard.service.scoring.repeated_files import WILDCARDS, RepeatedFiles
 from oodguard.sources.columns import choose_image_column
 from oodguard.sources.endings import TABLE_ENDINGS, ending
@@ -72,7 +73,7 @@ class _Lister:
         self._digest = hashlib.sha256(repr(image_column).encode())
 
     def add(self, argument: str) -> None:
-        if argument.startswith(BUCKET):
+        if argument.startswith(S3):
             self._add_bucket(argument)
         elif WILDCARDS & set(argument) and not os.path.lexists(argument):
             found = sorted(glob.iglob(argument, recursive=True))  # noqa: PTH207 - as below

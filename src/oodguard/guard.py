@@ -148,7 +148,7 @@ class Guard:
             ImageError: A file cannot be read.
             UndecodableImage: A file is not an image, or a file or PIL image is damaged.
             UnsupportedImage: A file of another format, or an array of another shape or type.
-            ImageTooLarge: A file has too many pixels.
+            ImageTooLarge: An image has more than 25 million pixels, or too long a side.
             TypeError: An object is none of these.
         """
         verdicts: list[Verdict] = []

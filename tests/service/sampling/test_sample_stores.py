@@ -121,11 +121,20 @@ def test_folder_store_fails_if_its_folder_is_removed(tmp_path: Path) -> None:
         store.list_files()
 
 
+@pytest.mark.parametrize("prefix", ["a%20b", "a#b", "a?b", "a b", "ä", "a[1]"])
+def test_s3_store_takes_the_prefix_as_it_is_written(s3_folder: Path, prefix: str) -> None:
+    S3Store(f"s3://{BUCKET}/{prefix}").put(NAME, b"x")
+    assert (s3_folder / prefix / NAME).read_bytes() == b"x"
+    assert list(S3Store(f"s3://{BUCKET}/{prefix}/").list_names()) == [NAME]
+
+
 def test_s3_store_fails_for_a_missing_bucket(s3_folder: Path) -> None:
     assert s3_folder.name == BUCKET
     store = S3Store("s3://nowhere/guard")
-    with pytest.raises(SampleStoreError, match="nowhere"):
+    with pytest.raises(SampleStoreError, match=r"^the bucket does not exist\. Correct its name"):
         store.put(NAME, b"x")
+    with pytest.raises(SampleStoreError, match="the bucket does not exist"):
+        list(store.list_names())
 
 
 def test_s3_store_fails_if_it_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:

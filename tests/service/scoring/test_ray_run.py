@@ -79,6 +79,7 @@ def test_score_ray_states_a_fault_in_one_line(
     assert "expected local, or auto or HOST:PORT" in client.stderr.splitlines()[-1]
     monkeypatch.setitem(sys.modules, "ray", None)
     missing = score("--ray", photos)
+    assert score("--ray", "no-source").stderr == missing.stderr  # before the source is listed
     assert "ray is not installed. Install the" in missing.stderr.splitlines()[-1]
     monkeypatch.setenv("OODGUARD_DEVICE", "cuda")
     device = score(photos, "--ray")

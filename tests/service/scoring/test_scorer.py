@@ -86,6 +86,20 @@ def test_scorer_refuses_a_row_in_place_of_a_batch(scorer: Scorer, row: object) -
         scorer({"image": row})
 
 
+def test_scorer_bounds_the_pixels_of_every_kind_of_picture(
+    bundle_folder: Path, tmp_path: Path
+) -> None:
+    image = Image.new("RGB", (30, 40))
+    image.save(tmp_path / "image.png")
+    array = np.zeros((40, 30, 3), np.uint8)
+    with Image.open(tmp_path / "image.png") as lazy:
+        pictures = [tmp_path / "image.png", lazy, image, array]
+        allowed = Scorer(bundle_folder, max_pixels=1200)({"image": pictures})
+        refused = Scorer(bundle_folder, max_pixels=1199)({"image": pictures})
+    assert [*allowed["error"]] == [""] * 4
+    assert {*refused["error"]} == {"the image has 30 x 40 = 1200 pixels, expected at most 1199"}
+
+
 def test_scorer_keeps_lists_of_different_lengths(bundle_folder: Path) -> None:
     columns = Scorer(bundle_folder, keep="boxes")({"image": PICTURES, "boxes": [[1], [2, 3], []]})
     assert columns["boxes"].tolist() == [[1], [2, 3], []]
