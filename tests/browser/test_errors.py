@@ -1,6 +1,7 @@
 """Errors as a person sees them: what is wrong, what to do, and whether to repeat."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -166,3 +167,20 @@ def test_playground_repeats_a_request_that_may_succeed(
     page.get_by_role("button", name="Try again").click()
     expect_decisions(page, aloe="Accept", standard="Accept")
     expect(message(page)).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "text"),
+    [("60", r"^Try again in \d\d s$"), ("1200", "in 20 minutes$"), ("400000", "in 112 hours$")],
+)
+def test_playground_waits_as_long_as_the_service_asks(
+    open_page: OpenPage, service: Service, retry_after: str, text: str
+) -> None:
+    page = open_page(service.url, expected="status of 429")
+    usable(page)
+    headers = {"Retry-After": retry_after}
+    page.route("**/predict", lambda route: route.fulfill(status=429, headers=headers))
+    example(page, "A ship").click()
+    button = page.get_by_role("button", name="Try again")
+    expect(button).to_have_text(re.compile(text))
+    expect(button).to_be_disabled()

@@ -75,6 +75,7 @@ def test_playground_states_that_a_reload_has_changed_the_policy(
         expect(message(page)).to_contain_text(ALOE)
         expect(card(page, ALOE).locator(".what-if-text")).to_contain_text("rejects 1")
         expect_decisions(page, aloe="Reject", standard="Reject")
+        expect(page.locator("#alpha-value")).to_have_text(f"20.0 % (as served by {ALOE})")
         page.get_by_role("button", name="Close the message").click()
         show_ship(page)
         expect(message(page)).to_be_hidden()

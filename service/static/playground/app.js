@@ -96,7 +96,7 @@ async function loadGrids(added) {
   const failed = results.find(({ status }) => status === "rejected");
   if (failed) report(failed.reason, () => loadGrids(wanted));
   const cards = [...state.cards.values()];
-  slider.offer(cards.map((card) => card.grid).filter(Boolean));
+  slider.offer(cards);
   for (const card of cards) {
     card.showRobustness();
     card.drawChart(slider.outcome(card.grid));

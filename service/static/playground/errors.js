@@ -83,12 +83,17 @@ export function hideError() {
   byId("notice-buttons").replaceChildren();
 }
 
+function duration(seconds) {
+  if (seconds <= 90) return `${seconds} s`;
+  const minutes = Math.ceil(seconds / 60);
+  return minutes <= 90 ? `${minutes} minutes` : `${Math.ceil(minutes / 60)} hours`;
+}
+
 function wait(button, seconds) {
   let left = seconds;
   const show = () => {
     button.disabled = left > 0;
-    const time = left > 90 ? `${Math.ceil(left / 60)} minutes` : `${left} s`;
-    button.textContent = left > 0 ? `Try again in ${time}` : "Try again";
+    button.textContent = left > 0 ? `Try again in ${duration(left)}` : "Try again";
   };
   show();
   countdown = setInterval(() => {
