@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from oodguard.service.client_address import UNKNOWN, network_of
 from oodguard.service.server.parse_turns import ParseTurns
-from oodguard.service.server.transport_wrapper import TransportWrapper
+from oodguard.service.server.transport_wrapper import ResponseTransport, TransportWrapper
 
 END_OF_HEADERS = b"\r\n\r\n"
 
@@ -80,13 +80,21 @@ class PipeliningProtocol(HttpToolsProtocol):
     request_complete = False
     # Whether input is ignored, because its meaning is unknown.
     _input_ended = False
+    _is_shut_down = False
+    _responses: ResponseTransport
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Replace uvicorn's flow control, and wrap the transport."""
         wrapper = cast("asyncio.Transport", TransportWrapper(transport))
         super().connection_made(wrapper)
         self.flow = PausableFlow(wrapper)
+        self._responses = ResponseTransport(transport, self._close_after_response)
         self.peer = network_of(self.client[0]) if self.client else UNKNOWN
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Release this protocol, which the transport of responses refers to."""
+        super().connection_lost(exc)
+        self._responses.release()
 
     def is_answering(self) -> bool:
         """Return whether a request of the connection has not been answered completely.
@@ -114,6 +122,7 @@ class PipeliningProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Close the connection, or let the application close it after its response."""
+        self._is_shut_down = True
         if not self._waits_for_turn:
             super().shutdown()
 
@@ -191,6 +200,7 @@ class PipeliningProtocol(HttpToolsProtocol):
     def start_request(self) -> None:
         """Start a request whose headers are complete."""
         HttpToolsProtocol.on_headers_complete(self)
+        self.cycle.transport = cast("asyncio.Transport", self._responses)
 
     def on_message_complete(self) -> None:
         """End the body."""
@@ -198,6 +208,8 @@ class PipeliningProtocol(HttpToolsProtocol):
         self.in_body = False
         self._body_bytes = 0
         self.request_complete = True
+        if self.cycle.response_complete and not self.cycle.keep_alive:
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """Continue with the requests that wait."""
@@ -210,6 +222,22 @@ class PipeliningProtocol(HttpToolsProtocol):
         super().resume_writing()
         if self.flow.requests_wait and not self._is_parsing:
             self._parse_later()
+
+    def _close_after_response(self) -> None:
+        """Close the connection after its last response, but not before the rest of a body arrived.
+
+        The system resets a connection that is closed while received bytes are unread, and discards
+        the response: a client with `Connection: close`, or of HTTP/1.0, that sends its whole body
+        first lost the reason why it was rejected.
+        """
+        cycle = self.cycle
+        if (
+            self.in_body
+            and cycle.response_complete
+            and not (self._input_ended or self._is_shut_down or cycle.waiting_for_100_continue)
+        ):
+            return
+        self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """Send uvicorn's 400 for bytes that are not HTTP, if it is their turn."""

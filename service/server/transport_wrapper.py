@@ -1,6 +1,7 @@
-"""A wrapper of a transport that ignores calls after the transport was closed."""
+"""Wrappers of a transport: for a protocol, and for the responses of a connection."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 
@@ -33,3 +34,15 @@ class TransportWrapper:
         """Resume reading, unless the transport is closing."""
         if not self.is_closing():
             self._transport.resume_reading()
+
+
+class ResponseTransport(TransportWrapper):
+    """The transport of responses: `close`, after the last one, is what the protocol makes of it."""
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        super().__init__(transport)
+        self.close = close
+
+    def release(self) -> None:
+        """Let `close` be that of the transport, without a reference to the protocol."""
+        self.close = self._transport.close

@@ -73,8 +73,12 @@ def test_uvicorn_calls_the_overridden_methods() -> None:
     assert "response_complete" in names_in(HttpToolsProtocol.on_body)
     assert "response_complete" in names_in(HttpToolsProtocol.on_message_complete)
     assert {"resume_reading", "pipeline"} <= names_in(HttpToolsProtocol.on_response_complete)
-    assert "response_complete" in names_in(RequestResponseCycle.__init__)
-    assert {"response_started", "keep_alive", "on_response"} <= names_in(RequestResponseCycle.send)
+    assert {
+        "response_complete", "keep_alive", "transport", "waiting_for_100_continue",
+    } <= names_in(RequestResponseCycle.__init__)  # fmt: skip
+    assert {"response_started", "keep_alive", "transport", "close", "on_response"} <= names_in(
+        RequestResponseCycle.send
+    )
     assert "resume_reading" in names_in(RequestResponseCycle.receive)
 
 
