@@ -4,6 +4,8 @@ The extra `s3` is imported when a bucket is opened. The AWS_* variables set endp
 keys.
 """
 
+import os
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -13,6 +15,11 @@ if TYPE_CHECKING:
 
 S3 = "s3://"
 """The beginning of a URL of a bucket."""
+
+ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+"""The variables of the endpoint. Without a scheme, the store would panic at the first request."""
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def open_bucket(
@@ -32,12 +39,22 @@ def open_bucket(
         BaseError: The URL or an AWS_* variable is invalid. It is an error of obstore.
         ValueError: The same.
     """
+    for name in ENDPOINTS:
+        endpoint = os.environ.get(name)
+        if endpoint and not endpoint.lower().startswith(("http://", "https://")):
+            raise ValueError(f"{name} is {endpoint}, expected http://HOST:PORT or https://HOST")
     from obstore.store import S3Store  # noqa: PLC0415 - an extra
 
-    bucket = "/".join(url.split("/")[:3])
+    bucket, *prefix = url.removeprefix(S3).split("/")
+    if not _BUCKET.fullmatch(bucket):
+        raise ValueError(
+            f"the bucket is {bucket!r}, expected letters, digits, dots, hyphens and underscores"
+        )
+    if {".", ".."} & set(prefix):
+        raise ValueError("the prefix has a part '.' or '..', expected names")
     return S3Store.from_url(
         # The store decodes the URL.
-        bucket + quote(url.removeprefix(bucket)),
+        S3 + bucket + quote(url.removeprefix(S3 + bucket)),
         config=config,
         # Applies if the configured endpoint is http.
         client_options={"timeout": timeout, "allow_http": True},
@@ -46,10 +63,13 @@ def open_bucket(
 
 
 def describe_store_error(error: BaseException) -> str:
-    """Return the first line of a store's error, or the remedy for a bucket that does not exist."""
-    if "NoSuchBucket" in str(error):
+    """Return the first line of a store's error, or what it means if that is known."""
+    if "<Code>NoSuchBucket</Code>" in str(error):
         return (
             "the bucket does not exist. Correct its name, or set AWS_ENDPOINT_URL and AWS_REGION"
             " to those of the bucket"
         )
+    if "/latest/api/token" in str(error):
+        # The last place to look for keys is the service of a virtual machine of AWS.
+        return "no keys are set, expected AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     return str(error).partition("\n")[0]

@@ -29,6 +29,7 @@ class S3Store:
     """
 
     def __init__(self, url: str) -> None:
+        self._url = url
         try:
             self._store = open_bucket(
                 url,
@@ -38,23 +39,25 @@ class S3Store:
                 config={"disable_bulk_delete": True},
             )
         except (BaseError, ValueError) as error:
-            raise SamplingError(f"Samples cannot be written to {url}: {error}") from error
+            raise SamplingError(
+                f"The store of samples {url} cannot be used: {describe_store_error(error)}"
+            ) from error
 
     def list_files(self) -> Iterable[tuple[str, int]]:
         """Return the name and the size in bytes of every object below the prefix."""
-        with _store_errors():
+        with self._errors():
             return [
                 (each["path"], each["size"]) for page in obstore.list(self._store) for each in page
             ]
 
     def list_names(self) -> Iterable[str]:
         """Yield the name of every object, in any order."""
-        with _store_errors():
+        with self._errors():
             yield from (each["path"] for page in obstore.list(self._store) for each in page)
 
     def get(self, name: str, max_bytes: int) -> bytes:
         """Read an object; a larger one is an error."""
-        with _store_errors():
+        with self._errors():
             found = obstore.get(self._store, name)
             if found.meta["size"] > max_bytes:
                 raise SampleStoreError(f"{name}: larger than the limit of {max_bytes} bytes")
@@ -62,18 +65,17 @@ class S3Store:
 
     def put(self, name: str, data: bytes) -> None:
         """Write an object; S3 makes it visible when it is complete."""
-        with _store_errors():
+        with self._errors():
             obstore.put(self._store, name, data, use_multipart=False)
 
     def remove(self, name: str) -> None:
         """Remove an object; a missing object is no error."""
-        with _store_errors(), suppress(FileNotFoundError):
+        with self._errors(), suppress(FileNotFoundError):
             obstore.delete(self._store, name)
 
-
-@contextmanager
-def _store_errors() -> Iterator[None]:
-    try:
-        yield
-    except (BaseError, OSError, ValueError) as error:
-        raise SampleStoreError(describe_store_error(error)) from error
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (BaseError, OSError, ValueError) as error:
+            raise SampleStoreError(f"{self._url}: {describe_store_error(error)}") from error

@@ -128,10 +128,35 @@ def test_s3_store_takes_the_prefix_as_it_is_written(s3_folder: Path, prefix: str
     assert list(S3Store(f"s3://{BUCKET}/{prefix}/").list_names()) == [NAME]
 
 
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("s3://a#b/guard", "the bucket is 'a#b', expected letters, digits, dots"),
+        ("s3://user:key@samples", "the bucket is 'user:key@samples', expected letters"),
+        ("s3://samples/../other", r"the prefix has a part '\.' or '\.\.'"),
+    ],
+)
+def test_s3_store_refuses_a_url_that_names_another_place(url: str, message: str) -> None:
+    with pytest.raises(
+        SamplingError, match=f"The store of samples {url} cannot be used: {message}"
+    ):
+        S3Store(url)
+
+
+def test_s3_store_refuses_an_endpoint_without_a_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "127.0.0.1:9000")
+    with pytest.raises(
+        SamplingError, match=r"AWS_ENDPOINT_URL is 127\.0\.0\.1:9000, expected http"
+    ):
+        S3Store("s3://samples/guard")
+
+
 def test_s3_store_fails_for_a_missing_bucket(s3_folder: Path) -> None:
     assert s3_folder.name == BUCKET
     store = S3Store("s3://nowhere/guard")
-    with pytest.raises(SampleStoreError, match=r"^the bucket does not exist\. Correct its name"):
+    with pytest.raises(
+        SampleStoreError, match=r"^s3://nowhere/guard: the bucket does not exist\. "
+    ):
         store.put(NAME, b"x")
     with pytest.raises(SampleStoreError, match="the bucket does not exist"):
         list(store.list_names())
