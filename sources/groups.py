@@ -41,11 +41,18 @@ def number_groups(values: Sequence[object], labels: NDArray[np.int64]) -> NDArra
     of the longest one for each row.
     """
     found: dict[str, int] = {}
-    texts = (f"{label} {value}" for label, value in zip(labels, values, strict=True))
+    texts = (f"{label} {_text(value)}" for label, value in zip(labels, values, strict=True))
     first = np.fromiter((found.setdefault(text, len(found)) for text in texts), np.int64)
     ranks = np.empty(len(found), np.int64)
     ranks[[found[text] for text in sorted(found)]] = np.arange(len(found))
     return ranks[first]
+
+
+def _text(value: object) -> str:
+    """Return a value as text; a whole number is the same in columns of integers and of floats."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value)
 
 
 def check_groups_given(location: str, values: Sequence[object], names: Sequence[str]) -> None:
@@ -85,6 +92,7 @@ def folder_groups(rule: str, root: Path, names: Sequence[str], *, labelled: bool
     Raises:
         RecipeError: The rule is none of these, or does not group every picture.
     """
+    named = f"{text_of(root)}: group is '{text_of(rule)}'"
     head, separator, rest = rule.partition(":")
     if rule == "folder":
         group_of: Callable[[str], str | None] = _by_folder(depth=2 if labelled else 1)
@@ -95,7 +103,7 @@ def folder_groups(rule: str, root: Path, names: Sequence[str], *, labelled: bool
         group_of, fault = _by_table(root, head, rest), f"has no row in {head}"
     else:
         raise RecipeError(
-            f"{text_of(root)}: group is {rule!r}, expected 'folder', 'name:PATTERN' or"
+            f"{named}, expected 'folder', 'name:PATTERN' or"
             f" 'FILE:COLUMN' for a folder. Change {way_to_set('group')}"
         )
     groups: dict[str, str | None] = {}
@@ -106,21 +114,25 @@ def folder_groups(rule: str, root: Path, names: Sequence[str], *, labelled: bool
                 groups[name] = group_of(name)
     except TimeoutError:
         raise RecipeError(
-            f"{text_of(root)}: group is {rule!r}, and the pattern took more than {limit_s:g} s of"
+            f"{named}, and the pattern took more than {limit_s:g} s of"
             f" CPU time, the last of it for {text_of(names[len(groups)])}. A repetition of a"
             " repetition, such as (a+)+, tries all ways to divide a name: repeat once, such as a+."
             f" Change {way_to_set('group')}"
         ) from None
-    faults = {text_of(name): fault for name, group in groups.items() if not group}
+    faults = {
+        text_of(name): fault if group is None else "has an empty group"
+        for name, group in groups.items()
+        if not group
+    }
     if names and len(faults) == len(names):
         raise RecipeError(
-            f"{text_of(root)}: group is {rule!r}, but none of the {len(names):,} pictures has a"
-            f" group: the first, {text_of(names[0])}, {fault}. Correct the pictures, or"
-            f" {way_to_set('group')}"
+            f"{named}, but none of the {len(names):,} pictures has a"
+            f" group: the first, {text_of(names[0])}, {faults[text_of(names[0])]}. Correct the"
+            f" pictures, or {way_to_set('group')}"
         )
     if faults:
         raise RecipeError(
-            f"{text_of(root)}: group is {rule!r}, but {len(faults):,} of {len(names):,} pictures"
+            f"{named}, but {len(faults):,} of {len(names):,} pictures"
             f" have no group, expected one for each:\n{name_all(faults)}\n"
             f"Correct the pictures, or {way_to_set('group')}"
         )
@@ -199,7 +211,9 @@ def _by_table(root: Path, file: str, column: str) -> Callable[[str], str | None]
     }
 
     def group_of(name: str) -> str | None:
-        value = known.get(name)
-        return None if value is None else str(value)
+        if name not in known:
+            return None
+        value = known[name]
+        return "" if value is None else str(value).strip()
 
     return group_of

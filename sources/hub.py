@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from oodguard.models.errors import RecipeError
 from oodguard.sources.columns import choose_columns, encode_labels
-from oodguard.sources.groups import number_groups
+from oodguard.sources.groups import check_groups_given, number_groups
 from oodguard.sources.listing import Encoded, Listing, check_row_count
 from oodguard.sources.source import Source
 
@@ -31,6 +31,8 @@ def list_hub(source: Source, name: str) -> Listing:
     values = table[columns.label][:] if columns.label else None
     classes, labels = encode_labels(values, columns.names, rows=len(table), location=name)
     grouped = None if source.group is None else table[source.group][:]
+    if grouped is not None:
+        check_groups_given(name, grouped, [f"row {row}" for row in range(len(table))])
     images = table.select_columns([columns.image])
     if isinstance(images.features[columns.image], datasets.Image):
         images = images.cast_column(columns.image, datasets.Image(decode=False))

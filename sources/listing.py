@@ -88,6 +88,17 @@ class Listing:
         )
 
     @property
+    def warning(self) -> str | None:
+        """State when the groups are wrong, if several classes share their values."""
+        if self.shared_values is None:
+            return None
+        return (
+            f"{self.location} has {self.shared_values}. If images of several classes with one value"
+            " resemble each other, such as those of one film, the promises hold only with this"
+            " option"
+        )
+
+    @property
     def counts(self) -> dict[str, int]:
         """The number of images by class."""
         number = len(self.classes)

@@ -38,11 +38,17 @@ def source_at(  # noqa: PLR0913 - the options of commands
     Raises:
         RecipeError: There is no group for `group_across_classes`.
     """
-    if group_across_classes and group is None:
-        raise RecipeError(
-            f"{way_to_set('group_across_classes')} has no groups to join, expected"
-            f" {way_to_set('group')} too, or neither"
+    if group_across_classes and group in {None, "folder"}:
+        found, expected = (
+            ("no groups to join", f"{way_to_set('group')} too, or neither")
+            if group is None
+            else (
+                f"no effect with {way_to_set('group')} folder, because each class has a folder of"
+                " its own",
+                "'name:/(.+)/', which captures the folders within that of the class",
+            )
         )
+        raise RecipeError(f"{way_to_set('group_across_classes')} has {found}, expected {expected}")
     values = {
         "images": images,
         "skip_broken": skip_broken,

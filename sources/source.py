@@ -85,6 +85,11 @@ class Source(FrozenModel):
     def _has_values_of_groups(self) -> Self:
         if self.group_across_classes and self.group is None:
             raise ValueError("group_across_classes is true, expected group too, or neither")
+        if self.group_across_classes and self.folder is not None and self.group == "folder":
+            raise ValueError(
+                "group is 'folder' and group_across_classes is true, expected a rule that leaves"
+                " out the folder of the class: 'name:/(.+)/' captures the folders within it"
+            )
         return self
 
     @model_validator(mode="after")

@@ -3,10 +3,12 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from oodguard.models.errors import RecipeError
+from oodguard.sources.groups import number_groups
 from oodguard.sources.reader import list_source, source_at
 from oodguard.sources.source import Source
 from tests.sources.picture_files import write
@@ -79,6 +81,10 @@ def test_pictures_without_a_sub_folder_or_a_row_are_named(films: Path) -> None:
         groups(films, "folder")
     with pytest.raises(RecipeError, match=r"cat/new.png: has no row in metadata.csv"):
         groups(films, "metadata.csv:film")
+    with (films / "metadata.csv").open("a") as file:
+        file.write("cat/new.png,\n")
+    with pytest.raises(RecipeError, match=r"cat/new.png: has an empty group"):
+        groups(films, "metadata.csv:film")
 
 
 def test_group_is_a_column_of_a_table_and_a_rule_of_a_folder(films: Path) -> None:
@@ -113,3 +119,21 @@ def test_group_across_classes_without_a_group_is_refused(films: Path) -> None:
         source_at(films, group_across_classes=True)
     with pytest.raises(ValidationError, match="group_across_classes is true, expected group too"):
         Source(folder=films, group_across_classes=True)
+
+
+def test_group_across_classes_by_the_folder_of_the_class_is_refused_with_a_rule_that_works(
+    films: Path,
+) -> None:
+    rule = "name:/(.+)/"
+    with pytest.raises(RecipeError, match=rf"no effect with .* folder.*, expected '{rule}'"):
+        source_at(films, group="folder", group_across_classes=True)
+    with pytest.raises(ValidationError, match="group is 'folder' and group_across_classes is true"):
+        Source(folder=films, group="folder", group_across_classes=True)
+    listing = list_source(source_at(films, group=rule, group_across_classes=True), labelled=True)
+    assert listing.groups is not None
+    assert len(set(listing.groups.tolist())) == 2
+
+
+def test_groups_of_whole_numbers_are_the_same_as_integers_and_as_floats() -> None:
+    labels = np.zeros(4, np.int64)
+    assert number_groups([1, 1.0, 2.5, "1"], labels).tolist() == [0, 0, 1, 0]

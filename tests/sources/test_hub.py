@@ -21,11 +21,13 @@ def requested(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
             "img": [Image.open(BytesIO(encoded(number))) for number in range(6)],
             "fine_label": [0, 1, 2, 2, 1, 0],
             "film": [1, 1, 1, 2, 2, 2],
+            "camera": [1, None, 1, 2, 2, 2],
         },
         features=datasets.Features(
             img=datasets.Image(),
             fine_label=datasets.ClassLabel(names=["emu", "cat", "dog"]),
             film=datasets.Value("int64"),
+            camera=datasets.Value("int64"),
         ),
     )
 
@@ -54,3 +56,7 @@ def test_missing_hub_data_set_or_column_is_an_error() -> None:
         contents(Source(hub="no/where"))
     with pytest.raises(RecipeError, match="a/b: group is 'reel', expected one of the columns"):
         contents(Source(hub="a/b", group="reel"))
+    with pytest.raises(
+        RecipeError, match="a/b: 1 of 6 images have no group, expected one for each"
+    ):
+        contents(Source(hub="a/b", group="camera"))

@@ -221,6 +221,8 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
         keys |= {"--fit": (fit_source, True)} if fit_source else {}
         with stages("listing the images"):
             listings = list_sources({"--data": (source, True), **keys}, message)
+        if shared := listings["--data"].warning:
+            warn(f"{shared}.")
         for key in ("--data", "--fit"):
             if key in listings and (known := options.classes or listings["--data"].classes):
                 print_positions(known, key, listings[key])

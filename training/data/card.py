@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 from pydantic import Field, ValidationError
 
 from oodguard.models.errors import RecipeError
@@ -50,13 +51,15 @@ class SourceCard(SourceNotes):
     """A source: its images by class, what is left out of it, and its content.
 
     `sha256` is that of the sha256 of every encoded image and the name of its class, in the order
-    of the source. Names of files and the size of the network's input do not change it.
+    of the source. Names of files and the size of the network's input do not change it. `groups` is
+    the hash of which images share a group; None: there are no groups, or the run is an older one.
     """
 
     location: str
     images: int
     classes: dict[str, int]
     sha256: str
+    groups: str | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class DataCard(FrozenModel):
@@ -87,6 +90,7 @@ def describe_data(listings: Mapping[str, Listing]) -> DataCard:
                 classes=listing.counts,
                 skipped=dict(listing.skipped),
                 sha256=content_sha256(listing),
+                groups=groups_sha256(listing),
             )
             for key, listing in listings.items()
         }
@@ -108,12 +112,12 @@ def read_data_card(path: Path) -> DataCard | None:
 
 
 def check_unchanged(recorded: DataCard, listings: Mapping[str, Listing]) -> None:
-    """Check that sources contain the images that `fit` recorded, in the same order.
+    """Check that sources contain the images that `fit` recorded, in the same order and groups.
 
-    The split of the inliers is drawn by the number and the order of the images. After a change,
-    images that were used for training would be among the calibration images. The evaluation sources
-    were searched for training images. One that is not recorded, as by earlier commits, is not
-    checked.
+    The split of the inliers is drawn by the number, the order and the groups of the images. After a
+    change, images that were used for training would be among the calibration images. The evaluation
+    sources were searched for training images. One that is not recorded, as by earlier commits, is
+    not checked.
 
     Raises:
         RecipeError: The error names each source that differs.
@@ -128,6 +132,8 @@ def check_unchanged(recorded: DataCard, listings: Mapping[str, Listing]) -> None
                 f"  {key}: {found.location} contains {_content_text(found)}, expected"
                 f" {_content_text(expected)}"
             )
+        elif expected.groups not in {None, found.groups}:
+            faults[key] = f"  {key}: the images of {found.location} are in other groups"
     if faults:
         of_evaluation = all(key.startswith(EVALUATION) for key in faults)
         raise RecipeError(
@@ -135,8 +141,8 @@ def check_unchanged(recorded: DataCard, listings: Mapping[str, Listing]) -> None
             + (CHANGED_EVALUATION if of_evaluation else CHANGED_TRAINING)
             + ":\n"
             + "\n".join(faults.values())
-            + "\nRestore the images with their order of names, or train a new run: fit RECIPE"
-            " --out FOLDER"
+            + "\nRestore the images with their order of names and their groups, or train a new run:"
+            " fit RECIPE --out FOLDER"
             + (". A bundle is measured on other images: evaluate BUNDLE --recipe FILE")
             * of_evaluation
         )
@@ -154,6 +160,17 @@ def content_sha256(listing: Listing) -> str:
         digest.update(hashlib.sha256(_content(encoded)).digest())
         digest.update(hashlib.sha256(name.encode()).digest())
     return digest.hexdigest()
+
+
+def groups_sha256(listing: Listing) -> str | None:
+    """Return the hash of which images share a group, in the order of the source; None: no groups.
+
+    Other names of the same groups do not change it.
+    """
+    if listing.groups is None:
+        return None
+    _, first, numbers = np.unique(listing.groups, return_index=True, return_inverse=True)
+    return hashlib.sha256(first[numbers].astype("<i8").tobytes()).hexdigest()
 
 
 def _content(encoded: Encoded) -> bytes:

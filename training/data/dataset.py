@@ -13,7 +13,7 @@ from torch import Tensor
 from oodguard.command_line.progress import counted
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import InputSpec
-from oodguard.sources.listing import Listing, check_inliers
+from oodguard.sources.listing import MAX_NAMED, Listing, check_inliers
 from oodguard.sources.pictures import decode_all, reason_of
 from oodguard.sources.reader import list_source
 from oodguard.sources.source import Source
@@ -156,7 +156,8 @@ def split(inliers: ImageSet, held_out: Inliers, *, seed: int) -> Split:
     image was trained on under another name. The training part does not change.
 
     Raises:
-        RecipeError: Fewer than two classes, a label without a class, or too few images.
+        RecipeError: Fewer than two classes, a label without a class, or too few images, also of a
+            class for training.
     """
     check_inliers(inliers.name, inliers.classes, inliers.labels.numpy())
     held_out_images = held_out.validation + held_out.calibration
@@ -179,6 +180,7 @@ def split(inliers: ImageSet, held_out: Inliers, *, seed: int) -> Split:
     validation = ~np.isin(prints[:first], prints[second:])
     calibration = ~np.isin(prints[first:second], np.concatenate((prints[:first], prints[second:])))
     held_out_copies = order[:second][torch.from_numpy(~np.concatenate((validation, calibration)))]
+    _check_all_classes_trained(inliers, order[second:])
     if not validation.any() or calibration.sum() < MIN_CALIBRATION:
         raise RecipeError(
             f"inliers: {len(held_out_copies):,} of the {second:,} held-out images in"
@@ -193,6 +195,19 @@ def split(inliers: ImageSet, held_out: Inliers, *, seed: int) -> Split:
         copies=inliers.subset(held_out_copies),
         fingerprints=unordered,
     )
+
+
+def _check_all_classes_trained(inliers: ImageSet, training: Tensor) -> None:
+    counts = torch.bincount(inliers.labels[training], minlength=len(inliers.classes))
+    missing = [name for name, count in zip(inliers.classes, counts, strict=True) if count == 0]
+    if missing:
+        cause = "" if inliers.groups is None else ", which have whole groups"
+        raise RecipeError(
+            f"inliers: {len(missing):,} of {len(inliers.classes):,} classes in {inliers.name} have"
+            f" all of their images in validation and calibration{cause}, expected images of each"
+            f" class for training: {', '.join(missing[:MAX_NAMED])}. Add images of these classes,"
+            " or more and smaller groups, or drop the classes with leave_out"
+        )
 
 
 def _end_of_group(sorted_groups: Tensor, cut: int) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from oodguard.models.errors import RecipeError
+from oodguard.sources.listing import Listing
 from oodguard.sources.reader import list_source
 from oodguard.sources.source import Source
 from oodguard.training.data.card import check_unchanged, describe_data, read_data_card
@@ -62,3 +63,35 @@ def test_data_card_rejects_images_that_changed_since_fit(tmp_path: Path, change:
         check_unchanged(card, {"inliers": list_source(source, labelled=True)})
     assert f"  inliers: {photos} contains " in str(caught.value)
     assert read_data_card(tmp_path / "other" / "data.json") is None
+
+
+@pytest.mark.parametrize(
+    ("films", "is_same"), [("1 1 2 2", True), ("b b a a", True), ("1 2 2 1", False), (None, False)]
+)
+def test_data_card_rejects_groups_that_changed_since_fit(
+    tmp_path: Path, films: str | None, is_same: bool
+) -> None:
+    """Other names of the same groups are no change. Older cards have no groups."""
+    photos = tmp_path / "photos"
+    for number in range(4):
+        write(photos / "cat" / f"{number}.png", number)
+
+    def listed(values: str | None) -> dict[str, Listing]:
+        if values is None:
+            return {"inliers": list_source(Source(folder=photos), labelled=True)}
+        rows = [f"cat/{at}.png,{film}" for at, film in enumerate(values.split())]
+        (photos / "films.csv").write_text("\n".join(["image,film", *rows]), encoding="utf-8")
+        source = Source(folder=photos, group="films.csv:film")
+        return {"inliers": list_source(source, labelled=True)}
+
+    RunFolder.create(tmp_path / "run", RECIPE).write_data(describe_data(listed("1 1 2 2")))
+    card = read_data_card(tmp_path / "run" / "data.json")
+    assert card is not None
+    if is_same:
+        check_unchanged(card, listed(films))
+    else:
+        with pytest.raises(
+            RecipeError, match=r"inliers: the images of .*photos are in other groups"
+        ):
+            check_unchanged(card, listed(films))
+    check_unchanged(describe_data(listed(None)), listed("1 2 2 1"))

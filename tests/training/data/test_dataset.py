@@ -1,3 +1,5 @@
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
@@ -155,6 +157,22 @@ def test_images_of_one_group_are_in_one_part() -> None:
     assert sum(len(part) for part in kinds) == 400
     assert 20 <= len(parts.validation) < 27
     assert 100 <= len(parts.calibration) < 114
+
+
+def test_split_with_a_class_that_is_held_out_whole_is_refused() -> None:
+    """One group has all images of the class b, and is held out with one of the seeds."""
+    groups = torch.where(torch.arange(250) < 100, 0, torch.arange(250))
+    images = replace(_numbered(torch.arange(250)), labels=(groups == 0).long(), groups=groups)
+    held_out = Inliers(table=Path("x"), validation=30, calibration=90, group="film")
+    message = r"1 of 2 classes in .* all of their images in validation .*, which have whole groups"
+    refused = 0
+    for seed in range(20):
+        try:
+            split(images, held_out, seed=seed)
+        except RecipeError as error:
+            assert re.search(message, str(error))  # noqa: PT017
+            refused += 1
+    assert 0 < refused < 20
 
 
 def _numbered(numbers: torch.Tensor) -> ImageSet:

@@ -73,6 +73,7 @@ def test_wrap_divides_and_calibrates_by_groups(pictures: Path, of_torch: Bundle)
     refused = wrap(pictures / "net.onnx", pictures, pictures / "films", *films)
     assert refused.exit_code == 3
     assert "15 of the 30 groups calibrate, expected at least 59" in refused.output.replace("\n", "")
+    assert "the promises hold only with this option" in refused.output.replace("\n", " ")
     joined = (*films, "--group-across-classes")
     refused = wrap(pictures / "net.onnx", pictures, pictures / "films", *joined)
     assert "5 of the 10 groups calibrate, expected at least 59" in refused.output.replace("\n", "")
