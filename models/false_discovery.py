@@ -91,7 +91,8 @@ def parse_rate(name: str, text: str, n: int) -> float:
     if q < least_rate(n):
         raise CalibrationError(
             f"{name} is {q:g}, expected at least 1 / {n + 1} = {least_rate(n):.3g}, the smallest"
-            f" p-value with {n} calibration images: no image could be rejected"
+            f" p-value with {n} independent calibration images, one of each group: no image could"
+            " be rejected"
         )
     return q
 

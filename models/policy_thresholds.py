@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from oodguard.models.bundle import Bundle
 from oodguard.models.calibration import images_required, rejection_rank
 from oodguard.models.calibration_rows import CalibrationRows
-from oodguard.models.decision import Policy, threshold
+from oodguard.models.decision import Policy
 from oodguard.models.errors import BundleError, CalibrationError
 from oodguard.models.group_calibration import (
     check_groups,
@@ -27,6 +27,8 @@ from oodguard.models.thresholds import (
 )
 from oodguard.models.wrong_and_accepted import WrongAndAccepted, rounded_up
 
+Rows = NDArray[np.intp]
+
 CALIBRATE = "Export the bundle again, or calibrate it with `oodguard calibrate`"
 
 
@@ -39,15 +41,8 @@ def rows_threshold(rows: CalibrationRows, name: str, policy: Policy) -> float:
         CalibrationError: There are too few images, or groups, for the policy.
         BundleError: Beta sets it, and the rows have no labels.
     """
-    if policy.alpha is None:
-        scores = rows.scores[name]
-        used = scores if rows.groups is None else scores[one_per_group(rows.groups)]
-        return _limit(used, _errors(rows, policy), policy).threshold
-    if rows.groups is None:
-        return threshold(rows.ordered()[name], policy)
-    return group_threshold(
-        rows.scores[name], rows.groups, alpha=policy.false_rejection_rate, delta=policy.delta
-    )
+    errors = None if policy.alpha is not None else _errors(rows, policy)
+    return _limit(rows.scores[name], rows.groups, errors, policy).threshold
 
 
 def policy_thresholds(bundle: Bundle, policy: Policy) -> Thresholds:
@@ -83,14 +78,7 @@ def policy_thresholds(bundle: Bundle, policy: Policy) -> Thresholds:
         deciding = attacked_scores(rows, policy.under_attack)
     known = np.flatnonzero(~np.isnan(deciding))
     groups = None if rows.groups is None else rows.groups[known]
-    if groups is not None and policy.delta is None and not policy.by_class and errors is None:
-        return PoolThresholds(_weighted_limit(deciding[known], groups, policy))
-    used = known if groups is None else known[one_per_group(groups)]
-    if groups is not None:
-        for name, rate in (("alpha", policy.alpha), ("beta", policy.beta)):
-            if rate is not None:
-                check_groups(len(used), alpha=rate, delta=policy.delta, name=name)
-    pool = _limit(deciding[used], errors, policy)
+    pool = _limit(deciding[known], groups, errors, policy)
     if not policy.by_class:
         return PoolThresholds(pool)
     if rows.predicted is None:
@@ -98,10 +86,9 @@ def policy_thresholds(bundle: Bundle, policy: Policy) -> Thresholds:
             "by_class is true, but the bundle has no predicted classes of its calibration images."
             f" {CALIBRATE}"
         )
-    predicted = rows.predicted[used]
-    members = [predicted == k for k in range(len(manifest.classes))]
+    members = [np.flatnonzero(rows.predicted == k) for k in range(len(manifest.classes))]
     counts = ClassCounts(
-        found=[int(np.count_nonzero(each)) for each in members],
+        found=[len(each) if groups is None else len(np.unique(groups[each])) for each in members],
         required=max(
             images_required(rate, policy.delta)
             for rate in (policy.alpha, policy.beta)
@@ -109,8 +96,7 @@ def policy_thresholds(bundle: Bundle, policy: Policy) -> Thresholds:
         ),
         unit="images" if groups is None else "groups",
     )
-    own = [_class_limit(deciding[used], each, errors, policy) for each in members]
-    return ClassThresholds(pool, own, counts)
+    return ClassThresholds(pool, [_class_limit(rows, each, policy) for each in members], counts)
 
 
 def limitations(thresholds: Thresholds, classes: Sequence[str]) -> list[str]:
@@ -144,13 +130,15 @@ def _classes_in_pool(thresholds: ClassThresholds, classes: Sequence[str]) -> Ite
     if pooled:
         counts = thresholds.counts
         unit = counts.unit if counts else "images"
+        is_one = len(pooled) == 1
+        verb, use, them = ("has", "uses", "it") if is_one else ("have", "use", "them")
         expected = f", expected at least {counts.required:,} of each," if counts else ""
         figures = ", ".join(
             f"{classes[at]} ({counts.found[at]:,})" if counts else classes[at] for at in pooled
         )
         yield (
-            f"{len(pooled)} of {len(classes)} classes have too few calibration {unit}{expected} and"
-            f" use the common threshold, so the policy does not hold for them: {figures}"
+            f"{len(pooled)} of {len(classes)} classes {verb} too few calibration {unit}{expected}"
+            f" and {use} the common threshold, so the policy does not hold for {them}: {figures}"
         )
 
 
@@ -176,8 +164,10 @@ def attacked_scores(rows: CalibrationRows, budget: int) -> NDArray[np.float32]:
     )
 
 
-def _errors(rows: CalibrationRows, policy: Policy) -> WrongAndAccepted | None:
-    """Return the bound beta, if the policy has one."""
+def _errors(
+    rows: CalibrationRows, policy: Policy, members: Rows | None = None
+) -> WrongAndAccepted | None:
+    """Return the bound beta on some rows, by default all, if the policy has one."""
     if policy.beta is None:
         return None
     if rows.labels is None or rows.predicted is None:
@@ -186,7 +176,8 @@ def _errors(rows: CalibrationRows, policy: Policy) -> WrongAndAccepted | None:
             f"beta is {policy.beta:g}, but the bundle has no {lacking} of its calibration images."
             f" {CALIBRATE}, with labelled images"
         )
-    used = slice(None) if rows.groups is None else one_per_group(rows.groups)
+    members = np.arange(len(rows)) if members is None else members
+    used = members if rows.groups is None else members[one_per_group(rows.groups[members])]
     return WrongAndAccepted(
         scores=rows.scores[policy.score][used],
         wrong=(rows.predicted != rows.labels)[used],
@@ -195,32 +186,47 @@ def _errors(rows: CalibrationRows, policy: Policy) -> WrongAndAccepted | None:
     )
 
 
-def _class_limit(
-    scores: NDArray[np.float32],
-    members: NDArray[np.bool_],
-    errors: WrongAndAccepted | None,
-    policy: Policy,
-) -> Limit | None:
+def _class_limit(rows: CalibrationRows, members: Rows, policy: Policy) -> Limit | None:
+    """Return the limit that the images of one predicted class set; None: they are too few.
+
+    Of a group that shows several classes, each of its classes has images.
+    """
+    scores = rows.scores[policy.score][members]
+    groups = None if rows.groups is None else rows.groups[members]
     try:
-        return _limit(scores[members], errors and errors.subset(members), policy)
+        return _limit(scores, groups, _errors(rows, policy, members), policy)
     except CalibrationError:
         return None
 
 
-def _limit(deciding: NDArray[np.float32], errors: WrongAndAccepted | None, policy: Policy) -> Limit:
-    """Return the limit that independent images with the scores `deciding` `(n,)` set.
+def _limit(
+    deciding: NDArray[np.float32],
+    groups: NDArray[np.int32] | None,
+    errors: WrongAndAccepted | None,
+    policy: Policy,
+) -> Limit:
+    """Return the limit that images with the scores `deciding` `(n,)` and these groups set.
 
     With alpha, this is its threshold, and beta holds there or not at all. A higher threshold for
     beta would miss more outliers, and would keep no further promise.
 
     Raises:
-        CalibrationError: There are too few images.
+        CalibrationError: There are too few images or groups.
     """
+    if groups is not None:
+        for name, rate in (("alpha", policy.alpha), ("beta", policy.beta)):
+            if rate is not None:
+                number = len(np.unique(groups))
+                check_groups(number, alpha=rate, delta=policy.delta, name=name)
     if policy.alpha is None and errors is not None:
-        return ranked_limit(deciding, errors.rank())
-    n = len(deciding)
-    rank = rejection_rank(n, alpha=policy.false_rejection_rate, delta=policy.delta)
-    limit = ranked_limit(deciding, rank)
+        return ranked_limit(errors.scores, errors.rank())
+    if groups is not None and policy.delta is None:
+        limit = _weighted_limit(deciding, groups, policy)
+    else:
+        drawn = deciding if groups is None else deciding[one_per_group(groups)]
+        alpha = policy.false_rejection_rate
+        rank = rejection_rank(len(drawn), alpha=alpha, delta=policy.delta)
+        limit = ranked_limit(drawn, rank)
     return replace(limit, unkept_beta=errors.unkept_beta(limit.threshold)) if errors else limit
 
 

@@ -8,7 +8,7 @@ Because c(t) increases with t, this is the largest t at which the p-value is at 
 confidence 1 - delta R is at most beta there and at every lower threshold.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,10 +63,6 @@ class WrongAndAccepted:
     wrong: Flags
     beta: float
     delta: float | None
-
-    def subset(self, chosen: Flags) -> "WrongAndAccepted":
-        """Return the bound on the `chosen` images `(n,)`."""
-        return replace(self, scores=self.scores[chosen], wrong=self.wrong[chosen])
 
     def allowed_errors(self) -> int:
         """Return how many of the n images may be accepted with a wrong class.

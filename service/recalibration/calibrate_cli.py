@@ -72,7 +72,10 @@ def add_to(app: typer.Typer, read_settings: Callable[..., Settings]) -> None:
             typer.Option(help="Who calibrates, for the record.", show_default="the user's name"),
         ] = None,
         as_json: Annotated[
-            bool, json_option("folder", "model", "replaced", "calibration", "comparison", "largest")
+            bool,
+            json_option(
+                "folder", "model", "replaced", "calibration", "comparison", "largest", "notes"
+            ),
         ] = False,
     ) -> None:
         """Calibrate a bundle on other images: the same model, a new threshold, a new version."""

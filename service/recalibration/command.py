@@ -73,11 +73,8 @@ def run(  # noqa: PLR0913 - the options of the command
                 label_column=label_column,
             )
         _echo(str(listed.listing))
-        if shared := listed.listing.shared_values:
-            warn(
-                f"The images have {shared}. If images of several classes with one value resemble"
-                " each other, such as those of one film, the promises hold only with this option."
-            )
+        if not labels and listed.listing.classes:
+            _echo("No labels are used (--no-labels)")
         if listed.unlabelled:
             _echo(f"No labels are used: {listed.unlabelled:,} of the images have none")
         if listed.number_of is not None and (
@@ -102,7 +99,7 @@ def run(  # noqa: PLR0913 - the options of the command
     if as_json:
         print_json(_json(bundle, done, out))
     else:
-        _print(bundle, done, out)
+        _print(bundle, done, out, by_class=policy.by_class)
 
 
 def _session(bundle: Bundle, settings: Settings) -> ModelSession:
@@ -116,11 +113,11 @@ def _session(bundle: Bundle, settings: Settings) -> ModelSession:
     )
 
 
-def _print(older: Bundle, done: Recalibrated, out: Path) -> None:
+def _print(older: Bundle, done: Recalibrated, out: Path, *, by_class: bool) -> None:
     comparison, newer = done.comparison, done.bundle
     record = newer.manifest.calibration
     table = Table("", f"version {older.manifest.version}", f"version {newer.manifest.version}")
-    for name, before, after in _rows(older, newer, comparison):
+    for name, before, after in _rows(older, newer, comparison, by_class=by_class):
         table.add_row(name, before, after)
     console = table_console()
     console.print(table)
@@ -151,28 +148,35 @@ def _json(older: Bundle, done: Recalibrated, out: Path) -> dict[str, object]:
         "calibration": newer.manifest.calibration,
         "comparison": done.comparison,
         "largest": [{"image": name, "score": score} for name, score in done.largest],
+        "notes": done.notes,
     }
 
 
-def _rows(older: Bundle, newer: Bundle, found: CalibrationComparison) -> list[tuple[str, str, str]]:
+def _rows(
+    older: Bundle, newer: Bundle, found: CalibrationComparison, *, by_class: bool
+) -> list[tuple[str, str, str]]:
     return [
         ("calibration", _size(older), _size(newer)),
         (
-            "threshold",
+            "common threshold" if by_class else "threshold",
             "unknown" if found.older is None else f"{found.older:.6g}",
             f"{found.newer:.6g}",
         ),
         (
-            "rejects of the older images",
+            f"rejects of the older images{_mean(older)}",
             "" if found.older_at_older is None else f"{found.older_at_older:.2%}",
             f"{found.older_at_newer:.2%}",
         ),
         (
-            "rejects of the new images",
+            f"rejects of the new images{_mean(newer)}",
             "" if found.newer_at_older is None else f"{found.newer_at_older:.2%}",
             f"{found.newer_at_newer:.2%}",
         ),
     ]
+
+
+def _mean(bundle: Bundle) -> str:
+    return "" if bundle.rows.groups is None else ", mean over the groups"
 
 
 def _size(bundle: Bundle) -> str:

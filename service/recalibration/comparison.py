@@ -83,20 +83,23 @@ def compare(
         distribution=distribution,
         tail=tail,
         lowest={share: _without_largest(newer, policy, share) for share in CONTAMINATION},
-        warnings=(*_warnings(first, second, distribution, tail, before), *_lost(older, newer)),
+        warnings=(
+            *_differences(first, second, distribution, tail),
+            *_only_accepted(older, newer, policy.score, before),
+            *_lost(older, newer),
+        ),
     )
 
 
-def _warnings(
+def _differences(
     older: NDArray[np.float32],
     newer: NDArray[np.float32],
     distribution: KolmogorovSmirnov,
     tail: float,
-    threshold: float | None,
-) -> list[str]:
-    found = []
+) -> Iterator[str]:
+    """Yield in which ways the scores of independent images differ."""
     if tail < SIGNIFICANT:
-        found.append(
+        yield (
             "More of the images than expected have scores above the largest ones of the older"
             f" calibration (p {tail:.2g}): outliers may be among them, and would be accepted from"
             " now on. Look at the images with the largest scores, and leave out those of no class"
@@ -108,19 +111,51 @@ def _warnings(
             if is_lower
             else "higher: the camera or the scene differs, or images of no class are among them"
         )
-        found.append(
+        yield (
             "The scores differ from those of the older calibration (Kolmogorov-Smirnov distance"
             f" {distribution.distance:.3f}, p {distribution.p_value:.2g}), most of them {cause}"
         )
-    if threshold is not None and (newer <= threshold).all():
-        rank = int((older > threshold).sum()) + 1
-        if none_exceeding_p_value(rank, len(older), len(newer)) < SIGNIFICANT:
-            found.append(
-                f"The older threshold {threshold:.6g} rejects none of the {len(newer):,} images:"
-                " rejected images seem to be left out. The new threshold then rejects too many of"
-                " the images that belong to the classes: add the rejected ones that do"
-            )
-    return found
+
+
+def _only_accepted(
+    older: CalibrationRows, newer: CalibrationRows, score: str, threshold: float | None
+) -> Iterator[str]:
+    """Yield that no new image is rejected by the older threshold, if that is no chance.
+
+    With groups, whether any of its images is rejected is the draw of a group: one image of each
+    group would hide it. This is more often the case in larger groups, so the new ones must have at
+    least the size of the older ones.
+    """
+    if threshold is None or rejects(newer.scores[score], threshold).any():
+        return
+    if _median_size(newer) >= _median_size(older):
+        first, second = _largest_of_groups(older, score), _largest_of_groups(newer, score)
+    else:
+        first, second = _independent(older, score), _independent(newer, score)
+    rank = int(np.count_nonzero(rejects(first, threshold))) + 1
+    if none_exceeding_p_value(rank, len(first), len(second)) < SIGNIFICANT:
+        yield (
+            f"The older threshold {threshold:.6g} rejects none of the {len(newer):,} images:"
+            " rejected images seem to be left out. The new threshold then rejects too many of"
+            " the images that belong to the classes: add the rejected ones that do"
+        )
+
+
+def _median_size(rows: CalibrationRows) -> float:
+    if rows.groups is None:
+        return 1
+    sizes = np.bincount(rows.groups)
+    return float(np.median(sizes[sizes > 0]))
+
+
+def _largest_of_groups(rows: CalibrationRows, score: str) -> NDArray[np.float32]:
+    scores = rows.scores[score]
+    if rows.groups is None:
+        return scores
+    _, numbers = np.unique(rows.groups, return_inverse=True)
+    largest = np.full(numbers.max() + 1, -np.inf, np.float32)
+    np.maximum.at(largest, numbers, scores)
+    return largest
 
 
 def _lost(older: CalibrationRows, newer: CalibrationRows) -> Iterator[str]:

@@ -31,8 +31,10 @@ _Part = tuple[NDArray[np.int64], NDArray[np.float32], dict[str, NDArray[np.float
 class HeldOut:
     """The rows of the calibration, and what became of the other images.
 
-    `positions` `(n,)` are those of the rows in the listing, `broken` the numbers of images that
-    cannot be read by the reason, `copies` the number of images with the pixels of an earlier one.
+    The rows are in the order of the sha256 of their pixels: one image of each group is drawn by the
+    order of the rows, and the draw must not depend on names. `positions` `(n,)` are those of the
+    rows in the listing, `broken` the numbers of images that cannot be read by the reason, `copies`
+    the number of images with the pixels of an earlier one.
     """
 
     rows: CalibrationRows
@@ -75,9 +77,10 @@ def hold_out(  # noqa: PLR0913 - by keyword
         advance(len(batch))
     if not parts:
         raise RecipeError(f"{listing.location}: no image can be read, expected at least 1")
+    order = unique.order()
     predicted, values, qualities = zip(*parts, strict=True)
-    table = np.concatenate(values)
-    kept = np.array(positions, np.int64)
+    table = np.concatenate(values)[order]
+    kept = np.array(positions, np.int64)[order]
     for at, name in enumerate(manifest.scores):
         _check_finite(listing, kept, name, table[:, at])
     _check_varies(listing, score, table[:, manifest.scores.index(score)])
@@ -85,13 +88,14 @@ def hold_out(  # noqa: PLR0913 - by keyword
     return HeldOut(
         rows=CalibrationRows(
             scores={name: table[:, at] for at, name in enumerate(manifest.scores)},
-            predicted=np.concatenate(predicted).astype(np.int32),
+            predicted=np.concatenate(predicted)[order].astype(np.int32),
             labels=None if number_of is None else number_of[listing.labels[kept]],
             groups=None
             if groups is None
             else np.unique(groups, return_inverse=True)[1].astype(np.int32),
             qualities={
-                name: np.concatenate([each[name] for each in qualities]) for name in qualities[0]
+                name: np.concatenate([each[name] for each in qualities])[order]
+                for name in qualities[0]
             },
         ),
         positions=kept,
@@ -116,11 +120,12 @@ def _with_path(name: str, encoded: Encoded) -> str:
 
 
 class _Unique:
-    """Leaves out images with the pixels of an earlier one, and counts them."""
+    """Leaves out images with the pixels of an earlier one, counts them, and orders the others."""
 
     def __init__(self) -> None:
         self.copies = 0
-        self._known: set[bytes] = set()
+        # The digests in the order of the images.
+        self._known: dict[bytes, None] = {}
 
     def select(
         self, images: Iterator[tuple[int, NDArray[np.uint8]]]
@@ -130,8 +135,13 @@ class _Unique:
             if digest in self._known:
                 self.copies += 1
                 continue
-            self._known.add(digest)
+            self._known[digest] = None
             yield position, pixels
+
+    def order(self) -> NDArray[np.intp]:
+        """Return the places of the selected images in the order of their digests."""
+        digests = [*self._known]
+        return np.array(sorted(range(len(digests)), key=digests.__getitem__), np.intp)
 
 
 def _readable(

@@ -5,7 +5,7 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -84,6 +84,8 @@ def recalibrate(  # noqa: PLR0913 - by keyword
         advance=advance,
     )
     comparison = compare(bundle.rows, found.rows, policy)
+    if warning := images.listing.warning:
+        comparison = replace(comparison, warnings=(warning, *comparison.warnings))
     description = _describe(bundle, images, found, version=version, by=by)
     written = write_bundle(
         out,
@@ -147,7 +149,7 @@ def check_enough(images: CalibrationImages, policy: Policy) -> None:
                 f" {variable(name)} or {variable('delta')}"
             )
         return
-    sizes = np.bincount(listing.groups)
+    _, sizes = np.unique(listing.groups, return_counts=True)
     if (sizes <= 1).all():
         raise CalibrationError(
             f"{listing.location}: each of the {len(sizes):,} groups has 1 image, expected groups of"

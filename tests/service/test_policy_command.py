@@ -128,7 +128,7 @@ def test_policy_try_prints_the_classes_and_the_cost_of_a_policy_under_attack(
     assert "Not known: attacked images and those of the evaluation: their predicted" in by_class
     assert "msp, alpha 0.05, delta 0.05, by class; threshold by class" in by_class
     assert "7 of" not in by_class
-    assert "Limitation: 1 of 3 classes have too few calibration images" in by_class
+    assert "Limitation: 1 of 3 classes has too few calibration images" in by_class
 
 
 def test_policy_show_states_for_each_alpha_which_classes_have_too_few_images(make: Make) -> None:
@@ -197,11 +197,18 @@ def test_policy_show_names_an_evaluation_of_another_form(make: Make, results: ob
     assert "Not known: the images of the evaluation: evaluation.json has another form" in found
 
 
-def test_policy_show_does_not_write_its_plot_into_a_bundle(make: Make) -> None:
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("plot.svg", "is in the folder of a bundle, expected another"),
+        ("manifest.json", "manifest.json, expected a file that ends in .svg"),
+    ],
+)
+def test_policy_show_does_not_write_its_plot_into_a_bundle_or_as_another_format(
+    make: Make, name: str, message: str
+) -> None:
     folder = make()
-    result = CliRunner().invoke(
-        app, ["policy", "show", str(folder), "--plot", str(folder / "manifest.json")]
-    )
+    result = CliRunner().invoke(app, ["policy", "show", str(folder), "--plot", str(folder / name)])
     assert result.exit_code == 1
-    assert "is in the folder of a bundle, expected another" in result.stderr
+    assert message in result.stderr
     assert open_bundle(folder).manifest.name == "tiny"

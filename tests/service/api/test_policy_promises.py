@@ -79,7 +79,7 @@ def test_policy_by_class_warns_at_start_of_classes_with_too_few_images(
         client = make_client(bundle=labelled, by_class=True)
     (record,) = [each for each in caplog.records if "does not hold in full" in each.message]
     limitation = record.__dict__["fields"]["limitation"]
-    assert limitation.endswith("so the policy does not hold for them: blue (50)")
+    assert limitation.endswith("so the policy does not hold for it: blue (50)")
     (model,) = client.get("/models").json()["models"]
     assert model["limitations"] == [limitation]
     # Blue has 50 images, and 59 are needed: the common threshold is the 7th largest of 250.

@@ -179,11 +179,33 @@ def test_calibrate_reads_a_table_with_its_groups(
         found = written.manifest.calibration
         assert found is not None
         groups[name], labelled[name] = found.groups, written.rows.labels is not None
-        shared = "warning: The images have 30 groups, because 10 values count once for each class"
-        assert (shared in result.stderr) == (name == "labels")
+        shared = " has 30 groups, because 10 values count once for each class"
+        card = (out / name / "README.md").read_text(encoding="utf-8")
+        for text in (result.stderr, card):
+            assert (shared in text) == (name == "labels")
     # The 10 films have pictures of all three classes.
     assert groups == {"labels": 30, "across": 10, "no labels": 10, "folder": 30}
     assert labelled == {"labels": True, "across": True, "no labels": False, "folder": False}
+
+
+def test_calibrate_draws_the_same_image_of_each_group_in_any_order_of_the_source(
+    bundle_folder: Path, pictures: Path, out: Path
+) -> None:
+    names = sorted(path.relative_to(pictures).as_posix() for path in pictures.rglob("*.png"))
+    rows = [f"{name},{name.split('/')[0]},{name.split('/')[1]}" for name in names]
+    stored: list[bytes] = []
+    for turned in (rows, rows[::-1]):
+        table = pictures / f"table{len(stored)}.csv"
+        table.write_text("\n".join(["image,label,film", *turned]))
+        written = out / table.stem
+        arguments = ("calibrate", bundle_folder, "--data", table, "--out", written)
+        films = ("--group", "film", "--group-across-classes")
+        result = CliRunner(env={"OODGUARD_DELTA": "none", "OODGUARD_ALPHA": "0.1"}).invoke(
+            app, [*map(str, (*arguments, *films))]
+        )
+        assert result.exit_code == 0, result.output
+        stored.append((written / "calibration.safetensors").read_bytes())
+    assert stored[0] == stored[1]
 
 
 @pytest.mark.parametrize(

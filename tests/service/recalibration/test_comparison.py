@@ -108,3 +108,21 @@ def test_threshold_without_outlier_groups_is_a_bound_for_every_choice_of_them(
     assert lowest <= min(thresholds)
     # The bound is tight where each group has one image.
     assert delta is None or lowest == min(thresholds)
+
+
+@pytest.mark.parametrize(("frames", "is_seen"), [(12, True), (2, False)])
+def test_comparison_of_accepted_groups_sees_that_the_rejected_images_are_left_out(
+    rng: np.random.Generator, frames: int, is_seen: bool
+) -> None:
+    """Four in ten older films have a rejected image. One image of each of 60 films is too few."""
+    films = np.repeat(np.arange(400), 12)
+    older = rows(rng.normal(size=len(films)), films)
+    groups = np.repeat(np.arange(60), frames)
+    threshold = compare(older, older, POLICY).newer
+    accepted = np.minimum(rng.normal(size=len(groups)), threshold)
+    found = compare(older, rows(accepted, groups), POLICY)
+    expected = f"rejects none of the {len(groups):,} images"
+    assert any(expected in each for each in found.warnings) == is_seen
+    # With rejected images in place there is no warning.
+    usual = compare(older, rows(rng.normal(size=len(films)), films), POLICY)
+    assert not any("rejects none" in each for each in usual.warnings)
