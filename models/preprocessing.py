@@ -4,7 +4,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import cast
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ SIXTEEN_BIT = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 EIGHT_BIT = frozenset(
     {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
 )
+
+MAX_PIXELS: Final = 25_000_000
+"""The most pixels of an image in the Python API, as in the service by default."""
 
 # Pixels of a large image that are converted at a time. The steps of a conversion take up to 20
 # bytes for each.

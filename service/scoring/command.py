@@ -35,7 +35,7 @@ from oodguard.service.scoring.output import (
 from oodguard.service.scoring.part_scorer import CONTINUE, ScoringJob
 from oodguard.service.scoring.plan import ScoringPlan, new_plan
 from oodguard.service.scoring.progress import ScoringProgress
-from oodguard.service.scoring.ray_run import LOCAL, check_ray, score_parts_on_ray
+from oodguard.service.scoring.ray_run import LOCAL, prepare_ray, score_parts_on_ray
 from oodguard.service.scoring.reader import SourceReader
 from oodguard.service.scoring.run import score_parts
 from oodguard.service.scoring.second_pass import decide_together
@@ -76,7 +76,7 @@ def run(  # noqa: PLR0913 - the options of the command
     """
     silence_decoders()
     if isinstance(engine, str):
-        check_ray(engine, settings.device)
+        prepare_ray(engine, settings.device)
     with errors_with_folder(settings.bundle):
         bundle = open_bundle(settings.bundle)
         policy = configured_policy(bundle, settings)

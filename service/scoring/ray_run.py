@@ -47,8 +47,8 @@ ENVIRONMENT: Final = {
 }
 
 
-def check_ray(address: str, device: Device) -> None:
-    """Check what a run on Ray needs, before its source is listed.
+def prepare_ray(address: str, device: Device) -> None:
+    """Set the variables of Ray, and check what a run needs, before its source is listed.
 
     Raises:
         ScoringError: Ray is not installed or not reachable, or the device is no CPU.
@@ -195,7 +195,7 @@ def enter(folder: Path, sizes: dict[str, int]) -> None:
 @contextmanager
 def _connected(address: str, workers: int | None) -> Iterator[Any]:
     """Connect to Ray, or start it, and leave it with the context."""
-    import ray  # noqa: PLC0415 - an extra, see `check_ray`
+    import ray  # noqa: PLC0415 - an extra, see `prepare_ray`
     import ray.data  # noqa: PLC0415
 
     options: dict[str, Any] = {}

@@ -15,15 +15,13 @@ from oodguard.models.calibrated_model import CalibratedModel
 from oodguard.models.decision import Policy
 from oodguard.models.errors import BundleError, install_hint
 from oodguard.models.manifest import Manifest
+from oodguard.models.preprocessing import MAX_PIXELS
 from oodguard.service.inference.providers import Device
 from oodguard.service.scoring.columns import Columns, column_names, score_batch
 from oodguard.service.scoring.pictures import decode_batch
 
 PICTURE_COLUMNS: Final = ("image", "bytes", "content", "img", "picture", "item")
 """Names of the column of pictures: those of datasets, Ray Data, Spark, and others."""
-
-MAX_PIXELS: Final = 25_000_000
-"""The most pixels of a picture, as in the Python API and by default in the service."""
 
 BATCH_SIZE: Final = 64
 """The most images in one run of the graph."""

@@ -16,14 +16,12 @@ from oodguard.models.decision import Policy
 from oodguard.models.errors import ImageError, install_hint
 from oodguard.models.manifest import InputSpec, Manifest
 from oodguard.models.names import text_of
+from oodguard.models.preprocessing import MAX_PIXELS
 from oodguard.models.reasons import Size
 from oodguard.models.verdicts import Verdict, Verdicts
 
 ImageInput: TypeAlias = str | PathLike[str] | Image.Image | NDArray[np.uint8]
 """A path of a JPEG, PNG or WebP file, a PIL image, or uint8 RGB pixels `(H, W, 3)`."""
-
-MAX_PIXELS = 25_000_000
-"""The most pixels of an image file, checked before it is decoded, as the service does."""
 
 MAX_THREADS = 1024
 """A limit above every number of CPUs: one run may use all CPUs of the process."""

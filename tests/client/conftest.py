@@ -1,5 +1,7 @@
 """Fixtures: clients of a real application, and of scripted responses."""
 
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -29,6 +31,11 @@ def client_of(application: TestClient, **options: Any) -> Client:
 
 
 @pytest.fixture
-def client(make_client: MakeClient) -> Client:  # noqa: F811
+def client(make_client: MakeClient) -> Iterator[Client]:  # noqa: F811
     """A client of an application on a tiny graph, with default settings."""
-    return client_of(make_client())
+    yield client_of(make_client())
+    # A loop that is left early does not wait for its requests. The application would wait for a
+    # client that reads no more, because its requests here have no connection that can end.
+    for thread in threading.enumerate():
+        if thread.name.startswith("oodguard-client"):
+            thread.join()

@@ -41,7 +41,8 @@ def outside() -> Tensor:
 def classifier() -> ScoredNetwork:
     """A network trained for ten classes and for uniform outputs on outliers.
 
-    In float64, so that it is the same on every CPU: the kernels of float32 round differently.
+    In float64: the kernels of CPUs round differently, and in float32 the networks of two CPUs
+    differed so much that attacks on them did.
     """
     torch.manual_seed(0)
     torch.set_num_threads(1)
