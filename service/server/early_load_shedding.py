@@ -82,7 +82,6 @@ class _CompletedCycle:
     """Replaces uvicorn's cycle for an answered request, so that its body is discarded."""
 
     response_complete = True
-    keep_alive = True
 
     def __init__(self) -> None:
         # Set by uvicorn when the connection is lost.

@@ -81,6 +81,10 @@ class PipeliningProtocol(HttpToolsProtocol):
     # Whether input is ignored, because its meaning is unknown.
     _input_ended = False
     _is_shut_down = False
+    # Whether the rest of a body is discarded unparsed, before the connection is closed.
+    _discards = False
+    # Whether a part of the body has arrived.
+    body_began = False
     _responses: ResponseTransport
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -107,8 +111,13 @@ class PipeliningProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse the received bytes, or let them wait for an earlier request or for their turn."""
+        if self._discards:
+            self._discard(len(data))
+            return
         self._received += data
-        if self.turns.is_over(self.peer):
+        # The body of an answered request takes memory while it waits, and little time.
+        is_ignored = self._body_bytes and self.in_body and self.cycle.response_complete
+        if self.turns.is_over(self.peer) and not is_ignored:
             self._parse_later()
             return
         started = time.perf_counter_ns()
@@ -123,7 +132,8 @@ class PipeliningProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Close the connection, or let the application close it after its response."""
         self._is_shut_down = True
-        if not self._waits_for_turn:
+        is_ignored = self.in_body and self.cycle.response_complete
+        if is_ignored or not self._waits_for_turn:
             super().shutdown()
 
     def parse(self, piece: bytes) -> None:
@@ -190,6 +200,7 @@ class PipeliningProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start the request; bytes after a request for another protocol are ignored."""
         self._body_bytes = body_length(self.headers)
+        self.body_began = False
         self.start_request()
         self.in_body = True
         if self.parser.should_upgrade():
@@ -208,8 +219,6 @@ class PipeliningProtocol(HttpToolsProtocol):
         self.in_body = False
         self._body_bytes = 0
         self.request_complete = True
-        if self.cycle.response_complete and not self.cycle.keep_alive:
-            self.transport.close()
 
     def on_response_complete(self) -> None:
         """Continue with the requests that wait."""
@@ -228,16 +237,30 @@ class PipeliningProtocol(HttpToolsProtocol):
 
         The system resets a connection that is closed while received bytes are unread, and discards
         the response: a client with `Connection: close`, or of HTTP/1.0, that sends its whole body
-        first lost the reason why it was rejected.
+        first lost the reason why it was rejected. Nothing is sent after the response, so that the
+        client sees its end, and closes the connection of a chunked body, whose end is not parsed. A
+        body that waits for a 100 (Continue) will not come.
         """
-        cycle = self.cycle
-        if (
-            self.in_body
-            and cycle.response_complete
-            and not (self._input_ended or self._is_shut_down or cycle.waiting_for_100_continue)
+        is_expected = self.in_body and (self.body_began or not self.expect_100_continue)
+        if not (is_expected and self.cycle.response_complete) or (
+            self._input_ended or self._is_shut_down
         ):
+            self.transport.close()
             return
-        self.transport.close()
+        self._discards = True
+        self.transport.write_eof()
+        # Uvicorn's timer of idle connections does not apply: `HeaderLimitProtocol` has another one.
+        self.loop.call_soon(self._unset_keepalive_if_required)
+        waiting, self._received = len(self._received), b""
+        self.flow.set_requests_wait(wait=False)
+        self._discard(waiting)
+
+    def _discard(self, count: int) -> None:
+        """Discard bytes of a body, and close the connection at its end if that is known."""
+        if self._body_bytes:
+            self._body_bytes -= min(count, self._body_bytes)
+            if not self._body_bytes:
+                self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """Send uvicorn's 400 for bytes that are not HTTP, if it is their turn."""
