@@ -60,6 +60,11 @@ class GroupReference:
         below = np.searchsorted(self.scores, scores, side="left")
         return np.asarray((1 + self.at_or_above[below]) / (self.groups + 1), dtype=np.float64)
 
+    def smallest_alpha(self, threshold: float) -> float:
+        """Return the smallest alpha, without delta, that a calibration score keeps as threshold."""
+        above = np.searchsorted(self.scores, np.float32(threshold), side="right")
+        return float((1 + self.at_or_above[above]) / (self.groups + 1))
+
 
 def group_reference(scores: Scores, groups: Groups, *, delta: float | None) -> GroupReference:
     """Return what scores are compared with: all images weighted, or with `delta` one per group.
@@ -126,6 +131,14 @@ def group_p_values(
     A caller with many requests keeps the `group_reference` instead.
     """
     return group_reference(calibration, groups, delta=delta).p_values(scores)
+
+
+def mean_over_groups(flags: NDArray[np.bool_], groups: Groups | None) -> float:
+    """Return the mean of flags `(n,)`; with groups, that of the means of the groups."""
+    if groups is None:
+        return float(flags.mean())
+    sums, sizes = np.bincount(groups, flags), np.bincount(groups)
+    return float((sums[sizes > 0] / sizes[sizes > 0]).mean())
 
 
 def check_groups(number: int, *, alpha: float, delta: float | None, name: str = "alpha") -> None:

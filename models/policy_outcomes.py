@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oodguard.models.bundle import Bundle
+from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.decision import Policy, rejects
+from oodguard.models.group_calibration import mean_over_groups
 from oodguard.models.policy_thresholds import limitations, policy_thresholds
 from oodguard.models.records import WRAPPED
 from oodguard.models.thresholds import Thresholds
@@ -46,7 +48,7 @@ class PolicyOutcome:
     Attributes:
         policy: The policy.
         threshold: The threshold of all images; None by class.
-        rejected: The share of the calibration images that is rejected.
+        rejected: The share of the calibration images that is rejected; the mean over the groups.
         rejected_attacked: The same of the attacked ones, by budget in 255ths; empty if unknown.
         evaluation: The images of the evaluation, clean first; empty if unknown.
         unknown: The reasons why figures are unknown.
@@ -84,7 +86,7 @@ def policy_outcome(bundle: Bundle, policy: Policy) -> PolicyOutcome:
     else:
         if policy.score == bundle.manifest.default_score:
             attacked = {
-                budget: float(rejects(found[~np.isnan(found)], limit).mean())
+                budget: _rejected_attacked(found, limit, rows)
                 for budget, found in sorted(rows.attacked.items())
             }
         if not attacked:
@@ -113,12 +115,20 @@ def policy_outcome(bundle: Bundle, policy: Policy) -> PolicyOutcome:
     return PolicyOutcome(
         policy=policy,
         threshold=limit,
-        rejected=float(thresholds.rejects(scores, classes.astype(np.int64)).mean()),
+        rejected=mean_over_groups(
+            thresholds.rejects(scores, classes.astype(np.int64)), rows.groups
+        ),
         rejected_attacked=attacked,
         evaluation=evaluation,
         unknown=tuple(unknown),
         limitations=_limitations(thresholds, bundle),
     )
+
+
+def _rejected_attacked(scores: NDArray[np.float32], limit: float, rows: CalibrationRows) -> float:
+    known = ~np.isnan(scores)
+    groups = None if rows.groups is None else rows.groups[known]
+    return mean_over_groups(rejects(scores[known], limit), groups)
 
 
 def _limitations(thresholds: Thresholds, bundle: Bundle) -> tuple[str, ...]:

@@ -86,15 +86,16 @@ def policy_thresholds(bundle: Bundle, policy: Policy) -> Thresholds:
             "by_class is true, but the bundle has no predicted classes of its calibration images."
             f" {CALIBRATE}"
         )
-    members = [np.flatnonzero(rows.predicted == k) for k in range(len(manifest.classes))]
+    used = known if groups is None else known[one_per_group(groups)]
+    members = [used[rows.predicted[used] == k] for k in range(len(manifest.classes))]
     counts = ClassCounts(
-        found=[len(each) if groups is None else len(np.unique(groups[each])) for each in members],
+        found=[len(each) for each in members],
         required=max(
             images_required(rate, policy.delta)
             for rate in (policy.alpha, policy.beta)
             if rate is not None
         ),
-        unit="images" if groups is None else "groups",
+        unit="images" if groups is None else "images, of which one is drawn from each group",
     )
     return ClassThresholds(pool, [_class_limit(rows, each, policy) for each in members], counts)
 
@@ -165,9 +166,9 @@ def attacked_scores(rows: CalibrationRows, budget: int) -> NDArray[np.float32]:
 
 
 def _errors(
-    rows: CalibrationRows, policy: Policy, members: Rows | None = None
+    rows: CalibrationRows, policy: Policy, used: Rows | None = None
 ) -> WrongAndAccepted | None:
-    """Return the bound beta on some rows, by default all, if the policy has one."""
+    """Return the bound beta on independent rows, by default one of each group, if there is one."""
     if policy.beta is None:
         return None
     if rows.labels is None or rows.predicted is None:
@@ -176,8 +177,8 @@ def _errors(
             f"beta is {policy.beta:g}, but the bundle has no {lacking} of its calibration images."
             f" {CALIBRATE}, with labelled images"
         )
-    members = np.arange(len(rows)) if members is None else members
-    used = members if rows.groups is None else members[one_per_group(rows.groups[members])]
+    if used is None:
+        used = np.arange(len(rows)) if rows.groups is None else one_per_group(rows.groups)
     return WrongAndAccepted(
         scores=rows.scores[policy.score][used],
         wrong=(rows.predicted != rows.labels)[used],
@@ -187,14 +188,15 @@ def _errors(
 
 
 def _class_limit(rows: CalibrationRows, members: Rows, policy: Policy) -> Limit | None:
-    """Return the limit that the images of one predicted class set; None: they are too few.
+    """Return the limit that independent images of a predicted class set; None: they are too few.
 
-    Of a group that shows several classes, each of its classes has images.
+    Of a group that shows several classes, one image is drawn over all classes: an image at random
+    of a new group, given its predicted class, is such an image. One image of each group that shows
+    the class would give groups with few images of it a larger weight than they have in traffic.
     """
     scores = rows.scores[policy.score][members]
-    groups = None if rows.groups is None else rows.groups[members]
     try:
-        return _limit(scores, groups, _errors(rows, policy, members), policy)
+        return _limit(scores, None, _errors(rows, policy, members), policy)
     except CalibrationError:
         return None
 
@@ -213,11 +215,10 @@ def _limit(
     Raises:
         CalibrationError: There are too few images or groups.
     """
-    if groups is not None:
-        for name, rate in (("alpha", policy.alpha), ("beta", policy.beta)):
-            if rate is not None:
-                number = len(np.unique(groups))
-                check_groups(number, alpha=rate, delta=policy.delta, name=name)
+    if groups is not None and policy.alpha is not None:
+        check_groups(len(np.unique(groups)), alpha=policy.alpha, delta=policy.delta)
+    if groups is not None and errors is not None:
+        check_groups(len(errors.scores), alpha=errors.beta, delta=policy.delta, name="beta")
     if policy.alpha is None and errors is not None:
         return ranked_limit(errors.scores, errors.rank())
     if groups is not None and policy.delta is None:
@@ -227,7 +228,13 @@ def _limit(
         alpha = policy.false_rejection_rate
         rank = rejection_rank(len(drawn), alpha=alpha, delta=policy.delta)
         limit = ranked_limit(drawn, rank)
-    return replace(limit, unkept_beta=errors.unkept_beta(limit.threshold)) if errors else limit
+    if errors is None:
+        return limit
+    unkept = errors.unkept_beta(limit.threshold)
+    if unkept and unkept.required_alpha is not None and limit.weighted is not None:
+        highest = ranked_limit(errors.scores, errors.rank()).threshold
+        unkept = replace(unkept, required_alpha=limit.weighted.smallest_alpha(highest))
+    return replace(limit, unkept_beta=unkept)
 
 
 def _weighted_limit(

@@ -82,7 +82,7 @@ def show(  # noqa: PLR0913 - each parameter is an option of the command
         raise refused[ALPHAS[-1]]
     if plot is not None:
         if plot.suffix.lower() != ".svg":
-            raise BundleError(f"--plot is {plot}, expected a file that ends in .svg")
+            raise typer.BadParameter(f"--plot is {plot}, expected a file that ends in .svg")
         if (plot.absolute().parent / MANIFEST).exists():
             raise BundleError(f"--plot {plot} is in the folder of a bundle, expected another")
         plot.write_text(policy_tables.svg(opened.manifest, outcomes), encoding="utf-8")

@@ -55,6 +55,7 @@ KEYS = {
     "input": "size and resize rule of the model's input",
     "key": "the API key, which is not stored",
     "largest": "the images with the largest scores",
+    "notes": "where the policy of the settings does not hold for the bundle, and missing reasons",
     "limitations": "the parts of the policy that do not hold",
     "model": "name, version and sha256 of the bundle; of `drift reset` and `capacity`, its name",
     "out": "the output folder or archive",

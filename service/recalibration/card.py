@@ -56,6 +56,8 @@ def _comparison(comparison: CalibrationComparison, policy: Policy, units: str) -
     bound = f"beta {policy.beta:.1%}" if policy.alpha is None else f"alpha {policy.alpha:.1%}"
     older = "unknown" if comparison.older is None else f"{comparison.older:.6g}"
     rejected = comparison.newer_at_older
+    common = "common " if policy.by_class else ""
+    mean = ", as the mean over the groups" if units == "groups" else ""
     lowest = "; ".join(
         f"if {share:.0%} of the {units} were outliers, it would be at least {threshold:.6g} without"
         " them"
@@ -63,13 +65,13 @@ def _comparison(comparison: CalibrationComparison, policy: Policy, units: str) -
         if threshold is not None
     )
     return (
-        f"Score `{policy.score}`, threshold {comparison.newer:.6g} (before: {older}):"
+        f"Score `{policy.score}`, {common}threshold {comparison.newer:.6g} (before: {older}):"
         f" {bound}{confidence}."
         + (f" {lowest[0].upper()}{lowest[1:]}." if lowest else "")
         + (
             ""
             if rejected is None
-            else f" The older threshold rejects {rejected:.1%} of the new images."
+            else f" The older threshold rejects {rejected:.1%} of the new images{mean}."
         )
         + f" The new threshold rejects {comparison.older_at_newer:.1%} of the older images."
         f" Kolmogorov-Smirnov distance of the scores {comparison.distribution.distance:.3f}"

@@ -11,7 +11,12 @@ from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.decision import Policy, rejects
 from oodguard.models.decision import threshold as threshold_of
 from oodguard.models.errors import BundleError, CalibrationError
-from oodguard.models.group_calibration import ROUNDING, check_groups, one_per_group
+from oodguard.models.group_calibration import (
+    ROUNDING,
+    check_groups,
+    mean_over_groups,
+    one_per_group,
+)
 from oodguard.models.policy_thresholds import rows_threshold
 from oodguard.models.two_sample import (
     KolmogorovSmirnov,
@@ -186,11 +191,7 @@ def _independent(rows: CalibrationRows, score: str) -> NDArray[np.float32]:
 
 def _rejected(rows: CalibrationRows, score: str, threshold: float) -> float:
     """Return the share of rejected images; with groups, the mean over the groups."""
-    rejected = rejects(rows.scores[score], threshold)
-    if rows.groups is None:
-        return float(rejected.mean())
-    sums, sizes = np.bincount(rows.groups, rejected), np.bincount(rows.groups)
-    return float((sums[sizes > 0] / sizes[sizes > 0]).mean())
+    return mean_over_groups(rejects(rows.scores[score], threshold), rows.groups)
 
 
 def _without_largest(rows: CalibrationRows, policy: Policy, share: float) -> float | None:

@@ -156,7 +156,7 @@ def check_enough(images: CalibrationImages, policy: Policy) -> None:
             " near-duplicates. Correct --group, or leave it out if no images resemble each other"
         )
     try:
-        check_groups(len(sizes), alpha=rate, delta=policy.delta)
+        check_groups(len(sizes), alpha=rate, delta=policy.delta, name=name)
     except CalibrationError as error:
         raise CalibrationError(f"{listing.location}: {error}") from error
 

@@ -125,13 +125,12 @@ def test_policy_with_groups_counts_groups(tmp_path: Path) -> None:
         np.testing.assert_array_equal(rejects(seen, found.threshold), expected <= found.level)
         by_class = policy_thresholds(made, Policy(score="msp", delta=delta, by_class=True))
         assert isinstance(by_class, ClassThresholds)
-        # 98 groups show class 0 and class 1, and 3 show class 2, which are too few.
-        for number, own in enumerate(by_class.own[:2]):
-            members = number == PREDICTED
-            limit = group_threshold(SCORES[members], groups[members], alpha=0.05, delta=delta)
-            assert own is not None
-            assert (own.threshold, len(own.calibration)) == (limit, 98)
-        assert by_class.own[2] is None
+        # One image of each group is drawn over all classes.
+        assert by_class.counts is not None
+        assert sum(by_class.counts.found) == 100
+        assert [len(each.calibration) for each in by_class.own if each] == [
+            count for count in by_class.counts.found if count >= by_class.counts.required
+        ]
         assert by_class.pool.threshold == found.threshold
         # A beta that holds does not change the threshold of alpha.
         both = policy_thresholds(made, Policy(score="msp", delta=delta, beta=0.3))
@@ -141,35 +140,72 @@ def test_policy_with_groups_counts_groups(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("delta", [None, 0.1])
-def test_policy_by_class_holds_for_new_films_that_show_several_classes(
+def test_policy_by_class_holds_for_an_image_of_a_new_film_that_shows_several_classes(
     tmp_path: Path, delta: float | None
 ) -> None:
-    """Films of 8 images of two classes in turn; the scores of a film have a common part."""
-    films, frames, alpha, draws = 90, 8, 0.1, 200
+    """One film in ten shows the class 0 only, with high scores, the others in one of 8 images."""
+    films, frames, alpha, draws = 600, 8, 0.1, 100
     groups = np.repeat(np.arange(films), frames).astype(np.int32)
-    predicted = np.tile([0, 1], films * frames // 2).astype(np.int32)
+    place = np.tile(np.arange(frames), films)
     policy = Policy(score="msp", alpha=alpha, delta=delta, by_class=True)
     rng = np.random.default_rng(5)
     made = bundle(tmp_path)
     rates = []
     for _ in range(draws):
+        is_high = (rng.random(films) < 0.1)[groups]
+        predicted = np.where(is_high | (place == 0), 0, 1).astype(np.int32)
         common = rng.normal(size=films)[groups] * 3
-        scores = (common + rng.normal(size=len(groups)) + 5 * predicted).astype(np.float32)
+        scores = (common + rng.normal(size=len(groups)) + 9 * is_high).astype(np.float32)
         both = {"msp": scores, "energy": scores}
         rows = CalibrationRows(scores=both, predicted=predicted, groups=groups)
         found = policy_thresholds(replace(made, rows=rows), policy)
         assert isinstance(found, ClassThresholds)
-        limits = np.array([each.threshold for each in found.own if each])
-        # An image of a new film: the sum of both parts has the standard deviation of 10.
-        rates.append(norm.sf(limits - [0, 5], scale=10**0.5))
+        limits = [each.threshold for each in found.own if each]
+        # An image of a new film: the sum of both parts has the standard deviation of 10, and of
+        # the images of class 0, .1 of .1 + .9 / 8 are of the film with high scores.
+        high = 0.1 / (0.1 + 0.9 / frames)
+        low = norm.sf(limits, scale=10**0.5)
+        rates.append([high * norm.sf(limits[0] - 9, scale=10**0.5) + (1 - high) * low[0], low[1]])
     if delta is None:
         # The mean over the draws is at most alpha, within three standard errors.
         error = np.std(rates, axis=0) / draws**0.5
         assert (np.mean(rates, axis=0) <= alpha + 3 * error).all()
+        assert (np.mean(rates, axis=0) > alpha / 2).all()
     else:
         broken = np.mean(np.array(rates) > alpha, axis=0)
         assert (broken <= delta + 3 * (delta * (1 - delta) / draws) ** 0.5).all()
         assert (broken > 0).any()
+
+
+@pytest.mark.parametrize("delta", [None, 0.05])
+def test_unkept_beta_holds_from_the_stated_alpha_with_groups(
+    tmp_path: Path, delta: float | None
+) -> None:
+    rng = np.random.default_rng(1)
+    groups = np.sort(rng.integers(0, 200, N)).astype(np.int32)
+    labels = np.where(rng.random(N) < SCORES / 1000, 1 - PREDICTED % 2, PREDICTED).astype(np.int32)
+    made = bundle(tmp_path, groups=groups, labels=labels)
+    found = 0
+    for beta in (0.05, 0.1, 0.15):
+        policy = Policy(score="msp", alpha=0.05, delta=delta, beta=beta)
+        unkept = policy_thresholds(made, policy).unkept_beta
+        if unkept is None or unkept.required_alpha is None:
+            continue
+        found += 1
+        alpha = np.ceil(unkept.required_alpha * 1e4) / 1e4
+        assert policy_thresholds(made, replace(policy, alpha=alpha)).unkept_beta is None
+        below = policy_thresholds(made, replace(policy, alpha=unkept.required_alpha - 0.006))
+        assert below.unkept_beta is not None
+    assert found
+
+
+def test_policy_under_attack_counts_all_groups_for_beta(tmp_path: Path) -> None:
+    """Beta is for images that are not attacked."""
+    groups = (np.arange(N) // 2).astype(np.int32)
+    attacked = np.where(groups < 60, SCORES + 100, np.nan).astype(np.float32)
+    made = bundle(tmp_path, groups=groups, labels=PREDICTED, attacked={2: attacked})
+    policy = Policy(score="msp", alpha=0.1, delta=0.05, under_attack=2, beta=0.02)
+    assert policy_thresholds(made, policy).n == 60  # beta needs 149 groups, and there are 200
 
 
 def test_class_rejections_count_the_calibration_images_of_each_class(tmp_path: Path) -> None:
@@ -298,9 +334,13 @@ def test_limitations_count_the_groups_of_a_class_and_not_their_images(tmp_path: 
     (text,) = limitations(
         policy_thresholds(made, Policy(score="msp", by_class=True)), ("a", "b", "c")
     )
-    # Of the classes a and b, 98 groups have images.
-    assert text.startswith("1 of 3 classes has too few calibration groups, expected at least 59")
-    assert text.endswith(": c (3)")
+    assert text.startswith(
+        "3 of 3 classes have too few calibration images, of which one is drawn from each group,"
+        " expected at least 59 of each, and use the common threshold"
+    )
+    counts = [int(each) for each in re.findall(r"\((\d+)\)", text)]
+    assert len(counts) == 3
+    assert sum(counts) == 100
 
 
 def test_limitations_name_the_beta_of_all_classes_in_one_text(tmp_path: Path) -> None:

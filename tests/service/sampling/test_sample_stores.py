@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from oodguard.service import s3_bucket
 from oodguard.service.errors import SampleStoreError, SamplingError
 from oodguard.service.sampling.s3_store import S3Store
 from oodguard.service.sampling.stores import FolderStore, open_store
@@ -143,12 +144,47 @@ def test_s3_store_refuses_a_url_that_names_another_place(url: str, message: str)
         S3Store(url)
 
 
-def test_s3_store_refuses_an_endpoint_without_a_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "127.0.0.1:9000")
-    with pytest.raises(
-        SamplingError, match=r"AWS_ENDPOINT_URL is 127\.0\.0\.1:9000, expected http"
-    ):
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        *(
+            ("AWS_ENDPOINT_URL", value, "AWS_ENDPOINT_URL is '.*', expected http://HOST:PORT or")
+            for value in (
+                *("127.0.0.1:9000", "http://", "http:///x", "http://[::1", "http://a b"),
+                *("http://127.0.0.1:x", "http://?", "http://\xe9:1", "http://user@host"),
+            )
+        ),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:99999", "expected a port of at most 65535"),
+        ("AWS_METADATA_ENDPOINT", "169.254.169.254", "AWS_METADATA_ENDPOINT is '169"),
+        (
+            "AWS_SECRET_ACCESS_KEY",
+            "secret\n",
+            "AWS_SECRET_ACCESS_KEY has a control character, such",
+        ),
+    ],
+)
+def test_s3_store_refuses_variables_with_which_the_store_would_panic(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SamplingError, match=message) as raised:
         S3Store("s3://samples/guard")
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("value", ["http://127.0.0.1:9", "https://[::1]:9/s3", "HTTP://minio"])
+def test_s3_store_takes_endpoints(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", value)
+    S3Store("s3://samples/guard")
+
+
+def test_s3_store_states_a_panic_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setattr(s3_bucket, "_check_variables", lambda: None)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:99999")
+    with pytest.raises(SampleStoreError, match="the store failed, check the AWS_"):
+        list(S3Store("s3://samples/guard").list_names())
 
 
 def test_s3_store_fails_for_a_missing_bucket(s3_folder: Path) -> None:
