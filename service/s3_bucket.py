@@ -6,6 +6,8 @@ keys.
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -16,8 +18,13 @@ if TYPE_CHECKING:
 S3 = "s3://"
 """The beginning of a URL of a bucket."""
 
-ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-"""The variables of the endpoint. Without a scheme, the store would panic at the first request."""
+ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_METADATA_ENDPOINT")
+"""The variables of endpoints. With an invalid one, the store panics at the first request."""
+
+_ENDPOINT = re.compile(
+    r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[!-~]*)?", re.IGNORECASE
+)
+MAX_PORT = 65_535
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -39,10 +46,7 @@ def open_bucket(
         BaseError: The URL or an AWS_* variable is invalid. It is an error of obstore.
         ValueError: The same.
     """
-    for name in ENDPOINTS:
-        endpoint = os.environ.get(name)
-        if endpoint and not endpoint.lower().startswith(("http://", "https://")):
-            raise ValueError(f"{name} is {endpoint}, expected http://HOST:PORT or https://HOST")
+    _check_variables()
     from obstore.store import S3Store  # noqa: PLC0415 - an extra
 
     bucket, *prefix = url.removeprefix(S3).split("/")
@@ -60,6 +64,37 @@ def open_bucket(
         client_options={"timeout": timeout, "allow_http": True},
         retry_config=retry,
     )
+
+
+def _check_variables() -> None:
+    """Check the AWS_* variables whose values would end in a panic of the store.
+
+    Raises:
+        ValueError: The error names the variable, and no secret.
+    """
+    for name in ENDPOINTS:
+        endpoint = os.environ.get(name)
+        if endpoint and (found := _ENDPOINT.fullmatch(endpoint)) is None:
+            raise ValueError(f"{name} is {endpoint!r}, expected http://HOST:PORT or https://HOST")
+        if endpoint and found and int((found[2] or ":0")[1:]) > MAX_PORT:
+            raise ValueError(f"{name} is {endpoint!r}, expected a port of at most {MAX_PORT}")
+    for name, value in os.environ.items():
+        if name.startswith("AWS_") and not value.isprintable():
+            raise ValueError(
+                f"{name} has a control character, such as the newline at the end of a file,"
+                " expected none"
+            )
+
+
+@contextmanager
+def panics_as_errors() -> Iterator[None]:
+    """Raise a panic of the store, which is no Exception, as a ValueError."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ValueError(f"the store failed, check the AWS_* variables: {error}") from error
 
 
 def describe_store_error(error: BaseException) -> str:

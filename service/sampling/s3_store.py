@@ -8,7 +8,7 @@ import obstore
 from obstore.exceptions import BaseError
 
 from oodguard.service.errors import SampleStoreError, SamplingError
-from oodguard.service.s3_bucket import describe_store_error, open_bucket
+from oodguard.service.s3_bucket import describe_store_error, open_bucket, panics_as_errors
 
 # Shorter than the time in which the sample queue fills up.
 TIMEOUT = timedelta(seconds=10)
@@ -76,6 +76,7 @@ class S3Store:
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
-            yield
+            with panics_as_errors():
+                yield
         except (BaseError, OSError, ValueError) as error:
             raise SampleStoreError(f"{self._url}: {describe_store_error(error)}") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 from oodguard.models.errors import ImageError, ImageTooLarge, RecipeError, install_hint
-from oodguard.service.s3_bucket import S3, describe_store_error, open_bucket
+from oodguard.service.s3_bucket import S3, describe_store_error, open_bucket, panics_as_errors
 from oodguard.sources.special_file import is_special
 
 TIMEOUT = timedelta(seconds=60)
@@ -122,10 +122,11 @@ class Bucket:
             RecipeError: The store cannot be read.
         """
         try:
-            for page in self._obstore.list(self._store):
-                for each in page:
-                    version = each["e_tag"] or each["last_modified"].isoformat()
-                    yield each["path"], each["size"], version
+            with panics_as_errors():
+                for page in self._obstore.list(self._store):
+                    for each in page:
+                        version = each["e_tag"] or each["last_modified"].isoformat()
+                        yield each["path"], each["size"], version
         except self._invalid_name as error:
             reason = str(error).partition("\n\nDebug")[0].replace("\n", "\\n")
             raise RecipeError(
@@ -150,7 +151,8 @@ class Bucket:
         if name.startswith(S3):
             raise ImageError(f"the object is in another bucket, expected one of {self._url}")
         try:
-            found = self._obstore.get(self._store, name)
+            with panics_as_errors():
+                found = self._obstore.get(self._store, name)
             check_size(found.meta["size"], self._max_bytes)
             return bytes(found.bytes())
         except ImageError:
@@ -165,7 +167,9 @@ class Bucket:
     def open(self, name: str) -> BinaryIO:
         """Open a table."""
         try:
-            reader = _Reader(self._obstore.open_reader(self._store, name), self._errors)
+            with panics_as_errors():
+                opened = self._obstore.open_reader(self._store, name)
+            reader = _Reader(opened, self._errors)
             return cast("BinaryIO", io.BufferedReader(reader, READ_BYTES))
         except self._errors as error:
             raise RecipeError(

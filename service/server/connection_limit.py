@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol, cast
 
 from oodguard.service.server.pipelining import PipeliningProtocol
 
-# At this number the worst flood takes 180 MB (docs/abuse.md). Behind a proxy there are usually
+# At this number unfinished headers take 180 MB, and endless bodies 890 MB (docs/abuse.md). Behind a proxy there are usually
 # a few dozen connections.
 MAX_CONNECTIONS = 1000
 
