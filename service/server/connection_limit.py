@@ -8,8 +8,8 @@ from typing import ClassVar, Protocol, cast
 
 from oodguard.service.server.pipelining import PipeliningProtocol
 
-# At this number unfinished headers take 180 MB, and endless bodies 890 MB (docs/abuse.md). Behind a proxy there are usually
-# a few dozen connections.
+# At this number unfinished headers take 180 MB, and endless bodies 890 MB (docs/abuse.md). Behind a
+# proxy there are usually a few dozen connections.
 MAX_CONNECTIONS = 1000
 
 # For models, logs and stores, if the limit of open files is low.
