@@ -15,7 +15,7 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     from obstore.store import RetryConfig, S3Config, S3Store
 
-S3 = "s3://"
+S3_SCHEME = "s3://"
 """The beginning of a URL of a bucket."""
 
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_METADATA_ENDPOINT")
@@ -49,7 +49,7 @@ def open_bucket(
     _check_variables()
     from obstore.store import S3Store  # noqa: PLC0415 - an extra
 
-    bucket, *prefix = url.removeprefix(S3).split("/")
+    bucket, *prefix = url.removeprefix(S3_SCHEME).split("/")
     if not _BUCKET.fullmatch(bucket):
         raise ValueError(
             f"the bucket is {bucket!r}, expected letters, digits, dots, hyphens and underscores"
@@ -58,7 +58,7 @@ def open_bucket(
         raise ValueError("the prefix has a part '.' or '..', expected names")
     return S3Store.from_url(
         # The store decodes the URL.
-        S3 + bucket + quote(url.removeprefix(S3 + bucket)),
+        S3_SCHEME + bucket + quote(url.removeprefix(S3_SCHEME + bucket)),
         config=config,
         # Applies if the configured endpoint is http.
         client_options={"timeout": timeout, "allow_http": True},

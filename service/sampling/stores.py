@@ -18,7 +18,7 @@ from oodguard.service.regular_file import (
     read_regular_file,
     write_new_file,
 )
-from oodguard.service.s3_bucket import S3
+from oodguard.service.s3_bucket import S3_SCHEME
 from oodguard.service.sampling.sample import stem_of
 
 PARTIAL = ".part"
@@ -26,7 +26,7 @@ PARTIAL = ".part"
 # Also a mistyped one, such as s3:/bucket, which would be created as the folder "s3:".
 _URL = re.compile(r"[a-z][a-z0-9+.-]*:/|s3:", re.IGNORECASE)
 
-EXPECTED = f"expected a folder or {S3}BUCKET/PREFIX"
+EXPECTED = f"expected a folder or {S3_SCHEME}BUCKET/PREFIX"
 
 
 class SampleStore(Protocol):
@@ -136,8 +136,8 @@ def open_store(location: str, *, write: bool) -> SampleStore:
     Raises:
         SamplingError: The location is invalid, not writable, or needs a package that is missing.
     """
-    if location.startswith(S3):
-        if location.removeprefix(S3).startswith("/") or location == S3:
+    if location.startswith(S3_SCHEME):
+        if location.removeprefix(S3_SCHEME).startswith("/") or location == S3_SCHEME:
             raise SamplingError(
                 f"OODGUARD_SAMPLE_TO is {location}, which names no bucket, {EXPECTED}."
             )

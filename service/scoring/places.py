@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 from oodguard.models.errors import ImageError, ImageTooLarge, RecipeError, install_hint
-from oodguard.service.s3_bucket import S3, describe_store_error, open_bucket, panics_as_errors
+from oodguard.service.s3_bucket import (
+    S3_SCHEME,
+    describe_store_error,
+    open_bucket,
+    panics_as_errors,
+)
 from oodguard.sources.special_file import is_special
 
 TIMEOUT = timedelta(seconds=60)
@@ -55,7 +60,7 @@ class Files:
 
     def read(self, name: str) -> bytes:
         """Return the content of a picture."""
-        if name.startswith(S3):
+        if name.startswith(S3_SCHEME):
             raise ImageError("the table names an object of a bucket: put the table into the bucket")
         path = Path(name)
         try:
@@ -81,7 +86,7 @@ class Files:
 
     def resolve(self, table: str, value: str) -> str:
         """Return the path of a picture that a table names."""
-        if value.startswith(S3):
+        if value.startswith(S3_SCHEME):
             return value
         return os.path.join(os.path.dirname(table), value)  # noqa: PTH118, PTH120 - many names
 
@@ -148,7 +153,7 @@ class Bucket:
             ImageError: There is no such object, or it has more bytes than the limit.
             RecipeError: The store cannot be read.
         """
-        if name.startswith(S3):
+        if name.startswith(S3_SCHEME):
             raise ImageError(f"the object is in another bucket, expected one of {self._url}")
         try:
             with panics_as_errors():
@@ -178,7 +183,7 @@ class Bucket:
 
     def resolve(self, table: str, value: str) -> str:
         """Return the name of an object that a table names, also by its URL."""
-        if value.startswith(S3):
+        if value.startswith(S3_SCHEME):
             return value.removeprefix(f"{self._url}/")
         folder = posixpath.dirname(table)
         return posixpath.normpath(posixpath.join("/", folder, value)).lstrip("/")

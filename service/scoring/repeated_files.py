@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from oodguard.service.s3_bucket import S3
+from oodguard.service.s3_bucket import S3_SCHEME
 
 WILDCARDS: Final = frozenset("*?[")
 
@@ -50,7 +50,7 @@ class RepeatedFiles:
 
 
 def _identity(name: str) -> str:
-    return name.rstrip("/") if name.startswith(S3) else os.path.abspath(name)  # noqa: PTH100
+    return name.rstrip("/") if name.startswith(S3_SCHEME) else os.path.abspath(name)  # noqa: PTH100
 
 
 def _below(root: str) -> str:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from oodguard.models.errors import RecipeError
 from oodguard.models.names import text_of
-from oodguard.service.s3_bucket import S3
+from oodguard.service.s3_bucket import S3_SCHEME
 from oodguard.service.scoring.name_list import NameListWriter
 from oodguard.service.scoring.picture_source import PictureSource, Segment, abbreviated
 from oodguard.service.scoring.places import Bucket, Files, Place
@@ -73,7 +73,7 @@ class _Lister:
         self._digest = hashlib.sha256(repr(image_column).encode())
 
     def add(self, argument: str) -> None:
-        if argument.startswith(S3):
+        if argument.startswith(S3_SCHEME):
             self._add_bucket(argument)
         elif WILDCARDS & set(argument) and not os.path.lexists(argument):
             found = sorted(glob.iglob(argument, recursive=True))  # noqa: PTH207 - as below
