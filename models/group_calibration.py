@@ -61,7 +61,7 @@ class GroupReference:
         return np.asarray((1 + self.at_or_above[below]) / (self.groups + 1), dtype=np.float64)
 
     def smallest_alpha(self, threshold: float) -> float:
-        """Return the smallest alpha, without delta, that a calibration score keeps as threshold."""
+        """Return the smallest alpha, without delta, whose threshold is at most a score."""
         above = np.searchsorted(self.scores, np.float32(threshold), side="right")
         return float((1 + self.at_or_above[above]) / (self.groups + 1))
 

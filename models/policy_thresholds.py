@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -230,11 +231,8 @@ def _limit(
         limit = ranked_limit(drawn, rank)
     if errors is None:
         return limit
-    unkept = errors.unkept_beta(limit.threshold)
-    if unkept and unkept.required_alpha is not None and limit.weighted is not None:
-        highest = ranked_limit(errors.scores, errors.rank()).threshold
-        unkept = replace(unkept, required_alpha=limit.weighted.smallest_alpha(highest))
-    return replace(limit, unkept_beta=unkept)
+    smallest_alpha = partial(limit.smallest_alpha, delta=policy.delta)
+    return replace(limit, unkept_beta=errors.unkept_beta(limit.threshold, smallest_alpha))
 
 
 def _weighted_limit(

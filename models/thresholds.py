@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from oodguard.models.calibration import Scores, p_values
+from oodguard.models.calibration import Scores, p_values, smallest_rate
 from oodguard.models.decision import rejects
 from oodguard.models.group_calibration import GroupReference
 from oodguard.models.wrong_and_accepted import UnkeptBeta
@@ -41,6 +41,14 @@ class Limit:
     def rank(self) -> int:
         """The k of the k-th largest score, which is the threshold."""
         return round(self.level * (len(self.calibration) + 1))
+
+    def smallest_alpha(self, score: float, *, delta: float | None) -> float | None:
+        """Return the smallest alpha whose threshold is at most a score; None: there is none."""
+        if self.weighted is not None:
+            return self.weighted.smallest_alpha(score)
+        n = len(self.calibration)
+        rank = int(np.count_nonzero(self.calibration > score)) + 1
+        return None if rank > n else smallest_rate(n, rank, delta=delta)
 
     def p_values(self, scores: Scores) -> NDArray[np.float64]:
         """Return the conformal p-values `(m,)` of scores `(m,)`."""
@@ -130,7 +138,7 @@ class ClassCounts:
     Attributes:
         found: The number of images of each class, in the order of the manifest.
         required: The number that the promises require.
-        unit: The unit of both numbers: "images" or "groups".
+        unit: The unit of both numbers: images, or the images that are drawn from the groups.
     """
 
     found: Sequence[int]

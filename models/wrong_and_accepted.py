@@ -8,6 +8,7 @@ Because c(t) increases with t, this is the largest t at which the p-value is at 
 confidence 1 - delta R is at most beta there and at every lower threshold.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,8 @@ class UnkeptBeta:
     Attributes:
         beta: The requested bound.
         reachable_beta: The smallest beta that holds at the threshold of alpha.
-        required_alpha: The smallest alpha whose threshold keeps the requested beta; None: no alpha.
+        required_alpha: An alpha whose threshold keeps the requested beta, as every larger one does;
+            None: no alpha.
     """
 
     beta: float
@@ -97,8 +99,14 @@ class WrongAndAccepted:
             )
         return rank
 
-    def unkept_beta(self, threshold: float) -> UnkeptBeta | None:
+    def unkept_beta(
+        self, threshold: float, smallest_alpha: Callable[[float], float | None]
+    ) -> UnkeptBeta | None:
         """Return what is reachable if beta does not hold at a threshold; None if it holds.
+
+        Args:
+            threshold: The threshold of alpha.
+            smallest_alpha: Returns the smallest alpha whose threshold is at most a score.
 
         Raises:
             CalibrationError: There are too few images for beta.
@@ -108,7 +116,7 @@ class WrongAndAccepted:
         if errors <= self.allowed_errors():
             return None
         try:
-            alpha = smallest_rate(n, self.rank(), delta=self.delta)
+            alpha = smallest_alpha(float(np.sort(self.scores)[n - self.rank()]))
         except CalibrationError:
             alpha = None
         return UnkeptBeta(

@@ -24,7 +24,7 @@ ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_MET
 _ENDPOINT = re.compile(
     r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[!-~]*)?", re.IGNORECASE
 )
-MAX_PORT = 65_535
+MAX_PORT, FIRST_PRINTABLE = 65_535, 0x20
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -75,11 +75,12 @@ def _check_variables() -> None:
     for name in ENDPOINTS:
         endpoint = os.environ.get(name)
         if endpoint and (found := _ENDPOINT.fullmatch(endpoint)) is None:
-            raise ValueError(f"{name} is {endpoint!r}, expected http://HOST:PORT or https://HOST")
+            shown = re.sub("//.*@", "//***@", endpoint)
+            raise ValueError(f"{name} is {shown!r}, expected http://HOST:PORT or https://HOST")
         if endpoint and found and int((found[2] or ":0")[1:]) > MAX_PORT:
             raise ValueError(f"{name} is {endpoint!r}, expected a port of at most {MAX_PORT}")
     for name, value in os.environ.items():
-        if name.startswith("AWS_") and not value.isprintable():
+        if name.startswith("AWS_") and any(ord(each) < FIRST_PRINTABLE for each in value):
             raise ValueError(
                 f"{name} has a control character, such as the newline at the end of a file,"
                 " expected none"

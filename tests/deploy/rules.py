@@ -45,7 +45,8 @@ def with_recorded(exposed: KnownSeries) -> KnownSeries:
     Raises:
         UnknownSeries: A rule uses a metric or a label that does not exist.
     """
-    known = {**exposed, "up": frozenset({"job", "instance"})}
+    # In Kubernetes, every target has its namespace too.
+    known = {**exposed, "up": frozenset({"job", "instance", "namespace"})}
     for rule in RECORDED:
         known[rule["record"]] = labels(rule["expr"], known)
     of_alerts: Labels = frozenset({"alertname", "alertstate", "severity"})

@@ -199,6 +199,27 @@ def test_unkept_beta_holds_from_the_stated_alpha_with_groups(
     assert found
 
 
+@pytest.mark.parametrize("is_grouped", [False, True])
+@pytest.mark.parametrize("delta", [None, 0.05])
+def test_unkept_beta_holds_from_the_stated_alpha_under_attack(
+    tmp_path: Path, delta: float | None, *, is_grouped: bool
+) -> None:
+    """The threshold is that of the attacked scores, and beta is that of the clean ones."""
+    rng = np.random.default_rng(2)
+    labels = np.where(rng.random(N) < SCORES / 900, 1 - PREDICTED % 2, PREDICTED).astype(np.int32)
+    attacked = np.where(rng.random(N) < 0.5, SCORES + 60, np.nan).astype(np.float32)
+    groups = {"groups": (np.arange(N) // 2).astype(np.int32)} if is_grouped else {}
+    made = bundle(tmp_path, labels=labels, attacked={2: attacked}, **groups)
+    policy = Policy(score="msp", alpha=0.05, delta=delta, under_attack=2, beta=0.2)
+    unkept = policy_thresholds(made, policy).unkept_beta
+    assert unkept is not None
+    assert unkept.required_alpha is not None
+    alpha = np.ceil(unkept.required_alpha * 1e4) / 1e4
+    assert policy_thresholds(made, replace(policy, alpha=alpha)).unkept_beta is None
+    below = policy_thresholds(made, replace(policy, alpha=unkept.required_alpha - 0.02))
+    assert below.unkept_beta is not None
+
+
 def test_policy_under_attack_counts_all_groups_for_beta(tmp_path: Path) -> None:
     """Beta is for images that are not attacked."""
     groups = (np.arange(N) // 2).astype(np.int32)

@@ -1,5 +1,7 @@
 """The bound on wrong and accepted images, against SciPy and MAPIE."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from mapie.risk_control.risks import BinaryRisk
 from scipy import stats
 
 from oodguard.models.errors import CalibrationError
+from oodguard.models.thresholds import ranked_limit
 from oodguard.models.wrong_and_accepted import WrongAndAccepted
 
 SCORES = np.arange(1, 1001, dtype=np.float32)
@@ -103,8 +106,10 @@ def test_beta_that_no_threshold_keeps_is_refused() -> None:
 
 def test_beta_that_does_not_hold_states_what_is_reachable() -> None:
     errors = list(range(10, 510, 10))
-    assert bound(errors, beta=0.2).unkept_beta(900) is None
-    found = bound(errors, beta=0.03).unkept_beta(900)
+    assert bound(errors, beta=0.2).unkept_beta(900, lambda _: None) is None
+    unkept = bound(errors, beta=0.03)
+    limit = ranked_limit(unkept.scores, 1)
+    found = unkept.unkept_beta(900, partial(limit.smallest_alpha, delta=unkept.delta))
     assert found is not None
     # All 50 errors are accepted: the upper confidence limit of Clopper and Pearson.
     assert found.reachable_beta == pytest.approx(stats.beta.ppf(0.95, 51, 950), abs=2e-6)
@@ -137,6 +142,6 @@ def test_beta_holds_at_its_threshold_and_at_no_higher_calibration_score(
     except CalibrationError:
         return
     limit = np.sort(values)[len(values) - rank]
-    assert found.unkept_beta(float(limit)) is None
+    assert found.unkept_beta(float(limit), lambda _: None) is None
     higher = values[values > limit]
-    assert len(higher) == 0 or found.unkept_beta(float(higher.min())) is not None
+    assert len(higher) == 0 or found.unkept_beta(float(higher.min()), lambda _: None) is not None

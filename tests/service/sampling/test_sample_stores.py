@@ -154,6 +154,7 @@ def test_s3_store_refuses_a_url_that_names_another_place(url: str, message: str)
                 *("http://127.0.0.1:x", "http://?", "http://\xe9:1", "http://user@host"),
             )
         ),
+        ("AWS_ENDPOINT_URL", "http://me:secret@host", r"is 'http://\*\*\*@host', expected"),
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:99999", "expected a port of at most 65535"),
         ("AWS_METADATA_ENDPOINT", "169.254.169.254", "AWS_METADATA_ENDPOINT is '169"),
         (
