@@ -25,6 +25,11 @@ class TransportWrapper:
         if not self.is_closing():
             self._write(data)
 
+    def write_eof(self) -> None:
+        """End writing, unless the transport is closing."""
+        if not self.is_closing():
+            self._transport.write_eof()
+
     def pause_reading(self) -> None:
         """Pause reading, unless the transport is closing."""
         if not self.is_closing():

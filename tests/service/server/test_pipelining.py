@@ -206,6 +206,9 @@ class ClosedTransport(asyncio.Transport):
     def write(self, _data: object) -> None:
         raise RuntimeError("the handler is closed")
 
+    def write_eof(self) -> None:
+        raise RuntimeError("the handler is closed")
+
     def pause_reading(self) -> None:
         raise RuntimeError("the handler is closed")
 
@@ -216,6 +219,7 @@ class ClosedTransport(asyncio.Transport):
 def test_closed_transport_ignores_writes_and_changes_of_reading() -> None:
     transport = TransportWrapper(ClosedTransport())
     transport.write(b"x")
+    transport.write_eof()
     transport.pause_reading()
     transport.resume_reading()
     assert transport.is_closing()
