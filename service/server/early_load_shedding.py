@@ -20,7 +20,7 @@ from oodguard.service.errors import RequestError
 from oodguard.service.prediction.admission import Admission
 from oodguard.service.readiness import Phase, Readiness
 from oodguard.service.server.connection_limit import ConnectionCounts, max_connections
-from oodguard.service.server.header_limits import HeaderLimitProtocol
+from oodguard.service.server.last_response import LastResponseProtocol
 from oodguard.service.server.parse_turns import ParseTurns
 
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
@@ -88,7 +88,7 @@ class _CompletedCycle:
         self.message_event = asyncio.Event()
 
 
-class LoadSheddingProtocol(HeaderLimitProtocol):
+class LoadSheddingProtocol(LastResponseProtocol):
     """Rejects requests before uvicorn creates an ASGI task for them.
 
     Attributes:
@@ -102,7 +102,7 @@ class LoadSheddingProtocol(HeaderLimitProtocol):
         """Reject the request, or start it."""
         response = self._early_response()
         if response is None:
-            HeaderLimitProtocol.start_request(self)
+            LastResponseProtocol.start_request(self)
             return
         self.cycle = cast("RequestResponseCycle", _CompletedCycle())
         self.transport.write(response)
@@ -128,7 +128,7 @@ def http_protocol_class(
     shedding: EarlyLoadShedding | None,
     counts: ConnectionCounts | None = None,
     admission: Admission | None = None,
-) -> type[HeaderLimitProtocol]:
+) -> type[LastResponseProtocol]:
     """Return the protocol class for uvicorn, with or without early load shedding.
 
     Args:
@@ -144,5 +144,5 @@ def http_protocol_class(
         "admission": admission,
     }
     if shedding is None:
-        return type("Protocol", (HeaderLimitProtocol,), own)
+        return type("Protocol", (LastResponseProtocol,), own)
     return type("Protocol", (LoadSheddingProtocol,), {**own, "load_shedding": shedding})

@@ -119,7 +119,6 @@ class HeaderLimitProtocol(UnreadResponseProtocol):
     def on_body(self, body: bytes) -> None:
         """Add to the body; stop the parser if too many of its chunks are small."""
         self._bytes_between_bodies = 0
-        self.body_began = True
         self._chunks += 1
         if self._chunks > UNCOUNTED_CHUNKS:
             self._count_small_chunk(len(body))

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from oodguard.service.client_address import UNKNOWN, network_of
 from oodguard.service.server.parse_turns import ParseTurns
-from oodguard.service.server.transport_wrapper import ResponseTransport, TransportWrapper
+from oodguard.service.server.transport_wrapper import TransportWrapper
 
 END_OF_HEADERS = b"\r\n\r\n"
 
@@ -80,25 +80,13 @@ class PipeliningProtocol(HttpToolsProtocol):
     request_complete = False
     # Whether input is ignored, because its meaning is unknown.
     _input_ended = False
-    _is_shut_down = False
-    # Whether the rest of a body is discarded unparsed, before the connection is closed.
-    _discards = False
-    # Whether a part of the body has arrived.
-    body_began = False
-    _responses: ResponseTransport
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Replace uvicorn's flow control, and wrap the transport."""
         wrapper = cast("asyncio.Transport", TransportWrapper(transport))
         super().connection_made(wrapper)
         self.flow = PausableFlow(wrapper)
-        self._responses = ResponseTransport(transport, self._close_after_response)
         self.peer = network_of(self.client[0]) if self.client else UNKNOWN
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Release this protocol, which the transport of responses refers to."""
-        super().connection_lost(exc)
-        self._responses.release()
 
     def is_answering(self) -> bool:
         """Return whether a request of the connection has not been answered completely.
@@ -111,9 +99,6 @@ class PipeliningProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse the received bytes, or let them wait for an earlier request or for their turn."""
-        if self._discards:
-            self._discard(len(data))
-            return
         self._received += data
         # The body of an answered request takes memory while it waits, and little time.
         is_ignored = self._body_bytes and self.in_body and self.cycle.response_complete
@@ -131,7 +116,6 @@ class PipeliningProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Close the connection, or let the application close it after its response."""
-        self._is_shut_down = True
         is_ignored = self.in_body and self.cycle.response_complete
         if is_ignored or not self._waits_for_turn:
             super().shutdown()
@@ -200,7 +184,6 @@ class PipeliningProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start the request; bytes after a request for another protocol are ignored."""
         self._body_bytes = body_length(self.headers)
-        self.body_began = False
         self.start_request()
         self.in_body = True
         if self.parser.should_upgrade():
@@ -211,7 +194,6 @@ class PipeliningProtocol(HttpToolsProtocol):
     def start_request(self) -> None:
         """Start a request whose headers are complete."""
         HttpToolsProtocol.on_headers_complete(self)
-        self.cycle.transport = cast("asyncio.Transport", self._responses)
 
     def on_message_complete(self) -> None:
         """End the body."""
@@ -231,36 +213,6 @@ class PipeliningProtocol(HttpToolsProtocol):
         super().resume_writing()
         if self.flow.requests_wait and not self._is_parsing:
             self._parse_later()
-
-    def _close_after_response(self) -> None:
-        """Close the connection after its last response, but not before the rest of a body arrived.
-
-        The system resets a connection that is closed while received bytes are unread, and discards
-        the response: a client with `Connection: close`, or of HTTP/1.0, that sends its whole body
-        first lost the reason why it was rejected. Nothing is sent after the response, so that the
-        client sees its end, and closes the connection of a chunked body, whose end is not parsed. A
-        body that waits for a 100 (Continue) will not come.
-        """
-        is_expected = self.in_body and (self.body_began or not self.expect_100_continue)
-        if not (is_expected and self.cycle.response_complete) or (
-            self._input_ended or self._is_shut_down
-        ):
-            self.transport.close()
-            return
-        self._discards = True
-        self.transport.write_eof()
-        # Uvicorn's timer of idle connections does not apply: `HeaderLimitProtocol` has another one.
-        self.loop.call_soon(self._unset_keepalive_if_required)
-        waiting, self._received = len(self._received), b""
-        self.flow.set_requests_wait(wait=False)
-        self._discard(waiting)
-
-    def _discard(self, count: int) -> None:
-        """Discard bytes of a body, and close the connection at its end if that is known."""
-        if self._body_bytes:
-            self._body_bytes -= min(count, self._body_bytes)
-            if not self._body_bytes:
-                self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """Send uvicorn's 400 for bytes that are not HTTP, if it is their turn."""
