@@ -1,8 +1,8 @@
 """The internals of uvicorn that the service overrides or uses are as it expects them.
 
 If a test fails after an update of uvicorn: compare service/server/pipelining.py,
-connection_limit.py, header_limits.py, last_response.py and early_load_shedding.py with uvicorn's httptools_impl.py,
-then adapt them and this test, and raise the upper bound in pyproject.toml.
+connection_limit.py, header_limits.py, last_response.py and early_load_shedding.py with uvicorn's
+httptools_impl.py, then adapt them and this test, and raise the upper bound in pyproject.toml.
 """
 
 import asyncio
