@@ -91,24 +91,21 @@ def test_workers_in_a_crash_loop_are_replaced_later_and_leave_nothing_behind(
     supervisor = psutil.Process(service.process.pid)
     (zygote,) = supervisor.children()
     open_files = supervisor.num_fds(), zygote.num_fds()
+    killed = workers_of(service)[0]
     for number in range(3):
-        (killed,) = [each for each in workers_of(service) if each.pid == numbered(service, number)]
         killed.kill()
         wait_for_workers(service, replaced=number + 1)
+        # It has replaced the one that was killed.
+        killed = workers_of(service)[-1]
     ended = events(service, "A worker process ended and is replaced.")
     assert [each["after_s"] for each in ended] == [0, 1, 2]
+    assert len({each["worker"] for each in ended}) == 1
     assert (supervisor.num_fds(), zygote.num_fds()) == open_files
     assert len(workers_of(service)) == 2
     for each in process_tree(service.process.pid):
         assert each.status() != psutil.STATUS_ZOMBIE
         # A full /dev/shm must not matter.
         assert "/dev/shm" not in Path(f"/proc/{each.pid}/maps").read_text()  # noqa: S108
-
-
-def numbered(server: RunningServer, replaced: int) -> int:
-    """The process id of worker 0: the first one, or the one that was started last."""
-    pids = [each.pid for each in workers_of(server)]
-    return pids[0] if not replaced else pids[-1]
 
 
 def test_workers_stopped_one_is_replaced_and_the_others_serve(

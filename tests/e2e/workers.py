@@ -19,9 +19,12 @@ WORKERS = {"OODGUARD_WORKERS": 2}
 
 
 def workers_of(server: RunningServer) -> list[psutil.Process]:
-    """The worker processes, which are the children of the only child of the first process."""
+    """The worker processes, which are the children of the only child of the first process.
+
+    The oldest is first: process ids start again at the lowest after the highest.
+    """
     (zygote,) = psutil.Process(server.process.pid).children()
-    return zygote.children()
+    return sorted(zygote.children(), key=psutil.Process.create_time)
 
 
 def post(server: RunningServer, **headers: str) -> httpx2.Response:
