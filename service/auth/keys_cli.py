@@ -1,7 +1,6 @@
 """The command `oodguard keys`: create API keys and list a key file."""
 
 import os
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,8 +54,6 @@ def new(
     token, entry = create_key(role, key_id or new_id(), requests_per_minute)
 
     def print_key() -> None:
-        if sys.stdout is None:
-            raise KeyFileError("standard output is closed, so that the key cannot be printed")
         if as_json:
             print_json({"key": token, **entry.model_dump()})
         else:

@@ -197,6 +197,23 @@ def test_closed_pipe_ends_the_command_silently_with_code_141() -> None:
     assert (process.returncode, errors) == (141, b"")
 
 
+@pytest.mark.parametrize(
+    ("redirections", "code", "errors"),
+    [
+        (">&-", 1, "oodguard: standard output cannot be written: Bad file descriptor\n"),
+        (">/dev/full", 1, "oodguard: standard output cannot be written: No space left on device\n"),
+        ("<&- >&- 2>&-", 1, ""),
+        ("2>&-", 0, ""),
+    ],
+)
+def test_closed_output_is_an_error_of_a_command_that_writes(
+    redirections: str, code: int, errors: str
+) -> None:
+    command = ["sh", "-c", f"{sys.executable} -m oodguard.service --version {redirections}"]
+    done = subprocess.run(command, cwd=SRC, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (code, errors)
+
+
 def test_ctrl_c_prints_one_line_with_code_130(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "key")
     words = ("drift", "reset", "x", "--url", "http://127.0.0.1:9", "--key-file")

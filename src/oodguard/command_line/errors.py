@@ -6,6 +6,7 @@ import select
 import sys
 import traceback
 from contextlib import suppress
+from pathlib import Path
 
 from oodguard.command_line.entry import missing_package
 from oodguard.command_line.exit_codes import ExitCode, code_of
@@ -54,13 +55,25 @@ def _text(error: BaseException, extra: str, code: ExitCode) -> str:
     )
 
 
+def open_closed_streams() -> None:
+    """Open the streams with which the command was not started, as by `>&-`.
+
+    Writes to standard output fail as those to a full disk do: Python would discard them. Writes to
+    standard error are discarded.
+    """
+    if sys.stdout is None:
+        # The system does not write to a file that is open for reading.
+        descriptor = os.open(os.devnull, os.O_RDONLY)
+        sys.stdout = os.fdopen(descriptor, "w", encoding="utf-8")
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+
+
 def unwritable_output(error: BaseException | None = None) -> OSError | None:
     """Write what is left of standard output; return the error if it cannot be written.
 
     `error` has ended the command. It is returned if standard output was its cause.
     """
-    if sys.stdout is None:
-        return None
     failed = error if isinstance(error, OSError) and _is_of_output(error) else None
     try:
         sys.stdout.flush()

@@ -10,7 +10,12 @@ import typer
 from typer.core import TyperGroup
 
 from oodguard.command_line import output
-from oodguard.command_line.errors import report, report_output, unwritable_output
+from oodguard.command_line.errors import (
+    open_closed_streams,
+    report,
+    report_output,
+    unwritable_output,
+)
 from oodguard.command_line.exit_codes import DEBUG_VARIABLE, ExitCode
 from oodguard.command_line.interrupts import RaisedInterrupts
 from oodguard.models.names import escape_unencodable_output
@@ -48,6 +53,7 @@ class Program(TyperGroup):
         program = self.name or "oodguard"
         output.start(program)
         self._main_shell_completion(extra, program, complete_var)
+        open_closed_streams()
         escape_unencodable_output()
         words = sys.argv[1:] if args is None else list(args)
         try:
