@@ -24,6 +24,9 @@ ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_MET
 _ENDPOINT = re.compile(
     r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[!-~]*)?", re.IGNORECASE
 )
+_REGION = re.compile(r"[A-Za-z0-9._-]+")
+"""It is a part of the host name if no endpoint is set."""
+
 MAX_PORT, FIRST_PRINTABLE = 65_535, 0x20
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -79,6 +82,10 @@ def _check_variables() -> None:
             raise ValueError(f"{name} is {shown!r}, expected http://HOST:PORT or https://HOST")
         if endpoint and found and int((found[2] or ":0")[1:]) > MAX_PORT:
             raise ValueError(f"{name} is {endpoint!r}, expected a port of at most {MAX_PORT}")
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        region = os.environ.get(name)
+        if region and not _REGION.fullmatch(region):
+            raise ValueError(f"{name} is {region!r}, expected a region such as eu-central-1")
     for name, value in os.environ.items():
         if name.startswith("AWS_") and any(ord(each) < FIRST_PRINTABLE for each in value):
             raise ValueError(

@@ -156,6 +156,8 @@ def test_s3_store_refuses_a_url_that_names_another_place(url: str, message: str)
         ),
         ("AWS_ENDPOINT_URL", "http://me:secret@host", r"is 'http://\*\*\*@host', expected"),
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:99999", "expected a port of at most 65535"),
+        ("AWS_REGION", "eu west", "AWS_REGION is 'eu west', expected a region such as eu-"),
+        ("AWS_DEFAULT_REGION", "x@y", "AWS_DEFAULT_REGION is 'x@y', expected a region"),
         ("AWS_METADATA_ENDPOINT", "169.254.169.254", "AWS_METADATA_ENDPOINT is '169"),
         (
             "AWS_SECRET_ACCESS_KEY",
