@@ -1,13 +1,15 @@
 """Devices and processes: the GPU if there is one, one process or those that torchrun started."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from torch import Tensor, nn
 
+from oodguard.models.errors import RecipeError
+from oodguard.training.config.recipe import Recipe
 from oodguard.training.provenance import hardware
 from oodguard.training.scoring.network import MixedPrecisionNetwork
 
@@ -68,13 +70,50 @@ class ShardedNetwork(nn.Module):
         return torch.stack(parts, dim=1).flatten(0, 1)[: len(images)]
 
 
-def drop_remainder(inliers: int, outliers: Tensor, *, processes: int) -> Tensor:
-    """Drop the last outliers, at most `processes - 1`, so that a batch divides evenly.
+def check_shares(recipe: Recipe, pool: int | None, *, processes: int) -> None:
+    """Check that the inliers of a batch divide evenly between the processes.
 
-    Then an image and its attacked copy, which follow each other in one pass, belong to the same
-    process.
+    A process attacks its own rows of a pass. With `whole_shares` of outliers, an image is in the
+    share of the same process in every pass: alone, after the inliers and after its original.
+
+    Args:
+        recipe: The recipe of the run.
+        pool: The number of real outliers, or None.
+        processes: The number of processes.
+
+    Raises:
+        RecipeError: They do not.
     """
-    return outliers[: len(outliers) - (inliers + len(outliers)) % processes]
+    size = recipe.schedule.batch_size
+    if size % processes:
+        lower = size - size % processes
+        nearest = f"{lower} or {lower + processes}" if lower else str(processes)
+        raise RecipeError(
+            f"schedule.batch_size is {size}, expected a multiple of {processes}, the number of"
+            f" processes, such as {nearest}"
+        )
+    outliers = recipe.outliers_per_batch if pool is None else min(pool, recipe.outliers_per_batch)
+    if recipe.outliers is not None and outliers < processes:
+        raise RecipeError(
+            f"a batch has {outliers} outliers, expected at least {processes}, one for each process."
+            " Train with fewer processes"
+        )
+    if recipe.method == "atom" and recipe.schedule.mirror_consistency and processes > 1:
+        raise RecipeError(
+            f"schedule.mirror_consistency with method 'atom' is trained by {processes} processes,"
+            " expected 1: the number of mined outliers may not divide between several"
+        )
+
+
+def whole_shares(batches: Iterator[Tensor], *, processes: int) -> Iterator[Tensor]:
+    """Drop the last outliers of each batch, at most `processes - 1`, so that it divides evenly.
+
+    A batch that would be empty then, the last of a pass over the outliers, is left out.
+    """
+    for batch in batches:
+        kept = batch[: len(batch) - len(batch) % processes]
+        if len(kept) or not len(batch):
+            yield kept
 
 
 def sum_gradients(network: nn.Module) -> None:

@@ -19,11 +19,12 @@ from oodguard.training.fit.catastrophic_overfitting import strengthen
 from oodguard.training.fit.distributed import (
     ShardedNetwork,
     average_statistics,
+    check_shares,
     copy_from_first,
-    drop_remainder,
     single_process,
     sum_gradients,
     synchronize_batch_norm,
+    whole_shares,
 )
 from oodguard.training.fit.optimizer import (
     OPTIMIZER_STATE,
@@ -59,6 +60,9 @@ class Trainer:
     """
 
     def __init__(self, recipe: Recipe, data: TrainingData, fabric: Fabric | None = None) -> None:
+        processes = 1 if fabric is None else fabric.world_size
+        pool = None if data.outliers is None else len(data.outliers)
+        check_shares(recipe, pool, processes=processes)
         torch.manual_seed(recipe.seed)  # initial weights; torch's layers accept no generator
         self.recipe = recipe
         self.data = data
@@ -160,6 +164,8 @@ class Trainer:
         for part, network in (("network", self.network), ("average", self.average)):
             weights = checkpoint_part(tensors, part)
             load_weights(network, weights, origin=f"the checkpoint's {part}")
+        # A checkpoint has no state of frozen parameters; this network may have trained further.
+        self.optimizer.state.clear()
         for part, key in OPTIMIZER_STATE.items():
             values = checkpoint_part(tensors, part)
             for name, parameter in self.network.named_parameters():
@@ -210,6 +216,7 @@ class Trainer:
             order=order,
             generator=draws,
         )
+        outliers = whole_shares(outliers, processes=self.fabric.world_size)
         batches = rows[: self.steps_per_epoch * size].split(size)
         for batch, images in zip(batches, read_ahead(training.images, batches), strict=True):
             inliers = augment(
@@ -218,10 +225,9 @@ class Trainer:
                 mirror=self.recipe.inliers.mirror,
                 distortion=self.recipe.inliers.distort,
             )
-            others = drop_remainder(size, next(outliers), processes=self.fabric.world_size)
             yield Batch(
                 inliers=inliers,
                 labels=training.labels[batch].to(device),
-                outliers=others,
+                outliers=next(outliers),
                 smoothing=self.recipe.schedule.label_smoothing,
             )
