@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from oodguard.training.attacks.base import restrict_to_rows
 from oodguard.training.objectives.adversary import Adversary
 from oodguard.training.objectives.base import (
     Batch,
@@ -35,9 +36,9 @@ class TradesAloe:
     def __call__(
         self, network: nn.Module, batch: Batch, generator: torch.Generator
     ) -> TrainingStep:
-        """Attack both halves in one pass, then return the loss of clean and attacked images."""
+        """Attack both halves, then return the loss of clean and attacked images."""
         images = torch.cat([batch.inliers, batch.outliers])
-        attacked = self._maximize_divergence(network, images, batch.progress, generator)
+        attacked = self._maximize_divergence(network, batch, generator)
         clean, perturbed = network(torch.cat([images, attacked])).chunk(2)
         divergences = divergence(clean, perturbed)
         count = len(batch.inliers)
@@ -49,13 +50,27 @@ class TradesAloe:
         )
 
     def _maximize_divergence(
-        self, network: nn.Module, images: Tensor, progress: float, generator: torch.Generator
+        self, network: nn.Module, batch: Batch, generator: torch.Generator
     ) -> Tensor:
+        """Attack both halves in one pass, or in one pass each if their radii differ."""
+        images = torch.cat([batch.inliers, batch.outliers])
+        every = torch.arange(len(images), device=images.device)
+
+        def attack(rows: Tensor, epsilon: float | None = None) -> Tensor:
+            chosen = restrict_to_rows(objective, rows)
+            return self.adversary.at(batch.progress, epsilon=epsilon)(
+                chosen, images[rows], generator
+            )
+
         with frozen(network):
             with torch.no_grad():
                 clean = network(images)
-            return self.adversary.at(progress)(
-                lambda perturbed, rows: divergence(clean[rows], network(perturbed)),
-                images,
-                generator,
-            )
+
+            def objective(perturbed: Tensor, rows: Tensor) -> Tensor:
+                return divergence(clean[rows], network(perturbed))
+
+            outlier_epsilon = self.adversary.settings.outlier_epsilon
+            if outlier_epsilon is None:
+                return attack(every)
+            inliers, outliers = every.split([len(batch.inliers), len(batch.outliers)])
+            return torch.cat([attack(inliers), attack(outliers, outlier_epsilon)])
