@@ -36,18 +36,20 @@ MEASURES = {"attacked_accuracy": "attacked accuracy", "attacked_auroc": "attacke
 class RobustnessDrop:
     """A robustness measure below its best value; `depth` is the drop as a multiple of the margin.
 
-    margin = max(0.4 best, 0.1, 4 sqrt(0.25 / n)) for n attacked images.
+    margin = max(0.4 best, 0.1, 4 sqrt(0.25 / n)) for n attacked images. `failed` states that
+    training accuracy fell too: training fails as a whole.
     """
 
     measure: str
     best: float
     value: float
     depth: float
+    failed: bool
 
     @property
     def is_catastrophic(self) -> bool:
         """True if the epoch is to be rolled back."""
-        return self.depth > 1
+        return self.depth > 1 and not self.failed
 
     @property
     def is_small(self) -> bool:
@@ -78,24 +80,28 @@ class CatastrophicOverfittingDetector:
         return cls(first=math.ceil(growing * recipe.schedule.epochs), images=images)
 
     def drop(self, before: tuple[Epoch, ...], epoch: Epoch) -> RobustnessDrop | None:
-        """Return the largest drop from the best epoch, or None if nothing dropped."""
+        """Return the largest drop from an earlier epoch, or None if nothing dropped.
+
+        A catastrophic drop comes before a larger one with which training fails as a whole.
+        """
         drops = [
             drop
             for measure in MEASURES
             for best in before[self.first :]
             if (drop := self._drop_between(measure, best, epoch)) is not None
         ]
-        return max(drops, key=lambda drop: drop.depth, default=None)
+        return max(drops, key=lambda drop: (drop.is_catastrophic, drop.depth), default=None)
 
     def _drop_between(self, measure: str, best: Epoch, epoch: Epoch) -> RobustnessDrop | None:
         high, low = getattr(best, measure), getattr(epoch, measure)
         failed = epoch.training_accuracy < best.training_accuracy - TRAINING_ACCURACY_TOLERANCE
-        if high is None or low is None or low >= high or failed:
+        if high is None or low is None or low >= high:
             return None
         margin = max(
             RELATIVE_MARGIN * high, MIN_MARGIN, STANDARD_ERRORS * 0.5 / math.sqrt(self.images)
         )
-        return RobustnessDrop(measure=measure, best=high, value=low, depth=(high - low) / margin)
+        depth = (high - low) / margin
+        return RobustnessDrop(measure=measure, best=high, value=low, depth=depth, failed=failed)
 
 
 def strengthen(attack: AttackSettings, rollbacks: int) -> AttackSettings:

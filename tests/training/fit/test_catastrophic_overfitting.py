@@ -57,10 +57,22 @@ def test_margin_covers_the_sampling_error_of_few_images(images: int, catastrophi
     assert drop.is_catastrophic == catastrophic
 
 
-def test_detector_ignores_rises_failed_training_and_the_first_epochs() -> None:
+def test_detector_ignores_rises_and_the_first_epochs() -> None:
     assert _drop(_epoch(0, 0.5), _epoch(1, 0.6)) is None
-    assert _drop(_epoch(0, 0.5), _epoch(1, 0.0, training_accuracy=0.1)) is None
     assert _drop(_epoch(0, 0.5), _epoch(1, 0.0), first=1) is None
+
+
+def test_failed_training_is_not_catastrophic_and_not_returned_to() -> None:
+    drop = _drop(_epoch(0, 0.5), _epoch(1, 0.0, training_accuracy=0.1))
+    assert drop is not None
+    assert (drop.is_catastrophic, drop.is_small) == (False, False)
+
+
+def test_catastrophic_drop_comes_before_one_with_failed_training() -> None:
+    epochs = (_epoch(0, 0.6, training_accuracy=0.9), _epoch(1, 0.5, training_accuracy=0.6))
+    drop = _drop(*epochs, _epoch(2, 0.1, training_accuracy=0.7))
+    assert drop is not None
+    assert (drop.is_catastrophic, drop.best) == (True, 0.5)
 
 
 def test_detector_starts_after_the_warm_up_and_the_ramp() -> None:

@@ -53,15 +53,17 @@ def test_catastrophic_overfitting_is_rolled_back_with_a_warning(
     assert RunFolder(tmp_path).progress() == progress
 
 
+@pytest.mark.parametrize("freeze", [0, 2])
 def test_run_interrupted_after_a_rollback_resumes_exactly(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, freeze: int
 ) -> None:
+    text = TEXT.replace("epochs = 4", f"epochs = 4\nfreeze = {freeze}")
     script = INTACT, INTACT, LOST, INTACT, INTACT
     _script(monkeypatch, *script)
-    uninterrupted = RunFolder.create(tmp_path / "uninterrupted", TEXT)
+    uninterrupted = RunFolder.create(tmp_path / "uninterrupted", text)
     last = fit(uninterrupted, RecordingObserver(), resume=False)
     _script(monkeypatch, *script)
-    interrupted = RunFolder.create(tmp_path / "interrupted", TEXT)
+    interrupted = RunFolder.create(tmp_path / "interrupted", text)
     with pytest.raises(KeyboardInterrupt):
         fit(interrupted, RecordingObserver(stop_after_warning=True), resume=False)
     _script(monkeypatch, INTACT, INTACT)
