@@ -78,7 +78,8 @@ def read_training_data(recipe: Recipe, warn: Callable[[str], None]) -> TrainingD
                 f" {loaded.name}: their pixels equal those of inliers in"
                 f" {every.name}{_named(notes['outliers'])}"
             )
-        outliers, held_out = _split_outliers(pool, recipe.outliers.validation)
+        prints = known[1][~np.isin(known[1], known[0])]
+        outliers, held_out = _split_outliers(pool, prints, recipe.outliers.validation, warn)
     return TrainingData(
         training=inliers.training,
         validation=inliers.validation,
@@ -112,8 +113,17 @@ def remove_inliers(
     return outliers.subset(others) if is_copy.any() else outliers, outliers.subset(copies)
 
 
-def _split_outliers(pool: ImageSet, validation: int) -> tuple[ImageSet, ImageSet | None]:
-    """Split the outliers into those for training and, if any, the last ones for validation."""
+def _split_outliers(
+    pool: ImageSet, prints: NDArray[np.uint64], validation: int, warn: Callable[[str], None]
+) -> tuple[ImageSet, ImageSet | None]:
+    """Split the outliers into those for training and, if any, the last ones for validation.
+
+    Outliers for validation whose pixels equal those of others, by the fingerprints `prints` `(n,)`,
+    are left out.
+
+    Raises:
+        RecipeError: Too few remain.
+    """
     if validation == 0:
         return pool, None
     if len(pool) < 2 * validation:
@@ -121,4 +131,18 @@ def _split_outliers(pool: ImageSet, validation: int) -> tuple[ImageSet, ImageSet
             f"outliers.validation is {validation}, expected at most half of the {len(pool)} images"
             f" in {pool.name}"
         )
-    return pool.subset(slice(-validation)), pool.subset(slice(-validation, None))
+    is_copy = np.isin(prints[-validation:], prints[:-validation])
+    if is_copy.all():
+        raise RecipeError(
+            f"outliers.validation is {validation}, and the pixels of these images of {pool.name}"
+            " equal those of training outliers, expected other images"
+        )
+    if is_copy.any():
+        warn(
+            f"outliers: left out {is_copy.sum():,} of the {validation:,} images of {pool.name} for"
+            " validation: their pixels equal those of training outliers"
+        )
+    held_out = pool.subset(slice(-validation, None))
+    return pool.subset(slice(-validation)), held_out.subset(
+        torch.from_numpy(np.flatnonzero(~is_copy))
+    )

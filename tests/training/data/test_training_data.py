@@ -1,6 +1,9 @@
 """The images that a run trains and validates on, and the removal of duplicates."""
 
+from pathlib import Path
+
 import numpy as np
+import pyarrow.parquet
 import pytest
 import torch
 
@@ -14,6 +17,7 @@ from oodguard.training.data.training_data import (
     remove_inliers,
 )
 from oodguard.training.fit.trainer import Trainer
+from tests.sources.picture_files import encoded
 from tests.training.recipes import DATA, RECIPE, parsed
 
 POOL = len(list((DATA / "outliers").rglob("*.png")))
@@ -44,6 +48,30 @@ def test_held_out_outliers_are_the_last_of_the_pool_and_are_validated() -> None:
     assert torch.equal(data.outliers.images[:], whole.outliers.images[:-7])
     assert torch.equal(data.held_out.images[:], whole.outliers.images[-7:])
     assert torch.equal(_validated(recipe, data), data.held_out.images[:])
+
+
+@pytest.mark.parametrize(
+    ("held_out", "left_out", "kept"), [([9, 0, 0, 7], 2, [9, 7]), ([0], 1, [])]
+)
+def test_held_out_copies_of_training_outliers_are_left_out_with_a_warning(
+    tmp_path: Path, held_out: list[int], left_out: int, kept: list[int]
+) -> None:
+    table = pyarrow.table({"image": [encoded(number) for number in [*range(6), *held_out]]})
+    pyarrow.parquet.write_table(table, tmp_path / "pool.parquet")
+    keys = f'parquet = "{tmp_path / "pool.parquet"}"\nvalidation = {len(held_out)}'
+    recipe = parsed(RECIPE.replace(f'folder = "{DATA / "outliers"}"', keys))
+    warnings: list[str] = []
+    if not kept:
+        with pytest.raises(
+            RecipeError, match=r"outliers\.validation is 1, and the pixels of these"
+        ):
+            read_training_data(recipe, warnings.append)
+        return
+    data = read_training_data(recipe, warnings.append)
+    assert data.held_out is not None
+    assert data.held_out.images[:, 0, 0, 0].tolist() == kept
+    (warning,) = warnings
+    assert warning.startswith(f"outliers: left out {left_out} of the {len(held_out)} images of")
 
 
 def test_holding_out_more_than_half_of_the_outliers_is_an_error() -> None:
