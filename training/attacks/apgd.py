@@ -56,7 +56,7 @@ class Apgd:
             rows = best.unfinished(self.stop_at)
             if len(rows) == 0:
                 break
-            point = start(images[rows], self.epsilon, generator)
+            point = start(images, self.epsilon, generator)[rows]
             state = _State(objective, rows, images[rows], point, self.epsilon)
             best.update(rows, point, state.value)
             self._run(objective, state, best)

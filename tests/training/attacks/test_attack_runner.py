@@ -128,6 +128,19 @@ def test_to_uint8_rounds_within_the_ball_and_the_pixel_range(
     assert found[0, 0, 0, 0] == expected
 
 
+def test_end_to_end_attack_continues_if_rounding_decides_success() -> None:
+    def rounded(images: Tensor, rows: Tensor) -> Tensor:
+        # Images 0 and 1 are attacked; in the smaller batch, image 0 has succeeded.
+        value = torch.where(rows < 2, -1.0, 1.0)
+        value[rows == 0] = SUCCESS if len(rows) == 2 else 0.0
+        return value + 0 * images.sum(dim=(1, 2, 3))
+
+    generator = torch.Generator().manual_seed(2)
+    found = run_end_to_end_attack(2, rounded, IMAGES, [1 / 255, 2 / 255], generator)
+    for _, images in found:
+        assert torch.equal(images, IMAGES)
+
+
 def test_to_uint8_keeps_rows_columns_and_channels() -> None:
     image = torch.arange(2 * 4 * 5 * 3, dtype=torch.uint8).reshape(2, 4, 5, 3)
     attacked = image.permute(0, 3, 1, 2).float() / 255
