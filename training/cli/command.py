@@ -34,6 +34,23 @@ SkipBroken = Annotated[
     bool, typer.Option("--skip-broken", help="Leave out images that cannot be read.")
 ]
 
+Group = Annotated[
+    str | None,
+    typer.Option(
+        help="Groups of near-duplicates in --data, such as films: a column of a table; for a"
+        " folder 'folder', 'name:PATTERN' or 'FILE:COLUMN'."
+    ),
+]
+
+GroupAcrossClasses = Annotated[
+    bool,
+    typer.Option(
+        "--group-across-classes",
+        help="Images of all classes with one value are one group, such as a film that shows"
+        " several classes.",
+    ),
+]
+
 Name = Annotated[
     str | None, typer.Option(help="Name of the bundle.", show_default="the folder's name")
 ]

@@ -15,6 +15,8 @@ from oodguard.sources.reader import list_sources, source_at
 from oodguard.training.cli.command import (
     Alpha,
     Delta,
+    Group,
+    GroupAcrossClasses,
     Name,
     SkipBroken,
     Threads,
@@ -29,6 +31,9 @@ from oodguard.training.quantize.images import check_classes, images_of_recipe, i
 from oodguard.training.quantize.quantize import quantize as run_quantize
 
 DATA_IMAGES = 8000
+
+SOURCE_OPTIONS = ("skip_broken", "group", "group_across_classes")
+"""The keys of a source that are options of the command."""
 
 EXAMPLES = (
     "oodguard-train quantize models/pretrained/cifar10-aloe --out cifar10-int8",
@@ -51,6 +56,8 @@ def quantize(  # noqa: PLR0913  (each parameter is an option of the command)
         typer.Option(min=2, help="Maximum number of images of --data.", show_default="8000"),
     ] = None,
     skip_broken: SkipBroken = False,
+    group: Group = None,
+    group_across_classes: GroupAcrossClasses = False,
     score: Annotated[
         str | None,
         typer.Option(help="Score to decide by.", show_default="the bundle's default score"),
@@ -72,7 +79,7 @@ def quantize(  # noqa: PLR0913  (each parameter is an option of the command)
 
     Nothing is written if too many classes or decisions differ from the float32 bundle.
     """
-    with run_command(threads, options=("skip_broken",)):
+    with run_command(threads, options=SOURCE_OPTIONS):
         original = open_bundle(bundle)
         if out.resolve() == bundle.resolve():
             raise BundleError(
@@ -81,18 +88,33 @@ def quantize(  # noqa: PLR0913  (each parameter is an option of the command)
             )
         manifest = original.manifest
         policy = Policy(score=score or manifest.default_score, alpha=alpha, delta=delta)
-        if data is None and (images is not None or skip_broken):
+        if data is None and (images is not None or skip_broken or group or group_across_classes):
             raise BundleError(
-                "--images and --skip-broken: expected --data too, the images that they concern. The"
-                " images of the bundle's recipe are read by the keys of the recipe"
+                "--images, --skip-broken and --group: expected --data too, the images that they"
+                " concern. The images of the bundle's recipe are read by the keys of the recipe"
             )
         limit = DATA_IMAGES if images is None else images
-        source = source_at(data, images=limit, skip_broken=skip_broken) if data else None
-        if source:
+        source = None
+        if data:
+            source = source_at(
+                data,
+                images=limit,
+                skip_broken=skip_broken,
+                group=group,
+                group_across_classes=group_across_classes,
+            )
             with stages("listing the images"):
                 listings = list_sources({"--data": (source, False)}, message)
             if warning := check_classes(manifest.classes, listings["--data"]):
                 warn(warning)
+            if shared := listings["--data"].warning:
+                warn(f"{shared}.")
+            if original.rows.groups is not None and group is None:
+                warn(
+                    "the float32 bundle was calibrated by groups, and --data has no --group: if"
+                    " images of --data are near-duplicates, such as frames of a film, the limit"
+                    " alpha does not hold"
+                )
             print_positions(manifest.classes, "--data", listings["--data"])
         with replacement(out), stages("reading") as stage:
             description = run_quantize(

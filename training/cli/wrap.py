@@ -14,6 +14,8 @@ from oodguard.sources.reader import list_sources, source_at
 from oodguard.training.cli.command import (
     Alpha,
     Delta,
+    Group,
+    GroupAcrossClasses,
     Name,
     SkipBroken,
     Threads,
@@ -85,21 +87,8 @@ def wrap(  # noqa: PLR0913  (each parameter is an option of the command)
             show_default="by type and name",
         ),
     ] = None,
-    group: Annotated[
-        str | None,
-        typer.Option(
-            help="Groups of near-duplicates in --data, such as films: a column of a table; for a"
-            " folder 'folder', 'name:PATTERN' or 'FILE:COLUMN'."
-        ),
-    ] = None,
-    group_across_classes: Annotated[
-        bool,
-        typer.Option(
-            "--group-across-classes",
-            help="Images of all classes with one value are one group, such as a film that shows"
-            " several classes.",
-        ),
-    ] = False,
+    group: Group = None,
+    group_across_classes: GroupAcrossClasses = False,
     preset: Annotated[
         str | None, typer.Option(help=f"Normalization by name: {', '.join(PRESETS)}.")
     ] = None,

@@ -16,6 +16,7 @@ from oodguard.sources.listing import Listing
 from oodguard.sources.source import Source
 from oodguard.training.config.evaluation_sources import evaluation_sources
 from oodguard.training.config.recipe import recipe_of_bundle
+from oodguard.training.data.calibration_half import check_calibration_half, random_halves
 from oodguard.training.data.dataset import ImageSet, load, split
 
 RANGE_IMAGES = 500
@@ -95,24 +96,37 @@ def images_of_recipe(bundle: Bundle) -> QuantizationImages:
 def images_of_source(bundle: Bundle, source: Source, policy: Policy) -> QuantizationImages:
     """Return the images of a source that the classifier was not trained on; half of them calibrate.
 
-    At least `MIN_COMPARED_IMAGES` and half of the others are compared.
+    At least `MIN_COMPARED_IMAGES` and half of the others are compared. With groups, half of the
+    groups calibrate, and no other image is of these groups.
 
     Raises:
         RecipeError: The images cannot be read.
-        CalibrationError: There are too few images.
+        CalibrationError: There are too few images or groups.
     """
     images = load(source, bundle.manifest.input)
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SEED))
-    half = len(images) // 2
-    required = images_required(policy.false_rejection_rate, policy.delta)
-    expected = 2 * max(RANGE_IMAGES + MIN_COMPARED_IMAGES, required)
+    order, half = random_halves(images, seed=SEED)
+    expected = 2 * (RANGE_IMAGES + MIN_COMPARED_IMAGES)
+    if images.groups is None:
+        required = images_required(policy.false_rejection_rate, policy.delta)
+        expected = max(expected, 2 * required)
     if len(images) < expected:
         raise CalibrationError(
             f"{images.name}: found {len(images):,} images, expected at least {expected:,}: one half"
             f" calibrates, the other quantizes ({RANGE_IMAGES}) and is compared (at least"
             f" {MIN_COMPARED_IMAGES}). Give more images (--data, --images)"
         )
+    check_calibration_half(images, policy)
     others = order[half:]
+    if len(others) < RANGE_IMAGES + MIN_COMPARED_IMAGES:
+        raise CalibrationError(
+            f"{images.name}: the groups that calibrate have {half:,} of the {len(images):,} images,"
+            f" and {len(others):,} remain, expected at least"
+            f" {RANGE_IMAGES + MIN_COMPARED_IMAGES:,} of them. Give more images (--data, --images)"
+        )
+    if images.groups is not None:
+        # They are in the order of their groups.
+        generator = torch.Generator().manual_seed(SEED)
+        others = others[torch.randperm(len(others), generator=generator)]
     count = max(MIN_COMPARED_IMAGES, len(others) // 2)
     compared, tuning = others[:count], others[count:]
     return QuantizationImages(

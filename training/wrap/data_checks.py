@@ -5,9 +5,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from oodguard.models.calibration import images_required
-from oodguard.models.decision import Policy
-from oodguard.models.errors import CalibrationError, ClassifierError
+from oodguard.models.errors import ClassifierError
 from oodguard.sources.classes import match_classes
 from oodguard.sources.listing import Listing
 from oodguard.training.data.dataset import ImageSet
@@ -20,32 +18,6 @@ MOST_SHARED = 0.01
 
 NAMED = 20
 """The number of classes that a message names."""
-
-
-def check_calibration(images: ImageSet, policy: Policy) -> None:
-    """Check that half of the images, or of their groups, is enough for the threshold of the policy.
-
-    Raises:
-        CalibrationError: There are too few images for the policy.
-    """
-    required = images_required(policy.false_rejection_rate, policy.delta)
-    if images.groups is not None:
-        groups = int(images.groups.max()) + 1
-        if groups // 2 < required:
-            raise CalibrationError(
-                f"{images.name}: {groups // 2} of the {groups} groups calibrate, expected at least"
-                f" {required} for alpha {policy.alpha} with delta {policy.delta}: images of one"
-                f" group count as one. Give at least {2 * required} groups (--data, --group), or a"
-                " larger --alpha or --delta"
-            )
-        return
-    half = len(images) // 2
-    if half < required:
-        raise CalibrationError(
-            f"{images.name}: {half} of the {len(images)} images calibrate, expected at least"
-            f" {required} for alpha {policy.alpha} with delta {policy.delta}. Give at least"
-            f" {2 * required} images (--data, --images), or a larger --alpha or --delta"
-        )
 
 
 def check_shared(images: ImageSet, fit_images: ImageSet) -> None:

@@ -16,13 +16,14 @@ from oodguard.models.decision import Policy
 from oodguard.models.manifest import Description, InputSpec
 from oodguard.models.records import DataRecord, TrainingRecord
 from oodguard.sources.source import Source
+from oodguard.training.data.calibration_half import check_calibration_half, random_halves
 from oodguard.training.data.dataset import ImageSet, load
 from oodguard.training.provenance import command, hardware, libraries
 from oodguard.training.scoring.parity import Parity, calibrate
 from oodguard.training.wrap.agreement import check_agreement
 from oodguard.training.wrap.card import write_wrapped_card
 from oodguard.training.wrap.classifier import OriginalClassifier
-from oodguard.training.wrap.data_checks import check_calibration, check_shared
+from oodguard.training.wrap.data_checks import check_shared
 from oodguard.training.wrap.features import Features, find_features
 from oodguard.training.wrap.figures import predict, score_figures
 from oodguard.training.wrap.graph import FEATURES, RAW, merge, merged_run
@@ -104,7 +105,7 @@ def wrap(  # noqa: PLR0913  (by keyword; one step after the other)
         return found
 
     images = read(data, labelled=True)
-    check_calibration(images, options.policy)
+    check_calibration_half(images, options.policy)
     subset = images.images[:AGREEMENT_IMAGES].numpy()
     stage("running the original classifier")
     features, weights = _features(original, options, subset)
@@ -132,7 +133,7 @@ def wrap(  # noqa: PLR0913  (by keyword; one step after the other)
         scores = WrappedScores(options.outputs, fitted)
         for name, reason in missing.items():
             log(f"The score {name} is left out: {reason}.")
-    order, half = _divide(images)
+    order, half = random_halves(images, seed=SEED)
     graph = scores.graph(outputs=raw.shape[1], features=0 if rows is None else rows.shape[1])
     model = merge(options.transform.graph(), original, raw.shape[1], features, graph)
     stage("comparing the wrapped classifier with the original")
@@ -177,19 +178,6 @@ def wrap(  # noqa: PLR0913  (by keyword; one step after the other)
         card=write_wrapped_card(description, report),
     )
     return report, agreement
-
-
-def _divide(images: ImageSet) -> tuple[Tensor, int]:
-    """Return a random order `(n,)` of the images, and how many of the first ones calibrate.
-
-    That is one half of the images, or of the groups: images of one group are in the same part.
-    """
-    generator = torch.Generator().manual_seed(SEED)
-    if images.groups is None:
-        return torch.randperm(len(images), generator=generator), len(images) // 2
-    groups = int(images.groups.max()) + 1
-    ranks = torch.randperm(groups, generator=generator)[images.groups]
-    return ranks.argsort(stable=True), int((ranks < groups // 2).sum())
 
 
 def _features(

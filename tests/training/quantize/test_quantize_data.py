@@ -4,7 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from oodguard.models.bundle import open_bundle
@@ -17,6 +19,7 @@ from oodguard.sources.source import Source
 from oodguard.training.cli.app import app
 from oodguard.training.quantize.distribution import other_distribution
 from oodguard.training.quantize.images import check_classes, images_of_recipe, images_of_source
+from tests.sources.picture_files import encoded
 
 ROOT = Path(__file__).parents[3]
 SOURCE = ROOT / "models" / "pretrained" / "cifar10-aloe"
@@ -64,6 +67,42 @@ def test_quantize_needs_images_for_ranges_thresholds_and_comparison() -> None:
         images_of_source(open_bundle(SOURCE), Source(folder=CIFAR10), POLICY)
 
 
+def films(folder: Path, *sizes: int) -> Source:
+    """Write a table of films of so many images; the red of an image is the number of its film."""
+    numbers = np.repeat(np.arange(len(sizes)), sizes)
+    images = [encoded(number) for number in range(len(sizes))]
+    table = pyarrow.table({"image": [images[each] for each in numbers], "film": numbers})
+    pyarrow.parquet.write_table(table, folder / "films.parquet")
+    return Source(parquet=folder / "films.parquet", group="film")
+
+
+def test_quantize_with_groups_calibrates_on_half_of_them(tmp_path: Path) -> None:
+    bundle = open_bundle(SOURCE)
+    found = images_of_source(bundle, films(tmp_path, *[60] * 60), POLICY)
+    calibration, tuning, compared = (
+        set(images[:, 0, 0, 0].tolist())
+        for images in (found.calibration.images, found.tuning, found.compared)
+    )
+    assert (len(calibration), len(tuning | compared)) == (30, 30)
+    assert not calibration & (tuning | compared)
+    assert found.calibration.groups is not None
+    assert len(found.calibration.groups.unique()) == 30
+    # Not in the order of the films: the first images set the ranges.
+    assert len(set(found.ranges[:, 0, 0, 0].tolist())) == 30
+
+
+def test_quantize_needs_groups_for_the_threshold_and_images_for_the_rest(tmp_path: Path) -> None:
+    bundle = open_bundle(SOURCE)
+    with pytest.raises(
+        CalibrationError, match="15 of the 30 groups calibrate, expected at least 2"
+    ):
+        images_of_source(bundle, films(tmp_path, *[110] * 30), POLICY)
+    ranks = torch.randperm(60, generator=torch.Generator().manual_seed(0))
+    sizes = [3000 if rank == 0 else 1 for rank in ranks.tolist()]  # the first calibrates
+    with pytest.raises(CalibrationError, match="have 3,029 of the 3,059 images, and 30 remain"):
+        images_of_source(bundle, films(tmp_path, *sizes), POLICY)
+
+
 def test_quantize_rejects_data_of_other_classes(tmp_path: Path) -> None:
     words = ["quantize", str(SOURCE), "--data", str(CIFAR10.parent / "signs" / "test")]
     result = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "out")])
@@ -83,14 +122,14 @@ def test_quantize_warns_of_classes_without_images() -> None:
     assert check_classes(("a", "b"), flat) is None
 
 
-@pytest.mark.parametrize("option", [("--images", "100"), ("--skip-broken",)])
+@pytest.mark.parametrize("option", [("--images", "100"), ("--skip-broken",), ("--group", "folder")])
 def test_quantize_rejects_options_of_data_without_data(
     option: tuple[str, ...], tmp_path: Path
 ) -> None:
     words = ["quantize", str(SOURCE), "--out", str(tmp_path / "out"), *option]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 1
-    assert "--images and --skip-broken: expected --data too" in result.stderr
+    assert "--images, --skip-broken and --group: expected --data too" in result.stderr
 
 
 def test_quantize_without_the_data_of_the_recipe_names_the_option(
