@@ -21,7 +21,7 @@ class DriftDetector:
     """Run both tests over one model's scores. Not safe for use from two threads.
 
     Args:
-        calibration: The bundle's calibration scores of the deciding score, `(m,)`.
+        calibration: The bundle's `reference_scores` of the deciding score, `(m,)`.
         monitored: The score and the threshold that are tested.
         limits: The limits at which evidence becomes an alarm.
         state: The state to continue from.

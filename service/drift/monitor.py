@@ -61,7 +61,7 @@ class DriftMonitor:
     long as the times of the losses do not depend on the scores.
 
     Args:
-        calibration: The bundle's calibration scores of the deciding score, `(m,)`.
+        calibration: The bundle's `reference_scores` of the deciding score, `(m,)`.
         monitored: The score and the threshold that are tested.
         limits: The limits at which evidence becomes an alarm.
         file: The state file; None keeps the state in memory only.

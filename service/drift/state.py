@@ -12,7 +12,9 @@ from safetensors.numpy import save
 
 from oodguard.models.bundle import Bundle
 from oodguard.models.calibration import Scores
+from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.decision import Policy
+from oodguard.models.group_calibration import one_per_group
 from oodguard.models.policy_thresholds import policy_thresholds
 from oodguard.models.safe_arrays import load_arrays
 from oodguard.service.drift.betting import (
@@ -77,6 +79,17 @@ def monitored_score(bundle: Bundle, policy: Policy, limits: AlarmLimits) -> Moni
         rate=null_rejection_rate(thresholds, policy, delta=limits.delta),
         by_class=thresholds.single is None,
     )
+
+
+def reference_scores(rows: CalibrationRows, score: str) -> NDArray[np.float32]:
+    """Return the calibration scores `(m,)` that those of the traffic are ranked among, ascending.
+
+    Of each group there is one: the scores of a group resemble each other, so that all of them are
+    not exchangeable with the scores of new groups.
+    """
+    scores = rows.scores[score]
+    # Ascending, because the keys of a saved state are in the order of the scores.
+    return np.sort(scores if rows.groups is None else scores[one_per_group(rows.groups)])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,7 @@ from oodguard.models.verdicts import Verdict
 from oodguard.service import responses
 from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence
 from oodguard.service.drift.monitor import DriftMonitor
-from oodguard.service.drift.state import MonitoredScore, monitored_score
+from oodguard.service.drift.state import MonitoredScore, monitored_score, reference_scores
 from oodguard.service.inference.batcher import MAX_CPU_RUN_S, Batcher
 from oodguard.service.inference.model import LoadedModel
 from oodguard.service.inference.queue import Job
@@ -212,10 +212,10 @@ def monitors_in_this_process(metrics: Metrics, settings: Settings) -> OpenMonito
 def monitoring(
     model: LoadedModel, settings: Settings
 ) -> tuple[NDArray[np.float32], MonitoredScore, AlarmLimits]:
-    """Return the calibration scores, the score to monitor and the limits of an alarm."""
+    """Return the reference scores, the score to monitor and the limits of an alarm."""
     policy, limits = model.guard.policy, AlarmLimits(delta=settings.drift_delta)
     monitored = monitored_score(model.bundle, policy, limits)
-    return model.bundle.calibration[policy.score], monitored, limits
+    return reference_scores(model.bundle.rows, policy.score), monitored, limits
 
 
 def state_file(settings: Settings, monitored: MonitoredScore) -> Path | None:

@@ -56,7 +56,7 @@ class SentScores:
 
     Args:
         channel: Sends messages to the supervisor.
-        calibration: The bundle's calibration scores of the deciding score, `(m,)`.
+        calibration: The bundle's `reference_scores` of the deciding score, `(m,)`.
         monitored: The score and the threshold that are tested.
         limits: The limits at which evidence becomes an alarm.
         started: The started monitors of this worker, which this one joins and leaves.

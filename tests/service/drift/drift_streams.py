@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from oodguard.models.calibration import Scores
 from oodguard.service.drift.detector import DriftDetector
 from oodguard.service.drift.martingale import AlarmLimits
 from oodguard.service.drift.state import DriftState, MonitoredScore, initial_state
@@ -19,7 +20,7 @@ def drawn(m: int, n: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.fl
 
 
 def detector(
-    calibration: NDArray[np.float64],
+    calibration: Scores,
     state: DriftState | None = None,
     *,
     delta: float = 0.01,

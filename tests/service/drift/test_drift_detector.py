@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.service.drift.detector import DriftDetector
+from oodguard.service.drift.state import reference_scores
 from tests.service.drift.drift_streams import MONITORED, detector, drawn
 
 Change = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -49,6 +51,22 @@ def test_detector_false_alarm_probability_is_within_delta(decimals: int) -> None
         calibration, stream = drawn(30, 400, seed=seed)
         tested = detector(calibration.round(decimals))
         peaks.append(_observed(tested, stream.round(decimals), seed).ranks.log_peak)
+    for delta in (0.5, 0.2, 0.1):
+        assert np.mean(np.array(peaks) >= -math.log(delta)) <= delta
+
+
+def test_detector_false_alarm_probability_is_within_delta_for_images_of_new_groups() -> None:
+    """Thirty groups of eight images, whose scores hardly differ within a group."""
+    groups = np.repeat(np.arange(30, dtype=np.int32), 8)
+    peaks = []
+    for seed in range(150):
+        random = np.random.default_rng(seed)
+        of_groups, stream = drawn(30, 400, seed=seed)
+        scores = (of_groups[groups] + random.normal(0, 0.1, len(groups))).astype(np.float32)
+        rows = CalibrationRows(scores={"energy": scores}, groups=groups)
+        tested = detector(reference_scores(rows, "energy"))
+        stream += random.normal(0, 0.1, len(stream))
+        peaks.append(_observed(tested, stream, seed).ranks.log_peak)
     for delta in (0.5, 0.2, 0.1):
         assert np.mean(np.array(peaks) >= -math.log(delta)) <= delta
 

@@ -5,19 +5,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from safetensors.numpy import load_file
 from starlette.testclient import TestClient
 
+from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.decision import Policy
 from oodguard.service.app import create_app
 from oodguard.service.drift import monitor as monitor_module
 from oodguard.service.drift.detector import DriftDetector
 from oodguard.service.drift.martingale import AlarmLimits, DriftEvidence
 from oodguard.service.drift.monitor import DriftMonitor, SaveOutcome
-from oodguard.service.drift.state import MonitoredScore, initial_state
-from oodguard.service.inference.model import LoadedModel
+from oodguard.service.drift.state import MonitoredScore, initial_state, write_state
+from oodguard.service.inference.model import LoadedModel, load_model
+from oodguard.service.registry.deployment import monitoring, state_file
 from oodguard.service.settings import Settings
+from tests.conftest import rows_bundle
 from tests.e2e.conftest import wait_until
 from tests.service.checks import metric
+from tests.service.graphs import CLASSES, SCORES, SIZE, graph
 from tests.service.pictures import BLACK, WHITE, encode, plain
 
 Batches = list[NDArray[np.float32]]
@@ -187,3 +192,28 @@ def test_drift_metrics_exceed_the_limit_after_a_flood_of_outliers(
         assert metric(found, "oodguard_drift_log_martingale", model="tiny", version="1") > limit
         assert metric(found, "oodguard_rejection_log_martingale", model="tiny", version="1") > limit
         assert client.post("/predict", files={"files": encode(plain(BLACK))}).status_code == 200
+
+
+def test_drift_monitor_of_a_bundle_with_groups_ranks_among_one_image_of_each(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # The scores 250, 249, ... 1; the groups are 250 and 249, 248 and 247, ...
+    groups = np.arange(250, dtype=np.int32) // 2
+    rows = CalibrationRows(scores=dict.fromkeys(SCORES, CALIBRATION[::-1]), groups=groups)
+    folder = tmp_path / "tiny"
+    rows_bundle(folder, rows, classes=CLASSES, height=SIZE, width=SIZE, model=graph())
+    settings = Settings(bundle=folder, state=tmp_path)
+    calibration, monitored, _ = monitoring(load_model(folder, settings), settings)
+    assert np.ceil(calibration / 2).tolist() == list(range(1, 126))
+    # Earlier commits ranked among all images.
+    file = state_file(settings, monitored)
+    assert file is not None
+    write_state(file, initial_state(250, np.random.default_rng(0)), monitored)
+    for images in (1, 2):
+        with TestClient(create_app(settings)) as client:
+            assert client.post("/predict", files={"files": encode(plain(BLACK))}).status_code == 200
+        state = load_file(file)
+        assert (len(state["keys"]), state["counts"].sum()) == (125, images)
+    (record,) = [each for each in caplog.records if "drift state cannot be" in each.getMessage()]
+    assert "'keys': ('float64', (250,))" in record.__dict__["fields"]["error"]
+    assert len(load_file(f"{file}.unused")["keys"]) == 250
