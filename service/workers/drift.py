@@ -114,8 +114,7 @@ class SentScores:
                 scores.astype(np.float32).tobytes() + rejected,
                 images=len(scores),
                 key=[each.model, each.version],
-                bundle=each.bundle,
-                score=each.score,
+                monitored=asdict(each),
             )
 
     def reset(self, by: str) -> Mapping[str, DriftEvidence]:
@@ -208,17 +207,19 @@ class DriftTests:
         """Add the scores of a request.
 
         Those of a bundle or of a score that was replaced a moment ago are evidence about neither.
+        By class, the worker has decided, so that its policy must be the present one, too.
         """
         fields = message.fields
         monitored, monitor = self._monitors.get(tuple(fields["key"]), (None, None))
         if monitored is None or monitor is None:
             return
-        if (monitored.bundle, monitored.score) == (fields["bundle"], fields["score"]):
-            images, payload = fields["images"], message.payload
-            scores = np.frombuffer(payload, np.float32, images)
-            rejected = np.frombuffer(payload, np.bool_, offset=scores.nbytes)
-            if len(rejected) == (images if monitored.by_class else 0):
-                monitor.add(scores, rejected if monitored.by_class else None)
+        sent = MonitoredScore(**fields["monitored"])
+        scores = np.frombuffer(message.payload, np.float32, fields["images"])
+        if monitored.by_class:
+            if sent == monitored:
+                monitor.add(scores, np.frombuffer(message.payload, np.bool_, offset=scores.nbytes))
+        elif (sent.bundle, sent.score) == (monitored.bundle, monitored.score):
+            monitor.add(scores)
 
     async def reset(
         self, message: Message, send_pending: Callable[[], Any]

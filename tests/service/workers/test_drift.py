@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -134,6 +135,35 @@ async def test_drift_tests_observe_the_rejections_of_a_policy_by_class(tmp_path:
     assert state["counts"].sum() == state["rejections.steps"][0] == 42
     # 41 acceptances and a rejection that is the last: no bet has won.
     assert state["rejections.log_playing"].max() < 0
+
+
+@pytest.mark.parametrize(
+    ("former", "present", "images"),
+    [
+        ({"by_class": True}, {"by_class": True}, 5),
+        ({"by_class": True}, {"by_class": True, "rate": 0.01}, 3),
+        ({"by_class": True}, {"by_class": True, "threshold": 100.0}, 3),
+        ({"by_class": False}, {"by_class": True}, 3),
+        # The common threshold decides in the supervisor.
+        ({"by_class": True}, {"by_class": False}, 5),
+    ],
+)
+async def test_drift_tests_ignore_rejections_by_class_of_a_former_policy(
+    tmp_path: Path, former: dict[str, Any], present: dict[str, Any], images: int
+) -> None:
+    """The second worker still has the former policy when the first one has the present one."""
+    async with service(tmp_path) as running:
+        first, second = running.connect(), running.connect()
+        before = monitor(second, replace(MONITORED, **former))
+        await running.send_pending()
+        after = monitor(first, replace(MONITORED, **present))
+        await running.send_pending()
+        before.add(np.ones(2, np.float32), np.ones(2, bool) if former["by_class"] else None)
+        before.send()
+        after.add(np.ones(3, np.float32), np.zeros(3, bool) if present["by_class"] else None)
+        after.send()
+    state = load_file(running.file)
+    assert state["counts"].sum() == state["rejections.steps"][0] == images
 
 
 async def test_drift_reset_returns_the_evidence_of_all_workers(tmp_path: Path) -> None:
