@@ -96,7 +96,9 @@ def smallest_rate(n: int, rank: int, *, delta: float | None) -> float:
     delta, where the rank-th largest score is the threshold.
     """
     if delta is None:
-        return rank / (n + 1)
+        rate = rank / (n + 1)
+        # The quotient is rounded, and its decimal may be below the fraction.
+        return rate if _marginal_rank(n, rate) >= rank else math.nextafter(rate, 1)
     low, high = 0.0, 1.0
     while high - low > 1e-6:
         middle = (low + high) / 2

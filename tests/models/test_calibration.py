@@ -1,4 +1,7 @@
+import json
+import math
 import re
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -6,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from oodguard.models.calibration import images_required, p_values, rejection_rank
+from oodguard.models.calibration import (
+    images_required,
+    p_values,
+    rejection_rank,
+    smallest_rate,
+)
 from oodguard.models.errors import CalibrationError
 
 RATES = st.floats(min_value=0.001, max_value=0.999)
@@ -102,6 +110,19 @@ def test_rank_rejects_rates_outside_zero_and_one(rate: float) -> None:
         rejection_rank(100, alpha=rate, delta=None)
     with pytest.raises(CalibrationError, match=f"delta is {rate}, expected a value above 0"):
         rejection_rank(100, alpha=0.05, delta=rate)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 48, 99, 399])
+def test_smallest_rate_has_its_rank_and_no_smaller_rate_has(n: int) -> None:
+    """1/3 is .3333333333333333 as a decimal, of which 3 are less than 1."""
+    for rank in range(1, n + 1):
+        rate = smallest_rate(n, rank, delta=None)
+        assert rate == pytest.approx(rank / (n + 1), rel=1e-15)
+        # A client reads the rate as JSON.
+        assert rejection_rank(n, alpha=json.loads(json.dumps(rate)), delta=None) == rank
+        below = Fraction(str(math.nextafter(rate, 0)))
+        assert below * (n + 1) < rank
+    assert smallest_rate(n, n + 1, delta=None) == 1
 
 
 def test_p_values_count_the_calibration_scores_at_or_above() -> None:

@@ -1,5 +1,6 @@
 """The bound on wrong and accepted images, against SciPy and MAPIE."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -124,6 +125,15 @@ def test_beta_that_does_not_hold_states_what_is_reachable() -> None:
         f" {np.ceil(found.reachable_beta * 1e4) / 1e4:g} holds, and beta 0.03 holds from an alpha"
         f" of {np.ceil(found.required_alpha * 1e4) / 1e4:g}"
     )
+
+
+def test_beta_that_is_reachable_holds_if_it_is_used() -> None:
+    """One error of two images: 2/3 holds, and .6666666666666666 is below it."""
+    two = WrongAndAccepted(scores=SCORES[:2], wrong=np.array([True, False]), beta=0.5, delta=None)
+    found = two.unkept_beta(2, lambda _: None)
+    assert found is not None
+    assert found.reachable_beta == pytest.approx(2 / 3)
+    assert replace(two, beta=found.reachable_beta).unkept_beta(2, lambda _: None) is None
 
 
 @given(
