@@ -128,19 +128,31 @@ def _beta_by_class(thresholds: ClassThresholds, classes: Sequence[str]) -> Itera
 
 
 def _classes_in_pool(thresholds: ClassThresholds, classes: Sequence[str]) -> Iterator[str]:
+    counts = thresholds.counts
     pooled = [index for index, limit in enumerate(thresholds.own) if limit is None]
-    if pooled:
-        counts = thresholds.counts
+    # Alpha has a threshold for every class with the required number of images, and beta may not.
+    without_beta = [at for at in pooled if counts and counts.found[at] >= counts.required]
+    few = [at for at in pooled if at not in without_beta]
+    if few:
         unit = counts.unit if counts else "images"
-        is_one = len(pooled) == 1
+        is_one = len(few) == 1
         verb, use, them = ("has", "uses", "it") if is_one else ("have", "use", "them")
         expected = f", expected at least {counts.required:,} of each," if counts else ""
         figures = ", ".join(
-            f"{classes[at]} ({counts.found[at]:,})" if counts else classes[at] for at in pooled
+            f"{classes[at]} ({counts.found[at]:,})" if counts else classes[at] for at in few
         )
         yield (
-            f"{len(pooled)} of {len(classes)} classes {verb} too few calibration {unit}{expected}"
+            f"{len(few)} of {len(classes)} classes {verb} too few calibration {unit}{expected}"
             f" and {use} the common threshold, so the policy does not hold for {them}: {figures}"
+        )
+    if without_beta:
+        is_one = len(without_beta) == 1
+        their, use, them = ("its", "It uses", "it") if is_one else ("their", "They use", "them")
+        names = ", ".join(classes[at] for at in without_beta)
+        yield (
+            f"beta holds at no threshold for {len(without_beta)} of {len(classes)} classes, because"
+            f" {their} calibration images with the lowest scores are predicted wrongly. {use}"
+            f" the common threshold, so the policy does not hold for {them}: {names}"
         )
 
 
@@ -189,7 +201,9 @@ def _errors(
 
 
 def _class_limit(rows: CalibrationRows, members: Rows, policy: Policy) -> Limit | None:
-    """Return the limit that independent images of a predicted class set; None: they are too few.
+    """Return the limit that independent images of a predicted class set, or None.
+
+    There is none if they are too few, or if beta holds at no threshold.
 
     Of a group that shows several classes, one image is drawn over all classes: an image at random
     of a new group, given its predicted class, is such an image. One image of each group that shows

@@ -151,8 +151,8 @@ class ClassThresholds:
 
     The calibration images of one predicted class set the threshold of this class, so the promises
     hold for the images of each predicted class. Vovk 2012, "Conditional validity of inductive
-    conformal predictors", arXiv:1209.2673. A class with too few calibration images uses the pool,
-    and the promises do not hold for it.
+    conformal predictors", arXiv:1209.2673. A class with too few calibration images, or without a
+    threshold at which beta holds, uses the pool, and the promises do not hold for it.
 
     Args:
         pool: The limit of all calibration images.

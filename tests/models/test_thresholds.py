@@ -125,6 +125,38 @@ def test_limitations_name_the_classes_with_the_common_threshold(tmp_path: Path) 
     assert limitations(policy_thresholds(made, Policy(score="msp")), ("a", "b", "c")) == []
 
 
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        (
+            [1],
+            "beta holds at no threshold for 1 of 3 classes, because its calibration images with the"
+            " lowest scores are predicted wrongly. It uses the common threshold, so the policy does"
+            " not hold for it: b",
+        ),
+        (
+            [0, 1],
+            "beta holds at no threshold for 2 of 3 classes, because their calibration images with"
+            " the lowest scores are predicted wrongly. They use the common threshold, so the policy"
+            " does not hold for them: a, b",
+        ),
+    ],
+)
+def test_limitations_name_the_classes_for_which_beta_holds_at_no_threshold(
+    tmp_path: Path, wrong: list[int], text: str
+) -> None:
+    """Of 195 images, beta allows no error: P(Binomial(195, .02) <= 1) = .097 is above delta."""
+    labels = PREDICTED.copy()
+    labels[wrong] = 2  # the images with the lowest scores of their classes
+    made = bundle(tmp_path, labels=labels)
+    policy = Policy(score="msp", alpha=None, beta=0.02, by_class=True)
+    assert limitations(policy_thresholds(made, policy), ("a", "b", "c")) == [
+        "1 of 3 classes has too few calibration images, expected at least 149 of each, and uses the"
+        " common threshold, so the policy does not hold for it: c (10)",
+        text,
+    ]
+
+
 LABELS = np.zeros(N, np.int32)
 
 
