@@ -247,7 +247,7 @@ def _stored_states(folder: Path) -> list[StoredState]:
     from safetensors import SafetensorError, safe_open  # noqa: PLC0415
 
     states = []
-    files = (folder.glob(f"{place}drift-*.safetensors") for place in ("", f"{REPLICA}*/"))
+    files = (folder.glob(f"{place}drift-*@*.safetensors") for place in ("", f"{REPLICA}*/"))
     for file in sorted(chain(*files)):
         # Opening a named pipe would block.
         if not file.is_file():

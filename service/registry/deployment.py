@@ -220,5 +220,6 @@ def monitoring(
 
 def state_file(settings: Settings, monitored: MonitoredScore) -> Path | None:
     """Return the file for the drift state of a model; None: it is not saved."""
-    name = f"drift-{monitored.model}-{monitored.version}.safetensors"
+    # No name and no version has an @, so that each model has a file of its own.
+    name = f"drift-{monitored.model}@{monitored.version}.safetensors"
     return settings.state / name if settings.state else None

@@ -85,7 +85,7 @@ def write_inputs(folder: Path) -> None:
         stem.with_suffix(f"{stem.suffix}.json").write_text(json.dumps(record(number)))
         Image.new("RGB", (8, 8)).save(f"{stem}.png")
     (folder / "state").mkdir()
-    state = folder / "state" / "drift-tiny-1.safetensors"
+    state = folder / "state" / "drift-tiny@1.safetensors"
     save_file({"x": np.zeros(1)}, state, metadata={"model": "tiny", "version": "1"})
     (folder / "recipe.toml").write_text(with_own_test_set(RECIPE, folder / "test"))
     exported(folder / "net.onnx", batch=None, network=ConvolvedColourNet)

@@ -160,7 +160,7 @@ def test_workers_of_two_services_share_a_state_folder(tiny_bundle: Path, tmp_pat
             service.process.send_signal(signal.SIGTERM)
             assert service.process.wait(60) == 0
     files = {str(each.relative_to(state)) for each in state.rglob("*.safetensors")}
-    assert files == {"drift-tiny-1.safetensors", "replica-2/drift-tiny-1.safetensors"}
+    assert files == {"drift-tiny@1.safetensors", "replica-2/drift-tiny@1.safetensors"}
 
 
 def test_workers_with_few_open_files_serve_after_a_flood_of_connections(

@@ -133,7 +133,7 @@ def test_workers_limits_reload_and_reset_hold_for_the_service(
         "OODGUARD_ADMIN": "true",
         "OODGUARD_STATE": state,
     }
-    file = state / "drift-tiny-1.safetensors"
+    file = state / "drift-tiny@1.safetensors"
     with serving(tiny_bundle, tmp_path / "log", settings) as server:
         sent = [post(server, authorization=f"Bearer {limited.token}") for _ in range(20)]
         assert Counter(each.status_code for each in sent) == {200: 10, 429: 10}

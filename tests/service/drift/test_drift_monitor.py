@@ -1,5 +1,5 @@
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +141,16 @@ def test_drift_monitor_continues_from_its_state_file(tmp_path: Path) -> None:
     assert after.last == pytest.approx(before.last)
 
 
+def test_drift_monitor_has_a_state_file_for_each_name_and_version(tmp_path: Path) -> None:
+    settings = Settings(state=tmp_path)
+    found = [
+        state_file(settings, replace(MONITORED, model=name, version=version))
+        for name, version in (("cat", "8-1"), ("cat-8", "1"))
+    ]
+    names = ["drift-cat@8-1.safetensors", "drift-cat-8@1.safetensors"]
+    assert found == [tmp_path / each for each in names]
+
+
 def test_drift_monitor_starts_without_evidence_if_the_state_cannot_be_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -186,7 +196,7 @@ def test_drift_metrics_exceed_the_limit_after_a_flood_of_outliers(
         limit = metric(client.get("/metrics").text, "oodguard_drift_log_threshold")
         assert limit == pytest.approx(-np.log(0.02))
     # The shutdown has observed and saved the remaining scores.
-    assert (tmp_path / "drift-tiny-1.safetensors").exists()
+    assert (tmp_path / "drift-tiny@1.safetensors").exists()
     with TestClient(create_app(settings)) as client:
         found = client.get("/metrics").text
         assert metric(found, "oodguard_drift_log_martingale", model="tiny", version="1") > limit

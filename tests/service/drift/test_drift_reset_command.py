@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import orjson
 import pytest
+from safetensors.numpy import save_file
 from starlette.testclient import TestClient
 
 from oodguard.command_line.exit_codes import ExitCode
@@ -87,7 +89,7 @@ def test_drift_reset_command_is_not_done_while_the_state_cannot_be_written(
 
 def test_drift_reset_request_on_a_full_disk_is_an_error_and_leaves_no_file(tmp_path: Path) -> None:
     with full_disk(5), pytest.raises(DriftStateError, match=r"\.reset cannot be written: File too"):
-        ResetRequest(tmp_path / "drift-one-9.safetensors").write()
+        ResetRequest(tmp_path / "drift-one@9.safetensors").write()
     assert not list(tmp_path.iterdir())
 
 
@@ -95,7 +97,7 @@ def test_drift_reset_request_on_a_full_disk_is_an_error_and_leaves_no_file(tmp_p
 def test_drift_reset_request_that_is_not_a_regular_file_is_an_error(
     tmp_path: Path, kind: str
 ) -> None:
-    target, request = tmp_path / "target", tmp_path / "drift-one-9.reset"
+    target, request = tmp_path / "target", tmp_path / "drift-one@9.reset"
     if kind == "pipe":
         os.mkfifo(request)
     elif kind == "folder":
@@ -105,8 +107,8 @@ def test_drift_reset_request_that_is_not_a_regular_file_is_an_error(
     if kind == "link":
         target.touch()
         os.utime(target, (1, 1))
-    with pytest.raises(DriftStateError, match=r"drift-one-9\.reset is not a regular file"):
-        ResetRequest(tmp_path / "drift-one-9.safetensors").write()
+    with pytest.raises(DriftStateError, match=r"drift-one@9\.reset is not a regular file"):
+        ResetRequest(tmp_path / "drift-one@9.safetensors").write()
     assert target.exists() == (kind == "link")
     assert kind != "link" or target.stat().st_mtime == 1
 
@@ -114,11 +116,23 @@ def test_drift_reset_request_that_is_not_a_regular_file_is_an_error(
 def test_drift_reset_command_ignores_requests_that_are_not_files(
     settings: Settings, issued: Issued, state: Path
 ) -> None:
-    (state / "drift-one-10.reset").mkdir()
-    (state / "drift-one-9.reset").symlink_to("/dev/zero")
+    (state / "drift-one@10.reset").mkdir()
+    (state / "drift-one@9.reset").symlink_to("/dev/zero")
     with serving(settings, issued) as client:
         flood(client, issued)
         assert min(evidence(client, issued)) > 0
+
+
+def test_drift_reset_command_ignores_files_that_no_service_uses(
+    settings: Settings, issued: Issued, state: Path
+) -> None:
+    metadata = {"model": "one", "version": "9"}
+    # The name that earlier commits gave to the file.
+    save_file({"x": np.zeros(1)}, state / "drift-one-9.safetensors", metadata=metadata)
+    with serving(settings, issued):
+        wait_until((state / "drift-one@9.safetensors").exists)
+        result = oodguard("drift", "reset", "one@9", "--state", state)
+    assert result.stdout.splitlines() == ["one 9: the reset is done"]
 
 
 @pytest.mark.parametrize(

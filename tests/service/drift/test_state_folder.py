@@ -41,7 +41,7 @@ def test_replicas_keep_their_evidence_in_files_of_their_own_and_reset_it(
     clients = [make_client(state=folder) for _ in range(2)]
     for client in clients:
         ask(client)
-    name = "drift-tiny-1.safetensors"
+    name = "drift-tiny@1.safetensors"
     # A thread saves the first state.
     wait_until(lambda: all((folder / each / name).exists() for each in (".", "replica-2")))
     assert reset_in_folder(folder, "tiny") == [

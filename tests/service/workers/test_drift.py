@@ -36,7 +36,7 @@ class Service:
     def __init__(self, state: Path) -> None:
         self.registry = CollectorRegistry()
         self.tests = DriftTests(Settings(state=state), DriftFamilies(self.registry))
-        self.file = state / "drift-m-1.safetensors"
+        self.file = state / "drift-m@1.safetensors"
         self.channels: list[Channel] = []
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -96,7 +96,7 @@ def send_scores(client: TestClient, link: ReplicaLink) -> None:
 def images_in_the_test(engine: Engine) -> int:
     engine.collector.close()
     assert engine.state is not None
-    return int(load_file(engine.state / "drift-tiny-1.safetensors")["ranks.steps"][0])
+    return int(load_file(engine.state / "drift-tiny@1.safetensors")["ranks.steps"][0])
 
 
 def decisions(exposition: str) -> float:
