@@ -52,6 +52,13 @@ def test_image_with_a_compressed_text_chunk_is_not_small() -> None:
 
 def test_invalid_image_is_small() -> None:
     assert decodes_inline(images(b"no image"))
+    assert decodes_inline(images(encode(plain()), b"no image"))
+
+
+def test_large_image_next_to_an_invalid_image_is_not_small() -> None:
+    large = claiming_png(5000, 5000)
+    assert not decodes_inline(images(large, b"no image"))
+    assert not decodes_inline(images(b"no image", large))
 
 
 def test_raw_pixels_of_another_size_are_not_small() -> None:
