@@ -211,3 +211,14 @@ class NotReady(RequestError):
 
 class DeadlineExceeded(RequestError):
     """The request was not answered in time."""
+
+
+def drop_tracebacks(error: BaseException | None) -> None:
+    """Drop the tracebacks of an error with which a request ends, and of its causes.
+
+    Their frames refer to the request's job, and the job refers to the error: a reference cycle
+    that keeps a whole body in memory until the next garbage collection.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__

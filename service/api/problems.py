@@ -73,6 +73,7 @@ def error_response(scope: Scope, error: Exception) -> Response:
         Exception: The error itself, if it has no problem type.
     """
     if isinstance(error, errors.ClientDisconnected):
+        errors.drop_tracebacks(error)
         # No client receives it: the status is for metrics and logs.
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     cause = error.cause if isinstance(error, errors.InvalidImage) else error
@@ -84,7 +85,7 @@ def error_response(scope: Scope, error: Exception) -> Response:
         extension["image"] = {"index": error.index, "name": error.name}
     response = _response(scope, problem, str(error), **extension)
     response.headers.update(_headers(error))
-    _drop_tracebacks(error)
+    errors.drop_tracebacks(error)
     return response
 
 
@@ -156,14 +157,3 @@ def _headers(error: Exception) -> Mapping[str, str]:
             return {"retry-after": str(seconds)}
         case _:
             return {}
-
-
-def _drop_tracebacks(error: BaseException | None) -> None:
-    """Drop the tracebacks of an error that is answered, and of its causes.
-
-    Their frames refer to the request's job, and the job refers to the error: a reference cycle
-    that keeps a whole body in memory until the next garbage collection.
-    """
-    while error is not None:
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__

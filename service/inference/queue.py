@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from oodguard.models.reasons import Size
 from oodguard.models.verdicts import NO_VERDICTS, Verdicts
-from oodguard.service.errors import ClientDisconnected
+from oodguard.service.errors import ClientDisconnected, drop_tracebacks
 from oodguard.service.inference.turn_queue import TurnQueue
 
 Pixels: TypeAlias = NDArray[np.uint8]
@@ -119,6 +119,9 @@ class Job:
     def resolve(self) -> None:
         """Set the future's result or error, if it has none. Call it in the event loop."""
         if self.future.done():
+            if self.error:
+                # No response to the request drops them: it has ended already.
+                drop_tracebacks(self.error)
             return
         if self.error:
             self.future.set_exception(self.error)

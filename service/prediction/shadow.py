@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from oodguard.models.verdicts import Verdict
-from oodguard.service.errors import RequestError
+from oodguard.service.errors import RequestError, drop_tracebacks
 from oodguard.service.images.types import Body
 from oodguard.service.inference.queue import Job
 from oodguard.service.registry.deployment import Deployment
@@ -58,6 +58,7 @@ class Shadow:
         try:
             job = await self.predict(deployment, body)
         except RequestError as error:
+            drop_tracebacks(error)
             logger.debug(
                 "A shadow prediction was skipped.", extra={"fields": {"detail": str(error)}}
             )
