@@ -50,6 +50,9 @@ class _Call(Generic[T]):
             result = self.function()
         except BaseException as error:  # noqa: BLE001 - becomes the future's, as in executors
             self.future.set_exception(error)
+            # The error refers to this frame: without this line, the reference cycle would keep
+            # what the function refers to in memory.
+            del self
             return None
         if isinstance(result, Rest):
             return result

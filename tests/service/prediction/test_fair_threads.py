@@ -1,9 +1,11 @@
 """Threads in which clients take turns."""
 
+import gc
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from concurrent.futures import CancelledError
 from functools import partial
 
@@ -135,6 +137,27 @@ def test_threads_report_the_error_of_a_later_part() -> None:
     for _ in range(2):  # the memory is free again
         with pytest.raises(ZeroDivisionError):
             threads.submit("a", fail, 10).result(20)
+    threads.close()
+
+
+def test_threads_free_a_function_that_fails_without_a_garbage_collection() -> None:
+    threads = FairThreads(1, "test")
+
+    class Failing:
+        def __call__(self) -> None:
+            raise ValueError
+
+    function = Failing()
+    freed = threading.Event()
+    weakref.finalize(function, freed.set)
+    gc.collect()
+    gc.disable()
+    try:
+        threads.submit("a", function)
+        del function
+        assert freed.wait(20)
+    finally:
+        gc.enable()
     threads.close()
 
 
