@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from oodguard.service.api import problems
 from oodguard.service.api.access_log import REQUEST_ID_HEADER, AccessLog
-from oodguard.service.errors import RequestError
+from oodguard.service.errors import Overloaded, RequestError
 from oodguard.service.prediction.admission import Admission
 from oodguard.service.readiness import Phase, Readiness
 from oodguard.service.server.connection_limit import ConnectionCounts, max_connections
@@ -57,17 +57,21 @@ class EarlyLoadShedding:
         Args:
             method: The method in the request line.
             url: The URL in the request line.
-            scope: The ASGI scope with the headers; path, method and route are added.
+            scope: The ASGI scope with the headers; path and method are added, and the route if a
+                limit is reached.
         """
         if url != self.route.path.encode() or method.decode() not in (self.route.methods or ()):
             return None
         started = time.perf_counter()
-        scope.update(method=method.decode(), path=self.route.path, route=self.route)
+        scope.update(method=method.decode(), path=self.route.path)
         identifier = self.access_log.open(scope)
         try:
             for require in self.requirements:
                 require(scope)
         except RequestError as error:
+            # Requests that are denied are counted without their route, as in the middleware.
+            if isinstance(error, Overloaded):
+                scope["route"] = self.route
             response = problems.error_response(scope, error)
         else:
             return None

@@ -158,6 +158,41 @@ async def test_early_429_is_counted_and_logged(service: FullService, access_log:
     assert metric(text, "oodguard_requests_total", route="/predict", code="429") == 3
 
 
+async def test_early_response_has_a_route_in_the_metrics_unless_the_request_is_denied(
+    bundle_folder: Path, gate: Gate, tmp_path: Path, access_log: AccessLog
+) -> None:
+    caller = IssuedKey.create("predict", key_id="caller")
+    limited = IssuedKey.create("predict", key_id="limited", requests_per_minute=1)
+    reader = IssuedKey.create("metrics", key_id="reader")
+    key_file = write_key_file(tmp_path / "keys.toml", caller, limited, reader)
+    right, once, metrics_key = (
+        f"Authorization: Bearer {each.token}\r\n".encode() for each in (caller, limited, reader)
+    )
+    async with full_service(bundle_folder, gate, headers=right, keys_file=key_file) as service:
+        connection = await service.connect()
+        for sent, status in ((b"", 401), (metrics_key, 403), (once, 429), (once, 429)):
+            assert (await connection.send(head(more=CONTENT + sent), BODY)).status == status
+        assert service.received == []
+        lines = [(line["problem"], line["route"]) for line in access_log()]
+        assert lines == [
+            ("key-missing", "other"),
+            ("role-missing", "other"),
+            ("overloaded", "/predict"),
+            ("rate-limited", "other"),
+        ]
+        request = head(b"/metrics", method=b"GET", more=metrics_key)
+        text = (await connection.send(request)).body.decode()
+    for route, code, count in (
+        ("/predict", "401", 0),
+        ("/predict", "403", 0),
+        ("/predict", "429", 1),
+        ("other", "401", 1),
+        ("other", "403", 1),
+        ("other", "429", 1),
+    ):
+        assert metric(text, "oodguard_requests_total", route=route, code=code) == count
+
+
 @pytest.mark.parametrize(
     ("request_head", "status"),
     [
