@@ -247,14 +247,15 @@ def _add_middleware(  # noqa: PLR0913 - one argument for each middleware
         )
     # In addition to FastAPI's own, so that the response to an unexpected error passes the others.
     app.add_middleware(ServerErrorMiddleware, handler=problems.on_unexpected_error)
+    # Outside of the authorization: requests without a key take turns, and have responses, too.
+    # Inside of the middleware that adds headers: its 429 has them, too.
+    app.add_middleware(
+        TurnMiddleware, require=predictor.require_reader, on_error=problems.error_response
+    )
     if settings.cors_origins is not None:
         # Outside of the authorization: a preflight request has no key.
         app.add_middleware(middleware.CorsMiddleware, origins=settings.cors_origins)
     app.add_middleware(middleware.ResponseHeadersMiddleware, readiness=readiness)
-    # Outside of the authorization: requests without a key take turns, and have responses, too.
-    app.add_middleware(
-        TurnMiddleware, require=predictor.require_reader, on_error=problems.error_response
-    )
     app.add_middleware(AccessLogMiddleware, access_log=access_log, tracing=tracing)
 
 

@@ -2,17 +2,27 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
+from oodguard.service.api.middleware import SECURITY_HEADERS
 from oodguard.service.api.problems import error_response
 from oodguard.service.api.turns import TurnMiddleware
+from oodguard.service.app import create_app
 from oodguard.service.errors import Overloaded
+from oodguard.service.prediction.admission import Claim
+from oodguard.service.readiness import Readiness
+from oodguard.service.settings import Settings
+from tests.service.checks import problem
 
 pytestmark = pytest.mark.anyio
 
 FLOODING, OTHER = "192.0.2.1", "192.0.2.2"
+
+PAGE = "https://shop.example"
 
 
 def accept(_scope: Scope) -> None:
@@ -96,3 +106,23 @@ async def test_turns_reject_a_request_when_it_is_started(method: str, path: str)
     await middleware(scope, unused, send)  # type: ignore[arg-type]
     assert sent[0]["status"] == 429
     assert b"9 bytes are not read" in sent[1]["body"]
+
+
+def test_turns_reject_a_request_with_the_headers_of_every_response(bundle_folder: Path) -> None:
+    readiness = Readiness()
+    app = create_app(Settings(bundle=bundle_folder, cors_origins=PAGE), readiness)
+    # The bytes are released outside of the event loop.
+    app.state.admission.on_released = lambda _count: None
+    with TestClient(app) as client, Claim(app.state.admission, "testclient") as claim:
+        # The share of one address is four fifths of 64 MiB, of which 16 MiB must be free.
+        claim.add("unread bytes", 36 * 2**20)
+        response = client.get("/healthz", headers={"origin": PAGE})
+        problem(response, 429, "overloaded")
+        for name, value in SECURITY_HEADERS.items():
+            assert response.headers.get_list(name) == [value]
+        assert response.headers["access-control-allow-origin"] == PAGE
+        assert "connection" not in response.headers
+        readiness.drain()
+        response = client.get("/healthz")
+        problem(response, 429, "overloaded")
+        assert response.headers["connection"] == "close"
