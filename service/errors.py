@@ -194,7 +194,7 @@ class BundleRejected(RequestError):
 
 
 class DriftNotReset(RequestError):
-    """The drift evidence cannot be reset; it is unchanged."""
+    """The drift evidence cannot be reset."""
 
 
 class ClientDisconnected(RequestError):

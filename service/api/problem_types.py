@@ -169,10 +169,13 @@ PROBLEM_TYPES: Mapping[type[GuardError], ProblemType] = {
         slug="drift-not-reset",
         status=503,
         meaning=(
-            "The drift evidence was not reset, because the new state cannot be written; `detail` "
-            "has the reason. The evidence of the named model is unchanged."
+            "The drift evidence was not reset, because the new state cannot be written or a "
+            "process of the service does not answer in time; `detail` has the reason. The evidence "
+            "of the named model is unchanged, unless `detail` states that it may be reset later."
         ),
-        remedy="Correct the folder `OODGUARD_STATE`, and reset again.",
+        remedy=(
+            "Correct the folder `OODGUARD_STATE` if the state cannot be written, and reset again."
+        ),
     ),
     errors.NotReady: ProblemType(
         slug="not-ready",

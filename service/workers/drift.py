@@ -121,11 +121,19 @@ class SentScores:
         """Start both tests again, without evidence; see `DriftMonitor.reset`. Call it in a thread.
 
         Raises:
-            DriftNotReset: The evidence is unchanged.
+            DriftNotReset: The evidence is unchanged, or the supervisor does not answer.
         """
         key = [self._monitored.model, self._monitored.version]
         call = self._channel.call("reset_drift", key=key, by=by)
-        answer = asyncio.run_coroutine_threadsafe(call, self._channel.loop).result(RESET_TIMEOUT_S)
+        reset = asyncio.run_coroutine_threadsafe(call, self._channel.loop)
+        try:
+            answer = reset.result(RESET_TIMEOUT_S)
+        except TimeoutError:
+            reset.cancel()
+            raise DriftNotReset(
+                f"the supervisor has not answered within {RESET_TIMEOUT_S:g} s, and may reset the"
+                f" evidence of {key[0]} {key[1]} later: retry"
+            ) from None
         return {test: _evidence_from_json(answer.fields[test]) for test in ("scores", "rejections")}
 
     def withdraw(self) -> None:

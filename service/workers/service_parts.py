@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 from prometheus_client.metrics_core import Metric
 
 from oodguard.service.drift.state_folder import StateFolder
+from oodguard.service.errors import DriftNotReset
 from oodguard.service.sampling.sampler import sampler_from
 from oodguard.service.settings import Settings
 from oodguard.service.telemetry.drift_metrics import DriftFamilies
@@ -21,7 +22,8 @@ from oodguard.service.workers.samples import sample_verdicts, write_sample
 from oodguard.service.workers.shared_values import ValueMemory
 from oodguard.service.workers.worker_process import Worker
 
-# A worker that is busy for longer appears in the metrics with its counters and histograms only.
+# A worker that is busy for longer appears in the metrics with its counters and histograms only, and
+# the drift evidence is not reset.
 COLLECT_TIMEOUT_S = 2.0
 
 
@@ -96,10 +98,20 @@ class ServiceParts:
 
     async def _on_reset_drift(self, message: Message) -> dict[str, Any]:
         async def send_pending() -> None:
-            calls = [each.channel.call("send_scores") for each in self._workers() if each.is_ready]
-            await asyncio.wait_for(
-                asyncio.gather(*calls, return_exceptions=True), COLLECT_TIMEOUT_S
-            )
+            asked = [each for each in self._workers() if each.is_ready]
+            answers = await self._call_each(asked, "send_scores")
+            late = [
+                str(worker.pid)
+                for worker, answer in zip(asked, answers, strict=True)
+                if isinstance(answer, TimeoutError)
+            ]
+            if late:
+                name, version = message.fields["key"]
+                raise DriftNotReset(
+                    f"the evidence of {name} {version} is unchanged, because no scores were"
+                    f" received within {COLLECT_TIMEOUT_S:g} s from the workers with these process"
+                    f" ids: {', '.join(late)}. Retry"
+                )
 
         return await self._tests.reset(message, send_pending)
 
@@ -114,10 +126,7 @@ class ServiceParts:
     async def _collect_once(self) -> Message:
         """Return the metrics of the service."""
         asked = [each for each in self._workers() if each.fingerprint]
-        answers = await asyncio.gather(
-            *(asyncio.wait_for(each.channel.call("metrics"), COLLECT_TIMEOUT_S) for each in asked),
-            return_exceptions=True,
-        )
+        answers = await self._call_each(asked, "metrics")
         by_worker = dict(zip(asked, answers, strict=True))
         parts: list[Any] = [self.registry.collect()]
         # Those that have ended meanwhile are among the retired ones.
@@ -129,3 +138,12 @@ class ServiceParts:
                 parts.append(retired_metrics(self._values[worker.number].read()))
         parts.append(self._retired)
         return Message({}, json.dumps(to_json(sum_metrics(parts))).encode())
+
+    async def _call_each(
+        self, workers: Sequence[Worker], name: str
+    ) -> list[Message | BaseException]:
+        """Send a call to each worker, and return the answers or why there is none, in order."""
+        return await asyncio.gather(
+            *(asyncio.wait_for(each.channel.call(name), COLLECT_TIMEOUT_S) for each in workers),
+            return_exceptions=True,
+        )

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +18,11 @@ from oodguard.service.drift.state import MonitoredScore
 from oodguard.service.errors import DriftNotReset
 from oodguard.service.settings import Settings
 from oodguard.service.telemetry.drift_metrics import DriftFamilies
-from oodguard.service.workers.channel import Channel
+from oodguard.service.workers import drift, service_parts
+from oodguard.service.workers.channel import Channel, Handler, Message
 from oodguard.service.workers.drift import DriftTests, SentScores
+from oodguard.service.workers.service_parts import ServiceParts
+from oodguard.service.workers.worker_process import Worker
 
 pytestmark = pytest.mark.anyio
 
@@ -200,4 +203,46 @@ async def test_drift_tests_end_for_models_that_are_not_served(tmp_path: Path) ->
         running.tests.keep([("m", "2")])
         assert running.registry.get_sample_value(name, labels) is None
         with pytest.raises(DriftNotReset, match="m 1 is being replaced"):
+            await asyncio.to_thread(sent.reset, "an operator")
+
+
+def never_answer(_message: Message) -> Coroutine[Any, Any, bool]:
+    return asyncio.Event().wait()
+
+
+async def test_drift_reset_names_the_worker_that_does_not_send_its_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_parts, "COLLECT_TIMEOUT_S", 0.5)
+    workers: list[Worker] = []
+    parts = ServiceParts(Settings(state=tmp_path), [], lambda: workers, list)
+    channels = []
+    handlers: list[Handler] = [lambda _message: None, never_answer]
+    for number, handler in enumerate(handlers):
+        ours, its = socket.socketpair()
+        supervisor, channel = Channel(ours, parts.handlers), Channel(its, {"send_scores": handler})
+        workers.append(Worker(number, supervisor, pid=100 + number, fingerprint=["ready"]))
+        channels += [supervisor, channel]
+    tasks = [asyncio.create_task(each.serve()) for each in channels]
+    sent = monitor(channels[1])
+    await channels[1].call("sync")
+    message = r"m 1 is unchanged, .* within 0\.5 s from .* process ids: 101\. Retry"
+    with pytest.raises(DriftNotReset, match=message):
+        await asyncio.to_thread(sent.reset, "an operator")
+    await asyncio.to_thread(parts.close)
+    for each in tasks:
+        each.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_drift_reset_reports_a_supervisor_that_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drift, "RESET_TIMEOUT_S", 0.05)
+    async with service(tmp_path) as running:
+        monkeypatch.setattr(running.tests, "reset", lambda message, _pending: never_answer(message))
+        sent = monitor(running.connect())
+        await running.send_pending()
+        message = r"has not answered within 0\.05 s, and may reset the evidence of m 1 later: retry"
+        with pytest.raises(DriftNotReset, match=message):
             await asyncio.to_thread(sent.reset, "an operator")
