@@ -32,5 +32,8 @@ class JoinedCalls(Generic[T]):
     async def _run(self, before: "asyncio.Task[T] | None") -> T:
         if before is not None:
             await asyncio.wait([before])
+            # The frame of a failed run stays with its error: without this line, each failed run
+            # would keep the one before it.
+            del before
         self._running, self._next = self._next, None
         return await self._work()

@@ -1,6 +1,8 @@
 """One run of a function for all callers that wait for it."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -51,3 +53,23 @@ async def test_joined_calls_raise_the_error_of_their_run_only() -> None:
     results = await asyncio.gather(joined(), joined(), return_exceptions=True)
     assert [str(each) for each in results] == ["once", "once"]
     assert await joined() == "done"
+
+
+class BrokenError(Exception):
+    """An error to which references may be weak."""
+
+
+async def test_joined_calls_keep_only_the_error_of_the_last_run() -> None:
+    errors: list[weakref.ref[BrokenError]] = []
+
+    async def fail() -> None:
+        error = BrokenError()
+        errors.append(weakref.ref(error))
+        raise error
+
+    joined = JoinedCalls(fail)
+    for _ in range(5):
+        with pytest.raises(BrokenError):
+            await joined()
+    gc.collect()
+    assert [each() is None for each in errors] == [True, True, True, True, False]
