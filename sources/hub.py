@@ -43,8 +43,12 @@ def list_hub(source: Source, name: str) -> Listing:
         groups=None if grouped is None else number_groups(grouped, labels),
         group_values=None if grouped is None else number_groups(grouped, 0 * labels),
         rows=np.arange(len(table)),
+        image_column=columns.image,
         columns=tuple(table.column_names),
-        files=lambda: [Path(each["filename"]) for each in table.cache_files],
+        # There are none if the data set is in memory.
+        files=(lambda: [Path(each["filename"]) for each in table.cache_files])
+        if table.cache_files
+        else None,
         read=lambda rows: _read(images, columns.image, rows),
     )
 

@@ -40,7 +40,8 @@ class Listing:
     are the numbers of the groups: the rows of one class with one value, or of all classes;
     `group_values` are the numbers of the values, if classes may share them. `skipped` are the
     numbers of files that are not read, by ending. `files` returns the files that contain the
-    images, unless each image is a file itself. `columns` are those of a table, none for a folder.
+    images, unless each image is a file itself. `image_column` is the one that is read of them, and
+    `columns` are those of a table, none for a folder.
     Images that cannot be read are left out with `skip_broken`.
     """
 
@@ -53,6 +54,7 @@ class Listing:
     group_values: NDArray[np.int64] | None = None
     skipped: Mapping[str, int] = field(default_factory=dict)
     files: Callable[[], Iterable[Path]] | None = None
+    image_column: str = ""
     columns: tuple[str, ...] = ()
     skip_broken: bool = False
 

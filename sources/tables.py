@@ -74,6 +74,7 @@ def list_tables(paths: Sequence[Path], source: Source) -> Listing:
         group_values=number_groups(groups, 0 * numbers) if source.group else None,
         rows=np.arange(rows),
         read=read,
+        image_column=columns.image,
         columns=tuple(first.schema.names),
         files=None if all(shard.has_texts(columns.image) for shard in shards) else files,
     )

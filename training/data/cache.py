@@ -144,6 +144,7 @@ def _key(listing: Listing, spec: InputSpec) -> str:
     pictures = (encoded for _, encoded in listing.pictures())
     for content in pictures if listing.files is None else listing.files():
         digest.update(_identity(content))
+    digest.update(listing.image_column.encode())
     digest.update(listing.rows.tobytes())
     digest.update(spec.model_dump_json().encode())
     for source in (jpeg.__file__, preprocessing.__file__):

@@ -229,6 +229,17 @@ def test_changed_picture_of_a_table_is_prepared_again(
     assert 200 in load(source, SPEC).images[:][:, 0, 0, 0]
 
 
+def test_cache_has_a_file_for_each_column_of_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "LARGE", 0)
+    table = tmp_path / "pairs.parquet"
+    pq.write_table(pa.table({"before": [encoded(10)], "after": [encoded(200)]}), table)
+    for column, number in (("before", 10), ("after", 200)):
+        images = load(Source(table=table, image_column=column), SPEC).images
+        assert images[:][:, 0, 0, 0].tolist() == [number]
+
+
 def test_cache_names_the_lock_that_it_waits_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
