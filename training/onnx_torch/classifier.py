@@ -10,8 +10,10 @@ from torch import Tensor
 
 from oodguard.models.bundle import Bundle
 from oodguard.models.errors import BundleError
+from oodguard.models.manifest import InputSpec
 from oodguard.models.scores.base import Score
 from oodguard.training.onnx_torch.module import OnnxModule
+from oodguard.training.onnx_torch.node import unsupported
 from oodguard.training.scoring.graph import ScoredClassifier
 
 
@@ -56,8 +58,8 @@ def bundle_classifier(bundle: Bundle) -> BundleClassifier:
     """Return the graph of a bundle in torch, in evaluation mode.
 
     Raises:
-        BundleError: The graph is invalid, or has something that is not supported here; the message
-            names it.
+        BundleError: The graph is invalid, or has something that is not supported here, or no
+            gradient; the message names it.
     """
     try:
         model = onnx.load_model_from_string(bundle.model)
@@ -66,7 +68,22 @@ def bundle_classifier(bundle: Bundle) -> BundleClassifier:
     names = bundle.manifest.scores
     graph = OnnxModule(model, outputs=("logits", *_score_tensors(model.graph, count=len(names))))
     graph.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster
-    return BundleClassifier(graph, names, classes=len(bundle.manifest.classes)).eval()
+    classifier = BundleClassifier(graph, names, classes=len(bundle.manifest.classes)).eval()
+    _check_gradient(classifier, bundle.manifest.input)
+    return classifier
+
+
+def _check_gradient(classifier: BundleClassifier, spec: InputSpec) -> None:
+    """Check that the logits depend on the images by operators with a gradient.
+
+    Raises:
+        UnsupportedGraph: They do not, as for a classifier whose input is int32 or int64.
+    """
+    image = torch.zeros(1, 3, spec.height, spec.width, requires_grad=True)
+    with torch.enable_grad():
+        _, logits = classifier.features_and_outputs(image)
+    if not logits.requires_grad:
+        raise unsupported("pixels that are cast to another type of integers")
 
 
 def _score_tensors(graph: onnx.GraphProto, *, count: int) -> Sequence[str]:

@@ -8,6 +8,7 @@ from torch.nn import functional
 from oodguard.training.onnx_torch import elementwise, layers, quantization, shapes
 from oodguard.training.onnx_torch.elementwise import arg, folded, plain, reduced
 from oodguard.training.onnx_torch.node import Operator
+from oodguard.training.onnx_torch.quantization import round_
 
 OPERATORS: Mapping[str, Operator] = {
     # layers
@@ -58,7 +59,7 @@ OPERATORS: Mapping[str, Operator] = {
     "Neg": plain(torch.neg),
     "Pow": lambda _, x, y: torch.pow(x, y).to(x.dtype),
     "Reciprocal": plain(torch.reciprocal),
-    "Round": plain(torch.round),
+    "Round": plain(lambda x: round_(x.clone())),
     "Sign": plain(torch.sign),
     "Sqrt": plain(torch.sqrt),
     "Sub": plain(torch.sub),

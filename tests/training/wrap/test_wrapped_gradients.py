@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto
+from onnx import TensorProto, helper, numpy_helper
 
 from oodguard.models.bundle import Bundle
 from oodguard.models.errors import BundleError
@@ -64,6 +64,47 @@ def test_wrapped_classifier_has_gradients(tmp_path: Path, kind: str) -> None:
     expected = torch.zeros(5, 3, 8, 8)
     expected[torch.arange(5), strongest] = -classifiers.GAIN / 64 * 255 / scale
     torch.testing.assert_close(gradient, expected)
+
+
+def grey(folder: Path, kind: int, pixel_type: str) -> Bundle:
+    """Wrap a classifier of grey images whose logits are the sum of the pixels and its negative."""
+    weights = np.tile(np.array([1, -1, 0], np.float32), (64, 1))
+    nodes = [
+        helper.make_node("Cast", ["input"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["float"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "grey",
+        [helper.make_tensor_value_info("input", kind, ["n", 1, 8, 8])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 3])],
+        [numpy_helper.from_array(weights, "weights")],
+    )
+    path = folder / "net.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+    transform = replace(
+        PLAIN,
+        layout="nchw",
+        channels=1,
+        normalization=Normalization(scale=1),
+        pixel_type=pixel_type,
+    )
+    return wrap_file(path, transform)
+
+
+def test_wrapped_classifier_of_grey_integers_has_gradients(tmp_path: Path) -> None:
+    classifier = bundle_classifier(grey(tmp_path, TensorProto.UINT8, "uint8"))
+    pixels = torch.full((1, 3, 8, 8), 100 / 255, requires_grad=True)
+    (gradient,) = torch.autograd.grad(classifier.score("max_logit", pixels).sum(), pixels)
+    # Minus the sum of the pixels, of which red, green and blue have these weights.
+    expected = -255 * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1).expand(1, 3, 8, 8)
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_wrapped_classifier_of_other_integers_is_rejected_by_torch(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="pixels that are cast to another type of integers, whi"):
+        bundle_classifier(grey(tmp_path, TensorProto.INT32, "int32"))
 
 
 def test_wrapped_classifier_with_an_unsupported_operator_is_rejected_by_torch(
