@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from oodguard.training.onnx_torch.node import Node
+from oodguard.training.onnx_torch.node import Node, dtype_of
 
 
 def quantize_linear(node: Node, x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
@@ -15,7 +15,9 @@ def quantize_linear(node: Node, x: Tensor, scale: Tensor, zero: Tensor | None = 
     values of the INT8 graph and the gradients of its float twin.
     """
     node.require("block_size", 0)
-    limits = torch.iinfo(torch.uint8 if zero is None else zero.dtype)
+    kind = node.attribute("output_dtype", 0)
+    default = dtype_of(kind) if kind else torch.uint8
+    limits = torch.iinfo(default if zero is None else zero.dtype)
     levels = x / along(node, scale, x)
     # Rounded before the zero point is added, which decides where a value is between two levels.
     if zero is None or zero.numel() == 1:

@@ -59,6 +59,8 @@ def equalize_channels(model: onnx.ModelProto, images: NDArray[np.uint8]) -> None
 
     Source: Nagel et al., arXiv:1906.04721, section 4.1.
     """
+    if any(each.HasField("g") for node in model.graph.node for each in node.attribute):
+        return  # a branch of If or a body of Loop may read a tensor that would be scaled
     constants = {each.name: each for each in model.graph.initializer}
     groups = list(_groups(model.graph, constants))
     ranges = _ranges(model, [name for group in groups for name in group.tensors], images)

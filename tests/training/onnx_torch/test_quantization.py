@@ -45,6 +45,21 @@ def test_quantize_and_dequantize_equal_onnx_runtime(
     np.testing.assert_array_equal(found.numpy(), expected)
 
 
+@pytest.mark.parametrize("kind", [onnx.TensorProto.INT8, onnx.TensorProto.UINT8])
+def test_quantize_without_zero_point_has_the_output_type_of_its_attribute(kind: int) -> None:
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale"], ["levels"], output_dtype=kind),
+        helper.make_node("DequantizeLinear", ["levels", "scale"], ["y"]),
+    ]
+    model = graph(nodes, X, ["y"], {"scale": np.asarray(np.float32(0.5))}, opset=21)
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    (expected,) = session.run(None, {"x": X})
+    (found,) = OnnxModule(model, outputs=["y"])(torch.from_numpy(X))
+    np.testing.assert_array_equal(found.numpy(), expected)
+
+
 def test_quantization_gradient_is_one_inside_of_the_range_and_zero_outside() -> None:
     # Scale .5 and zero point 10: the levels 0 to 255 are the values -5 to 122.5.
     model = _pair(np.asarray(np.float32(0.5)), np.asarray(np.uint8(10)))

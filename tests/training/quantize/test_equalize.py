@@ -100,3 +100,23 @@ def test_equalize_leaves_channels_that_an_output_shows() -> None:
     before = model.SerializeToString()
     equalize_channels(model, IMAGES)
     assert model.SerializeToString() == before
+
+
+def test_equalize_leaves_a_graph_whose_branches_may_read_channels() -> None:
+    branches = [
+        helper.make_graph(
+            [helper.make_node(operator, ["r0"], [operator])],
+            operator,
+            [],
+            [helper.make_tensor_value_info(operator, onnx.TensorProto.FLOAT, None)],
+        )
+        for operator in ("GlobalMaxPool", "GlobalAveragePool")
+    ]
+    choice = helper.make_node(
+        "If", ["condition"], ["chosen"], then_branch=branches[0], else_branch=branches[1]
+    )
+    model = _net([choice, *CONVOLUTION])
+    model.graph.initializer.append(numpy_helper.from_array(np.array(True), "condition"))
+    before = model.SerializeToString()
+    equalize_channels(model, IMAGES)
+    assert model.SerializeToString() == before
