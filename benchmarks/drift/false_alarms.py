@@ -71,4 +71,5 @@ def _share_above(limit: float, runs: Sequence[Peaks], key: str) -> str:
 
 def fitted_limit(runs: Sequence[Peaks], key: str, delta: float) -> float:
     """Return the limit that a share `delta` of the runs, rounded down, exceeds."""
-    return float(np.quantile([run[key] for run in runs], 1 - delta, method="lower"))
+    values = sorted(run[key] for run in runs)
+    return values[len(values) - 1 - int(delta * len(values))]

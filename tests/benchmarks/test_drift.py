@@ -66,6 +66,7 @@ def test_drift_tables_count_streams_and_sort_delays() -> None:
     assert rows["martingale, delta .05"] == ["50 %", "100 %"]
     assert rows["martingale, delta .01"] == ["0 %", "0 %"]
     assert fitted_limit([{"ks": float(each)} for each in range(100)], "ks", 0.01) == 98
+    assert fitted_limit([{"ks": float(each)} for each in range(20)], "ks", 0.01) == 19
     delays = [{"ks": each} for each in (100.0, 200.0, 1500.0, math.inf)]
     assert delay_cells(delays) == ["1,500 / never"]
     assert delay_cells(delays[:1]) == ["100"]

@@ -52,7 +52,8 @@ def _offsets(n: int, margin: int, generator: Generator) -> Tensor:
 
 
 def _reflect(index: Tensor, size: int) -> Tensor:
-    return (size - 1) - ((size - 1) - index.abs()).abs()
+    period = max(2 * (size - 1), 1)  # of an image of one pixel too
+    return (size - 1) - ((size - 1) - index.abs() % period).abs()
 
 
 def distort(pixels: Tensor, generator: Generator, *, strength: float) -> Tensor:

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from oodguard.training.data.augment import (
@@ -36,6 +37,16 @@ def test_shifts_cover_the_margin_and_reflect_the_border() -> None:
         (1, 2, 3, 4, 5, 6, 7, 6),
         (2, 3, 4, 5, 6, 7, 6, 5),
     }
+    assert {tuple(column.tolist()) for column in columns} == expected
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_shifts_reflect_images_that_are_smaller_than_the_margin(size: int) -> None:
+    row = torch.arange(size, dtype=torch.uint8)
+    images = row[:, None, None].expand(size, size, 3).expand(500, size, size, 3)
+    columns = shift_and_mirror(images, _generator(), margin=4)[:, :, 0, 0]
+    path = [*range(size), *range(size - 2, 0, -1)]  # forth and back
+    expected = {tuple(path[(at + shift) % len(path)] for at in range(size)) for shift in range(9)}
     assert {tuple(column.tolist()) for column in columns} == expected
 
 
