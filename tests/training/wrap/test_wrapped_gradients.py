@@ -16,7 +16,7 @@ from oodguard.training.onnx_torch.classifier import bundle_classifier
 from oodguard.training.scoring.graph import torch_run
 from oodguard.training.wrap.classifier import read_original_classifier
 from oodguard.training.wrap.graph import merge
-from oodguard.training.wrap.input import Normalization, PixelTransform
+from oodguard.training.wrap.input import Normalization, PixelTransform, PixelType
 from oodguard.training.wrap.output import OutputKind
 from oodguard.training.wrap.scores import WrappedScores
 from tests.conftest import build_bundle
@@ -66,7 +66,7 @@ def test_wrapped_classifier_has_gradients(tmp_path: Path, kind: str) -> None:
     torch.testing.assert_close(gradient, expected)
 
 
-def grey(folder: Path, kind: int, pixel_type: str) -> Bundle:
+def grey(folder: Path, kind: int, pixel_type: PixelType) -> Bundle:
     """Wrap a classifier of grey images whose logits are the sum of the pixels and its negative."""
     weights = np.tile(np.array([1, -1, 0], np.float32), (64, 1))
     nodes = [
