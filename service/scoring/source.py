@@ -144,7 +144,7 @@ class _Lister:
             return False
         if not self._repeated.is_new(path):
             return True
-        if is_text_table and is_special(Path(path)):
+        if is_table and is_special(Path(path)):
             raise RecipeError(f"{text_of(path)}: the path is a pipe or a device, expected a file")
         self._stamp_file(path)
         if is_text_table:

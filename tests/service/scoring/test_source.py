@@ -1,5 +1,6 @@
 """The pictures of a source: their order, tables next to other files, and repeated files."""
 
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -80,6 +81,17 @@ def test_source_names_the_skipped_files_of_a_folder_without_images(tmp_path: Pat
     folder = write(tmp_path, "a.json", "b.txt")
     with pytest.raises(RecipeError, match=r"found no images, .*; skipped files: 1 .json, 1 .txt"):
         listed(tmp_path, folder)
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.pq", "t.csv", "t.json"])
+def test_source_refuses_a_table_that_is_a_pipe(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "in" / name
+    path.parent.mkdir()
+    os.mkfifo(path)
+    folders = () if name == "t.json" else (path.parent,)  # only a given file is a JSON table
+    for argument in (path, *folders):
+        with pytest.raises(RecipeError, match=rf"{name}: the path is a pipe or a device"):
+            listed(tmp_path, str(argument))
 
 
 def test_source_does_not_contain_the_output_in_its_folder(
