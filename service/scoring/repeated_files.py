@@ -27,15 +27,17 @@ class RepeatedFiles:
 
     def __init__(self, arguments: Sequence[str], own: Path) -> None:
         roots = sorted(_below(_root(each)) for each in arguments)
-        self._own = _below(str(own))
-        self._may_be_own = any(self._own.startswith(each) for each in roots)
+        # Links are followed: the output may be reached by another path than the source.
+        self._own = _below(_real(str(own)))
+        real_roots = [_below(_real(_root(each))) for each in arguments]
+        self._may_be_own = any(self._own.startswith(each) for each in real_roots)
         self._overlap = any(after.startswith(before) for before, after in pairwise(roots))
         self._known: set[bytes] = set()
         self.count = 0
 
     def is_own(self, path: str) -> bool:
         """Return whether a path is in the folder of the output."""
-        return self._may_be_own and _identity(path).startswith(self._own)
+        return self._may_be_own and _real(path).startswith(self._own)
 
     def is_new(self, name: str) -> bool:
         """Return whether a path, or the URL of an object, occurs for the first time."""
@@ -51,6 +53,10 @@ class RepeatedFiles:
 
 def _identity(name: str) -> str:
     return name.rstrip("/") if name.startswith(S3_SCHEME) else os.path.abspath(name)  # noqa: PTH100
+
+
+def _real(name: str) -> str:
+    return name if name.startswith(S3_SCHEME) else os.path.realpath(name)
 
 
 def _below(root: str) -> str:

@@ -109,6 +109,19 @@ def test_source_does_not_contain_the_output_in_its_folder(
         assert not source.skipped
 
 
+@pytest.mark.parametrize("linked", ["source", "output"])
+def test_source_does_not_contain_the_output_that_another_path_reaches(
+    tmp_path: Path, linked: str
+) -> None:
+    folder = write(tmp_path, "1.parquet", "out/part-00000.parquet")
+    (tmp_path / "link").symlink_to(folder)
+    given, output = {"source": ("link", "in"), "output": ("in", "link")}[linked]
+    names = tmp_path / output / "out" / "_names"
+    for argument in (tmp_path / given, tmp_path / given / "**" / "*.parquet"):
+        source = list_pictures([str(argument)], names, image_column=None, max_bytes=1000)
+        assert [each.table for each in source.segments] == [str(tmp_path / given / "1.parquet")]
+
+
 def test_source_of_a_bucket_has_the_names_as_they_are_given(
     tmp_path: Path, s3_folder: Path
 ) -> None:
