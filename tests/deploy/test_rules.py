@@ -66,6 +66,30 @@ def test_reload_annotation_marks_the_first_reload_like_later_ones(tmp_path: Path
     run("promtool", "test", "rules", file)
 
 
+def test_failed_share_on_the_board_is_0_without_requests(tmp_path: Path) -> None:
+    # 1 of 10 requests fails until 10:00, then there are none.
+    counter = 'oodguard_requests_total{job="oodguard",route="/predict",code="%s"}'
+    series = [
+        {"series": counter % "200", "values": "0+9x40 360x80"},
+        {"series": counter % "503", "values": "0+1x40 40x80"},
+    ]
+    shares = [text for _, text in panel_expressions(BOARDS["overview"]) if "ratio5m" in text]
+    assert len(shares) == 2
+    cases = [
+        {"eval_time": time, "expr": f"sum(round({share}, 0.01))", "exp_samples": [sample]}
+        for share in shares
+        for time, sample in (
+            ("9m", {"labels": "{}", "value": 0.1}),
+            ("25m", {"labels": "{}", "value": 0}),
+        )
+    ]
+    test = {"interval": "15s", "input_series": series, "promql_expr_test": cases}
+    content = {"rule_files": [str(RULES / "recording.yml")], "tests": [test]}
+    file = tmp_path / "shares.yml"
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    run("promtool", "test", "rules", file)
+
+
 def test_every_alert_has_a_unit_test_that_fires_and_one_that_does_not() -> None:
     cases = [
         (case["alertname"], bool(case.get("exp_alerts")))

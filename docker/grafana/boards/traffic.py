@@ -9,6 +9,11 @@ DURATION = "oodguard_request_duration_seconds"
 ALLOWED = "0.001"
 
 
+def _failed_share(window: str) -> str:
+    """Return the failed share; 0 without requests, for which the recorded share is NaN."""
+    return f"(oodguard:failed:ratio{window} >= 0) or on () vector(0)"
+
+
 def by_code() -> Panel:
     """Requests by status code."""
     about = About(
@@ -65,11 +70,7 @@ def failures() -> Panel:
         runbooks=("OODGuardErrorBudgetBurnFast", "OODGuardErrorBudgetBurnSlow"),
     )
     windows = [
-        Query(
-            f"oodguard:failed:ratio{window} or on () vector(0)",
-            f"last {window}",
-        )
-        for window in ("5m", "30m", "1h", "6h")
+        Query(_failed_share(window), f"last {window}") for window in ("5m", "30m", "1h", "6h")
     ]
     return series(about, *windows, Query(f"vector({ALLOWED})", "limit: objective of 99.9 %"))
 
@@ -115,7 +116,7 @@ def failed_now() -> Panel:
         warn=0.001,
         alarm=0.0144,
     )
-    return stat(about, Query("oodguard:failed:ratio5m or on () vector(0)"))
+    return stat(about, Query(_failed_share("5m")))
 
 
 def p99_now() -> Panel:
