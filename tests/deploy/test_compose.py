@@ -182,6 +182,7 @@ def test_proxy_is_the_only_way_to_the_guards_and_waits_longer_than_they_do() -> 
     (max_body_mib,) = re.findall(r"client_max_body_size (\d+)m;", nginx)
     fields = Settings.model_fields
     assert float(timeout_s) > fields["timeout_s"].default
+    assert proxy["stop_grace_period"] == defaults(MAIN)["GUARD_STOP_GRACE"]
     assert int(max_body_mib) * 2**20 == fields["max_body_bytes"].default
 
 

@@ -7,7 +7,7 @@ import yaml
 
 from oodguard.models.bundle import open_bundle
 from oodguard.service.settings import PREFIX, Settings, unknown_variables
-from tests.deploy.manifests import KSERVE_GRAPH, KSERVE_GUARD
+from tests.deploy.manifests import KSERVE_GRAPH, KSERVE_GUARD, KUBERNETES, read_all
 from tests.service.checks import DOCS
 
 
@@ -25,8 +25,12 @@ def test_kserve_container_matches_its_settings(monkeypatch: pytest.MonkeyPatch) 
 
     # Knative accepts only its own port names, and finds the port by its number.
     assert container["ports"] == [{"containerPort": settings.port, "protocol": "TCP"}]
-    for probe, path in {"readinessProbe": "/readyz", "livenessProbe": "/healthz"}.items():
-        assert container[probe]["httpGet"] == {"path": path, "port": settings.port}
+    (pod,) = read_all((KUBERNETES / "base" / "deployment.yaml").read_text(encoding="utf-8"))
+    (in_pod,) = pod["spec"]["template"]["spec"]["containers"]
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        expected = in_pod[probe]
+        expected["httpGet"]["port"] = settings.port
+        assert container[probe] == expected
     assert settings.host == "0.0.0.0"  # noqa: S104
     # The folder to which KServe downloads the bundle.
     assert str(settings.bundle) == "/mnt/models"
