@@ -12,6 +12,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn, TextIO
 
 from oodguard.models.errors import GuardError
@@ -68,7 +69,10 @@ def fork_workers(pipes: Sequence[int]) -> None:
         os.close(each)
     while numbers:
         pid, status = os.wait()
-        print(json.dumps([numbers.pop(pid), os.waitstatus_to_exitcode(status)]), flush=True)  # noqa: T201
+        line = json.dumps([numbers.pop(pid), os.waitstatus_to_exitcode(status)])
+        # Not print: its buffer would be written again at the end of the process.
+        with suppress(BrokenPipeError):  # the process that started it has ended
+            os.write(sys.stdout.fileno(), f"{line}\n".encode())
 
 
 def _run_worker(pipes: Sequence[int], number: int) -> NoReturn:

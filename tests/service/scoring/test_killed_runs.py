@@ -74,7 +74,8 @@ def test_score_continues_after_it_was_killed_three_times(
         while len(shards(out)) < kill * 10 and process.poll() is None:
             time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=60)
+        _, text = process.communicate(timeout=60)
+        assert b"Traceback" not in text
         now = shards(out)
         assert before.items() <= now.items()  # no part was scored again
     last = start(bundle_folder, table, out, *options)
