@@ -5,6 +5,7 @@ The sampler's thread and commands call a store, so a store may block.
 
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,9 @@ from oodguard.service.s3_bucket import S3_SCHEME
 from oodguard.service.sampling.sample import stem_of
 
 PARTIAL = ".part"
+
+# A running replica may write a younger one to the same folder.
+ABANDONED_S = 60
 
 # Also a mistyped one, such as s3:/bucket, which would be created as the folder "s3:".
 _URL = re.compile(r"[a-z][a-z0-9+.-]*:/|s3:", re.IGNORECASE)
@@ -58,7 +62,7 @@ class FolderStore:
         self._folder = folder
 
     def prepare(self) -> None:
-        """Create the folder, remove partial files of a killed process, and try to write.
+        """Create the folder, remove old partial files of a killed process, and try to write.
 
         Raises:
             SamplingError: The folder cannot be created or written.
@@ -67,7 +71,7 @@ class FolderStore:
         try:
             folder.mkdir(parents=True, mode=PRIVATE_FOLDER, exist_ok=True)
             for path in folder.glob(f"*{PARTIAL}"):
-                if stem_of(path.name.removesuffix(PARTIAL)):
+                if stem_of(path.name.removesuffix(PARTIAL)) and _is_abandoned(path):
                     path.unlink(missing_ok=True)
             probe = folder / f".oodguard{PARTIAL}"
             write_new_file(probe, b"", mode=PRIVATE_FILE)
@@ -115,6 +119,13 @@ class FolderStore:
         path = self._folder / name
         with _store_errors(path):
             path.unlink(missing_ok=True)
+
+
+def _is_abandoned(path: Path) -> bool:
+    try:
+        return path.lstat().st_mtime < time.time() - ABANDONED_S
+    except FileNotFoundError:  # renamed by its writer
+        return False
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 import os
 import resource
+import time
 from pathlib import Path
 
 import pytest
@@ -48,11 +49,19 @@ def test_folder_store_is_accessible_to_the_owner_only(tmp_path: Path) -> None:
     assert (tmp_path / "samples" / NAME).stat().st_mode & 0o777 == 0o600
 
 
-def test_folder_store_removes_its_partial_files_only(tmp_path: Path) -> None:
-    (tmp_path / f"{NAME}.part").write_bytes(b"hal")
-    (tmp_path / "other.part").write_bytes(b"x")
+def age(path: Path, seconds: float) -> None:
+    then = time.time() - seconds
+    os.utime(path, (then, then), follow_symlinks=False)
+
+
+def test_folder_store_removes_its_old_partial_files_only(tmp_path: Path) -> None:
+    for name in (f"{NAME}.part", "other.part"):
+        (tmp_path / name).write_bytes(b"hal")
+        age(tmp_path / name, 70)
+    young = NAME.replace("2026", "2027")
+    (tmp_path / f"{young}.part").write_bytes(b"hal")  # another replica writes it
     FolderStore(tmp_path).prepare()
-    assert [each.name for each in tmp_path.iterdir()] == ["other.part"]
+    assert {each.name for each in tmp_path.iterdir()} == {"other.part", f"{young}.part"}
 
 
 @pytest.mark.parametrize("name", [".oodguard.part", f"{NAME}.part"])
@@ -69,6 +78,7 @@ def test_folder_store_replaces_links_and_pipes_with_the_name_of_a_partial_file(
         os.mkfifo(folder / name) if kind == "pipe" else (folder / name).symlink_to(target)
 
     plant()
+    age(folder / name, 70)
     store.prepare()
     assert list(folder.iterdir()) == []
     plant()
