@@ -3,7 +3,6 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.middleware.errors import ServerErrorMiddleware
 
+from oodguard.command_line.program import installed_version
 from oodguard.service.api import middleware, openapi, operations, predict, problems
 from oodguard.service.api.access_log import UNMATCHED_ROUTE, AccessLog, AccessLogMiddleware
 from oodguard.service.api.guide import guide_router, missing_guide_router
@@ -75,12 +75,14 @@ def create_app(
         TracingError: The OTEL_* variables cannot be used.
     """
     readiness = readiness or Readiness()
-    tracing = tracing or tracing_from(os.environ, _version())
+    tracing = tracing or tracing_from(os.environ, installed_version())
     process: Process = own_process or OnlyProcess()
     runtime = _runtime_version()
     if settings.state:
         settings = settings.model_copy(update={"state": process.open_state(settings.state)})
-    metrics = Metrics(build=_version(), runtime=runtime, process_metrics=process.workers == 1)
+    metrics = Metrics(
+        build=installed_version(), runtime=runtime, process_metrics=process.workers == 1
+    )
     keys = open_key_store(settings, metrics)
     registry = ModelRegistry(PolicyFile(path=policy_path(settings), settings=settings).routing)
     reloader = _create_reloader(registry, settings, metrics, process)
@@ -120,7 +122,7 @@ def create_app(
 
     app = FastAPI(
         title="OOD Guard",
-        version=_version(),
+        version=installed_version(),
         lifespan=lifespan,
         servers=[{"url": settings.root_path}] if settings.root_path else None,
         # `operations.docs_router` has these routes, because every route declares its access.
@@ -158,7 +160,7 @@ def create_app(
 
     app.state.summary = start_summary(
         settings,
-        version=_version(),
+        version=installed_version(),
         runtime=runtime,
         processes=process.workers,
         registry=registry,
@@ -195,7 +197,9 @@ def _other_routers(  # noqa: PLR0913 - the parts that the routes use
     guide = missing_guide_router() if settings.guide is None else guide_router(settings.guide)
     page = _playground_routers(settings, predictor, keys) if settings.playground else ()
     return [
-        open_inference.router(registry, predictor, readiness, version=_version(), detail=detail),
+        open_inference.router(
+            registry, predictor, readiness, version=installed_version(), detail=detail
+        ),
         operations.health_router(readiness),
         operations.models_router(registry, detail),
         operations.metrics_router(
@@ -285,13 +289,6 @@ def _create_reloader(
         deploy=lambda model: Deployment(model, metrics, settings, open_monitor),
         metrics=metrics,
     )
-
-
-def _version() -> str:
-    try:
-        return version("ood-guard")
-    except PackageNotFoundError:
-        return "0+unknown"
 
 
 def _runtime_version() -> str:

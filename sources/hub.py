@@ -36,6 +36,8 @@ def list_hub(source: Source, name: str) -> Listing:
     images = table.select_columns([columns.image])
     if isinstance(images.features[columns.image], datasets.Image):
         images = images.cast_column(columns.image, datasets.Image(decode=False))
+    # There are none if the data set is in memory.
+    files = [Path(each["filename"]) for each in table.cache_files]
     return Listing(
         location=name,
         classes=classes,
@@ -45,10 +47,7 @@ def list_hub(source: Source, name: str) -> Listing:
         rows=np.arange(len(table)),
         image_column=columns.image,
         columns=tuple(table.column_names),
-        # There are none if the data set is in memory.
-        files=(lambda: [Path(each["filename"]) for each in table.cache_files])
-        if table.cache_files
-        else None,
+        files=(lambda: files) if files else None,
         read=lambda rows: _read(images, columns.image, rows),
     )
 

@@ -40,9 +40,9 @@ class Listing:
     are the numbers of the groups: the rows of one class with one value, or of all classes;
     `group_values` are the numbers of the values, if classes may share them. `skipped` are the
     numbers of files that are not read, by ending. `files` returns the files that contain the
-    images, unless each image is a file itself. `image_column` is the one that is read of them, and
-    `columns` are those of a table, none for a folder.
-    Images that cannot be read are left out with `skip_broken`.
+    images, unless each image is a file itself. `columns` are those of a table, none for a folder,
+    and `image_column` is the one with the images. Images that cannot be read are left out with
+    `skip_broken`.
     """
 
     location: str

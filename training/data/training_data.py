@@ -70,7 +70,8 @@ def read_training_data(recipe: Recipe, warn: Callable[[str], None]) -> TrainingD
     if recipe.outliers is not None and recipe.outliers.synthetic < 1:
         loaded = load(recipe.outliers, recipe.input)
         known.append(fingerprints(loaded.images))
-        pool, copies = remove_inliers(loaded, every, is_copy=np.isin(known[1], known[0]))
+        is_copy = np.isin(known[1], known[0])
+        pool, copies = remove_inliers(loaded, every, is_copy=is_copy)
         notes["outliers"] = source_notes(recipe.outliers, loaded, copies, labelled=False)
         if copies:
             warn(
@@ -78,8 +79,9 @@ def read_training_data(recipe: Recipe, warn: Callable[[str], None]) -> TrainingD
                 f" {loaded.name}: their pixels equal those of inliers in"
                 f" {every.name}{_named(notes['outliers'])}"
             )
-        prints = known[1][~np.isin(known[1], known[0])]
-        outliers, held_out = _split_outliers(pool, prints, recipe.outliers.validation, warn)
+        outliers, held_out = _split_outliers(
+            pool, known[1][~is_copy], recipe.outliers.validation, warn
+        )
     return TrainingData(
         training=inliers.training,
         validation=inliers.validation,

@@ -17,14 +17,11 @@ from oodguard.training.data.outliers import outlier_batches
 from oodguard.training.data.training_data import TrainingData
 from oodguard.training.fit.catastrophic_overfitting import strengthen
 from oodguard.training.fit.distributed import (
-    ShardedNetwork,
     average_statistics,
-    check_shares,
     copy_from_first,
     single_process,
     sum_gradients,
     synchronize_batch_norm,
-    whole_shares,
 )
 from oodguard.training.fit.optimizer import (
     OPTIMIZER_STATE,
@@ -34,6 +31,7 @@ from oodguard.training.fit.optimizer import (
     update_average,
 )
 from oodguard.training.fit.robust_validation import RobustValidation, ValidationResult
+from oodguard.training.fit.shares import ShardedNetwork, check_shares, whole_shares
 from oodguard.training.objectives import build_objective
 from oodguard.training.objectives.base import Batch
 from oodguard.training.provenance import epoch_generator, seed_layers

@@ -38,7 +38,7 @@ class TradesAloe:
     ) -> TrainingStep:
         """Attack both halves, then return the loss of clean and attacked images."""
         images = torch.cat([batch.inliers, batch.outliers])
-        attacked = self._maximize_divergence(network, batch, generator)
+        attacked = self._maximize_divergence(network, images, batch, generator)
         clean, perturbed = network(torch.cat([images, attacked])).chunk(2)
         divergences = divergence(clean, perturbed)
         count = len(batch.inliers)
@@ -50,18 +50,15 @@ class TradesAloe:
         )
 
     def _maximize_divergence(
-        self, network: nn.Module, batch: Batch, generator: torch.Generator
+        self, network: nn.Module, images: Tensor, batch: Batch, generator: torch.Generator
     ) -> Tensor:
         """Attack both halves in one pass, or in one pass each if their radii differ."""
-        images = torch.cat([batch.inliers, batch.outliers])
         every = torch.arange(len(images), device=images.device)
-
-        def attack(rows: Tensor, epsilon: float | None = None) -> Tensor:
-            chosen = restrict_to_rows(objective, rows)
-            return self.adversary.at(batch.progress, epsilon=epsilon)(
-                chosen, images[rows], generator
-            )
-
+        outlier_epsilon = self.adversary.settings.outlier_epsilon
+        passes: list[tuple[Tensor, float | None]] = [(every, None)]
+        if outlier_epsilon is not None:
+            inliers, outliers = every.tensor_split([len(batch.inliers)])
+            passes = [(inliers, None), (outliers, outlier_epsilon)]
         with frozen(network):
             with torch.no_grad():
                 clean = network(images)
@@ -69,8 +66,11 @@ class TradesAloe:
             def objective(perturbed: Tensor, rows: Tensor) -> Tensor:
                 return divergence(clean[rows], network(perturbed))
 
-            outlier_epsilon = self.adversary.settings.outlier_epsilon
-            if outlier_epsilon is None:
-                return attack(every)
-            inliers, outliers = every.split([len(batch.inliers), len(batch.outliers)])
-            return torch.cat([attack(inliers), attack(outliers, outlier_epsilon)])
+            return torch.cat(
+                [
+                    self.adversary.at(batch.progress, epsilon=epsilon)(
+                        restrict_to_rows(objective, rows), images[rows], generator
+                    )
+                    for rows, epsilon in passes
+                ]
+            )

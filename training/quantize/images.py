@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 
 from oodguard.models.bundle import Bundle
-from oodguard.models.calibration import images_required
 from oodguard.models.decision import Policy
 from oodguard.models.errors import CalibrationError, RecipeError
 from oodguard.sources.classes import match_all_classes, match_classes
@@ -106,9 +105,6 @@ def images_of_source(bundle: Bundle, source: Source, policy: Policy) -> Quantiza
     images = load(source, bundle.manifest.input)
     order, half = random_halves(images, seed=SEED)
     expected = 2 * (RANGE_IMAGES + MIN_COMPARED_IMAGES)
-    if images.groups is None:
-        required = images_required(policy.false_rejection_rate, policy.delta)
-        expected = max(expected, 2 * required)
     if len(images) < expected:
         raise CalibrationError(
             f"{images.name}: found {len(images):,} images, expected at least {expected:,}: one half"
