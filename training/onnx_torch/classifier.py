@@ -3,18 +3,30 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
 from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
 from torch import Tensor
 
 from oodguard.models.bundle import Bundle
 from oodguard.models.errors import BundleError
 from oodguard.models.manifest import InputSpec
 from oodguard.models.scores.base import Score
+from oodguard.training.data.dataset import to_pixels
 from oodguard.training.onnx_torch.module import OnnxModule
 from oodguard.training.onnx_torch.node import unsupported
 from oodguard.training.scoring.graph import ScoredClassifier
+from oodguard.training.scoring.parity import onnx_run
+
+CHECKED_IMAGES = 4
+
+FLOAT_DIFFERENCE = 1e-3
+"""The largest difference to ONNX Runtime, relative to the largest value of a column."""
+
+INT8_DIFFERENCE = 0.1
+"""The same for a graph that rounds activations: a value next to a step may take the other one."""
 
 
 class IndependentConcat(torch.autograd.Function):
@@ -58,8 +70,8 @@ def bundle_classifier(bundle: Bundle) -> BundleClassifier:
     """Return the graph of a bundle in torch, in evaluation mode.
 
     Raises:
-        BundleError: The graph is invalid, or has something that is not supported here, or no
-            gradient; the message names it.
+        BundleError: The graph is invalid, or has something that is not supported here, other
+            outputs than in ONNX Runtime, or no gradient; the message names it.
     """
     try:
         model = onnx.load_model_from_string(bundle.model)
@@ -69,21 +81,63 @@ def bundle_classifier(bundle: Bundle) -> BundleClassifier:
     graph = OnnxModule(model, outputs=("logits", *_score_tensors(model.graph, count=len(names))))
     graph.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster
     classifier = BundleClassifier(graph, names, classes=len(bundle.manifest.classes)).eval()
-    _check_gradient(classifier, bundle.manifest.input)
+    images = _check_images(bundle.manifest.input)
+    _check_outputs(classifier, bundle.model, images, rounds=_rounds(model.graph))
+    _check_gradient(classifier, images)
     return classifier
 
 
-def _check_gradient(classifier: BundleClassifier, spec: InputSpec) -> None:
+def _check_images(spec: InputSpec) -> NDArray[np.uint8]:
+    """Return images `(n, H, W, 3)`: uniform noise with fewer and fewer gray levels."""
+    shape = CHECKED_IMAGES, spec.height, spec.width, 3
+    noise = np.random.default_rng(0).integers(256, size=shape)
+    return (noise * np.linspace(1, 0.25, CHECKED_IMAGES)[:, None, None, None]).astype(np.uint8)
+
+
+def _rounds(graph: onnx.GraphProto) -> bool:
+    return any(node.op_type in {"QuantizeLinear", "DynamicQuantizeLinear"} for node in graph.node)
+
+
+def _check_outputs(
+    classifier: BundleClassifier, model: bytes, images: NDArray[np.uint8], *, rounds: bool
+) -> None:
+    """Check that torch computes the logits and scores of ONNX Runtime.
+
+    Raises:
+        UnsupportedGraph: It does not: an attack would be one on another function.
+    """
+    limit = INT8_DIFFERENCE if rounds else FLOAT_DIFFERENCE
+    try:
+        with torch.no_grad():
+            scores, logits = classifier.features_and_outputs(to_pixels(torch.from_numpy(images)))
+    except RuntimeError as error:  # shapes that do not fit, or types that torch does not combine
+        first_line = str(error).partition("\n")[0]
+        raise unsupported(f"an operator that fails in torch ({first_line})") from error
+    for found, expected in zip((logits, scores), onnx_run(model)(images), strict=True):
+        scale = np.maximum(1, np.abs(expected).max(axis=0))
+        difference = float((np.abs(found.numpy() - expected) / scale).max())
+        if not difference <= limit:
+            raise unsupported(
+                "an operator with other results in torch than in ONNX Runtime (outputs differ by"
+                f" {difference:.2g} of the largest value, expected at most {limit:g})"
+            )
+
+
+def _check_gradient(classifier: BundleClassifier, images: NDArray[np.uint8]) -> None:
     """Check that the logits depend on the images by operators with a gradient.
 
     Raises:
-        UnsupportedGraph: They do not, as for a classifier whose input is int32 or int64.
+        UnsupportedGraph: They do not, as for a classifier whose input is int32 or int64, or the
+            gradient is zero for all images.
     """
-    image = torch.zeros(1, 3, spec.height, spec.width, requires_grad=True)
+    pixels = to_pixels(torch.from_numpy(images)).requires_grad_()
     with torch.enable_grad():
-        _, logits = classifier.features_and_outputs(image)
+        _, logits = classifier.features_and_outputs(pixels)
     if not logits.requires_grad:
         raise unsupported("pixels that are cast to another type of integers")
+    (gradient,) = torch.autograd.grad(logits.square().sum(), pixels)
+    if not gradient.any():
+        raise unsupported("an operator whose gradient is zero for every image")
 
 
 def _score_tensors(graph: onnx.GraphProto, *, count: int) -> Sequence[str]:

@@ -66,12 +66,22 @@ def test_wrapped_classifier_has_gradients(tmp_path: Path, kind: str) -> None:
     torch.testing.assert_close(gradient, expected)
 
 
-def grey(folder: Path, kind: int, pixel_type: PixelType) -> Bundle:
-    """Wrap a classifier of grey images whose logits are the sum of the pixels and its negative."""
-    weights = np.tile(np.array([1, -1, 0], np.float32), (64, 1))
+def grey(
+    folder: Path,
+    kind: int,
+    pixel_type: PixelType,
+    *between: onnx.NodeProto,
+    inputs: int = 64,
+) -> Bundle:
+    """Wrap a classifier of grey images whose logits are the sum of the pixels and its negative.
+
+    `between` are nodes from the tensor `pixels` to `values`, of `inputs` numbers per image.
+    """
+    weights = np.tile(np.array([1, -1, 0], np.float32), (inputs, 1))
     nodes = [
-        helper.make_node("Cast", ["input"], ["float"], to=TensorProto.FLOAT),
-        helper.make_node("Flatten", ["float"], ["flat"]),
+        helper.make_node("Cast", ["input"], ["pixels"], to=TensorProto.FLOAT),
+        *(between or [helper.make_node("Identity", ["pixels"], ["values"])]),
+        helper.make_node("Flatten", ["values"], ["flat"]),
         helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
     ]
     graph = helper.make_graph(
@@ -82,7 +92,7 @@ def grey(folder: Path, kind: int, pixel_type: PixelType) -> Bundle:
         [numpy_helper.from_array(weights, "weights")],
     )
     path = folder / "net.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), path)
     transform = replace(
         PLAIN,
         layout="nchw",
@@ -105,6 +115,40 @@ def test_wrapped_classifier_of_grey_integers_has_gradients(tmp_path: Path) -> No
 def test_wrapped_classifier_of_other_integers_is_rejected_by_torch(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="pixels that are cast to another type of integers, whi"):
         bundle_classifier(grey(tmp_path, TensorProto.INT32, "int32"))
+
+
+def test_wrapped_classifier_with_other_outputs_in_torch_is_rejected_by_torch(
+    tmp_path: Path,
+) -> None:
+    # ONNX Runtime squares the pixels, torch here returns them.
+    square = helper.make_node("ReduceSumSquare", ["pixels"], ["values"], noop_with_empty_axes=1)
+    with pytest.raises(BundleError, match="other results in torch than in ONNX Runtime"):
+        bundle_classifier(grey(tmp_path, TensorProto.UINT8, "uint8", square))
+
+
+def test_wrapped_classifier_that_fails_in_torch_is_rejected_by_torch(tmp_path: Path) -> None:
+    # ONNX Runtime pads a dilated window by less than the definition: 6 rows instead of 8.
+    pool = helper.make_node(
+        "MaxPool",
+        ["pixels"],
+        ["values"],
+        kernel_shape=[3, 3],
+        dilations=[2, 2],
+        auto_pad="SAME_UPPER",
+    )
+    with pytest.raises(BundleError, match=r"an operator that fails in torch \(mat1 and mat2"):
+        bundle_classifier(grey(tmp_path, TensorProto.UINT8, "uint8", pool, inputs=36))
+
+
+def test_wrapped_classifier_whose_gradient_is_zero_is_rejected_by_torch(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Neg", ["pixels"], ["negative"]),
+        helper.make_node("Relu", ["negative"], ["values"]),
+    ]
+    with pytest.raises(
+        BundleError, match="an operator whose gradient is zero for every image, whi"
+    ):
+        bundle_classifier(grey(tmp_path, TensorProto.UINT8, "uint8", *nodes))
 
 
 def test_wrapped_classifier_with_an_unsupported_operator_is_rejected_by_torch(
