@@ -1,6 +1,7 @@
 """Train small guards that differ in one setting each, with several seeds.
 
     python -m benchmarks.ablation [NAME ...] [--seeds 3] [--inliers 10000] [--epochs 8]
+        [--epsilon 2] [--precision bfloat16]
 
 All variants are CIFAR-10 guards on a short schedule, measured clean and with both sides attacked by
 APGD at the budget of their training. A setting is chosen by the column `choice`: validation images
@@ -34,7 +35,6 @@ from oodguard.training.fit.fit import fit
 from oodguard.training.report.markdown import markdown_table
 from oodguard.training.run_folder import RunFolder
 
-EPSILON_255 = 2.0
 CHOICE = "ood_places"
 TEST_SETS = ("cifar100_test", "ood_textures", "ood_hands", "ood_fashion_mnist", "gtsrb_test")
 
@@ -53,7 +53,6 @@ BASE: Mapping[str, object] = {
     "outliers.blur": 0.6,
     "outliers.vary": 0.25,
     "outliers.weight": 1.0,
-    "attack.epsilon_255": EPSILON_255,
     "evaluation.test.parquet": "data/cifar10_test.parquet",
     **{f"evaluation.outliers.{name}.parquet": f"data/{name}.parquet" for name in TEST_SETS},
 }
@@ -64,6 +63,7 @@ VARIANTS: Mapping[str, Mapping[str, object]] = {
     "no reject class": {"method": "aloe", "default_score": "energy"},
     "outliers not varied": {"outliers.vary": 0.0},
     "outlier weight 2": {"outliers.weight": 2.0},
+    "half the outliers": {"outliers.per_inlier": 0.5},
     "a quarter synthetic outliers": {"outliers.synthetic": 0.25},
     "two attack steps": {"attack.steps": 2, "attack.step_size": 0.75},
     "N-FGSM": {"attack.kind": "n-fgsm"},
@@ -77,14 +77,6 @@ VARIANTS: Mapping[str, Mapping[str, object]] = {
     },
 }
 """The keys that each variant changes."""
-
-SUITE = Suite(
-    name="ablation",
-    budgets_255=(EPSILON_255,),
-    test_images=300,
-    outlier_images=100,
-    ascent=SuiteAttack(kind="apgd", steps=10, restarts=1),
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,15 +92,43 @@ class Outcome:
     attacked: float
 
 
-def recipe(variant: str, *, seed: int, inliers: int, epochs: int) -> str:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """What all variants of a table share: training images, epochs, budget and number type."""
+
+    inliers: int
+    epochs: int
+    epsilon_255: float = 2.0
+    precision: str = "bfloat16"
+
+
+def recipe(variant: str, setting: Setting, *, seed: int) -> str:
     """Return the recipe of a variant."""
-    schedule = {"seed": seed, "inliers.images": inliers, "schedule.epochs": epochs}
-    keys = {**BASE, **VARIANTS[variant], **schedule}
+    shared = {
+        "seed": seed,
+        "inliers.images": setting.inliers,
+        "schedule.epochs": setting.epochs,
+        "schedule.precision": setting.precision,
+        "attack.epsilon_255": setting.epsilon_255,
+    }
+    keys = {**BASE, **VARIANTS[variant], **shared}
     return "\n".join(f"{key} = {json.dumps(value)}" for key, value in keys.items())
 
 
-def measure(text: str, console: Console) -> Outcome:
+def suite(epsilon_255: float) -> Suite:
+    """Return a suite of one budget."""
+    return Suite(
+        name="ablation",
+        budgets_255=(epsilon_255,),
+        test_images=300,
+        outlier_images=100,
+        ascent=SuiteAttack(kind="apgd", steps=10, restarts=1),
+    )
+
+
+def measure(text: str, setting: Setting, console: Console) -> Outcome:
     """Train a recipe and measure the network."""
+    measured_by = suite(setting.epsilon_255)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder.create(Path(folder) / "run", text)
@@ -119,34 +139,34 @@ def measure(text: str, console: Console) -> Outcome:
         target = run_target(run, score)
         policy = Policy(score=score)
         with evaluation_bar.display:
-            report, _ = evaluate(target, suite=SUITE, policy=policy, observer=evaluation_bar)
+            report, _ = evaluate(target, suite=measured_by, policy=policy, observer=evaluation_bar)
         data, spec = run.recipe.inliers, run.recipe.input
         held_out = split(load(data, spec), data, seed=run.recipe.seed).validation
         others = load(Source(parquet=f"data/{CHOICE}.parquet"), spec)
         evaluator = Evaluator(
             target=target,
             score=target.score_under_test(score, policy),
-            suite=SUITE,
+            suite=measured_by,
             observer=evaluation_bar,
             partial=PartialResults(None, ""),
         )
         chosen = evaluator.evaluate(
-            held_out.subset(slice(SUITE.test_images)),
-            {CHOICE: others.subset(slice(SUITE.outlier_images))},
+            held_out.subset(slice(measured_by.test_images)),
+            {CHOICE: others.subset(slice(measured_by.outlier_images))},
             end_to_end=False,
         )
     clean, attacked = report.conditions
     return Outcome(
-        choice=score_result(chosen, seed=SUITE.seed).conditions[1].mean_auroc,
+        choice=score_result(chosen, seed=measured_by.seed).conditions[1].mean_auroc,
         accuracy=report.accuracy,
         clean=clean.mean_auroc,
         attacked=attacked.mean_auroc,
     )
 
 
-def table(outcomes: Mapping[str, Sequence[Outcome]]) -> str:
+def table(outcomes: Mapping[str, Sequence[Outcome]], *, epsilon_255: float) -> str:
     """Return one row for every variant, each with one outcome for every seed in the same order."""
-    head = ["variant", "choice", "gain", "accuracy", "clean", f"{EPSILON_255:g}/255"]
+    head = ["variant", "choice", "gain", "accuracy", "clean", f"{epsilon_255:g}/255"]
     rows = []
     base = outcomes["base"]
     for name, found in outcomes.items():
@@ -175,18 +195,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--inliers", type=int, default=10_000)
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epsilon", type=float, default=2.0, help="of 255, on both sides")
+    parser.add_argument("--precision", choices=("bfloat16", "float32"), default="bfloat16")
     options = parser.parse_args(arguments)
     if unknown := set(options.variants) - set(VARIANTS):
         parser.error(f"the variants {sorted(unknown)} are unknown, expected of {[*VARIANTS]}")
     console = Console(stderr=True)
+    setting = Setting(
+        inliers=options.inliers,
+        epochs=options.epochs,
+        epsilon_255=options.epsilon,
+        precision=options.precision,
+    )
     outcomes: dict[str, list[Outcome]] = {}
     for name in dict.fromkeys(["base", *(options.variants or VARIANTS)]):
         outcomes[name] = []
         for seed in range(1, options.seeds + 1):
-            text = recipe(name, seed=seed, inliers=options.inliers, epochs=options.epochs)
-            outcomes[name].append(measure(text, console))
+            text = recipe(name, setting, seed=seed)
+            outcomes[name].append(measure(text, setting, console))
             console.print(f"{name}, seed {seed}: {outcomes[name][-1]}", highlight=False)
-    print(table(outcomes))
+    print(table(outcomes, epsilon_255=setting.epsilon_255))
 
 
 if __name__ == "__main__":
