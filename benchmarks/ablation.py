@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from benchmarks.error_lines import error_lines, positive
 from oodguard.models.decision import Policy
 from oodguard.sources.source import Source
 from oodguard.training.cli.progress import EvaluationBar, ProgressBar
@@ -192,9 +193,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Train, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("variants", nargs="*", metavar="NAME", help=f"of {', '.join(VARIANTS)}")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--inliers", type=int, default=10_000)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--seeds", type=positive, default=3)
+    parser.add_argument("--inliers", type=positive, default=10_000)
+    parser.add_argument("--epochs", type=positive, default=8)
     parser.add_argument("--epsilon", type=float, default=2.0, help="of 255, on both sides")
     parser.add_argument("--precision", choices=("bfloat16", "float32"), default="bfloat16")
     options = parser.parse_args(arguments)
@@ -218,4 +219,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with error_lines():
+        main()

@@ -23,6 +23,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from benchmarks.error_lines import error_lines
 from benchmarks.layered_mahalanobis import fit_layered_mahalanobis
 from benchmarks.network_target import inliers_of, network_of_bundle, network_target
 from benchmarks.shipped import REPORTS, paper_report
@@ -261,4 +262,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with error_lines():
+        main()

@@ -21,6 +21,7 @@ import torch
 from pydantic import Field, ValidationError
 from rich.console import Console
 
+from benchmarks.error_lines import error_lines
 from benchmarks.foreign.builders import ACTIVATIONS, Preprocessing, atd
 from benchmarks.foreign.checkpoint import read_tensors
 from benchmarks.foreign.families import FAMILIES
@@ -181,10 +182,15 @@ def rows(entry: ForeignNetwork, report: Report) -> Iterator[list[str]]:
 def main() -> None:
     """Measure the networks of a file and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("networks", type=Path)
-    parser.add_argument("--recipe", type=Path, default=Path("recipes/cifar10-standard.toml"))
+    parser.add_argument("networks", type=Path, help="TOML file with a table for each")
+    parser.add_argument(
+        "--recipe",
+        type=Path,
+        default=Path("recipes/cifar10-standard.toml"),
+        help="recipe that names the data",
+    )
     parser.add_argument("--suite", choices=("quick", *RELEASE_SUITES), default="standard")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="file of the table")
     options = parser.parse_args()
     torch.set_num_threads(1)
     console = Console(stderr=True)
@@ -202,4 +208,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with error_lines():
+        main()

@@ -34,8 +34,9 @@ def read_tensors(path: Path, *, part: str | None = None) -> dict[str, Tensor]:
         else:
             found = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, SafetensorError, pickle.UnpicklingError, EOFError) as error:
+        first_line = str(error).partition("\n")[0] or "the file is empty or ends early"
         raise CheckpointError(
-            f"{path}: cannot read weights: {str(error).splitlines()[0]}. Expected a .safetensors"
+            f"{path}: cannot read weights: {first_line}. Expected a .safetensors"
             " file, or a file of torch.save with tensors alone"
         ) from error
     tensors = _weights(found, part, path)

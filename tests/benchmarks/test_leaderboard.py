@@ -113,6 +113,14 @@ def test_checkpoint_with_code_is_not_run(tmp_path: Path, monkeypatch: pytest.Mon
     assert not Path("unpickled").exists()
 
 
+def test_checkpoint_without_content_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "weights.pt").touch()
+    with pytest.raises(
+        CheckpointError, match=r"cannot read weights: .+\. Expected a \.safetensors"
+    ):
+        read_tensors(tmp_path / "weights.pt")
+
+
 def test_networks_file_is_read_and_its_errors_name_the_key(tmp_path: Path) -> None:
     file = tmp_path / "networks.toml"
     tensors = published(wide_resnet).state_dict()
