@@ -161,7 +161,8 @@ class RunFolder:
     def commit(self, progress: RunProgress) -> None:
         """Replace the progress atomically, then delete tensor files that it does not retain.
 
-        Evaluations are deleted too, because their results are those of other weights.
+        Evaluations are deleted too, with their pages, because their results are those of other
+        weights.
 
         Raises:
             CheckpointError: The file cannot be written; the previous checkpoint is intact.
@@ -173,6 +174,8 @@ class RunFolder:
             if path.name not in (progress.tensors, rollback):
                 path.unlink()
         for path in self.folder.glob(f"{Path(EVALUATION).stem}*.json"):
+            for ending in (".md", ".html"):  # the page first: without the JSON it is not found
+                path.with_suffix(ending).unlink(missing_ok=True)
             path.unlink()
 
     def discard(self) -> None:

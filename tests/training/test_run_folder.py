@@ -29,7 +29,9 @@ def _assert_first_checkpoint(run: RunFolder) -> None:
 def test_checkpoint_is_loaded_and_replaces_older_tensors_and_their_evaluation(
     tmp_path: Path, run: RunFolder
 ) -> None:
-    (tmp_path / "evaluation.json").write_text("{}")
+    for name in ("evaluation", "evaluation-quick"):
+        for ending in ("json", "md", "html"):
+            (tmp_path / f"{name}.{ending}").write_text("{}")
     run.save(progress(2), {"a": torch.ones(2)})
     found = RunFolder(tmp_path).progress()
     assert found == progress(2)

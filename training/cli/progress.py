@@ -90,7 +90,7 @@ class ProgressBar:
         self.display.update(
             self._task, visible=True, total=total, completed=completed, epoch=done + 1
         )
-        self._lines.rename(f"epoch {done + 1}/{epochs}")
+        self._lines.rename(f"epoch {min(done + 1, epochs)}/{epochs}")
         self._lines.count(total - completed)
 
     def finish_step(self, epoch: int, result: StepResult) -> None:

@@ -132,6 +132,7 @@ def evaluate(  # noqa: PLR0913  (by keyword)
         classes=classes,
         predicted_classes=rejections_by_class(target.rows, policy, target.classes),
         training_accuracy=target.training_accuracy,
+        finished_epochs=target.finished_epochs,
         data=notes,
         results=results,
         trust=run_masking_checks(trials),

@@ -86,6 +86,7 @@ class EvaluationTarget:
         onnx_run: The served graph in ONNX Runtime.
         method: The training method, or "wrapped".
         training_accuracy: That of the last epoch of a run.
+        finished_epochs: The number of them, of a run that is not finished; else None.
         straight_through: Whether gradients are those of an INT8 graph without its rounding.
         black_box: The reason why torch cannot run the graph; None if it can.
         notes: The images that `fit` left out of each source, by its key; empty if unknown.
@@ -107,6 +108,7 @@ class EvaluationTarget:
     weights: str | None = None
     method: str | None = None
     training_accuracy: float | None = None
+    finished_epochs: int | None = None
     straight_through: bool = False
     black_box: str | None = None
     notes: Mapping[str, SourceNotes] = field(default_factory=dict)
@@ -199,6 +201,7 @@ def run_target(run: RunFolder, score: str, others: Sequence[str] = ()) -> Evalua
     classifier = scored_network(run, parts.training, in_graph)
     card = read_data_card(run.folder / DATA)
     graph = to_onnx(classifier, recipe.input)
+    epochs = run.progress().epochs
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster
     return EvaluationTarget(
         name=recipe.name,
@@ -214,9 +217,8 @@ def run_target(run: RunFolder, score: str, others: Sequence[str] = ()) -> Evalua
         held_out=parts.calibration,
         onnx_run=onnx_run(graph),
         method=recipe.method,
-        training_accuracy=next(
-            (epoch.training_accuracy for epoch in reversed(run.progress().epochs)), None
-        ),
+        training_accuracy=next((epoch.training_accuracy for epoch in reversed(epochs)), None),
+        finished_epochs=len(epochs) if len(epochs) < recipe.schedule.epochs else None,
         notes=card.sources if card else {},
     )
 

@@ -1,5 +1,6 @@
-"""Warnings of clean figures: those of a random classifier, and sets that are hardly rejected."""
+"""Warnings of a report: figures of a random classifier, sets hardly rejected, unfinished runs."""
 
+import tomllib
 from collections.abc import Mapping, Sequence
 
 from oodguard.training.report.left_out import copies_warnings
@@ -41,13 +42,25 @@ def chance_warnings(
 
 
 def report_warnings(report: Report, *, classes: int) -> tuple[str, ...]:
-    """Return the warnings of a report on a classifier of that many classes: chance and copies."""
+    """Return the warnings of a report on a classifier of that many classes."""
     clean = report.conditions[0].mean["clean"]
     return (
+        *unfinished_warnings(report),
         *chance_warnings(
             accuracy=report.accuracy, images=report.accuracy_images, classes=classes, clean=clean
         ),
         *copies_warnings(report),
+    )
+
+
+def unfinished_warnings(report: Report) -> tuple[str, ...]:
+    """Return a warning of a report on a run that is not finished, if it is one."""
+    if report.finished_epochs is None:
+        return ()
+    epochs = tomllib.loads(report.recipe)["schedule"]["epochs"]
+    return (
+        f"{report.finished_epochs} of {epochs} epochs were done: these are the figures of an"
+        " unfinished run. Finish it with fit --resume, then evaluate it again",
     )
 
 

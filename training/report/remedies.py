@@ -27,10 +27,12 @@ MANY_STEPS_255 = 4
 def remedies(report: Report) -> tuple[str, ...]:
     """Return sentences that state a cause and what to change; empty if nothing is wrong.
 
-    They concern the recipe, so a report without one, or of a wrapped classifier, has none.
+    They concern the recipe, so a report without one, of a wrapped classifier, or of a run that is
+    not finished has none.
     """
     recipe = tomllib.loads(report.recipe)
-    if "schedule" not in recipe or report.method == WRAPPED:
+    unfinished = report.finished_epochs is not None
+    if "schedule" not in recipe or report.method == WRAPPED or unfinished:
         return ()
     low = report.accuracy < LOW_ACCURACY
     return (

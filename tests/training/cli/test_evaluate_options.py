@@ -31,7 +31,10 @@ def paths(tmp_path: Path) -> dict[str, str]:
     [
         ("RUN --recipe RECIPE", "--recipe: .* is not a bundle, expected the folder of a bundle"),
         ("RUN --renew", "--renew: .* is not a bundle"),
-        ("BUNDLE --renew --suite paper", "'paper', expected quick or standard or full with --ren"),
+        (
+            "BUNDLE --renew --suite paper",
+            "'paper', expected quick or standard or long or full with --ren",
+        ),
         ("BUNDLE --renew --score msp", "--score is 'msp', expected 'abstain', the default score"),
         ("RUN --suite paper --twin RUN", "--twin: the suite 'paper' has no attack trials"),
     ],
@@ -52,7 +55,9 @@ def test_export_without_an_evaluation_is_refused_before_images_are_read(tmp_path
     words = ["export", str(run), "--out", str(tmp_path / "bundle")]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 1
-    assert result.stderr.endswith("first, with --suite quick or standard or full\n")
+    assert result.stderr.endswith(
+        "first, with --suite quick or standard or long or full. A report is deleted when training goes on\n"
+    )
     with only_evaluation(run / ".evaluation-quick.parts"):
         result = CliRunner().invoke(app, words)
     assert "has not ended: wait for its end" in result.stderr

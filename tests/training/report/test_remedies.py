@@ -57,7 +57,9 @@ def test_remedies_state_that_epsilon_is_too_large() -> None:
     assert "Set attack.epsilon_255 = 1, set attack.ramp = 0.3, or use" in only
 
 
-@pytest.mark.parametrize("update", [{"recipe": REPORT.recipe}, {"method": "wrapped"}])
+@pytest.mark.parametrize(
+    "update", [{"recipe": REPORT.recipe}, {"method": "wrapped"}, {"finished_epochs": 8}]
+)
 def test_remedies_are_empty_without_a_recipe_of_training(update: dict[str, object]) -> None:
     assert remedies(_report(accuracy=0.1, **update)) == ()
 
