@@ -21,6 +21,8 @@ from oodguard.training.scoring.graph import ScoredClassifier
 from oodguard.training.scoring.parity import onnx_run
 
 CHECKED_IMAGES = 4
+COARSE = 4
+"""The side of the blocks of one colour in half of these images."""
 
 FLOAT_DIFFERENCE = 1e-3
 """The largest difference to ONNX Runtime, relative to the largest value of a column."""
@@ -88,10 +90,12 @@ def bundle_classifier(bundle: Bundle) -> BundleClassifier:
 
 
 def _check_images(spec: InputSpec) -> NDArray[np.uint8]:
-    """Return images `(n, H, W, 3)`: uniform noise with fewer and fewer gray levels."""
-    shape = CHECKED_IMAGES, spec.height, spec.width, 3
-    noise = np.random.default_rng(0).integers(256, size=shape)
-    return (noise * np.linspace(1, 0.25, CHECKED_IMAGES)[:, None, None, None]).astype(np.uint8)
+    """Return images `(2 n, H, W, 3)`: noise and coloured blocks, from darker to full contrast."""
+    generator, levels = np.random.default_rng(0), np.linspace(0.25, 1, CHECKED_IMAGES)
+    noise = generator.integers(256, size=(CHECKED_IMAGES, spec.height, spec.width, 3))
+    blocks = noise[:, ::COARSE, ::COARSE].repeat(COARSE, axis=1).repeat(COARSE, axis=2)
+    images = np.concatenate([noise, blocks[:, : spec.height, : spec.width]])
+    return (images * np.tile(levels, 2)[:, None, None, None]).astype(np.uint8)
 
 
 def _rounds(graph: onnx.GraphProto) -> bool:
