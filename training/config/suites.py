@@ -38,7 +38,7 @@ class SuiteTrials(FrozenModel):
 
     `images` is the number of test images and also the number of outliers, divided among their sets;
     0 disables the trials. `square_queries` of Square, `noise_draws` of random noise and
-    `long_steps` of the gradient attack are tried; 0 disables each.
+    `long_steps` of the gradient attack, also within larger budgets, are tried; 0 disables each.
     """
 
     images: int = Field(default=0, ge=0)
@@ -92,6 +92,14 @@ _SUITES = (
         trials=SuiteTrials(images=100, square_queries=300, noise_draws=10, long_steps=100),
     ),
     Suite(
+        name="long",
+        test_images=800,
+        outlier_images=200,
+        # For guards that are robust at large budgets, where 20 steps do not find the minimum.
+        ascent=SuiteAttack(kind="apgd", steps=100, restarts=1, targeted=5, end_to_end=15),
+        trials=SuiteTrials(images=100, square_queries=300, noise_draws=10, long_steps=300),
+    ),
+    Suite(
         name="full",
         test_images=5000,
         outlier_images=5000,
@@ -102,7 +110,7 @@ _SUITES = (
 
 SUITES: Mapping[str, Suite] = MappingProxyType({suite.name: suite for suite in _SUITES})
 
-RELEASE_SUITES = ("standard", "full")
+RELEASE_SUITES = ("standard", "long", "full")
 """The suites whose report is the evaluation of a run or bundle."""
 
 SHIPPABLE_SUITES = ("quick", *RELEASE_SUITES)

@@ -1,13 +1,13 @@
 """Attack trials: cross-check the suite's attack with other attacks on a subset of the images."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor
 
-from oodguard.training.attacks.attack_runner import gradient_attack
+from oodguard.training.attacks.attack_runner import gradient_attack, run_attack
 from oodguard.training.attacks.base import Attack, AttackObjective, uniform, value_and_gradient
 from oodguard.training.attacks.noise import RandomNoise, transfer_attack
 from oodguard.training.attacks.objectives import acceptance_objectives, rejection_objective
@@ -20,6 +20,7 @@ from oodguard.training.scoring.network import frozen
 
 FEW_STEPS = 10
 LARGE_EPSILON = 64 / 255  # a quarter of the pixel range: no classifier can be robust within it
+LOW_AUROC = 0.1  # at this AUROC and below, more steps can change little
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,11 +28,13 @@ class AttackTrials:
     """AUROC by attack with both sides attacked; None for what was not tried.
 
     `by_epsilon` is the mean AUROC of the whole evaluation by epsilon, ascending, 0 for clean. All
-    others are measured on the subset, within one epsilon.
+    others are measured on the subset, and all but `long_leads` within one epsilon.
 
     Attributes:
         steps: Steps of the suite's attack.
         by_steps: By the gradient attack, by its number of steps, ascending.
+        long_leads: How much lower it is by the gradient attack with the suite's `long_steps` than
+            with `steps`, by epsilon, each starting from what was found within the smaller epsilon.
         white_box: By the gradient attack with `steps` steps.
         noise: By the best of several random noises.
         transfer: By the gradient attack on another classifier.
@@ -43,6 +46,7 @@ class AttackTrials:
     by_epsilon: Mapping[float, float]
     steps: int | None = None
     by_steps: Mapping[int, float] = field(default_factory=dict)
+    long_leads: Mapping[float, float] = field(default_factory=dict)
     clean: float | None = None
     white_box: float | None = None
     noise: float | None = None
@@ -91,6 +95,31 @@ class TrialImages:
         sides = self.victim.objectives
         return self._auroc(*(partial(attack, each, generator=generator) for each in sides))
 
+    def attacked_aurocs(
+        self,
+        settings: SuiteAttack,
+        epsilons: Sequence[float],
+        starts: Callable[[], torch.Generator],
+    ) -> dict[float, float]:
+        """Return the AUROC by epsilon with both sides attacked as in an evaluation.
+
+        Each epsilon, ascending, starts from the images found within the one before.
+        """
+        sides = []
+        for objective, images in zip(
+            self.victim.objectives, (self.inliers, self.outliers), strict=True
+        ):
+            generator, batches = starts(), []
+            for batch in images.split(evaluation_batch_size(*images.shape[2:])):
+                found = run_attack(settings, [objective], batch, epsilons, generator, targeted=0)
+                batches.append([self._score(attacked) for _, attacked in found])
+            sides.append([torch.cat(parts).numpy() for parts in zip(*batches, strict=True)])
+        inside, outside = sides
+        return {
+            epsilon: auroc(*scores)
+            for epsilon, *scores in zip(epsilons, inside, outside, strict=True)
+        }
+
     def transferred_auroc(
         self, attack: Attack, source: AttackedScore, generator: torch.Generator
     ) -> float:
@@ -122,13 +151,16 @@ class TrialImages:
         return auroc(inside, self._scores(self.outliers, perturb_outliers))
 
     def _scores(self, images: Tensor, perturb: Callable[[Tensor], Tensor] | None) -> Scores:
-        parts = []
-        for batch in images.split(evaluation_batch_size(*images.shape[2:])):
-            perturbed = perturb(batch) if perturb else batch
-            with torch.no_grad():
-                parts.append(self.victim.classifier.score(self.victim.score, perturbed))
+        parts = [
+            self._score(perturb(batch) if perturb else batch)
+            for batch in images.split(evaluation_batch_size(*images.shape[2:]))
+        ]
         scores: Scores = torch.cat(parts).numpy()
         return scores
+
+    @torch.no_grad()
+    def _score(self, images: Tensor) -> Tensor:
+        return self.victim.classifier.score(self.victim.score, images)
 
 
 Remember = Callable[[str, Callable[[], float]], float]
@@ -139,6 +171,8 @@ def trial_steps(suite: Suite, *, images: int, twin: bool) -> int:
     """Return the gradient steps of one image of all trials on `images`; a query counts a third."""
     settings, trials = suite.ascent, suite.trials
     attacks = sum(_step_counts(suite)) + settings.steps * (2 if twin else 1)
+    if trials.long_steps:
+        attacks += (settings.steps + trials.long_steps) * len(suite.budgets)
     return images * (
         attacks * settings.restarts + (trials.noise_draws + trials.square_queries) // 3
     )
@@ -179,6 +213,16 @@ def run_attack_trials(  # noqa: PLR0913  (by keyword)
             attack = gradient_attack(settings, epsilon)
             return images.transferred_auroc(attack, source, same_starts())
 
+    @cache
+    def chained(steps: int) -> Mapping[float, float]:
+        attack = settings.model_copy(update={"steps": steps})
+        return images.attacked_aurocs(attack, checked, same_starts)
+
+    def within(epsilon: float, steps: int) -> float:
+        name = f"steps {steps} within {255 * epsilon:g}/255"
+        return remember(name, lambda: chained(steps)[epsilon])
+
+    checked = _checked_epsilons(epsilon, by_epsilon) if trials.long_steps > settings.steps else ()
     with frozen(images.victim.classifier):
         by_steps = {
             steps: under(f"steps {steps}", gradient_attack(settings, epsilon, steps=steps))
@@ -190,6 +234,10 @@ def run_attack_trials(  # noqa: PLR0913  (by keyword)
             by_epsilon=by_epsilon,
             steps=settings.steps,
             by_steps=by_steps,
+            long_leads={
+                each: within(each, settings.steps) - within(each, trials.long_steps)
+                for each in checked
+            },
             clean=images.clean_auroc(),
             white_box=by_steps[settings.steps],
             noise=under("noise", noise) if trials.noise_draws else None,
@@ -198,6 +246,13 @@ def run_attack_trials(  # noqa: PLR0913  (by keyword)
             at_64=under("at 64", _large_attack(settings, epsilon)),
             bad_gradients=images.bad_gradients(epsilon, same_starts()),
         )
+
+
+def _checked_epsilons(epsilon: float, by_epsilon: Mapping[float, float]) -> tuple[float, ...]:
+    """Return the epsilons from that of the trials on at which the AUROC is not near 0 yet."""
+    return tuple(
+        each for each, found in by_epsilon.items() if each >= epsilon and found > LOW_AUROC
+    )
 
 
 def _large_attack(settings: SuiteAttack, epsilon: float) -> Attack:

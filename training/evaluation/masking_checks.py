@@ -71,10 +71,16 @@ def _lead(trials: AttackTrials, other: float | None) -> float | None:
     return trials.white_box - other
 
 
-def _auroc_of_more_steps(trials: AttackTrials) -> float | None:
-    """Return the AUROC of the most steps; None if those are not more than the suite's own."""
+def _lead_of_more_steps(trials: AttackTrials) -> float | None:
+    """Return the largest decrease by the most steps, within any epsilon.
+
+    None if those are not more than the suite's own.
+    """
     most = max(trials.by_steps, default=0)
-    return trials.by_steps[most] if trials.steps is not None and most > trials.steps else None
+    lead = _lead(trials, trials.by_steps.get(most))
+    if trials.steps is None or most <= trials.steps or lead is None:
+        return None
+    return max((lead, *trials.long_leads.values()))
 
 
 def _noise_share(trials: AttackTrials) -> float | None:
@@ -104,9 +110,10 @@ CHECKS: Mapping[str, MaskingCheck] = {
     ),
     "enough steps": MaskingCheck(
         name="many more steps lower the AUROC little",
-        figure=lambda trials: _lead(trials, _auroc_of_more_steps(trials)),
+        figure=_lead_of_more_steps,
         limit=MAX_LEAD,
-        expected=f"an AUROC at most {MAX_LEAD} below that of the suite's own steps",
+        expected=f"an AUROC at most {MAX_LEAD} below that of the suite's own steps, within every"
+        " epsilon; evaluate with a suite of more steps",
     ),
     "zero at 64/255": MaskingCheck(
         name="an epsilon of 64/255 lowers the AUROC to 0",

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -163,6 +164,44 @@ def test_attack_trials_run_all_attacks_of_the_suite() -> None:
     assert found.transfer == pytest.approx(found.white_box)
     assert found.at_64 == 0
     assert found.bad_gradients == 0
+
+
+@pytest.mark.parametrize(("auroc_at_8", "checked"), [(0.5, [4, 8]), (0.1, [4])])
+def test_attack_trials_compare_long_attacks_within_larger_epsilons(
+    auroc_at_8: float, checked: list[int]
+) -> None:
+    budgets = (2.0, 4.0, 8.0)
+    inliers, outliers = draw_images(20)
+    images, remembered = trial_images(Unmasked(), inliers, outliers), {}
+
+    def remember(name: str, measure: Callable[[], float]) -> float:
+        remembered[name] = measure()
+        return remembered[name]
+
+    suite = Suite(
+        name="tiny",
+        budgets_255=budgets,
+        test_images=20,
+        outlier_images=20,
+        ascent=SuiteAttack(kind="pgd", steps=1, restarts=1, step_255=2.0),
+        trials=SuiteTrials(images=20, long_steps=9),
+    )
+    found = run_attack_trials(
+        images,
+        suite=suite,
+        epsilon=4 / 255,
+        by_epsilon={0.0: 1.0, 2 / 255: 0.9, 4 / 255: 0.7, 8 / 255: auroc_at_8},
+        twin=None,
+        generator=torch.Generator().manual_seed(0),
+        remember=remember,
+    )
+    assert [round(255 * each) for each in found.long_leads] == checked
+    for epsilon, lead in found.long_leads.items():
+        named = [remembered[f"steps {steps} within {255 * epsilon:g}/255"] for steps in (1, 9)]
+        assert lead == named[0] - named[1]
+        # The score is linear, so the long attack reaches the corner of the ball.
+        corner = images.attacked_auroc(Pgd(epsilon=epsilon, steps=30, step_size=epsilon), GENERATOR)
+        assert named[1] == pytest.approx(corner, abs=0.01)
 
 
 def test_attack_trials_scale_the_pgd_step_with_a_larger_epsilon() -> None:

@@ -80,6 +80,14 @@ def test_larger_epsilons_check_adds_up_small_increases() -> None:
     assert result.figure == pytest.approx(0.012)
 
 
+def test_enough_steps_check_has_the_largest_lead_within_any_epsilon() -> None:
+    # 0.8 - 0.795 within the epsilon of the trials.
+    for leads, largest in (({8 / 255: 0.028}, 0.028), ({8 / 255: 0.001}, 0.005)):
+        check = CHECKS["enough steps"](replace(GOOD, long_leads=leads))
+        assert check.figure == pytest.approx(largest)
+        assert check.outcome == ("failed" if largest > 0.01 else "passed")
+
+
 def test_enough_steps_check_needs_more_steps_than_the_suite() -> None:
     assert (
         CHECKS["enough steps"](replace(GOOD, by_steps={10: 0.82, 30: 0.8})).outcome == "not checked"

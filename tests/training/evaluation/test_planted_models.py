@@ -33,7 +33,9 @@ PGD_SUITE = SUITE.model_copy(
 )
 
 
-def run_checks(network: Unmasked, suite: Suite, *, twin: bool = True) -> Trust:
+def run_checks(
+    network: Unmasked, suite: Suite, *, twin: bool = True, epsilon_255: float = 16.0
+) -> Trust:
     inliers, outliers = draw_images(40)
     victim, generator = attacked_energy(network), torch.Generator().manual_seed(0)
     images = TrialImages(victim=victim, inliers=inliers, outliers=outliers)
@@ -45,7 +47,7 @@ def run_checks(network: Unmasked, suite: Suite, *, twin: bool = True) -> Trust:
     trials = run_attack_trials(
         images,
         suite=suite,
-        epsilon=16 / 255,
+        epsilon=epsilon_255 / 255,
         by_epsilon=by_epsilon,
         twin=attacked_energy(Unmasked()) if twin else None,
         generator=generator,
@@ -90,6 +92,15 @@ def test_masking_checks_detect_masked_gradients_without_twin_and_square(
 ) -> None:
     suite = SUITE.model_copy(update={"trials": SuiteTrials(images=40)})
     assert run_checks(network(), suite, twin=False).stamp == "untrusted"
+
+
+def test_masking_checks_detect_an_attack_of_too_few_steps_within_a_larger_epsilon() -> None:
+    # Four steps of 2/255 reach the edge of the ball of 4/255 from everywhere, that of 16/255 not.
+    short = SuiteAttack(kind="pgd", steps=4, restarts=1, step_255=2.0)
+    for budgets, outcome in (((4.0,), "passed"), ((4.0, 16.0), "failed")):
+        suite = SUITE.model_copy(update={"ascent": short, "budgets_255": budgets})
+        trust = run_checks(Unmasked(), suite, epsilon_255=4.0)
+        assert outcomes(trust)["enough steps"] == outcome
 
 
 def test_masking_checks_detect_an_attack_of_too_few_steps() -> None:
