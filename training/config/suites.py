@@ -93,11 +93,11 @@ _SUITES = (
     ),
     Suite(
         name="long",
-        test_images=800,
-        outlier_images=200,
+        test_images=400,
+        outlier_images=100,
         # For guards that are robust at large budgets, where 20 steps do not find the minimum.
-        ascent=SuiteAttack(kind="apgd", steps=100, restarts=1, targeted=5, end_to_end=15),
-        trials=SuiteTrials(images=100, square_queries=300, noise_draws=10, long_steps=300),
+        ascent=SuiteAttack(kind="apgd", steps=300, restarts=1, targeted=5, end_to_end=15),
+        trials=SuiteTrials(images=100, square_queries=300, noise_draws=10, long_steps=1000),
     ),
     Suite(
         name="full",

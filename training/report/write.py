@@ -109,8 +109,8 @@ def read_report(run: RunFolder) -> Report:
     if path is None:
         raise RecipeError(
             f"{run.folder} has no {EVALUATION}. Run `oodguard-train evaluate {run.folder}` first,"
-            f" with --suite {' or '.join(SHIPPABLE_SUITES)}. A report is deleted when training goes"
-            " on"
+            f" with --suite {' or '.join(SHIPPABLE_SUITES)}. A report is deleted when training"
+            " continues"
         )
     try:
         report = Report.model_validate_json(path.read_bytes())

@@ -56,7 +56,8 @@ def test_export_without_an_evaluation_is_refused_before_images_are_read(tmp_path
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 1
     assert result.stderr.endswith(
-        "first, with --suite quick or standard or long or full. A report is deleted when training goes on\n"
+        "first, with --suite quick or standard or long or full. A report is deleted when training"
+        " continues\n"
     )
     with only_evaluation(run / ".evaluation-quick.parts"):
         result = CliRunner().invoke(app, words)
