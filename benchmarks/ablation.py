@@ -95,7 +95,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setting:
-    """What all variants of a table share: training images, epochs, budget and number type."""
+    """The training images, epochs, budget and number type that all variants of a table share."""
 
     inliers: int
     epochs: int
