@@ -22,10 +22,11 @@ Figures = Mapping[str, float]
 
 def figures(manifest: Manifest, outcome: PolicyOutcome) -> dict[str, float]:
     """Return the shares of one policy by a description of the images."""
-    attack = manifest.attack_text
     shares = {"rejected: calibration": outcome.rejected}
-    for budget, share in outcome.rejected_attacked.items():
-        shares[f"rejected: calibration, {attack} at {budget}/255"] = share
+    if attack := manifest.calibration_attack:
+        for budget, share in outcome.rejected_attacked.items():
+            images = f"{attack.images:,} of calibration, {attack.method}"
+            shares[f"rejected: {images} at {budget}/255"] = share
     for each in outcome.evaluation:
         images = f"attacked at {each.budget:g}/255" if each.budget else "clean"
         shares[f"rejected: test images, {images}"] = each.rejected

@@ -88,7 +88,7 @@ def test_policy_show_prints_the_shares_for_each_alpha(make: Make, tmp_path: Path
     # floor(0.01 * 401) = 4: 397 is above the highest test image.
     assert by_alpha[0.01]["evaluation"][0]["rejected"] == 0
     names = re.findall(r"<text [^>]*>([^<]*)</text>", plot.read_text(encoding="utf-8"))
-    assert "rejected: calibration, APGD, 20 steps at 2/255" in names
+    assert "rejected: 400 of calibration, APGD, 20 steps at 2/255" in names
     assert "missed: outliers, clean" in names
 
 
