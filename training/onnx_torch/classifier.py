@@ -17,10 +17,10 @@ from oodguard.models.scores.base import Score
 from oodguard.training.data.dataset import to_pixels
 from oodguard.training.onnx_torch.module import OnnxModule
 from oodguard.training.onnx_torch.node import unsupported
-from oodguard.training.scoring.graph import ScoredClassifier
+from oodguard.training.scoring.graph import ScoredClassifier, evaluation_batch_size
 from oodguard.training.scoring.parity import onnx_run
 
-CHECKED_IMAGES = 4
+CHECKED_PAIRS = 4
 COARSE = 4
 """The side of the blocks of one colour in half of these images."""
 
@@ -90,12 +90,13 @@ def bundle_classifier(bundle: Bundle) -> BundleClassifier:
 
 
 def _check_images(spec: InputSpec) -> NDArray[np.uint8]:
-    """Return images `(2 n, H, W, 3)`: noise and coloured blocks, from darker to full contrast."""
-    generator, levels = np.random.default_rng(0), np.linspace(0.25, 1, CHECKED_IMAGES)
-    noise = generator.integers(256, size=(CHECKED_IMAGES, spec.height, spec.width, 3))
+    """Return images `(n, H, W, 3)`: noise and coloured blocks in turn, each pair darker."""
+    height, width = spec.height, spec.width
+    noise = np.random.default_rng(0).integers(256, size=(CHECKED_PAIRS, height, width, 3))
+    noise = noise // np.arange(1, CHECKED_PAIRS + 1)[:, None, None, None]
     blocks = noise[:, ::COARSE, ::COARSE].repeat(COARSE, axis=1).repeat(COARSE, axis=2)
-    images = np.concatenate([noise, blocks[:, : spec.height, : spec.width]])
-    return (images * np.tile(levels, 2)[:, None, None, None]).astype(np.uint8)
+    pairs = np.stack([noise, blocks[:, :height, :width]], axis=1).astype(np.uint8)
+    return pairs.reshape(-1, height, width, 3)[: evaluation_batch_size(height, width)]
 
 
 def _rounds(graph: onnx.GraphProto) -> bool:
