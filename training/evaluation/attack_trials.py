@@ -28,13 +28,13 @@ class AttackTrials:
     """AUROC by attack with both sides attacked; None for what was not tried.
 
     `by_epsilon` is the mean AUROC of the whole evaluation by epsilon, ascending, 0 for clean. All
-    others are measured on the subset, and all but `long_leads` within one epsilon.
+    others are measured on the subset, and all but `long_leads` within the epsilon of the trials.
 
     Attributes:
         steps: Steps of the suite's attack.
         by_steps: By the gradient attack, by its number of steps, ascending.
         long_leads: How much lower it is by the gradient attack with the suite's `long_steps` than
-            with `steps`, by epsilon, each starting from what was found within the smaller epsilon.
+            with `steps`, by larger epsilon.
         white_box: By the gradient attack with `steps` steps.
         noise: By the best of several random noises.
         transfer: By the gradient attack on another classifier.
@@ -96,10 +96,7 @@ class TrialImages:
         return self._auroc(*(partial(attack, each, generator=generator) for each in sides))
 
     def attacked_aurocs(
-        self,
-        settings: SuiteAttack,
-        epsilons: Sequence[float],
-        starts: Callable[[], torch.Generator],
+        self, settings: SuiteAttack, epsilons: Sequence[float], generator: torch.Generator
     ) -> dict[float, float]:
         """Return the AUROC by epsilon with both sides attacked as in an evaluation.
 
@@ -109,7 +106,7 @@ class TrialImages:
         for objective, images in zip(
             self.victim.objectives, (self.inliers, self.outliers), strict=True
         ):
-            generator, batches = starts(), []
+            batches = []
             for batch in images.split(evaluation_batch_size(*images.shape[2:])):
                 found = run_attack(settings, [objective], batch, epsilons, generator, targeted=0)
                 batches.append([self._score(attacked) for _, attacked in found])
@@ -170,9 +167,8 @@ Remember = Callable[[str, Callable[[], float]], float]
 def trial_steps(suite: Suite, *, images: int, twin: bool) -> int:
     """Return the gradient steps of one image of all trials on `images`; a query counts a third."""
     settings, trials = suite.ascent, suite.trials
-    attacks = sum(_step_counts(suite)) + settings.steps * (2 if twin else 1)
-    if trials.long_steps:
-        attacks += (settings.steps + trials.long_steps) * len(suite.budgets)
+    epsilons = len(suite.budgets) if trials.long_steps else 1  # at most
+    attacks = sum(_step_counts(suite)) * epsilons + settings.steps * (2 if twin else 1)
     return images * (
         attacks * settings.restarts + (trials.noise_draws + trials.square_queries) // 3
     )
@@ -216,18 +212,15 @@ def run_attack_trials(  # noqa: PLR0913  (by keyword)
     @cache
     def chained(steps: int) -> Mapping[float, float]:
         attack = settings.model_copy(update={"steps": steps})
-        return images.attacked_aurocs(attack, checked, same_starts)
+        return images.attacked_aurocs(attack, (epsilon, *larger), same_starts())
 
     def within(epsilon: float, steps: int) -> float:
         name = f"steps {steps} within {255 * epsilon:g}/255"
         return remember(name, lambda: chained(steps)[epsilon])
 
-    checked = _checked_epsilons(epsilon, by_epsilon) if trials.long_steps > settings.steps else ()
+    larger = _larger_epsilons(epsilon, by_epsilon) if trials.long_steps else ()
     with frozen(images.victim.classifier):
-        by_steps = {
-            steps: under(f"steps {steps}", gradient_attack(settings, epsilon, steps=steps))
-            for steps in _step_counts(suite)
-        }
+        by_steps = {steps: within(epsilon, steps) for steps in _step_counts(suite)}
         noise = RandomNoise(epsilon=epsilon, draws=trials.noise_draws)
         square = Square(epsilon=epsilon, queries=trials.square_queries)
         return AttackTrials(
@@ -236,7 +229,7 @@ def run_attack_trials(  # noqa: PLR0913  (by keyword)
             by_steps=by_steps,
             long_leads={
                 each: within(each, settings.steps) - within(each, trials.long_steps)
-                for each in checked
+                for each in larger
             },
             clean=images.clean_auroc(),
             white_box=by_steps[settings.steps],
@@ -248,11 +241,9 @@ def run_attack_trials(  # noqa: PLR0913  (by keyword)
         )
 
 
-def _checked_epsilons(epsilon: float, by_epsilon: Mapping[float, float]) -> tuple[float, ...]:
-    """Return the epsilons from that of the trials on at which the AUROC is not near 0 yet."""
-    return tuple(
-        each for each, found in by_epsilon.items() if each >= epsilon and found > LOW_AUROC
-    )
+def _larger_epsilons(epsilon: float, by_epsilon: Mapping[float, float]) -> tuple[float, ...]:
+    """Return the epsilons above that of the trials at which the AUROC is not near 0 yet."""
+    return tuple(each for each, found in by_epsilon.items() if each > epsilon and found > LOW_AUROC)
 
 
 def _large_attack(settings: SuiteAttack, epsilon: float) -> Attack:
