@@ -86,7 +86,7 @@ class EvaluationTarget:
         onnx_run: The served graph in ONNX Runtime.
         method: The training method, or "wrapped".
         training_accuracy: That of the last epoch of a run.
-        finished_epochs: The number of them, of a run that is not finished; else None.
+        finished_epochs: The number of finished epochs of a run that is not finished; else None.
         straight_through: Whether gradients are those of an INT8 graph without its rounding.
         black_box: The reason why torch cannot run the graph; None if it can.
         notes: The images that `fit` left out of each source, by its key; empty if unknown.

@@ -202,7 +202,7 @@ class Report(FrozenModel):
             for bundles without predicted classes.
         training_accuracy: That of the last epoch, on the images as they were trained on; None for
             a bundle.
-        finished_epochs: The number of them, of a run that is not finished; else None.
+        finished_epochs: The number of finished epochs of a run that is not finished; else None.
         data: The images left out of each source of the recipe, by its key; empty in older reports.
         results: The deciding score first, then the other scores that were measured.
         replayed_by: The runtime of the replayed figures, or None.

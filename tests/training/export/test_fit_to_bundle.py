@@ -289,20 +289,6 @@ def test_export_rejects_an_unfinished_run(copy: Path) -> None:
     assert "15 of 16 epochs are done" in _rejected_export(copy)
 
 
-def test_evaluate_warns_of_an_unfinished_run(copy: Path) -> None:
-    path = copy / "progress.json"
-    progress = json.loads(path.read_text())
-    path.write_text(json.dumps(progress | {"epochs": progress["epochs"][:-1]}))
-    output = _oodguard_train("evaluate", copy, "--suite", "quick")
-    warning = "15 of 16 epochs were done: these are the figures of an unfinished run. Finish it"
-    assert warning in " ".join(output.split())
-    assert warning in (copy / "evaluation-quick.md").read_text(encoding="utf-8")
-    assert (
-        Report.model_validate_json((copy / "evaluation-quick.json").read_bytes()).finished_epochs
-        == 15
-    )
-
-
 def test_evaluate_rejects_an_unknown_score(run: Path) -> None:
     result = CliRunner().invoke(app, ["evaluate", str(run), "--score", "odin"])
     assert result.exit_code == 1
