@@ -34,7 +34,7 @@ class Rollback(FrozenModel):
 
 
 class WeightsOrigin(FrozenModel):
-    """The file that a run's initial weights were read from, and its sha256."""
+    """The file that a run's initial weights or its teacher were read from, and its sha256."""
 
     name: str
     sha256: str
@@ -57,6 +57,7 @@ class RunProgress(FrozenModel):
     good: int | None = None
     rolled_back: tuple[Rollback, ...] = ()
     started_from: WeightsOrigin | None = None
+    teacher: WeightsOrigin | None = None
 
     @property
     def duration_s(self) -> float:

@@ -31,6 +31,7 @@ from oodguard.training.fit.distributed import launch_processes
 from oodguard.training.fit.fit import fit as run_fit
 from oodguard.training.fit.only_training import only_training
 from oodguard.training.fit.process_errors import fail_together
+from oodguard.training.fit.teacher import read_teacher
 from oodguard.training.run_folder import DATA, PROGRESS, RECIPE, RunFolder, check_resumable
 from oodguard.training.run_progress import Epoch
 from oodguard.training.scoring.network import build_recipe_network
@@ -59,6 +60,7 @@ def train(  # noqa: PLR0913  (by keyword)
     weights = None if resume else initial_weights(parsed, start)
     if is_import_string(parsed.network.name):  # its faults are reported before images are read
         build_recipe_network(parsed, classes=len(listings["inliers"].classes))
+    read_teacher(parsed, tuple(listings["inliers"].classes))  # likewise
     with ExitStack() as held:
         held.enter_context(explain_lost_process(folder / PROGRESS))
         fabric = launch_processes()

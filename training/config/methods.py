@@ -80,24 +80,26 @@ class TradesSettings(FrozenModel):
 class Method:
     """The parts of a method: outliers, an attack, a reject class as an additional output.
 
-    `parameters` is the name of the recipe table that tunes the method, if there is one.
+    `teacher` is whether the method can learn from a teacher too. `parameters` is the name of the
+    recipe table that tunes the method, if there is one.
     """
 
     outliers: bool
     attack: bool
     reject_class: bool = False
+    teacher: bool = False
     parameters: Literal["energy", "mining", "trades"] | None = None
 
 
 METHODS: Mapping[str, Method] = {
-    "standard": Method(outliers=False, attack=False),
-    "oe": Method(outliers=True, attack=False),
-    "adv": Method(outliers=False, attack=True),
-    "aoe": Method(outliers=True, attack=True),
-    "aloe": Method(outliers=True, attack=True),
-    "aloe-abstain": Method(outliers=True, attack=True, reject_class=True),
+    "standard": Method(outliers=False, attack=False, teacher=True),
+    "oe": Method(outliers=True, attack=False, teacher=True),
+    "adv": Method(outliers=False, attack=True, teacher=True),
+    "aoe": Method(outliers=True, attack=True, teacher=True),
+    "aloe": Method(outliers=True, attack=True, teacher=True),
+    "aloe-abstain": Method(outliers=True, attack=True, reject_class=True, teacher=True),
     "trades-aloe": Method(outliers=True, attack=True, parameters="trades"),
-    "acet": Method(outliers=True, attack=True),
+    "acet": Method(outliers=True, attack=True, teacher=True),
     "energy-oe": Method(outliers=True, attack=False, parameters="energy"),
     "energy-aloe": Method(outliers=True, attack=True, parameters="energy"),
     "atom": Method(outliers=True, attack=True, reject_class=True, parameters="mining"),

@@ -1,4 +1,4 @@
-"""The `[network]` table of a recipe: the architecture, and the weights of a new run."""
+"""The `[network]` and `[teacher]` tables of a recipe: the network, its weights, its teacher."""
 
 from pathlib import Path
 from typing import Self
@@ -48,3 +48,14 @@ class NetworkSettings(FrozenModel):
     def __str__(self) -> str:
         width = f", width {self.width}" if self.width is not None else ""
         return f"{self.name}{width}{', mean over the mirror image' if self.mirror else ''}"
+
+
+class TeacherSettings(FrozenModel):
+    """The `[teacher]` table: a trained network whose outputs the new network learns."""
+
+    weights: Path
+    """Folder of a run, or of a bundle, with the same classes, reject class and size of images."""
+
+    share: float = Field(default=0.5, gt=0, le=1)
+    """Share of the teacher's term in the loss, docs/training.md#a-teacher; the rest is the loss of
+    the method."""

@@ -20,7 +20,7 @@ from oodguard.training.config.methods import (
     MiningSettings,
     TradesSettings,
 )
-from oodguard.training.config.network import NetworkSettings
+from oodguard.training.config.network import NetworkSettings, TeacherSettings
 from oodguard.training.config.recipe_errors import describe_recipe_error
 from oodguard.training.config.recipe_sources import UNKNOWN_CLASSES, read_recipe_text, recipe_tables
 from oodguard.training.config.schedule import ScheduleSettings, schedule_defaults
@@ -78,6 +78,7 @@ class Recipe(FrozenModel):
     energy: EnergySettings | None = None
     mining: MiningSettings | None = None
     trades: TradesSettings | None = None
+    teacher: TeacherSettings | None = None
     schedule: ScheduleSettings
     evaluation: EvaluationSettings
 
@@ -135,7 +136,11 @@ class Recipe(FrozenModel):
         for key, required in (("outliers", method.outliers), ("attack", method.attack)):
             if required and getattr(self, key) is None:
                 raise ValueError(f"{key}: method {self.method!r} requires the [{key}] table")
-        allowed = {"outliers": method.outliers, "attack": method.attack}
+        allowed = {
+            "outliers": method.outliers,
+            "attack": method.attack,
+            "teacher": method.teacher,
+        }
         allowed |= {key: method.parameters == key for key in ("energy", "mining", "trades")}
         for key, is_allowed in allowed.items():
             if getattr(self, key) is not None and not is_allowed:

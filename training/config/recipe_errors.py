@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from pathlib import Path
 from reprlib import repr as shortened
 from types import MappingProxyType
 from typing import get_args, get_origin
@@ -13,7 +14,7 @@ from pydantic_core import ErrorDetails
 from oodguard.models.validation_errors import describe_error, location
 
 _KINDS: Mapping[object, str] = MappingProxyType(
-    {int: "a whole number", float: "a number", str: "a string"}
+    {int: "a whole number", float: "a number", str: "a string", Path: "a path in quotes"}
 )
 
 _KINDS_OF_CLASS = ("str", "int")

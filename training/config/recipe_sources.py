@@ -22,7 +22,12 @@ UNKNOWN_CLASSES = "unknown_classes"
 _LATER = ("name", "version", "scores", "default_score", "score_options", "evaluation")
 _IMAGES = (*LOCATIONS, "split", "image_column", "label_column")
 _PLACES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"inliers": _IMAGES, "outliers": _IMAGES, "network": ("weights", "prefix")}
+    {
+        "inliers": _IMAGES,
+        "outliers": _IMAGES,
+        "network": ("weights", "prefix"),
+        "teacher": ("weights",),
+    }
 )
 
 

@@ -22,6 +22,7 @@ from oodguard.training.fit.catastrophic_overfitting import (
 from oodguard.training.fit.distributed import describe_hardware, single_process
 from oodguard.training.fit.process_errors import check_same_data, fail_together
 from oodguard.training.fit.run_logs import RunLogs
+from oodguard.training.fit.teacher import read_teacher
 from oodguard.training.fit.trainer import StepResult, Trainer
 from oodguard.training.provenance import command, libraries
 from oodguard.training.run_folder import DATA, RunFolder
@@ -61,8 +62,10 @@ def fit(
 
     Raises:
         OtherProcessError: Another process reports one of the errors below.
-        RecipeError: The data do not fit the recipe or are not those of process 0, there is no
-            checkpoint to resume from, the loss is not finite, or catastrophic overfitting persists.
+        RecipeError: The data or the teacher do not fit the recipe or are not those of process 0 or
+            of the run, there is no checkpoint to resume from, the loss is not finite, or
+            catastrophic overfitting persists.
+        BundleError: The teacher is an invalid bundle.
         CheckpointError: A checkpoint cannot be written, or the weights to start from do not fit the
             network.
     """
@@ -71,8 +74,11 @@ def fit(
         data = read_training_data(run.recipe, observer.warn)
         if not resume and fabric.is_global_zero:
             _record_data(run, data, observer.warn)
-        trainer = Trainer(run.recipe, data, fabric)
+        teacher = read_teacher(run.recipe, data.training.classes)
+        trainer = Trainer(run.recipe, data, fabric, teacher)
         progress = _initial_progress(data, trainer)
+        if teacher is not None:
+            progress = progress.model_copy(update={"teacher": teacher.origin})
         if resume:
             progress = _resumed_progress(run.progress(), progress)
             _restore(run, trainer, progress)
@@ -192,6 +198,12 @@ def _initial_progress(data: TrainingData, trainer: Trainer) -> RunProgress:
 
 def _resumed_progress(before: RunProgress, now: RunProgress) -> RunProgress:
     """Return the progress so far, with the hardware, command and data of this session."""
+    if now.teacher and before.teacher and now.teacher.sha256 != before.teacher.sha256:
+        raise RecipeError(
+            f"teacher.weights: {now.teacher.name} has the sha256 {now.teacher.sha256[:16]}...,"
+            f" expected {before.teacher.sha256[:16]}..., that of the teacher that the run started"
+            " with. Restore it, or train a new run"
+        )
     current = {"hardware", "command", "libraries", "training_images", "outlier_images"}
     good = len(before.epochs) if before.good is None else before.good
     return before.model_copy(update={**now.model_dump(include=current), "good": good})

@@ -32,6 +32,7 @@ from oodguard.training.fit.optimizer import (
 )
 from oodguard.training.fit.robust_validation import RobustValidation, ValidationResult
 from oodguard.training.fit.shares import ShardedNetwork, check_shares, whole_shares
+from oodguard.training.fit.teacher import Teacher
 from oodguard.training.objectives import build_objective
 from oodguard.training.objectives.base import Batch
 from oodguard.training.provenance import epoch_generator, seed_layers
@@ -57,7 +58,13 @@ class Trainer:
     the same state after every step; on CPUs of different kinds, at the start of every epoch.
     """
 
-    def __init__(self, recipe: Recipe, data: TrainingData, fabric: Fabric | None = None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: TrainingData,
+        fabric: Fabric | None = None,
+        teacher: Teacher | None = None,
+    ) -> None:
         processes = 1 if fabric is None else fabric.world_size
         pool = None if data.outliers is None else len(data.outliers)
         check_shares(recipe, pool, processes=processes)
@@ -67,11 +74,11 @@ class Trainer:
         self.fabric = fabric or single_process()
         network = build_recipe_network(recipe, classes=len(data.training.classes))
         self.network = synchronize_batch_norm(network.to(self.fabric.device), self.fabric)
-        runner = MixedPrecisionNetwork(self.network, recipe.schedule.precision)
-        self.average = start_average(self.network)
         self.several = self.fabric.world_size > 1
-        self.runner = ShardedNetwork(runner, self.fabric) if self.several else runner
-        self.objective = build_objective(recipe)
+        self.runner = self._runner(self.network)
+        self.average = start_average(self.network)
+        self.teacher = self._runner(teacher.network.to(self.fabric.device)) if teacher else None
+        self.objective = build_objective(recipe, self.teacher)
         self.optimizer = build_optimizer(self.network, recipe.schedule)
         self.validation = RobustValidation.from_data(
             recipe,
@@ -140,7 +147,8 @@ class Trainer:
         """Train with the attack that applies after so many rollbacks."""
         if self.recipe.attack is not None:
             attack = strengthen(self.recipe.attack, rollbacks)
-            self.objective = build_objective(self.recipe.model_copy(update={"attack": attack}))
+            recipe = self.recipe.model_copy(update={"attack": attack})
+            self.objective = build_objective(recipe, self.teacher)
 
     def state(self) -> dict[str, Tensor]:
         """Return the tensors of a checkpoint: the network, its average, the optimizer."""
@@ -171,6 +179,11 @@ class Trainer:
                     # torch holds AdamW's step counts on the CPU
                     device = "cpu" if key == "step" else parameter.device
                     self.optimizer.state[parameter][key] = values[name].to(device)
+
+    def _runner(self, network: nn.Module) -> nn.Module:
+        """Return a network in the recipe's precision that shares its rows between processes."""
+        runner = MixedPrecisionNetwork(network, self.recipe.schedule.precision)
+        return ShardedNetwork(runner, self.fabric) if self.several else runner
 
     @property
     def _sample(self) -> Tensor:

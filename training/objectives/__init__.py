@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Mapping
 
+from torch import nn
+
 from oodguard.training.config.methods import EnergySettings, MiningSettings, TradesSettings
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.objectives.adversary import Adversary
 from oodguard.training.objectives.atom import Atom
 from oodguard.training.objectives.base import Objective
+from oodguard.training.objectives.distillation import Distilled
 from oodguard.training.objectives.energy import EnergyBounded
 from oodguard.training.objectives.mirror import MirrorConsistent
 from oodguard.training.objectives.table import OBJECTIVE_TABLE, TableObjective
@@ -52,8 +55,20 @@ OBJECTIVES: Mapping[str, Callable[[Recipe], Objective]] = {
 }
 
 
-def build_objective(recipe: Recipe) -> Objective:
-    """Return the objective of the recipe's method, with mirror consistency if it has a weight."""
+def build_objective(recipe: Recipe, teacher: nn.Module | None = None) -> Objective:
+    """Return the objective of the recipe's method, with mirror consistency if it has a weight.
+
+    `teacher` maps images to logits; it is required if the recipe has the [teacher] table.
+    """
     objective = OBJECTIVES[recipe.method](recipe)
+    if recipe.teacher is not None:
+        if teacher is None:
+            raise ValueError("the recipe has a [teacher] table, and no teacher was given")
+        objective = Distilled(
+            objective=objective,
+            teacher=teacher,
+            share=recipe.teacher.share,
+            outlier_weight=recipe.outlier_weight,
+        )
     weight = recipe.schedule.mirror_consistency
     return MirrorConsistent(objective=objective, weight=weight) if weight else objective

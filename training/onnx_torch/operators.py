@@ -91,7 +91,9 @@ OPERATORS: Mapping[str, Operator] = {
     "Gather": shapes.gather,
     "GatherElements": shapes.gather_elements,
     "GatherND": shapes.gather_nd,
-    "Range": lambda _, start, end, step: torch.arange(start.item(), end.item(), step.item()),
+    "Range": lambda _, start, end, step: torch.arange(
+        start.item(), end.item(), step.item(), device=start.device
+    ),
     "Slice": shapes.slice_,
     "Split": shapes.split,
     # shapes and types

@@ -56,7 +56,8 @@ def _slice_axis(x: Tensor, axis: int, indices: range) -> Tensor:
 
 def shape(node: Node, x: Tensor) -> Tensor:
     """Return the shape, or a slice of it."""
-    return torch.tensor(x.shape[node.attribute("start", 0) : node.attribute("end", None)])
+    sides = x.shape[node.attribute("start", 0) : node.attribute("end", None)]
+    return torch.tensor(sides, device=x.device)
 
 
 def reshape(node: Node, x: Tensor, sizes: Tensor) -> Tensor:
