@@ -21,7 +21,13 @@ from oodguard.training.report.model import Report
 FIGURE = ROOT / "docs" / "robustness.svg"
 
 FAMILIES = {
-    "CIFAR-10": ("cifar10-standard", "cifar10-oe", "cifar10-aloe", "cifar10-aloe-8"),
+    "CIFAR-10": (
+        "cifar10-standard",
+        "cifar10-oe",
+        "cifar10-aloe",
+        "cifar10-aloe-8",
+        "cifar10-aloe-distilled",
+    ),
     "CIFAR-100": ("cifar100-standard", "cifar100-oe", "cifar100-aloe", "cifar100-aloe-2"),
     "GTSRB": ("gtsrb-standard", "gtsrb-aloe"),
 }

@@ -20,6 +20,7 @@ NAMES = (
     "cifar10-standard",
     "cifar10-oe",
     "cifar10-aloe",
+    "cifar10-aloe-distilled",
     "cifar10-aloe-int8",
     "cifar10-aloe-8",
     "cifar100-standard",

@@ -49,6 +49,7 @@ CIFAR100 = {
 
 HARDENED = {
     "cifar10-aloe": 2,
+    "cifar10-aloe-distilled": 2,
     "cifar10-aloe-int8": 2,
     "cifar10-aloe-8": 8,
     "cifar100-aloe": 1,
