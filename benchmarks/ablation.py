@@ -70,6 +70,7 @@ VARIANTS: Mapping[str, Mapping[str, object]] = {
     "N-FGSM": {"attack.kind": "n-fgsm"},
     "mirror consistency 1": {"schedule.mirror_consistency": 1.0},
     "label smoothing 0.1": {"schedule.label_smoothing": 0.1},
+    "a teacher": {"teacher.weights": "models/pretrained/cifar10-aloe"},
     "average decay 0.995": {"schedule.average_decay": 0.995},
     "KL terms, no reject class": {
         "method": "trades-aloe",

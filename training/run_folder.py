@@ -20,6 +20,7 @@ from oodguard.models.bundle import EVALUATION
 from oodguard.models.errors import CheckpointError, RecipeError
 from oodguard.models.frozen_model import FrozenModel
 from oodguard.models.validation_errors import describe_error
+from oodguard.sources.special_file import is_special
 from oodguard.training.config.recipe import Recipe, parse_recipe
 from oodguard.training.config.recipe_sources import read_recipe_text
 from oodguard.training.run_progress import RunProgress, tensors_name
@@ -100,6 +101,7 @@ class RunFolder:
             RecipeError: There is no checkpoint, or the file is damaged.
         """
         path = self.folder / PROGRESS
+        _check_file(path)
         try:
             return RunProgress.model_validate_json(path.read_bytes())
         except FileNotFoundError as error:
@@ -115,6 +117,7 @@ class RunFolder:
             RecipeError: The file is missing or damaged.
         """
         path = self.folder / progress.tensors
+        _check_file(path)
         try:
             tensors = safetensors.torch.load_file(path)
         except (OSError, SafetensorError) as error:
@@ -239,6 +242,11 @@ def _check_replaceable(folder: Path, recipe_text: str) -> None:
             f"{folder} exists and is not a run: it contains {min(others)}. It was not changed:"
             " choose another folder with --out"
         )
+
+
+def _check_file(path: Path) -> None:
+    if is_special(path):
+        raise RecipeError(f"{path}: the path is a pipe or a device, expected a file")
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -54,7 +54,8 @@ class TeacherSettings(FrozenModel):
     """The `[teacher]` table: a trained network whose outputs the new network learns."""
 
     weights: Path
-    """Folder of a run, or of a bundle, with the same classes, reject class and size of images."""
+    """Folder of a finished run, or of a bundle, with the same classes, reject class and size of
+    images."""
 
     share: float = Field(default=0.5, gt=0, le=1)
     """Share of the teacher's term in the loss, docs/training.md#a-teacher; the rest is the loss of

@@ -101,8 +101,10 @@ def read_data_card(path: Path) -> DataCard | None:
     """Read a card; None if there is no file, as in the folder of an older run.
 
     Raises:
-        RecipeError: The file is damaged.
+        RecipeError: The file is damaged, or no file.
     """
+    if is_special(path):
+        raise RecipeError(f"{path}: the path is a pipe or a device, expected a file")
     try:
         return DataCard.model_validate_json(path.read_bytes())
     except FileNotFoundError:

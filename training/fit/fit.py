@@ -65,7 +65,6 @@ def fit(
         RecipeError: The data or the teacher do not fit the recipe or are not those of process 0 or
             of the run, there is no checkpoint to resume from, the loss is not finite, or
             catastrophic overfitting persists.
-        BundleError: The teacher is an invalid bundle.
         CheckpointError: A checkpoint cannot be written, or the weights to start from do not fit the
             network.
     """
@@ -86,7 +85,7 @@ def fit(
             for note in trainer.start_from(start):
                 observer.warn(note)
             progress = progress.model_copy(update={"started_from": start.origin})
-    check_same_data(fabric, data.sha256)
+    check_same_data(fabric, data.sha256 if teacher is None else teacher.sha256_with(data.sha256))
     return _train(run, trainer, progress, observer)
 
 

@@ -59,7 +59,9 @@ def fail_together(fabric: "Fabric") -> Iterator[None]:
 
 
 def check_same_data(fabric: "Fabric", sha256: str) -> None:
-    """Check that all processes have read the same data.
+    """Check that all processes have read the same data and the same teacher.
+
+    `sha256` is the hash of both.
 
     Raises:
         RecipeError: This process is the first that has read other data than process 0.
@@ -74,9 +76,9 @@ def check_same_data(fabric: "Fabric", sha256: str) -> None:
     with fail_together(fabric):
         if sha256 != found[0]:
             raise RecipeError(
-                f"the images and labels that process {fabric.global_rank} reads on"
+                f"the images, labels and teacher that process {fabric.global_rank} reads on"
                 f" {socket.gethostname()} have the sha256 {sha256[:12]}, expected {found[0][:12]},"
-                " that of process 0: copy the data to all machines again, or share them"
+                " that of process 0: copy the files to all machines again, or share them"
             )
 
 

@@ -2,18 +2,19 @@
 
 import hashlib
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from oodguard.models.bundle import MANIFEST, MODEL, open_bundle
-from oodguard.models.errors import RecipeError
+from oodguard.models.errors import GuardError, RecipeError
 from oodguard.models.manifest import InputSpec
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.data.card import read_data_card
 from oodguard.training.onnx_torch.classifier import BundleClassifier, bundle_classifier
-from oodguard.training.run_folder import DATA, RunFolder
+from oodguard.training.run_folder import DATA, RECIPE, RunFolder
 from oodguard.training.run_progress import WeightsOrigin
 from oodguard.training.scoring.network import trained_network
 
@@ -28,6 +29,10 @@ class Teacher:
 
     network: nn.Module
     origin: WeightsOrigin
+
+    def sha256_with(self, data: str) -> str:
+        """Return the hash of the teacher and of the data whose hash is `data`."""
+        return hashlib.sha256(f"{data} {self.origin.sha256}".encode()).hexdigest()
 
 
 class BundleLogits(nn.Module):
@@ -52,22 +57,31 @@ def read_teacher(recipe: Recipe, classes: tuple[str, ...]) -> Teacher | None:
     """Return the teacher that a recipe for `classes` names, or None.
 
     Raises:
-        RecipeError: It is no finished run and no bundle, or has other classes or another size.
-        BundleError: The bundle does not verify, or torch cannot run its graph.
-        CheckpointError: The checkpoint belongs to another network than the teacher's recipe.
+        RecipeError: It is no finished run and no bundle that torch can run, or has other classes
+            or another size.
     """
     if recipe.teacher is None:
         return None
-    folder = recipe.teacher.weights
-    if not folder.is_dir():
-        raise RecipeError(
-            f"teacher.weights: {folder} is not a folder, expected that of a run or of a bundle"
-        )
-    is_bundle = (folder / MANIFEST).exists()
-    read = _bundle_teacher if is_bundle else _run_teacher
-    teacher = read(folder, recipe, classes)
+    try:
+        teacher = _read(recipe.teacher.weights.resolve(), recipe, classes)
+    except GuardError as error:
+        raise RecipeError(f"teacher.weights: {error}") from error
     teacher.network.eval().requires_grad_(requires_grad=False)
     return teacher
+
+
+def _read(folder: Path, recipe: Recipe, classes: tuple[str, ...]) -> Teacher:
+    if (folder / MANIFEST).exists():
+        return _bundle_teacher(folder, recipe, classes)
+    if (folder / RECIPE).exists():
+        return _run_teacher(folder, recipe, classes)
+    found = (
+        "has neither" if folder.is_dir() else "is no folder" if folder.exists() else "is missing"
+    )
+    raise RecipeError(
+        f"{folder} {found}, expected the folder of a run, with {RECIPE}, or of a bundle, with"
+        f" {MANIFEST}"
+    )
 
 
 def _bundle_teacher(folder: Path, recipe: Recipe, classes: tuple[str, ...]) -> Teacher:
@@ -94,15 +108,20 @@ def _run_teacher(folder: Path, recipe: Recipe, classes: tuple[str, ...]) -> Teac
     taught, progress = run.recipe, run.progress()
     if len(progress.epochs) < taught.schedule.epochs:
         raise RecipeError(
-            f"teacher.weights: {folder} has {len(progress.epochs)} of {taught.schedule.epochs}"
+            f"{folder} has {len(progress.epochs)} of {taught.schedule.epochs}"
             " epochs, expected a finished run. Continue it with fit --resume"
         )
     card = read_data_card(folder / DATA)
+    if card is None or "inliers" not in card.sources:
+        raise RecipeError(
+            f"{folder / DATA} is {'missing' if card is None else 'without inliers'}, expected the"
+            " classes of the run. Export the run, and use its bundle as the teacher"
+        )
     _check_fit(
         folder,
         recipe,
         expected=classes,
-        classes=classes if card is None else tuple(card.sources["inliers"].classes),
+        classes=tuple(card.sources["inliers"].classes),
         reject_class=taught.reject_classes > 0,
         size=taught.input,
     )
@@ -122,21 +141,24 @@ def _check_fit(  # noqa: PLR0913  (by keyword)
     size: InputSpec,
 ) -> None:
     """Check that a teacher of `classes` fits a recipe for the classes `expected`."""
-    origin = f"teacher.weights: {folder}"
     if classes != expected:
-        different = next((a for a in classes if a not in expected), None)
-        detail = f", among them {different!r}, which the inliers do not have" if different else ""
+        pairs = zip_longest(classes, expected)
+        at, (found, required) = next(
+            (k, pair) for k, pair in enumerate(pairs) if len(set(pair)) > 1
+        )
         raise RecipeError(
-            f"{origin} has {len(classes)} classes{detail}, expected the {len(expected)} classes of"
-            " the inliers in their order"
+            f"{folder} has {len(classes)} classes, of which number {at} is {found!r}, expected"
+            f" {required!r}, that of the {len(expected)} classes of the inliers. Select the same"
+            " classes in both with inliers.only or inliers.leave_out"
         )
     if reject_class != (recipe.reject_classes > 0):
-        found, required = ("a", "none") if reject_class else ("no", "one")
         raise RecipeError(
-            f"{origin} has {found} reject class, method {recipe.method!r} requires {required}"
+            f"{folder} has {'a' if reject_class else 'no'} reject class, method"
+            f" {recipe.method!r} requires {'none' if reject_class else 'one'}. Choose another"
+            " teacher or method: aloe-abstain has a reject class, aloe has none"
         )
     if (size.height, size.width) != (recipe.input.height, recipe.input.width):
         raise RecipeError(
-            f"{origin} has images of {size.width}x{size.height} pixels, expected those of [input],"
-            f" {recipe.input.width}x{recipe.input.height}"
+            f"{folder} has images of {size.width}x{size.height} pixels, expected those of [input],"
+            f" {recipe.input.width}x{recipe.input.height}. Choose a teacher of this size"
         )

@@ -1,4 +1,4 @@
-"""Distillation: learn the outputs of a trained network, the teacher, beside the labels.
+"""Distillation: learn the outputs of a trained network, the teacher, in addition to the labels.
 
     (1 - a) L + a [H(t(x), x') + w H(t(o), o')]
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,10 @@ import torch
 from typer.testing import CliRunner
 
 from oodguard.models.bundle import open_bundle
-from oodguard.models.errors import CheckpointError, RecipeError
+from oodguard.models.errors import RecipeError
 from oodguard.training.cli.app import app
+from oodguard.training.cli.sources import list_recipe
+from oodguard.training.data.card import describe_data
 from oodguard.training.fit.fit import fit
 from oodguard.training.fit.teacher import read_teacher
 from oodguard.training.run_folder import DATA, RunFolder
@@ -32,7 +36,9 @@ def _taught(weights: Path, text: str = SHORT) -> str:
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A finished run with another width."""
     folder = tmp_path_factory.mktemp("runs") / "teacher"
-    run = RunFolder.create(folder, SHORT.replace("width = 4", "width = 5"))
+    text = SHORT.replace("width = 4", "width = 5")
+    run = RunFolder.create(folder, text)
+    run.write_data(describe_data(list_recipe(text)))
     fit(run, RecordingObserver(), resume=False)
     return run
 
@@ -95,28 +101,33 @@ def test_teacher_that_does_not_fit_the_recipe_is_an_error(
     tmp_path: Path, teacher: RunFolder
 ) -> None:
     def message(text: str, classes: tuple[str, ...] = CLASSES) -> str:
-        with pytest.raises((RecipeError, CheckpointError)) as caught:
+        with pytest.raises(RecipeError) as caught:
             read_teacher(parsed(text), classes)
         return str(caught.value)
 
     text = _taught(teacher.folder)
-    assert "is not a folder, expected that of a run or of a bundle" in message(
-        _taught(tmp_path / "missing")
-    )
-    assert "is not the folder of a run" in message(_taught(tmp_path))
+    expected = "expected the folder of a run, with recipe.toml, or of a bundle, with manifest.json"
+    missing = tmp_path / "missing"
+    assert message(_taught(missing)) == f"teacher.weights: {missing} is missing, {expected}"
+    assert f"{tmp_path} has neither, {expected}" in message(_taught(tmp_path))
+    assert f"is no folder, {expected}" in message(_taught(teacher.folder / "recipe.toml"))
     assert "has no reject class, method 'aloe-abstain' requires one" in message(
         text.replace('"aloe"', '"aloe-abstain"')
     )
     assert "32x32 pixels, expected those of [input], 48x32" in message(
         text.replace("width = 32", "width = 48")
     )
-    assert "does not fit the recipe's network" in message(text, CLASSES[:9])
+    assert "has 10 classes, of which number 9 is 'truck', expected None" in message(
+        text, CLASSES[:9]
+    )
     unfinished = RunFolder.create(tmp_path / "run", RECIPE)
     with pytest.raises(KeyboardInterrupt):
         fit(unfinished, RecordingObserver(stop_at=(1, 0)), resume=False)
     assert "has 1 of 2 epochs, expected a finished run" in message(_taught(unfinished.folder))
     bundle = _taught(BUNDLES / "gtsrb-aloe", SHORT.replace('"aloe"', '"aloe-abstain"'))
-    assert "has 43 classes, among them " in message(bundle)
+    assert "has 43 classes, of which number 0 is '0', expected 'airplane', that of the 10" in (
+        message(bundle)
+    )
     plain = _taught(BUNDLES / "cifar10-aloe")
     assert "has a reject class, method 'aloe' requires none" in message(
         plain, open_bundle(BUNDLES / "cifar10-aloe").manifest.classes
@@ -139,5 +150,24 @@ def test_fit_command_reports_a_wrong_teacher_before_it_creates_the_run(
     recipe.write_text(_taught(tmp_path / "run"))
     rejected = CliRunner().invoke(app, ["fit", str(recipe), "--out", str(tmp_path / "next")])
     assert rejected.exit_code == 1
-    assert "expected the 10 classes of the inliers in their order" in rejected.stderr
+    assert "number 0 is 'truck', expected 'airplane'" in rejected.stderr
     assert not (tmp_path / "next").exists()
+    card["sources"] = {}
+    for text, fault in ((json.dumps(card), "data.json is without inliers"), (None, "is missing")):
+        (tmp_path / "run" / DATA).unlink()
+        if text is not None:
+            (tmp_path / "run" / DATA).write_text(text)
+        rejected = CliRunner().invoke(app, ["fit", str(recipe), "--out", str(tmp_path / "next")])
+        assert rejected.exit_code == 1
+        assert f"{fault}, expected the classes of the run" in rejected.stderr
+
+
+@pytest.mark.parametrize("name", ["progress.json", "data.json", "epoch-001.safetensors"])
+def test_teacher_with_a_pipe_in_its_folder_is_an_error(
+    tmp_path: Path, teacher: RunFolder, name: str
+) -> None:
+    folder = shutil.copytree(teacher.folder, tmp_path / "teacher")
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(RecipeError, match=f"{name}: the path is a pipe or a device"):
+        read_teacher(parsed(_taught(folder)), CLASSES)
