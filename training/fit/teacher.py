@@ -87,16 +87,17 @@ def _read(folder: Path, recipe: Recipe, classes: tuple[str, ...]) -> Teacher:
 def _bundle_teacher(folder: Path, recipe: Recipe, classes: tuple[str, ...]) -> Teacher:
     bundle = open_bundle(folder)
     manifest = bundle.manifest
+    reject_class = "abstain" in manifest.scores
     _check_fit(
         folder,
         recipe,
         expected=classes,
         classes=manifest.classes,
-        reject_class="abstain" in manifest.scores,
+        reject_class=reject_class,
         size=manifest.input,
     )
     return Teacher(
-        network=BundleLogits(bundle_classifier(bundle), reject_class="abstain" in manifest.scores),
+        network=BundleLogits(bundle_classifier(bundle), reject_class=reject_class),
         origin=WeightsOrigin(
             name=f"{folder.name}/{MODEL}", sha256=hashlib.sha256(bundle.model).hexdigest()
         ),
