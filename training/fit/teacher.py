@@ -75,13 +75,17 @@ def _read(folder: Path, recipe: Recipe, classes: tuple[str, ...]) -> Teacher:
         return _bundle_teacher(folder, recipe, classes)
     if (folder / RECIPE).exists():
         return _run_teacher(folder, recipe, classes)
-    found = (
-        "has neither" if folder.is_dir() else "is no folder" if folder.exists() else "is missing"
-    )
     raise RecipeError(
-        f"{folder} {found}, expected the folder of a run, with {RECIPE}, or of a bundle, with"
-        f" {MANIFEST}"
+        f"{folder} {_fault(folder)}, expected the folder of a run, with {RECIPE}, or of a bundle,"
+        f" with {MANIFEST}"
     )
+
+
+def _fault(path: Path) -> str:
+    """Return why a path without these files is neither a run nor a bundle."""
+    if not path.exists():
+        return "is missing"
+    return "has neither" if path.is_dir() else "is no folder"
 
 
 def _bundle_teacher(folder: Path, recipe: Recipe, classes: tuple[str, ...]) -> Teacher:
