@@ -1,5 +1,7 @@
 """The progress of a training run: its epochs, rollbacks, origin and checkpoint."""
 
+from pydantic import Field
+
 from oodguard.models.frozen_model import FrozenModel
 
 
@@ -34,10 +36,16 @@ class Rollback(FrozenModel):
 
 
 class WeightsOrigin(FrozenModel):
-    """The file that a run's initial weights or its teacher were read from, and its sha256."""
+    """The file that a run's initial weights or its teacher were read from, and its sha256.
+
+    `same_split` is whether the weights were trained with the split of the run, so that they learned
+    no calibration image of it; None if this is not known, as for a file of weights and in older
+    runs.
+    """
 
     name: str
     sha256: str
+    same_split: bool | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class RunProgress(FrozenModel):

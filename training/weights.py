@@ -19,6 +19,7 @@ from oodguard.sources.special_file import is_special
 from oodguard.training.exported_weights import graph_tensors, set_statistics, unfold
 from oodguard.training.run_folder import RunFolder
 from oodguard.training.run_progress import WeightsOrigin
+from oodguard.training.training_split import TrainingSplit
 
 MAX_NAMES = 3
 """The number of tensor names in an error; they suffice to recognize the other network."""
@@ -36,7 +37,9 @@ class InitialWeights:
     """The weights that a run starts from, by tensor name, and the file that they were read from.
 
     `pretrained` weights are loaded by `load_pretrained`, with `prefix`; other weights must fit the
-    network exactly. `exported` ones are those of a bundle, see `exported_weights`.
+    network exactly. `exported` ones are those of a bundle, see `exported_weights`. `split` is the
+    one that the network was trained with; None if it is not known, and for `pretrained` weights,
+    which are those of other images as a rule.
     """
 
     tensors: dict[str, Tensor]
@@ -44,6 +47,7 @@ class InitialWeights:
     pretrained: bool = False
     prefix: str | None = None
     exported: bool = False
+    split: TrainingSplit | None = None
 
     def load_into(self, network: Classifier, images: Tensor) -> list[str]:
         """Load the weights into a network; return sentences that state the tensors left out.
@@ -109,6 +113,7 @@ def read_initial_weights(
         origin=WeightsOrigin(name=name, sha256=hashlib.sha256(content).hexdigest()),
         pretrained=pretrained,
         prefix=prefix,
+        split=TrainingSplit.of_run(RunFolder(path)) if path.is_dir() and not pretrained else None,
     )
 
 
@@ -130,6 +135,7 @@ def _read_bundle(folder: Path, *, pretrained: bool) -> InitialWeights:
             name=f"{folder.name}/{MODEL}", sha256=hashlib.sha256(bundle.model).hexdigest()
         ),
         exported=True,
+        split=TrainingSplit.of_bundle(bundle),
     )
 
 

@@ -16,9 +16,12 @@ from oodguard.training.cli.app import app
 from oodguard.training.fit.fit import fit
 from oodguard.training.run_folder import RunFolder
 from oodguard.training.scoring.network import trained_network
+from oodguard.training.training_split import TrainingSplit
 from oodguard.training.weights import load_pretrained, load_weights, read_initial_weights
 from tests.training.fit.observers import RecordingObserver
-from tests.training.recipes import RECIPE
+from tests.training.recipes import RECIPE, parsed
+
+BUNDLES = Path(__file__).parents[2] / "models" / "pretrained"
 
 
 def test_weights_of_the_same_network_are_loaded() -> None:
@@ -85,6 +88,36 @@ def test_run_starts_from_averaged_weights_and_records_their_origin(
     assert progress.started_from.sha256 == hashlib.sha256(content).hexdigest()
     resumed = fit(run, RecordingObserver(), resume=True)
     assert resumed.started_from == progress.started_from
+
+
+def test_initial_weights_of_another_split_are_a_warning_and_recorded(
+    tmp_path: Path, before: RunFolder
+) -> None:
+    text, start = SHORT.replace("seed = 3", "seed = 4"), read_initial_weights(before.folder)
+    same, observer = RunFolder.create(tmp_path / "same", text), RecordingObserver()
+    origin = fit(same, observer, resume=False, start=start).started_from
+    assert origin is not None
+    assert (origin.same_split, observer.warnings) == (True, [])
+    text = text.replace("calibration = 60", "calibration = 50")
+    other = RunFolder.create(tmp_path / "other", text)
+    origin = fit(other, observer, resume=False, start=start).started_from
+    assert origin is not None
+    assert origin.same_split is False
+    (warning,) = observer.warnings
+    assert warning.startswith("--from: before/epoch-001.safetensors may have learned calibration")
+    assert "inliers.calibration is 60, here 50; it has 120 training images, here 130." in warning
+
+
+def test_initial_weights_of_a_bundle_have_the_split_of_its_recipe() -> None:
+    split = read_initial_weights(BUNDLES / "cifar10-aloe").split
+    assert split is not None
+    assert (split.recipe.seed, split.recipe.inliers.calibration, split.images) == (1, 4000, 45000)
+    now = TrainingSplit(recipe=parsed(RECIPE), images=45000)
+    assert split.differences(now) == [
+        "seed is 1, here 3",
+        "inliers.validation is 1000, here 20",
+        "inliers.calibration is 4000, here 60",
+    ]
 
 
 def test_initial_weights_are_read_from_a_state_dict(tmp_path: Path, before: RunFolder) -> None:

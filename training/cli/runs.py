@@ -23,6 +23,7 @@ COLUMNS = (
     "method",
     "network",
     "hardened at",
+    "teacher",
     "epochs",
     "time",
     "validation accuracy",
@@ -62,11 +63,20 @@ def runs(
 
 
 def _print_table(rows: Sequence[Sequence[str]]) -> None:
-    """Print the runs: cells are folded in a narrow terminal, and lines are whole in a pipe."""
-    table = Table(*(Column(name, overflow="fold") for name in COLUMNS), box=box.SIMPLE)
+    """Print the runs: cells are folded in a narrow terminal, and lines are whole in a pipe.
+
+    The column of teachers is printed if a run has one.
+    """
+    columns = [name for name in COLUMNS if name != "teacher" or any(_teachers(rows))]
+    table = Table(*(Column(name, overflow="fold") for name in columns), box=box.SIMPLE)
     for row in rows:
-        table.add_row(*(Text(cell.replace(" %", "%")) for cell in row))
+        cells = dict(zip(COLUMNS, row, strict=True))
+        table.add_row(*(Text(cells[name].replace(" %", "%")) for name in columns))
     table_console().print(table)
+
+
+def _teachers(rows: Sequence[Sequence[str]]) -> list[str]:
+    return [row[COLUMNS.index("teacher")] for row in rows]
 
 
 def find_runs(folder: Path) -> list[Path]:
@@ -97,6 +107,7 @@ def describe_run(run: RunFolder) -> list[str]:
         recipe.method,
         escape_control_characters(str(recipe.network)),
         budget(recipe.attack.epsilon_255) if recipe.attack else "",
+        escape_control_characters(recipe.teacher.weights.name) if recipe.teacher else "",
     ]
     if not (run.folder / PROGRESS).exists():
         return [*cells, f"0/{recipe.schedule.epochs}", *[""] * (len(COLUMNS) - len(cells) - 1)]

@@ -12,7 +12,6 @@ from oodguard.models.errors import RecipeError
 from oodguard.sources.classes import match_all_classes
 from oodguard.sources.source import Source
 from oodguard.training.config.evaluation_sources import evaluation_sources
-from oodguard.training.config.recipe import Recipe
 from oodguard.training.config.suites import Suite
 from oodguard.training.data.card import EVALUATION, SourceNotes
 from oodguard.training.data.copies import without_copies
@@ -133,6 +132,8 @@ def evaluate(  # noqa: PLR0913  (by keyword)
         predicted_classes=rejections_by_class(target.rows, policy, target.classes),
         training_accuracy=target.training_accuracy,
         finished_epochs=target.finished_epochs,
+        teacher=target.teacher,
+        started_from=target.started_from,
         data=notes,
         results=results,
         trust=run_masking_checks(trials),
@@ -240,12 +241,12 @@ def _run_trials(  # noqa: PLR0913  (a target, its images and the result so far)
 
 
 def _trial_epsilon(target: EvaluationTarget, suite: Suite) -> float:
-    """Return the epsilon of the training attack if the suite has it, else the smallest.
+    """Return the epsilon of the training attack; the smallest of the suite without one.
 
-    Where the attack has already lowered the AUROC to 0, all attacks look equally strong.
+    Where the attack has already lowered the AUROC to 0, all attacks look equally strong. Where it
+    lowers the AUROC hardly at all, too.
     """
-    attack = target.recipe.attack if isinstance(target.recipe, Recipe) else None
-    return attack.epsilon if attack and attack.epsilon in suite.budgets else suite.budgets[0]
+    return target.trained_epsilon or suite.budgets[0]
 
 
 def _key(  # noqa: PLR0913  (all that determines the results)

@@ -152,7 +152,11 @@ CHECKS: Mapping[str, MaskingCheck] = {
 def run_masking_checks(trials: AttackTrials) -> Trust:
     """Return the outcome of every check and the stamp that follows from them."""
     checks = tuple(check(trials) for check in CHECKS.values())
-    return Trust(stamp=_stamp({check.outcome for check in checks}), checks=checks)
+    return Trust(
+        stamp=_stamp({check.outcome for check in checks}),
+        checks=checks,
+        epsilon_255=None if trials.epsilon is None else round(255 * trials.epsilon, 6),
+    )
 
 
 def _stamp(outcomes: set[Outcome]) -> Stamp:

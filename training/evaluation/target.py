@@ -3,12 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from torch import Tensor
 
+from oodguard.models.bundle import EVALUATION as EVALUATION_FILE
 from oodguard.models.bundle import MANIFEST, open_bundle
 from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.calibration_rows import CalibrationRows
@@ -17,6 +20,7 @@ from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import InputSpec
 from oodguard.models.policy_thresholds import rows_threshold
 from oodguard.models.scores import SCORE_NAMES, check_score
+from oodguard.models.validation_errors import describe_error
 from oodguard.training.attacks.base import AttackObjective
 from oodguard.training.attacks.objectives import (
     acceptance_objectives,
@@ -32,6 +36,7 @@ from oodguard.training.export.onnx import to_onnx
 from oodguard.training.onnx_torch.classifier import bundle_classifier
 from oodguard.training.onnx_torch.node import UnsupportedGraph
 from oodguard.training.run_folder import DATA, RunFolder
+from oodguard.training.run_progress import WeightsOrigin
 from oodguard.training.scoring.fit_scores import scored_network
 from oodguard.training.scoring.graph import ScoredClassifier, evaluation_batch_size, torch_run
 from oodguard.training.scoring.network import frozen
@@ -85,8 +90,12 @@ class EvaluationTarget:
         held_out: Images of the calibration scores; None: to be loaded by the recipe.
         onnx_run: The served graph in ONNX Runtime.
         method: The training method, or "wrapped".
+        trained_epsilon: The L-infinity radius of the training attack in [0, 1] pixel units, 0
+            without one.
         training_accuracy: That of the last epoch of a run.
         finished_epochs: The number of finished epochs of a run that is not finished; else None.
+        teacher: The network that the run or the bundle learned from, or None.
+        started_from: The weights that its training started from, or None.
         straight_through: Whether gradients are those of an INT8 graph without its rounding.
         black_box: The reason why torch cannot run the graph; None if it can.
         notes: The images that `fit` left out of each source, by its key; empty if unknown.
@@ -107,8 +116,11 @@ class EvaluationTarget:
     onnx_run: RunGraph
     weights: str | None = None
     method: str | None = None
+    trained_epsilon: float = 0.0
     training_accuracy: float | None = None
     finished_epochs: int | None = None
+    teacher: WeightsOrigin | None = None
+    started_from: WeightsOrigin | None = None
     straight_through: bool = False
     black_box: str | None = None
     notes: Mapping[str, SourceNotes] = field(default_factory=dict)
@@ -201,7 +213,8 @@ def run_target(run: RunFolder, score: str, others: Sequence[str] = ()) -> Evalua
     classifier = scored_network(run, parts.training, in_graph)
     card = read_data_card(run.folder / DATA)
     graph = to_onnx(classifier, recipe.input)
-    epochs = run.progress().epochs
+    progress = run.progress()
+    epochs = progress.epochs
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster
     return EvaluationTarget(
         name=recipe.name,
@@ -217,8 +230,11 @@ def run_target(run: RunFolder, score: str, others: Sequence[str] = ()) -> Evalua
         held_out=parts.calibration,
         onnx_run=onnx_run(graph),
         method=recipe.method,
+        trained_epsilon=recipe.attack.epsilon if recipe.attack else 0.0,
         training_accuracy=next((epoch.training_accuracy for epoch in reversed(epochs)), None),
         finished_epochs=len(epochs) if len(epochs) < recipe.schedule.epochs else None,
+        teacher=progress.teacher,
+        started_from=progress.started_from,
         notes=card.sources if card else {},
     )
 
@@ -259,18 +275,42 @@ def bundle_target(folder: Path, recipe_text: str | None) -> EvaluationTarget:
         straight_through=bundle.manifest.precision == "int8" and black_box is None,
         black_box=black_box,
         method=bundle.manifest.training.method,
-        notes=_training_notes(bundle.evaluation),
+        trained_epsilon=bundle.manifest.training.epsilon,
+        **_training_records(bundle.evaluation, folder),
     )
 
 
-def _training_notes(evaluation: Mapping[str, object]) -> dict[str, SourceNotes]:
-    """Return what was left out of the training data, from the evaluation inside a bundle."""
+class _TrainingRecords(TypedDict):
+    notes: dict[str, SourceNotes]
+    teacher: WeightsOrigin | None
+    started_from: WeightsOrigin | None
+
+
+def _training_records(evaluation: Mapping[str, object], folder: Path) -> _TrainingRecords:
+    """Return what the evaluation inside a bundle records about the training.
+
+    Raises:
+        RecipeError: A record is invalid.
+    """
     data = evaluation.get("data")
-    return {
-        key: SourceNotes.model_validate(notes)
-        for key, notes in (data.items() if isinstance(data, dict) else ())
-        if not key.startswith(EVALUATION)
-    }
+    sources = data.items() if isinstance(data, dict) else ()
+    try:
+        return {
+            "notes": {
+                key: SourceNotes.model_validate(notes)
+                for key, notes in sources
+                if not key.startswith(EVALUATION)
+            },
+            "teacher": _origin(evaluation.get("teacher")),
+            "started_from": _origin(evaluation.get("started_from")),
+        }
+    except ValidationError as error:
+        cause = describe_error(error.errors()[0])
+        raise RecipeError(f"{folder / EVALUATION_FILE} is invalid: {cause}") from error
+
+
+def _origin(record: object) -> WeightsOrigin | None:
+    return None if record is None else WeightsOrigin.model_validate(record)
 
 
 def is_bundle(folder: Path) -> bool:

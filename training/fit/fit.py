@@ -27,6 +27,7 @@ from oodguard.training.fit.trainer import StepResult, Trainer
 from oodguard.training.provenance import command, libraries
 from oodguard.training.run_folder import DATA, RunFolder
 from oodguard.training.run_progress import Epoch, RunProgress, tensors_name
+from oodguard.training.training_split import TrainingSplit, with_split
 from oodguard.training.weights import InitialWeights
 
 
@@ -76,15 +77,20 @@ def fit(
         teacher = read_teacher(run.recipe, data.training.classes)
         trainer = Trainer(run.recipe, data, fabric, teacher)
         progress = _initial_progress(data, trainer)
+        now = TrainingSplit(recipe=run.recipe, images=len(data.training))
         if teacher is not None:
-            progress = progress.model_copy(update={"teacher": teacher.origin})
+            origin = with_split(
+                teacher.origin, teacher.split, now, key="teacher.weights", warn=observer.warn
+            )
+            progress = progress.model_copy(update={"teacher": origin})
         if resume:
             progress = _resumed_progress(run.progress(), progress)
             _restore(run, trainer, progress)
         elif start is not None:
             for note in trainer.start_from(start):
                 observer.warn(note)
-            progress = progress.model_copy(update={"started_from": start.origin})
+            origin = with_split(start.origin, start.split, now, key="--from", warn=observer.warn)
+            progress = progress.model_copy(update={"started_from": origin})
     check_same_data(fabric, data.sha256 if teacher is None else teacher.sha256_with(data.sha256))
     return _train(run, trainer, progress, observer)
 

@@ -17,6 +17,7 @@ from oodguard.training.onnx_torch.classifier import BundleClassifier, bundle_cla
 from oodguard.training.run_folder import DATA, RECIPE, RunFolder
 from oodguard.training.run_progress import WeightsOrigin
 from oodguard.training.scoring.network import trained_network
+from oodguard.training.training_split import TrainingSplit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,11 +25,12 @@ class Teacher:
     """A network in evaluation mode without gradients, and the file that it was read from.
 
     `network` maps images `(n, 3, H, W)` in [0, 1] to logits `(n, C)`, the reject class last if
-    there is one.
+    there is one. `split` is the one that it was trained with, None if that is not known.
     """
 
     network: nn.Module
     origin: WeightsOrigin
+    split: TrainingSplit | None
 
     def sha256_with(self, data: str) -> str:
         """Return the hash of the teacher and of the data whose hash is `data`."""
@@ -105,6 +107,7 @@ def _bundle_teacher(folder: Path, recipe: Recipe, classes: tuple[str, ...]) -> T
         origin=WeightsOrigin(
             name=f"{folder.name}/{MODEL}", sha256=hashlib.sha256(bundle.model).hexdigest()
         ),
+        split=TrainingSplit.of_bundle(bundle),
     )
 
 
@@ -133,6 +136,7 @@ def _run_teacher(folder: Path, recipe: Recipe, classes: tuple[str, ...]) -> Teac
     return Teacher(
         network=trained_network(run, classes=len(classes)),
         origin=WeightsOrigin(name=f"{folder.name}/{progress.tensors}", sha256=run.weights_sha256()),
+        split=TrainingSplit.of_run(run),
     )
 
 

@@ -92,6 +92,7 @@ def write_card(
         "hardened at": f"{training.epsilon * 255:g}/255 (L-infinity)"
         if training.epsilon
         else "not hardened",
+        **origin_facts(report),
         **quantization_facts(description.quantization),
         "seed": str(training.seed),
         "hardware": escape_markdown(training.hardware),
@@ -116,6 +117,16 @@ def write_card(
             code_block(recipe_text, "toml"),
         )
     )
+
+
+def origin_facts(report: Report) -> dict[str, str]:
+    """Return the rows of the card about the weights that the network learned from."""
+    origins = {"teacher": report.teacher, "started from": report.started_from}
+    return {
+        fact: f"{code_span(origin.name)}, sha256 `{origin.sha256}`"
+        for fact, origin in origins.items()
+        if origin is not None
+    }
 
 
 def quantization_facts(record: QuantizationRecord | None) -> dict[str, str]:
@@ -165,4 +176,10 @@ def _guarantee(report: Report) -> str:
         f" {percent(min(missed))} to {percent(max(missed))} without an attack. An attacker within"
         " the budgets above achieves at least the figures of the table; a larger budget or a"
         " stronger attack achieves more."
+        + "".join(
+            f" **{code_span(origin.name)}, from which this network learned, had another split of"
+            " the images: if it learned some of the calibration images, the bound does not hold.**"
+            for origin in (report.teacher, report.started_from)
+            if origin is not None and origin.same_split is False
+        )
     )

@@ -10,6 +10,7 @@ from oodguard.models.frozen_model import FrozenModel
 from oodguard.training.config.suites import Suite
 from oodguard.training.data.card import SourceNotes
 from oodguard.training.report.class_results import ClassResult, PredictedClass
+from oodguard.training.run_progress import WeightsOrigin
 
 Side = Literal["clean", "in_attacked", "out_attacked", "both_attacked"]
 """The attacked images: none, the in-distribution images, the outliers, or both."""
@@ -177,11 +178,14 @@ class Check(FrozenModel):
 class Trust(FrozenModel):
     """The gradient-masking checks and their verdict on the attacked figures.
 
-    An attack that does not work makes a model look more robust than it is.
+    An attack that does not work makes a model look more robust than it is. `epsilon_255` is the
+    L-infinity radius of the attacks that the checks compare, in 255ths; None without these attacks
+    and in older reports.
     """
 
     stamp: Stamp
     checks: tuple[Check, ...]
+    epsilon_255: float | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class Report(FrozenModel):
@@ -203,6 +207,8 @@ class Report(FrozenModel):
         training_accuracy: That of the last epoch, on the images as they were trained on; None for
             a bundle.
         finished_epochs: The number of finished epochs of a run that is not finished; else None.
+        teacher: The network that this one learned from, or None.
+        started_from: The weights that its training started from, or None.
         data: The images left out of each source of the recipe, by its key; empty in older reports.
         results: The deciding score first, then the other scores that were measured.
         replayed_by: The runtime of the replayed figures, or None.
@@ -229,6 +235,8 @@ class Report(FrozenModel):
     )
     training_accuracy: float | None = None
     finished_epochs: int | None = Field(default=None, exclude_if=lambda value: value is None)
+    teacher: WeightsOrigin | None = Field(default=None, exclude_if=lambda value: value is None)
+    started_from: WeightsOrigin | None = Field(default=None, exclude_if=lambda value: value is None)
     data: dict[str, SourceNotes] = Field(default_factory=dict)
     results: tuple[ScoreResult, ...]
     trust: Trust

@@ -34,6 +34,15 @@ def test_runs_command_compares_runs_side_by_side(tmp_path: Path) -> None:
     assert rows["evaluated"] == [*trained, "75%", ".875", ".375 at 2/255", "standard"]
 
 
+def test_runs_command_prints_the_teachers_of_runs(tmp_path: Path) -> None:
+    teacher = save_run(tmp_path / "teacher").folder
+    assert "teacher" not in CliRunner().invoke(app, ["runs", str(teacher)]).stdout.split("\n")[1]
+    save_run(tmp_path / "taught", f'{RECIPE}\n[teacher]\nweights = "{teacher}"\n')
+    result = CliRunner().invoke(app, ["runs", str(tmp_path)])
+    (line,) = [line for line in result.stdout.splitlines() if " taught " in line]
+    assert "2/255 teacher 1/2" in " ".join(line.split())
+
+
 def test_runs_command_without_runs_is_an_error(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["runs", str(tmp_path)])
     assert result.exit_code == 1

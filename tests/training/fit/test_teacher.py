@@ -56,6 +56,34 @@ def test_teacher_changes_the_run_and_is_recorded(tmp_path: Path, teacher: RunFol
     assert progress.teacher.sha256 == hashlib.sha256(content).hexdigest()
 
 
+def test_teacher_of_another_split_is_a_warning_and_recorded(
+    tmp_path: Path, teacher: RunFolder
+) -> None:
+    """The taught run inherits it: a network that learns from it is warned as well."""
+    text = _taught(teacher.folder)
+    same, observer = RunFolder.create(tmp_path / "same", text), RecordingObserver()
+    origin = fit(same, observer, resume=False).teacher
+    assert origin is not None
+    assert (origin.same_split, observer.warnings) == (True, [])
+    other = RunFolder.create(tmp_path / "other", text.replace("seed = 3", "seed = 4"))
+    origin = fit(other, observer, resume=False).teacher
+    assert origin is not None
+    assert origin.same_split is False
+    (warning,) = observer.warnings
+    assert warning.startswith(
+        "teacher.weights: teacher/epoch-001.safetensors may have learned calibration images of this"
+        " run, because its split of the images is another one: seed is 3, here 4."
+    )
+    other.write_data(describe_data(list_recipe(text)))
+    next_run = RunFolder.create(
+        tmp_path / "next", _taught(other.folder, SHORT.replace("seed = 3", "seed = 4"))
+    )
+    origin = fit(next_run, observer, resume=False).teacher
+    assert origin is not None
+    assert origin.same_split is False
+    assert "another one: it learned from weights of another split." in observer.warnings[1]
+
+
 def test_teacher_that_changed_stops_a_resumed_run(tmp_path: Path, teacher: RunFolder) -> None:
     text = _taught(teacher.folder, RECIPE)
     run = RunFolder.create(tmp_path / "taught", text)

@@ -2,11 +2,14 @@ from pathlib import Path
 
 import pytest
 
+from oodguard.training.report.card import write_card
 from oodguard.training.report.chance_warnings import chance_warnings, report_warnings
 from oodguard.training.report.figures import figures, protocol_text, table
 from oodguard.training.report.markdown import budget, percent, share
 from oodguard.training.report.model import Interval, MeanAuroc, Trust
 from oodguard.training.report.write import write_report
+from oodguard.training.run_progress import WeightsOrigin
+from tests.conftest import build_bundle
 from tests.training.report.example import EVIDENCE, REPORT
 
 
@@ -96,3 +99,23 @@ def test_chance_warnings_are_in_the_table_and_in_the_files_of_a_report(tmp_path:
     page = write_report(tmp_path, report, EVIDENCE, classes=4)
     assert f"<strong>Warning:</strong> {warning}." in page.read_text(encoding="utf-8")
     assert warning in page.with_suffix(".md").read_text(encoding="utf-8")
+
+
+def test_card_names_the_teacher_and_warns_of_another_split(tmp_path: Path) -> None:
+    """The bound assumes that the network did not learn the calibration images."""
+    bundle = build_bundle(tmp_path / "tiny")
+    caveat = "**`a/model.onnx`, from which this network learned, had another split of the images"
+    for same_split, is_stated in ((False, True), (True, False), (None, False)):
+        origin = WeightsOrigin(name="a/model.onnx", sha256="0" * 64, same_split=same_split)
+        taught = REPORT.model_copy(update={"teacher": origin})
+        card = write_card(bundle.manifest, taught, "", bundle.rows)
+        assert f"| teacher | `a/model.onnx`, sha256 `{'0' * 64}` |" in card
+        assert (caveat in card) == is_stated
+    origin = WeightsOrigin(name="a/model.onnx", sha256="0" * 64)
+    started = REPORT.model_copy(update={"started_from": origin})
+    assert "| started from | `a/model.onnx`" in write_card(
+        bundle.manifest, started, "", bundle.rows
+    )
+    plain = write_card(bundle.manifest, REPORT, "", bundle.rows)
+    assert "| teacher |" not in plain
+    assert "| started from |" not in plain
