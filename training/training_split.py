@@ -23,7 +23,7 @@ _OTHERS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingSplit:
-    """What determines which images are held out: the recipe, and the number of training images.
+    """The recipe and the number of training images, which determine the images held out.
 
     `knows_others` is whether the network learned from weights of another split itself.
     """
