@@ -31,6 +31,8 @@ class AttackTrials:
     others are measured on the subset, and all but `long_leads` within the epsilon of the trials.
 
     Attributes:
+        black_box: Whether the graph has no gradients, so that nothing was tried.
+        epsilon: That of the trials, in [0, 1] pixel units.
         steps: Steps of the suite's attack.
         by_steps: By the gradient attack, by its number of steps, ascending.
         long_leads: How much lower it is by the gradient attack with the suite's `long_steps` than
@@ -44,6 +46,8 @@ class AttackTrials:
     """
 
     by_epsilon: Mapping[float, float]
+    black_box: bool = False
+    epsilon: float | None = None
     steps: int | None = None
     by_steps: Mapping[int, float] = field(default_factory=dict)
     long_leads: Mapping[float, float] = field(default_factory=dict)
@@ -225,6 +229,7 @@ def run_attack_trials(  # noqa: PLR0913  (by keyword)
         square = Square(epsilon=epsilon, queries=trials.square_queries)
         return AttackTrials(
             by_epsilon=by_epsilon,
+            epsilon=epsilon,
             steps=settings.steps,
             by_steps=by_steps,
             long_leads={

@@ -163,7 +163,8 @@ Stamp = Literal["trusted", "partly checked", "not checked", "untrusted"]
 class Check(FrozenModel):
     """One gradient-masking check: the measured figure, the expected one, and the outcome.
 
-    In evaluation.json the field `expected` has the name of its alias.
+    `reason` states why a check has no outcome, and what gives it one if something does; None if it
+    has one, and in older reports. In evaluation.json `expected` has the name of its alias.
     """
 
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
@@ -172,6 +173,7 @@ class Check(FrozenModel):
     outcome: Outcome
     figure: float | None
     expected: str = Field(alias="wanted")
+    reason: str | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class Trust(FrozenModel):
@@ -182,6 +184,11 @@ class Trust(FrozenModel):
 
     stamp: Stamp
     checks: tuple[Check, ...]
+
+    @property
+    def without_outcome(self) -> tuple[Check, ...]:
+        """The checks that neither passed nor failed."""
+        return tuple(check for check in self.checks if check.outcome == "not checked")
 
 
 class Report(FrozenModel):

@@ -132,6 +132,23 @@ def test_page_marks_an_untrusted_report_first() -> None:
     assert _rows(root, "Checks of the attack")[2] == unchecked
 
 
+def test_page_of_a_partly_checked_report_states_why_a_check_has_no_outcome() -> None:
+    checks = (
+        Check(name="beats noise", outcome="passed", figure=0.1, expected="at most 50 %"),
+        Check(
+            name="transfer", outcome="not checked", figure=None, expected="less", reason="no twin"
+        ),
+        Check(name="older", outcome="not checked", figure=None, expected="less"),
+    )
+    trust = Trust(stamp="partly checked", checks=checks)
+    root = _root(REPORT.model_copy(update={"trust": trust}), EVIDENCE)
+    first = root.every("section")[0]
+    assert [each.text for each in first.every("li")] == ["transfer: no twin", "older"]
+    assert "suite" not in first.text
+    outcomes = [row[1] for row in _rows(root, "Checks of the attack")]
+    assert outcomes == ["passed", "not checked: no twin", "not checked"]
+
+
 def test_page_of_a_trusted_report_has_no_untrusted_mark(root: Node) -> None:
     assert "untrusted" not in root.every("body")[0].text.lower()
 
