@@ -195,8 +195,10 @@ class Report(FrozenModel):
     """The figures of a run or bundle under one policy and one suite.
 
     Attributes:
-        measured: "run", or the sha256 of the bundle.
-        weights: The sha256 of the checkpoint of the run; None for a bundle and in older reports.
+        measured: "run", or the sha256 of the bundle's manifest before the report was written into
+            the bundle, which changes it.
+        weights: The sha256 of the checkpoint of the run, or of the bundle's model.onnx, which stays
+            the same; None in older reports.
         alpha: The largest fraction of false rejections that the policy allows.
         delta: 1 - confidence in alpha, or None.
         calibration_images: The number of images that set the threshold.

@@ -67,6 +67,24 @@ def test_page_is_one_well_formed_document() -> None:
     assert len(names) == len(set(names))
 
 
+@pytest.mark.parametrize(
+    ("measured", "weights", "text"),
+    [
+        ("run", "ab" * 32, "on a training run (checkpoint: sha256 abababababab), suite"),
+        ("cd" * 32, "ab" * 32, "on a bundle (model.onnx: sha256 abababababab), suite"),
+        ("run", None, "on a training run, suite"),
+        ("cd" * 32, None, "on a bundle, suite"),  # an older report
+    ],
+)
+def test_page_identifies_what_was_measured_by_its_weights(
+    measured: str, weights: str | None, text: str
+) -> None:
+    report = REPORT.model_copy(update={"measured": measured, "weights": weights})
+    (header,) = _root(report, EVIDENCE).every("header")
+    assert text in _text(header)
+    assert "cdcd" not in header.text
+
+
 def test_page_loads_nothing_and_runs_nothing(root: Node) -> None:
     for node in root.all():
         assert node.name not in FORBIDDEN
