@@ -230,19 +230,13 @@ def _open(
 
 
 def _print_warnings(report: Report, classes: int) -> None:
-    """Print the warnings of the clean figures, and the checks of the attack that were not run."""
+    """Print the warnings of the clean figures."""
     clean = {name: each.missed_ood_rate for name, each in report.conditions[0].sets.items()}
     for warning in (
         *report_warnings(report, classes=classes),
         *missed_warnings(report.score, clean, "compare other scores with --beside"),
     ):
         warn(warning)
-    if report.trust.stamp == "partly checked":
-        missing = [each.name for each in report.trust.checks if each.outcome == "not checked"]
-        message(
-            f"Checks of the attack that were not run: {'; '.join(missing)}. A longer suite and"
-            " --twin, an undefended model, run them where torch can run the graph."
-        )
 
 
 def _exit_if_untrusted(report: Report) -> None:

@@ -31,6 +31,7 @@ class AttackTrials:
     others are measured on the subset, and all but `long_leads` within the epsilon of the trials.
 
     Attributes:
+        black_box: Whether the graph has no gradients, so that nothing was tried.
         epsilon: That of the trials, in [0, 1] pixel units.
         steps: Steps of the suite's attack.
         by_steps: By the gradient attack, by its number of steps, ascending.
@@ -45,6 +46,7 @@ class AttackTrials:
     """
 
     by_epsilon: Mapping[float, float]
+    black_box: bool = False
     epsilon: float | None = None
     steps: int | None = None
     by_steps: Mapping[int, float] = field(default_factory=dict)

@@ -228,7 +228,7 @@ def _run_trials(  # noqa: PLR0913  (a target, its images and the result so far)
         for epsilon, condition in zip(epsilons, result.conditions, strict=True)
     }
     if images is None:
-        return AttackTrials(by_epsilon=by_epsilon)
+        return AttackTrials(by_epsilon=by_epsilon, black_box=target.surrogate is not None)
     return run_attack_trials(
         images,
         suite=suite,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from oodguard.training.evaluation.attack_trials import AttackTrials
+from oodguard.training.evaluation.results import in_255ths
 from oodguard.training.report.model import Check, Outcome, Stamp, Trust
 
 # A perturbation found within a smaller epsilon or in fewer steps is available to the larger attack
@@ -32,27 +33,55 @@ MIN_DECREASE = 0.02
 # Networks of rectifiers have a few points without a gradient; more than that is masking.
 MAX_BAD_GRADIENTS = 0.01
 
+BLACK_BOX = "the graph is attacked as a black box, and the check requires its gradients"
+NO_TRIAL = "the suite does not include it: evaluate with --suite standard, long or full"
+NO_TWIN = "no twin was given: evaluate with --twin"
+
+
+def _not_tried(_: AttackTrials) -> str:
+    return NO_TRIAL
+
+
+def _not_transferred(trials: AttackTrials) -> str:
+    return NO_TWIN if trials.steps else f"{NO_TRIAL}, and with --twin"
+
+
+def _not_compared_with_noise(trials: AttackTrials) -> str:
+    """State why there is no share of noise: a weak attack, which is no fault of the suite."""
+    if trials.epsilon is None or trials.noise is None:
+        return NO_TRIAL
+    return (
+        f"the AUROC of the trial images is {trials.clean:.4f} clean and {trials.white_box:.4f}"
+        f" attacked within {in_255ths(trials.epsilon):g}/255, expected a decrease of at least"
+        f" {MIN_DECREASE} for a comparison"
+    )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MaskingCheck:
     """A check that a figure of the attack trials is at most `limit`.
 
-    `figure` returns None if the trials do not determine it.
+    `figure` returns None if the trials do not determine it, and `reason` then states why, unless
+    the graph is a black box.
     """
 
     name: str
     figure: Callable[[AttackTrials], float | None]
     limit: float
     expected: str
+    reason: Callable[[AttackTrials], str] = _not_tried
 
     def __call__(self, trials: AttackTrials) -> Check:
         """Return the outcome; a NaN fails."""
-        figure = self.figure(trials)
+        figure, reason = self.figure(trials), None
         if figure is None:
             outcome: Outcome = "not checked"
+            reason = BLACK_BOX if trials.black_box else self.reason(trials)
         else:
             outcome = "passed" if figure <= self.limit else "failed"
-        return Check(name=self.name, outcome=outcome, figure=figure, expected=self.expected)
+        return Check(
+            name=self.name, outcome=outcome, figure=figure, expected=self.expected, reason=reason
+        )
 
 
 def _largest_increase(aurocs: Mapping[float, float] | Mapping[int, float]) -> float | None:
@@ -132,12 +161,14 @@ CHECKS: Mapping[str, MaskingCheck] = {
         figure=lambda trials: _lead(trials, trials.transfer),
         limit=MAX_LEAD,
         expected=f"an AUROC at most {MAX_LEAD} below that of the attack on this one",
+        reason=_not_transferred,
     ),
     "noise": MaskingCheck(
         name="random noise is far weaker",
         figure=_noise_share,
         limit=MAX_NOISE_SHARE,
         expected=f"at most {MAX_NOISE_SHARE} of the AUROC decrease of the gradient attack",
+        reason=_not_compared_with_noise,
     ),
     "gradients": MaskingCheck(
         name="the images have gradients",

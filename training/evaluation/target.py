@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from oodguard.models.bundle import EVALUATION as EVALUATION_FILE
-from oodguard.models.bundle import MANIFEST, open_bundle
+from oodguard.models.bundle import MANIFEST, MODEL, open_bundle
 from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.decision import Policy
@@ -81,7 +81,8 @@ class EvaluationTarget:
 
     Attributes:
         measured: "run", or the sha256 of the bundle.
-        weights: The sha256 of the checkpoint of a run; None for a bundle.
+        weights: The sha256 of the checkpoint of a run, or of the model.onnx of a bundle; None for
+            another network.
         default_score: The score that decides unless another is chosen.
         recipe: Names the data.
         spec: The rule by which images are prepared.
@@ -263,6 +264,7 @@ def bundle_target(folder: Path, recipe_text: str | None) -> EvaluationTarget:
     return EvaluationTarget(
         name=bundle.manifest.name,
         measured=bundle.sha256,
+        weights=bundle.manifest.files[MODEL].sha256,
         default_score=bundle.manifest.default_score,
         recipe=recipe,
         spec=bundle.manifest.input,  # as the service prepares images for this bundle

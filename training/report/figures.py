@@ -1,6 +1,6 @@
 """The table of a report with its measurement conditions, in Markdown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from oodguard.training.config.suites import SuiteAttack
 from oodguard.training.report.chance_warnings import warning_paragraphs
@@ -16,7 +16,7 @@ from oodguard.training.report.model import Condition, Report
 
 STAMPS: Mapping[str, str] = {
     "trusted": "every check of the attack passed (trusted)",
-    "partly checked": "no check of the attack failed, but some were not run (partly checked)",
+    "partly checked": "no check of the attack failed, but some have no outcome (partly checked)",
     "not checked": "the attack was not checked",
     "untrusted": "**a check of the attack failed: do not trust the attacked figures**",
 }
@@ -40,6 +40,7 @@ def figures(report: Report, warnings: Sequence[str] = ()) -> str:
             *warning_paragraphs(warnings),
             table(report),
             protocol_text(report),
+            *_checks_without_outcome(report),
         )
     )
 
@@ -90,6 +91,14 @@ def protocol_text(report: Report) -> str:
         f" {code_span(report.command)} in {report.duration_s / 60:.1f} minutes on"
         f" {escape_markdown(report.hardware)}."
     )
+
+
+def _checks_without_outcome(report: Report) -> Iterator[str]:
+    """Yield a heading and a list of these checks with the reasons, if there are any."""
+    if checks := report.trust.without_outcome:
+        yield "Checks of the attack without an outcome:"
+        lines = (f"{each.name}: {each.reason}" if each.reason else each.name for each in checks)
+        yield "\n".join(f"- {escape_markdown(line)}" for line in lines)
 
 
 def _cell(condition: Condition, name: str) -> str:

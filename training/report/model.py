@@ -164,7 +164,8 @@ Stamp = Literal["trusted", "partly checked", "not checked", "untrusted"]
 class Check(FrozenModel):
     """One gradient-masking check: the measured figure, the expected one, and the outcome.
 
-    In evaluation.json the field `expected` has the name of its alias.
+    `reason` states why a check has no outcome, and what gives it one if something does; None if it
+    has one, and in older reports. In evaluation.json `expected` has the name of its alias.
     """
 
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
@@ -173,6 +174,7 @@ class Check(FrozenModel):
     outcome: Outcome
     figure: float | None
     expected: str = Field(alias="wanted")
+    reason: str | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class Trust(FrozenModel):
@@ -187,13 +189,20 @@ class Trust(FrozenModel):
     checks: tuple[Check, ...]
     epsilon_255: float | None = Field(default=None, exclude_if=lambda value: value is None)
 
+    @property
+    def without_outcome(self) -> tuple[Check, ...]:
+        """The checks that neither passed nor failed."""
+        return tuple(check for check in self.checks if check.outcome == "not checked")
+
 
 class Report(FrozenModel):
     """The figures of a run or bundle under one policy and one suite.
 
     Attributes:
-        measured: "run", or the sha256 of the bundle.
-        weights: The sha256 of the checkpoint of the run; None for a bundle and in older reports.
+        measured: "run", or the sha256 of the bundle's manifest before the report was written into
+            the bundle, which changes it.
+        weights: The sha256 of the checkpoint of the run, or of the bundle's model.onnx, which stays
+            the same; None in older reports.
         alpha: The largest fraction of false rejections that the policy allows.
         delta: 1 - confidence in alpha, or None.
         calibration_images: The number of images that set the threshold.

@@ -8,6 +8,7 @@ from oodguard.training.evaluation.masking_checks import CHECKS, run_masking_chec
 
 GOOD = AttackTrials(
     by_epsilon={0.0: 0.95, 1 / 255: 0.9, 8 / 255: 0.4},
+    epsilon=1 / 255,
     steps=30,
     by_steps={10: 0.82, 30: 0.8, 100: 0.795},
     clean=0.95,
@@ -49,6 +50,35 @@ def test_masking_checks_report_untrusted_if_one_fails(name: str) -> None:
 def test_masking_check_of_an_attack_that_was_not_tried_is_not_checked(name: str) -> None:
     result = CHECKS[name](AttackTrials(by_epsilon={0.0: 0.9}))
     assert (result.outcome, result.figure) == ("not checked", None)
+    remedy = "evaluate with --suite standard, long or full"
+    ending = f"{remedy}, and with --twin" if name == "transfer" else remedy
+    assert result.reason == f"the suite does not include it: {ending}"
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_masking_check_of_a_black_box_names_no_suite(name: str) -> None:
+    result = CHECKS[name](AttackTrials(by_epsilon={0.0: 0.9}, black_box=True))
+    assert result.reason == (
+        "the graph is attacked as a black box, and the check requires its gradients"
+    )
+
+
+def test_masking_check_with_an_outcome_has_no_reason() -> None:
+    reasons = {check.reason for check in run_masking_checks(FAILING["noise"]).checks}
+    assert reasons == {None}
+
+
+def test_transfer_check_names_the_option_only_if_no_twin_was_given() -> None:
+    result = CHECKS["transfer"](replace(GOOD, transfer=None))
+    assert result.reason == "no twin was given: evaluate with --twin"
+
+
+def test_noise_check_of_a_weak_attack_states_the_decrease() -> None:
+    result = CHECKS["noise"](replace(GOOD, epsilon=6 / 255, white_box=0.94, noise=0.945))
+    assert result.reason == (
+        "the AUROC of the trial images is 0.9500 clean and 0.9400 attacked within 6/255, expected a"
+        " decrease of at least 0.02 for a comparison"
+    )
 
 
 @pytest.mark.parametrize(

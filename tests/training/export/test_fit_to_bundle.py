@@ -1,5 +1,6 @@
 """Fit, evaluate, export and predict on a small image folder that is not CIFAR-10."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -176,6 +177,8 @@ def test_evaluation_of_the_bundle_equals_that_of_the_run(
     of_bundle = Report.model_validate_json((tmp_path / "evaluation.json").read_bytes())
     of_run = read_report(RunFolder(run))
     assert (of_run.measured, of_bundle.measured) == ("run", bundle.sha256)
+    assert of_run.weights == RunFolder(run).weights_sha256()
+    assert of_bundle.weights == bundle.manifest.files["model.onnx"].sha256
     assert of_bundle.accuracy == pytest.approx(of_run.accuracy)
     for one, two in zip(of_run.conditions, of_bundle.conditions, strict=True):
         assert two.mean_auroc == pytest.approx(one.mean_auroc, abs=0.02)
@@ -191,7 +194,11 @@ def test_evaluate_renew_replaces_the_figures_of_a_bundle(
     _oodguard_train("evaluate", renewed, "--renew", "--out", tmp_path / "report")
     fresh = open_bundle(renewed)
     assert fresh.model == bundle.model
-    assert fresh.evaluation["measured"] == bundle.sha256
+    assert fresh.evaluation["measured"] == bundle.sha256 != fresh.sha256
+    assert fresh.evaluation["weights"] == hashlib.sha256(fresh.model).hexdigest()
+    page = (tmp_path / "report" / "evaluation.html").read_text(encoding="utf-8")
+    assert f"a bundle (model.onnx: sha256 {hashlib.sha256(fresh.model).hexdigest()[:12]})" in page
+    assert bundle.sha256[:12] not in page
     assert fresh.evaluation["recipe"] == RunFolder(run).recipe_text
 
 

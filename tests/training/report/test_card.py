@@ -6,7 +6,7 @@ from oodguard.training.report.card import write_card
 from oodguard.training.report.chance_warnings import chance_warnings, report_warnings
 from oodguard.training.report.figures import figures, protocol_text, table
 from oodguard.training.report.markdown import budget, percent, share
-from oodguard.training.report.model import Interval, MeanAuroc, Trust
+from oodguard.training.report.model import Check, Interval, MeanAuroc, Trust
 from oodguard.training.report.write import write_report
 from oodguard.training.run_progress import WeightsOrigin
 from tests.conftest import build_bundle
@@ -47,6 +47,23 @@ def test_card_states_the_gradients_of_an_int8_graph() -> None:
 def test_card_marks_untrusted_figures() -> None:
     report = REPORT.model_copy(update={"trust": Trust(stamp="untrusted", checks=())})
     assert "**a check of the attack failed" in protocol_text(report)
+
+
+def test_card_states_why_a_check_has_no_outcome() -> None:
+    checks = (
+        Check(name="beats noise", outcome="passed", figure=0.1, expected="at most 0.5"),
+        Check(
+            name="has [long]", outcome="not checked", figure=None, expected="less", reason="no twin"
+        ),
+        Check(name="older", outcome="not checked", figure=None, expected="at most 1"),
+    )
+    trust = Trust(stamp="partly checked", checks=checks)
+    text = figures(REPORT.model_copy(update={"trust": trust}))
+    assert "but some have no outcome (partly checked)" in text
+    assert text.endswith(
+        "\n\nChecks of the attack without an outcome:\n\n- has \\[long\\]: no twin\n- older"
+    )
+    assert "without an outcome" not in figures(REPORT)
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,24 @@ def test_page_is_one_well_formed_document() -> None:
     assert len(names) == len(set(names))
 
 
+@pytest.mark.parametrize(
+    ("measured", "weights", "text"),
+    [
+        ("run", "ab" * 32, "on a training run (checkpoint: sha256 abababababab), suite"),
+        ("cd" * 32, "ab" * 32, "on a bundle (model.onnx: sha256 abababababab), suite"),
+        ("run", None, "on a training run, suite"),
+        ("cd" * 32, None, "on a bundle, suite"),  # an older report
+    ],
+)
+def test_page_identifies_what_was_measured_by_its_weights(
+    measured: str, weights: str | None, text: str
+) -> None:
+    report = REPORT.model_copy(update={"measured": measured, "weights": weights})
+    (header,) = _root(report, EVIDENCE).every("header")
+    assert text in _text(header)
+    assert "cdcd" not in header.text
+
+
 def test_page_loads_nothing_and_runs_nothing(root: Node) -> None:
     for node in root.all():
         assert node.name not in FORBIDDEN
@@ -130,6 +148,23 @@ def test_page_marks_an_untrusted_report_first() -> None:
     assert "Repair the attack first." in root.every("ul", "advice")[0].text
     unchecked = ["has converged", "not checked", "", "at most 0.01"]
     assert _rows(root, "Checks of the attack")[2] == unchecked
+
+
+def test_page_of_a_partly_checked_report_states_why_a_check_has_no_outcome() -> None:
+    checks = (
+        Check(name="beats noise", outcome="passed", figure=0.1, expected="at most 50 %"),
+        Check(
+            name="transfer", outcome="not checked", figure=None, expected="less", reason="no twin"
+        ),
+        Check(name="older", outcome="not checked", figure=None, expected="less"),
+    )
+    trust = Trust(stamp="partly checked", checks=checks)
+    root = _root(REPORT.model_copy(update={"trust": trust}), EVIDENCE)
+    first = root.every("section")[0]
+    assert [each.text for each in first.every("li")] == ["transfer: no twin", "older"]
+    assert "suite" not in first.text
+    outcomes = [row[1] for row in _rows(root, "Checks of the attack")]
+    assert outcomes == ["passed", "not checked: no twin", "not checked"]
 
 
 def test_page_of_a_trusted_report_has_no_untrusted_mark(root: Node) -> None:

@@ -242,6 +242,8 @@ outliers = {{ greys = {{ folder = "{pictures / "greys"}" }} }}
     assert "the operator Celu, which is not supported in torch" in output
     assert "It is attacked as a black box instead" in output
     assert "APGD transferred from a surrogate network" in output
+    assert "is not stronger: the graph is attacked as a black box, and the check" in output
+    assert "evaluate with --suite" not in output
     (page,) = (tmp_path / "out").glob("*.html")
     assert "Black box, because torch cannot run the graph" in page.read_text(encoding="utf-8")
     twin = [*words, "--suite", "quick", "--twin", tmp_path / "bundle"]
