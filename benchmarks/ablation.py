@@ -6,8 +6,9 @@
 All variants are CIFAR-10 guards on a short schedule, measured clean and with both sides attacked by
 APGD at the budget of their training. A setting is chosen by the column `choice`: validation images
 against one set, ood_places, which the other columns do not contain. The test columns are for the
-reader and must not be used for choosing. Cells are the mean over the seeds and their standard
-deviation; `gain` is the difference of `choice` to the base with the same seed. On one thread.
+reader and must not be used for choosing. Cells are the mean over the seeds and, with two seeds or
+more, their standard deviation. `gain` is the difference of `choice` to the variant "base" with the
+same seed, which is therefore always trained. On one thread.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from benchmarks.error_lines import error_lines, positive
+from benchmarks.error_lines import at_least, error_lines, positive
 from oodguard.models.decision import Policy
 from oodguard.sources.source import Source
 from oodguard.training.cli.progress import EvaluationBar, ProgressBar
@@ -38,6 +39,9 @@ from oodguard.training.run_folder import RunFolder
 
 CHOICE = "ood_places"
 TEST_SETS = ("cifar100_test", "ood_textures", "ood_hands", "ood_fashion_mnist", "gtsrb_test")
+VALIDATION = CALIBRATION = 500
+LEAST_INLIERS = 2 * (VALIDATION + CALIBRATION)
+"""A run holds out at most half of its inliers."""
 
 BASE: Mapping[str, object] = {
     "name": "ablation",
@@ -48,8 +52,8 @@ BASE: Mapping[str, object] = {
     "input.height": 32,
     "input.width": 32,
     "inliers.parquet": "data/cifar10_train.parquet",
-    "inliers.validation": 500,
-    "inliers.calibration": 500,
+    "inliers.validation": VALIDATION,
+    "inliers.calibration": CALIBRATION,
     "outliers.parquet": "data/aux_tinyimagenet.parquet",
     "outliers.blur": 0.6,
     "outliers.vary": 0.25,
@@ -186,22 +190,65 @@ def table(outcomes: Mapping[str, Sequence[Outcome]], *, epsilon_255: float) -> s
 
 
 def _with_spread(values: Sequence[float]) -> str:
-    spread = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.3f} ± {spread:.3f}"
+    """Return the mean and, of two values or more, the standard deviation."""
+    mean = f"{statistics.mean(values):.3f}"
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.3f}"
+
+
+def progress_line(variant: str, seed: int, outcome: Outcome, *, epsilon_255: float) -> str:
+    """Return the figures of one network, named as the columns of the table."""
+    return (
+        f"{_quoted(variant)}, seed {seed}: choice {outcome.choice:.3f}, accuracy"
+        f" {outcome.accuracy:.3f}, clean {outcome.clean:.3f}, {epsilon_255:g}/255"
+        f" {outcome.attacked:.3f}"
+    )
+
+
+def _quoted(*names: str) -> str:
+    """Return names in quotes, as in a command: some have spaces and one has a comma."""
+    return ", ".join(f'"{name}"' for name in names)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("variants", nargs="*", metavar="NAME", help=f"of {', '.join(VARIANTS)}")
-    parser.add_argument("--seeds", type=positive, default=3)
-    parser.add_argument("--inliers", type=positive, default=10_000)
-    parser.add_argument("--epochs", type=positive, default=8)
-    parser.add_argument("--epsilon", type=float, default=2.0, help="of 255, on both sides")
-    parser.add_argument("--precision", choices=("bfloat16", "float32"), default="bfloat16")
+    parser.add_argument(
+        "variants",
+        nargs="*",
+        metavar="NAME",
+        help=f'variants, by default all: {_quoted(*VARIANTS)}; "base" is always trained too',
+    )
+    parser.add_argument(
+        "--seeds", type=positive, default=3, help="networks of each variant (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--inliers",
+        type=at_least(LEAST_INLIERS),
+        default=10_000,
+        help=f"images of CIFAR-10, at least {LEAST_INLIERS} (default: %(default)s); {VALIDATION} of"
+        f" them are for validation and {CALIBRATION} for calibration",
+    )
+    parser.add_argument(
+        "--epochs", type=positive, default=8, help="of the training (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--epsilon",
+        type=float,
+        default=2.0,
+        help="budget of the attacks on both sides, in units of 1/255 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("bfloat16", "float32"),
+        default="bfloat16",
+        help="number type of the training (default: %(default)s)",
+    )
     options = parser.parse_args(arguments)
     if unknown := set(options.variants) - set(VARIANTS):
-        parser.error(f"the variants {sorted(unknown)} are unknown, expected of {[*VARIANTS]}")
+        parser.error(
+            f"unknown variants: {_quoted(*sorted(unknown))}, expected one or more of"
+            f" {_quoted(*VARIANTS)}"
+        )
     console = Console(stderr=True)
     setting = Setting(
         inliers=options.inliers,
@@ -215,7 +262,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for seed in range(1, options.seeds + 1):
             text = recipe(name, setting, seed=seed)
             outcomes[name].append(measure(text, setting, console))
-            console.print(f"{name}, seed {seed}: {outcomes[name][-1]}", highlight=False)
+            line = progress_line(name, seed, outcomes[name][-1], epsilon_255=setting.epsilon_255)
+            console.print(line, highlight=False)
     print(table(outcomes, epsilon_255=setting.epsilon_255))
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from oodguard.models.errors import GuardError
@@ -17,12 +17,21 @@ def error_lines() -> Iterator[None]:
         sys.exit(f"error: {error}")
 
 
-def positive(text: str) -> int:
-    """Parse an option that counts something.
+def at_least(limit: int) -> Callable[[str], int]:
+    """Return the parser of an option that is a whole number from `limit` on.
 
-    Raises:
-        ArgumentTypeError: It is not a whole number of at least 1.
+    The parser raises ArgumentTypeError for any other text.
     """
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"received {text!r}, expected a whole number from 1 on")
-    return int(text)
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < limit:
+            raise argparse.ArgumentTypeError(
+                f"received {text!r}, expected a whole number from {limit} on"
+            )
+        return int(text)
+
+    return parse
+
+
+positive = at_least(1)
+"""Parse an option that counts something."""

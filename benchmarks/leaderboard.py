@@ -13,12 +13,12 @@ thread; an interrupted run continues where it was.
 
 import argparse
 import hashlib
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from pydantic import Field, ValidationError
+from pydantic_core import ErrorDetails
 from rich.console import Console
 
 from benchmarks.error_lines import error_lines
@@ -30,8 +30,12 @@ from oodguard.models.decision import Policy
 from oodguard.models.errors import RecipeError
 from oodguard.models.frozen_model import FrozenModel
 from oodguard.models.networks.classifier import Classifier
+from oodguard.models.scores import SCORE_NAMES
+from oodguard.models.validation_errors import location
 from oodguard.training.cli.progress import EvaluationBar
 from oodguard.training.config.recipe import Recipe, read_recipe
+from oodguard.training.config.recipe_errors import describe_recipe_error
+from oodguard.training.config.recipe_sources import recipe_tables
 from oodguard.training.config.suites import RELEASE_SUITES, SUITES, Suite
 from oodguard.training.data.dataset import Split
 from oodguard.training.evaluation.evaluate import evaluate
@@ -84,19 +88,52 @@ def read_networks(path: Path) -> tuple[ForeignNetwork, ...]:
         RecipeError: The file is not valid.
     """
     try:
-        found = ForeignNetworks.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:  # ValidationError and TOMLDecodeError are ValueErrors
-        lines = error.errors() if isinstance(error, ValidationError) else []
-        text = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in lines)
-        raise RecipeError(f"{path}: {text or error}") from error
-    for each in found.network:
-        if each.family not in FAMILIES:
-            raise RecipeError(f"{path}: family is {each.family!r}, expected one of {[*FAMILIES]}")
-        if each.activation not in (None, *ACTIVATIONS):
-            raise RecipeError(
-                f"{path}: activation is {each.activation!r}, expected one of {[*ACTIVATIONS]}"
-            )
+        tables = recipe_tables(path.read_text(encoding="utf-8"), origin=str(path))
+    except OSError as error:
+        raise RecipeError(
+            f"{path}: cannot read the file: {error.strerror}. Give the path of a TOML file with a"
+            " table [[network]] for each network"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(
+            f"{path}: byte {error.start} is 0x{error.object[error.start]:02x}, expected UTF-8: save"
+            " the file with this encoding"
+        ) from error
+    try:
+        found = ForeignNetworks.model_validate(tables)
+    except ValidationError as error:
+        raise RecipeError(f"{path}: {'; '.join(map(_describe, error.errors()))}") from error
+    for number, each in enumerate(found.network):
+        for key, value, known in (
+            ("family", each.family, FAMILIES),
+            ("activation", each.activation, ACTIVATIONS),
+            *(("scores", score, SCORE_NAMES) for score in each.scores),
+        ):
+            if value is not None and value not in known:
+                raise RecipeError(
+                    f"{path}: network[{number}].{key} is {value!r}, expected one of"
+                    f" {', '.join(known)}"
+                )
     return found.network
+
+
+def _describe(error: ErrorDetails) -> str:
+    """Describe an invalid key of the file: the received value, the expected one and the remedy."""
+    *table, key = error["loc"]
+    name = location(error["loc"])
+    match error["type"]:
+        case "extra_forbidden":
+            known = (ForeignNetwork if table else ForeignNetworks).model_fields
+            return f"{name} is an unknown key, expected one of {', '.join(known)}"
+        case "missing" if not table:
+            return "the table [[network]] is missing; add one for each network"
+        case "missing" if isinstance(key, str):
+            return f"{name} is missing; add `{key} = ...` to this [[network]]"
+        case "missing":
+            return f"{name} is missing, expected three numbers"
+        case "tuple_type" if not table and isinstance(error["input"], dict):
+            return "[network] is one table, expected an array of tables; write [[network]]"
+    return describe_recipe_error(error, ForeignNetworks)
 
 
 def load_network(entry: ForeignNetwork, folder: Path) -> Classifier:

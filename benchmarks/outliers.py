@@ -1,6 +1,6 @@
 """Compare training with synthetic outliers, with real ones and with none.
 
-    python -m benchmarks.outliers [cifar10] [gtsrb] [--inliers N] [--epochs N]
+    python -m benchmarks.outliers [cifar10] [gtsrb] [--inliers 9000] [--epochs 10]
 
 Three small networks for each data set differ only in their outliers: attacked inliers and no
 outliers (`adv`), `synthetic = 1.0`, and real ones (both `aloe`). The score is energy. Each
@@ -11,12 +11,14 @@ The networks are small and trained briefly, so only the differences between rows
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
+from benchmarks.error_lines import at_least, error_lines, positive
 from oodguard.models.decision import Policy
 from oodguard.training.cli.progress import EvaluationBar, ProgressBar
 from oodguard.training.config.suites import Suite, SuiteAttack
@@ -26,6 +28,10 @@ from oodguard.training.fit.fit import fit
 from oodguard.training.report.markdown import percent, share
 from oodguard.training.report.model import Report
 from oodguard.training.run_folder import RunFolder
+
+VALIDATION, CALIBRATION = 200, 500
+LEAST_INLIERS = 2 * (VALIDATION + CALIBRATION)
+"""A run holds out at most half of its inliers."""
 
 OUT_OF_DISTRIBUTION = (
     "cifar100_test",
@@ -77,8 +83,8 @@ attack = {{ epsilon_255 = {data.epsilon_255} }}
 [inliers]
 parquet = "data/{data.name}_train.parquet"
 images = {inliers}
-validation = 200
-calibration = 500
+validation = {VALIDATION}
+calibration = {CALIBRATION}
 mirror = {str(data.mirror).lower()}
 
 {table}
@@ -139,17 +145,32 @@ def table(reports: dict[tuple[str, str], Report]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("data", nargs="*", default=[*DATA_SETS])
-    parser.add_argument("--inliers", type=int, default=9000)
-    parser.add_argument("--epochs", type=int, default=10)
-    options = parser.parse_args()
+    parser.add_argument(
+        "data", nargs="*", metavar="DATA", help=f"data sets, by default all: {', '.join(DATA_SETS)}"
+    )
+    parser.add_argument(
+        "--inliers",
+        type=at_least(LEAST_INLIERS),
+        default=9000,
+        help=f"images of the data set, at least {LEAST_INLIERS} (default: %(default)s);"
+        f" {VALIDATION} of them are for validation and {CALIBRATION} for calibration",
+    )
+    parser.add_argument(
+        "--epochs", type=positive, default=10, help="of the training (default: %(default)s)"
+    )
+    options = parser.parse_args(arguments)
+    if unknown := sorted(set(options.data) - set(DATA_SETS)):
+        parser.error(
+            f"unknown data sets: {', '.join(unknown)}, expected one or more of"
+            f" {', '.join(DATA_SETS)}"
+        )
     torch.set_num_threads(1)
     console = Console(stderr=True)
     reports = {}
-    for name in options.data:
+    for name in options.data or DATA_SETS:
         data = DATA_SETS[name]
         for row, outliers in ROWS.items():
             text = recipe(data, outliers, inliers=options.inliers, epochs=options.epochs)
@@ -158,4 +179,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with error_lines():
+        main()

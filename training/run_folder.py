@@ -7,8 +7,10 @@ process that is killed at any moment leaves the previous checkpoint intact.
 import hashlib
 import os
 import shutil
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
+from reprlib import Repr
 from typing import Self
 
 import safetensors.torch
@@ -22,7 +24,7 @@ from oodguard.models.frozen_model import FrozenModel
 from oodguard.models.validation_errors import describe_error
 from oodguard.sources.special_file import is_special
 from oodguard.training.config.recipe import Recipe, parse_recipe
-from oodguard.training.config.recipe_sources import read_recipe_text
+from oodguard.training.config.recipe_sources import read_recipe_text, recipe_tables
 from oodguard.training.run_progress import RunProgress, tensors_name
 
 RECIPE = "recipe.toml"
@@ -31,6 +33,13 @@ DATA = "data.json"
 
 FILES_BEFORE_CHECKPOINT = (RECIPE, DATA, "logs", "epoch-*.safetensors", ".*.partial")
 """The files of a run that stopped before its first checkpoint."""
+
+
+MAX_KEYS = 3
+"""The number of keys in the error about another recipe."""
+
+_values = Repr()
+_values.maxstring = 80  # characters; enough for most paths, which often differ in the middle
 
 
 class RunFolder:
@@ -71,12 +80,15 @@ class RunFolder:
         """Return an existing run.
 
         Raises:
-            RecipeError: The folder contains no run, or a run of another recipe.
+            RecipeError: The folder contains no run, or a run of another recipe; the error names
+                the keys that differ.
         """
         run = cls(folder)
-        if run.recipe_text != recipe_text:
+        recorded = run.recipe_text
+        if recorded != recipe_text:
             raise RecipeError(
-                f"{folder / RECIPE} differs from the given recipe: to resume, give the recipe"
+                f"{folder / RECIPE} differs from the given recipe:"
+                f" {_describe_differences(recipe_text, recorded)}. To resume, give the recipe"
                 " unchanged; for a new run, choose another folder with --out"
             )
         return run
@@ -192,6 +204,41 @@ class RunFolder:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         if not any(self.folder.iterdir()):
             self.folder.rmdir()
+
+
+def _describe_differences(given: str, recorded: str) -> str:
+    """Describe the keys that differ between the texts of two recipes, with both values."""
+    received = _keys(recipe_tables(given, origin="the given recipe"))
+    expected = _keys(recipe_tables(recorded, origin="the recorded recipe"))
+    # As texts, because 1, 1.0 and true are equal in Python and different in a recipe.
+    different = [
+        f"{key} is {_written(received, key)} (recorded: {_written(expected, key)})"
+        for key in expected | received
+        if repr(received.get(key)) != repr(expected.get(key))
+    ]
+    if not different:
+        return "its text differs (comments or layout), but no key"
+    more = len(different) - MAX_KEYS
+    return "; ".join(different[:MAX_KEYS] + ([f"and {more} more"] if more > 0 else []))
+
+
+def _keys(tables: Mapping[str, object], table: str = "") -> dict[str, object]:
+    """Return the values of all keys, such as that of `schedule.epochs`."""
+    found: dict[str, object] = {}
+    for key, value in tables.items():
+        if isinstance(value, dict):
+            found |= _keys(value, f"{table}{key}.")
+        else:
+            found[f"{table}{key}"] = value
+    return found
+
+
+def _written(keys: Mapping[str, object], key: str) -> str:
+    """Return the value of a key, shortened."""
+    if key not in keys:
+        return "not set"
+    value = keys[key]
+    return str(value).lower() if isinstance(value, bool) else _values.repr(value)
 
 
 def check_resumable(folder: Path) -> None:

@@ -162,8 +162,15 @@ def checkpoint_part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
 
 
-def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], *, origin: str) -> None:
-    """Load tensors into a network; errors name `origin` as their source.
+def load_weights(
+    network: nn.Module,
+    tensors: Mapping[str, Tensor],
+    *,
+    origin: str,
+    target: str = "the recipe's network",
+    remedy: str = "Use the recipe that the weights were trained with",
+) -> None:
+    """Load tensors into a network; errors name `origin` as their source, the target and a remedy.
 
     Raises:
         CheckpointError: The names or shapes differ from the network's, which does not change.
@@ -180,10 +187,7 @@ def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], *, origin: s
     }
     found = [f"{kind}: {_shorten(names)}" for kind, names in differences.items() if names]
     if found:
-        raise CheckpointError(
-            f"{origin} does not fit the recipe's network. {'; '.join(found)}. Use the recipe"
-            " that the weights were trained with"
-        )
+        raise CheckpointError(f"{origin} does not fit {target}. {'; '.join(found)}. {remedy}")
     network.load_state_dict(dict(tensors))
 
 

@@ -28,6 +28,14 @@ Channels = tuple[float, float, float]
 CIFAR10_MEAN, CIFAR10_STD = (0.4914, 0.4822, 0.4465), (0.2471, 0.2435, 0.2616)
 ALOE_MEAN, ALOE_STD = (125.3 / 255, 123.0 / 255, 113.9 / 255), (63.0 / 255, 62.1 / 255, 66.7 / 255)
 
+OTHER_FAMILY = (
+    "Choose the `family` that docs/leaderboard.md names for this file, or another `part` of a file"
+    " that has several networks"
+)
+"""The remedy where a file does not fit the network of its description."""
+
+OTHER_DISCRIMINATOR = "Choose the `discriminator` and the `file` of one ATD network"
+
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "silu": F.silu}
 
 
@@ -104,9 +112,18 @@ def atd(base: Classifier, discriminator: Tensors, *, origin: str) -> Classifier:
     """
     weights = discriminator.get("main.0.weight")
     if weights is None:
-        raise CheckpointError(f"{origin} does not fit the family: it has no tensor main.0.weight")
+        raise CheckpointError(
+            f"{origin} is no discriminator of ATD: it has no tensor main.0.weight."
+            f" {OTHER_DISCRIMINATOR}"
+        )
     head = DiscriminatorHead(base.head, weights.shape[1])
-    load_weights(head, {**_prefixed("classes.", base.head), **discriminator}, origin=origin)
+    load_weights(
+        head,
+        {**_prefixed("classes.", base.head), **discriminator},
+        origin=origin,
+        target="the features of the network and the discriminator of ATD",
+        remedy=OTHER_DISCRIMINATOR,
+    )
     base.head = head
     return base.eval().requires_grad_(requires_grad=False)
 
@@ -120,7 +137,7 @@ def count_blocks(tensors: Tensors, pattern: str) -> list[int]:
     found = {(match[1], match[2]) for name in tensors if (match := re.match(pattern, name))}
     stages = sorted({number for number, _ in found})
     if not stages:
-        raise KeyError(pattern)
+        raise KeyError(f"that matches {pattern}")
     return [sum(number == each for number, _ in found) for each in stages]
 
 

@@ -12,6 +12,7 @@ import torch
 from benchmarks.foreign.builders import (
     CIFAR10_MEAN,
     CIFAR10_STD,
+    OTHER_FAMILY,
     PreAct,
     Preprocessing,
     Tensors,
@@ -52,7 +53,8 @@ class Family:
             names = self.names(weights)
         except KeyError as error:
             raise CheckpointError(
-                f"{origin} does not fit the family: it has no tensor {error.args[0]}"
+                f"{origin} does not fit its family: it has no tensor {error.args[0]}."
+                f" {OTHER_FAMILY}"
             ) from error
         counts = [name for name in network.state_dict() if name.endswith("num_batches_tracked")]
         translated = dict.fromkeys(counts, torch.tensor(0))
@@ -61,7 +63,13 @@ class Family:
             for pattern, replacement in names:
                 new = re.sub(pattern, replacement, new)
             translated[new] = tensor
-        load_weights(network, translated, origin=origin)
+        load_weights(
+            network,
+            translated,
+            origin=origin,
+            target="the network of its family, whose tensors have this project's names",
+            remedy=OTHER_FAMILY,
+        )
         return network.eval().requires_grad_(requires_grad=False)
 
 

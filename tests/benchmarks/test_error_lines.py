@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.error_lines import error_lines, positive
+from benchmarks.error_lines import at_least, error_lines, positive
 from oodguard.models.errors import RecipeError
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +32,13 @@ def test_positive_refuses_other_numbers(text: str) -> None:
 
 def test_positive_is_the_number() -> None:
     assert positive("12") == 12
+
+
+def test_at_least_refuses_numbers_below_its_limit() -> None:
+    parse = at_least(2000)
+    assert parse("2000") == 2000
+    with pytest.raises(argparse.ArgumentTypeError, match="'1999', expected a whole number from"):
+        parse("1999")
 
 
 @pytest.mark.slow

@@ -81,11 +81,29 @@ def test_score_of_atd_is_the_logit_of_its_discriminator() -> None:
 
 def test_checkpoint_of_another_family_names_the_missing_tensor() -> None:
     tensors = published(wide_resnet).state_dict()
-    with pytest.raises(CheckpointError, match=r"has no tensor .*layer"):
+    with pytest.raises(
+        CheckpointError, match=r"has no tensor that matches layer.*\. Choose the `family` that"
+    ):
         loaded("dm-wide-resnet", tensors)
     del tensors["block2.layer.0.bn1.bias"]
-    with pytest.raises(CheckpointError, match=r"missing tensors: stages\.1\.0\.norm1\.bias"):
+    with pytest.raises(CheckpointError) as caught:
         loaded("wide-resnet", tensors)
+    assert str(caught.value) == (
+        "file does not fit the network of its family, whose tensors have this project's names."
+        " missing tensors: stages.1.0.norm1.bias. Choose the `family` that docs/leaderboard.md"
+        " names for this file, or another `part` of a file that has several networks"
+    )
+
+
+def test_discriminator_that_does_not_fit_states_to_choose_another_one() -> None:
+    base = loaded("dm-preact-resnet", published(dm_preact_resnet).state_dict())
+    tensors = Discriminator(7).state_dict()
+    remedy = r".*Choose the `discriminator` and the `file` of one ATD network"
+    with pytest.raises(CheckpointError, match=rf"other shapes or types: .*{remedy}"):
+        atd(base, {**tensors, "main.2.weight": torch.ones(1)}, origin="file")
+    del tensors["main.0.weight"]
+    with pytest.raises(CheckpointError, match=rf"file is no discriminator of ATD: .*{remedy}"):
+        atd(base, tensors, origin="file")
 
 
 @pytest.mark.parametrize("wrap", [lambda t: t, lambda t: {"epoch": 3, "state_dict": t}])
@@ -121,7 +139,9 @@ def test_checkpoint_without_content_is_an_error(tmp_path: Path) -> None:
         read_tensors(tmp_path / "weights.pt")
 
 
-def test_networks_file_is_read_and_its_errors_name_the_key(tmp_path: Path) -> None:
+def test_networks_file_is_read_and_its_network_has_the_scores_of_its_outputs(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "networks.toml"
     tensors = published(wide_resnet).state_dict()
     safetensors.torch.save_file(tensors, tmp_path / "w.safetensors")
@@ -134,11 +154,52 @@ def test_networks_file_is_read_and_its_errors_name_the_key(tmp_path: Path) -> No
     assert scores_of(entry, network, classes=9) == ("abstain", "msp")
     with pytest.raises(RecipeError, match="has 10 outputs, expected one for each of the 5"):
         scores_of(entry, network, classes=5)
-    file.write_text(file.read_text().replace("wide-resnet", "vgg"))
-    with pytest.raises(RecipeError, match="family is 'vgg'"):
+
+
+ENTRY = '[[network]]\nname = "W"\nfamily = "wide-resnet"\nfile = "w"\n'
+KEYS = "name, family, file, part, mean, std, activation, discriminator, scores, claim"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (ENTRY.replace("wide-resnet", "vgg"), "network[0].family is 'vgg', expected one of wide-"),
+        (
+            f'{ENTRY}{ENTRY}activation = "gelu"\n',
+            "network[1].activation is 'gelu', expected one of relu, silu",
+        ),
+        (f"{ENTRY}colour = 3\n", f"network[0].colour is an unknown key, expected one of {KEYS}"),
+        (
+            ENTRY.replace('file = "w"', "size = 3"),
+            "network[0].file is missing; add `file = ...` to this [[network]];"
+            " network[0].size is an unknown key",
+        ),
+        (ENTRY.replace('"w"', "3"), "network[0].file is 3, expected a path in quotes"),
+        (f"{ENTRY}mean = [0.5, 0.5]\n", "network[0].mean[2] is missing, expected three numbers"),
+        (f"{ENTRY}claim = 0.7\n", "network[0].claim is 0.7, expected a string"),
+        (ENTRY.replace("[[network]]", "[network]"), "[network] is one table, expected an array"),
+        ("", "the table [[network]] is missing; add one for each network"),
+        (f'{ENTRY}scores = ["msp", "mps"]\n', "network[0].scores is 'mps', expected one of "),
+        (f"colour = 3\n{ENTRY}", "colour is an unknown key, expected one of network"),
+        ("[[network]\n", "invalid TOML: "),
+    ],
+)
+def test_networks_file_errors_state_the_received_and_the_expected_value(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    file = tmp_path / "networks.toml"
+    file.write_text(text)
+    with pytest.raises(RecipeError) as caught:
         read_networks(file)
-    file.write_text('[[network]]\nname = "W"\nfamily = "wide-resnet"\nsize = 3\n')
-    with pytest.raises(RecipeError, match=r"network\.0\.file: .*network\.0\.size"):
+    assert str(caught.value).startswith(f"{file}: {expected}")
+
+
+def test_networks_file_that_cannot_be_read_is_an_error_with_a_remedy(tmp_path: Path) -> None:
+    file = tmp_path / "networks.toml"
+    with pytest.raises(RecipeError, match=r"cannot read the file: No such file .*Give the path"):
+        read_networks(file)
+    file.write_bytes(b"name\xff")
+    with pytest.raises(RecipeError, match="byte 4 is 0xff, expected UTF-8: save the file"):
         read_networks(file)
 
 

@@ -86,6 +86,44 @@ def test_folder_with_a_run_is_not_overwritten(tmp_path: Path) -> None:
         RunFolder.resume(tmp_path, RECIPE.replace("seed = 3", "seed = 4"))
 
 
+@pytest.mark.usefixtures("run")
+@pytest.mark.parametrize(
+    ("given", "difference"),
+    [
+        (RECIPE.replace("seed = 3", "seed = 4"), "seed is 4 (recorded: 3)"),
+        (
+            RECIPE.replace("seed = 3", f'seed = "{"x" * 200}"'),
+            f"seed is '{'x' * 37}...{'x' * 38}' (recorded: 3)",
+        ),
+        (RECIPE.replace("epochs = 2", "epochs = 2.0"), "schedule.epochs is 2.0 (recorded: 2)"),
+        (RECIPE.replace("seed = 3\n", ""), "seed is not set (recorded: 3)"),
+        (
+            RECIPE.replace("epochs = 2", "epochs = 2\naverage_decay = true"),
+            "schedule.average_decay is true (recorded: not set)",
+        ),
+        (
+            f"a = 1\nb = 2\n{RECIPE.replace('seed = 3', 'seed = 4').replace('= 32', '= 48')}",
+            "seed is 4 (recorded: 3); input.height is 48 (recorded: 32);"
+            " input.width is 48 (recorded: 32); and 2 more",
+        ),
+        (f"{RECIPE}\n# a comment\n", "its text differs (comments or layout), but no key"),
+    ],
+)
+def test_resume_with_another_recipe_names_the_keys_that_differ(
+    tmp_path: Path, given: str, difference: str
+) -> None:
+    with pytest.raises(RecipeError) as caught:
+        RunFolder.resume(tmp_path, given)
+    assert str(caught.value) == (
+        f"{tmp_path / 'recipe.toml'} differs from the given recipe: {difference}. To resume, give"
+        " the recipe unchanged; for a new run, choose another folder with --out"
+    )
+
+
+def test_resume_with_the_recipe_of_the_run_returns_it(tmp_path: Path, run: RunFolder) -> None:
+    assert RunFolder.resume(tmp_path, RECIPE).recipe == run.recipe
+
+
 def test_run_without_a_checkpoint_is_replaced(tmp_path: Path) -> None:
     RunFolder.create(tmp_path, RECIPE)
     (tmp_path / "data.json").write_text("{}")

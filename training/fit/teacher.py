@@ -152,13 +152,14 @@ def _check_fit(  # noqa: PLR0913  (by keyword)
     """Check that a teacher of `classes` fits a recipe for the classes `expected`."""
     if classes != expected:
         pairs = zip_longest(classes, expected)
-        at, (found, required) = next(
-            (k, pair) for k, pair in enumerate(pairs) if len(set(pair)) > 1
-        )
+        at, pair = next((k, pair) for k, pair in enumerate(pairs) if len(set(pair)) > 1)
+        found, required = ("none" if name is None else repr(name) for name in pair)
         raise RecipeError(
-            f"{folder} has {len(classes)} classes, of which number {at} is {found!r}, expected"
-            f" {required!r}, that of the {len(expected)} classes of the inliers. Select the same"
-            " classes in both with inliers.only or inliers.leave_out"
+            f"{folder} has {len(classes)} classes, expected the {len(expected)} classes of the"
+            f" inliers in their order. The first difference is class {at}: received {found},"
+            f" expected {required}."
+            " Choose another teacher, or select the same classes in the recipe of the run with"
+            " inliers.only or inliers.leave_out"
         )
     if reject_class != (recipe.reject_classes > 0):
         raise RecipeError(

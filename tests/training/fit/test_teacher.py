@@ -145,17 +145,21 @@ def test_teacher_that_does_not_fit_the_recipe_is_an_error(
     assert "32x32 pixels, expected those of [input], 48x32" in message(
         text.replace("width = 32", "width = 48")
     )
-    assert "has 10 classes, of which number 9 is 'truck', expected None" in message(
-        text, CLASSES[:9]
+    assert message(text, CLASSES[:9]).endswith(
+        "has 10 classes, expected the 9 classes of the inliers in their order. The first difference"
+        " is class 9: received 'truck', expected none. Choose another teacher, or select the same"
+        " classes in the recipe of the run with inliers.only or inliers.leave_out"
+    )
+    assert "The first difference is class 10: received none, expected 'van'. Choose" in message(
+        text, (*CLASSES, "van")
     )
     unfinished = RunFolder.create(tmp_path / "run", RECIPE)
     with pytest.raises(KeyboardInterrupt):
         fit(unfinished, RecordingObserver(stop_at=(1, 0)), resume=False)
     assert "has 1 of 2 epochs, expected a finished run" in message(_taught(unfinished.folder))
     bundle = _taught(BUNDLES / "gtsrb-aloe", SHORT.replace('"aloe"', '"aloe-abstain"'))
-    assert "has 43 classes, of which number 0 is '0', expected 'airplane', that of the 10" in (
-        message(bundle)
-    )
+    assert "has 43 classes, expected the 10 classes" in message(bundle)
+    assert "The first difference is class 0: received '0', expected 'airplane'." in message(bundle)
     plain = _taught(BUNDLES / "cifar10-aloe")
     assert "has a reject class, method 'aloe' requires none" in message(
         plain, open_bundle(BUNDLES / "cifar10-aloe").manifest.classes
@@ -178,7 +182,7 @@ def test_fit_command_reports_a_wrong_teacher_before_it_creates_the_run(
     recipe.write_text(_taught(tmp_path / "run"))
     rejected = CliRunner().invoke(app, ["fit", str(recipe), "--out", str(tmp_path / "next")])
     assert rejected.exit_code == 1
-    assert "number 0 is 'truck', expected 'airplane'" in rejected.stderr
+    assert "class 0: received 'truck', expected 'airplane'" in rejected.stderr
     assert not (tmp_path / "next").exists()
     card["sources"] = {}
     for text, fault in ((json.dumps(card), "data.json is without inliers"), (None, "is missing")):
