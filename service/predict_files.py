@@ -91,7 +91,7 @@ def _calibration(bundle: Bundle) -> str:
     groups, record = bundle.rows.group_count, bundle.manifest.calibration
     text = f"{len(bundle.rows)} images"
     if groups is not None:
-        text += f" in {groups} groups, which count"
+        text += f" in {groups} groups, each of which counts as one image"
     if record is not None:
         by = escape_control_characters(record.by)
         text += (
@@ -105,7 +105,9 @@ def _reasons(model: LoadedModel) -> str:
     """Return the reasons that a rejection can have, and why those of qualities are missing."""
     codes = ", ".join(model.guard.explainer.codes)
     missing = missing_ranges(model.bundle.rows)
-    return codes if missing is None else f"{codes}; none such as too_dark: {missing}"
+    if missing is None:
+        return codes
+    return f"{codes}. Reasons of image quality, such as too_dark, are not available: {missing}"
 
 
 def print_summary(model: LoadedModel) -> None:

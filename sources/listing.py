@@ -85,8 +85,8 @@ class Listing:
             return None
         once = way_to_set("group_across_classes", "true")
         return (
-            f"{groups:,} groups, because {values:,} values count once for each class ({once}: once"
-            " in all)"
+            f"{groups:,} groups of {values:,} values: a value that several classes share is one"
+            f" group for each of them, and with {once} one group in all"
         )
 
     @property

@@ -57,6 +57,14 @@ def test_page_names_every_file_score_option_method_and_network(
     assert [name for name in names if form.format(name) not in text] == []
 
 
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *DOCS.glob("*.md")], ids=lambda page: page.name
+)
+def test_page_with_a_benchmark_states_that_it_runs_in_the_root_of_a_clone(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert "python -m benchmarks" not in text or "in the root of a clone" in text.lower()
+
+
 @pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
 def test_page_names_existing_python_files(page: str) -> None:
     folders = (

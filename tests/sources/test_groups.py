@@ -114,6 +114,14 @@ def test_group_across_classes_joins_the_images_of_one_value_and_keeps_their_labe
                 assert listing.labels[listing.groups == number].mean() == 0.5
 
 
+def test_listing_describes_values_that_several_classes_share(films: Path) -> None:
+    listing = list_source(source_at(films, group=r"name:film(\d)/"), labelled=True)
+    assert listing.shared_values == (
+        "4 groups of 2 values: a value that several classes share is one group for each of them,"
+        " and with group_across_classes = true in its table of the recipe one group in all"
+    )
+
+
 def test_group_across_classes_without_a_group_is_refused(films: Path) -> None:
     with pytest.raises(RecipeError, match=r"group_across_classes .* expected group"):
         source_at(films, group_across_classes=True)

@@ -13,6 +13,7 @@ from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.derived_card import parse_card
 from oodguard.service.cli import app
 from tests.conftest import rows_bundle
+from tests.service.commands import oodguard
 from tests.service.graphs import CLASSES, SIZE, graph
 from tests.service.recalibration.calibrate import N, message, run
 
@@ -179,10 +180,19 @@ def test_calibrate_reads_a_table_with_its_groups(
         found = written.manifest.calibration
         assert found is not None
         groups[name], labelled[name] = found.groups, written.rows.labels is not None
-        shared = " has 30 groups, because 10 values count once for each class"
+        shared = (
+            " has 30 groups of 10 values: a value that several classes share is one group for each"
+            " of them, and with --group-across-classes one group in all. If images"
+        )
         card = (out / name / "README.md").read_text(encoding="utf-8")
         for text in (result.stderr, card):
             assert (shared in text) == (name == "labels")
+    verified = " ".join(
+        oodguard(
+            "verify", out / "labels", OODGUARD_DELTA="none", OODGUARD_ALPHA="0.1"
+        ).stdout.split()
+    )
+    assert " images in 30 groups, each of which counts as one image; " in verified
     # The 10 films have pictures of all three classes.
     assert groups == {"labels": 30, "across": 10, "no labels": 10, "folder": 30}
     assert labelled == {"labels": True, "across": True, "no labels": False, "folder": False}
