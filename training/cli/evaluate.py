@@ -77,7 +77,10 @@ def evaluate(  # noqa: PLR0913, PLR0915  (each parameter is an option of the com
         list[str] | None, typer.Option("--beside", help="Additional score; repeatable.")
     ] = None,
     twin: Annotated[
-        Path | None, typer.Option(help="Undefended run or bundle to transfer attacks from.")
+        Path | None,
+        typer.Option(
+            help="Run or bundle to transfer attacks from: undefended, if TARGET is hardened."
+        ),
     ] = None,
     recipe: Annotated[
         Path | None,
@@ -126,7 +129,7 @@ def evaluate(  # noqa: PLR0913, PLR0915  (each parameter is an option of the com
             if skip_broken:
                 recipe_used = without_broken_images(measured.recipe)
                 measured = replace(measured, recipe=recipe_used)
-            undefended = _open(twin, measured.recipe_text, None, ()) if twin else None
+            twin_target = _open(twin, measured.recipe_text, None, ()) if twin else None
         if is_bundle(target):
             listings = _list_data(target, measured.recipe_text, recipe, skip_broken=skip_broken)
             print_positions(measured.classes, TEST, listings[TEST])
@@ -144,7 +147,7 @@ def evaluate(  # noqa: PLR0913, PLR0915  (each parameter is an option of the com
                 policy=Policy(score=score or measured.default_score, alpha=alpha, delta=delta),
                 observer=bar,
                 other_scores=tuple(other_scores or ()),
-                twin=undefended,
+                twin=twin_target,
                 parts=parts,
             )
         classes = len(measured.classes)

@@ -38,7 +38,7 @@ from oodguard.training.provenance import command, hardware
 from oodguard.training.report.class_results import ClassResult
 from oodguard.training.report.classes import rejections_by_class
 from oodguard.training.report.evidence import EvaluationEvidence
-from oodguard.training.report.model import Report, ScoreResult
+from oodguard.training.report.model import Report, ScoreResult, Twin
 from oodguard.training.scoring.graph import evaluation_batch_size
 from oodguard.training.scoring.parity import in_batches
 
@@ -62,8 +62,8 @@ def evaluate(  # noqa: PLR0913  (by keyword)
 
     In-distribution images are attacked towards rejection and outliers towards acceptance, within
     the same L-infinity ball in [0, 1] pixel space, in float32 and evaluation mode. `other_scores`
-    are scores and detectors that are evaluated too, for comparison. Attacks on `twin`, usually an
-    undefended target, are tried on `target`. The folder `parts` holds the finished parts, with
+    are scores and detectors that are evaluated too, for comparison. Attacks on `twin`, another
+    classifier, are tried on `target`. The folder `parts` holds the finished parts, with
     which an interrupted evaluation continues; it is deleted at the end.
 
     Returns:
@@ -137,6 +137,7 @@ def evaluate(  # noqa: PLR0913  (by keyword)
         data=notes,
         results=results,
         trust=run_masking_checks(trials),
+        twin=Twin(name=twin.name, method=twin.method) if twin else None,
         replayed_by=REPLAYED_BY,
         straight_through=target.straight_through,
         recipe=target.recipe_text,

@@ -87,7 +87,7 @@ def protocol_text(report: Report) -> str:
         f" acceptance, by {_attack(suite.ascent)}; {first.inliers.images:,} test images and up to"
         f" {outliers:,} of each set. Each cell: AUROC / missed OOD at the served threshold."
         f"{end_to_end}{STRAIGHT_THROUGH if report.straight_through else ''}{_replayed(report)}"
-        f" Suite `{suite.name}`; {STAMPS[report.trust.stamp]}. Measured with"
+        f" Suite `{suite.name}`; {STAMPS[report.trust.stamp]}.{_twin(report)} Measured with"
         f" {code_span(report.command)} in {report.duration_s / 60:.1f} minutes on"
         f" {escape_markdown(report.hardware)}."
     )
@@ -124,6 +124,13 @@ def _attack(ascent: SuiteAttack) -> str:
         f" start{'s' if ascent.restarts > 1 else ''}, the best iterate; every budget starts from"
         " the result of the smaller budget"
     )
+
+
+def _twin(report: Report) -> str:
+    if report.twin is None:
+        return ""
+    name, method = escape_markdown(report.twin.name), report.twin.method
+    return f" The transfer check attacks {name}" + (f" (method `{method}`)." if method else ".")
 
 
 def _replayed(report: Report) -> str:

@@ -195,6 +195,13 @@ class Trust(FrozenModel):
         return tuple(check for check in self.checks if check.outcome == "not checked")
 
 
+class Twin(FrozenModel):
+    """The other run or bundle whose attack was tried on the target, and its training method."""
+
+    name: str
+    method: str | None
+
+
 class Report(FrozenModel):
     """The figures of a run or bundle under one policy and one suite.
 
@@ -220,6 +227,7 @@ class Report(FrozenModel):
         started_from: The weights that its training started from, or None.
         data: The images left out of each source of the recipe, by its key; empty in older reports.
         results: The deciding score first, then the other scores that were measured.
+        twin: Where the attack of the transfer check comes from; None: nowhere, or an older report.
         replayed_by: The runtime of the replayed figures, or None.
         straight_through: Whether the attacks' gradients ignore the rounding of an INT8 graph.
         recipe: The TOML text of the run's recipe, which names the data sources.
@@ -249,6 +257,7 @@ class Report(FrozenModel):
     data: dict[str, SourceNotes] = Field(default_factory=dict)
     results: tuple[ScoreResult, ...]
     trust: Trust
+    twin: Twin | None = Field(default=None, exclude_if=lambda value: value is None)
     replayed_by: str | None
     straight_through: bool = False
     recipe: str

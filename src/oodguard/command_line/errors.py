@@ -1,4 +1,4 @@
-"""Errors of a command: one line on standard error, and the exit code."""
+"""Errors of a command: their text on standard error, and the exit code."""
 
 import errno
 import os

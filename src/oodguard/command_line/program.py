@@ -1,4 +1,4 @@
-"""A program with commands: errors in one line, exit codes, `--debug` and `--version`."""
+"""A program with commands: errors without a traceback, exit codes, `--debug` and `--version`."""
 
 import platform
 import sys

@@ -1,5 +1,6 @@
 """An evaluation that is interrupted and continues."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,11 @@ from oodguard.training.config.suites import Suite, SuiteAttack, SuiteTrials
 from oodguard.training.data.dataset import load, split
 from oodguard.training.evaluation.evaluate import evaluate
 from oodguard.training.evaluation.evaluator import Evaluator
+from oodguard.training.evaluation.masking_checks import CHECKS
 from oodguard.training.evaluation.partial_results import only_evaluation
 from oodguard.training.evaluation.target import EvaluationTarget
 from oodguard.training.report.evidence import EvaluationEvidence
-from oodguard.training.report.model import Report
+from oodguard.training.report.model import Report, Twin
 from oodguard.training.scoring.graph import ScoredNetwork, torch_run
 from oodguard.training.scoring.parity import calibrate
 from tests.training.recipes import RECIPE, parsed
@@ -139,6 +141,20 @@ def test_parts_of_other_settings_or_damaged_ones_are_not_used(
     policy = Policy(score="energy", alpha=0.2, delta=0.1)
     evaluate(target, suite=SUITE, policy=policy, observer=observer, parts=tmp_path)
     assert observer.finished == 0
+
+
+def test_evaluation_reports_the_twin_and_why_a_check_has_no_outcome(
+    target: EvaluationTarget, uninterrupted: tuple[Report, EvaluationEvidence]
+) -> None:
+    transfer = list(CHECKS).index("transfer")
+    without, _ = uninterrupted
+    assert without.twin is None
+    assert without.trust.checks[transfer].reason == "no twin was given: evaluate with --twin"
+    twin = replace(target, name="other", method="aloe")
+    report, _ = evaluate(target, suite=SUITE, policy=POLICY, observer=Observer(), twin=twin)
+    assert report.twin == Twin(name="other", method="aloe")
+    assert report.trust.checks[transfer].outcome == "passed"  # the same network
+    assert Report.model_validate_json(report.model_dump_json()) == report
 
 
 def test_estimate_counts_the_steps_of_targets(target: EvaluationTarget) -> None:

@@ -6,7 +6,7 @@ from oodguard.training.report.card import write_card
 from oodguard.training.report.chance_warnings import chance_warnings, report_warnings
 from oodguard.training.report.figures import figures, protocol_text, table
 from oodguard.training.report.markdown import budget, percent, share
-from oodguard.training.report.model import Check, Interval, MeanAuroc, Trust
+from oodguard.training.report.model import Check, Interval, MeanAuroc, Trust, Twin
 from oodguard.training.report.write import write_report
 from oodguard.training.run_progress import WeightsOrigin
 from tests.conftest import build_bundle
@@ -47,6 +47,15 @@ def test_card_states_the_gradients_of_an_int8_graph() -> None:
 def test_card_marks_untrusted_figures() -> None:
     report = REPORT.model_copy(update={"trust": Trust(stamp="untrusted", checks=())})
     assert "**a check of the attack failed" in protocol_text(report)
+
+
+@pytest.mark.parametrize(
+    ("method", "words"), [("aloe", "a\\*b (method `aloe`)."), (None, "a\\*b. Measured")]
+)
+def test_card_states_the_twin(method: str | None, words: str) -> None:
+    report = REPORT.model_copy(update={"twin": Twin(name="a*b", method=method)})
+    assert f"The transfer check attacks {words}" in protocol_text(report)
+    assert "transfer check" not in protocol_text(REPORT)
 
 
 def test_card_states_why_a_check_has_no_outcome() -> None:

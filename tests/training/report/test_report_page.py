@@ -4,7 +4,7 @@ import pytest
 
 from oodguard.training.report.class_results import PredictedClass
 from oodguard.training.report.evidence import EvaluationEvidence
-from oodguard.training.report.model import Check, Report, Trust
+from oodguard.training.report.model import Check, Report, Trust, Twin
 from oodguard.training.report.page import write_html
 from tests.training.report.example import EVIDENCE, HOSTILE, REPORT
 from tests.training.report.parsing import Node, parse
@@ -165,6 +165,17 @@ def test_page_of_a_partly_checked_report_states_why_a_check_has_no_outcome() -> 
     assert "suite" not in first.text
     outcomes = [row[1] for row in _rows(root, "Checks of the attack")]
     assert outcomes == ["passed", "not checked: no twin", "not checked"]
+
+
+def test_page_states_the_twin(root: Node) -> None:
+    report = REPORT.model_copy(update={"twin": Twin(name="other", method="aloe")})
+    (section,) = (
+        each
+        for each in _root(report, EVIDENCE).every("section")
+        if "Gradient-masking checks" in each.text
+    )
+    assert "The attack on another model is that on other (method aloe)." in _text(section)
+    assert "attack on another model" not in _text(root)
 
 
 def test_page_of_a_trusted_report_has_no_untrusted_mark(root: Node) -> None:
