@@ -179,7 +179,7 @@ def test_calibrate_reads_a_table_with_its_groups(
         found = written.manifest.calibration
         assert found is not None
         groups[name], labelled[name] = found.groups, written.rows.labels is not None
-        shared = " has 30 groups, because 10 values count once for each class"
+        shared = " has 30 groups of 10 values, because a value counts once for each class"
         card = (out / name / "README.md").read_text(encoding="utf-8")
         for text in (result.stderr, card):
             assert (shared in text) == (name == "labels")
@@ -217,7 +217,7 @@ def test_calibrate_draws_the_same_image_of_each_group_in_any_order_of_the_source
         ),
         (("--group", "folder"), "30 calibration groups are too few"),
         (("--group", "name:red|green|blue"), "3 calibration groups are too few for alpha 0.05"),
-        (("--group", "name:^"), "none of the 90 pictures has a group: the first, "),
+        (("--group", "name:^"), "none of 90 pictures has a group: the first, "),
         (("--group", r"name:(\d+)\.png"), "each of the 90 groups has 1 image, expected groups of"),
         (("--version", "1"), "--version is '1', expected one that is newer than '1'"),
         (("--version", "2rc1", "--images", "1"), "found 1 images"),
