@@ -199,7 +199,7 @@ def encode_labels(
             faults[f"row {row}"] = f"the label is {shortened(value)}"
     if faults:
         raise RecipeError(
-            f"{location}: {len(faults):,} of {len(values):,} labels are invalid, expected text or"
+            f"{location}: invalid labels: {len(faults):,} of {len(values):,}, expected text or"
             f" whole numbers (rows are counted from 0):\n{name_all(faults)}"
         )
     kinds: dict[str, int] = {}

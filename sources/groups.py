@@ -20,6 +20,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from oodguard.models.counts import count_of
 from oodguard.models.errors import RecipeError
 from oodguard.models.names import text_of
 from oodguard.sources.listing import name_all
@@ -74,8 +75,8 @@ def check_groups_given(location: str, values: Sequence[object], names: Sequence[
     }
     if faults:
         raise RecipeError(
-            f"{location}: {len(faults):,} of {len(names):,} images have no group, expected one for"
-            f" each (rows are counted from 0):\n{name_all(faults)}\n"
+            f"{location}: images without a group: {len(faults):,} of {len(names):,}, expected a"
+            f" group for each (rows are counted from 0):\n{name_all(faults)}\n"
             f"Correct these rows, or {way_to_set('group')}"
         )
 
@@ -126,14 +127,14 @@ def folder_groups(rule: str, root: Path, names: Sequence[str], *, labelled: bool
     }
     if names and len(faults) == len(names):
         raise RecipeError(
-            f"{named}, but none of the {len(names):,} pictures has a"
+            f"{named}, but none of {count_of(len(names), 'picture')} has a"
             f" group: the first, {text_of(names[0])}, {faults[text_of(names[0])]}. Correct the"
             f" pictures, or {way_to_set('group')}"
         )
     if faults:
         raise RecipeError(
-            f"{named}, but {len(faults):,} of {len(names):,} pictures"
-            f" have no group, expected one for each:\n{name_all(faults)}\n"
+            f"{named}, but found {count_of(len(faults), 'picture')} without"
+            f" a group among {len(names):,}, expected one for each:\n{name_all(faults)}\n"
             f"Correct the pictures, or {way_to_set('group')}"
         )
     return [str(groups[name]) for name in names]

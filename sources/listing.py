@@ -10,6 +10,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from oodguard.models.counts import count_of
 from oodguard.models.errors import RecipeError, install_hint
 from oodguard.sources.source_options import way_to_set
 
@@ -85,8 +86,13 @@ class Listing:
             return None
         once = way_to_set("group_across_classes", "true")
         return (
+<<<<<<< HEAD
             f"{groups:,} groups of {values:,} values: a value that several classes share is one"
             f" group for each of them, and with {once} one group in all"
+=======
+            f"{groups:,} groups of {count_of(values, 'value')}, because a value counts once for"
+            f" each class ({once}: once in all)"
+>>>>>>> c1a49e31a15c81e0e3c6595ca5a43ad6ef3c5b21
         )
 
     @property
@@ -110,11 +116,11 @@ class Listing:
 
     def __str__(self) -> str:
         """Describe the source in one line: images, classes, least and most, skipped files."""
-        text = f"{self.location}: {len(self):,} images"
+        text = f"{self.location}: {count_of(len(self), 'image')}"
         if self.classes:
             counts = self.counts
             least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
-            text += f" of {len(counts):,} classes, "
+            text += f" of {count_of(len(counts), 'class', 'classes')}, "
             if counts[least] < counts[most]:
                 text += f"{counts[least]:,} ({least}) to {counts[most]:,} ({most}) per class"
             else:
@@ -195,7 +201,7 @@ def check_labels(name: str, classes: tuple[str, ...], labels: NDArray[np.int64])
             for row in invalid
         }
         raise RecipeError(
-            f"{name}: {len(invalid):,} of {len(labels):,} labels are invalid, expected 0 to"
+            f"{name}: invalid labels: {len(invalid):,} of {len(labels):,}, expected 0 to"
             f" {len(classes) - 1} (rows are counted from 0):\n{name_all(found)}\n"
             "Remove these rows, or use them as outliers"
         )
@@ -209,13 +215,13 @@ def check_inliers(name: str, classes: tuple[str, ...], labels: NDArray[np.int64]
     """
     if len(classes) < 2:
         raise RecipeError(
-            f"inliers: found {len(classes)} classes in {name}, expected at least 2. Put each class"
-            " in its own sub-folder, or give a label column"
+            f"inliers: found {count_of(len(classes), 'class', 'classes')} in {name},"
+            " expected at least 2. Put each class in its own sub-folder, or give a label column"
         )
     check_labels(name, classes, labels)
     if (labels == labels[0]).all():
         raise RecipeError(
-            f"inliers: all {len(labels):,} images of {name} have the class"
+            f"inliers: every image of {name} ({len(labels):,} in all) has the class"
             f" {classes[int(labels[0])]!r}, expected images of at least 2 classes"
         )
     missing = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from oodguard.models.counts import count_of
 from oodguard.models.errors import ImageError, RecipeError
 from oodguard.models.manifest import InputSpec
 from oodguard.models.preprocessing import DAMAGED, prepare
@@ -113,8 +114,8 @@ def decode_all(
                 position += 1
     if broken and not listing.skip_broken:
         raise RecipeError(
-            f"{listing.location}: cannot read {len(broken):,} of {len(listing):,} images:\n"
-            f"{name_all(broken)}\n"
+            f"{listing.location}: cannot read {len(broken):,} of"
+            f" {count_of(len(listing), 'image')}:\n{name_all(broken)}\n"
             f"Repair or remove them, or leave them out with {way_to_set('skip_broken', 'true')}"
         )
 

@@ -109,7 +109,7 @@ def _check_files(
     }
     if missing:
         raise RecipeError(
-            f"{listing.location}: {len(missing):,} of {len(listing):,} images do not exist; paths"
+            f"{listing.location}: missing images: {len(missing):,} of {len(listing):,}; paths"
             f" start from the folder of the table, and rows are counted from 0:\n"
             f"{name_all(missing)}\n"
             f"Correct these rows, or leave them out with {way_to_set('skip_broken', 'true')}"

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from oodguard.models.counts import count_of
 from oodguard.models.errors import RecipeError
 from oodguard.models.names import text_of
 from oodguard.sources.listing import MAX_ROWS, check_names, check_row_count, name_all
@@ -89,9 +90,9 @@ def _csv_rows(lines: Iterator[str], location: str) -> Iterator[Row]:
     faults: dict[str, str] = {}
     for number, cells in enumerate(each for each in csv.reader(lines, delimiter=delimiter) if each):
         if len(cells) != len(names):
-            faults[f"row {number}"] = f"has {len(cells)} cells"
+            faults[f"row {number}"] = f"has {count_of(len(cells), 'cell')}"
         yield dict(zip(names, cells, strict=False))
-    _check_rows(faults, location, f"{len(names)} cells, as the first line has")
+    _check_rows(faults, location, f"{count_of(len(names), 'cell')}, as the first line has")
 
 
 def _json_array(text: str, location: str) -> list[Row]:
@@ -138,6 +139,6 @@ def _object(pairs: list[tuple[str, object]]) -> Row:
 def _check_rows(faults: dict[str, str], location: str, expected: str) -> None:
     if faults:
         raise RecipeError(
-            f"{location}: {len(faults):,} rows are invalid, expected {expected}"
+            f"{location}: invalid rows: {len(faults):,}, expected {expected}"
             f" (rows are counted from 0):\n{name_all(faults)}"
         )

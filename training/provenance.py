@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from oodguard.models.counts import count_of
 from oodguard.models.names import text_of
 
 LIBRARIES = ("torch", "numpy", "datasets", "pillow", "onnx")
@@ -34,7 +35,7 @@ def seed_layers(seed: int, epoch: int, *, process: int = 0) -> None:
 def hardware() -> str:
     """Return the name of the CPU and the number of threads that torch uses."""
     threads = torch.get_num_threads()
-    return f"{cpu_name()}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{cpu_name()}, {count_of(threads, 'thread')}"
 
 
 def command() -> str:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from oodguard.command_line.output import print_json, table_console
 from oodguard.models.bundle import Bundle, open_bundle
+from oodguard.models.counts import count_of
 from oodguard.models.errors import BundleError
 from oodguard.models.false_discovery import parse_rate, required_at_smallest
 from oodguard.models.names import escape_control_characters
@@ -198,7 +199,7 @@ def _print(plan: ScoringPlan, summary: Summary, out: Path, n: int) -> None:
             )
     if summary.errors:
         failed = sum(summary.errors.values())
-        lines.append(f"{failed:,} {'picture' if failed == 1 else 'pictures'} could not be decoded")
+        lines.append(f"{count_of(failed, 'picture')} could not be decoded")
     if summary.drift is not None:
         drift = summary.drift
         lines.append(

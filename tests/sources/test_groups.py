@@ -56,7 +56,7 @@ def test_groups_of_an_unlabelled_folder_are_its_sub_folders(films: Path) -> None
     [
         ("film", "group is 'film', expected 'folder', 'name:PATTERN' or 'FILE:COLUMN'"),
         ("name:(", "expected a regular expression, such as .*: missing \\)"),
-        ("name:reel", "none of the 8 pictures has a group: the first, .*1_1.png, does not match"),
+        ("name:reel", "none of 8 pictures has a group: the first, .*1_1.png, does not match"),
         ("none.csv:film", "none.csv: cannot read the groups: No such file or directory"),
         ("metadata.csv:reel", "found the columns .*, expected 'reel' and one of file_name"),
         ("metadata.csv:", "group is 'metadata.csv:', expected"),
@@ -77,7 +77,10 @@ def test_rule_that_does_not_group_every_picture_is_refused(
 def test_pictures_without_a_sub_folder_or_a_row_are_named(films: Path) -> None:
     write_metadata(films)
     write(films / "cat" / "new.png", 1)
-    with pytest.raises(RecipeError, match=r"1 of 9 pictures .*\n  cat/new.png: is in no sub-fol"):
+    with pytest.raises(
+        RecipeError,
+        match=r"found 1 picture without a group among 9, .*\n  cat/new.png: is in no sub-fol",
+    ):
         groups(films, "folder")
     with pytest.raises(RecipeError, match=r"cat/new.png: has no row in metadata.csv"):
         groups(films, "metadata.csv:film")

@@ -57,6 +57,6 @@ def test_missing_hub_data_set_or_column_is_an_error() -> None:
     with pytest.raises(RecipeError, match="a/b: group is 'reel', expected one of the columns"):
         contents(Source(hub="a/b", group="reel"))
     with pytest.raises(
-        RecipeError, match="a/b: 1 of 6 images have no group, expected one for each"
+        RecipeError, match="a/b: images without a group: 1 of 6, expected a group for each"
     ):
         contents(Source(hub="a/b", group="camera"))

@@ -47,7 +47,9 @@ def test_labels_of_a_table_are_text_or_numbers(
 def test_invalid_labels_are_named_by_row(tmp_path: Path) -> None:
     table = pa.table({"image": [encoded(0)] * 3, "label": [0.5, 1.0, float("inf")]})
     pq.write_table(table, tmp_path / "t.parquet")
-    with pytest.raises(RecipeError, match=r"(?s)2 of 3 labels.*row 0: .* 0\.5\n  row 2: .* inf"):
+    with pytest.raises(
+        RecipeError, match=r"(?s)invalid labels: 2 of 3.*row 0: .* 0\.5\n  row 2: .* inf"
+    ):
         list_source(Source(table=tmp_path / "t.parquet"), labelled=True)
 
 

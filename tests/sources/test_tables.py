@@ -74,15 +74,15 @@ def test_invalid_rows_are_named_all_at_once(tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as caught:
         list_source(Source(table=tmp_path / "t.csv"), labelled=True)
     lines = str(caught.value).splitlines()
-    assert "2 of 4 images do not exist" in lines[0]
+    assert "missing images: 2 of 4" in lines[0]
     assert lines[1:3] == [f"  row 1: {tmp_path}/b.png does not exist", "  row 2: the path is empty"]
     source = Source(table=tmp_path / "t.csv", skip_broken=True)
     assert contents(source) == {5: "y"}
     (tmp_path / "u.csv").write_text("file,label\na.png\na.png,x\na.png,x,y\n", encoding="utf-8")
-    with pytest.raises(RecipeError, match=r"(?s)2 rows .*row 0: has 1 cells\n  row 2: has 3 cells"):
+    with pytest.raises(RecipeError, match=r"(?s)rows: 2.*row 0: has 1 cell\n  row 2: has 3 cells"):
         list_source(Source(table=tmp_path / "u.csv"), labelled=True)
     (tmp_path / "v.jsonl").write_text('{"file": "a.png"}\n{\n[1]\n', encoding="utf-8")
-    with pytest.raises(RecipeError, match=r"(?s)2 rows .*row 1: .*\n  row 2: is not an object"):
+    with pytest.raises(RecipeError, match=r"(?s)rows: 2.*row 1: .*\n  row 2: is not an object"):
         list_source(Source(table=tmp_path / "v.jsonl"), labelled=False)
 
 
@@ -193,7 +193,7 @@ def test_path_that_no_file_can_have_is_a_broken_image(
     good = write(tmp_path / "0.png", 0).name
     lines = [json.dumps({"image": each, "label": "a"}) for each in (good, path)]
     (tmp_path / "t.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    with pytest.raises(RecipeError, match=r"1 of 2 images do not exist(.|\n)*row 1: "):
+    with pytest.raises(RecipeError, match=r"missing images: 1 of 2(.|\n)*row 1: "):
         contents(Source(table=tmp_path / "t.jsonl"))
     source = Source(table=tmp_path / "t.jsonl", skip_broken=True)
     for limit in (cache.LARGE, 0):
@@ -205,7 +205,7 @@ def test_path_that_no_file_can_have_is_a_broken_image(
 def test_values_that_exceed_limits_of_the_parsers_are_named(tmp_path: Path) -> None:
     lines = ['{"image": "0.png", "label": %s}' % ("1" * 5000), "{}", "[" * 100_000]
     (tmp_path / "t.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    with pytest.raises(RecipeError, match=r"2 rows are invalid(.|\n)*row 0: (.|\n)*row 2: "):
+    with pytest.raises(RecipeError, match=r"invalid rows: 2, (.|\n)*row 0: (.|\n)*row 2: "):
         list_source(Source(table=tmp_path / "t.jsonl"), labelled=True)
     paths = picture_paths(tmp_path)
     text = f"image,label\n{paths[0]},{'1' * 5000}\n{paths[1]},2\n"
@@ -261,5 +261,7 @@ def test_table_with_a_group_column_needs_a_group_for_each_row(
     path = tmp_path / "table.parquet"
     pd.DataFrame({"image": [b"x", b"y", b"z"], "film": films}).to_parquet(path)
     source = Source(table=path, group="film")
-    with pytest.raises(RecipeError, match=r"2 of 3 images have no group.*\n  row 0: has no group"):
+    with pytest.raises(
+        RecipeError, match=r"images without a group: 2 of 3, .*\n  row 0: has no group"
+    ):
         list_source(source, labelled=False)

@@ -44,7 +44,7 @@ def test_column_that_the_first_json_object_lacks_is_read(tmp_path: Path) -> None
         (LINES.encode("utf-16"), "the text is UTF-16, expected UTF-8: save the table with"),
         (b"PK\3\4\0\0\0", "the file is binary and not Parquet, expected a table as Parquet, CSV"),
         (b'[{"image": "0.png"}', r".*starts with '\['.* is not a JSON array: .* an array of obj"),
-        (b'[1, {"image": "0.png"}]', "1 rows are invalid, .*array of JSON objects .*\n  row 0: is"),
+        (b'[1, {"image": "0.png"}]', "invalid rows: 1, .*array of JSON objects .*\n  row 0: is"),
         (b"[" * 100_000, ".*is not a JSON array: .*recursion"),
     ],
     ids=["utf-16", "zip", "truncated", "number", "deep"],

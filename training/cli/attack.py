@@ -8,6 +8,7 @@ import typer
 from oodguard.command_line.output import json_option, message, print_json
 from oodguard.command_line.progress import describe_duration, stages
 from oodguard.models.bundle import check_replaceable, open_bundle
+from oodguard.models.counts import count_of
 from oodguard.models.versions import new_version
 from oodguard.training.cli.command import Threads, bundle_json, replacement, run_command
 from oodguard.training.cli.progress import attack_progress
@@ -63,7 +64,7 @@ def attack(  # noqa: PLR0913 - each parameter is an option of the command
             print_json({**bundle_json(out), "calibration_attack": record})
         elif record is not None:
             message(
-                f"Exported {out}: {made.manifest.name} {chosen}. {record.images:,} calibration"
-                f" images were attacked by {record.method}, in"
-                f" {describe_duration(record.duration_s)}."
+                f"Exported {out}: {made.manifest.name} {chosen}. Attacked by {record.method} in"
+                f" {describe_duration(record.duration_s)}:"
+                f" {count_of(record.images, 'calibration image')}."
             )

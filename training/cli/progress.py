@@ -15,6 +15,7 @@ from rich.progress import (
 
 from oodguard.command_line.output import warn
 from oodguard.command_line.progress import ProgressLines, counted, describe_duration
+from oodguard.models.counts import count_of
 from oodguard.training.fit.trainer import StepResult
 from oodguard.training.run_progress import Epoch
 
@@ -104,7 +105,7 @@ class ProgressBar:
             seconds = (time.perf_counter() - self._started) / (TIMED_STEPS - 1)
             self._console.print(
                 f"Training has begun: about {describe_duration(seconds * self._steps_per_epoch)}"
-                f" for each of {self._epochs} epochs, in addition to validation.",
+                f" per epoch, in addition to validation; {count_of(self._epochs, 'epoch')} in all.",
                 highlight=False,
                 soft_wrap=True,
             )
@@ -166,7 +167,7 @@ class EvaluationBar:
         self._lines.count(steps)
         if finished:
             self.display.console.print(
-                f"Continuing an interrupted evaluation: {finished} parts are finished.",
+                f"Continuing an interrupted evaluation; finished parts: {finished}.",
                 highlight=False,
             )
         self.display.console.print(

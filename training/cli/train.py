@@ -14,6 +14,7 @@ from oodguard.command_line.exit_codes import ExitCode
 from oodguard.command_line.output import console, message, print_error, print_json, silence, warn
 from oodguard.command_line.progress import stages
 from oodguard.models.calibration import images_required
+from oodguard.models.counts import count_of
 from oodguard.models.decision import Policy
 from oodguard.models.errors import GuardError, RecipeError
 from oodguard.models.names import text_of
@@ -157,7 +158,7 @@ def _interrupted(run: RunFolder, *, processes: int) -> str:
     command = f"oodguard-train fit {recipe} --out {folder} --resume"
     if processes > 1:
         command = "the same command and --resume"
-    return f"interrupted after {done} {'epoch' if done == 1 else 'epochs'}. Continue with {command}"
+    return f"interrupted after {count_of(done, 'epoch')}. Continue with {command}"
 
 
 def initial_weights(recipe: Recipe, start: Path | None) -> InitialWeights | None:

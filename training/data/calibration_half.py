@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from oodguard.models.calibration import images_required
+from oodguard.models.counts import count_of
 from oodguard.models.decision import Policy
 from oodguard.models.errors import CalibrationError
 from oodguard.training.data.dataset import ImageSet
@@ -33,16 +34,16 @@ def check_calibration_half(images: ImageSet, policy: Policy) -> None:
         groups = int(images.groups.max()) + 1
         if groups // 2 < required:
             raise CalibrationError(
-                f"{images.name}: {groups // 2} of the {groups} groups calibrate, expected at least"
-                f" {required} for alpha {policy.alpha} with delta {policy.delta}: images of one"
-                f" group count as one. Give at least {2 * required} groups (--data, --group), or a"
-                " larger --alpha or --delta"
+                f"{images.name}: half of {count_of(groups, 'group')} calibrates, {groups // 2},"
+                f" expected at least {required} for alpha {policy.alpha} with delta {policy.delta}:"
+                f" images of one group count as one. Give at least {2 * required} groups"
+                " (--data, --group), or a larger --alpha or --delta"
             )
         return
     half = len(images) // 2
     if half < required:
         raise CalibrationError(
-            f"{images.name}: {half} of the {len(images)} images calibrate, expected at least"
-            f" {required} for alpha {policy.alpha} with delta {policy.delta}. Give at least"
-            f" {2 * required} images (--data, --images), or a larger --alpha or --delta"
+            f"{images.name}: half of {count_of(len(images), 'image')} calibrates, {half}, expected"
+            f" at least {required} for alpha {policy.alpha} with delta {policy.delta}. Give at"
+            f" least {2 * required} images (--data, --images), or a larger --alpha or --delta"
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field, ValidationError
 
+from oodguard.models.counts import count_of
 from oodguard.models.errors import RecipeError
 from oodguard.models.frozen_model import FrozenModel
 from oodguard.models.validation_errors import describe_error
@@ -151,7 +152,11 @@ def check_unchanged(recorded: DataCard, listings: Mapping[str, Listing]) -> None
 
 
 def _content_text(card: SourceCard | None) -> str:
-    return "no images" if card is None else f"{card.images:,} images (sha256 {card.sha256[:12]})"
+    return (
+        "no images"
+        if card is None
+        else f"{count_of(card.images, 'image')} (sha256 {card.sha256[:12]})"
+    )
 
 
 def content_sha256(listing: Listing) -> str:

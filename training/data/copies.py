@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from oodguard.models.counts import count_of
 from oodguard.models.errors import RecipeError
 from oodguard.sources.reader import list_source
 from oodguard.sources.source import Source
@@ -68,8 +69,8 @@ def copies_warning(key: str, notes: SourceNotes) -> str | None:
     if notes.copies is None or not notes.copies.images:
         return None
     return (
-        f"{key}: {notes.copies.images:,} images are left out of the evaluation: their pixels equal"
-        f" those of images in [inliers] or [outliers]{named(notes.copies)}"
+        f"{key}: the evaluation leaves out {count_of(notes.copies.images, 'image')}: the pixels"
+        f" equal those of images in [inliers] or [outliers]{named(notes.copies)}"
     )
 
 
@@ -92,7 +93,8 @@ def without_copies(images: ImageSet, copies: Copies | None, *, key: str) -> Imag
     kept = ~np.isin(images.positions.numpy(), copies.rows)
     if not kept.any():
         raise RecipeError(
-            f"{key}: the pixels of all {len(images):,} images of {images.name} equal those of"
-            " images in [inliers] or [outliers], expected images that the run was not trained on"
+            f"{key}: the pixels of every image of {images.name} ({len(images):,} in all) equal"
+            " those of images in [inliers] or [outliers], expected images that the run was not"
+            " trained on"
         )
     return images.subset(torch.from_numpy(np.flatnonzero(kept)))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from oodguard.command_line.progress import counted
+from oodguard.models.counts import count_of
 from oodguard.models.errors import RecipeError
 from oodguard.models.manifest import InputSpec
 from oodguard.sources.listing import MAX_NAMED, Listing, check_inliers
@@ -57,7 +58,7 @@ class ImageSet:
 
     def __str__(self) -> str:
         part = f"split {self.split} of " if self.split else ""
-        return f"{part}{self.name}: {len(self):,} images"
+        return f"{part}{self.name}: {count_of(len(self), 'image')}"
 
     def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Return the images and the labels in batches; the last one may be smaller."""
@@ -108,9 +109,9 @@ def load(source: Source, spec: InputSpec, *, labelled: bool = False) -> ImageSet
     images, kept, broken = read(listing, spec)
     if broken:
         _log.warning(
-            "%s: left out %s images that cannot be read: %s",
+            "%s: left out %s that cannot be read: %s",
             listing.location,
-            f"{broken.total():,}",
+            count_of(broken.total(), "image"),
             ", ".join(f"{count:,} ({reason})" for reason, count in broken.most_common()),
         )
     if not len(kept):
@@ -163,8 +164,8 @@ def split(inliers: ImageSet, held_out: Inliers, *, seed: int) -> Split:
     held_out_images = held_out.validation + held_out.calibration
     if len(inliers) < 2 * held_out_images:
         raise RecipeError(
-            f"inliers: validation + calibration is {held_out_images}, expected at most half of the"
-            f" {len(inliers)} images in {inliers.name}"
+            f"inliers: validation + calibration is {held_out_images}, expected at most half of"
+            f" {count_of(len(inliers), 'image')} in {inliers.name}"
         )
     first, second = held_out.validation, held_out_images
     generator = torch.Generator().manual_seed(seed)
@@ -183,9 +184,9 @@ def split(inliers: ImageSet, held_out: Inliers, *, seed: int) -> Split:
     _check_all_classes_trained(inliers, order[second:])
     if not validation.any() or calibration.sum() < MIN_CALIBRATION:
         raise RecipeError(
-            f"inliers: {len(held_out_copies):,} of the {second:,} held-out images in"
-            f" {inliers.name} are copies of training or validation images and are left out;"
-            f" {validation.sum():,} validation and {calibration.sum():,} calibration images remain,"
+            f"inliers: left out {len(held_out_copies):,} of the {second:,} held-out images in"
+            f" {inliers.name}, as copies of training or validation images. Remaining"
+            f" validation images: {validation.sum():,}, calibration images: {calibration.sum():,},"
             f" expected at least 1 and {MIN_CALIBRATION}. Remove the copies from the images"
         )
     return Split(

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from oodguard.models.counts import count_of
 from oodguard.models.errors import RecipeError
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.data.card import SourceNotes
@@ -55,8 +56,8 @@ def read_training_data(recipe: Recipe, warn: Callable[[str], None]) -> TrainingD
     notes = {"inliers": source_notes(recipe.inliers, every, inliers.copies, labelled=True)}
     if inliers.copies:
         warn(
-            f"inliers: left out {len(inliers.copies):,} held-out images of {every.name}: their"
-            f" pixels equal those of training or validation images{_named(notes['inliers'])}."
+            f"inliers: left out {count_of(len(inliers.copies), 'held-out image')} of {every.name}:"
+            f" the pixels equal those of training or validation images{_named(notes['inliers'])}."
             f" {len(inliers.calibration):,} calibration images remain"
         )
     if len(inliers.training) < recipe.schedule.batch_size:
@@ -76,7 +77,7 @@ def read_training_data(recipe: Recipe, warn: Callable[[str], None]) -> TrainingD
         if copies:
             warn(
                 f"outliers: removed {len(copies):,} of the {len(loaded):,} images of"
-                f" {loaded.name}: their pixels equal those of inliers in"
+                f" {loaded.name}: the pixels equal those of inliers in"
                 f" {every.name}{_named(notes['outliers'])}"
             )
         outliers, held_out = _split_outliers(
@@ -108,8 +109,8 @@ def remove_inliers(
     """
     if is_copy.all():
         raise RecipeError(
-            f"outliers: all {len(outliers):,} images of {outliers.name} are also in {inliers.name},"
-            " expected images of other objects"
+            f"outliers: every image of {outliers.name} ({len(outliers):,} in all) is also in"
+            f" {inliers.name}, expected images of other objects"
         )
     copies, others = (torch.from_numpy(np.flatnonzero(each)) for each in (is_copy, ~is_copy))
     return outliers.subset(others) if is_copy.any() else outliers, outliers.subset(copies)
@@ -130,8 +131,8 @@ def _split_outliers(
         return pool, None
     if len(pool) < 2 * validation:
         raise RecipeError(
-            f"outliers.validation is {validation}, expected at most half of the {len(pool)} images"
-            f" in {pool.name}"
+            f"outliers.validation is {validation}, expected at most half of"
+            f" {count_of(len(pool), 'image')} in {pool.name}"
         )
     is_copy = np.isin(prints[-validation:], prints[:-validation])
     if is_copy.all():
@@ -142,7 +143,7 @@ def _split_outliers(
     if is_copy.any():
         warn(
             f"outliers: left out {is_copy.sum():,} of the {validation:,} images of {pool.name} for"
-            " validation: their pixels equal those of training outliers"
+            " validation: the pixels equal those of training outliers"
         )
     held_out = pool.subset(slice(-validation, None))
     return pool.subset(slice(-validation)), held_out.subset(

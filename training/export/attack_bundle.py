@@ -11,6 +11,7 @@ from torch import Tensor
 from oodguard.models.bundle import Bundle, write_bundle
 from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.calibration_rows import CalibrationRows
+from oodguard.models.counts import count_of
 from oodguard.models.decision import Policy
 from oodguard.models.derived_card import derive_card, parse_card
 from oodguard.models.errors import BundleError, CalibrationError, RecipeError
@@ -106,7 +107,7 @@ def _section(record: AttackRecord, rows: CalibrationRows, manifest: Description)
     try:
         parts = list(attacked_images(record, rows, policy))
     except CalibrationError:  # too few images for the default policy
-        return f"{record.images:,} calibration images were attacked by {record.method}."
+        return f"Attacked by {record.method}: {count_of(record.images, 'calibration image')}."
     return "\n\n".join(
         [*parts, f"The thresholds are those of alpha {policy.alpha} with delta {policy.delta}."]
     )
@@ -166,9 +167,9 @@ def _calibration_images(
     images = load(source_at(data), spec) if data is not None else _of_recipe(bundle)
     if data is not None and rows.has_scores_only and len(images.images) != len(rows):
         raise RecipeError(
-            f"{text_of(data)} has {len(images.images):,} images, expected the {len(rows):,}"
-            f" calibration images of {manifest.name}. Give these, or calibrate the bundle on the"
-            " images first (`oodguard calibrate`), and attack the new bundle"
+            f"{text_of(data)} has {count_of(len(images.images), 'image')}, expected the"
+            f" {len(rows):,} calibration images of {manifest.name}. Give these, or calibrate"
+            " the bundle on the images first (`oodguard calibrate`), and attack the new bundle"
         )
     found = calibrate(run, images, manifest.scores, manifest.classes)
     if rows.has_scores_only:

@@ -103,8 +103,8 @@ def checked_report(run: RunFolder) -> Report:
     recipe, done = run.recipe, len(run.progress().epochs)
     if done < recipe.schedule.epochs:
         raise RecipeError(
-            f"{run.folder}: {done} of {recipe.schedule.epochs} epochs are done. Finish the run with"
-            " fit --resume."
+            f"{run.folder}: finished epochs: {done} of {recipe.schedule.epochs}. Finish the run"
+            " with fit --resume."
         )
     report = read_report(run)
     if report.trust.stamp == "untrusted":

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
+from oodguard.models.counts import count_of
 from oodguard.models.errors import RecipeError
 from oodguard.training.config.attack import AttackSettings
 from oodguard.training.config.recipe import Recipe
@@ -142,7 +143,7 @@ def roll_back(
     entry = Rollback(
         reason=str(drop),
         kept=progress.good,
-        attack=f"pgd, {attack.steps} steps of {attack.step_size:g} epsilon",
+        attack=f"pgd, {count_of(attack.steps, 'step')} of {attack.step_size:g} epsilon",
         lost=(*progress.epochs[progress.good :], epoch),
     )
     return progress.model_copy(

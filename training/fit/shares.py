@@ -6,6 +6,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from oodguard.models.counts import count_of
 from oodguard.models.errors import RecipeError
 from oodguard.training.config.recipe import Recipe
 from oodguard.training.scoring.network import MixedPrecisionNetwork
@@ -59,8 +60,8 @@ def check_shares(recipe: Recipe, pool: int | None, *, processes: int) -> None:
     outliers = recipe.outliers_per_batch if pool is None else min(pool, recipe.outliers_per_batch)
     if recipe.outliers is not None and outliers < processes:
         raise RecipeError(
-            f"a batch has {outliers} outliers, expected at least {processes}, one for each process."
-            " Train with fewer processes"
+            f"a batch has {count_of(outliers, 'outlier')}, expected at least {processes}, one for"
+            " each process. Train with fewer processes"
         )
     if recipe.method == "atom" and recipe.schedule.mirror_consistency and processes > 1:
         raise RecipeError(

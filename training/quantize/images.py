@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from oodguard.models.bundle import Bundle
+from oodguard.models.counts import count_of
 from oodguard.models.decision import Policy
 from oodguard.models.errors import CalibrationError, RecipeError
 from oodguard.sources.classes import match_all_classes, match_classes
@@ -107,16 +108,17 @@ def images_of_source(bundle: Bundle, source: Source, policy: Policy) -> Quantiza
     expected = 2 * (RANGE_IMAGES + MIN_COMPARED_IMAGES)
     if len(images) < expected:
         raise CalibrationError(
-            f"{images.name}: found {len(images):,} images, expected at least {expected:,}: one half"
-            f" calibrates, the other quantizes ({RANGE_IMAGES}) and is compared (at least"
-            f" {MIN_COMPARED_IMAGES}). Give more images (--data, --images)"
+            f"{images.name}: found {count_of(len(images), 'image')}, expected at least"
+            f" {expected:,}: one half calibrates, the other quantizes ({RANGE_IMAGES})"
+            f" and is compared (at least {MIN_COMPARED_IMAGES}). Give more images (--data,"
+            " --images)"
         )
     check_calibration_half(images, policy)
     others = order[half:]
     if len(others) < RANGE_IMAGES + MIN_COMPARED_IMAGES:
         raise CalibrationError(
             f"{images.name}: the groups that calibrate have {half:,} of the {len(images):,} images,"
-            f" and {len(others):,} remain, expected at least"
+            f" which leaves {len(others):,}, expected at least"
             f" {RANGE_IMAGES + MIN_COMPARED_IMAGES:,} of them. Give more images (--data, --images)"
         )
     if images.groups is not None:

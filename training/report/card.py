@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from oodguard.models.calibration_rows import CalibrationRows
+from oodguard.models.counts import count_of
 from oodguard.models.manifest import Description
 from oodguard.models.records import DataRecord, QuantizationRecord
 from oodguard.training.report.chance_warnings import report_warnings
@@ -96,7 +97,8 @@ def write_card(
         **quantization_facts(description.quantization),
         "seed": str(training.seed),
         "hardware": escape_markdown(training.hardware),
-        "wall time": f"{training.duration_s / 60:.1f} minutes, {training.epochs} epochs",
+        "wall time": f"{training.duration_s / 60:.1f} minutes,"
+        f" {count_of(training.epochs, 'epoch')}",
         "command": code_span(training.command),
         "libraries": ", ".join(f"{name} {v}" for name, v in training.libraries.items()),
     }

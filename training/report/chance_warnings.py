@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Mapping, Sequence
 
+from oodguard.models.counts import count_of
 from oodguard.training.report.left_out import copies_warnings
 from oodguard.training.report.markdown import escape_markdown, percent, share
 from oodguard.training.report.metrics import wilson_interval
@@ -25,7 +26,7 @@ def chance_warnings(
     if interval.low <= 1 / classes:
         warnings.append(
             f"the accuracy is {percent(accuracy)}, near chance ({percent(1 / classes)} for"
-            f" {classes} classes): the 95 % Wilson interval of {images:,} images is"
+            f" {classes} classes): the 95 % Wilson interval of {count_of(images, 'image')} is"
             f" {percent(interval.low)} to {percent(interval.high)}"
         )
     if clean is not None and clean.auroc_interval.high < 0.5:
@@ -59,7 +60,7 @@ def unfinished_warnings(report: Report) -> tuple[str, ...]:
         return ()
     epochs = tomllib.loads(report.recipe)["schedule"]["epochs"]
     return (
-        f"{report.finished_epochs} of {epochs} epochs were done: these are the figures of an"
+        f"finished epochs: {report.finished_epochs} of {epochs}; these are the figures of an"
         " unfinished run. Finish it with fit --resume, then evaluate it again",
     )
 

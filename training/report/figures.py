@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from oodguard.models.counts import count_of
 from oodguard.training.config.suites import SuiteAttack
 from oodguard.training.report.chance_warnings import warning_paragraphs
 from oodguard.training.report.markdown import (
@@ -32,7 +33,8 @@ def figures(report: Report, warnings: Sequence[str] = ()) -> str:
     """Return the warnings, the table of a report and its measurement conditions, in Markdown."""
     return "\n\n".join(
         (
-            f"Clean accuracy {percent(report.accuracy)} ({report.accuracy_images:,} test images)."
+            f"Clean accuracy {percent(report.accuracy)}"
+            f" ({count_of(report.accuracy_images, 'test image')})."
             f" Score `{report.score}`, threshold {report.threshold:.6g}: alpha"
             f" {percent(report.alpha)}"
             + (f" with confidence {percent(1 - report.delta)}" if report.delta else "")
@@ -84,8 +86,9 @@ def protocol_text(report: Report) -> str:
     )
     return (
         "Attacked on both sides: in-distribution images towards rejection, outliers towards"
-        f" acceptance, by {_attack(suite.ascent)}; {first.inliers.images:,} test images and up to"
-        f" {outliers:,} of each set. Each cell: AUROC / missed OOD at the served threshold."
+        f" acceptance, by {_attack(suite.ascent)};"
+        f" {count_of(first.inliers.images, 'test image')} and up to {outliers:,} of each set."
+        " Each cell: AUROC / missed OOD at the served threshold."
         f"{end_to_end}{STRAIGHT_THROUGH if report.straight_through else ''}{_replayed(report)}"
         f" Suite `{suite.name}`; {STAMPS[report.trust.stamp]}.{_twin(report)} Measured with"
         f" {code_span(report.command)} in {report.duration_s / 60:.1f} minutes on"
@@ -120,8 +123,8 @@ def _attack(ascent: SuiteAttack) -> str:
             " more, was not possible)"
         )
     return (
-        f"APGD on the score, {ascent.steps} steps from {ascent.restarts}"
-        f" start{'s' if ascent.restarts > 1 else ''}, the best iterate; every budget starts from"
+        f"APGD on the score, {ascent.steps} steps from"
+        f" {count_of(ascent.restarts, 'start')}, the best iterate; every budget starts from"
         " the result of the smaller budget"
     )
 

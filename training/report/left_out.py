@@ -1,5 +1,6 @@
 """The left-out parts of the data of a report: copies, unreadable images and skipped files."""
 
+from oodguard.models.counts import count_of
 from oodguard.training.data.card import EVALUATION
 from oodguard.training.data.copies import copies_warning, named
 from oodguard.training.report.markdown import escape_markdown
@@ -23,10 +24,13 @@ def left_out_lines(report: Report) -> list[str]:
         parts = []
         if notes.left_out:
             reasons = "; ".join(f"{count:,}: {reason}" for reason, count in notes.left_out.items())
-            parts.append(f"{sum(notes.left_out.values()):,} images that cannot be read ({reasons})")
+            parts.append(
+                f"{count_of(sum(notes.left_out.values()), 'image')} that cannot be read ({reasons})"
+            )
         if notes.copies and notes.copies.images:
             parts.append(
-                f"{notes.copies.images:,} images with the pixels of others{named(notes.copies)}"
+                f"{count_of(notes.copies.images, 'image')} with the pixels of others"
+                f"{named(notes.copies)}"
             )
         if notes.skipped:
             endings = ", ".join(f"{count:,} {ending}" for ending, count in notes.skipped.items())

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from oodguard.models.counts import count_of
 from oodguard.training.report import card, markdown
 from oodguard.training.report.advice import advice
 from oodguard.training.report.charts import level, roc_charts, security_charts
@@ -65,6 +66,7 @@ def template_environment() -> Environment:
         "auroc": "{:.3f}".format,
         "budget": markdown.budget,
         "confusions": confusions,
+        "count_of": count_of,
         "level": level,
         "percent": percent,
     }

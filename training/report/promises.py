@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from oodguard.models.calibration_rows import CalibrationRows
+from oodguard.models.counts import count_of
 from oodguard.models.decision import Policy, rejects
 from oodguard.models.errors import CalibrationError
 from oodguard.models.manifest import Description
@@ -35,11 +36,11 @@ def promises(description: Description, rows: CalibrationRows, policy: Policy) ->
 def attacked_images(record: AttackRecord, rows: CalibrationRows, policy: Policy) -> Iterator[str]:
     """Yield what the attack on the calibration images was, and the thresholds under attack."""
     yield (
-        f"{record.images:,} calibration images were attacked towards rejection by {record.method},"
-        " at the budgets below. A policy with `under_attack` uses their scores: its threshold"
-        " rejects at most alpha of in-distribution images even if that attack perturbs them. This"
-        " is no certificate: a stronger attack may raise a score further. A higher threshold misses"
-        " more outliers; `oodguard policy show` prints how many."
+        f"Attacked towards rejection by {record.method}, at the budgets below:"
+        f" {count_of(record.images, 'calibration image')}. A policy with `under_attack` uses"
+        " their scores: its threshold rejects at most alpha of in-distribution images even if that"
+        " attack perturbs them. This is no certificate: a stronger attack may raise a score"
+        " further. A higher threshold misses more outliers; `oodguard policy show` prints how many."
     )
     limit = rows_threshold(rows, policy.score, policy)
     lines = [["budget", "rejected at the common threshold", "threshold under attack"]]

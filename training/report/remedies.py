@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Iterator
 from typing import Any
 
+from oodguard.models.counts import count_of
 from oodguard.models.records import WRAPPED
 from oodguard.training.report.classes import weakest_classes
 from oodguard.training.report.markdown import percent
@@ -80,8 +81,8 @@ def _confused_pair(report: Report) -> Iterator[str]:
     count, name, other = max(pairs, default=(0, "", ""))
     if len(report.classes) > 2 and errors and count >= LARGE_SHARE * errors:
         yield (
-            f"{count:,} of the {errors:,} errors are images of {name!r} that are predicted as"
-            f" {other!r}. Check the labels of these two classes, add images of them, or merge them."
+            f"{name!r} is predicted as {other!r} in {count:,} of {count_of(errors, 'error')}."
+            " Check the labels of these two classes, add images of them, or merge them."
         )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from oodguard.command_line.progress import counted
 from oodguard.models.calibrated_model import RunGraph
 from oodguard.models.calibration_rows import CalibrationRows
+from oodguard.models.counts import count_of
 from oodguard.models.decision import rejects
 from oodguard.models.errors import ParityError, RecipeError
 from oodguard.models.qualities import measure
@@ -148,6 +149,7 @@ def _check_equal(
     differing = np.unique(np.nonzero(torch != onnx)[0])
     if len(differing):
         raise ParityError(
-            f"the {what} of torch and ONNX Runtime differs for {len(differing)} images in batches"
-            f" of {size}, expected 0; the first is image {differing[0]}"
+            f"the {what} of torch and ONNX Runtime differs for"
+            f" {count_of(len(differing), 'image')} in batches of {size}, expected 0; the"
+            f" first is image {differing[0]}"
         )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, compose, defs, helper, numpy_helper, version_converter
 
 from oodguard.models.calibrated_model import RunGraph
+from oodguard.models.counts import count_of
 from oodguard.models.errors import ClassifierError
 from oodguard.training.export.onnx import drop_repeated_opsets
 from oodguard.training.wrap.classifier import OriginalClassifier, opset_of
@@ -47,7 +48,7 @@ def merged_run(
 
     def run(images: Images) -> tuple[Values, Values]:
         with runtime_errors(
-            f"the wrapped classifier does not run on a batch of {len(images)} images",
+            f"the wrapped classifier does not run on a batch of {count_of(len(images), 'image')}",
             ". Export the classifier again with a dynamic batch dimension.",
         ):
             first, second = session.run(list(outputs), {"images": images})

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from oodguard.models.counts import count_of
 from oodguard.models.errors import ClassifierError, RecipeError
 from oodguard.sources.classes import match_classes
 from oodguard.sources.special_file import is_special
@@ -43,8 +44,8 @@ def labels_of_outputs(
     check_has_classes(option, data.name, data.classes)
     if len(classes) != outputs:
         raise ClassifierError(
-            f"received {len(classes)} class names, expected {outputs}, one per output. Give"
-            " --classes FILE with one name per line, in the order of the outputs."
+            f"received {count_of(len(classes), 'class name')}, expected {outputs}, one per output."
+            " Give --classes FILE with one name per line, in the order of the outputs."
         )
     if len(set(classes)) != len(classes):
         repeated = sorted(name for name, times in Counter(classes).items() if times > 1)

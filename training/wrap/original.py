@@ -9,6 +9,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
+from oodguard.models.counts import count_of
 from oodguard.models.errors import ClassifierError
 from oodguard.training.wrap.classifier import OriginalClassifier
 from oodguard.training.wrap.features import MAX_FEATURES, Features
@@ -85,8 +86,8 @@ def probe_features(
     ):
         kind = f"{found.dtype} {found.shape}" if isinstance(found, np.ndarray) else "no array"
         raise ClassifierError(
-            f"--features: {features.tensor} is {kind} for {len(pixels)} images, expected numbers"
-            " of shape (n, D), (n, T, D) or (n, D, h, w)"
+            f"--features: {features.tensor} is {kind} for {count_of(len(pixels), 'image')},"
+            " expected numbers of shape (n, D), (n, T, D) or (n, D, h, w)"
         )
     size = features.as_rows(found).shape[1]
     if not 2 <= size <= MAX_FEATURES:
@@ -114,8 +115,8 @@ def _as_rows(found: NDArray[np.generic], images: int, name: str) -> Values:
     shape = found.shape
     if not shape or shape[0] != images or any(size != 1 for size in shape[2:]) or 0 in shape:
         raise ClassifierError(
-            f"output {name} has shape {shape} for {images} images, expected ({images}, classes)"
-            f" or ({images},)"
+            f"output {name} has shape {shape} for {count_of(images, 'image')}, expected"
+            f" ({images}, classes) or ({images},)"
         )
     return np.asarray(found.reshape(images, -1), np.float32)
 

@@ -227,7 +227,7 @@ def test_calibrate_draws_the_same_image_of_each_group_in_any_order_of_the_source
         ),
         (("--group", "folder"), "30 calibration groups are too few"),
         (("--group", "name:red|green|blue"), "3 calibration groups are too few for alpha 0.05"),
-        (("--group", "name:^"), "none of the 90 pictures has a group: the first, "),
+        (("--group", "name:^"), "none of 90 pictures has a group: the first, "),
         (("--group", r"name:(\d+)\.png"), "each of the 90 groups has 1 image, expected groups of"),
         (("--version", "1"), "--version is '1', expected one that is newer than '1'"),
         (("--version", "2rc1", "--images", "1"), "found 1 images"),

@@ -106,7 +106,11 @@ def test_calibrate_refuses_a_review_list_of_another_format(
     ("row", "options", "expected"),
     [
         ("red/film0/3.png,no,,r9", (), "1 images have rows with keep 'yes' and with 'no'"),
-        ("red/film0/9.png,yes,,", ("--group", "request"), "1 of 82 images have no group"),
+        (
+            "red/film0/9.png,yes,,",
+            ("--group", "request"),
+            "images without a group: 1 of 82, expected a group",
+        ),
     ],
 )
 def test_calibrate_refuses_contradictory_rows_of_a_review_list(  # noqa: PLR0913

@@ -159,5 +159,5 @@ def test_source_refuses_columns_of_one_name_and_names_invalid_rows(tmp_path: Pat
     with pytest.raises(RecipeError, match=r"2 columns have the name 'image'"):
         listed(tmp_path, str(tmp_path / "t.parquet"))
     (tmp_path / "t.jsonl").write_text('{\n{"image": "a.png"}\n')
-    with pytest.raises(RecipeError, match=r"1 rows are invalid, .*\n *row 0: "):
+    with pytest.raises(RecipeError, match=r"invalid rows: 1, .*\n *row 0: "):
         listed(tmp_path, str(tmp_path / "t.jsonl"))

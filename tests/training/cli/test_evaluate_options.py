@@ -88,7 +88,7 @@ def test_fit_and_evaluate_leave_out_evaluation_images_that_were_trained_on(tmp_p
     fitted = CliRunner().invoke(app, ["fit", str(tmp_path / "tiny.toml"), "--out", str(run)])
     assert fitted.exit_code == 0, fitted.output
     warning = (
-        "warning: evaluation.test: 1 images are left out of the evaluation: their pixels equal"
+        "warning: evaluation.test: the evaluation leaves out 1 image: the pixels equal"
         f" those of images in [inliers] or [outliers] ({same})"
     )
     assert warning in fitted.output
@@ -110,7 +110,7 @@ def test_fit_and_evaluate_leave_out_evaluation_images_that_were_trained_on(tmp_p
     assert notes["copies"]["images"] == 2
     for ending in ("md", "html"):
         page = (run / f"evaluation.{ending}").read_text(encoding="utf-8")
-        assert f"1 images that cannot be read (1: {reason}); 2 images with the pixels of" in page
+        assert f"1 image that cannot be read (1: {reason}); 2 images with the pixels of" in page
         assert "skipped files: 1 .txt" in page
 
 

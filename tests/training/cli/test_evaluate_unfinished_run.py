@@ -18,7 +18,7 @@ def test_evaluate_warns_of_an_unfinished_run(
     text = RECIPE.replace("epochs = 2", f"epochs = {epochs}")
     run = save_run(tmp_path / "run", text, outputs=10).folder
     result = CliRunner().invoke(app, ["evaluate", str(run), "--suite", "quick"])
-    warning = "1 of 2 epochs were done: these are the figures of an unfinished run. Finish it"
+    warning = "finished epochs: 1 of 2; these are the figures of an unfinished run. Finish it"
     page = (run / "evaluation-quick.md").read_text(encoding="utf-8")
     printed = " ".join(result.output.split())
     assert (warning in printed, warning in page) == (bool(finished), bool(finished))

@@ -58,7 +58,7 @@ def test_progress_bar_estimates_an_epoch_in_a_log(
         bar.start(epochs=2, steps_per_epoch=100, done=0)
         for step in range(TIMED_STEPS + 1):
             bar.finish_step(0, StepResult(step=step, loss=1.0, accuracy=0.5))
-    text = "about 5 minutes for each of 2 epochs, in addition to validation."
+    text = "about 5 minutes per epoch, in addition to validation; 2 epochs in all."
     assert (text in console.export_text()) == (not terminal)
 
 
@@ -70,7 +70,7 @@ def test_evaluation_bar_shows_no_time_left_at_the_end() -> None:
         bar.advance(2)
     *lines, last = console.export_text().splitlines()
     text = "\n".join(lines)
-    assert "Continuing an interrupted evaluation: 3 parts are finished.\n" in text
+    assert "Continuing an interrupted evaluation; finished parts: 3.\n" in text
     assert "Estimated time of all parts: 2 minutes (50000.0 ms for a gradient step" in text
     elapsed, left = last.rsplit("left:", 1)
     assert elapsed.split()[-1].startswith("0:00:0")

@@ -105,7 +105,7 @@ def test_missing_source_is_an_error_that_names_the_path_as_given(source: Source)
 def test_damaged_image_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "broken.png").write_bytes(b"no image")
-    with pytest.raises(RecipeError, match=r"cannot read 1 of 1 images:\n  .*broken\.png"):
+    with pytest.raises(RecipeError, match=r"cannot read 1 of 1 image:\n  .*broken\.png"):
         load(Source(folder=tmp_path), SPEC)
 
 
@@ -171,10 +171,10 @@ def test_images_of_mixed_sizes_are_resized_to_one(tmp_path: Path) -> None:
     [
         (
             [0, 1, None, 0],
-            r"1 of 4 labels are invalid, expected 0 to 1 .*:\n  row 2: has no label\n",
+            r"invalid labels: 1 of 4, expected 0 to 1 .*:\n  row 2: has no label\n",
         ),
-        ([0, -1, -1, 1], r"2 of 4 labels are invalid, .*\n  row 1: has no label\n  row 2: has no"),
-        ([1, 1, 1, 1], "all 4 images of odd have the class 'dog'"),
+        ([0, -1, -1, 1], r"invalid labels: 2 of 4, .*\n  row 1: has no label\n  row 2: has no"),
+        ([1, 1, 1, 1], r"every image of odd \(4 in all\) has the class 'dog'"),
     ],
     ids=["none", "minus one", "a single class"],
 )
@@ -197,7 +197,9 @@ def test_label_beyond_the_classes_is_an_error() -> None:
         classes=("cat", "dog"),
     )
     held_out = Inliers(folder=CIFAR10, validation=1, calibration=20)
-    with pytest.raises(RecipeError, match=r"2 of 4 labels .*\n  row 2: label 2\n  row 3: label 7"):
+    with pytest.raises(
+        RecipeError, match=r"invalid labels: 2 of 4.*\n  row 2: label 2\n  row 3: label 7"
+    ):
         split(images, held_out, seed=0)
 
 

@@ -32,7 +32,7 @@ def test_split_is_disjoint_complete_and_determined_by_the_seed() -> None:
 def test_holding_out_more_than_half_is_an_error() -> None:
     images = load(Source(folder=CIFAR10), SPEC)
     held_out = Inliers(folder=CIFAR10, validation=50, calibration=60)
-    with pytest.raises(RecipeError, match="calibration is 110, expected at most half of the 200"):
+    with pytest.raises(RecipeError, match="is 110, expected at most half of 200 images"):
         split(images, held_out, seed=0)
 
 
@@ -106,6 +106,6 @@ def test_held_out_images_that_are_copies_of_trained_ones_are_left_out() -> None:
 def test_split_without_calibration_images_that_are_no_copies_is_an_error() -> None:
     held_out = Inliers(folder=Path("photos"), validation=1, calibration=20)
     with pytest.raises(
-        RecipeError, match=r"of the 21 held-out images in photos are copies .* 20\."
+        RecipeError, match=r"of the 21 held-out images in photos, as copies .* 20\."
     ):
         split(_numbered(torch.arange(60) % 30), held_out, seed=5)

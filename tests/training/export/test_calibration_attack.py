@@ -126,7 +126,9 @@ def test_attack_of_a_calibrated_bundle_again_has_one_section_and_a_new_version(
     assert third.card.startswith("# gtsrb-standard, version 1.post3\n\n## Calibration\n")
     assert list(card.sections) == ["Calibration", "Under attack"]
     assert card.sections["Calibration"] == "On the test signs."
-    assert card.sections["Under attack"].startswith("2 calibration images were attacked")
+    assert card.sections["Under attack"].startswith(
+        "Attacked towards rejection by APGD, 20 steps, at the budgets below: 2 calibration images. "
+    )
     assert card.exported == bundle.card
     calibrated = "calibrated 2026-05-01 00:00 UTC by Ada on 60 images of test"
     assert card.history == (

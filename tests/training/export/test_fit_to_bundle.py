@@ -293,7 +293,7 @@ def test_export_rejects_an_unfinished_run(copy: Path) -> None:
     path = copy / "progress.json"
     progress = json.loads(path.read_text())
     path.write_text(json.dumps(progress | {"epochs": progress["epochs"][:-1]}))
-    assert "15 of 16 epochs are done" in _rejected_export(copy)
+    assert "finished epochs: 15 of 16. Finish" in _rejected_export(copy)
 
 
 def test_evaluate_rejects_an_unknown_score(run: Path) -> None:

@@ -46,7 +46,7 @@ def test_remedies_for_a_low_accuracy_depend_on_the_training_accuracy(
     first, pair, epsilon = remedies(_report(accuracy=0.7, training_accuracy=training))
     assert sentence in first
     assert "network.weights" in first
-    assert pair.startswith("4 of the 6 errors are images of 'cat' that are predicted as 'dog'.")
+    assert pair.startswith("'cat' is predicted as 'dog' in 4 of 6 errors.")
     assert "at 2/255" in epsilon
 
 

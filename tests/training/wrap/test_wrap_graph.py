@@ -197,7 +197,7 @@ def test_original_outputs_of_other_shapes(
         _check_agreement(model, tmp_path, scores)
         return
     with pytest.raises(
-        ClassifierError, match=r"shape \(1, 1, 1, 3\) for 1 images, expected \(1, classes\)"
+        ClassifierError, match=r"shape \(1, 1, 1, 3\) for 1 image, expected \(1, classes\)"
     ):
         original_outputs(_saved(model, tmp_path), PIXELS)(IMAGES)
 

@@ -22,7 +22,10 @@ def test_wrap_names_the_folder_if_its_name_is_invalid(pictures: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--images", 117), "58 of the 117 images calibrate, expected at least 59 for alpha 0.05"),
+        (
+            ("--images", 117),
+            "half of 117 images calibrates, 58, expected at least 59 for alpha 0.05",
+        ),
         (("--images", 117), "Give at least 118 images"),
         (("--name", "Upper Case"), "--name is 'Upper Case'"),
         (("--preset", "vgg"), "--preset is 'vgg', expected one of imagenet, caffe, tf, clip"),
