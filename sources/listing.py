@@ -86,13 +86,8 @@ class Listing:
             return None
         once = way_to_set("group_across_classes", "true")
         return (
-<<<<<<< HEAD
-            f"{groups:,} groups of {values:,} values: a value that several classes share is one"
-            f" group for each of them, and with {once} one group in all"
-=======
-            f"{groups:,} groups of {count_of(values, 'value')}, because a value counts once for"
-            f" each class ({once}: once in all)"
->>>>>>> c1a49e31a15c81e0e3c6595ca5a43ad6ef3c5b21
+            f"{groups:,} groups of {count_of(values, 'value')}: a value that several classes share"
+            f" is one group for each of them, and with {once} one group in all"
         )
 
     @property

@@ -40,6 +40,7 @@ MAX_KEYS = 3
 
 _values = Repr()
 _values.maxstring = 80  # characters; enough for most paths, which often differ in the middle
+_values.maxlist = 1000  # a list of classes is written whole
 
 
 class RunFolder:
@@ -86,10 +87,10 @@ class RunFolder:
         run = cls(folder)
         recorded = run.recipe_text
         if recorded != recipe_text:
+            differences = _describe_differences(recipe_text, recorded, origin=f"{folder / RECIPE}")
             raise RecipeError(
-                f"{folder / RECIPE} differs from the given recipe:"
-                f" {_describe_differences(recipe_text, recorded)}. To resume, give the recipe"
-                " unchanged; for a new run, choose another folder with --out"
+                f"{folder / RECIPE} differs from the given recipe: {differences}. To resume, give"
+                " the recipe unchanged; for a new run, choose another folder with --out"
             )
         return run
 
@@ -206,10 +207,16 @@ class RunFolder:
             self.folder.rmdir()
 
 
-def _describe_differences(given: str, recorded: str) -> str:
-    """Describe the keys that differ between the texts of two recipes, with both values."""
+def _describe_differences(given: str, recorded: str, *, origin: str) -> str:
+    """Describe the keys that differ between the texts of two recipes, with both values.
+
+    `origin` is the file of the recorded one.
+
+    Raises:
+        RecipeError: A text is not TOML.
+    """
     received = _keys(recipe_tables(given, origin="the given recipe"))
-    expected = _keys(recipe_tables(recorded, origin="the recorded recipe"))
+    expected = _keys(recipe_tables(recorded, origin=origin))
     # As texts, because 1, 1.0 and true are equal in Python and different in a recipe.
     different = [
         f"{key} is {_written(received, key)} (recorded: {_written(expected, key)})"

@@ -38,8 +38,7 @@ class InitialWeights:
 
     `pretrained` weights are loaded by `load_pretrained`, with `prefix`; other weights must fit the
     network exactly. `exported` ones are those of a bundle, see `exported_weights`. `split` is the
-    one that the network was trained with; None if it is not known, and for `pretrained` weights,
-    which are those of other images as a rule.
+    one that the network was trained with; None if it is not known.
     """
 
     tensors: dict[str, Tensor]
@@ -113,7 +112,7 @@ def read_initial_weights(
         origin=WeightsOrigin(name=name, sha256=hashlib.sha256(content).hexdigest()),
         pretrained=pretrained,
         prefix=prefix,
-        split=TrainingSplit.of_run(RunFolder(path)) if path.is_dir() and not pretrained else None,
+        split=TrainingSplit.of_run(RunFolder(path)) if path.is_dir() else None,
     )
 
 

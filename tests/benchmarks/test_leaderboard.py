@@ -177,6 +177,7 @@ KEYS = "name, family, file, part, mean, std, activation, discriminator, scores, 
         (ENTRY.replace('"w"', "3"), "network[0].file is 3, expected a path in quotes"),
         (f"{ENTRY}mean = [0.5, 0.5]\n", "network[0].mean[2] is missing, expected three numbers"),
         (f"{ENTRY}claim = 0.7\n", "network[0].claim is 0.7, expected a string"),
+        (f"{ENTRY}mean = 3\n", "network[0].mean is 3, expected an array"),
         (ENTRY.replace("[[network]]", "[network]"), "[network] is one table, expected an array"),
         ("", "the table [[network]] is missing; add one for each network"),
         (f'{ENTRY}scores = ["msp", "mps"]\n', "network[0].scores is 'mps', expected one of "),
@@ -192,6 +193,7 @@ def test_networks_file_errors_state_the_received_and_the_expected_value(
     with pytest.raises(RecipeError) as caught:
         read_networks(file)
     assert str(caught.value).startswith(f"{file}: {expected}")
+    assert "length of at least" not in str(caught.value)
 
 
 def test_networks_file_that_cannot_be_read_is_an_error_with_a_remedy(tmp_path: Path) -> None:

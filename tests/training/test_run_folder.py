@@ -106,6 +106,10 @@ def test_folder_with_a_run_is_not_overwritten(tmp_path: Path) -> None:
             "seed is 4 (recorded: 3); input.height is 48 (recorded: 32);"
             " input.width is 48 (recorded: 32); and 2 more",
         ),
+        (
+            f"a = {[*range(7), 8]}\n{RECIPE}",
+            "a is [0, 1, 2, 3, 4, 5, 6, 8] (recorded: not set)",
+        ),
         (f"{RECIPE}\n# a comment\n", "its text differs (comments or layout), but no key"),
     ],
 )

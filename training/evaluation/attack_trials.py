@@ -171,7 +171,7 @@ Remember = Callable[[str, Callable[[], float]], float]
 def trial_steps(suite: Suite, *, images: int, twin: bool) -> int:
     """Return the gradient steps of one image of all trials on `images`; a query counts a third."""
     settings, trials = suite.ascent, suite.trials
-    epsilons = len(suite.budgets) if trials.long_steps else 1  # at most
+    epsilons = 1 + len(suite.budgets) if trials.long_steps else 1  # at most
     attacks = sum(_step_counts(suite)) * epsilons + settings.steps * (2 if twin else 1)
     return images * (
         attacks * settings.restarts + (trials.noise_draws + trials.square_queries) // 3
@@ -205,8 +205,11 @@ def run_attack_trials(  # noqa: PLR0913  (by keyword)
         # The attacks are to differ by what they do, not by where they start.
         return torch.Generator().manual_seed(seed)
 
+    def named(name: str, epsilon: float = epsilon) -> str:
+        return f"{name} within {255 * epsilon:g}/255"
+
     def under(name: str, attack: Attack) -> float:
-        return remember(name, lambda: images.attacked_auroc(attack, same_starts()))
+        return remember(named(name), lambda: images.attacked_auroc(attack, same_starts()))
 
     def transferred(source: AttackedScore) -> float:
         with frozen(source.classifier):
@@ -219,8 +222,7 @@ def run_attack_trials(  # noqa: PLR0913  (by keyword)
         return images.attacked_aurocs(attack, (epsilon, *larger), same_starts())
 
     def within(epsilon: float, steps: int) -> float:
-        name = f"steps {steps} within {255 * epsilon:g}/255"
-        return remember(name, lambda: chained(steps)[epsilon])
+        return remember(named(f"steps {steps}", epsilon), lambda: chained(steps)[epsilon])
 
     larger = _larger_epsilons(epsilon, by_epsilon) if trials.long_steps else ()
     with frozen(images.victim.classifier):
@@ -240,7 +242,7 @@ def run_attack_trials(  # noqa: PLR0913  (by keyword)
             white_box=by_steps[settings.steps],
             noise=under("noise", noise) if trials.noise_draws else None,
             square=under("square", square) if trials.square_queries else None,
-            transfer=remember("transfer", lambda: transferred(twin)) if twin else None,
+            transfer=remember(named("transfer"), lambda: transferred(twin)) if twin else None,
             at_64=under("at 64", _large_attack(settings, epsilon)),
             bad_gradients=images.bad_gradients(epsilon, same_starts()),
         )

@@ -132,6 +132,7 @@ def evaluate(  # noqa: PLR0913  (by keyword)
         predicted_classes=rejections_by_class(target.rows, policy, target.classes),
         training_accuracy=target.training_accuracy,
         finished_epochs=target.finished_epochs,
+        inliers=target.inliers,
         teacher=target.teacher,
         started_from=target.started_from,
         data=notes,

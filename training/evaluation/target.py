@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 import torch
@@ -46,6 +45,7 @@ from oodguard.training.scoring.parity import (
     check_calibration,
     onnx_run,
 )
+from oodguard.training.training_split import inliers_sha256, recorded_origins
 
 REQUIRED_SCORES = {"preprocessed_mahalanobis": "mahalanobis"}
 """The score of the graph that a detector needs, if it does not use the logits."""
@@ -95,6 +95,7 @@ class EvaluationTarget:
             without one.
         training_accuracy: That of the last epoch of a run.
         finished_epochs: The number of finished epochs of a run that is not finished; else None.
+        inliers: The hash of the inliers of the training, see `training_split`; None if unknown.
         teacher: The network that the run or the bundle learned from, or None.
         started_from: The weights that its training started from, or None.
         straight_through: Whether gradients are those of an INT8 graph without its rounding.
@@ -120,6 +121,7 @@ class EvaluationTarget:
     trained_epsilon: float = 0.0
     training_accuracy: float | None = None
     finished_epochs: int | None = None
+    inliers: str | None = None
     teacher: WeightsOrigin | None = None
     started_from: WeightsOrigin | None = None
     straight_through: bool = False
@@ -234,6 +236,7 @@ def run_target(run: RunFolder, score: str, others: Sequence[str] = ()) -> Evalua
         trained_epsilon=recipe.attack.epsilon if recipe.attack else 0.0,
         training_accuracy=next((epoch.training_accuracy for epoch in reversed(epochs)), None),
         finished_epochs=len(epochs) if len(epochs) < recipe.schedule.epochs else None,
+        inliers=inliers_sha256(card),
         teacher=progress.teacher,
         started_from=progress.started_from,
         notes=card.sources if card else {},
@@ -253,6 +256,8 @@ def bundle_target(folder: Path, recipe_text: str | None) -> EvaluationTarget:
     text = recipe_text or _own_recipe(bundle.evaluation, folder)
     recipe = parse_evaluation_recipe(text, origin=f"the recipe of {folder}")
     run, black_box = onnx_run(bundle.model), None
+    inliers = bundle.evaluation.get("inliers")
+    origins = recorded_origins(bundle.evaluation)
     classifier: ScoredClassifier
     try:
         classifier = bundle_classifier(bundle)
@@ -278,18 +283,15 @@ def bundle_target(folder: Path, recipe_text: str | None) -> EvaluationTarget:
         black_box=black_box,
         method=bundle.manifest.training.method,
         trained_epsilon=bundle.manifest.training.epsilon,
-        **_training_records(bundle.evaluation, folder),
+        inliers=inliers if isinstance(inliers, str) else None,
+        notes=_training_notes(bundle.evaluation, folder),
+        teacher=origins["teacher"],
+        started_from=origins["started_from"],
     )
 
 
-class _TrainingRecords(TypedDict):
-    notes: dict[str, SourceNotes]
-    teacher: WeightsOrigin | None
-    started_from: WeightsOrigin | None
-
-
-def _training_records(evaluation: Mapping[str, object], folder: Path) -> _TrainingRecords:
-    """Return what the evaluation inside a bundle records about the training.
+def _training_notes(evaluation: Mapping[str, object], folder: Path) -> dict[str, SourceNotes]:
+    """Return what was left out of the training data, from the evaluation inside a bundle.
 
     Raises:
         RecipeError: A record is invalid.
@@ -298,21 +300,13 @@ def _training_records(evaluation: Mapping[str, object], folder: Path) -> _Traini
     sources = data.items() if isinstance(data, dict) else ()
     try:
         return {
-            "notes": {
-                key: SourceNotes.model_validate(notes)
-                for key, notes in sources
-                if not key.startswith(EVALUATION)
-            },
-            "teacher": _origin(evaluation.get("teacher")),
-            "started_from": _origin(evaluation.get("started_from")),
+            key: SourceNotes.model_validate(notes)
+            for key, notes in sources
+            if not key.startswith(EVALUATION)
         }
     except ValidationError as error:
         cause = describe_error(error.errors()[0])
         raise RecipeError(f"{folder / EVALUATION_FILE} is invalid: {cause}") from error
-
-
-def _origin(record: object) -> WeightsOrigin | None:
-    return None if record is None else WeightsOrigin.model_validate(record)
 
 
 def is_bundle(folder: Path) -> bool:

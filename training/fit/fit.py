@@ -27,7 +27,7 @@ from oodguard.training.fit.trainer import StepResult, Trainer
 from oodguard.training.provenance import command, libraries
 from oodguard.training.run_folder import DATA, RunFolder
 from oodguard.training.run_progress import Epoch, RunProgress, tensors_name
-from oodguard.training.training_split import TrainingSplit, with_split
+from oodguard.training.training_split import TrainingSplit, inliers_sha256, with_split
 from oodguard.training.weights import InitialWeights
 
 
@@ -77,7 +77,8 @@ def fit(
         teacher = read_teacher(run.recipe, data.training.classes)
         trainer = Trainer(run.recipe, data, fabric, teacher)
         progress = _initial_progress(data, trainer)
-        now = TrainingSplit(recipe=run.recipe, images=len(data.training))
+        inliers = inliers_sha256(read_data_card(run.folder / DATA))
+        now = TrainingSplit(recipe=run.recipe, images=len(data.training), inliers=inliers)
         if teacher is not None:
             origin = with_split(
                 teacher.origin, teacher.split, now, key="teacher.weights", warn=observer.warn
@@ -89,7 +90,11 @@ def fit(
         elif start is not None:
             for note in trainer.start_from(start):
                 observer.warn(note)
-            origin = with_split(start.origin, start.split, now, key="--from", warn=observer.warn)
+            before = start.split
+            if before and start.pretrained and before.inliers != inliers:
+                before = None  # on other images, as a rule
+            key = "network.weights" if start.pretrained else "--from"
+            origin = with_split(start.origin, before, now, key=key, warn=observer.warn)
             progress = progress.model_copy(update={"started_from": origin})
     check_same_data(fabric, data.sha256 if teacher is None else teacher.sha256_with(data.sha256))
     return _train(run, trainer, progress, observer)
@@ -211,7 +216,11 @@ def _resumed_progress(before: RunProgress, now: RunProgress) -> RunProgress:
         )
     current = {"hardware", "command", "libraries", "training_images", "outlier_images"}
     good = len(before.epochs) if before.good is None else before.good
-    return before.model_copy(update={**now.model_dump(include=current), "good": good})
+    # That of an older run does not record whether the splits are the same.
+    is_compared = now.teacher is not None and now.teacher.same_split is not None
+    teacher = now.teacher if is_compared else before.teacher
+    update = {**now.model_dump(include=current), "good": good, "teacher": teacher}
+    return before.model_copy(update=update)
 
 
 def _add_epoch(progress: RunProgress, epoch: Epoch, *, is_good: bool) -> RunProgress:

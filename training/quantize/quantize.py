@@ -25,6 +25,7 @@ from oodguard.training.quantize.finetune import Decision, finetune
 from oodguard.training.quantize.graph import prepare, quantize_graph
 from oodguard.training.quantize.images import QuantizationImages
 from oodguard.training.scoring.parity import calibrate, check_calibration, onnx_run
+from oodguard.training.training_split import ORIGINS, recorded_origins
 
 
 def quantize(  # noqa: PLR0913  (by keyword)
@@ -65,6 +66,7 @@ def quantize(  # noqa: PLR0913  (by keyword)
     """
     check_replaceable(out)
     manifest = bundle.manifest
+    origins = tuple(recorded_origins(bundle.evaluation).values())
     if manifest.quantization is not None:
         raise BundleError(
             f"{manifest.name} is an INT8 bundle, expected a float32 bundle. Quantize the bundle"
@@ -131,7 +133,9 @@ def quantize(  # noqa: PLR0913  (by keyword)
         model=model,
         calibration=calibration,
         evaluation=_evaluation(bundle, comparison, policy),
-        card=write_quantized_card(description, manifest, policy, len(images.calibration), warning),
+        card=write_quantized_card(
+            description, manifest, policy, len(images.calibration), warning, origins
+        ),
     )
     return description
 
@@ -161,9 +165,9 @@ def _record(
 def _evaluation(bundle: Bundle, comparison: Comparison, policy: Policy) -> dict[str, object]:
     """Return the evaluation.json: the comparison, and what was measured of the float32 graph.
 
-    The recipe stays at the top, so that `evaluate` finds the data of the INT8 bundle.
+    The recipe and the records of the training stay at the top, where other commands find them.
     """
-    recipe = bundle.evaluation.get("recipe")
+    kept = ("recipe", "inliers", *ORIGINS)
     return {
         "kind": "quantized",
         "attacked": "not measured",
@@ -171,5 +175,5 @@ def _evaluation(bundle: Bundle, comparison: Comparison, policy: Policy) -> dict[
         "delta": policy.delta,
         "comparison": asdict(comparison),
         "float32": dict(bundle.evaluation),
-        **({"recipe": recipe} if recipe else {}),
+        **{key: bundle.evaluation[key] for key in kept if bundle.evaluation.get(key)},
     }

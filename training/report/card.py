@@ -19,6 +19,7 @@ from oodguard.training.report.markdown import (
 )
 from oodguard.training.report.model import Report
 from oodguard.training.report.promises import promises
+from oodguard.training.run_progress import WeightsOrigin
 
 PURPOSE: Mapping[str, str] = {
     "wrapped": (
@@ -177,11 +178,15 @@ def _guarantee(report: Report) -> str:
         " missed out-of-distribution images: it depends on the images. In the sets above it was"
         f" {percent(min(missed))} to {percent(max(missed))} without an attack. An attacker within"
         " the budgets above achieves at least the figures of the table; a larger budget or a"
-        " stronger attack achieves more."
-        + "".join(
-            f" **{code_span(origin.name)}, from which this network learned, had another split of"
-            " the images: if it learned some of the calibration images, the bound does not hold.**"
-            for origin in (report.teacher, report.started_from)
-            if origin is not None and origin.same_split is False
-        )
+        " stronger attack achieves more." + split_caveats(report.teacher, report.started_from)
+    )
+
+
+def split_caveats(*origins: WeightsOrigin | None) -> str:
+    """Return a sentence for each of the weights that were trained with another split."""
+    return "".join(
+        f" **{code_span(origin.name)}, from which this network learned, had another split of the"
+        " images: if it learned some of the calibration images, the bound does not hold.**"
+        for origin in origins
+        if origin is not None and origin.same_split is False
     )

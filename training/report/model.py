@@ -223,6 +223,8 @@ class Report(FrozenModel):
         training_accuracy: That of the last epoch, on the images as they were trained on; None for
             a bundle.
         finished_epochs: The number of finished epochs of a run that is not finished; else None.
+        inliers: The hash of the inliers of the training, their order and their groups; None in
+            older reports.
         teacher: The network that this one learned from, or None.
         started_from: The weights that its training started from, or None.
         data: The images left out of each source of the recipe, by its key; empty in older reports.
@@ -252,6 +254,7 @@ class Report(FrozenModel):
     )
     training_accuracy: float | None = None
     finished_epochs: int | None = Field(default=None, exclude_if=lambda value: value is None)
+    inliers: str | None = Field(default=None, exclude_if=lambda value: value is None)
     teacher: WeightsOrigin | None = Field(default=None, exclude_if=lambda value: value is None)
     started_from: WeightsOrigin | None = Field(default=None, exclude_if=lambda value: value is None)
     data: dict[str, SourceNotes] = Field(default_factory=dict)

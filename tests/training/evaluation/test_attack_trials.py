@@ -11,6 +11,7 @@ from oodguard.training.attacks.pgd import Pgd
 from oodguard.training.config.suites import Suite, SuiteAttack, SuiteTrials
 from oodguard.training.evaluation.attack_trials import (
     AttackTrials,
+    Remember,
     TrialImages,
     _large_attack,
     run_attack_trials,
@@ -123,6 +124,7 @@ def run_trials(
     *,
     twin: bool = False,
     network: Unmasked | None = None,
+    remember: Remember = lambda _, measure: measure(),
 ) -> AttackTrials:
     suite = Suite(
         name="tiny",
@@ -140,6 +142,7 @@ def run_trials(
         by_epsilon={0.0: 1.0},
         twin=attacked_energy(Unmasked()) if twin else None,
         generator=torch.Generator().manual_seed(0),
+        remember=remember,
     )
 
 
@@ -224,6 +227,19 @@ def test_attack_trials_restore_the_mode_and_the_gradients_of_the_network() -> No
         SuiteAttack(kind="apgd", steps=1, restarts=1), SuiteTrials(images=20), network=network
     )
     assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_attack_trials_remember_figures_by_their_epsilon() -> None:
+    """A figure within another epsilon, of an evaluation that was interrupted, is not used."""
+    figures: dict[str, float] = {}
+
+    def remember(name: str, measure: Callable[[], float]) -> float:
+        return figures.setdefault(name, measure())
+
+    trials = SuiteTrials(images=20, square_queries=5, noise_draws=2)
+    run_trials(SuiteAttack(kind="apgd", steps=3, restarts=1), trials, twin=True, remember=remember)
+    assert figures
+    assert all(name.endswith(" within 16/255") for name in figures)
 
 
 def test_attack_trials_are_reproducible() -> None:

@@ -67,9 +67,25 @@ def attacked(bundle: Bundle, data: Path | None, out: Path, version: str = "2") -
     return attack_bundle(bundle, data, count=2, version=version, out=out, advance=no_progress)
 
 
+def older_bundle(folder: Path) -> Bundle:
+    """Write the bundle as an earlier release did, with ascending calibration scores alone."""
+    bundle = open_bundle(BUNDLE)
+    description = bundle.manifest.model_dump(exclude={"files", "calibration_attack"})
+    return write_bundle(
+        folder,
+        description=Description.model_validate(description | {"schema_version": 1}),
+        model=bundle.model,
+        calibration=CalibrationRows(scores=bundle.rows.ordered()),
+        evaluation=bundle.evaluation,
+        card=bundle.card,
+    )
+
+
 def test_attack_of_a_bundle_refuses_other_images(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="has 60 images, expected the "):
+    with pytest.raises(RecipeError, match=r"1,580 of the 1,600 calibration images of the bundle"):
         attacked(open_bundle(BUNDLE), SIGNS, tmp_path / "out")
+    with pytest.raises(RecipeError, match="has 60 images, expected the "):
+        attacked(older_bundle(tmp_path / "older"), SIGNS, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -87,7 +103,7 @@ def test_attack_of_a_bundle_whose_graph_torch_cannot_run_names_the_remedy(
 def test_attack_of_a_calibrated_bundle_again_has_one_section_and_a_new_version(
     tmp_path: Path,
 ) -> None:
-    bundle = open_bundle(BUNDLE)
+    bundle = older_bundle(tmp_path / "older")
     images = load(source_at(SIGNS), bundle.manifest.input)
     manifest = bundle.manifest
     rows = calibrate(onnx_run(bundle.model), images, manifest.scores, manifest.classes)

@@ -29,6 +29,7 @@ from oodguard.training.quantize.images import (
     QuantizationImages,
 )
 from oodguard.training.quantize.quantize import quantize
+from oodguard.training.run_progress import WeightsOrigin
 from oodguard.training.scoring.graph import torch_run
 from oodguard.training.scoring.parity import onnx_run
 from tests.training.wrap.classifiers import SIZE, ConvolvedColourNet, draw_folder, exported
@@ -243,9 +244,12 @@ def test_quantize_gives_the_warning_before_it_quantizes(
 
 def test_quantize_repeats_a_warning_in_the_card(quantized: Bundle) -> None:
     manifest = open_bundle(SOURCE).manifest
-    card = write_quantized_card(quantized.manifest, manifest, POLICY, 80, "the images differ")
+    card = write_quantized_card(quantized.manifest, manifest, POLICY, 80, "the images differ", ())
     assert "\n\n**Warning:** the images differ.\n\n" in card
-    assert "Warning" not in write_quantized_card(quantized.manifest, manifest, POLICY, 80, None)
+    origin = WeightsOrigin(name="a/model.onnx", sha256="0" * 64, same_split=False)
+    plain = write_quantized_card(quantized.manifest, manifest, POLICY, 80, None, (None, origin))
+    assert "Warning" not in plain
+    assert "`a/model.onnx`, from which this network learned, had another split" in plain
 
 
 def test_quantized_graph_runs_any_batch_size(
