@@ -150,7 +150,7 @@ def test_attack_of_a_calibrated_bundle_again_has_one_section_and_a_new_version(
     assert card.history == (
         f"version 1.post2, {calibrated}, 2 of its calibration images attacked",
         f"version 1.post1, {calibrated}",
-        "version 1",
+        "version 2",
     )
 
 
