@@ -35,13 +35,13 @@ class TrainingSplit:
 
     `images` is the number of training images. `inliers` is the hash of all inliers, None if it is
     not known, as for a bundle of an earlier release. `knows_others` is whether the network learned
-    from weights of another split itself.
+    from weights of another split itself, None if it learned from weights whose split is not known.
     """
 
     recipe: Recipe
     images: int
     inliers: str | None
-    knows_others: bool = False
+    knows_others: bool | None = False
 
     @classmethod
     def of_run(cls, run: RunFolder) -> "TrainingSplit | None":
@@ -58,7 +58,7 @@ class TrainingSplit:
         return cls(
             recipe=recipe,
             images=progress.training_images,
-            inliers=inliers_sha256(card),
+            inliers=inliers_sha256(card, recipe),
             knows_others=_of_another_split(progress.teacher, progress.started_from),
         )
 
@@ -130,14 +130,17 @@ def with_split(
             " oodguard calibrate"
         )
         return origin.model_copy(update={"same_split": False})
-    is_known = earlier.inliers is not None and now.inliers is not None
-    return origin.model_copy(update={"same_split": True if is_known else None})
+    are_known = None not in {earlier.inliers, now.inliers, earlier.knows_others}
+    return origin.model_copy(update={"same_split": True if are_known else None})
 
 
-def inliers_sha256(card: DataCard | None) -> str | None:
-    """Return the hash of the inliers, their order and their groups; None if there is no card."""
+def inliers_sha256(card: DataCard | None, recipe: Recipe) -> str | None:
+    """Return the hash of the inliers, their order and their groups.
+
+    None if there is no card, or if it is an older one without the groups of the recipe.
+    """
     inliers = card.sources.get("inliers") if card else None
-    if inliers is None:
+    if inliers is None or (recipe.inliers.group is not None and inliers.groups is None):
         return None
     return hashlib.sha256(f"{inliers.sha256} {inliers.groups}".encode()).hexdigest()
 
@@ -160,8 +163,11 @@ def recorded_origins(evaluation: Mapping[str, object]) -> dict[str, WeightsOrigi
         raise RecipeError(f"evaluation.json is invalid: {cause}") from error
 
 
-def _of_another_split(*origins: WeightsOrigin | None) -> bool:
-    return any(each is not None and each.same_split is False for each in origins)
+def _of_another_split(*origins: WeightsOrigin | None) -> bool | None:
+    found = {each.same_split for each in origins if each is not None}
+    if False in found:
+        return True
+    return None if None in found else False
 
 
 def _settings(recipe: Recipe) -> dict[str, object]:

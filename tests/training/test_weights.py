@@ -18,11 +18,12 @@ from oodguard.models.networks.classifier import Classifier
 from oodguard.models.networks.timm_network import import_timm
 from oodguard.training.cli.app import app
 from oodguard.training.cli.sources import list_recipe
-from oodguard.training.data.card import DataCard, describe_data
+from oodguard.training.data.card import DataCard, SourceCard, describe_data
 from oodguard.training.fit.fit import fit
 from oodguard.training.run_folder import RunFolder
+from oodguard.training.run_progress import WeightsOrigin
 from oodguard.training.scoring.network import trained_network
-from oodguard.training.training_split import TrainingSplit
+from oodguard.training.training_split import TrainingSplit, inliers_sha256, with_split
 from oodguard.training.weights import load_pretrained, load_weights, read_initial_weights
 from tests.training.fit.observers import RecordingObserver
 from tests.training.recipes import RECIPE, parsed
@@ -142,6 +143,21 @@ def test_initial_weights_of_the_same_images_in_another_order_are_a_warning(
     run.write_data(describe_data(list_recipe(text)))
     fit(run, observer, resume=False, start=read_initial_weights(before.folder, pretrained=True))
     assert any(text.startswith("network.weights: before/") for text in observer.warnings)
+
+
+def test_initial_weights_of_unknown_groups_or_origin_are_not_known_to_have_the_same_split() -> None:
+    grouped = parsed(RECIPE.replace("calibration = 60", 'calibration = 60\ngroup = "folder"'))
+    source = SourceCard(location="x", images=9, classes={"a": 9}, skipped={}, sha256="0" * 64)
+    card = DataCard(sources={"inliers": source})
+    assert inliers_sha256(card, grouped) is None  # an older card has no groups
+    inliers = inliers_sha256(card, parsed(RECIPE))
+    assert inliers is not None
+    now = TrainingSplit(recipe=parsed(RECIPE), images=9, inliers=inliers)
+    origin = WeightsOrigin(name="a", sha256="0" * 64)
+    for known, expected in ((False, True), (None, None), (True, False)):
+        earlier = replace(now, knows_others=known)
+        found = with_split(origin, earlier, now, key="--from", warn=lambda _: None)
+        assert found.same_split is expected
 
 
 def test_initial_weights_of_a_run_of_another_release_have_no_split(

@@ -136,7 +136,10 @@ def check_unchanged(recorded: DataCard, listings: Mapping[str, Listing]) -> None
                 f" {_content_text(expected)}"
             )
         elif expected.groups not in {None, found.groups}:
-            faults[key] = f"  {key}: the images of {found.location} are in other groups"
+            faults[key] = (
+                f"  {key}: the images of {found.location} are in other groups, or the names of the"
+                " groups sort in another order"
+            )
     if faults:
         of_evaluation = all(key.startswith(EVALUATION) for key in faults)
         raise RecipeError(
@@ -170,14 +173,16 @@ def content_sha256(listing: Listing) -> str:
 
 
 def groups_sha256(listing: Listing) -> str | None:
-    """Return the hash of which images share a group, in the order of the source; None: no groups.
+    """Return the hash of the group of each image, in the order of the source; None: no groups.
 
-    Other names of the same groups do not change it.
+    The split is drawn from the numbers of the groups, which are the ranks of their names. Names of
+    the same order do not change it; names of another order, such as 001 and 010 in place of 1 and
+    10, change the split.
     """
     if listing.groups is None:
         return None
-    _, first, numbers = np.unique(listing.groups, return_index=True, return_inverse=True)
-    return hashlib.sha256(first[numbers].astype("<i8").tobytes()).hexdigest()
+    numbers = np.unique(listing.groups, return_inverse=True)[1]
+    return hashlib.sha256(numbers.astype("<i8").tobytes()).hexdigest()
 
 
 def _content(encoded: Encoded) -> bytes:

@@ -77,7 +77,7 @@ def fit(
         teacher = read_teacher(run.recipe, data.training.classes)
         trainer = Trainer(run.recipe, data, fabric, teacher)
         progress = _initial_progress(data, trainer)
-        inliers = inliers_sha256(read_data_card(run.folder / DATA))
+        inliers = inliers_sha256(read_data_card(run.folder / DATA), run.recipe)
         now = TrainingSplit(recipe=run.recipe, images=len(data.training), inliers=inliers)
         if teacher is not None:
             origin = with_split(

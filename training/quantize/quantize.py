@@ -66,7 +66,8 @@ def quantize(  # noqa: PLR0913  (by keyword)
     """
     check_replaceable(out)
     manifest = bundle.manifest
-    origins = tuple(recorded_origins(bundle.evaluation).values())
+    recorded = recorded_origins(bundle.evaluation)
+    origins = tuple(recorded.values()) if images.calibrated else ()
     if manifest.quantization is not None:
         raise BundleError(
             f"{manifest.name} is an INT8 bundle, expected a float32 bundle. Quantize the bundle"

@@ -114,7 +114,8 @@ def write_card(
             *(["## Classes", classes] if (classes := classes_table(report)) else []),
             *(["## Left out of the data", left_out] if (left_out := left_out_list(report)) else []),
             "## Guarantee",
-            _guarantee(report),
+            # A calibration with other images holds, whatever the network learned before.
+            _guarantee(report) + ("" if description.calibration else _caveats(report)),
             *promises(description, calibration, report.policy),
             "## Recipe",
             code_block(recipe_text, "toml"),
@@ -178,8 +179,12 @@ def _guarantee(report: Report) -> str:
         " missed out-of-distribution images: it depends on the images. In the sets above it was"
         f" {percent(min(missed))} to {percent(max(missed))} without an attack. An attacker within"
         " the budgets above achieves at least the figures of the table; a larger budget or a"
-        " stronger attack achieves more." + split_caveats(report.teacher, report.started_from)
+        " stronger attack achieves more."
     )
+
+
+def _caveats(report: Report) -> str:
+    return split_caveats(report.teacher, report.started_from)
 
 
 def split_caveats(*origins: WeightsOrigin | None) -> str:

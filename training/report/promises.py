@@ -8,6 +8,7 @@ from oodguard.models.calibration_rows import CalibrationRows
 from oodguard.models.counts import count_of
 from oodguard.models.decision import Policy, rejects
 from oodguard.models.errors import CalibrationError
+from oodguard.models.group_calibration import mean_over_groups
 from oodguard.models.manifest import Description
 from oodguard.models.policy_thresholds import rows_threshold
 from oodguard.models.records import AttackRecord
@@ -34,7 +35,10 @@ def promises(description: Description, rows: CalibrationRows, policy: Policy) ->
 
 
 def attacked_images(record: AttackRecord, rows: CalibrationRows, policy: Policy) -> Iterator[str]:
-    """Yield what the attack on the calibration images was, and the thresholds under attack."""
+    """Yield what the attack on the calibration images was, and the thresholds under attack.
+
+    Shares are means over the groups, if the images have groups, as those of `oodguard policy`.
+    """
     yield (
         f"Attacked towards rejection by {record.method}, at the budgets below:"
         f" {count_of(record.images, 'calibration image')}. A policy with `under_attack` uses"
@@ -57,7 +61,7 @@ def attacked_images(record: AttackRecord, rows: CalibrationRows, policy: Policy)
         lines.append(
             [
                 f"{budget}/255",
-                percent(float(rejects(known.scores[policy.score], limit).mean())),
+                percent(mean_over_groups(rejects(known.scores[policy.score], limit), known.groups)),
                 raised,
             ]
         )

@@ -1,7 +1,9 @@
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from oodguard.models.records import CalibrationRecord
 from oodguard.training.report.card import write_card
 from oodguard.training.report.chance_warnings import chance_warnings, report_warnings
 from oodguard.training.report.figures import figures, protocol_text, table
@@ -137,7 +139,20 @@ def test_card_names_the_teacher_and_warns_of_another_split(tmp_path: Path) -> No
         card = write_card(bundle.manifest, taught, "", bundle.rows)
         assert f"| teacher | `a/model.onnx`, sha256 `{'0' * 64}` |" in card
         assert (caveat in card) == is_stated
-    origin = WeightsOrigin(name="a/model.onnx", sha256="0" * 64)
+    origin = WeightsOrigin(name="a/model.onnx", sha256="0" * 64, same_split=False)
+    taught = REPORT.model_copy(update={"teacher": origin})
+    calibration = CalibrationRecord(
+        source="others",
+        images=400,
+        created=datetime(2026, 5, 1, tzinfo=UTC),
+        by="Ada",
+        command="oodguard calibrate",
+        replaced="0" * 64,
+        replaced_version="1",
+        evaluated_version="1",
+    )
+    calibrated = bundle.manifest.model_copy(update={"calibration": calibration})
+    assert caveat not in write_card(calibrated, taught, "", bundle.rows)  # on other images
     started = REPORT.model_copy(update={"started_from": origin})
     assert "| started from | `a/model.onnx`" in write_card(
         bundle.manifest, started, "", bundle.rows
