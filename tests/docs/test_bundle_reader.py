@@ -71,7 +71,7 @@ def node(folder: Path, *arguments: str, given: str = "") -> str:
     [
         ("cifar10-aloe", ["cifar10/*/*.png", "textures/*.png", "hands/*.png"]),
         ("cifar10-standard", ["cifar10/*/*.png", "cifar100/**/*.png"]),
-        ("gtsrb-standard", ["signs/**/*.png", "outliers/**/*.png"]),
+        ("cifar100-standard", ["cifar100/**/*.png", "outliers/**/*.png"]),
     ],
 )
 def test_bundle_reader_decides_as_python(name: str, images: list[str], reader: Path) -> None:
