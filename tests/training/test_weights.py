@@ -160,6 +160,19 @@ def test_initial_weights_of_unknown_groups_or_origin_are_not_known_to_have_the_s
         assert found.same_split is expected
 
 
+def test_initial_weights_of_a_run_that_started_from_a_file_have_an_unknown_origin(
+    tmp_path: Path, before: RunFolder
+) -> None:
+    folder = shutil.copytree(before.folder, tmp_path / "started")
+    run = RunFolder(folder)
+    for same_split, expected in ((None, None), (True, False), (False, True)):
+        origin = WeightsOrigin(name="a", sha256="0" * 64, same_split=same_split)
+        run.commit(run.progress().model_copy(update={"started_from": origin}))
+        split = TrainingSplit.of_run(run)
+        assert split is not None
+        assert split.knows_others is expected
+
+
 def test_initial_weights_of_a_run_of_another_release_have_no_split(
     tmp_path: Path, before: RunFolder
 ) -> None:

@@ -53,7 +53,8 @@ class SourceCard(SourceNotes):
 
     `sha256` is that of the sha256 of every encoded image and the name of its class, in the order
     of the source. Names of files and the size of the network's input do not change it. `groups` is
-    the hash of which images share a group; None: there are no groups, or the run is an older one.
+    the hash of the group of each image, by the rank of its name; None: there are no groups, or the
+    run is an older one.
     """
 
     location: str
