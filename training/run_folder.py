@@ -7,10 +7,8 @@ process that is killed at any moment leaves the previous checkpoint intact.
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from reprlib import Repr
 from typing import Self
 
 import safetensors.torch
@@ -24,7 +22,8 @@ from oodguard.models.frozen_model import FrozenModel
 from oodguard.models.validation_errors import describe_error
 from oodguard.sources.special_file import is_special
 from oodguard.training.config.recipe import Recipe, parse_recipe
-from oodguard.training.config.recipe_sources import read_recipe_text, recipe_tables
+from oodguard.training.config.recipe_differences import describe_differences
+from oodguard.training.config.recipe_sources import read_recipe_text
 from oodguard.training.run_progress import RunProgress, tensors_name
 
 RECIPE = "recipe.toml"
@@ -33,14 +32,6 @@ DATA = "data.json"
 
 FILES_BEFORE_CHECKPOINT = (RECIPE, DATA, "logs", "epoch-*.safetensors", ".*.partial")
 """The files of a run that stopped before its first checkpoint."""
-
-
-MAX_KEYS = 3
-"""The number of keys in the error about another recipe."""
-
-_values = Repr()
-_values.maxstring = 80  # characters; enough for most paths, which often differ in the middle
-_values.maxlist = 1000  # a list of classes is written whole
 
 
 class RunFolder:
@@ -87,7 +78,7 @@ class RunFolder:
         run = cls(folder)
         recorded = run.recipe_text
         if recorded != recipe_text:
-            differences = _describe_differences(recipe_text, recorded, origin=f"{folder / RECIPE}")
+            differences = describe_differences(recipe_text, recorded, origin=f"{folder / RECIPE}")
             raise RecipeError(
                 f"{folder / RECIPE} differs from the given recipe: {differences}. To resume, give"
                 " the recipe unchanged; for a new run, choose another folder with --out"
@@ -205,47 +196,6 @@ class RunFolder:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         if not any(self.folder.iterdir()):
             self.folder.rmdir()
-
-
-def _describe_differences(given: str, recorded: str, *, origin: str) -> str:
-    """Describe the keys that differ between the texts of two recipes, with both values.
-
-    `origin` is the file of the recorded one.
-
-    Raises:
-        RecipeError: A text is not TOML.
-    """
-    received = _keys(recipe_tables(given, origin="the given recipe"))
-    expected = _keys(recipe_tables(recorded, origin=origin))
-    # As texts, because 1, 1.0 and true are equal in Python and different in a recipe.
-    different = [
-        f"{key} is {_written(received, key)} (recorded: {_written(expected, key)})"
-        for key in expected | received
-        if repr(received.get(key)) != repr(expected.get(key))
-    ]
-    if not different:
-        return "its text differs (comments or layout), but no key"
-    more = len(different) - MAX_KEYS
-    return "; ".join(different[:MAX_KEYS] + ([f"and {more} more"] if more > 0 else []))
-
-
-def _keys(tables: Mapping[str, object], table: str = "") -> dict[str, object]:
-    """Return the values of all keys, such as that of `schedule.epochs`."""
-    found: dict[str, object] = {}
-    for key, value in tables.items():
-        if isinstance(value, dict):
-            found |= _keys(value, f"{table}{key}.")
-        else:
-            found[f"{table}{key}"] = value
-    return found
-
-
-def _written(keys: Mapping[str, object], key: str) -> str:
-    """Return the value of a key, shortened."""
-    if key not in keys:
-        return "not set"
-    value = keys[key]
-    return str(value).lower() if isinstance(value, bool) else _values.repr(value)
 
 
 def check_resumable(folder: Path) -> None:

@@ -67,16 +67,13 @@ def _print_table(rows: Sequence[Sequence[str]]) -> None:
 
     The column of teachers is printed if a run has one.
     """
-    columns = [name for name in COLUMNS if name != "teacher" or any(_teachers(rows))]
+    has_teacher = any(row[COLUMNS.index("teacher")] for row in rows)
+    columns = [name for name in COLUMNS if name != "teacher" or has_teacher]
     table = Table(*(Column(name, overflow="fold") for name in columns), box=box.SIMPLE)
     for row in rows:
         cells = dict(zip(COLUMNS, row, strict=True))
         table.add_row(*(Text(cells[name].replace(" %", "%")) for name in columns))
     table_console().print(table)
-
-
-def _teachers(rows: Sequence[Sequence[str]]) -> list[str]:
-    return [row[COLUMNS.index("teacher")] for row in rows]
 
 
 def find_runs(folder: Path) -> list[Path]:

@@ -245,8 +245,8 @@ def _run_trials(  # noqa: PLR0913  (a target, its images and the result so far)
 def _trial_epsilon(target: EvaluationTarget, suite: Suite) -> float:
     """Return the epsilon of the training attack; the smallest of the suite without one.
 
-    Where the attack has already lowered the AUROC to 0, all attacks look equally strong. Where it
-    lowers the AUROC hardly at all, too.
+    All attacks look equally strong within an epsilon at which the AUROC is already 0, and within
+    one that hardly lowers it.
     """
     return target.trained_epsilon or suite.budgets[0]
 

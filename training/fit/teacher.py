@@ -157,9 +157,8 @@ def _check_fit(  # noqa: PLR0913  (by keyword)
         raise RecipeError(
             f"{folder} has {len(classes)} classes, expected the {len(expected)} classes of the"
             f" inliers in their order. The first difference is class {at}: received {found},"
-            f" expected {required}."
-            " Choose another teacher, or select the same classes in the recipe of the run with"
-            " inliers.only or inliers.leave_out"
+            f" expected {required}. Choose another teacher, or select the same classes in the"
+            " recipe of the run with inliers.only or inliers.leave_out"
         )
     if reject_class != (recipe.reject_classes > 0):
         raise RecipeError(
