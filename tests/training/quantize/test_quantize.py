@@ -252,6 +252,24 @@ def test_quantize_repeats_a_warning_in_the_card(quantized: Bundle) -> None:
     assert "`a/model.onnx`, from which this network learned, had another split" in plain
 
 
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_quantize_keeps_the_teacher_and_its_caveat_for_the_same_images_alone(
+    tmp_path: Path,
+    pictures: NDArray[np.uint8],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    calibrated: bool,
+) -> None:
+    monkeypatch.setattr("oodguard.training.quantize.quantize.check_calibration", lambda *_: None)
+    bundle, images = open_bundle(SOURCE), _images(pictures)
+    teacher = {"name": "a/model.onnx", "sha256": "0" * 64, "same_split": False}
+    taught = replace(bundle, evaluation={**bundle.evaluation, "teacher": teacher})
+    _quantize(taught, replace(images, calibrated=calibrated), tmp_path / "int8")
+    written = open_bundle(tmp_path / "int8")
+    assert written.evaluation["teacher"] == teacher
+    assert ("had another split of the images" in written.card) == calibrated
+
+
 def test_quantized_graph_runs_any_batch_size(
     quantized: Bundle, pictures: NDArray[np.uint8]
 ) -> None:
